@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "etalage/core/array.hpp"
+#include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/id_map.hpp"
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+/// Element types that an array section of a file may have.
+enum class DType : std::uint8_t { kInt8 = 1, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat32, kFloat64 };
+
+template <class T>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<T, float>) return DType::kFloat32;
+  else if constexpr (std::is_same_v<T, double>) return DType::kFloat64;
+  else {
+    static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>);
+    constexpr bool s = std::is_signed_v<T>;
+    if constexpr (sizeof(T) == 1) return (s && !std::is_same_v<T, char>) ? DType::kInt8 : DType::kUInt8;
+    else if constexpr (sizeof(T) == 2) return s ? DType::kInt16 : DType::kUInt16;
+    else if constexpr (sizeof(T) == 4) return s ? DType::kInt32 : DType::kUInt32;
+    else return s ? DType::kInt64 : DType::kUInt64;
+  }
+}
+
+/// Where a model or an index writes itself. Models know only this and StateReader; files are made from it in room io.
+/// Names are unique within one object; "a/b" nests. Scalars and short lists become structure, arrays become aligned
+/// raw sections.
+class ETALAGE_EXPORT StateWriter {
+ public:
+  virtual ~StateWriter();
+  virtual void put_int(const std::string& name, std::int64_t value) = 0;
+  virtual void put_double(const std::string& name, double value) = 0;
+  virtual void put_string(const std::string& name, std::string_view value) = 0;
+  virtual void put_doubles(const std::string& name, std::span<const double> values) = 0;
+  virtual void put_strings(const std::string& name, std::span<const std::string> values) = 0;
+  /// The bytes must live until the file is written.
+  virtual void put_bytes(const std::string& name, DType type, const void* data, std::size_t count,
+                         std::shared_ptr<const void> owner) = 0;
+
+  void put_bool(const std::string& name, bool value) { put_int(name, value ? 1 : 0); }
+  template <class T>
+  void put_array(const std::string& name, const Array<T>& a) {
+    put_bytes(name, dtype_of<T>(), a.data(), a.size(), a.owner());
+  }
+  void put_csr(const std::string& name, const CsrMatrix& matrix);
+  void put_id_map(const std::string& name, const IdMap& ids);
+};
+
+/// The other side. Every get throws FormatError naming the field when it is absent or of another type; arrays come
+/// back borrowed from the mapped file. A reader may be asked for what it may or may not have with has().
+class ETALAGE_EXPORT StateReader {
+ public:
+  virtual ~StateReader();
+  [[nodiscard]] virtual bool has(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::int64_t get_int(const std::string& name) const = 0;
+  [[nodiscard]] virtual double get_double(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::string get_string(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::vector<double> get_doubles(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::vector<std::string> get_strings(const std::string& name) const = 0;
+  struct Bytes {
+    DType type = DType::kUInt8;
+    const void* data = nullptr;
+    std::size_t count = 0;
+    std::shared_ptr<const void> owner;
+  };
+  [[nodiscard]] virtual Bytes get_bytes(const std::string& name) const = 0;
+  /// True when contents were checksummed and structures (offsets, columns, slots) must be checked too; false in
+  /// header-only opening, where the file is trusted.
+  [[nodiscard]] virtual bool verify() const noexcept = 0;
+  /// Throws FormatError with the file's name, the field and the rule.
+  [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
+
+  [[nodiscard]] bool get_bool(const std::string& name) const { return get_int(name) != 0; }
+  /// get_int within [low, high], else FormatError.
+  [[nodiscard]] std::int64_t get_int(const std::string& name, std::int64_t low, std::int64_t high) const;
+  template <class T>
+  [[nodiscard]] Array<T> get_array(const std::string& name) const {
+    Bytes b = get_bytes(name);
+    if (b.type != dtype_of<T>()) fail(name, "an array of another element type");
+    return Array<T>::wrap(static_cast<const T*>(b.data), b.count, std::move(b.owner));
+  }
+  /// get_array of exactly `count` elements, else FormatError.
+  template <class T>
+  [[nodiscard]] Array<T> get_array(const std::string& name, std::size_t count) const {
+    Array<T> a = get_array<T>(name);
+    if (a.size() != count)
+      fail(name, "found " + std::to_string(a.size()) + " elements, expected " + std::to_string(count));
+    return a;
+  }
+  [[nodiscard]] CsrMatrix get_csr(const std::string& name) const;
+  [[nodiscard]] IdMap get_id_map(const std::string& name) const;
+};
+
+}  // namespace etalage

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/id_map.hpp"
+#include "etalage/core/item_filter.hpp"
+#include "etalage/core/matrix_view.hpp"
+#include "etalage/core/state.hpp"
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+struct ItemScore {
+  std::int32_t item;
+  float score;
+};
+
+/// One request. What is given decides who is asked about:
+///   user alone               the fitted user, with the rows kept at fit time as his history
+///   user and history         history replaces the kept rows (for seen items; for the taste too with recalculate_user)
+///   history without user     an unknown user, folded in
+///   session                  the last items of a visit, oldest first, added to the history; they count as taste
+struct Query {
+  std::optional<std::int32_t> user;       ///< row of the fitted model
+  std::span<const std::int32_t> history;  ///< items, oldest first where order matters
+  std::span<const std::int32_t> session;  ///< items, oldest first
+  const ItemFilter* filter = nullptr;     ///< allow / deny, reusable, shared between queries
+  bool exclude_seen = true;               ///< leave out the items of history and session
+  bool recalculate_user = false;          ///< fold the user in from history instead of taking what was fitted
+  std::span<const float> history_values;  ///< [history.size()] or empty, which means 1 each
+  bool history_given = false;             ///< an empty history is meant: replaces the kept rows by none
+};
+
+/// Working memory of one thread. Grows on first use and is reused: once warm, queries of the same kind allocate nothing.
+class ETALAGE_EXPORT Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(Scratch&&) noexcept;
+  Scratch& operator=(Scratch&&) noexcept;
+  struct Impl;
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Why an item was recommended: `contributions` holds the history items with the largest shares, descending, at most k;
+/// total is the item's whole score. The model's page says by what rule the parts sum to it.
+struct Explanation {
+  float total = 0;
+  std::vector<ItemScore> contributions;
+};
+
+/// Every model. Const members may be called from any number of threads.
+///
+/// Results are ordered by descending score, ties by lower index. Scores are higher-is-better. A call that a model does
+/// not have throws UnsupportedError. An index outside the model is std::out_of_range.
+class ETALAGE_EXPORT Recommender {
+ public:
+  virtual ~Recommender();
+
+  [[nodiscard]] virtual std::string_view kind() const noexcept = 0;  ///< "ALS", as in files and messages
+  [[nodiscard]] virtual std::int32_t num_users() const noexcept = 0;
+  [[nodiscard]] virtual std::int32_t num_items() const noexcept = 0;
+
+  /// Writes up to out.size() results and returns how many; no padding; no allocation once scratch is warm.
+  virtual std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const = 0;
+  /// out [queries.size() x k], counts [queries.size()]; rows beyond counts[i] are left alone. The default spreads
+  /// recommend() over threads; factor models do better.
+  virtual void recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
+                               int num_threads = 0) const;
+  /// Scores of the given items for the query, whether or not seen or filtered; out [items.size()].
+  virtual void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+                     Scratch& scratch) const = 0;
+
+  /// Never the item itself.
+  virtual std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                                    const ItemFilter* filter = nullptr) const;
+  /// Never the user itself; ItemScore::item holds a user index.
+  virtual std::size_t similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const;
+  [[nodiscard]] virtual Explanation explain(const Query& query, std::int32_t item, std::size_t k) const;
+
+  /// The shop's keys; null when the model was fitted on bare indices.
+  [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
+  [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return item_ids_; }
+  /// The rows kept from fitting; offsets are empty when none were kept.
+  [[nodiscard]] const CsrMatrix& history() const noexcept { return history_; }
+  [[nodiscard]] bool has_history() const noexcept { return !history_.offsets.empty(); }
+  void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);
+  void set_history(CsrMatrix history);
+
+  /// Everything that load() needs; overriders call the base first.
+  virtual void save_state(StateWriter& writer) const;
+
+ protected:
+  Recommender() = default;
+  Recommender(const Recommender&) = default;
+  Recommender& operator=(const Recommender&) = default;
+  void load_base(const StateReader& reader);
+  /// Checks user, history, session and filter against this model; std::out_of_range or std::invalid_argument.
+  void check(const Query& query) const;
+  void check_item(std::int32_t item, const char* argument) const;
+  void check_user(std::int32_t user, const char* argument) const;
+  /// What counts as history of a query by the table above (given, or the kept row); session not included.
+  [[nodiscard]] std::span<const std::int32_t> history_of(const Query& query) const noexcept;
+  [[nodiscard]] std::span<const float> history_values_of(const Query& query) const noexcept;
+
+  SharedIdMap user_ids_;
+  SharedIdMap item_ids_;
+  CsrMatrix history_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,1 @@
+target_sources(etalage PRIVATE src/detail/parallel_for.cpp)

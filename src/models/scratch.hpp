@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <any>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// The working memory behind Scratch. Vectors only grow; a model uses those it needs and leaves no state in them.
+struct Scratch::Impl {
+  std::vector<float> floats;          ///< dense scores [num_items] or the like
+  std::vector<float> vector;          ///< a folded-in factor and solver temporaries
+  std::vector<std::int32_t> ints;     ///< touched items, excluded items
+  std::vector<std::int32_t> seen;     ///< sorted excluded items of the current query
+  std::vector<std::uint64_t> bits;    ///< a bitmap over items, all zero between queries
+  std::vector<ItemScore> heap;        ///< candidates
+  std::vector<double> doubles;
+  std::any index;                     ///< a room's own search state (retrieval), created by it on first use
+
+  /// At least n elements, content unspecified.
+  template <class T>
+  static T* at_least(std::vector<T>& v, std::size_t n) {
+    if (v.size() < n) v.resize(n);
+    return v.data();
+  }
+};
+
+}  // namespace etalage

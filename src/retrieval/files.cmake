@@ -1,0 +1,1 @@
+# target_sources(etalage PRIVATE src/retrieval/...)

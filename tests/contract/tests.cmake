@@ -1,0 +1,1 @@
+# etalage_test(contract/..._test.cpp)

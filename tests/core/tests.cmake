@@ -1,0 +1,1 @@
+# etalage_test(core/..._test.cpp)

@@ -1,0 +1,1 @@
+# etalage_test(datasets/..._test.cpp)

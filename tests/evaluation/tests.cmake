@@ -1,0 +1,1 @@
+# etalage_test(evaluation/..._test.cpp)

@@ -1,0 +1,1 @@
+# etalage_test(io/..._test.cpp)

@@ -1,0 +1,1 @@
+# etalage_test(kernels/..._test.cpp)

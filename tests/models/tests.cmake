@@ -1,0 +1,1 @@
+# etalage_test(models/..._test.cpp)

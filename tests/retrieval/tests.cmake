@@ -1,0 +1,1 @@
+# etalage_test(retrieval/..._test.cpp)
