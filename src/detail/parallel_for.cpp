@@ -91,9 +91,11 @@ int count_cpus() noexcept {
 
 /// State shared by the threads of one loop.
 struct Loop {
-  std::size_t n;
-  std::size_t grain;
-  LoopBody body;
+  Loop(std::size_t count, std::size_t chunk, LoopBody loop_body) : n(count), grain(chunk), body(loop_body) {}
+
+  const std::size_t n;
+  const std::size_t grain;
+  const LoopBody body;
   std::atomic<std::size_t> next{0};
   std::atomic<bool> failed{false};
   std::mutex mutex;
@@ -154,7 +156,7 @@ void parallel_for(std::size_t n, std::size_t grain, int num_threads, LoopBody bo
     for (std::size_t begin = 0; begin < n; begin += grain) body(begin, std::min(n, begin + grain), 0);
     return;
   }
-  Loop loop{n, grain, body};
+  Loop loop(n, grain, body);
 #if defined(ETALAGE_USE_OPENMP)
   if (::getpid() == g_load_pid) {
 #pragma omp parallel num_threads(threads)

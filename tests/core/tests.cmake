@@ -1,1 +1,2 @@
-# etalage_test(core/..._test.cpp)
+etalage_test(core/id_map_test.cpp)
+etalage_test(core/basics_test.cpp)

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/core/id_map.hpp"
+
+#include <bit>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "core/hash.hpp"
+#include "etalage/error.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr std::size_t kMaxKeys = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
+
+std::int32_t checked_size(std::size_t n) {
+  if (n > kMaxKeys)
+    throw std::invalid_argument("keys has " + std::to_string(n) + " entries, must be at most " + std::to_string(kMaxKeys));
+  return static_cast<std::int32_t>(n);
+}
+
+/// Slots for n keys: a power of two at most two thirds full, at least one slot free so that every probe ends.
+std::size_t slot_count(std::size_t n) { return std::bit_ceil(n + n / 2 + 1); }
+
+template <class Strings>
+std::pair<Array<std::int64_t>, Array<char>> pack(const Strings& keys) {
+  Array<std::int64_t> offsets(keys.size() + 1, uninitialized);
+  std::int64_t* o = offsets.mutable_data();
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    o[i] = total;
+    total += static_cast<std::int64_t>(keys[i].size());
+  }
+  o[keys.size()] = total;
+  Array<char> bytes(static_cast<std::size_t>(total), uninitialized);
+  char* b = bytes.mutable_data();
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (!keys[i].empty()) std::memcpy(b + o[i], keys[i].data(), keys[i].size());
+  return {std::move(offsets), std::move(bytes)};
+}
+
+}  // namespace
+
+IdMap::IdMap() : slots_(1) {}
+
+IdMap IdMap::from_integers(Array<std::int64_t> keys) {
+  IdMap map;
+  map.kind_ = Kind::kInteger;
+  map.size_ = checked_size(keys.size());
+  map.keys_ = std::move(keys);
+  map.build_slots();
+  return map;
+}
+
+IdMap IdMap::from_strings(std::span<const std::string_view> keys) {
+  checked_size(keys.size());
+  auto [offsets, bytes] = pack(keys);
+  return from_strings(std::move(offsets), std::move(bytes));
+}
+
+IdMap IdMap::from_strings(std::span<const std::string> keys) {
+  checked_size(keys.size());
+  auto [offsets, bytes] = pack(keys);
+  return from_strings(std::move(offsets), std::move(bytes));
+}
+
+IdMap IdMap::from_strings(Array<std::int64_t> offsets, Array<char> bytes) {
+  if (offsets.empty()) throw std::invalid_argument("offsets has 0 entries, must have one more than there are keys");
+  IdMap map;
+  map.kind_ = Kind::kString;
+  map.size_ = checked_size(offsets.size() - 1);
+  map.offsets_ = std::move(offsets);
+  map.bytes_ = std::move(bytes);
+  if (map.offsets_[0] != 0 || map.offsets_.back() != static_cast<std::int64_t>(map.bytes_.size()))
+    throw std::invalid_argument("offsets must begin at 0 and end at the number of bytes");
+  for (std::size_t i = 0; i + 1 < map.offsets_.size(); ++i)
+    if (map.offsets_[i] > map.offsets_[i + 1])
+      throw std::invalid_argument("offsets decreases at entry " + std::to_string(i + 1) + ", must never decrease");
+  map.build_slots();
+  return map;
+}
+
+void IdMap::build_slots() {
+  const auto n = static_cast<std::size_t>(size_);
+  slots_ = Array<std::uint32_t>(slot_count(n));
+  std::uint32_t* slots = slots_.mutable_data();
+  const std::size_t mask = slots_.size() - 1;
+  const auto insert = [&](std::uint64_t hash, std::size_t i, auto&& same) {
+    std::size_t s = static_cast<std::size_t>(hash) & mask;
+    for (; slots[s] != 0; s = (s + 1) & mask) {
+      const std::size_t other = slots[s] - 1;
+      if (same(other))
+        throw std::invalid_argument("keys holds '" + text_at(static_cast<std::int32_t>(i)) + "' at " + std::to_string(other) +
+                                    " and at " + std::to_string(i) + ", must be unique");
+    }
+    slots[s] = static_cast<std::uint32_t>(i + 1);
+  };
+  // Hashes first, then inserts with the target slot fetched a few keys ahead: the table is larger than cache.
+  constexpr std::size_t kAhead = 16;
+  std::vector<std::uint64_t> hashes(n);
+  for (std::size_t i = 0; i < n; ++i) hashes[i] = kind_ == Kind::kInteger ? detail::hash_key(keys_[i]) : detail::hash_key(bytes_at(i));
+  for (std::size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) __builtin_prefetch(slots + (hashes[i + kAhead] & mask), 1);
+    if (kind_ == Kind::kInteger) insert(hashes[i], i, [&](std::size_t o) { return keys_[o] == keys_[i]; });
+    else insert(hashes[i], i, [&](std::size_t o) { return bytes_at(o) == bytes_at(i); });
+  }
+}
+
+std::int32_t IdMap::find(std::int64_t key) const noexcept {
+  if (kind_ != Kind::kInteger) return kUnknown;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t s = static_cast<std::size_t>(detail::hash_key(key)) & mask; slots_[s] != 0; s = (s + 1) & mask)
+    if (keys_[slots_[s] - 1] == key) return static_cast<std::int32_t>(slots_[s] - 1);
+  return kUnknown;
+}
+
+std::int32_t IdMap::find(std::string_view key) const noexcept {
+  if (kind_ != Kind::kString) return kUnknown;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t s = static_cast<std::size_t>(detail::hash_key(key)) & mask; slots_[s] != 0; s = (s + 1) & mask)
+    if (bytes_at(slots_[s] - 1) == key) return static_cast<std::int32_t>(slots_[s] - 1);
+  return kUnknown;
+}
+
+namespace {
+void check_at(std::int32_t index, std::int32_t size, bool right_kind, const char* wanted) {
+  if (index < 0 || index >= size)
+    throw std::out_of_range("index is " + std::to_string(index) + ", must be in [0, " + std::to_string(size) + ")");
+  if (!right_kind) throw std::invalid_argument(std::string("keys of this map are not ") + wanted);
+}
+}  // namespace
+
+std::int64_t IdMap::integer_at(std::int32_t index) const {
+  check_at(index, size_, kind_ == Kind::kInteger, "integers");
+  return keys_[static_cast<std::size_t>(index)];
+}
+
+std::string_view IdMap::string_at(std::int32_t index) const {
+  check_at(index, size_, kind_ == Kind::kString, "strings");
+  return bytes_at(static_cast<std::size_t>(index));
+}
+
+std::string IdMap::text_at(std::int32_t index) const {
+  return kind_ == Kind::kInteger ? std::to_string(integer_at(index)) : std::string(string_at(index));
+}
+
+IdMap IdMap::extended(std::span<const std::string_view> more) const {
+  if (kind_ != Kind::kString && size_ != 0) throw std::invalid_argument("more holds strings, keys of this map are integers");
+  std::vector<std::string_view> keys;
+  keys.reserve(static_cast<std::size_t>(size_) + more.size());
+  for (std::size_t i = 0; i < static_cast<std::size_t>(size_); ++i) keys.push_back(bytes_at(i));
+  keys.insert(keys.end(), more.begin(), more.end());
+  return from_strings(std::span<const std::string_view>(keys));
+}
+
+IdMap IdMap::extended(std::span<const std::int64_t> more) const {
+  if (kind_ != Kind::kInteger && size_ != 0) throw std::invalid_argument("more holds integers, keys of this map are strings");
+  Array<std::int64_t> keys(keys_.size() + more.size(), uninitialized);
+  std::copy(more.begin(), more.end(), std::copy(keys_.begin(), keys_.end(), keys.mutable_data()));
+  return from_integers(std::move(keys));
+}
+
+IdMap::Parts IdMap::parts() const { return {kind_, size_, keys_, offsets_, bytes_, slots_}; }
+
+IdMap IdMap::from_parts(Parts p, bool verify) {
+  const auto n = static_cast<std::size_t>(p.size);
+  const auto broken = [](const std::string& what) { throw FormatError("id map: " + what); };
+  if (p.size < 0) broken("found size " + std::to_string(p.size) + ", expected >= 0");
+  // Sizes are checked always: they bound every later access but those through contents.
+  if (p.slots.size() <= n || !std::has_single_bit(p.slots.size()))
+    broken("found " + std::to_string(p.slots.size()) + " slots, expected a power of two above " + std::to_string(n));
+  if (p.kind == Kind::kInteger) {
+    if (p.keys.size() != n) broken("found " + std::to_string(p.keys.size()) + " keys, expected " + std::to_string(n));
+  } else {
+    if (p.offsets.size() != n + 1)
+      broken("found " + std::to_string(p.offsets.size()) + " offsets, expected " + std::to_string(n + 1));
+    if (p.offsets[0] != 0 || p.offsets.back() != static_cast<std::int64_t>(p.bytes.size()))
+      broken("found offsets that do not span the " + std::to_string(p.bytes.size()) + " bytes");
+  }
+  if (verify) {
+    std::size_t used = 0;
+    for (const std::uint32_t s : p.slots) {
+      if (s > n) broken("found slot value " + std::to_string(s) + ", expected at most " + std::to_string(n));
+      used += s != 0;
+    }
+    if (used != n) broken("found " + std::to_string(used) + " used slots, expected " + std::to_string(n));
+    if (p.kind == Kind::kString)
+      for (std::size_t i = 0; i < n; ++i)
+        if (p.offsets[i] > p.offsets[i + 1]) broken("found offsets that decrease at entry " + std::to_string(i + 1));
+  }
+  IdMap map;
+  map.kind_ = p.kind;
+  map.size_ = p.size;
+  map.keys_ = std::move(p.keys);
+  map.offsets_ = std::move(p.offsets);
+  map.bytes_ = std::move(p.bytes);
+  map.slots_ = std::move(p.slots);
+  return map;
+}
+
+}  // namespace etalage
