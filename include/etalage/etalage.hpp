@@ -2,6 +2,7 @@
 // Everything, for those who do not mind. Each header also stands alone.
 #pragma once
 
+#include "etalage/build_info.hpp"
 #include "etalage/core/array.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/event_log.hpp"

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exceptions and build information: what every other topic may rely on.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <filesystem>
+
+#include "etalage/build_info.hpp"
+#include "etalage/error.hpp"
+
+namespace etalage::python {
+
+namespace py = pybind11;
+
+namespace {
+
+py::handle g_format_error;
+py::handle g_not_fitted_error;
+py::handle g_numerical_error;
+
+/// An exception class that lives as long as the process, known as etalage.<name>.
+py::handle make_exception(py::module_& m, const char* name, py::handle bases, const char* doc) {
+  const std::string full = std::string("etalage.") + name;
+  py::object type = py::reinterpret_steal<py::object>(
+      PyErr_NewExceptionWithDoc(full.c_str(), doc, bases.ptr(), nullptr));
+  if (!type) throw py::error_already_set();
+  m.attr(name) = type;
+  return type.release();
+}
+
+void set_os_error(const std::filesystem::filesystem_error& e) {
+  // OSError(errno, text, filename) picks FileNotFoundError, PermissionError and so on by itself.
+  const py::object filename =
+      e.path1().empty() ? py::object(py::none()) : py::object(py::str(e.path1().string()));
+  const py::object arguments = py::make_tuple(e.code().value(), e.code().message(), filename);
+  PyErr_SetObject(PyExc_OSError, arguments.ptr());
+}
+
+}  // namespace
+
+void bind_core(py::module_& m) {
+  g_format_error = make_exception(m, "FormatError", PyExc_ValueError,
+                                  "A file is damaged, truncated, foreign or newer.");
+  const py::tuple as_sklearn = py::make_tuple(py::handle(PyExc_ValueError), py::handle(PyExc_AttributeError));
+  g_not_fitted_error = make_exception(m, "NotFittedError", as_sklearn, "A model was asked before it was fitted.");
+  g_numerical_error = make_exception(m, "NumericalError", PyExc_ArithmeticError,
+                                     "A computation left the finite numbers; the message names the row and what to change.");
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const FormatError& e) {
+      py::set_error(g_format_error, e.what());
+    } catch (const NotFittedError& e) {
+      py::set_error(g_not_fitted_error, e.what());
+    } catch (const NumericalError& e) {
+      py::set_error(g_numerical_error, e.what());
+    } catch (const UnsupportedError& e) {
+      py::set_error(PyExc_NotImplementedError, e.what());
+    } catch (const std::filesystem::filesystem_error& e) {
+      set_os_error(e);
+    }
+  });
+
+  m.def(
+      "build_info",
+      [] {
+        const BuildInfo info = build_info();
+        py::dict d;
+        d["version"] = info.version;
+        d["compiler"] = info.compiler;
+        d["simd"] = info.simd;
+        d["simd_levels"] = info.simd_levels;
+        d["threads"] = info.threads;
+        d["thread_backend"] = info.thread_backend;
+        d["blas"] = info.blas.empty() ? py::object(py::none()) : py::object(py::str(info.blas));
+        d["faiss"] = info.faiss.empty() ? py::object(py::none()) : py::object(py::str(info.faiss));
+        return d;
+      },
+      "How the library was built and what it uses on this machine.");
+}
+
+}  // namespace etalage::python
