@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of the command line: event files in, product names in, rows of recommendations out."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+from pathlib import Path
+from typing import Iterable
+
+import numpy as np
+
+
+def need_pyarrow():
+    """pyarrow, or an ImportError that names the extra to install."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError("Parquet needs pyarrow: pip install 'etalage[parquet]' (CSV works without)") from error
+    return pyarrow
+
+
+def is_parquet(path: str) -> bool:
+    return str(path).lower().endswith((".parquet", ".pq"))
+
+
+def is_csv(path: str) -> bool:
+    return str(path).lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz"))
+
+
+def _separator(path: str) -> str:
+    return "\t" if str(path).lower().endswith((".tsv", ".tsv.gz")) else ","
+
+
+def read_events(path: str, options):
+    """EventLog of a CSV or Parquet file; only the named columns are read."""
+    from . import EventLog
+
+    columns = {n: getattr(options, n) for n in ("user", "item", "event", "time", "value", "session")}
+    common = columns | {"time_unit": options.time_unit, "on_error": options.on_error}
+    if not Path(path).exists():
+        raise FileNotFoundError(2, "no such event file", str(path))
+    if is_parquet(path):
+        pa = need_pyarrow()
+        file = pa.parquet.ParquetFile(path)
+        wanted = [c for c in columns.values() if c is not None]
+        missing = [c for c in wanted if c not in file.schema_arrow.names]
+        if missing:
+            raise ValueError(f"column {missing[0]!r} is not in {path}, must be one of {', '.join(file.schema_arrow.names)}")
+        schema = pa.schema([file.schema_arrow.field(c) for c in dict.fromkeys(wanted)])
+        batches = (b.select(schema.names) for b in file.iter_batches(columns=schema.names))
+        return EventLog.from_frame(pa.RecordBatchReader.from_batches(schema, batches), **common)
+    if is_csv(path):
+        return EventLog.from_csv(path, separator=_separator(path), **common)
+    raise ValueError(f"event file is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
+
+
+def read_names(path: str | None, item: str, name: str) -> dict[str, str]:
+    """Product key (as text) -> name; the first name of a key stands. Empty without a file."""
+    if path is None:
+        return {}
+    names: dict[str, str] = {}
+    if is_parquet(path):
+        table = need_pyarrow().parquet.read_table(path, columns=[item, name])
+        pairs: Iterable = zip(table.column(item).to_pylist(), table.column(name).to_pylist())
+    else:
+        opener = gzip.open if str(path).endswith(".gz") else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=_separator(path))
+            absent = [c for c in (item, name) if c not in (reader.fieldnames or [])]
+            if absent:
+                raise ValueError(f"column {absent[0]!r} is not in {path}, must be one of {', '.join(reader.fieldnames or [])}")
+            pairs = [(row[item], row[name]) for row in reader]
+    for key, text in pairs:
+        if key is not None and text:
+            names.setdefault(str(key), str(text).strip())
+    return names
+
+
+def named(names: dict[str, str], key) -> str:
+    """"  NAME" of a product key, nothing where it is not known."""
+    text = names.get(str(key))
+    return f"  {text}" if text else ""
+
+
+def ids_like(texts: list[str], ids) -> list:
+    """Keys typed on a command line as the type that the model's keys have."""
+    if ids is None:
+        raise ValueError("the model was fitted without shop keys, so it cannot be asked by key")
+    if np.issubdtype(np.asarray(ids).dtype, np.integer):
+        try:
+            return [int(t) for t in texts]
+        except ValueError as error:
+            raise ValueError(f"key {texts!r} is not an integer, as the model's keys are") from error
+    return list(texts)
+
+
+def indices_of(ids, keys: list) -> list[int]:
+    """Index of each key in the model's keys, -1 for an unknown one."""
+    where = {k: i for i, k in enumerate(np.asarray(ids).tolist())}
+    return [where.get(k, -1) for k in keys]
+
+
+class RowWriter:
+    """Rows of recommendations, block by block, as CSV or Parquet by the name's ending.
+
+    Everything goes to a temporary name beside the target; commit() flushes it and renames it into place, so a file of
+    the final name is always complete. Leaving the block without commit() removes the temporary file.
+    """
+
+    def __init__(self, path: str, with_names: bool):
+        self.path = Path(path)
+        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        self.with_names = with_names
+        self.rows = 0
+        self._parquet = None
+        self._text = None
+        if is_parquet(path):
+            self._pa = need_pyarrow()
+        elif is_csv(path):
+            raw = open(self.temporary, "wb")
+            self._raw = raw
+            # A fixed time stamp keeps equal results equal byte for byte.
+            packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if str(path).endswith(".gz") else raw
+            self._text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+            self._csv = csv.writer(self._text, delimiter=_separator(path), lineterminator="\n")
+            self._csv.writerow(["user_id", "rank", "item_id", "score"] + (["item_name"] if with_names else []))
+        else:
+            raise ValueError(f"--out is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
+
+    def write(self, users, ranks, items, scores, names) -> None:
+        """One block of equally long columns."""
+        self.rows += len(ranks)
+        if self._text is not None:
+            columns = [users.tolist(), ranks.tolist(), items.tolist(), (f"{s:.7g}" for s in scores.tolist())]
+            self._csv.writerows(zip(*columns, names) if self.with_names else zip(*columns))
+            return
+        pa = self._pa
+        fields = {"user_id": pa.array(users.tolist() if users.dtype == object else users)}
+        fields["rank"] = pa.array(ranks, pa.int32())
+        fields["item_id"] = pa.array(items.tolist() if items.dtype == object else items)
+        fields["score"] = pa.array(scores, pa.float32())
+        if self.with_names:
+            fields["item_name"] = pa.array(names, pa.string())
+        table = pa.table(fields)
+        if self._parquet is None:
+            self._parquet = pa.parquet.ParquetWriter(self.temporary, table.schema, compression="zstd")
+        self._parquet.write_table(table)
+
+    def commit(self, empty_users=np.empty(0, object), empty_items=np.empty(0, object)) -> None:
+        if self._text is not None:
+            self._text.flush()
+            self._text.close()
+            self._raw.close()
+        else:
+            if self._parquet is None:  # no rows at all: still a file with the right columns
+                nothing = np.empty(0, np.float32)
+                self.write(empty_users, nothing.astype(np.int32), empty_items, nothing, [])
+            self._parquet.close()
+        with open(self.temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self.temporary, self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self._text is not None and not self._text.closed:
+            self._text.close()
+        if self._parquet is not None and kind is not None:
+            self._parquet.close()
+        self.temporary.unlink(missing_ok=True)
