@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the driver talks to one library in an environment of its own.
+
+A worker is a script that defines tasks and calls serve(). The driver sends one JSON object a line,
+{"task": name, ...arguments}, and gets one back, {"seconds": s, ...} or {"error": text}. A task does its untimed
+preparation in its first call (keyed by its arguments) and times only the work that the table names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import traceback
+
+TASKS = {}
+
+
+def task(function):
+    """Registers prepare(**arguments) -> work; work() -> dict of results beside the seconds it took."""
+    TASKS[function.__name__] = function
+    return function
+
+
+def serve() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not reach the driver
+    prepared = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        key = json.dumps(request, sort_keys=True)
+        try:
+            if key not in prepared:
+                prepared.clear()
+                prepared[key] = TASKS[request.pop("task")](**request)
+            started = time.perf_counter()
+            result = prepared[key]() or {}
+            result.setdefault("seconds", time.perf_counter() - started)
+            result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        except Exception:  # a peer may raise anything; the table shows it
+            result = {"error": traceback.format_exc(limit=3)}
+        answers.write(json.dumps(result) + "\n")
+        answers.flush()
+
+
+class Worker:
+    """The driver's side."""
+
+    def __init__(self, python: str, script: str, threads: int, extra_env: dict | None = None):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+        env = os.environ | dict.fromkeys(names, str(threads)) | (extra_env or {})
+        self.process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True, env=env)
+
+    def ask(self, **request) -> dict:
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {"error": "the process died"}
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etalage beside what a user would pick instead, both sides in one run.
+
+    python bench/peers/run.py [--only als topk index events] [--data ../shared/data] [--threads 2] [--out bench/results]
+
+Each peer is installed in an environment of its own under build/peers on first use. Two sides alternate until the 95 %
+interval of the median ratio is within 5 %. A ratio above 1 means that etalage is faster. Prints tables and writes
+peers.json beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from environments import python_of  # noqa: E402
+from pairing import alternate  # noqa: E402
+from protocol import Worker  # noqa: E402
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.scratch = Path(tempfile.mkdtemp(prefix="etalage-bench-"))
+        self.rows = []
+        self.ours = Worker(sys.executable, str(HERE / "workers" / "etalage_worker.py"), args.threads)
+
+    def peer(self, name: str, extra_env: dict | None = None) -> Worker:
+        python = python_of(name, Path(self.args.environments))
+        return Worker(python, str(HERE / "workers" / f"{name}_worker.py"), self.args.threads, extra_env)
+
+    def compare(self, work: str, against: str, peer: str, mine: dict, theirs: dict) -> None:
+        threads = self.args.threads
+        try:
+            worker = self.peer(peer)
+        except RuntimeError as error:
+            print(f"{work:44s} {against:24s} {error}", flush=True)
+            self.rows.append({"work": work, "against": against, "error": str(error)})
+            return
+        result = alternate(lambda: self.ours.ask(**mine, threads=threads), lambda: worker.ask(**theirs, threads=threads),
+                           at_most=self.args.rounds)
+        worker.close()
+        self.rows.append({"work": work, "against": against} | result)
+        if "error" in result:
+            print(f"{work:44s} {against:24s} {result['error']}", flush=True)
+            return
+        mark = "" if result["low"] >= result["ratio"] * 0.95 and result["high"] <= result["ratio"] * 1.05 else "  (noisy)"
+        quality = "".join(f"  {k} {result['ours'][k]:.3f} / {result['theirs'][k]:.3f}" for k in ("recall",) if k in result["ours"])
+        print(f"{work:44s} {against:24s} {result['ours']['seconds']:9.3f} {result['theirs']['seconds']:9.3f} "
+              f"{result['ratio']:6.2f}x [{result['low']:.2f}, {result['high']:.2f}] {result['rounds']:3d}{mark}{quality}", flush=True)
+
+    def save(self, name: str, array) -> str:
+        path = self.scratch / name
+        sp.save_npz(path, array) if sp.issparse(array) else np.save(path, array)
+        return str(path)
+
+
+def gowalla(data: Path) -> sp.csr_matrix:
+    """train + valid as float32 CSR of ones."""
+    users, items = [], []
+    for name in ("train", "valid"):
+        with gzip.open(data / "gowalla" / f"{name}.txt.gz", "rt") as file:
+            for line in file:
+                first, *rest = map(int, line.split())
+                users += [first] * len(rest)
+                items += rest
+    matrix = sp.csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=(29858, 40981))
+    matrix.data[:] = 1
+    return matrix
+
+
+def bench_als(b: Bench, train: sp.csr_matrix) -> None:
+    path = b.save("train.npz", train)
+    for factors in b.args.factors:
+        mine = {"task": "als", "train": path, "factors": factors, "sweeps": 5}
+        ials = {"regularization": 0.0015, "unobserved_weight": 0.02}
+        for solver, name in (("cg", "CG"), ("subspace", "IALSPP"), ("cholesky", "CHOLESKY")):
+            b.compare(f"ALS fit, 5 sweeps, {factors} factors, {solver}", f"irspack {name}", "irspack",
+                      mine | ials | {"solver": solver}, mine | ials | {"solver": name})
+        flat = {"regularization": 1.0}
+        b.compare(f"ALS fit, 5 sweeps, {factors} factors, cg", "implicit CG", "implicit",
+                  mine | flat | {"unobserved_weight": 1.0}, mine | flat)
+
+
+def bench_topk(b: Bench, train: sp.csr_matrix) -> None:
+    path = b.save("train.npz", train)
+    factors = b.scratch / "factors.npz"
+    b.ours.ask(task="als", train=path, factors=128, sweeps=8, regularization=0.0015, unobserved_weight=0.02,
+               threads=b.args.threads, out=str(factors))
+    loaded = np.load(factors)
+    work = {"task": "topk", "users": b.save("users.npy", loaded["users"]), "items": b.save("items.npy", loaded["items"]),
+            "seen": path, "k": 20}
+    label = "exact top-20, Gowalla, 128 factors, seen out"
+    b.compare(label, "implicit", "implicit", work, work)
+    b.compare(label, "faiss-cpu flat, no filter", "faiss", work, work)
+    b.compare(label, "bare OpenBLAS product", "openblas", work, work)
+
+
+def clustered(n: int, dim: int, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors around 1,000 centres, and 2,000 queries of the same kind; unit length."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((1000, dim), dtype=np.float32)
+    def draw(count):
+        x = centres[rng.integers(len(centres), size=count)] + 0.5 * rng.standard_normal((count, dim), dtype=np.float32)
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+    return draw(n), draw(2000)
+
+
+def bench_index(b: Bench) -> None:
+    x, q = clustered(b.args.vectors, 96)
+    truth = np.concatenate([np.argsort(-(q[s : s + 200] @ x.T), axis=1)[:, :10] for s in range(0, len(q), 200)])
+    files = {"vectors": b.save("x.npy", x), "queries": b.save("q.npy", q), "truth": b.save("truth.npy", truth.astype(np.int64))}
+    for ef in (32, 64, 128):
+        options = {"M": 16, "ef_construction": 100, "ef_search": ef}
+        work = files | {"task": "index_search", "options": options, "metric": "cosine", "kind": "hnsw"}
+        for peer, name in (("hnswlib", "hnswlib"), ("faiss", "faiss-cpu HNSW")):
+            b.compare(f"HNSW search, {len(x):,} x 96, M 16, ef {ef}", name, peer, work, work)
+    build = {"task": "index_build", "vectors": files["vectors"], "options": options, "metric": "cosine", "kind": "hnsw"}
+    b.compare(f"HNSW build, {len(x):,} x 96, M 16", "hnswlib", "hnswlib", build, build)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=("als", "topk", "index", "events"), default=["als", "topk", "index", "events"])
+    parser.add_argument("--data", default=os.environ.get("ETALAGE_DATA", "../shared/data"))
+    parser.add_argument("--environments", default="build/peers")
+    parser.add_argument("--out", default="build/peers/results")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=25, help="at most so many pairs a row")
+    parser.add_argument("--factors", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--vectors", type=int, default=200_000, help="size of the index rows")
+    args = parser.parse_args()
+
+    import etalage
+
+    about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()} | etalage.build_info()
+    print("  ".join(f"{k}: {v}" for k, v in about.items()))
+    print(f"\n{'work':44s} {'against':24s} {'etalage s':>9s} {'peer s':>9s} {'ratio':>7s}  95 % interval, rounds")
+    b = Bench(args)
+    have_data = (Path(args.data) / "gowalla").exists()
+    if not have_data and {"als", "topk"} & set(args.only):
+        print(f"als and topk skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
+    if have_data:
+        train = gowalla(Path(args.data))
+        if "als" in args.only:
+            bench_als(b, train)
+        if "topk" in args.only:
+            bench_topk(b, train)
+    if "index" in args.only:
+        bench_index(b)
+    b.ours.close()
+    if "events" in args.only:
+        import subprocess
+
+        subprocess.run([sys.executable, str(HERE / "events_benchmark.py")], check=False)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "peers.json").write_text(json.dumps({"about": {k: str(v) for k, v in about.items()}, "rows": b.rows}, indent=1))
+    print(f"\n{out / 'peers.json'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

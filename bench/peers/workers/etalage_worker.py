@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+import sys
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from protocol import serve, task  # noqa: E402
+
+import etalage  # noqa: E402
+
+
+@task
+def als(train, factors, sweeps, regularization, unobserved_weight, threads, solver="cg", out=None):
+    """Seconds of a fit of `sweeps` sweeps from SciPy CSR, conversion included."""
+    matrix = sp.load_npz(train)
+
+    def work():
+        model = etalage.models.ALS(factors=factors, regularization=regularization, unobserved_weight=unobserved_weight,
+                                   alpha=1.0, iterations=sweeps, solver=solver, num_threads=threads)
+        model.fit(matrix)
+        if out:
+            np.savez(out, users=model.user_factors, items=model.item_factors)
+
+    return work
+
+
+@task
+def topk(users, items, seen, k, threads):
+    """Exact top-k of every user, his own rows filtered."""
+    model = etalage.models.Vectors(np.load(users), np.load(items), num_threads=threads)
+    rows = sp.load_npz(seen)
+    everyone = np.arange(rows.shape[0], dtype=np.int32)
+    return lambda: {"checksum": int(model.recommend(everyone, rows, k=k)[0].astype(np.int64).sum())}
+
+
+@task
+def index_build(vectors, metric, kind, options, threads):
+    x = np.load(vectors)
+    ids = np.arange(len(x), dtype=np.int64)
+
+    def work():
+        index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind=kind, num_threads=threads, **options)
+        index.add(x, ids)
+
+    return work
+
+
+@task
+def index_search(vectors, queries, truth, metric, kind, options, threads):
+    x, q, exact = np.load(vectors), np.load(queries), np.load(truth)
+    index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind=kind, num_threads=threads, **options)
+    index.add(x, np.arange(len(x), dtype=np.int64))
+
+    def work():
+        ids, _ = index.search(q, exact.shape[1])
+        return {"recall": float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(ids, exact)]))}
+
+    return work
+
+
+if __name__ == "__main__":
+    serve()

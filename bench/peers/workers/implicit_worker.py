@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+import sys
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from protocol import serve, task  # noqa: E402
+
+from implicit.cpu.als import AlternatingLeastSquares  # noqa: E402
+from implicit.cpu.topk import topk as implicit_topk  # noqa: E402
+
+
+@task
+def als(train, factors, sweeps, regularization, threads, solver="cg"):
+    matrix = sp.load_npz(train)
+
+    def work():
+        model = AlternatingLeastSquares(factors=factors, regularization=regularization, iterations=sweeps, num_threads=threads,
+                                        use_cg=solver == "cg", calculate_training_loss=False)
+        model.fit(matrix, show_progress=False)
+
+    return work
+
+
+@task
+def topk(users, items, seen, k, threads):
+    u, i, rows = np.load(users), np.load(items), sp.load_npz(seen).tocsr()
+    return lambda: {"checksum": int(implicit_topk(i, u, k, filter_query_items=rows, num_threads=threads)[0].astype(np.int64).sum())}
+
+
+if __name__ == "__main__":
+    serve()
