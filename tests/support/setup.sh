@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by tests/run.sh and examples/quickstart.sh from the repository's root: installs what is missing, says what it
+# does, and does nothing on a machine that has it all.
+
+say() { printf '== %s\n' "$*"; }
+
+# as_root COMMAND...: as it is for root, else by sudo.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_packages FILE: the Debian packages of a list that are not installed yet.
+install_packages() {
+  command -v dpkg-query >/dev/null || {
+    say "not a Debian system: please have the packages of $1 installed"
+    return 0
+  }
+  local missing=() package
+  while read -r package; do
+    [ -z "$package" ] || [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      missing+=("$package")
+  done <"$1"
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  say "installing Debian packages: ${missing[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+setup_system() { install_packages tests/support/packages.txt; }
+
+# setup_python [REQUIREMENTS]: .venv with the listed Python packages; sets ETALAGE_PYTHON.
+setup_python() {
+  local requirements=${1:-tests/requirements.txt} base=/usr/bin/python3 stamp
+  # The system's interpreter, whose headers python3-dev brings; another one only where there is none.
+  [ -x "$base" ] || base=$(command -v python3)
+  "$base" -c 'import sys; sys.exit(sys.version_info < (3, 9))' || {
+    say "$base is too old, Python 3.9 or newer is needed"
+    return 1
+  }
+  ETALAGE_PYTHON=$PWD/.venv/bin/python
+  stamp=.venv/$(basename "$requirements").installed
+  if [ ! -x "$ETALAGE_PYTHON" ]; then
+    say "making a Python environment in .venv"
+    "$base" -m venv .venv
+  fi
+  if ! cmp -s "$requirements" "$stamp"; then
+    say "installing Python packages: $(tr '\n' ' ' <"$requirements")"
+    "$ETALAGE_PYTHON" -m pip install -q --disable-pip-version-check -r "$requirements"
+    cp "$requirements" "$stamp"
+  fi
+  export ETALAGE_PYTHON
+}
+
+# configure FOLDER OPTION...: CMake with Ninja, and ccache where it is there; quick when nothing has changed.
+configure() {
+  local folder=$1
+  shift
+  local launcher=()
+  command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
+  cmake -S . -B "$folder" -G Ninja "${launcher[@]}" "$@" >"$folder.log" 2>&1 || {
+    cat "$folder.log"
+    return 1
+  }
+}
+
+# build FOLDER [TARGET...]: prints only what went wrong, and how long it took.
+build() {
+  local folder=$1 started=$SECONDS
+  shift
+  say "building $folder"
+  ninja -C "$folder" "$@" >"$folder.log" 2>&1 || {
+    tail -n 60 "$folder.log"
+    return 1
+  }
+  say "built $folder in $((SECONDS - started)) s"
+}
+
+# build_python_package: the extension module in build/release, importable by PYTHONPATH=build/release/python.
+build_python_package() {
+  mkdir -p build
+  configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=OFF \
+    -DETALAGE_BUILD_EXAMPLES=OFF -DPython_EXECUTABLE="$ETALAGE_PYTHON" &&
+    build build/release
+  export PYTHONPATH=$PWD/build/release/python
+}
