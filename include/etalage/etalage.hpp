@@ -15,5 +15,6 @@
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
 #include "etalage/io/serialization.hpp"
+#include "etalage/models/factor_model.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/version.hpp"

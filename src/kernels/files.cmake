@@ -1,1 +1,3 @@
-target_sources(etalage PRIVATE src/kernels/dispatch.cpp)
+target_sources(etalage PRIVATE
+  src/kernels/dispatch.cpp
+  src/kernels/exact_scan.cpp)

@@ -1,1 +1,4 @@
-target_sources(etalage PRIVATE src/models/recommender.cpp)
+target_sources(etalage PRIVATE
+  src/models/factor_model.cpp
+  src/models/recommender.cpp
+  src/models/top_k.cpp)

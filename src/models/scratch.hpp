@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/models/recommender.hpp"
+#include "kernels/exact_scan.hpp"
 
 namespace etalage {
 
@@ -18,7 +19,10 @@ struct Scratch::Impl {
   std::vector<std::int32_t> seen;     ///< sorted excluded items of the current query
   std::vector<std::uint64_t> bits;    ///< a bitmap over items, all zero between queries
   std::vector<ItemScore> heap;        ///< candidates
+  std::vector<std::uint64_t> keys;    ///< scores and indices as one ordered integer, during a selection
+  std::vector<float> factor;          ///< the factor row of the current query (FactorModel)
   std::vector<double> doubles;
+  kernels::ScanWorkspace scan;        ///< of exact top-k over factors
   std::any index;                     ///< a room's own search state (retrieval), created by it on first use
 
   /// At least n elements, content unspecified.

@@ -1,1 +1,1 @@
-# etalage_test(models/..._test.cpp)
+etalage_test(models/factor_model_test.cpp LABELS threaded)

@@ -29,14 +29,14 @@ struct ItemScore {
 ///   history without user     an unknown user, folded in
 ///   session                  the last items of a visit, oldest first, added to the history; they count as taste
 struct Query {
-  std::optional<std::int32_t> user;       ///< row of the fitted model
-  std::span<const std::int32_t> history;  ///< items, oldest first where order matters
-  std::span<const std::int32_t> session;  ///< items, oldest first
-  const ItemFilter* filter = nullptr;     ///< allow / deny, reusable, shared between queries
-  bool exclude_seen = true;               ///< leave out the items of history and session
-  bool recalculate_user = false;          ///< fold the user in from history instead of taking what was fitted
-  std::span<const float> history_values;  ///< [history.size()] or empty, which means 1 each
-  bool history_given = false;             ///< an empty history is meant: replaces the kept rows by none
+  std::optional<std::int32_t> user = {};        ///< row of the fitted model
+  std::span<const std::int32_t> history = {};   ///< items, oldest first where order matters
+  std::span<const std::int32_t> session = {};   ///< items, oldest first
+  const ItemFilter* filter = nullptr;           ///< allow / deny, reusable, shared between queries
+  bool exclude_seen = true;                     ///< leave out the items of history and session
+  bool recalculate_user = false;                ///< fold the user in from history instead of taking what was fitted
+  std::span<const float> history_values = {};   ///< [history.size()] or empty, which means 1 each
+  bool history_given = false;                   ///< an empty history is meant: replaces the kept rows by none
 };
 
 /// Working memory of one thread. Grows on first use and is reused: once warm, queries of the same kind allocate nothing.

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "etalage/core/array.hpp"
+#include "etalage/core/matrix_view.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// A model whose score is the inner product of a user's and an item's factor row.
+///
+/// Shapes     user_factors [num_users x factors], item_factors [num_items x factors], float32 row-major
+/// Who        a query with a user takes his fitted row; one with recalculate_user, a session, or no user is folded in
+///            by the derived model (fold_in). An all-zero row, such as a user without any history, scores 0 everywhere
+/// Scores     the same bits from recommend, recommend_batch and score on one SIMD level, for any num_threads
+/// Similar    by cosine of the factor rows; zero rows have cosine 0 with everything. The norms are computed on the first
+///            similar_* call after a fit or a load, once, whoever asks first
+/// Cost       one query reads the whole item matrix once, a filter's allow list only its own rows; a batch shares the
+///            reads between the users of a block
+/// Threads    const members are safe to call concurrently; a single query never opens a parallel region
+class ETALAGE_EXPORT FactorModel : public Recommender {
+ public:
+  [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
+  [[nodiscard]] std::int32_t num_items() const noexcept override { return num_items_; }
+  /// Latent dimension; 0 before the first fit.
+  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }
+  [[nodiscard]] bool fitted() const noexcept { return factors_ > 0; }
+  /// [num_users x factors]; the array is shared, and stays as it is when the model goes on training.
+  [[nodiscard]] const Array<float>& user_factors() const noexcept { return user_factors_; }
+  /// [num_items x factors]
+  [[nodiscard]] const Array<float>& item_factors() const noexcept { return item_factors_; }
+  [[nodiscard]] std::span<const float> user_row(std::int32_t user) const noexcept {
+    return user_factors_.view().subspan(row_begin(user), static_cast<std::size_t>(factors_));
+  }
+  [[nodiscard]] std::span<const float> item_row(std::int32_t item) const noexcept {
+    return item_factors_.view().subspan(row_begin(item), static_cast<std::size_t>(factors_));
+  }
+
+  std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  void recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
+                       int num_threads = 0) const override;
+  void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+             Scratch& scratch) const override;
+  std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                            const ItemFilter* filter = nullptr) const override;
+  std::size_t similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const override;
+
+  /// recommend() for a factor row of the caller's [factors]; only filter, history and session of the query are read
+  /// (both are left out when exclude_seen is set). std::invalid_argument unless the row is finite and of that length.
+  std::size_t recommend_vector(std::span<const float> factor, const Query& query, std::span<ItemScore> out,
+                               Scratch& scratch) const;
+  /// Writes the row that answers the query: the fitted one or the folded-in one; factor [factors].
+  void query_factor(const Query& query, std::span<float> factor, Scratch& scratch) const;
+
+  /// Shape and both factor arrays, after the base's state.
+  void save_state(StateWriter& writer) const override;
+
+ protected:
+  FactorModel();
+  ~FactorModel() override;
+  FactorModel(const FactorModel&);
+  FactorModel& operator=(const FactorModel&);
+
+  /// The factor row of somebody with the query's history and session (history_of, history_values_of); factor [factors]
+  /// is fully overwritten. May use every member of scratch but `factor`. Must not depend on num_threads or be parallel.
+  /// The default throws UnsupportedError.
+  virtual void fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const;
+
+  /// Takes the arrays, [num_users x factors] and [num_items x factors]; std::invalid_argument when the sizes disagree.
+  void set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors, std::int32_t num_items,
+                   std::int32_t factors);
+  /// For in-place changes: exclusive memory of the same content; forgets what was derived from it.
+  [[nodiscard]] std::span<float> mutable_user_factors();
+  [[nodiscard]] std::span<float> mutable_item_factors();
+  /// Reads what save_state wrote (not the base's part: call load_base afterwards).
+  void load_factors(const StateReader& reader);
+  /// Throws NotFittedError naming the model.
+  void require_fitted() const;
+
+ private:
+  struct Norms;  // 1 / |row|, 0 for zero rows, made once on demand
+  [[nodiscard]] std::size_t row_begin(std::int32_t row) const noexcept {
+    return static_cast<std::size_t>(row) * static_cast<std::size_t>(factors_);
+  }
+  [[nodiscard]] bool folds_in(const Query& query) const noexcept {
+    return !query.user || query.recalculate_user || !query.session.empty();
+  }
+  const float* row_for(const Query& query, Scratch& scratch) const;
+
+  Array<float> user_factors_;
+  Array<float> item_factors_;
+  std::int32_t num_users_ = 0;
+  std::int32_t num_items_ = 0;
+  std::int32_t factors_ = 0;
+  std::shared_ptr<Norms> user_norms_;
+  std::shared_ptr<Norms> item_norms_;
+};
+
+}  // namespace etalage

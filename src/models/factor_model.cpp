@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/factor_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "detail/parallel_for.hpp"
+#include "etalage/error.hpp"
+#include "kernels/exact_scan.hpp"
+#include "kernels/rank_key.hpp"
+#include "models/scratch.hpp"
+#include "models/top_k.hpp"
+
+namespace etalage {
+
+struct FactorModel::Norms {
+  std::once_flag once;
+  Array<float> inverse;  // [rows]
+
+  const float* of(const Array<float>& rows, std::size_t dim) {
+    std::call_once(once, [&] {
+      const std::size_t n = rows.size() / dim;
+      Array<float> inv(n);
+      float* out = inv.mutable_data();
+      for (std::size_t r = 0; r < n; ++r) {
+        double sum = 0;
+        for (std::size_t f = 0; f < dim; ++f) sum += static_cast<double>(rows[r * dim + f]) * rows[r * dim + f];
+        out[r] = sum > 0 ? static_cast<float>(1 / std::sqrt(sum)) : 0.0f;
+      }
+      inverse = std::move(inv);
+    });
+    return inverse.data();
+  }
+};
+
+FactorModel::FactorModel() : user_norms_(std::make_shared<Norms>()), item_norms_(std::make_shared<Norms>()) {}
+FactorModel::~FactorModel() = default;
+// Copies share the norms with the rows that they belong to.
+FactorModel::FactorModel(const FactorModel&) = default;
+FactorModel& FactorModel::operator=(const FactorModel&) = default;
+
+namespace {
+
+kernels::ScoredRows scored_rows(const Array<float>& rows, std::int32_t n, std::int32_t factors) noexcept {
+  const auto dim = static_cast<std::size_t>(factors);
+  return {.data = rows.data(), .rows = static_cast<std::size_t>(n), .dim = dim, .stride = dim};
+}
+
+std::size_t write(std::span<const std::uint64_t> keys, std::span<ItemScore> out) noexcept {
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    out[i] = {static_cast<std::int32_t>(kernels::key_index(keys[i])), kernels::key_score(keys[i])};
+  return keys.size();
+}
+
+// Cosine of one row with all rows, itself left out.
+std::size_t similar(kernels::ScoredRows rows, const float* inverse_norms, std::int32_t row, const ItemFilter* filter,
+                    std::span<ItemScore> out, Scratch& scratch) {
+  Scratch::Impl& s = scratch.impl();
+  float* query = Scratch::Impl::at_least(s.factor, rows.dim);
+  const float* own = rows.data + static_cast<std::size_t>(row) * rows.stride;
+  const float inverse = inverse_norms[row];
+  std::transform(own, own + rows.dim, query, [inverse](float v) { return v * inverse; });
+  rows.scale = inverse_norms;
+  return write(kernels::scan(rows, {query, out.size(), {&row, 1}, filter}, s.scan), out);
+}
+
+}  // namespace
+
+void FactorModel::require_fitted() const {
+  if (!fitted()) throw NotFittedError(std::string(kind()) + " is not fitted; call fit() first");
+}
+
+void FactorModel::fold_in(const Query&, std::span<float>, Scratch&) const {
+  throw UnsupportedError(std::string(kind()) + " has no fold-in: only its fitted users can be asked about");
+}
+
+void FactorModel::query_factor(const Query& query, std::span<float> factor, Scratch& scratch) const {
+  require_fitted();
+  check(query);
+  if (factor.size() != static_cast<std::size_t>(factors_))
+    throw std::invalid_argument(detail::violated("size of factor", factor.size(), "the model's factors"));
+  if (folds_in(query)) {
+    fold_in(query, factor, scratch);
+  } else {
+    const auto row = user_row(*query.user);
+    std::copy(row.begin(), row.end(), factor.begin());
+  }
+}
+
+const float* FactorModel::row_for(const Query& query, Scratch& scratch) const {
+  if (!folds_in(query)) return user_row(*query.user).data();
+  float* factor = Scratch::Impl::at_least(scratch.impl().factor, static_cast<std::size_t>(factors_));
+  fold_in(query, {factor, static_cast<std::size_t>(factors_)}, scratch);
+  return factor;
+}
+
+std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
+  require_fitted();
+  check(query);
+  if (out.empty()) return 0;
+  const float* factor = row_for(query, scratch);
+  std::span<const std::int32_t> excluded;
+  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
+  return write(kernels::scan(scored_rows(item_factors_, num_items_, factors_), {factor, out.size(), excluded, query.filter},
+                             scratch.impl().scan),
+               out);
+}
+
+std::size_t FactorModel::recommend_vector(std::span<const float> factor, const Query& query, std::span<ItemScore> out,
+                                          Scratch& scratch) const {
+  require_fitted();
+  check(query);
+  if (factor.size() != static_cast<std::size_t>(factors_))
+    throw std::invalid_argument("factor has " + std::to_string(factor.size()) + " entries, must have " +
+                                std::to_string(factors_));
+  for (const float v : factor) detail::require_finite(true, "factor entry", v, "finite");
+  if (out.empty()) return 0;
+  std::span<const std::int32_t> excluded;
+  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
+  return write(kernels::scan(scored_rows(item_factors_, num_items_, factors_),
+                             {factor.data(), out.size(), excluded, query.filter}, scratch.impl().scan),
+               out);
+}
+
+void FactorModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out,
+                                  std::span<std::size_t> counts, int num_threads) const {
+  require_fitted();
+  Recommender::recommend_batch(queries, out, counts, num_threads);
+}
+
+void FactorModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+                        Scratch& scratch) const {
+  require_fitted();
+  check(query);
+  for (const std::int32_t i : items) check_item(i, "item");
+  if (out.size() != items.size())
+    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
+                                std::to_string(items.size()) + " items");
+  kernels::score_rows(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
+}
+
+std::size_t FactorModel::similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                                       const ItemFilter* filter) const {
+  require_fitted();
+  check_item(item, "item");
+  if (out.empty()) return 0;
+  return similar(scored_rows(item_factors_, num_items_, factors_),
+                 item_norms_->of(item_factors_, static_cast<std::size_t>(factors_)), item, filter, out, scratch);
+}
+
+std::size_t FactorModel::similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const {
+  require_fitted();
+  check_user(user, "user");
+  if (out.empty()) return 0;
+  return similar(scored_rows(user_factors_, num_users_, factors_),
+                 user_norms_->of(user_factors_, static_cast<std::size_t>(factors_)), user, nullptr, out, scratch);
+}
+
+void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors,
+                              std::int32_t num_items, std::int32_t factors) {
+  detail::require(num_users >= 0, "num_users", num_users, ">= 0");
+  detail::require(num_items >= 0, "num_items", num_items, ">= 0");
+  detail::require(factors >= 1, "factors", factors, ">= 1");
+  const auto expect = [factors](const char* name, std::size_t size, std::int32_t rows) {
+    if (size != static_cast<std::size_t>(rows) * static_cast<std::size_t>(factors))
+      throw std::invalid_argument(std::string(name) + " has " + std::to_string(size) + " entries, must have " +
+                                  std::to_string(rows) + " x " + std::to_string(factors));
+  };
+  expect("user_factors", user_factors.size(), num_users);
+  expect("item_factors", item_factors.size(), num_items);
+  auto user_norms = std::make_shared<Norms>();
+  auto item_norms = std::make_shared<Norms>();
+  user_factors_ = std::move(user_factors);
+  item_factors_ = std::move(item_factors);
+  num_users_ = num_users;
+  num_items_ = num_items;
+  factors_ = factors;
+  user_norms_ = std::move(user_norms);
+  item_norms_ = std::move(item_norms);
+}
+
+std::span<float> FactorModel::mutable_user_factors() {
+  user_norms_ = std::make_shared<Norms>();
+  return user_factors_.mutable_view();
+}
+
+std::span<float> FactorModel::mutable_item_factors() {
+  item_norms_ = std::make_shared<Norms>();
+  return item_factors_.mutable_view();
+}
+
+void FactorModel::save_state(StateWriter& writer) const {
+  Recommender::save_state(writer);
+  writer.put_int("num_users", num_users_);
+  writer.put_int("num_items", num_items_);
+  writer.put_int("factors", factors_);
+  writer.put_array("user_factors", user_factors_);
+  writer.put_array("item_factors", item_factors_);
+}
+
+void FactorModel::load_factors(const StateReader& reader) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  const auto num_users = static_cast<std::int32_t>(reader.get_int("num_users", 0, kMost));
+  const auto num_items = static_cast<std::int32_t>(reader.get_int("num_items", 0, kMost));
+  const auto factors = static_cast<std::int32_t>(reader.get_int("factors", 0, kMost));
+  const auto size = [factors](std::int32_t rows) { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(factors); };
+  Array<float> user_factors = reader.get_array<float>("user_factors", size(num_users));
+  Array<float> item_factors = reader.get_array<float>("item_factors", size(num_items));
+  const auto finite = [&](const char* name, const Array<float>& a) {
+    if (!reader.verify()) return;
+    for (const float v : a)
+      if (!std::isfinite(v)) reader.fail(name, "found a value that is not finite");
+  };
+  finite("user_factors", user_factors);
+  finite("item_factors", item_factors);
+  if (factors == 0) return;  // saved before it was fitted
+  set_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+}
+
+}  // namespace etalage

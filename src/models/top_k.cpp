@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/top_k.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "kernels/selection.hpp"
+#include "models/scratch.hpp"
+
+namespace etalage {
+namespace {
+
+// Appended between two shrinks.
+constexpr std::size_t kChunk = 256;
+
+// n candidates, candidate i at index(i), ascending, with score(i).
+template <class Index, class Score>
+std::size_t select(std::size_t n, const Index& index, const Score& score, std::span<const std::int32_t> excluded,
+                   const ItemFilter* filter, std::span<ItemScore> out, Scratch& scratch) {
+  kernels::Selection s;
+  s.k = std::min(out.size(), n);
+  if (s.k == 0) return 0;
+  s.keys = Scratch::Impl::at_least(scratch.impl().keys, kernels::Selection::limit(s.k) + kChunk);
+  s.excluded = excluded;
+  s.filter = filter;
+  for (std::size_t begin = 0; begin < n; begin += kChunk) {
+    const std::size_t end = std::min(n, begin + kChunk);
+    for (std::size_t i = begin; i < end; ++i) {
+      const float value = score(i);
+      if (value > s.threshold) s.keys[s.count++] = kernels::rank_key(value, static_cast<std::uint32_t>(index(i)));
+    }
+    if (s.full()) s.shrink();
+  }
+  const std::size_t count = s.finish();
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = {static_cast<std::int32_t>(kernels::key_index(s.keys[i])), kernels::key_score(s.keys[i])};
+  return count;
+}
+
+}  // namespace
+
+std::span<const std::int32_t> sorted_unique(std::span<const std::int32_t> history, std::span<const std::int32_t> session,
+                                            Scratch& scratch) {
+  if (session.empty() && std::adjacent_find(history.begin(), history.end(), std::greater_equal<>()) == history.end())
+    return history;
+  std::vector<std::int32_t>& seen = scratch.impl().seen;
+  seen.assign(history.begin(), history.end());
+  seen.insert(seen.end(), session.begin(), session.end());
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  return seen;
+}
+
+std::size_t select_top_k(std::span<const float> scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
+                         std::span<ItemScore> out, Scratch& scratch) {
+  if (filter != nullptr && filter->allows_everything()) filter = nullptr;
+  if (filter != nullptr && filter->has_allow_list()) {
+    const std::span<const std::int64_t> ids = filter->allowed_ids();
+    const auto n = static_cast<std::size_t>(
+        std::lower_bound(ids.begin(), ids.end(), static_cast<std::int64_t>(scores.size())) - ids.begin());
+    return select(
+        n, [&](std::size_t i) { return ids[i]; }, [&](std::size_t i) { return scores[static_cast<std::size_t>(ids[i])]; },
+        excluded, filter->denied_ids().empty() ? nullptr : filter, out, scratch);
+  }
+  return select(
+      scores.size(), [](std::size_t i) { return i; }, [&](std::size_t i) { return scores[i]; }, excluded, filter, out,
+      scratch);
+}
+
+std::size_t select_top_k(std::span<const std::int32_t> items, std::span<const float> scores,
+                         std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,
+                         Scratch& scratch) {
+  if (filter != nullptr && filter->allows_everything()) filter = nullptr;
+  return select(
+      items.size(), [&](std::size_t i) { return items[i]; }, [&](std::size_t i) { return scores[i]; }, excluded, filter,
+      out, scratch);
+}
+
+}  // namespace etalage

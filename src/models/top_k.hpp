@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "etalage/core/item_filter.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// Selection shared by all models. Order: descending score, ties by lower index. A score of -infinity (or NaN) means
+/// "not a candidate" and is never returned.
+
+/// The items to leave out, sorted and unique; the result is valid until scratch.seen is used again. Returns `history`
+/// itself where that is sorted already and there is no session.
+std::span<const std::int32_t> sorted_unique(std::span<const std::int32_t> history, std::span<const std::int32_t> session,
+                                            Scratch& scratch);
+
+/// The best out.size() of scores [num_items], without the sorted `excluded` and what `filter` (may be null) does not
+/// allow; with an allow list only the listed entries of scores are read. Returns the count written. Uses
+/// scratch.impl().keys; allocates nothing once that is warm.
+std::size_t select_top_k(std::span<const float> scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
+                         std::span<ItemScore> out, Scratch& scratch);
+
+/// The same over a list of candidates, whose items ascend strictly: scores[i] belongs to items[i].
+std::size_t select_top_k(std::span<const std::int32_t> items, std::span<const float> scores,
+                         std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,
+                         Scratch& scratch);
+
+}  // namespace etalage
