@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the sources to the rooms' one-way table and the house rules.
+
+    check_architecture.py ROOT              reads every source; prints each violation; exit 1 when there is one
+    check_architecture.py ROOT --symbols A  reads the symbols that the objects of archive A ask for
+    check_architecture.py ROOT --self-test  seeds one violation of each rule and expects it to be found
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOMS = {
+    "core": {"detail"},
+    "detail": set(),
+    "kernels": {"core", "detail"},
+    "models": {"core", "kernels", "detail"},
+    "retrieval": {"core", "kernels", "detail"},
+    "profile": {"core", "detail"},
+    "serving": {"core", "models", "retrieval", "profile", "detail"},
+    "marketing": {"core", "models", "retrieval", "profile", "detail"},
+    "evaluation": {"core", "detail"},
+    "datasets": {"core", "detail"},
+    "io": {"core", "detail", "kernels", "models", "retrieval", "profile", "serving", "marketing", "evaluation", "datasets"},
+}
+# A room's one header that a room otherwise closed to it may see.
+EXTRA = {
+    "evaluation": {"models/recommender.hpp"},
+    # Search state lives in the caller's Scratch, which is declared beside Recommender.
+    "retrieval": {"models/recommender.hpp", "models/scratch.hpp"},
+}
+THIRD_PARTY = {  # pattern of an include: folders under src/ that may have it (none of them in public headers)
+    r"faiss/": {"retrieval"},
+    r"boost/": {"io"},
+    r"Eigen/": {"models", "kernels", "evaluation"},
+    r"hwy/": {"kernels"},
+    r"omp\.h": {"detail"},
+    r"zlib\.h": {"io"},
+    r"xxhash\.h": {"io"},
+    r"iostream": set(),
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
+# A library inside somebody's process neither prints nor ends it. std::terminate stays: noexcept needs it.
+FORBIDDEN_SYMBOLS = re.compile(
+    r"^(printf|fprintf|vprintf|puts|putchar|putc|fputs|fputc|perror|__printf_chk|__fprintf_chk|abort|exit|_exit|_Exit|quick_exit"
+    r"|__assert_fail|setlocale|omp_set_num_threads|_ZSt4cout|_ZSt4cerr|_ZSt4clog)(@.*)?$"
+)
+
+
+def room_of(path: Path, root: Path) -> str | None:
+    parts = path.relative_to(root).parts
+    if parts[:2] == ("include", "etalage"):
+        return parts[2] if len(parts) > 3 else "umbrella"
+    return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+
+
+def check_file(path: Path, root: Path) -> list[str]:
+    text = path.read_bytes()
+    where = path.relative_to(root)
+    found = []
+    try:
+        text = text.decode("ascii")
+    except UnicodeDecodeError as error:
+        return [f"{where}: byte {error.start} is not ASCII"]
+    if not text.startswith("// SPDX-License-Identifier: Apache-2.0"):
+        found.append(f"{where}: does not begin with the SPDX line")
+    room = room_of(path, root)
+    public = where.parts[0] == "include"
+    for name in INCLUDE.findall(text):
+        for pattern, allowed in THIRD_PARTY.items():
+            if re.match(pattern, name) and (public or room not in allowed):
+                found.append(f"{where}: includes {name}, which belongs to {', '.join(sorted(allowed)) or 'nobody'}")
+        inner = name.removeprefix("etalage/")
+        target = inner.split("/")[0] if "/" in inner else None
+        if room in ROOMS and target in ROOMS and target != room and target not in ROOMS[room] and inner not in EXTRA.get(room, ()):
+            found.append(f"{where}: room {room} includes {name}, but may see only {', '.join(sorted(ROOMS[room])) or 'nothing'}")
+        if public and target in ("detail", "kernels"):
+            found.append(f"{where}: a public header includes the private {name}")
+    if re.search(r"^\s*#\s*pragma\s+omp", text, re.M) and str(where) != "src/detail/parallel_for.cpp":
+        found.append(f"{where}: has an OpenMP pragma; all loops go through detail::parallel_for")
+    return found
+
+
+def check_tree(root: Path) -> list[str]:
+    files = sorted(p for top in ("include", "src") for p in (root / top).rglob("*") if p.suffix in (".hpp", ".cpp", ".h", ".inc"))
+    if not files:
+        return [f"{root}: no sources found"]
+    return [v for f in files for v in check_file(f, root)]
+
+
+def check_symbols(archive: Path) -> list[str]:
+    listing = subprocess.run(["nm", "--undefined-only", "-A", str(archive)], check=True, capture_output=True, text=True).stdout
+    names = [(line.split(":")[1], line.split()[-1]) for line in listing.splitlines() if " U " in line]
+    if not names:
+        return [f"{archive}: no symbols read"]
+    return [f"{member}: asks for {name}" for member, name in names if FORBIDDEN_SYMBOLS.match(name)]
+
+
+def self_test() -> list[str]:
+    """Each rule must find the violation seeded for it."""
+    spdx = "// SPDX-License-Identifier: Apache-2.0\n"
+    seeded = {
+        "src/core/a.cpp": spdx + '#include "etalage/models/als.hpp"\n',
+        "src/models/b.cpp": spdx + "#include <faiss/Index.h>\n",
+        "src/models/c.cpp": spdx + "#include <boost/archive/text_oarchive.hpp>\n",
+        "include/etalage/models/d.hpp": spdx + "#include <Eigen/Dense>\n",
+        "include/etalage/core/e.hpp": spdx + '#include "kernels/dot.hpp"\n',
+        "src/models/f.cpp": spdx + "#pragma omp parallel for\n",
+        "src/core/g.cpp": "int x;\n",
+        "src/core/h.cpp": spdx + "// na\u00efve\n",
+        "src/evaluation/i.cpp": spdx + '#include "etalage/models/als.hpp"\n',
+        "src/core/j.cpp": spdx + "#include <iostream>\n",
+    }
+    missed = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, text in seeded.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        found = check_tree(root)
+        missed += [f"self-test: the violation in {n} was not found" for n in seeded if not any(v.startswith(n) for v in found)]
+        source = root / "bad.cpp"
+        source.write_text('#include <cstdio>\n#include <cstdlib>\nvoid f(int n) { std::printf("%d", n); std::abort(); }\n')
+        subprocess.run(["c++", "-c", "-O0", str(source), "-o", str(root / "bad.o")], check=True)
+        subprocess.run(["ar", "qc", str(root / "bad.a"), str(root / "bad.o")], check=True)
+        symbols = check_symbols(root / "bad.a")
+        missed += [f"self-test: {s} was not found" for s in ("printf", "abort") if not any(v.endswith(s) for v in symbols)]
+    return missed
+
+
+def main() -> int:
+    root = Path(sys.argv[1])
+    if "--self-test" in sys.argv:
+        found = self_test()
+    elif "--symbols" in sys.argv:
+        found = check_symbols(Path(sys.argv[sys.argv.index("--symbols") + 1]))
+    else:
+        found = check_tree(root)
+    print("\n".join(found) or "no violations")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
