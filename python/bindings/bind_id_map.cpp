@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "id_map_helpers.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+/// A flat array of keys, whose dtype kind is 'i', 'u', or else stands for objects.
+py::array key_array(py::handle keys, const char* argument) {
+  if (keys.is_none() || py::isinstance<py::str>(keys) || py::isinstance<py::bytes>(keys) || py::isinstance<py::dict>(keys))
+    throw py::type_error(std::string(argument) + " is " + describe(keys) + ", must be a list or array of keys");
+  const py::object asarray = py::module_::import("numpy").attr("asarray");
+  py::array a;
+  if (py::isinstance<py::list>(keys) || py::isinstance<py::tuple>(keys)) {
+    // numpy would turn a mixed list into one of strings.
+    bool strings = false;
+    for (const py::handle key : keys) strings = strings || PyUnicode_Check(key.ptr());
+    a = strings ? asarray(keys, py::arg("dtype") = "O") : asarray(keys);
+  } else {
+    a = asarray(keys);
+  }
+  if (a.ndim() != 1)
+    throw std::invalid_argument(std::string(argument) + " has shape " + std::string(py::str(a.attr("shape"))) +
+                                ", must have 1 dimension");
+  const char kind = a.dtype().kind();
+  if (kind == 'i') return a;
+  if (kind == 'u') {
+    if (a.size() != 0 && a.itemsize() == 8 && a.attr("max")().cast<unsigned long long>() > 0x7fffffffffffffffULL)
+      throw std::invalid_argument(std::string(argument) + " holds " + std::string(py::str(a.attr("max")())) +
+                                  ", integer keys must fit in 64 signed bits");
+    return a;
+  }
+  if (a.size() == 0 || kind == 'U' || kind == 'T' || kind == 'O') return a.attr("astype")("O");
+  throw py::type_error(std::string(argument) + " has dtype " + std::string(py::str(a.dtype())) +
+                       ", keys must be strings or integers");
+}
+
+bool is_integer(const py::array& keys) { return keys.dtype().kind() != 'O'; }
+
+bool all_python_integers(const py::array& keys) {
+  const py::list list(keys.attr("tolist")());
+  if (list.empty()) return false;
+  for (const py::handle key : list)
+    if (!PyLong_Check(key.ptr()) || PyBool_Check(key.ptr())) return false;
+  return true;
+}
+
+py::array_t<std::int64_t, py::array::c_style> as_int64(const py::array& keys) {
+  return py::array_t<std::int64_t, py::array::c_style>(keys.attr("astype")("int64"));
+}
+
+/// Views into the Python strings of an object array, which must outlive them.
+std::vector<std::string_view> string_views(const py::array& keys, const char* argument) {
+  std::vector<std::string_view> out;
+  out.reserve(static_cast<std::size_t>(keys.size()));
+  for (const py::handle key : keys) {
+    if (!PyUnicode_Check(key.ptr()))
+      throw py::type_error(std::string(argument) + " holds " + describe(key) + ", keys must be all strings or all integers");
+    Py_ssize_t n = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
+    if (text == nullptr) throw py::error_already_set();
+    out.emplace_back(text, static_cast<std::size_t>(n));
+  }
+  return out;
+}
+
+py::str to_str(std::string_view s) { return py::str(s.data(), s.size()); }
+
+}  // namespace
+
+SharedIdMap id_map_from_keys(py::handle keys, const char* argument) {
+  py::array a = key_array(keys, argument);
+  if (!is_integer(a) && all_python_integers(a)) a = as_int64(a);
+  if (is_integer(a)) {
+    // A copy: the map must not change under its slots when the caller writes to the array.
+    const auto integers = as_int64(a);
+    const py::gil_scoped_release release;
+    return std::make_shared<const IdMap>(IdMap::from_integers(
+        Array<std::int64_t>(std::span<const std::int64_t>(integers.data(), static_cast<std::size_t>(integers.size())))));
+  }
+  if (a.size() == 0) return std::make_shared<const IdMap>();
+  const std::vector<std::string_view> views = string_views(a, argument);
+  const py::gil_scoped_release release;
+  return std::make_shared<const IdMap>(IdMap::from_strings(views));
+}
+
+py::array_t<std::int32_t> find_keys(const IdMap& ids, py::handle keys, const char* argument) {
+  const py::array a = key_array(keys, argument);
+  std::vector<std::int32_t> out(static_cast<std::size_t>(a.size()), IdMap::kUnknown);
+  if (is_integer(a)) {
+    const auto integers = as_int64(a);
+    const py::gil_scoped_release release;
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = ids.find(integers.data()[i]);
+  } else {
+    std::size_t i = 0;
+    for (const py::handle key : a) {
+      if (PyUnicode_Check(key.ptr())) {
+        Py_ssize_t n = 0;
+        const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
+        if (text == nullptr) throw py::error_already_set();
+        out[i] = ids.find(std::string_view(text, static_cast<std::size_t>(n)));
+      } else if (PyLong_Check(key.ptr()) && !PyBool_Check(key.ptr())) {
+        int overflow = 0;
+        const long long value = PyLong_AsLongLongAndOverflow(key.ptr(), &overflow);
+        if (overflow == 0) out[i] = ids.find(static_cast<std::int64_t>(value));
+      } else if (!key.is_none()) {
+        throw py::type_error(std::string(argument) + " holds " + describe(key) + ", keys must be strings or integers");
+      }
+      ++i;
+    }
+  }
+  return take(std::move(out));
+}
+
+py::array keys_to_numpy(const IdMap& ids) {
+  if (ids.kind() == IdMap::Kind::kInteger) return to_numpy(ids.parts().keys);
+  py::list keys(static_cast<std::size_t>(ids.size()));
+  for (std::int32_t i = 0; i < ids.size(); ++i) keys[static_cast<std::size_t>(i)] = to_str(ids.string_at(i));
+  py::array out = py::module_::import("numpy").attr("array")(keys, py::arg("dtype") = "O");
+  out.attr("flags").attr("writeable") = false;
+  return out;
+}
+
+py::array keys_at(const IdMap& ids, const py::array_t<std::int32_t, py::array::c_style>& indices) {
+  const std::vector<py::ssize_t> shape(indices.shape(), indices.shape() + indices.ndim());
+  const auto n = static_cast<std::size_t>(indices.size());
+  if (ids.kind() == IdMap::Kind::kInteger) {
+    std::vector<std::int64_t> out(n, -1);
+    for (std::size_t i = 0; i < n; ++i)
+      if (indices.data()[i] >= 0) out[i] = ids.integer_at(indices.data()[i]);
+    return take(std::move(out), shape);
+  }
+  py::list keys(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::int32_t index = indices.data()[i];
+    keys[i] = index < 0 ? py::object(py::none()) : py::object(to_str(ids.string_at(index)));
+  }
+  const py::object array = py::module_::import("numpy").attr("array")(keys, py::arg("dtype") = "O");
+  return array.attr("reshape")(indices.attr("shape"));
+}
+
+void bind_id_map(py::module_& m) {
+  py::class_<IdMap, std::shared_ptr<IdMap>>(m, "IdMap", "The shop's keys in index order, strings or 64-bit integers.")
+      .def(py::init([](const py::object& keys) { return std::const_pointer_cast<IdMap>(id_map_from_keys(keys, "keys")); }),
+           py::arg("keys"))
+      .def("__len__", &IdMap::size)
+      .def_property_readonly("keys", &keys_to_numpy, "int64 array, or object array of str, in index order.")
+      .def(
+          "find", [](const IdMap& ids, const py::object& keys) { return find_keys(ids, keys, "keys"); }, py::arg("keys"),
+          "int32 index of each key, -1 for unknown ones.")
+      .def(
+          "at",
+          [](const IdMap& ids, const py::object& indices) { return keys_at(ids, from_numpy<std::int32_t>(indices, "indices", -1)); },
+          py::arg("indices"), "The keys at some indices; -1 gives -1 or None.");
+}
+
+}  // namespace etalage::python
