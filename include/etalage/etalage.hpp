@@ -15,6 +15,7 @@
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
 #include "etalage/io/serialization.hpp"
+#include "etalage/io/state_file.hpp"
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/version.hpp"

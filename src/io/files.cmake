@@ -1,1 +1,10 @@
-# target_sources(etalage PRIVATE src/io/...)
+target_sources(etalage PRIVATE
+  src/io/atomic_file.cpp
+  src/io/buffer.cpp
+  src/io/checksum.cpp
+  src/io/format.cpp
+  src/io/registry.cpp
+  src/io/serialization.cpp
+  src/io/state_file.cpp
+  src/io/state_writer.cpp
+  src/io/structure.cpp)

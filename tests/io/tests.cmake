@@ -1,1 +1,2 @@
-# etalage_test(io/..._test.cpp)
+# SPDX-License-Identifier: Apache-2.0
+etalage_test(io/serialization_test.cpp)

@@ -4,28 +4,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "etalage/export.hpp"
+#include "etalage/io/state_file.hpp"
 
 namespace etalage {
 
 class Recommender;
-class ItemIndex;
 
-enum class Verify : std::uint8_t {
-  kHeader,  ///< magic, version, sizes and the section table; contents are trusted. Fast for any size
-  kFull     ///< and every section's checksum and every offset and index inside
-};
-
-struct LoadOptions {
-  Verify verify = Verify::kFull;
-  int num_threads = 0;  ///< for the checksums
-};
-
-/// Writes to a temporary name beside `path`, flushes, renames, flushes the directory: at any moment the old file or
-/// the new one is there. std::filesystem::filesystem_error (full disk, permissions) leaves the old file.
+/// Saves any model. At any moment the old file or the new one is there, complete.
+/// std::filesystem::filesystem_error (full disk, permissions) leaves the old file.
 ETALAGE_EXPORT void save(const Recommender& model, const std::filesystem::path& path);
 /// Maps the file; arrays are shared with every process that maps it. FormatError says what was found and expected.
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<const Recommender> load(const std::filesystem::path& path,
@@ -33,26 +25,29 @@ ETALAGE_EXPORT void save(const Recommender& model, const std::filesystem::path& 
 /// The same, for a caller who goes on training: mutators copy out of the mapped file first.
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Recommender> load_mutable(const std::filesystem::path& path,
                                                                        LoadOptions options = {});
-ETALAGE_EXPORT void save(const ItemIndex& index, const std::filesystem::path& path);
-[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<ItemIndex> load_index(const std::filesystem::path& path,
-                                                                   LoadOptions options = {});
 
 /// The same bytes in memory, for pickling.
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const Recommender& model);
-[[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const ItemIndex& index);
-[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Recommender> load_from_memory(std::vector<char> bytes,
+[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Recommender> load_from_memory(std::span<const char> bytes,
                                                                            LoadOptions options = {});
-[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<ItemIndex> load_index_from_memory(std::vector<char> bytes,
-                                                                               LoadOptions options = {});
+
+/// Makes a model of one kind from its state.
+using ModelFactory = std::shared_ptr<Recommender> (*)(const StateReader&);
+/// Lets load() make models of a host's own class. std::invalid_argument when the kind is taken by another factory.
+/// Threads   safe to call concurrently with everything
+ETALAGE_EXPORT void register_model(std::string_view kind, ModelFactory factory);
+/// Every kind that load() knows, sorted.
+[[nodiscard]] ETALAGE_EXPORT std::vector<std::string> model_kinds();
 
 /// What a file says of itself, read from the header alone.
 struct FileInfo {
   std::uint32_t format_version = 0;
-  std::string kind;  ///< "ALS", "ItemIndex", ...
+  std::string library_version;  ///< of the writer, "0.1.0"
+  std::string kind;             ///< "ALS", "ItemIndex", ...
   std::uint64_t bytes = 0;
   struct Section {
-    std::string name;
-    std::string dtype;
+    std::string name;   ///< empty for the structure
+    std::string dtype;  ///< "float32", ..., "structure"
     std::uint64_t count = 0;
     std::uint64_t offset = 0;
     std::uint64_t bytes = 0;
@@ -61,5 +56,6 @@ struct FileInfo {
   std::vector<Section> sections;
 };
 [[nodiscard]] ETALAGE_EXPORT FileInfo file_info(const std::filesystem::path& path);
+[[nodiscard]] ETALAGE_EXPORT FileInfo memory_info(std::span<const char> bytes);
 
 }  // namespace etalage

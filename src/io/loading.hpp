@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stdexcept>
+#include <utility>
+
+#include "etalage/error.hpp"
+#include "etalage/io/state_file.hpp"
+
+namespace etalage::io {
+
+/// factory(reader), where a state that the object's own checks refuse is a FormatError like any other, and a field
+/// that the factory did not ask for means a newer file.
+template <class Factory>
+auto make_from(const StateFile& file, Factory&& factory) {
+  try {
+    auto object = std::forward<Factory>(factory)(file.reader());
+    file.require_all_read();
+    return object;
+  } catch (const std::invalid_argument& e) {
+    throw FormatError("a " + file.kind() + " file holds what no " + file.kind() + " can be: " + e.what());
+  } catch (const std::out_of_range& e) {
+    throw FormatError("a " + file.kind() + " file holds what no " + file.kind() + " can be: " + e.what());
+  }
+}
+
+}  // namespace etalage::io

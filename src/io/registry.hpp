@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "etalage/io/serialization.hpp"
+
+namespace etalage::io {
+
+/// The factory of a kind; null for an unknown one.
+ModelFactory find_model(std::string_view kind);
+
+}  // namespace etalage::io
