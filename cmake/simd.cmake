@@ -11,11 +11,16 @@ else()
   set(ETALAGE_SIMD_FLAGS_baseline "")
 endif()
 
-# etalage_kernels(file...): each file defines its table in namespace etalage::kernels::ETALAGE_SIMD_NAMESPACE.
+# etalage_kernels(file...): each file defines its table in namespace etalage::kernels::ETALAGE_SIMD_NAMESPACE. May be
+# called more than once.
 function(etalage_kernels)
   list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/ OUTPUT_VARIABLE files)
   foreach(level ${ETALAGE_SIMD_LEVELS})
     set(objects etalage_kernels_${level})
+    if(TARGET ${objects})
+      target_sources(${objects} PRIVATE ${files})
+      continue()
+    endif()
     add_library(${objects} OBJECT ${files})
     target_compile_features(${objects} PRIVATE cxx_std_20)
     set_target_properties(${objects} PROPERTIES CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden

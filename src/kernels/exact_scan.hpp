@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "etalage/core/item_filter.hpp"
+#include "kernels/scan_kernels.hpp"
+#include "kernels/selection.hpp"
 
 namespace etalage::kernels {
 
@@ -32,14 +34,31 @@ struct ScanRequest {
 /// Working memory of one thread; only grows.
 struct ScanWorkspace {
   std::vector<std::uint64_t> keys;
-  std::vector<float> scores;
+  std::vector<float> queries;
+  std::vector<float> panel;
+  std::vector<float> thresholds;
+  std::vector<std::uint64_t*> buffers;
+  std::vector<std::size_t> counts;
+  std::vector<std::size_t> order;
+  std::vector<Selection> selections;
 };
 
 /// Exact top k, by descending score and ties by lower index: min(k, allowed and not excluded) keys (rank_key.hpp), best
 /// first, valid until the workspace is used again. With a selective allow list only the listed rows are read.
-std::span<const std::uint64_t> scan(const ScoredRows& rows, const ScanRequest& request, ScanWorkspace& workspace);
+std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanRequest& request, ScanWorkspace& workspace,
+                                           const ScanTable& table = scan());
 
-/// The scores that scan() ranks, of the given rows: out [indices.size()], bit for bit.
-void score_rows(const ScoredRows& rows, const float* query, std::span<const std::int32_t> indices, float* out) noexcept;
+/// The same for several requests at once, which share each read of the rows; results [requests.size()]. Requests that
+/// name the same selective allow list are taken together wherever they stand.
+void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
+                 std::span<std::span<const std::uint64_t>> results, ScanWorkspace& workspace,
+                 const ScanTable& table = scan());
+
+/// How many requests to hand over at once so that what they need stays in the cache, and so that every thread has some.
+std::size_t scan_block_size(std::size_t dim, std::size_t k, std::size_t requests, int threads) noexcept;
+
+/// The scores that exact_top_k() ranks, of the given rows: out [indices.size()], bit for bit.
+void exact_scores(const ScoredRows& rows, const float* query, std::span<const std::int32_t> indices, float* out,
+                  const ScanTable& table = scan()) noexcept;
 
 }  // namespace etalage::kernels

@@ -1,3 +1,7 @@
 target_sources(etalage PRIVATE
   src/kernels/dispatch.cpp
   src/kernels/exact_scan.cpp)
+
+# Exact top-k over rows.
+target_sources(etalage PRIVATE src/kernels/scan_kernels_scalar.cpp)
+etalage_kernels(scan_kernels.cpp)

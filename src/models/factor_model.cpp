@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
@@ -68,7 +70,7 @@ std::size_t similar(kernels::ScoredRows rows, const float* inverse_norms, std::i
   const float inverse = inverse_norms[row];
   std::transform(own, own + rows.dim, query, [inverse](float v) { return v * inverse; });
   rows.scale = inverse_norms;
-  return write(kernels::scan(rows, {query, out.size(), {&row, 1}, filter}, s.scan), out);
+  return write(kernels::exact_top_k(rows, {query, out.size(), {&row, 1}, filter}, s.scan), out);
 }
 
 }  // namespace
@@ -108,7 +110,7 @@ std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out,
   const float* factor = row_for(query, scratch);
   std::span<const std::int32_t> excluded;
   if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
-  return write(kernels::scan(scored_rows(item_factors_, num_items_, factors_), {factor, out.size(), excluded, query.filter},
+  return write(kernels::exact_top_k(scored_rows(item_factors_, num_items_, factors_), {factor, out.size(), excluded, query.filter},
                              scratch.impl().scan),
                out);
 }
@@ -124,7 +126,7 @@ std::size_t FactorModel::recommend_vector(std::span<const float> factor, const Q
   if (out.empty()) return 0;
   std::span<const std::int32_t> excluded;
   if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
-  return write(kernels::scan(scored_rows(item_factors_, num_items_, factors_),
+  return write(kernels::exact_top_k(scored_rows(item_factors_, num_items_, factors_),
                              {factor.data(), out.size(), excluded, query.filter}, scratch.impl().scan),
                out);
 }
@@ -132,7 +134,55 @@ std::size_t FactorModel::recommend_vector(std::span<const float> factor, const Q
 void FactorModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out,
                                   std::span<std::size_t> counts, int num_threads) const {
   require_fitted();
-  Recommender::recommend_batch(queries, out, counts, num_threads);
+  if (out.rows() < queries.size() || counts.size() < queries.size())
+    throw std::invalid_argument("out has " + std::to_string(out.rows()) + " rows and counts " +
+                                std::to_string(counts.size()) + " entries, both must have one for each of the " +
+                                std::to_string(queries.size()) + " queries");
+  const auto dim = static_cast<std::size_t>(factors_);
+  const int threads = detail::resolve_threads(num_threads);
+  // Queries with the same filter share a block, wherever they stand.
+  std::vector<std::size_t> order(queries.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::less<>()(queries[a].filter, queries[b].filter);
+  });
+  struct Worker {
+    Scratch scratch;
+    std::vector<float> factors;          // rows of folded-in queries
+    std::vector<std::int32_t> excluded;  // of all queries of a block, one after the other
+    std::vector<std::size_t> excluded_ends;
+    std::vector<kernels::ScanRequest> requests;
+    std::vector<std::span<const std::uint64_t>> results;
+  };
+  std::vector<Worker> workers(static_cast<std::size_t>(threads));
+  const kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  const std::size_t block = kernels::scan_block_size(dim, std::min(out.cols(), rows.rows), queries.size(), threads);
+  detail::parallel_for(queries.size(), block, threads, [&](std::size_t begin, std::size_t end, int thread) {
+    Worker& w = workers[static_cast<std::size_t>(thread)];
+    const std::size_t n = end - begin;
+    w.factors.resize(n * dim);
+    w.requests.assign(n, {});
+    w.results.resize(n);
+    w.excluded.clear();
+    w.excluded_ends.clear();
+    for (std::size_t i = 0; i < n; ++i) {
+      const Query& query = queries[order[begin + i]];
+      check(query);
+      const float* row = row_for(query, w.scratch);
+      if (folds_in(query)) row = std::copy_n(row, dim, w.factors.data() + i * dim) - dim;
+      w.requests[i] = {row, out.cols(), {}, query.filter};
+      if (query.exclude_seen) {
+        const auto seen = sorted_unique(history_of(query), query.session, w.scratch);
+        w.excluded.insert(w.excluded.end(), seen.begin(), seen.end());
+      }
+      w.excluded_ends.push_back(w.excluded.size());
+    }
+    const std::span<const std::int32_t> excluded(w.excluded);
+    for (std::size_t i = 0, at = 0; i < n; at = w.excluded_ends[i++])
+      w.requests[i].excluded = excluded.subspan(at, w.excluded_ends[i] - at);
+    kernels::exact_top_k(rows, w.requests, w.results, w.scratch.impl().scan);
+    for (std::size_t i = 0; i < n; ++i) counts[order[begin + i]] = write(w.results[i], out.row(order[begin + i]));
+  });
 }
 
 void FactorModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
@@ -143,7 +193,7 @@ void FactorModel::score(const Query& query, std::span<const std::int32_t> items,
   if (out.size() != items.size())
     throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
                                 std::to_string(items.size()) + " items");
-  kernels::score_rows(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
+  kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
 }
 
 std::size_t FactorModel::similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
