@@ -27,30 +27,35 @@ if [ -z "${ETALAGE_DATA:-}" ] && [ -d ../shared/data ]; then
   export ETALAGE_DATA
 fi
 
-# tests FOLDER CTEST_OPTION...
+# tests FOLDER CTEST_OPTION...: prints the runner's summary, and all of what failed.
+failed=()
 tests() {
-  local folder=$1
+  local folder=$1 log=$1/ctest.log started=$SECONDS
   shift
   say "C++ tests of $folder"
-  ctest --test-dir "$folder" -j "$jobs" --output-on-failure --no-tests=error "$@" >"$folder/ctest.log" 2>&1 || {
-    grep -v -E '^ +[0-9]+/[0-9]+ .* Passed|^ +Start ' "$folder/ctest.log"
-    return 1
+  ctest --test-dir "$folder" -j "$jobs" --output-on-failure --no-tests=error "$@" >"$log" 2>&1 || {
+    failed+=("$log")
+    grep -v -E '^ +[0-9]+/[0-9]+ .* Passed|^ +Start ' "$log" | head -n 400
+    return 0
   }
-  grep -E 'tests passed|Total Test time|Not Run|Skipped' "$folder/ctest.log"
+  grep -E 'tests passed|\(Skipped\)|Total Test time' "$log"
 }
 
 if [ -n "$full" ]; then
+  sanitized=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DETALAGE_BUILD_EXAMPLES=OFF)
   # AddressSanitizer and UndefinedBehaviorSanitizer in one build, over every quick test.
-  configure build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DETALAGE_BUILD_EXAMPLES=OFF \
-    "-DETALAGE_SANITIZE=address;undefined"
+  configure build/asan "${sanitized[@]}" "-DETALAGE_SANITIZE=address;undefined"
   build build/asan
-  ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=0 UBSAN_OPTIONS=print_stacktrace=1 \
-    tests build/asan -LE 'slow|install'
+  ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 tests build/asan -LE slow
   # ThreadSanitizer does not see inside libgomp, so the loops run on std::thread.
-  configure build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DETALAGE_BUILD_EXAMPLES=OFF \
-    -DETALAGE_SANITIZE=thread -DETALAGE_THREADS=std
-  build build/tsan
+  configure build/tsan "${sanitized[@]}" -DETALAGE_SANITIZE=thread -DETALAGE_THREADS=std
+  build build/tsan etalage_threaded_tests
   TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp:halt_on_error=1" tests build/tsan -L threaded -LE slow
+  # Without FAISS: exact search only, everything else the same.
+  configure build/without_faiss -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DETALAGE_WITH_FAISS=OFF \
+    -DETALAGE_WERROR=ON
+  build build/without_faiss
+  tests build/without_faiss -LE slow
 fi
 
 configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=ON \
@@ -58,7 +63,18 @@ configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_BUILD_PYTHON=ON -DE
 build build/release
 if [ -n "$full" ]; then tests build/release; else tests build/release -LE slow; fi
 
+if [ -n "$full" ]; then
+  say "the wheel in a system that has only Python, numpy and scipy"
+  bash tests/wheel/check_wheel.sh >build/wheel.log 2>&1 || failed+=(build/wheel.log)
+  tail -n 40 build/wheel.log
+fi
+
 say "Python tests"
 marker=(-m "not slow")
 if [ -n "$full" ]; then marker=(); fi
-PYTHONPATH=$PWD/build/release/python "$ETALAGE_PYTHON" -m pytest -q -p no:cacheprovider python/tests "${marker[@]}"
+PYTHONPATH=$PWD/build/release/python "$ETALAGE_PYTHON" -m pytest -q -p no:cacheprovider python/tests "${marker[@]}" || failed+=(pytest)
+
+if [ "${#failed[@]}" -gt 0 ]; then
+  say "FAILED: ${failed[*]}"
+  exit 1
+fi
