@@ -2,3 +2,4 @@ target_sources(etalage PRIVATE
   src/models/factor_model.cpp
   src/models/recommender.cpp
   src/models/top_k.cpp)
+target_sources(etalage PRIVATE src/models/item_knn.cpp src/models/item_similarity.cpp src/models/random_walk.cpp)

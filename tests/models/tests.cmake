@@ -1,1 +1,2 @@
 etalage_test(models/factor_model_test.cpp LABELS threaded)
+etalage_test(models/item_similarity_test.cpp)

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/progress.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/item_similarity.hpp"
+
+namespace etalage {
+
+/// Settings of the three-step random walk, user - item - user - item.
+struct RandomWalkOptions {
+  float alpha = 1;                   ///< exponent of the transition probabilities, > 0
+  float beta = 0;                    ///< RP3beta: W(i, j) is divided by (users of j)^beta, >= 0; 0 is P3alpha
+  std::int32_t num_neighbors = 500;  ///< kept for each item, >= 1
+  bool normalize = false;            ///< divide each row of W by its sum
+  int num_threads = 0;               ///< 0 means all CPUs
+  void validate() const;
+};
+
+/// P3alpha and RP3beta: where a walk of three steps from a user ends.
+/// W(i, j) = sum_u (r_ui / sum_u' r_u'i)^alpha (r_uj / sum_j' r_uj')^alpha / n_j^beta, with n_j the users of j.
+/// Shapes     values must be >= 0 (a negative one is std::invalid_argument)
+/// Cost       fit O(sum over users of |history|^2) time, num_items x num_neighbors x 8 bytes
+/// Repeats    bit-identical for any num_threads
+/// Source     Cooper et al., WWW 2014 (P3alpha); Paudel et al., TiiS 2017 (RP3beta)
+class ETALAGE_EXPORT RandomWalkModel final : public ItemSimilarityModel {
+ public:
+  explicit RandomWalkModel(RandomWalkOptions options = {}, bool with_beta = true);
+  [[nodiscard]] std::string_view kind() const noexcept override { return with_beta_ ? "RP3beta" : "P3alpha"; }
+  [[nodiscard]] const RandomWalkOptions& options() const noexcept { return options_; }
+  FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<RandomWalkModel> from_state(const StateReader& reader);
+
+ private:
+  RandomWalkOptions options_;
+  bool with_beta_;
+};
+
+}  // namespace etalage

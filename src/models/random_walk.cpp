@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/random_walk.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "models/sparse_product.hpp"
+
+namespace etalage {
+namespace {
+
+/// Rows as transition probabilities to the power alpha.
+void to_transitions(CsrMatrix& m, float alpha) {
+  normalize_rows(m);
+  if (alpha == 1.0f) return;
+  for (float& v : m.values.mutable_view()) v = std::pow(v, alpha);
+}
+
+}  // namespace
+
+void RandomWalkOptions::validate() const {
+  detail::require_finite(alpha > 0, "alpha", alpha, "finite and > 0");
+  detail::require_finite(beta >= 0, "beta", beta, "finite and >= 0");
+  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+}
+
+RandomWalkModel::RandomWalkModel(RandomWalkOptions options, bool with_beta) : options_(options), with_beta_(with_beta) {
+  options_.validate();
+  if (!with_beta && options.beta != 0.0f)
+    throw std::invalid_argument("beta is " + std::to_string(options.beta) + ", must be 0 for P3alpha; RP3beta has one");
+}
+
+FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback& callback) {
+  const auto started = std::chrono::steady_clock::now();
+  const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
+  const CsrMatrix& user_items = data.user_items();
+  for (std::size_t p = 0; p < user_items.values.size(); ++p)
+    if (user_items.values[p] < 0)
+      throw std::invalid_argument("user_items holds " + std::to_string(user_items.values[p]) + " at entry " + std::to_string(p) +
+                                  ", must be >= 0: a walk has no negative steps");
+  CsrMatrix to_users = transpose(user_items.view(), options_.num_threads);
+  std::vector<double> damping(static_cast<std::size_t>(to_users.rows), 1.0);
+  for (std::size_t j = 0; j < damping.size(); ++j) {
+    const auto users = static_cast<double>(to_users.view().row_size(static_cast<std::int64_t>(j)));
+    if (users > 0) damping[j] = std::pow(users, -static_cast<double>(options_.beta));
+  }
+  CsrMatrix to_items = user_items;
+  to_transitions(to_users, options_.alpha);
+  to_transitions(to_items, options_.alpha);
+  FitReport report;
+  report.stop_reason = FitReport::StopReason::kClosedForm;
+  report.phase_seconds.emplace_back("transitions", since());
+  CsrMatrix w = top_product(
+      to_users.view(), to_items.view(), static_cast<std::size_t>(options_.num_neighbors), options_.num_threads,
+      [&](std::int32_t, std::int32_t j, float sum) {
+        return static_cast<float>(static_cast<double>(sum) * damping[static_cast<std::size_t>(j)]);
+      });
+  if (options_.normalize) normalize_rows(w);
+  report.phase_seconds.emplace_back("walks", since() - report.phase_seconds[0].second);
+  set_weights(std::move(w), data.num_users());
+  report.iterations = 1;
+  report.seconds = since();
+  if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "walks"});
+  return report;
+}
+
+void RandomWalkModel::save_state(StateWriter& writer) const {
+  ItemSimilarityModel::save_state(writer);
+  writer.put_bool("options/with_beta", with_beta_);
+  writer.put_double("options/alpha", static_cast<double>(options_.alpha));
+  writer.put_double("options/beta", static_cast<double>(options_.beta));
+  writer.put_int("options/num_neighbors", options_.num_neighbors);
+  writer.put_bool("options/normalize", options_.normalize);
+}
+
+std::shared_ptr<RandomWalkModel> RandomWalkModel::from_state(const StateReader& reader) {
+  RandomWalkOptions o;
+  o.alpha = static_cast<float>(reader.get_double("options/alpha"));
+  o.beta = static_cast<float>(reader.get_double("options/beta"));
+  o.num_neighbors = static_cast<std::int32_t>(reader.get_int("options/num_neighbors", 1, std::numeric_limits<std::int32_t>::max()));
+  o.normalize = reader.get_bool("options/normalize");
+  std::shared_ptr<RandomWalkModel> model;
+  try {
+    model = std::make_shared<RandomWalkModel>(o, reader.get_bool("options/with_beta"));
+  } catch (const std::invalid_argument& e) {
+    reader.fail("options", std::string("found ") + e.what());
+  }
+  model->load_weights(reader);
+  model->load_base(reader);
+  return model;
+}
+
+}  // namespace etalage
