@@ -3,11 +3,19 @@
 
 #include <limits>
 #include <stdexcept>
+#include <utility>
+
+#include "etalage/error.hpp"
 
 namespace etalage {
 
 StateWriter::~StateWriter() = default;
 StateReader::~StateReader() = default;
+
+void ScopedReader::fail(const std::string& name, const std::string& found_and_expected) const {
+  outer_.fail(prefix_ + name, found_and_expected);
+  throw FormatError(found_and_expected);  // not reached; the compiler does not see it through a virtual call
+}
 
 void StateWriter::put_csr(const std::string& name, const CsrMatrix& m) {
   put_int(name + "/rows", m.rows);
@@ -72,7 +80,12 @@ IdMap StateReader::get_id_map(const std::string& name) const {
     p.bytes = Array<char>::wrap(static_cast<const char*>(b.data), b.count, b.owner);
   }
   p.slots = get_array<std::uint32_t>(name + "/slots");
-  return IdMap::from_parts(std::move(p), verify());
+  try {
+    return IdMap::from_parts(std::move(p), verify());
+  } catch (const FormatError& e) {
+    fail(name, e.what());
+    throw;
+  }
 }
 
 }  // namespace etalage

@@ -166,6 +166,25 @@ TEST_F(Serialization, AFieldOfALaterVersionIsNotDroppedSilently) {
   EXPECT_NE(message_of([&] { (void)load_from_memory(save_to_memory(m)); }).find("'from_the_future'"), std::string::npos);
 }
 
+TEST_F(Serialization, AnObjectInsideAnotherKeepsItsNamesApart) {
+  const TinyModel a = tiny_model(1);
+  const TinyModel b = tiny_model(2);
+  const auto bytes = save_state_to_memory("Pair", [&](StateWriter& w) {
+    ScopedWriter first(w, "members/0/");
+    ScopedWriter second(w, "members/1/");
+    a.save_state(first);
+    b.save_state(second);
+  });
+  const StateFile file = StateFile::from_memory(bytes);
+  const auto first = TinyModel::from_state(ScopedReader(file.reader(), "members/0/"));
+  EXPECT_THROW(file.require_all_read(), FormatError);
+  const auto second = TinyModel::from_state(ScopedReader(file.reader(), "members/1/"));
+  file.require_all_read();
+  EXPECT_TRUE(same(tiny(first), a));
+  EXPECT_TRUE(same(tiny(second), b));
+  EXPECT_NE(message_of([&] { (void)ScopedReader(file.reader(), "members/1/").get_int("x"); }).find("'members/1/x'"), std::string::npos);
+}
+
 TEST_F(Serialization, ABadArgumentIsNamed) {
   EXPECT_THROW(register_model("", &TinyModel::from_state), std::invalid_argument);
   EXPECT_THROW(register_model("Tiny", [](const StateReader&) { return std::shared_ptr<Recommender>(); }), std::invalid_argument);

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/array.hpp"
@@ -99,6 +101,53 @@ class ETALAGE_EXPORT StateReader {
   }
   [[nodiscard]] CsrMatrix get_csr(const std::string& name) const;
   [[nodiscard]] IdMap get_id_map(const std::string& name) const;
+};
+
+/// Puts an object inside another: every name gets the prefix, which ends in '/'.
+class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
+ public:
+  ScopedWriter(StateWriter& outer, std::string prefix) : outer_(outer), prefix_(std::move(prefix)) {}
+  void put_int(const std::string& name, std::int64_t value) override { outer_.put_int(prefix_ + name, value); }
+  void put_double(const std::string& name, double value) override { outer_.put_double(prefix_ + name, value); }
+  void put_string(const std::string& name, std::string_view value) override { outer_.put_string(prefix_ + name, value); }
+  void put_doubles(const std::string& name, std::span<const double> values) override {
+    outer_.put_doubles(prefix_ + name, values);
+  }
+  void put_strings(const std::string& name, std::span<const std::string> values) override {
+    outer_.put_strings(prefix_ + name, values);
+  }
+  void put_bytes(const std::string& name, DType type, const void* data, std::size_t count,
+                 std::shared_ptr<const void> owner) override {
+    outer_.put_bytes(prefix_ + name, type, data, count, std::move(owner));
+  }
+
+ private:
+  StateWriter& outer_;
+  std::string prefix_;
+};
+
+/// Reads an object that was put inside another with the same prefix.
+class ETALAGE_EXPORT ScopedReader final : public StateReader {
+ public:
+  using StateReader::get_int;
+  ScopedReader(const StateReader& outer, std::string prefix) : outer_(outer), prefix_(std::move(prefix)) {}
+  [[nodiscard]] bool has(const std::string& name) const override { return outer_.has(prefix_ + name); }
+  [[nodiscard]] std::int64_t get_int(const std::string& name) const override { return outer_.get_int(prefix_ + name); }
+  [[nodiscard]] double get_double(const std::string& name) const override { return outer_.get_double(prefix_ + name); }
+  [[nodiscard]] std::string get_string(const std::string& name) const override { return outer_.get_string(prefix_ + name); }
+  [[nodiscard]] std::vector<double> get_doubles(const std::string& name) const override {
+    return outer_.get_doubles(prefix_ + name);
+  }
+  [[nodiscard]] std::vector<std::string> get_strings(const std::string& name) const override {
+    return outer_.get_strings(prefix_ + name);
+  }
+  [[nodiscard]] Bytes get_bytes(const std::string& name) const override { return outer_.get_bytes(prefix_ + name); }
+  [[nodiscard]] bool verify() const noexcept override { return outer_.verify(); }
+  [[noreturn]] void fail(const std::string& name, const std::string& found_and_expected) const override;
+
+ private:
+  const StateReader& outer_;
+  std::string prefix_;
 };
 
 }  // namespace etalage

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files: save and load of whatever the library keeps, by kind.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "etalage/io/serialization.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage::python {
+
+namespace py = pybind11;
+
+namespace {
+
+LoadOptions load_options(const std::string& verify, int num_threads) {
+  if (verify != "full" && verify != "header")
+    throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
+  return {verify == "full" ? Verify::kFull : Verify::kHeader, num_threads};
+}
+
+std::span<const char> view_of(const py::bytes& bytes) {
+  const std::string_view v = bytes;
+  return {v.data(), v.size()};
+}
+
+py::dict info_to_python(const FileInfo& info) {
+  py::list sections;
+  for (const FileInfo::Section& s : info.sections) {
+    py::dict d;
+    d["name"] = s.name;
+    d["dtype"] = s.dtype;
+    d["count"] = s.count;
+    d["offset"] = s.offset;
+    d["bytes"] = s.bytes;
+    d["checksum"] = s.checksum;
+    sections.append(d);
+  }
+  py::dict out;
+  out["kind"] = info.kind;
+  out["format_version"] = info.format_version;
+  out["library_version"] = info.library_version;
+  out["bytes"] = info.bytes;
+  out["sections"] = sections;
+  return out;
+}
+
+py::bytes to_bytes(const std::vector<char>& v) { return {v.data(), v.size()}; }
+
+// The system's errors become FileNotFoundError, PermissionError, OSError(ENOSPC) and so on, with the file's name.
+void translate_file_errors() {
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const std::filesystem::filesystem_error& e) {
+      const py::object error = py::reinterpret_borrow<py::object>(PyExc_OSError)(e.code().value(), e.code().message(), e.path1().string());
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+    }
+  });
+}
+
+}  // namespace
+
+void bind_io(py::module_& m) {
+  translate_file_errors();
+  m.def(
+      "save", [](const Recommender& model, const std::filesystem::path& path) { save(model, path); }, py::arg("model"),
+      py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+      "Writes a model to a file: to a temporary name beside it, flushed, then renamed. OSError leaves the old file.");
+  m.def(
+      "load",
+      [](const std::filesystem::path& path, const std::string& verify, int num_threads) {
+        return load_mutable(path, load_options(verify, num_threads));
+      },
+      py::arg("path"), py::arg("verify") = "full", py::arg("num_threads") = 0, py::call_guard<py::gil_scoped_release>(),
+      "Maps a model's file and returns the model. verify='full' checks every checksum and index, 'header' trusts the\n"
+      "contents and opens in constant time. FormatError says what was found and what was expected.");
+  m.def(
+      "save_to_memory",
+      [](const Recommender& model) {
+        std::vector<char> bytes;
+        {
+          const py::gil_scoped_release release;
+          bytes = save_to_memory(model);
+        }
+        return to_bytes(bytes);
+      },
+      py::arg("model"), "The bytes of the model's file.");
+  m.def(
+      "load_from_memory",
+      [](const py::bytes& data, const std::string& verify) {
+        const std::span<const char> bytes = view_of(data);
+        const py::gil_scoped_release release;
+        return load_from_memory(bytes, load_options(verify, 0));
+      },
+      py::arg("data"), py::arg("verify") = "full", "The model from the bytes of its file, which are copied.");
+  m.def(
+      "file_info",
+      [](const std::filesystem::path& path) {
+        FileInfo info;
+        {
+          const py::gil_scoped_release release;
+          info = file_info(path);
+        }
+        return info_to_python(info);
+      },
+      py::arg("path"),
+      "What a file says of itself, from its header alone: kind, format_version, library_version, bytes, and sections as\n"
+      "a list of dicts with name, dtype, count, offset, bytes and checksum.");
+}
+
+}  // namespace etalage::python
