@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples run as a newcomer would run them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("ETALAGE_DATA", ROOT / "../shared/data"))
+
+
+def run(*command, **env):
+    result = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True,
+                            env=os.environ | {"ETALAGE_PYTHON": sys.executable} | env)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_evaluate_and_plot(tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "picture.png"
+    shown = run(sys.executable, "examples/02_evaluate_and_plot.py", picture)
+    recall = {line[:18].strip(): float(line.split("recall@20")[1].split()[0]) for line in shown.splitlines() if "recall@20" in line}
+    assert max(v for k, v in recall.items() if k != "popularity") > recall["popularity"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_offline_batch_is_restartable(tmp_path):
+    events = tmp_path / "events.csv"
+    events.write_text("user,item\n" + "".join(f"u{u},i{(u * 7 + n * n) % 30}\n" for u in range(50) for n in range(6)))
+    first = run("bash", "examples/03_offline_batch.sh", events, tmp_path / "out", 3)
+    assert first.count("rows for") == 3
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.csv")) == [f"recommendations-{i}-of-3.csv" for i in range(3)]
+    again = run("bash", "examples/03_offline_batch.sh", events, tmp_path / "out", 3)
+    assert again.count("complete already, skipped") == 3
+
+
+@pytest.mark.slow
+def test_real_data_prints_product_names(tmp_path):
+    if not (DATA / "online-retail" / "online_retail.parquet").exists():
+        pytest.skip(f"{DATA}/online-retail is not there (set ETALAGE_DATA)")
+    shown = run("bash", "examples/real_data.sh", tmp_path, ETALAGE_DATA=str(DATA.resolve()))
+    assert "Toy Story" in shown and "REGENCY CAKESTAND" in shown and "complete already, skipped" in shown
+
+
+@pytest.mark.slow
+def test_demo_writes_model_rows_and_picture(tmp_path):
+    shown = run(sys.executable, "-m", "etalage", "demo", "--out", tmp_path, "--users", 1500, "--items", 400)
+    assert (tmp_path / "model.etalage").exists() and (tmp_path / "recommendations.parquet").exists()
+    assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    rows = {line.split()[0]: [float(v) for v in line.split()[1:]] for line in shown.splitlines() if line.startswith(("Popularity  ", "ALS  "))}
+    assert rows["ALS"][1] > 1.5 * rows["Popularity"][1]
