@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"
 
 namespace etalage {
@@ -15,6 +16,7 @@ struct Registry {
   std::mutex mutex;
   std::map<std::string, ModelFactory, std::less<>> factories{
       // One line a kind: {"ALS", [](const StateReader& r) -> std::shared_ptr<Recommender> { return AlsModel::from_state(r); }}
+      {"Popularity", [](const StateReader& r) -> std::shared_ptr<Recommender> { return PopularityModel::from_state(r); }},
   };
 };
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "etalage/core/event_log.hpp"
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/progress.hpp"
+#include "etalage/core/sequences.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// Settings of the popularity model.
+struct PopularityOptions {
+  enum class Count : std::uint8_t {
+    kWeights,  ///< the sum of the weights of an item's events
+    kUsers     ///< the number of users with a positive weight; with a half-life each counts by his newest event
+  };
+  Count count = Count::kWeights;
+  double half_life_days = 0;            ///< an event's weight halves in this time; 0 means no decay; > 0 needs times
+  std::optional<std::int64_t> now_ms;   ///< what the age of an event counts from; by default the newest event
+  bool keep_history = true;             ///< keep the rows, to leave out what a user has
+  void validate() const;                ///< throws std::invalid_argument: field, value, bound
+};
+
+/// The same ranking for everyone: what is bought most, less what this shopper has.
+///
+/// Score      s_i = sum over events of i of weight * 2^(-(now - time) / half_life), or distinct users of i
+/// Shapes     user_items CSR [n_users x n_items]; scores float32 [n_items]
+/// Cost       fit O(nnz + n_items log n_items); a query O(k + seen + denied), however large the catalogue;
+///            20 bytes an item
+/// Threads    const members are safe to call concurrently; fit() and partial_fit_*() need exclusive access
+/// Repeats    bit-identical
+/// Errors     std::invalid_argument (options, shapes, a half-life without times), NotFittedError;
+///            UnsupportedError for similar_items and similar_users
+class ETALAGE_EXPORT PopularityModel final : public Recommender {
+ public:
+  static constexpr std::string_view kKind = "Popularity";
+
+  explicit PopularityModel(PopularityOptions options = {});
+
+  /// Weights as they stand (make them decay with InteractionOptions::half_life_days): an own half-life is an error here.
+  void fit(const Interactions& data);
+  void fit(const CsrMatrix& user_items);
+  /// Each event by its value and the weight of its type; decays where half_life_days says so.
+  void fit(const EventLog& log, InteractionOptions weights = {});
+  /// Every entry counts 1; decays by the sequences' times.
+  void fit(const Sequences& sequences);
+
+  /// Rows [users.size() x n_items] replace the kept rows of these users, and the scores follow. Needs kept rows.
+  void partial_fit_users(std::span<const std::int32_t> users, const CsrView& user_items);
+  /// Rows [items.size() x n_users] replace the kept columns of these items, and the scores follow.
+  void partial_fit_items(std::span<const std::int32_t> items, const CsrView& item_users);
+
+  [[nodiscard]] const PopularityOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const FitReport& report() const noexcept { return report_; }
+  /// Score of every item, float32 [n_items].
+  [[nodiscard]] const Array<float>& scores() const noexcept { return scores_; }
+  /// Items by descending score, ties by lower index, int32 [n_items].
+  [[nodiscard]] const Array<std::int32_t>& order() const noexcept { return order_; }
+
+  [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
+  [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
+  [[nodiscard]] std::int32_t num_items() const noexcept override { return static_cast<std::int32_t>(scores_.size()); }
+  std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+             Scratch& scratch) const override;
+  /// The total is the score; there are no contributions, since the history has no part in it.
+  [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
+
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<PopularityModel> from_state(const StateReader& reader);
+
+ private:
+  void fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids);
+  void count(const CsrView& rows, double sign, double* totals) const noexcept;
+  void rank(std::span<const double> totals);
+  void require_fitted() const;
+
+  PopularityOptions options_;
+  FitReport report_;
+  bool fitted_ = false;
+  std::int32_t num_users_ = 0;
+  Array<double> totals_;        // [n_items], what partial fits go on from
+  Array<float> scores_;         // [n_items]
+  Array<std::int32_t> order_;   // [n_items]
+  Array<std::int32_t> places_;  // [n_items], place of an item in order_
+};
+
+}  // namespace etalage

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace etalage::detail {
+
+/// Random numbers as a function of (seed, purpose, index): a SplitMix64 sequence (Steele, Lea, Flood, OOPSLA 2014)
+/// that starts at a hash of the three. The distributions of <random> differ between standard libraries and logarithms
+/// between C libraries, so the samplers here use integers, products and comparisons alone.
+class RandomStream {
+ public:
+  RandomStream(std::uint64_t seed, std::uint64_t purpose, std::uint64_t index) noexcept
+      : state_(mixed(mixed(seed + kStep * purpose) + kStep * index)) {}
+
+  std::uint64_t next() noexcept { return mixed(state_ += kStep); }
+  /// Uniform in [0, n), n >= 1; the bias is below n / 2^32.
+  std::uint32_t below(std::uint32_t n) noexcept {
+    return static_cast<std::uint32_t>(((next() >> 32) * n) >> 32);
+  }
+  /// True with probability parts / 1000.
+  bool chance(std::uint32_t parts) noexcept { return below(1000) < parts; }
+  /// A place in [0, n) with density falling as place^(-2/3): the head of a list is picked far more often than its tail.
+  std::uint32_t skewed(std::uint32_t n) noexcept {
+    const double u = static_cast<double>(next() >> 11) * 0x1p-53;
+    return static_cast<std::uint32_t>(u * u * u * n);
+  }
+  /// 1, 2, 3, ... up to most, each further step with probability more / 1000.
+  std::uint32_t steps(std::uint32_t more, std::uint32_t most) noexcept {
+    std::uint32_t n = 1;
+    while (n < most && chance(more)) ++n;
+    return n;
+  }
+
+ private:
+  static constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15ULL;
+  static std::uint64_t mixed(std::uint64_t z) noexcept {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+  std::uint64_t state_;
+};
+
+}  // namespace etalage::detail
