@@ -17,6 +17,7 @@
 #include "etalage/error.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/io/state_file.hpp"
+#include "etalage/models/batch.hpp"
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"

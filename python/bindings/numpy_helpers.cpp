@@ -141,6 +141,11 @@ CsrMatrix csr_from_python(py::handle matrix, const char* argument) {
   return out;
 }
 
+CsrMatrix owned(const CsrMatrix& matrix) {
+  return {matrix.rows, matrix.cols, Array<std::int64_t>(matrix.offsets.view()), Array<std::int32_t>(matrix.columns.view()),
+          Array<float>(matrix.values.view())};
+}
+
 py::object csr_to_python(const CsrMatrix& matrix) {
   Array<std::int64_t> offsets = matrix.offsets;
   if (offsets.empty()) offsets = Array<std::int64_t>(static_cast<std::size_t>(matrix.rows) + 1);

@@ -62,6 +62,9 @@ template <class T>
 /// float32 values and int32 columns with the caller. Validated: monotone offsets, columns in range, finite values.
 [[nodiscard]] CsrMatrix csr_from_python(py::handle matrix, const char* argument);
 
+/// A copy that nobody else can write to: for what outlives the call that got a caller's arrays.
+[[nodiscard]] CsrMatrix owned(const CsrMatrix& matrix);
+
 /// scipy.sparse.csr_matrix over the same memory, read-only.
 [[nodiscard]] py::object csr_to_python(const CsrMatrix& matrix);
 

@@ -25,6 +25,21 @@ namespace etalage {
 struct FactorModel::Norms {
   std::once_flag once;
   Array<float> inverse;  // [rows]
+  std::once_flag mean_once;
+  Array<float> mean;  // [dim], the average row
+
+  const float* mean_of(const Array<float>& rows, std::size_t dim) {
+    std::call_once(mean_once, [&] {
+      const std::size_t n = rows.size() / dim;
+      std::vector<double> sum(dim, 0.0);
+      for (std::size_t i = 0; i < n * dim; ++i) sum[i % dim] += rows[i];
+      Array<float> row(dim);
+      float* out = row.mutable_data();
+      for (std::size_t f = 0; f < dim && n != 0; ++f) out[f] = static_cast<float>(sum[f] / static_cast<double>(n));
+      mean = std::move(row);
+    });
+    return mean.data();
+  }
 
   const float* of(const Array<float>& rows, std::size_t dim) {
     std::call_once(once, [&] {
@@ -88,16 +103,14 @@ void FactorModel::query_factor(const Query& query, std::span<float> factor, Scra
   check(query);
   if (factor.size() != static_cast<std::size_t>(factors_))
     throw std::invalid_argument(detail::violated("size of factor", factor.size(), "the model's factors"));
-  if (folds_in(query)) {
-    fold_in(query, factor, scratch);
-  } else {
-    const auto row = user_row(*query.user);
-    std::copy(row.begin(), row.end(), factor.begin());
-  }
+  const float* row = row_for(query, scratch);
+  std::copy(row, row + factor.size(), factor.begin());
 }
 
 const float* FactorModel::row_for(const Query& query, Scratch& scratch) const {
   if (!folds_in(query)) return user_row(*query.user).data();
+  if (!query.user && query.session.empty() && query.history.empty())
+    return user_norms_->mean_of(user_factors_, static_cast<std::size_t>(factors_));
   float* factor = Scratch::Impl::at_least(scratch.impl().factor, static_cast<std::size_t>(factors_));
   fold_in(query, {factor, static_cast<std::size_t>(factors_)}, scratch);
   return factor;

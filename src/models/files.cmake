@@ -1,4 +1,5 @@
 target_sources(etalage PRIVATE
+  src/models/batch.cpp
   src/models/factor_model.cpp
   src/models/popularity.cpp
   src/models/popularity_log.cpp

@@ -233,6 +233,22 @@ TEST(FactorModel, WhoIsFoldedIn) {
   EXPECT_EQ(recommend(m, {.user = 2, .session = items}, 30), brute_force(m, {.user = 2, .session = items}, both, 30));
 }
 
+TEST(FactorModel, NobodyGetsTheAverageUser) {
+  GivenFactors m = given(grid_factors(4, 6, 1, 3), grid_factors(30, 6, 2, 3), 6);
+  std::vector<float> mean(6);
+  for (std::int32_t u = 0; u < 4; ++u)
+    for (std::size_t f = 0; f < 6; ++f) mean[f] += m.user_row(u)[f] / 4;
+  std::vector<float> factor(6);
+  std::vector<ItemScore> out(30);
+  Scratch scratch;
+  m.query_factor({}, factor, scratch);
+  EXPECT_EQ(factor, mean);
+  ASSERT_EQ(m.recommend({}, out, scratch), 30u);
+  std::vector<ItemScore> by_vector(30);
+  ASSERT_EQ(m.recommend_vector(mean, {}, by_vector, scratch), 30u);
+  for (std::size_t i = 0; i < 30; ++i) EXPECT_EQ(out[i].item, by_vector[i].item);
+}
+
 TEST(FactorModel, VectorsOfTheCallersAreRanked) {
   const GivenFactors m = given(normal_factors(4, 8, 1), normal_factors(60, 8, 2), 8);
   Scratch scratch;

@@ -16,7 +16,9 @@ namespace etalage {
 ///
 /// Shapes     user_factors [num_users x factors], item_factors [num_items x factors], float32 row-major
 /// Who        a query with a user takes his fitted row; one with recalculate_user, a session, or no user is folded in
-///            by the derived model (fold_in). An all-zero row, such as a user without any history, scores 0 everywhere
+///            by the derived model (fold_in). An all-zero row, such as a user without any history, scores 0 everywhere.
+/// Cold start a query without user, history and session gets the average user's row: the catalogue by the mean of the
+///            fitted users' scores, close to popularity
 /// Scores     the same bits from recommend, recommend_batch and score on one SIMD level, for any num_threads
 /// Similar    by cosine of the factor rows; zero rows have cosine 0 with everything. The norms are computed on the first
 ///            similar_* call after a fit or a load, once, whoever asks first

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interface that all models share. Arrays in, arrays out; the library's work runs without the GIL.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "etalage/core/progress.hpp"
+#include "etalage/models/batch.hpp"
+#include "etalage/models/recommender.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+// Big batches go to the library in blocks of this many questions: it bounds the memory in between and lets Ctrl-C in.
+constexpr std::size_t kBlock = 16384;
+
+std::size_t check_k(std::int64_t k) {
+  if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
+  return static_cast<std::size_t>(k);
+}
+
+/// answer(begin, end, out, counts) for blocks of [0, n); results no longer than `most` a row, padded to k.
+template <class F>
+py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& answer) {
+  Answers answers(n, k);
+  const std::size_t width = std::min(k, static_cast<std::size_t>(std::max(most, 0)));
+  if (width != 0) {
+    std::vector<ItemScore> out(std::min(n, kBlock) * width);
+    std::vector<std::size_t> counts(std::min(n, kBlock));
+    for (std::size_t begin = 0; begin < n; begin += kBlock) {
+      const std::size_t end = std::min(n, begin + kBlock);
+      {
+        const py::gil_scoped_release release;
+        answer(begin, end, MatrixView<ItemScore>(out.data(), end - begin, width), std::span(counts).first(end - begin));
+        answers.append(out, width, std::span(counts).first(end - begin));
+      }
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    }
+  }
+  return answers.arrays();
+}
+
+py::tuple recommend(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+                    std::int64_t k, bool exclude_seen, bool recalculate_user, py::handle allow, py::handle deny,
+                    int num_threads) {
+  const std::size_t width = check_k(k);
+  Questions questions(model, user_index, user_items, session_items);
+  questions.exclude_seen = exclude_seen;
+  questions.recalculate_user = recalculate_user;
+  const Filters filters(allow, deny, questions.size, model.num_items());
+  return in_blocks(questions.size, width, model.num_items(),
+                   [&](std::size_t begin, std::size_t end, MatrixView<ItemScore> out, std::span<std::size_t> counts) {
+                     if (end - begin == 1) {
+                       Scratch scratch;
+                       counts[0] = model.recommend(questions.queries(begin, end, &filters)[0], out.row(0), scratch);
+                     } else {
+                       model.recommend_batch(questions.queries(begin, end, &filters), out, counts, num_threads);
+                     }
+                   });
+}
+
+py::tuple similar_items(const Recommender& model, py::handle item_index, std::int64_t k, py::handle allow, py::handle deny,
+                        int num_threads) {
+  const std::size_t width = check_k(k);
+  const Array<std::int32_t> items = wrap(from_numpy<std::int32_t>(item_index, "item_index", 1));
+  check_indices(items.view(), model.num_items(), "item_index");
+  const Filters filters(allow, deny, items.size(), model.num_items());
+  // A model that lacks the call says so even when nothing is asked.
+  if (width == 0 || items.empty()) {
+    Scratch scratch;
+    if (model.num_items() > 0) (void)model.similar_items(0, {}, scratch);
+  }
+  return in_blocks(items.size(), width, model.num_items(),
+                   [&](std::size_t begin, std::size_t end, MatrixView<ItemScore> out, std::span<std::size_t> counts) {
+                     similar_items_batch(model, items.view().subspan(begin, end - begin), filters.pointers(begin, end), out,
+                                         counts, num_threads);
+                   });
+}
+
+py::tuple similar_users(const Recommender& model, py::handle user_index, std::int64_t k, int num_threads) {
+  const std::size_t width = check_k(k);
+  const Array<std::int32_t> users = wrap(from_numpy<std::int32_t>(user_index, "user_index", 1));
+  check_indices(users.view(), model.num_users(), "user_index");
+  if (width == 0 || users.empty()) {
+    Scratch scratch;
+    if (model.num_users() > 0) (void)model.similar_users(0, {}, scratch);
+  }
+  return in_blocks(users.size(), width, model.num_users(),
+                   [&](std::size_t begin, std::size_t end, MatrixView<ItemScore> out, std::span<std::size_t> counts) {
+                     similar_users_batch(model, users.view().subspan(begin, end - begin), out, counts, num_threads);
+                   });
+}
+
+py::array_t<float> score(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+                         py::handle items, bool recalculate_user, int num_threads) {
+  Questions questions(model, user_index, user_items, session_items);
+  questions.recalculate_user = recalculate_user;
+  const auto ids = from_numpy<std::int32_t>(items, "items", 2);
+  const auto rows = static_cast<std::size_t>(ids.shape(0));
+  const auto cols = static_cast<std::size_t>(ids.shape(1));
+  if (rows != 1 && rows != questions.size)
+    throw std::invalid_argument("items has " + std::to_string(rows) + " rows, must be one list for all or have one row for "
+                                "each of the " + std::to_string(questions.size) + " asked for");
+  check_indices({ids.data(), static_cast<std::size_t>(ids.size())}, model.num_items(), "items");
+  std::vector<float> out(questions.size * cols);
+  {
+    const py::gil_scoped_release release;
+    score_batch(model, questions.queries(0, questions.size, nullptr), MatrixView<const std::int32_t>(ids.data(), rows, cols),
+                MatrixView<float>(out.data(), questions.size, cols), num_threads);
+  }
+  return take(std::move(out), {static_cast<py::ssize_t>(questions.size), static_cast<py::ssize_t>(cols)});
+}
+
+py::tuple explain(const Recommender& model, py::handle user_index, py::handle user_items, std::int32_t item_index,
+                  std::int64_t k) {
+  const std::size_t width = check_k(k);
+  const Questions questions(model, user_index, user_items, py::none());
+  check_indices({&item_index, 1}, model.num_items(), "item_index");
+  Explanation e;
+  {
+    const py::gil_scoped_release release;
+    e = model.explain(questions.queries(0, 1, nullptr)[0], item_index, width);
+  }
+  std::vector<std::int32_t> items;
+  std::vector<float> weights;
+  for (const ItemScore& c : e.contributions) {
+    items.push_back(c.item);
+    weights.push_back(c.score);
+  }
+  return py::make_tuple(e.total, take(std::move(items)), take(std::move(weights)));
+}
+
+const char* name_of(FitReport::StopReason reason) {
+  switch (reason) {
+    case FitReport::StopReason::kIterations: return "iterations";
+    case FitReport::StopReason::kConverged: return "converged";
+    case FitReport::StopReason::kCancelled: return "cancelled";
+    case FitReport::StopReason::kClosedForm: return "closed_form";
+  }
+  return "";
+}
+
+std::string text_of(const FitReport& r) {
+  std::string s = "FitReport(stop_reason='" + std::string(name_of(r.stop_reason)) + "', iterations=" + std::to_string(r.iterations);
+  if (!r.objective.empty()) s += ", objective=" + std::string(py::repr(py::float_(r.objective.back())));
+  return s + ", seconds=" + std::string(py::repr(py::float_(r.seconds))) + ")";
+}
+
+std::shared_ptr<IdMap> unshared(const SharedIdMap& ids) { return std::const_pointer_cast<IdMap>(ids); }
+
+}  // namespace
+
+void bind_models(py::module_& m) {
+  py::class_<Progress>(m, "Progress", "What a fit tells its callback between two sweeps.")
+      .def_readonly("step", &Progress::step, "Sweeps done.")
+      .def_readonly("total", &Progress::total, "Sweeps asked for.")
+      .def_readonly("seconds", &Progress::seconds, "Since the fit began.")
+      .def_readonly("objective", &Progress::objective, "Of the model as it stands; nan where it is not computed.")
+      .def_property_readonly("phase", [](const Progress& p) { return std::string(p.phase); });
+
+  py::class_<FitReport>(m, "FitReport", "What a fit did.")
+      .def_property_readonly("stop_reason", [](const FitReport& r) { return std::string(name_of(r.stop_reason)); },
+                             "'iterations', 'converged', 'cancelled' or 'closed_form'.")
+      .def_readonly("iterations", &FitReport::iterations)
+      .def_property_readonly("objective", [](const FitReport& r) { return r.objective; },
+                             "After each sweep; entry 0 is the start, where it was computed.")
+      .def_property_readonly("phase_seconds",
+                             [](const FitReport& r) {
+                               py::dict d;
+                               for (const auto& [phase, seconds] : r.phase_seconds) d[py::str(phase)] = seconds;
+                               return d;
+                             })
+      .def_readonly("seconds", &FitReport::seconds)
+      .def("__repr__", &text_of);
+
+  py::class_<Recommender, std::shared_ptr<Recommender>>(m, "Recommender", "The compiled part of every model.")
+      .def_property_readonly("kind", [](const Recommender& r) { return std::string(r.kind()); })
+      .def_property_readonly("num_users", &Recommender::num_users)
+      .def_property_readonly("num_items", &Recommender::num_items)
+      .def_property_readonly("user_ids", [](const Recommender& r) { return unshared(r.user_ids()); })
+      .def_property_readonly("item_ids", [](const Recommender& r) { return unshared(r.item_ids()); })
+      .def_property_readonly("has_history", &Recommender::has_history)
+      .def_property_readonly(
+          "history", [](const Recommender& r) { return r.has_history() ? csr_to_python(r.history()) : py::object(py::none()); },
+          "The kept rows as a read-only scipy CSR, or None.")
+      .def("set_ids",
+           [](Recommender& r, std::shared_ptr<IdMap> users, std::shared_ptr<IdMap> items) { r.set_ids(users, items); },
+           py::arg("user_ids").none(true), py::arg("item_ids").none(true))
+      .def("set_history",
+           [](Recommender& r, const py::object& rows) {
+             r.set_history(rows.is_none() ? CsrMatrix{} : canonical(owned(csr_from_python(rows, "user_items"))));
+           },
+           py::arg("user_items"))
+      .def("recommend", &recommend, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("k"),
+           py::arg("exclude_seen"), py::arg("recalculate_user"), py::arg("items"), py::arg("filter_items"),
+           py::arg("num_threads"))
+      .def("similar_items", &similar_items, py::arg("item_index"), py::arg("k"), py::arg("items"), py::arg("filter_items"),
+           py::arg("num_threads"))
+      .def("similar_users", &similar_users, py::arg("user_index"), py::arg("k"), py::arg("num_threads"))
+      .def("score", &score, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("items"),
+           py::arg("recalculate_user"), py::arg("num_threads"))
+      .def("explain", &explain, py::arg("user_index"), py::arg("user_items"), py::arg("item_index"), py::arg("k"));
+}
+
+}  // namespace etalage::python

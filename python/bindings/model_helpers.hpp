@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions from numpy to Query and answers back; what the bindings of every model share.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/item_filter.hpp"
+#include "etalage/core/progress.hpp"
+#include "etalage/models/recommender.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+
+/// Lists of int32, one a row: offsets int64 [n + 1] and items [nnz].
+struct Lists {
+  Array<std::int64_t> offsets;
+  Array<std::int32_t> items;
+  [[nodiscard]] std::size_t size() const noexcept { return offsets.empty() ? 0 : offsets.size() - 1; }
+  [[nodiscard]] std::span<const std::int32_t> operator[](std::size_t i) const noexcept {
+    const auto b = static_cast<std::size_t>(offsets[i]);
+    return items.view().subspan(b, static_cast<std::size_t>(offsets[i + 1]) - b);
+  }
+};
+
+/// (offsets, items) as the Python layer hands them over; monotone offsets that end at the items' size are checked.
+[[nodiscard]] Lists lists_from_python(py::handle pair, const char* argument);
+
+/// One filter for all, or one a row, from an allow and a deny part: None, an int32 array for all, or (offsets, items).
+/// Items outside [0, num_items) are std::out_of_range naming the argument.
+class Filters {
+ public:
+  Filters(py::handle allow, py::handle deny, std::size_t rows, std::int32_t num_items);
+  [[nodiscard]] const ItemFilter* at(std::size_t row) const noexcept {
+    return filters_.empty() ? nullptr : &filters_[filters_.size() == 1 ? 0 : row];
+  }
+  [[nodiscard]] std::vector<const ItemFilter*> pointers(std::size_t begin, std::size_t end) const;
+
+ private:
+  std::vector<ItemFilter> filters_;
+};
+
+/// The n questions of a batch and the memory that their spans look into.
+struct Questions {
+  std::optional<Array<std::int32_t>> users;  ///< [n]
+  std::optional<CsrMatrix> rows;             ///< [n x num_items], given histories
+  std::optional<Lists> sessions;             ///< [n]
+  bool exclude_seen = true;
+  bool recalculate_user = false;
+  std::size_t size = 0;
+
+  Questions(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items);
+  [[nodiscard]] std::vector<Query> queries(std::size_t begin, std::size_t end, const Filters* filters) const;
+};
+
+/// Runs fit(callback) without the GIL. The callback passed on answers Ctrl-C and asks `callback` (None or a callable
+/// that takes a Progress; False stops).
+[[nodiscard]] ProgressCallback progress_callback(const py::object& callback);
+
+/// Throws std::out_of_range naming the first index outside [0, size).
+void check_indices(std::span<const std::int32_t> indices, std::int64_t size, const char* argument);
+
+/// items int32 [n x k] and scores float32 [n x k] under construction; rows are padded with -1 and -inf.
+class Answers {
+ public:
+  Answers(std::size_t rows, std::size_t k);
+  /// Copies a block of results behind those that are there.
+  void append(std::span<const ItemScore> block, std::size_t stride, std::span<const std::size_t> counts);
+  [[nodiscard]] py::tuple arrays();
+
+ private:
+  std::size_t rows_;
+  std::size_t k_;
+  std::size_t done_ = 0;
+  std::vector<std::int32_t> items_;
+  std::vector<float> scores_;
+};
+
+}  // namespace etalage::python
