@@ -21,4 +21,5 @@
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/models/vectors.hpp"
 #include "etalage/version.hpp"

@@ -8,6 +8,7 @@
 
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/models/vectors.hpp"
 
 namespace etalage {
 namespace {
@@ -17,6 +18,7 @@ struct Registry {
   std::map<std::string, ModelFactory, std::less<>> factories{
       // One line a kind: {"ALS", [](const StateReader& r) -> std::shared_ptr<Recommender> { return AlsModel::from_state(r); }}
       {"Popularity", [](const StateReader& r) -> std::shared_ptr<Recommender> { return PopularityModel::from_state(r); }},
+      {"Vectors", [](const StateReader& r) -> std::shared_ptr<Recommender> { return VectorsModel::from_state(r); }},
   };
 };
 

@@ -17,6 +17,7 @@
 #include "etalage/error.hpp"
 #include "kernels/exact_scan.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/row_norms.hpp"
 #include "models/scratch.hpp"
 #include "models/top_k.hpp"
 
@@ -46,11 +47,7 @@ struct FactorModel::Norms {
       const std::size_t n = rows.size() / dim;
       Array<float> inv(n);
       float* out = inv.mutable_data();
-      for (std::size_t r = 0; r < n; ++r) {
-        double sum = 0;
-        for (std::size_t f = 0; f < dim; ++f) sum += static_cast<double>(rows[r * dim + f]) * rows[r * dim + f];
-        out[r] = sum > 0 ? static_cast<float>(1 / std::sqrt(sum)) : 0.0f;
-      }
+      for (std::size_t r = 0; r < n; ++r) out[r] = inverse_norm(rows.view().subspan(r * dim, dim));
       inverse = std::move(inv);
     });
     return inverse.data();
@@ -128,37 +125,61 @@ std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out,
                out);
 }
 
-std::size_t FactorModel::recommend_vector(std::span<const float> factor, const Query& query, std::span<ItemScore> out,
+const float* FactorModel::row_for(std::span<const float> vector, Scratch& scratch) const {
+  if (vector.size() != static_cast<std::size_t>(factors_))
+    throw std::invalid_argument("vector has " + std::to_string(vector.size()) + " entries, must have " +
+                                std::to_string(factors_));
+  for (const float v : vector) detail::require_finite(true, "vector entry", v, "finite");
+  if (!unit_queries()) return vector.data();
+  float* row = Scratch::Impl::at_least(scratch.impl().factor, vector.size());
+  scale_to_unit(vector, {row, vector.size()});
+  return row;
+}
+
+std::size_t FactorModel::recommend_vector(std::span<const float> vector, const Query& query, std::span<ItemScore> out,
                                           Scratch& scratch) const {
   require_fitted();
   check(query);
-  if (factor.size() != static_cast<std::size_t>(factors_))
-    throw std::invalid_argument("factor has " + std::to_string(factor.size()) + " entries, must have " +
-                                std::to_string(factors_));
-  for (const float v : factor) detail::require_finite(true, "factor entry", v, "finite");
+  const float* row = row_for(vector, scratch);
   if (out.empty()) return 0;
   std::span<const std::int32_t> excluded;
   if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
   return write(kernels::exact_top_k(scored_rows(item_factors_, num_items_, factors_),
-                             {factor.data(), out.size(), excluded, query.filter}, scratch.impl().scan),
+                                    {row, out.size(), excluded, query.filter}, scratch.impl().scan),
                out);
 }
 
 void FactorModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out,
                                   std::span<std::size_t> counts, int num_threads) const {
+  rank(queries, nullptr, out, counts, num_threads);
+}
+
+void FactorModel::recommend_vectors(MatrixView<const float> vectors, std::span<const Query> queries,
+                                    MatrixView<ItemScore> out, std::span<std::size_t> counts, int num_threads) const {
+  if (!queries.empty() && queries.size() != vectors.rows())
+    throw std::invalid_argument("queries has " + std::to_string(queries.size()) + " entries, must be empty or have one " +
+                                "for each of the " + std::to_string(vectors.rows()) + " vectors");
+  rank(queries, &vectors, out, counts, num_threads);
+}
+
+// With vectors, row i is asked about instead of the user of query i, and queries may be empty.
+void FactorModel::rank(std::span<const Query> queries, const MatrixView<const float>* vectors, MatrixView<ItemScore> out,
+                       std::span<std::size_t> counts, int num_threads) const {
   require_fitted();
-  if (out.rows() < queries.size() || counts.size() < queries.size())
+  const std::size_t num_queries = vectors != nullptr ? vectors->rows() : queries.size();
+  if (out.rows() < num_queries || counts.size() < num_queries)
     throw std::invalid_argument("out has " + std::to_string(out.rows()) + " rows and counts " +
                                 std::to_string(counts.size()) + " entries, both must have one for each of the " +
-                                std::to_string(queries.size()) + " queries");
+                                std::to_string(num_queries) + " queries");
   const auto dim = static_cast<std::size_t>(factors_);
   const int threads = detail::resolve_threads(num_threads);
   // Queries with the same filter share a block, wherever they stand.
-  std::vector<std::size_t> order(queries.size());
+  std::vector<std::size_t> order(num_queries);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::less<>()(queries[a].filter, queries[b].filter);
-  });
+  if (!queries.empty())
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::less<>()(queries[a].filter, queries[b].filter);
+    });
   struct Worker {
     Scratch scratch;
     std::vector<float> factors;          // rows of folded-in queries
@@ -169,8 +190,8 @@ void FactorModel::recommend_batch(std::span<const Query> queries, MatrixView<Ite
   };
   std::vector<Worker> workers(static_cast<std::size_t>(threads));
   const kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
-  const std::size_t block = kernels::scan_block_size(dim, std::min(out.cols(), rows.rows), queries.size(), threads);
-  detail::parallel_for(queries.size(), block, threads, [&](std::size_t begin, std::size_t end, int thread) {
+  const std::size_t block = kernels::scan_block_size(dim, std::min(out.cols(), rows.rows), num_queries, threads);
+  detail::parallel_for(num_queries, block, threads, [&](std::size_t begin, std::size_t end, int thread) {
     Worker& w = workers[static_cast<std::size_t>(thread)];
     const std::size_t n = end - begin;
     w.factors.resize(n * dim);
@@ -179,10 +200,10 @@ void FactorModel::recommend_batch(std::span<const Query> queries, MatrixView<Ite
     w.excluded.clear();
     w.excluded_ends.clear();
     for (std::size_t i = 0; i < n; ++i) {
-      const Query& query = queries[order[begin + i]];
+      const Query query = queries.empty() ? Query{} : queries[order[begin + i]];
       check(query);
-      const float* row = row_for(query, w.scratch);
-      if (folds_in(query)) row = std::copy_n(row, dim, w.factors.data() + i * dim) - dim;
+      const float* row = vectors != nullptr ? row_for(vectors->row(order[begin + i]), w.scratch) : row_for(query, w.scratch);
+      if (row == w.scratch.impl().factor.data()) row = std::copy_n(row, dim, w.factors.data() + i * dim) - dim;
       w.requests[i] = {row, out.cols(), {}, query.filter};
       if (query.exclude_seen) {
         const auto seen = sorted_unique(history_of(query), query.session, w.scratch);
@@ -207,6 +228,16 @@ void FactorModel::score(const Query& query, std::span<const std::int32_t> items,
     throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
                                 std::to_string(items.size()) + " items");
   kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
+}
+
+void FactorModel::score_vector(std::span<const float> vector, std::span<const std::int32_t> items, std::span<float> out,
+                               Scratch& scratch) const {
+  require_fitted();
+  for (const std::int32_t i : items) check_item(i, "item");
+  if (out.size() != items.size())
+    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
+                                std::to_string(items.size()) + " items");
+  kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(vector, scratch), items, out.data());
 }
 
 std::size_t FactorModel::similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,

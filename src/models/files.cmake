@@ -4,5 +4,6 @@ target_sources(etalage PRIVATE
   src/models/popularity.cpp
   src/models/popularity_log.cpp
   src/models/recommender.cpp
-  src/models/top_k.cpp)
+  src/models/top_k.cpp
+  src/models/vectors.cpp)
 target_sources(etalage PRIVATE src/models/item_knn.cpp src/models/item_similarity.cpp src/models/random_walk.cpp)

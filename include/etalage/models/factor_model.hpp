@@ -52,10 +52,16 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
                             const ItemFilter* filter = nullptr) const override;
   std::size_t similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const override;
 
-  /// recommend() for a factor row of the caller's [factors]; only filter, history and session of the query are read
-  /// (both are left out when exclude_seen is set). std::invalid_argument unless the row is finite and of that length.
-  std::size_t recommend_vector(std::span<const float> factor, const Query& query, std::span<ItemScore> out,
+  /// recommend() for a row of the caller's [factors]; of the query, filter, history and session are read (the last two
+  /// are left out with exclude_seen). std::invalid_argument unless the row is finite and of that length.
+  std::size_t recommend_vector(std::span<const float> vector, const Query& query, std::span<ItemScore> out,
                                Scratch& scratch) const;
+  /// The same for each row of vectors [n x factors]; queries [n], or empty for no filters; out [n x k], counts [n].
+  void recommend_vectors(MatrixView<const float> vectors, std::span<const Query> queries, MatrixView<ItemScore> out,
+                         std::span<std::size_t> counts, int num_threads = 0) const;
+  /// Scores of the given items for a row of the caller's; out [items.size()].
+  void score_vector(std::span<const float> vector, std::span<const std::int32_t> items, std::span<float> out,
+                    Scratch& scratch) const;
   /// Writes the row that answers the query: the fitted one or the folded-in one; factor [factors].
   void query_factor(const Query& query, std::span<float> factor, Scratch& scratch) const;
 
@@ -72,6 +78,9 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   /// is fully overwritten. May use every member of scratch but `factor`. Must not depend on num_threads or be parallel.
   /// The default throws UnsupportedError.
   virtual void fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const;
+
+  /// True when callers' vectors are scaled to unit length before they are used (zero ones are left alone).
+  [[nodiscard]] virtual bool unit_queries() const noexcept { return false; }
 
   /// Takes the arrays, [num_users x factors] and [num_items x factors]; std::invalid_argument when the sizes disagree.
   void set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors, std::int32_t num_items,
@@ -93,6 +102,9 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
     return !query.user || query.recalculate_user || !query.session.empty();
   }
   const float* row_for(const Query& query, Scratch& scratch) const;
+  const float* row_for(std::span<const float> vector, Scratch& scratch) const;
+  void rank(std::span<const Query> queries, const MatrixView<const float>* vectors, MatrixView<ItemScore> out,
+            std::span<std::size_t> counts, int num_threads) const;
 
   Array<float> user_factors_;
   Array<float> item_factors_;
