@@ -18,6 +18,7 @@
 #include "etalage/io/serialization.hpp"
 #include "etalage/io/state_file.hpp"
 #include "etalage/models/batch.hpp"
+#include "etalage/models/als.hpp"
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"

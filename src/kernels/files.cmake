@@ -5,3 +5,6 @@ target_sources(etalage PRIVATE
 # Exact top-k over rows.
 target_sources(etalage PRIVATE src/kernels/scan_kernels_scalar.cpp)
 etalage_kernels(scan_kernels.cpp)
+# Alternating least squares.
+target_sources(etalage PRIVATE src/kernels/als_kernels_scalar.cpp)
+etalage_kernels(als_kernels.cpp)

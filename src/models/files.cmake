@@ -1,5 +1,8 @@
 target_sources(etalage PRIVATE
   src/models/batch.cpp
+  src/models/als.cpp
+  src/models/als_online.cpp
+  src/models/als_solver.cpp
   src/models/factor_model.cpp
   src/models/popularity.cpp
   src/models/popularity_log.cpp

@@ -23,6 +23,7 @@ struct Scratch::Impl {
   std::vector<float> factor;          ///< the factor row of the current query (FactorModel)
   std::vector<double> doubles;
   kernels::ScanWorkspace scan;        ///< of exact top-k over factors
+  std::any solver;                    ///< a model's own working memory of folding in, created by it on first use
   std::any index;                     ///< a room's own search state (retrieval), created by it on first use
 
   /// At least n elements, content unspecified.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "models/als_solver.hpp"
+
+namespace etalage {
+
+/// The Gram matrices of both sides, in double [f x f] and as the solvers read them.
+struct AlsModel::Grams {
+  std::vector<double> user;
+  std::vector<double> item;
+  als::ScaledGram scaled_user;
+  als::ScaledGram scaled_item;
+  Grams(std::vector<double> user_gram, std::vector<double> item_gram, std::size_t factors, float w0)
+      : user(std::move(user_gram)),
+        item(std::move(item_gram)),
+        scaled_user(user.data(), factors, w0),
+        scaled_item(item.data(), factors, w0) {}
+};
+
+namespace als {
+
+/// The same rows without stored zeros; shares the memory when there are none.
+CsrMatrix without_zeros(const CsrMatrix& matrix);
+
+/// Rows as they lie in a model's factor array.
+inline Fixed factor_rows(const Array<float>& factors, std::int32_t rows, std::int32_t width) {
+  const auto f = static_cast<std::size_t>(width);
+  return {factors.data(), static_cast<std::size_t>(rows), f, f};
+}
+
+}  // namespace als
+}  // namespace etalage

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// What ALS answers after the fit: folding in, partial fits and explanations.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "detail/parallel_for.hpp"
+#include "etalage/error.hpp"
+#include "etalage/models/als.hpp"
+#include "models/als_model_state.hpp"
+#include "models/als_solver.hpp"
+#include "models/scratch.hpp"
+
+namespace etalage {
+namespace {
+
+// A query's taste as one row: items unique and ascending, values summed, zeros left out.
+struct QueryRow {
+  std::vector<std::pair<std::int32_t, float>> pairs;
+  std::vector<std::int32_t> columns;
+  std::vector<float> values;
+  als::RowScratch row;
+  std::vector<float> solution;
+
+  void collect(std::span<const std::int32_t> history, std::span<const float> history_values,
+               std::span<const std::int32_t> session) {
+    pairs.clear();
+    for (std::size_t i = 0; i < history.size(); ++i)
+      pairs.emplace_back(history[i], history_values.empty() ? 1.0f : history_values[i]);
+    for (const std::int32_t item : session) pairs.emplace_back(item, 1.0f);
+    // By value too: the sum of repeats does not depend on the order in which they came.
+    std::sort(pairs.begin(), pairs.end());
+    columns.clear();
+    values.clear();
+    for (std::size_t i = 0; i < pairs.size();) {
+      const std::int32_t item = pairs[i].first;
+      float sum = 0;
+      for (; i < pairs.size() && pairs[i].first == item; ++i) sum += pairs[i].second;
+      if (!std::isfinite(sum)) throw std::invalid_argument(detail::violated("sum of an item's history_values", sum, "finite"));
+      if (sum == 0) continue;
+      columns.push_back(item);
+      values.push_back(sum);
+    }
+  }
+  [[nodiscard]] als::Observed observed() const { return {columns.data(), values.data(), columns.size()}; }
+  [[nodiscard]] bool likes_something() const {
+    return std::any_of(values.begin(), values.end(), [](float v) { return v > 0; });
+  }
+};
+
+QueryRow& query_row(Scratch& scratch) {
+  std::any& slot = scratch.impl().solver;
+  using Held = std::shared_ptr<QueryRow>;  // std::any wants copies
+  if (Held* held = std::any_cast<Held>(&slot)) return **held;
+  return *slot.emplace<Held>(std::make_shared<QueryRow>());
+}
+
+[[noreturn]] void not_positive(const std::string& whose) {
+  throw NumericalError("the equations of " + whose +
+                       " are not positive definite in float32; increase regularization, or lower alpha or the weights");
+}
+
+// rows [n x others] solved exactly against `fixed`, into [n x width].
+Array<float> solve_rows(const CsrMatrix& rows, const als::Fixed& fixed, const als::ScaledGram& gram,
+                        const AlsOptions& options, const char* whose, int num_threads) {
+  const auto count = static_cast<std::size_t>(rows.rows);
+  Array<float> out(count * fixed.width);
+  float* data = out.mutable_data();
+  const int threads = detail::resolve_threads(num_threads);
+  struct PerThread {
+    als::RowScratch row;
+    std::vector<float> x;
+  };
+  std::vector<PerThread> scratch(static_cast<std::size_t>(threads));
+  const als::Weights weights(options);
+  const CsrView view = rows.view();
+  detail::parallel_for(count, 8, threads, [&](std::size_t r, std::size_t end, int thread) {
+    PerThread& s = scratch[static_cast<std::size_t>(thread)];
+    s.x.resize(gram.n);
+    for (; r < end; ++r) {
+      const auto id = static_cast<std::int64_t>(r);
+      const auto values = view.row_values(id);
+      if (std::none_of(values.begin(), values.end(), [](float v) { return v > 0; })) continue;
+      if (!als::solve_exactly(fixed, gram, {view.row_columns(id).data(), values.data(), values.size()}, weights, s.row,
+                              s.x.data()))
+        not_positive(std::string(whose) + " row " + std::to_string(r));
+      std::copy_n(s.x.data(), fixed.width, data + r * fixed.width);
+    }
+  });
+  return out;
+}
+
+// Checked, sorted, without repeats and zeros.
+CsrMatrix observed_rows(const CsrView& rows, std::int64_t cols, const char* argument) {
+  if (rows.cols != cols)
+    throw std::invalid_argument(std::string(argument) + " has " + std::to_string(rows.cols) + " columns, must have " +
+                                std::to_string(cols));
+  validate(rows, argument);
+  CsrMatrix copy{rows.rows, rows.cols, Array<std::int64_t>(rows.offsets), Array<std::int32_t>(rows.columns),
+                 Array<float>(rows.values)};
+  return als::without_zeros(canonical(copy, argument));
+}
+
+// The matrix with rows[i] in the place of row indices[i], grown to `count` rows.
+CsrMatrix with_rows(const CsrMatrix& matrix, std::span<const std::int32_t> indices, const CsrMatrix& rows,
+                    std::int64_t count) {
+  std::vector<std::int64_t> source(static_cast<std::size_t>(count), -1);
+  for (std::size_t i = 0; i < indices.size(); ++i) source[static_cast<std::size_t>(indices[i])] = static_cast<std::int64_t>(i);
+  const CsrView old = matrix.view();
+  const CsrView fresh = rows.view();
+  CsrMatrix out{count, matrix.cols, Array<std::int64_t>(static_cast<std::size_t>(count) + 1), {}, {}};
+  std::int64_t* offsets = out.offsets.mutable_data();
+  const auto size = [&](std::int64_t r) {
+    const std::int64_t s = source[static_cast<std::size_t>(r)];
+    return s >= 0 ? fresh.row_size(s) : r < old.rows ? old.row_size(r) : std::size_t{0};
+  };
+  for (std::int64_t r = 0; r < count; ++r) offsets[r + 1] = offsets[r] + static_cast<std::int64_t>(size(r));
+  out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[count]), uninitialized);
+  out.values = Array<float>(static_cast<std::size_t>(offsets[count]), uninitialized);
+  std::int32_t* columns = out.columns.mutable_data();
+  float* values = out.values.mutable_data();
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int64_t s = source[static_cast<std::size_t>(r)];
+    if (size(r) == 0) continue;
+    const CsrView& from = s >= 0 ? fresh : old;
+    const std::int64_t at = s >= 0 ? s : r;
+    std::copy_n(from.row_columns(at).data(), size(r), columns + offsets[r]);
+    std::copy_n(from.row_values(at).data(), size(r), values + offsets[r]);
+  }
+  return out;
+}
+
+// Unique, not negative, one for each row; returns the number of rows that the model has afterwards.
+std::int32_t check_indices(std::span<const std::int32_t> indices, const CsrView& rows, std::int32_t have,
+                           const char* argument, const char* rows_argument) {
+  if (rows.rows != static_cast<std::int64_t>(indices.size()))
+    throw std::invalid_argument(std::string(rows_argument) + " has " + std::to_string(rows.rows) +
+                                " rows, must have one for each of the " + std::to_string(indices.size()) + " " + argument);
+  std::int32_t count = have;
+  std::vector<std::int32_t> sorted(indices.begin(), indices.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (sorted[i] < 0) throw std::out_of_range(detail::violated(argument, sorted[i], ">= 0"));
+    if (i > 0 && sorted[i] == sorted[i - 1])
+      throw std::invalid_argument(std::string(argument) + " holds " + std::to_string(sorted[i]) + " twice, must be unique");
+    // Room for a catalogue's growth, not for a slip that would allocate the address space.
+    if (sorted[i] >= have && static_cast<std::size_t>(sorted[i] - have) >= indices.size() + 1000000)
+      throw std::out_of_range(detail::violated(argument, sorted[i], "at most a million beyond what the model has"));
+    count = std::max(count, sorted[i] + 1);
+  }
+  return count;
+}
+
+// G + new^T new - old^T old, in double.
+std::vector<double> moved_gram(std::vector<double> gram, std::size_t f, std::span<const std::int32_t> indices,
+                               const Array<float>& before, const Array<float>& now) {
+  const auto add = [&](const float* row, double sign) {
+    for (std::size_t i = 0; i < f; ++i)
+      for (std::size_t j = 0; j < f; ++j) gram[i * f + j] += sign * static_cast<double>(row[i]) * static_cast<double>(row[j]);
+  };
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const std::size_t at = static_cast<std::size_t>(indices[i]) * f;
+    if (at < before.size()) add(before.data() + at, -1);
+    add(now.data() + i * f, 1);
+  }
+  return gram;
+}
+
+Array<float> with_factor_rows(const Array<float>& before, std::int32_t count, std::size_t f,
+                              std::span<const std::int32_t> indices, const Array<float>& now) {
+  Array<float> out(static_cast<std::size_t>(count) * f);
+  float* data = out.mutable_data();
+  std::copy_n(before.data(), before.size(), data);
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    std::copy_n(now.data() + i * f, f, data + static_cast<std::size_t>(indices[i]) * f);
+  return out;
+}
+
+void check_grown_ids(const SharedIdMap& have, const SharedIdMap& given, std::int32_t before, std::int32_t count,
+                     const char* argument) {
+  if (given && given->size() != count)
+    throw std::invalid_argument(std::string(argument) + " has " + std::to_string(given->size()) + " keys, must have " +
+                                std::to_string(count));
+  if (have && !given && count != before)
+    throw std::invalid_argument(std::string(argument) + " is missing, must hold " + std::to_string(count) +
+                                " keys when a model with the shop's keys grows");
+}
+
+}  // namespace
+
+void AlsModel::fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const {
+  QueryRow& q = query_row(scratch);
+  q.collect(history_of(query), history_values_of(query), query.session);
+  if (!q.likes_something()) {
+    std::fill(factor.begin(), factor.end(), 0.0f);
+    return;
+  }
+  if (q.solution.size() < grams_->scaled_item.n) q.solution.resize(grams_->scaled_item.n);
+  if (!als::solve_exactly(als::factor_rows(item_factors(), num_items(), factors()), grams_->scaled_item, q.observed(),
+                          als::Weights(options_), q.row, q.solution.data()))
+    not_positive("the query");
+  std::copy_n(q.solution.data(), factor.size(), factor.data());
+}
+
+Explanation AlsModel::explain(const Query& query, std::int32_t item, std::size_t k) const {
+  require_fitted();
+  check(query);
+  check_item(item, "item");
+  Scratch scratch;
+  QueryRow& q = query_row(scratch);
+  q.collect(history_of(query), history_values_of(query), query.session);
+  Explanation explanation;
+  if (!q.likes_something()) return explanation;
+  const als::ScaledGram& gram = grams_->scaled_item;
+  q.solution.resize(gram.n);
+  if (!als::solve_exactly(als::factor_rows(item_factors(), num_items(), factors()), gram, q.observed(), als::Weights(options_),
+                          q.row, q.solution.data()))
+    not_positive("the query");
+  // z = A^-1 y_i with the factor of A that the solution left behind.
+  Array<float> z(gram.n);
+  std::copy_n(item_row(item).data(), item_row(item).size(), z.mutable_data());
+  als::solve_again(q.row, gram.n, z.mutable_data());
+  double total = 0;
+  const als::Weights weights(options_);
+  for (std::size_t j = 0; j < q.columns.size(); ++j) {
+    if (q.values[j] <= 0) continue;
+    const auto row = item_row(q.columns[j]);
+    const double part = std::inner_product(row.begin(), row.end(), z.begin(), 0.0) *
+                        static_cast<double>(weights.confidence(q.values[j]));
+    total += part;
+    explanation.contributions.push_back({q.columns[j], static_cast<float>(part)});
+  }
+  explanation.total = static_cast<float>(total);
+  std::stable_sort(explanation.contributions.begin(), explanation.contributions.end(),
+                   [](const ItemScore& a, const ItemScore& b) { return a.score > b.score; });
+  if (explanation.contributions.size() > k) explanation.contributions.resize(k);
+  return explanation;
+}
+
+Array<float> AlsModel::fold_in_users(const CsrView& user_items, int num_threads) const {
+  require_fitted();
+  return solve_rows(observed_rows(user_items, num_items(), "user_items"),
+                    als::factor_rows(item_factors(), num_items(), factors()), grams_->scaled_item, options_, "user_items",
+                    num_threads);
+}
+
+Array<float> AlsModel::fold_in_items(const CsrView& item_users, int num_threads) const {
+  require_fitted();
+  return solve_rows(observed_rows(item_users, num_users(), "item_users"),
+                    als::factor_rows(user_factors(), num_users(), factors()), grams_->scaled_user, options_, "item_users",
+                    num_threads);
+}
+
+void AlsModel::partial_fit_users(std::span<const std::int32_t> users, const CsrView& user_items, SharedIdMap user_ids) {
+  require_fitted();
+  const std::int32_t count = check_indices(users, user_items, num_users(), "users", "user_items");
+  check_grown_ids(user_ids_, user_ids, num_users(), count, "user_ids");
+  const CsrMatrix rows = observed_rows(user_items, num_items(), "user_items");
+  const Array<float> now = solve_rows(rows, als::factor_rows(item_factors(), num_items(), factors()), grams_->scaled_item,
+                                      options_, "user_items", options_.num_threads);
+  const auto f = static_cast<std::size_t>(factors());
+  auto grams = std::make_shared<const Grams>(moved_gram(grams_->user, f, users, user_factors(), now), grams_->item, f,
+                                             options_.unobserved_weight);
+  CsrMatrix history = has_history() ? with_rows(history_, users, rows, count) : CsrMatrix{};
+  SharedIdMap kept_users = user_ids ? std::move(user_ids) : user_ids_;
+  set_factors(with_factor_rows(user_factors(), count, f, users, now), count, item_factors(), num_items(), factors());
+  grams_ = std::move(grams);
+  history_ = std::move(history);
+  user_ids_ = std::move(kept_users);
+}
+
+void AlsModel::partial_fit_items(std::span<const std::int32_t> items, const CsrView& item_users, SharedIdMap item_ids) {
+  require_fitted();
+  const std::int32_t count = check_indices(items, item_users, num_items(), "items", "item_users");
+  check_grown_ids(item_ids_, item_ids, num_items(), count, "item_ids");
+  const CsrMatrix rows = observed_rows(item_users, num_users(), "item_users");
+  const Array<float> now = solve_rows(rows, als::factor_rows(user_factors(), num_users(), factors()), grams_->scaled_user,
+                                      options_, "item_users", options_.num_threads);
+  const auto f = static_cast<std::size_t>(factors());
+  auto grams = std::make_shared<const Grams>(grams_->user, moved_gram(grams_->item, f, items, item_factors(), now), f,
+                                             options_.unobserved_weight);
+  CsrMatrix history;
+  if (has_history())
+    history = transpose(with_rows(transpose(history_.view(), options_.num_threads), items, rows, count).view(),
+                        options_.num_threads);
+  SharedIdMap kept_items = item_ids ? std::move(item_ids) : item_ids_;
+  set_factors(user_factors(), num_users(), with_factor_rows(item_factors(), count, f, items, now), count, factors());
+  grams_ = std::move(grams);
+  history_ = std::move(history);
+  item_ids_ = std::move(kept_items);
+}
+
+}  // namespace etalage
