@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a repaired wheel must hold: the module, stubs, licences, and a notice for every library bundled with it."""
+
+import re
+import sys
+import zipfile
+
+names = zipfile.ZipFile(sys.argv[1]).namelist()
+notices = [n for n in names if n.endswith("THIRD_PARTY_NOTICES")]
+problems = []
+for pattern in (r"etalage/_core.*\.so$", r"etalage/py\.typed$", r".*dist-info/.*LICENSE$", r".*dist-info/entry_points\.txt$"):
+    if not any(re.match(pattern, n) for n in names):
+        problems.append(f"nothing matches {pattern}")
+if not notices:
+    problems.append("no THIRD_PARTY_NOTICES")
+else:
+    text = zipfile.ZipFile(sys.argv[1]).read(notices[0]).decode().lower()
+    # What is linked in, and what auditwheel has copied beside the module.
+    wanted = {"eigen", "faiss", "openblas", "boost", "highway", "xxhash", "zlib", "pybind11"}
+    for name in names:
+        bundled = re.match(r"etalage\.libs/lib([a-z]+)", name)
+        if bundled:
+            wanted.add(bundled.group(1))
+    problems += [f"THIRD_PARTY_NOTICES says nothing of {w}" for w in sorted(wanted) if w not in text]
+for name in names:
+    if name.endswith((".hpp", ".a", ".cmake")) or "tests/" in name:
+        problems.append(f"{name} does not belong in a wheel")
+    if "openblas" in name and re.search(r"openblasp|pthread|openmp", name):
+        problems.append(f"{name} is an OpenBLAS that makes threads of its own")
+print("\n".join(problems) or f"{len(names)} files, as they should be")
+sys.exit(bool(problems))
