@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "etalage/models/als.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/models/vectors.hpp"
@@ -16,7 +17,7 @@ namespace {
 struct Registry {
   std::mutex mutex;
   std::map<std::string, ModelFactory, std::less<>> factories{
-      // One line a kind: {"ALS", [](const StateReader& r) -> std::shared_ptr<Recommender> { return AlsModel::from_state(r); }}
+      {"ALS", [](const StateReader& r) -> std::shared_ptr<Recommender> { return AlsModel::from_state(r); }},
       {"Popularity", [](const StateReader& r) -> std::shared_ptr<Recommender> { return PopularityModel::from_state(r); }},
       {"Vectors", [](const StateReader& r) -> std::shared_ptr<Recommender> { return VectorsModel::from_state(r); }},
   };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "etalage/error.hpp"
+#include "etalage/io/serialization.hpp"
 #include "etalage/models/als.hpp"
 #include "models/als_fixture.hpp"
 
@@ -262,6 +263,7 @@ TEST(AlsModel, FoldInIsTheClosedFormAndEqualsWhatAQueryScores) {
     for (std::size_t i = 0; i < 40; ++i) ASSERT_NEAR(scores[i], dot(best, y[i]), 1e-3);
     const auto items = data.user_items().view().row_columns(static_cast<std::int64_t>(u));
     const auto values = data.user_items().view().row_values(static_cast<std::int64_t>(u));
+    if (items.empty()) continue;
     std::vector<float> unknown(40);
     model.score({.history = items, .history_values = values}, all, unknown, scratch);
     EXPECT_EQ(scores, unknown);
@@ -284,7 +286,8 @@ TEST(AlsModel, SessionItemsAddToTheTasteAndRepeatsAreSummed) {
   const std::vector<float> values{2, 1, 1};
   model.score({.history = merged, .history_values = values}, all, b, scratch);
   EXPECT_EQ(a, b);
-  model.score({.history_given = true}, all, a, scratch);
+  const std::vector<float> disliked{-1, -1};
+  model.score({.history = history, .history_values = disliked}, all, a, scratch);
   for (const float v : a) EXPECT_EQ(v, 0);
 }
 
@@ -401,6 +404,32 @@ TEST(AlsModel, ExplanationSumsToTheFoldedInScore) {
   }
   EXPECT_EQ(model.explain({.history_given = true}, 11, 5).total, 0);
   EXPECT_THROW((void)model.explain({.user = 0}, 40, 5), std::out_of_range);
+}
+
+TEST(AlsModel, SavedAndLoadedModelAnswersAlikeAndGoesOn) {
+  const Dense r = random_values(50, 40, 0.25, 15, true);
+  AlsOptions o = small_options();
+  o.solver = AlsSolver::kSubspace;
+  o.nu = 0.5f;
+  o.seed = 0xfedcba9876543210u;
+  AlsModel model(o);
+  const Interactions data = interactions_of(r);
+  model.fit(data);
+  const auto loaded = std::dynamic_pointer_cast<AlsModel>(load_from_memory(save_to_memory(model)));
+  ASSERT_NE(loaded, nullptr);
+  EXPECT_EQ(loaded->options().solver, AlsSolver::kSubspace);
+  EXPECT_EQ(loaded->options().seed, o.seed);
+  EXPECT_EQ(loaded->options().nu, 0.5f);
+  EXPECT_EQ(loaded->report().objective, model.report().objective);
+  EXPECT_EQ(loaded->report().phase_seconds.size(), model.report().phase_seconds.size());
+  const Array<float> a = model.fold_in_users(data.user_items().view());
+  const Array<float> b = loaded->fold_in_users(data.user_items().view());
+  EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin()));
+  model.refit(data);
+  loaded->refit(data);
+  EXPECT_TRUE(std::equal(model.item_factors().begin(), model.item_factors().end(), loaded->item_factors().begin()));
+  const auto empty = load_from_memory(save_to_memory(AlsModel(o)));
+  EXPECT_EQ(empty->num_users(), 0);
 }
 
 }  // namespace
