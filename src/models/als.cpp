@@ -146,7 +146,7 @@ void require_finite_gram(const std::vector<double>& gram, const char* side) {
       throw NumericalError(std::string(side) + " factors left the finite numbers; increase regularization, or lower alpha");
 }
 
-double all_cells(const std::vector<double>& a, const std::vector<double>& b) {
+double all_cells(std::span<const double> a, std::span<const double> b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
@@ -190,8 +190,8 @@ void check_data(const CsrMatrix& m, const AlsOptions& options) {
   }
 }
 
-double objective_of(const Side& users, const Side& items, const std::vector<double>& user_gram,
-                    const std::vector<double>& item_gram, const AlsOptions& o) {
+double objective_of(const Side& users, const Side& items, std::span<const double> user_gram,
+                    std::span<const double> item_gram, const AlsOptions& o) {
   const als::Weights w(o);
   return als::observed_loss(users.observed.view(), items.fixed(), users.rows.data(), w, o.num_threads) +
          static_cast<double>(w.w0) * all_cells(user_gram, item_gram) +
@@ -257,7 +257,7 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
     }
   }
 
-  auto grams = std::make_shared<const Grams>(std::move(user_gram), std::move(item_gram), users.width, o.unobserved_weight);
+  auto grams = std::make_shared<const Grams>(Array<double>(user_gram), Array<double>(item_gram), users.width, o.unobserved_weight);
   const auto num_users = static_cast<std::int32_t>(users.observed.rows);
   const auto num_items = static_cast<std::int32_t>(items.observed.rows);
   report.seconds = since(begin);
@@ -315,8 +315,8 @@ void AlsModel::save_state(StateWriter& writer) const {
   writer.put_bool("als/keep_history", options_.keep_history);
   writer.put_int("als/num_threads", options_.num_threads);
   writer.put_int("als/seed", static_cast<std::int64_t>(options_.seed));
-  writer.put_doubles("als/user_gram", grams_ ? std::span<const double>(grams_->user) : std::span<const double>());
-  writer.put_doubles("als/item_gram", grams_ ? std::span<const double>(grams_->item) : std::span<const double>());
+  writer.put_array("als/user_gram", grams_ ? grams_->user : Array<double>());
+  writer.put_array("als/item_gram", grams_ ? grams_->item : Array<double>());
   writer.put_int("report/stop_reason", static_cast<std::int64_t>(report_.stop_reason));
   writer.put_int("report/iterations", report_.iterations);
   writer.put_doubles("report/objective", report_.objective);
@@ -358,23 +358,19 @@ std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
   }
   auto model = std::make_shared<AlsModel>(o);
   model->load_factors(reader);
-  if (model->fitted()) {
-    if (model->factors() != o.factors)
-      reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.factors));
-    const auto gram = [&](const char* name) {
-      std::vector<double> g = reader.get_doubles(name);
-      const auto size = static_cast<std::size_t>(o.factors) * static_cast<std::size_t>(o.factors);
-      if (g.size() != size)
-        reader.fail(name, "found " + std::to_string(g.size()) + " elements, expected " + std::to_string(size));
-      for (const double v : g)
-        if (!std::isfinite(v)) reader.fail(name, "found a value that is not finite");
-      return g;
-    };
-    std::vector<double> user = gram("als/user_gram");
-    std::vector<double> item = gram("als/item_gram");
-    model->grams_ = std::make_shared<const Grams>(std::move(user), std::move(item), static_cast<std::size_t>(o.factors),
-                                                  o.unobserved_weight);
-  }
+  if (model->fitted() && model->factors() != o.factors)
+    reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.factors));
+  const auto f = static_cast<std::size_t>(model->factors());
+  const auto gram = [&](const char* name) {
+    Array<double> g = reader.get_array<double>(name, f * f);
+    if (!std::all_of(g.begin(), g.end(), [](double v) { return std::isfinite(v); }))
+      reader.fail(name, "found a value that is not finite");
+    return g;
+  };
+  Array<double> user_gram = gram("als/user_gram");
+  Array<double> item_gram = gram("als/item_gram");
+  if (model->fitted())
+    model->grams_ = std::make_shared<const Grams>(std::move(user_gram), std::move(item_gram), f, o.unobserved_weight);
   model->load_base(reader);
   FitReport& report = model->report_;
   report.stop_reason = static_cast<FitReport::StopReason>(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "models/als_solver.hpp"
 
@@ -10,11 +10,11 @@ namespace etalage {
 
 /// The Gram matrices of both sides, in double [f x f] and as the solvers read them.
 struct AlsModel::Grams {
-  std::vector<double> user;
-  std::vector<double> item;
+  Array<double> user;
+  Array<double> item;
   als::ScaledGram scaled_user;
   als::ScaledGram scaled_item;
-  Grams(std::vector<double> user_gram, std::vector<double> item_gram, std::size_t factors, float w0)
+  Grams(Array<double> user_gram, Array<double> item_gram, std::size_t factors, float w0)
       : user(std::move(user_gram)),
         item(std::move(item_gram)),
         scaled_user(user.data(), factors, w0),

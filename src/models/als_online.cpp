@@ -158,8 +158,10 @@ std::int32_t check_indices(std::span<const std::int32_t> indices, const CsrView&
 }
 
 // G + new^T new - old^T old, in double.
-std::vector<double> moved_gram(std::vector<double> gram, std::size_t f, std::span<const std::int32_t> indices,
+Array<double> moved_gram(const Array<double>& before_moving, std::size_t f, std::span<const std::int32_t> indices,
                                const Array<float>& before, const Array<float>& now) {
+  Array<double> moved(before_moving.view());
+  double* gram = moved.mutable_data();
   const auto add = [&](const float* row, double sign) {
     for (std::size_t i = 0; i < f; ++i)
       for (std::size_t j = 0; j < f; ++j) gram[i * f + j] += sign * static_cast<double>(row[i]) * static_cast<double>(row[j]);
@@ -169,7 +171,7 @@ std::vector<double> moved_gram(std::vector<double> gram, std::size_t f, std::spa
     if (at < before.size()) add(before.data() + at, -1);
     add(now.data() + i * f, 1);
   }
-  return gram;
+  return moved;
 }
 
 Array<float> with_factor_rows(const Array<float>& before, std::int32_t count, std::size_t f,
