@@ -37,7 +37,11 @@ std::vector<std::uint64_t> checksums(std::span<const std::span<const std::byte>>
   for (std::size_t r = 0; r < ranges.size(); ++r)
     first[r + 1] = first[r] + detail::num_chunks(ranges[r].size(), kChecksumChunk);
   std::vector<std::uint64_t> hashes(first.back());
-  detail::parallel_for(hashes.size(), 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
+  // Waking threads costs more than hashing this much alone; the result is the same.
+  std::size_t total = 0;
+  for (const auto& r : ranges) total += r.size();
+  const int threads = detail::resolve_threads(num_threads);
+  detail::parallel_for(hashes.size(), 1, total < 4 * kChecksumChunk ? 1 : threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t c = begin; c < end; ++c) {
       const auto r = static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), c) - first.begin() - 1);
       const std::size_t at = (c - first[r]) * kChecksumChunk;

@@ -7,19 +7,29 @@
 #include <string>
 
 #include "etalage/models/als.hpp"
+#include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
+#include "etalage/models/random_walk.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage {
 namespace {
 
+template <class Model>
+std::shared_ptr<Recommender> make(const StateReader& reader) {
+  return Model::from_state(reader);
+}
+
 struct Registry {
   std::mutex mutex;
   std::map<std::string, ModelFactory, std::less<>> factories{
-      {"ALS", [](const StateReader& r) -> std::shared_ptr<Recommender> { return AlsModel::from_state(r); }},
-      {"Popularity", [](const StateReader& r) -> std::shared_ptr<Recommender> { return PopularityModel::from_state(r); }},
-      {"Vectors", [](const StateReader& r) -> std::shared_ptr<Recommender> { return VectorsModel::from_state(r); }},
+      {"ALS", &make<AlsModel>},
+      {"ItemKNN", &make<ItemKnnModel>},
+      {"P3alpha", &make<RandomWalkModel>},
+      {"Popularity", &make<PopularityModel>},
+      {"RP3beta", &make<RandomWalkModel>},
+      {"Vectors", &make<VectorsModel>},
   };
 };
 

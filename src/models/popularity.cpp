@@ -301,7 +301,7 @@ void PopularityModel::save_state(StateWriter& writer) const {
   writer.put_int("count", static_cast<std::int64_t>(options_.count));
   writer.put_double("half_life_days", options_.half_life_days);
   writer.put_bool("has_now", options_.now_ms.has_value());
-  writer.put_int("now_ms", options_.now_ms.value_or(0));
+  if (options_.now_ms) writer.put_int("now_ms", *options_.now_ms);
   writer.put_bool("keep_history", options_.keep_history);
   writer.put_double("seconds", report_.seconds);
   writer.put_int("num_users", num_users_);

@@ -74,7 +74,7 @@ class TinyModel final : public Recommender {
 inline TinyModel tiny_model(float first = 0.5f) {
   TinyModel m(Array<float>(std::vector<float>{first, -1.0f, 2.0f, 0.0f, 1e30f}), 4);
   m.shift = -0.1;
-  m.title = std::string("a title with spaces,\nlines and \0 bytes \xc3\xa9", 43);
+  m.title = std::string("a title with spaces,\nlines and \0 bytes \xc3\xa9", 41);
   m.objective = {3.5, -0.0, 1e-308};
   m.names = {"", "x", std::string(100, 'n')};
   const std::vector<std::string> users{"ann", "bob", "", "d d"};

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the golden files of the current format version that are not there yet:
+//   cmake --build build --target make_golden && build/tests/make_golden tests/golden/v1
+// A file that is there is never written again: it stands for what earlier libraries wrote.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+
+#include "etalage/io/serialization.hpp"
+#include "io/sample_models.hpp"
+#include "io/tiny_model.hpp"
+
+int main(int argc, char** argv) {
+  using namespace etalage;
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: make_golden DIRECTORY\n");
+    return 2;
+  }
+  const std::filesystem::path dir = argv[1];
+  std::filesystem::create_directories(dir);
+  const auto write = [&](const std::string& name, const Recommender& model) {
+    const auto path = dir / (name + ".etalage");
+    if (std::filesystem::exists(path)) return false;
+    save(model, path);
+    std::printf("%s\n", path.c_str());
+    return true;
+  };
+  write("Tiny", testing::tiny_model());
+  for (const testing::SampleModel& sample : testing::sample_models()) {
+    const auto model = sample.make();
+    if (!write(sample.kind, *model)) continue;
+    std::ofstream out(dir / (std::string(sample.kind) + ".txt"));
+    out << std::setprecision(9);
+    for (const double x : testing::answers(*model)) out << x << '\n';
+  }
+  return 0;
+}
