@@ -2,9 +2,10 @@ target_sources(etalage PRIVATE
   src/kernels/dispatch.cpp
   src/kernels/exact_scan.cpp)
 
-# Exact top-k over rows.
-target_sources(etalage PRIVATE src/kernels/scan_kernels_scalar.cpp)
-etalage_kernels(scan_kernels.cpp)
+# Distances, and exact top-k over rows.
+target_sources(etalage PRIVATE src/kernels/dot_kernels_scalar.cpp src/kernels/scan_kernels_scalar.cpp)
+etalage_kernels(dot_kernels.cpp scan_kernels.cpp)
+
 # Alternating least squares.
 target_sources(etalage PRIVATE src/kernels/als_kernels_scalar.cpp)
 etalage_kernels(als_kernels.cpp)
