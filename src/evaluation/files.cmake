@@ -1,1 +1,7 @@
-# target_sources(etalage PRIVATE src/evaluation/...)
+target_sources(etalage PRIVATE
+  src/evaluation/compare.cpp
+  src/evaluation/evaluation.cpp
+  src/evaluation/evaluator.cpp
+  src/evaluation/metrics.cpp
+  src/evaluation/split.cpp
+  src/evaluation/statistics.cpp)

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "etalage/evaluation/evaluator.hpp"
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+/// Evaluations of several models on the same users, side by side.
+struct Comparison {
+  struct Row {
+    std::string model;
+    double value = 0;         ///< mean of the metric
+    Interval interval;        ///< bootstrap
+    PairedTest against_best;  ///< this model minus the best one; p 1 for the best itself
+    double seconds = 0;       ///< recommending and measuring
+  };
+  std::string metric;
+  std::vector<Row> rows;      ///< best first, ties in the order given
+  /// A table in plain text, columns aligned.
+  [[nodiscard]] ETALAGE_EXPORT std::string text() const;
+};
+
+using NamedEvaluation = std::pair<std::string, const Evaluation*>;
+using NamedModel = std::pair<std::string, const Recommender*>;
+
+/// `metric` such as "ndcg@10"; all evaluations must be of the same users and have it.
+[[nodiscard]] ETALAGE_EXPORT Comparison compare(const std::vector<NamedEvaluation>& evaluations, const std::string& metric,
+                                                const ResamplingOptions& resampling = {});
+/// Evaluates fitted models and compares them by the first metric and k of the options.
+[[nodiscard]] ETALAGE_EXPORT Comparison compare(const std::vector<NamedModel>& models, const Interactions& train,
+                                                const Interactions& test, const EvaluationOptions& options = {},
+                                                const ResamplingOptions& resampling = {});
+
+}  // namespace etalage

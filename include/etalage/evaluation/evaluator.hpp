@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/matrix_view.hpp"
+#include "etalage/core/sequences.hpp"
+#include "etalage/evaluation/metrics.hpp"
+#include "etalage/evaluation/statistics.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// What is measured.
+struct EvaluationOptions {
+  std::vector<int> k{10, 20};                               ///< list lengths, each >= 1
+  std::vector<std::string> metrics{"recall", "ndcg"};       ///< names as in metrics.hpp
+  bool exclude_seen = true;       ///< items of the train row are not ranked, and not counted as relevant either
+  bool recalculate_user = false;  ///< fold each user in from his train row instead of taking what was fitted
+  int num_threads = 0;
+  void validate() const;          ///< throws std::invalid_argument: field, value, bound
+};
+
+/// The outcome: one value a metric, k and user. Users are those with a relevant item; all means are over them.
+class ETALAGE_EXPORT Evaluation {
+ public:
+  /// "recall@10", "recall@20", "ndcg@10", ... in the order in which they were asked for.
+  [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
+  /// The mean over users (for coverage, over the catalogue). std::invalid_argument lists the names for an unknown one;
+  /// NaN when no user has a relevant item.
+  [[nodiscard]] double value(std::string_view name) const;
+  /// float64 [users], in the order of user_index(). std::invalid_argument for coverage, which users do not have.
+  [[nodiscard]] const Array<double>& per_user(std::string_view name) const;
+  [[nodiscard]] Interval interval(std::string_view name, const ResamplingOptions& options = {}) const;
+  /// This one minus the other on the same users.
+  [[nodiscard]] PairedTest compare(const Evaluation& other, std::string_view name, const ResamplingOptions& options = {}) const;
+
+  [[nodiscard]] std::int64_t users() const noexcept { return static_cast<std::int64_t>(user_index_.size()); }
+  /// Row of the test matrix (or sequence, or row of the rankings) behind each value, ascending.
+  [[nodiscard]] const Array<std::int32_t>& user_index() const noexcept { return user_index_; }
+  /// Relevant items that were left out because the user has them in train.
+  [[nodiscard]] std::int64_t hidden() const noexcept { return hidden_; }
+  [[nodiscard]] double seconds() const noexcept { return seconds_; }  ///< spent in recommending and measuring
+
+ private:
+  friend class EvaluationBuilder;
+  [[nodiscard]] std::size_t find(std::string_view name) const;
+  std::vector<std::string> names_;
+  std::vector<double> values_;
+  std::vector<Array<double>> per_user_;  // empty for coverage
+  Array<std::int32_t> user_index_;
+  std::int64_t hidden_ = 0;
+  double seconds_ = 0;
+};
+
+/// Ranks the full catalogue for every user with a relevant item: an entry of his test row with a value > 0 that is not
+/// in his train row (with exclude_seen). The train rows are given to the model as history.
+/// Shapes   train and test [n_users x n_items]; the model covers all rows and exactly these items
+/// Errors   std::invalid_argument: shapes or keys that differ, an unknown metric, a test without a relevant item
+/// Repeats  the same bits for any thread count, as far as the model's answers are
+[[nodiscard]] ETALAGE_EXPORT Evaluation evaluate(const Recommender& model, const CsrView& train, const CsrView& test,
+                                                 const EvaluationOptions& options = {});
+/// Checks too that both parts and the model mean the same shoppers and products by their indices.
+[[nodiscard]] ETALAGE_EXPORT Evaluation evaluate(const Recommender& model, const Interactions& train, const Interactions& test,
+                                                 const EvaluationOptions& options = {});
+/// History in the order in which it happened, for models to which order matters.
+[[nodiscard]] ETALAGE_EXPORT Evaluation evaluate(const Recommender& model, const Sequences& train, const CsrView& test,
+                                                 const EvaluationOptions& options = {});
+
+/// Measures lists that were made elsewhere: rankings int32 [n x k'], best first, -1 where a list ends, row j for user
+/// users[j] (or user j where `users` is empty). With a train matrix, its items are not counted as relevant; a list that
+/// holds them has them as misses. std::invalid_argument on repeats within a list, items or users out of range.
+[[nodiscard]] ETALAGE_EXPORT Evaluation evaluate_ranking(MatrixView<const std::int32_t> rankings, const CsrView& test,
+                                                         std::span<const std::int32_t> users = {}, const CsrView* train = nullptr,
+                                                         const EvaluationOptions& options = {});
+
+enum class Positions : std::uint8_t {
+  kLast,  ///< the last item of each sequence from all before it
+  kAll    ///< each item from all before it
+};
+
+/// Next-item prediction: the model sees the items before a position as session (and the user, with `known_users`) and
+/// ranks the catalogue; the item at the position is the only relevant one. Items may repeat within a sequence, so
+/// exclude_seen is best left off. Sequences of one item are passed over. One value a position; user_index() holds the
+/// sequence.
+struct NextItemOptions {
+  Positions positions = Positions::kLast;
+  std::vector<int> k{10, 20};
+  std::vector<std::string> metrics{"hit_rate", "mrr", "ndcg"};
+  bool exclude_seen = false;
+  bool known_users = false;   ///< ask for the sequence's user of the fitted model, not for an unknown one
+  int num_threads = 0;
+};
+[[nodiscard]] ETALAGE_EXPORT Evaluation evaluate_next(const Recommender& model, const Sequences& sequences,
+                                                      const NextItemOptions& options = {});
+
+}  // namespace etalage

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+// Metrics of one ranked list. `relevant` is sorted and unique; `ranked` is best first, without repeats, and ends at the
+// first negative entry (padding); k >= 0 is the length that counts, however many entries `ranked` has. With hits the
+// number of relevant items among the first k:
+//   precision        hits / k                                           0 for k = 0
+//   recall           hits / |relevant|
+//   capped_recall    hits / min(k, |relevant|)
+//   hit_rate         1 if hits > 0
+//   ndcg             sum of 1 / log2(rank + 1) over hits, divided by the same sum over ranks 1 .. min(k, |relevant|)
+//   average_precision  sum over hits of precision at their rank, divided by min(k, |relevant|); its mean is map
+//   reciprocal_rank  1 / rank of the first hit; its mean is mrr
+// Every one is 0 where nothing is relevant.
+
+[[nodiscard]] ETALAGE_EXPORT double precision_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+[[nodiscard]] ETALAGE_EXPORT double recall_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+[[nodiscard]] ETALAGE_EXPORT double capped_recall_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+[[nodiscard]] ETALAGE_EXPORT double hit_rate_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+[[nodiscard]] ETALAGE_EXPORT double ndcg_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+[[nodiscard]] ETALAGE_EXPORT double average_precision_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+[[nodiscard]] ETALAGE_EXPORT double reciprocal_rank_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
+
+/// What an evaluation can report. kCoverage is of all lists together: distinct items in them / items of the catalogue.
+enum class Metric : std::uint8_t { kPrecision, kRecall, kCappedRecall, kHitRate, kNdcg, kMap, kMrr, kCoverage };
+
+/// "precision", "recall", "capped_recall", "hit_rate", "ndcg", "map", "mrr", "coverage".
+[[nodiscard]] ETALAGE_EXPORT const char* name(Metric metric) noexcept;
+/// std::invalid_argument listing the known names.
+[[nodiscard]] ETALAGE_EXPORT Metric metric_of(std::string_view name);
+/// The value for one list; std::invalid_argument for kCoverage, which one list does not have.
+[[nodiscard]] ETALAGE_EXPORT double metric_at_k(Metric metric, std::span<const std::int32_t> relevant,
+                                                std::span<const std::int32_t> ranked, int k);
+
+}  // namespace etalage

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+struct ResamplingOptions {
+  int samples = 1000;          ///< resamples, >= 100
+  double confidence = 0.95;    ///< in (0, 1)
+  std::uint64_t seed = 42;     ///< equal seeds give equal bits, whatever num_threads is
+  int num_threads = 0;
+  void validate() const;
+};
+
+/// Above this many values the mean is as good as normal, and mean +- z s / sqrt(n) replaces resampling.
+inline constexpr std::size_t kResamplingLimit = 200'000;
+
+/// Percentile bootstrap interval of the mean (Efron, 1979). One value gives that value twice; none is
+/// std::invalid_argument.
+[[nodiscard]] ETALAGE_EXPORT Interval bootstrap_interval(std::span<const double> values, const ResamplingOptions& options = {});
+
+struct PairedTest {
+  double difference = 0;  ///< mean of a - b
+  Interval interval;      ///< of the difference, bootstrap over the pairs
+  double p_value = 1;     ///< two-sided; how often random signs give a difference as large
+};
+
+/// Do two models differ on the same users? Sign-flip randomisation test of the mean difference (Smucker, Allan,
+/// Carterette, CIKM 2007), p = (1 + as extreme) / (1 + samples), and a paired bootstrap interval.
+/// std::invalid_argument unless a and b are of one length, at least 1.
+[[nodiscard]] ETALAGE_EXPORT PairedTest paired_test(std::span<const double> a, std::span<const double> b,
+                                                    const ResamplingOptions& options = {});
+
+}  // namespace etalage

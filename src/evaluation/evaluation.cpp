@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "detail/check.hpp"
+#include "etalage/evaluation/evaluator.hpp"
+#include "evaluation/evaluation_builder.hpp"
+
+namespace etalage {
+
+void EvaluationOptions::validate() const {
+  if (k.empty()) throw std::invalid_argument("k is empty, must have at least one list length");
+  if (metrics.empty()) throw std::invalid_argument("metrics is empty, must have at least one name");
+  for (const int length : k) detail::require(length >= 1, "k", length, ">= 1");
+  for (const std::string& m : metrics) (void)metric_of(m);
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0");
+}
+
+EvaluationBuilder::EvaluationBuilder(const EvaluationOptions& options, std::size_t rows, std::int32_t num_items)
+    : num_items_(num_items) {
+  for (const std::string& m : options.metrics) {
+    for (const int k : options.k) {
+      Column c{metric_of(m), k, {}, {}};
+      const auto same = [&](const Column& other) { return other.metric == c.metric && other.k == c.k; };
+      if (std::any_of(columns_.begin(), columns_.end(), same)) continue;
+      if (c.metric == Metric::kCoverage) c.recommended.assign(static_cast<std::size_t>(num_items), 0);
+      else c.values = Array<double>(rows);
+      columns_.push_back(std::move(c));
+      max_k_ = std::max(max_k_, static_cast<std::size_t>(k));
+    }
+  }
+  for (Column& c : columns_) out_.push_back(c.values.mutable_data());
+}
+
+void EvaluationBuilder::measure(std::size_t row, std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked) {
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    Column& column = columns_[c];
+    if (column.metric != Metric::kCoverage) {
+      out_[c][row] = metric_at_k(column.metric, relevant, ranked, column.k);
+      continue;
+    }
+    const std::size_t n = std::min(ranked.size(), static_cast<std::size_t>(column.k));
+    for (std::size_t r = 0; r < n && ranked[r] >= 0; ++r)
+      std::atomic_ref<std::uint8_t>(column.recommended[static_cast<std::size_t>(ranked[r])]).store(1, std::memory_order_relaxed);
+  }
+}
+
+Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::int64_t hidden) {
+  Evaluation e;
+  const auto users = static_cast<double>(user_index.size());
+  for (Column& c : columns_) {
+    e.names_.push_back(std::string(name(c.metric)) + "@" + std::to_string(c.k));
+    double sum = 0;
+    if (c.metric == Metric::kCoverage) {
+      for (const std::uint8_t r : c.recommended) sum += r;
+      e.values_.push_back(num_items_ > 0 ? sum / num_items_ : std::numeric_limits<double>::quiet_NaN());
+    } else {
+      for (const double v : c.values) sum += v;
+      e.values_.push_back(users > 0 ? sum / users : std::numeric_limits<double>::quiet_NaN());
+    }
+    e.per_user_.push_back(std::move(c.values));
+  }
+  e.user_index_ = Array<std::int32_t>(user_index);
+  e.hidden_ = hidden;
+  e.seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  return e;
+}
+
+std::size_t Evaluation::find(std::string_view name) const {
+  std::string known;
+  for (std::size_t j = 0; j < names_.size(); ++j) {
+    if (names_[j] == name) return j;
+    known += (j == 0 ? "" : ", ") + names_[j];
+  }
+  throw std::invalid_argument("name is '" + std::string(name) + "', must be one of " + known);
+}
+
+double Evaluation::value(std::string_view name) const { return values_[find(name)]; }
+
+const Array<double>& Evaluation::per_user(std::string_view name) const {
+  const std::size_t at = find(name);
+  if (per_user_[at].size() != user_index_.size())
+    throw std::invalid_argument("name is '" + std::string(name) + "', must be a metric that each user has");
+  return per_user_[at];
+}
+
+Interval Evaluation::interval(std::string_view name, const ResamplingOptions& options) const {
+  return bootstrap_interval(per_user(name), options);
+}
+
+PairedTest Evaluation::compare(const Evaluation& other, std::string_view name, const ResamplingOptions& options) const {
+  if (!std::equal(user_index_.begin(), user_index_.end(), other.user_index_.begin(), other.user_index_.end()))
+    throw std::invalid_argument("other is an evaluation of " + std::to_string(other.users()) + " users, must be of the same " +
+                                std::to_string(users()) + " users");
+  return paired_test(per_user(name), other.per_user(name), options);
+}
+
+}  // namespace etalage

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/evaluation/evaluator.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "detail/parallel_for.hpp"
+#include "evaluation/evaluation_builder.hpp"
+
+namespace etalage {
+namespace {
+
+// Queries handed to a model at a time: enough for a blocked product, small enough to be forgotten.
+constexpr std::size_t kBlock = 1024;
+
+std::string shape_of(std::int64_t rows, std::int64_t cols) {
+  return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+}
+
+// What each user should have got: sorted rows without empty ones.
+struct Relevant {
+  std::vector<std::int32_t> users;
+  std::vector<std::size_t> offsets{0};
+  std::vector<std::int32_t> items;
+  std::int64_t hidden = 0;
+  [[nodiscard]] std::span<const std::int32_t> of(std::size_t j) const {
+    return std::span(items).subspan(offsets[j], offsets[j + 1] - offsets[j]);
+  }
+};
+
+using History = std::function<std::span<const std::int32_t>(std::int64_t)>;
+
+void add_relevant(const CsrView& test, std::int32_t user, std::span<const std::int32_t> seen, Relevant& out,
+                  std::vector<std::int32_t>& sorted_seen) {
+  sorted_seen.assign(seen.begin(), seen.end());
+  std::sort(sorted_seen.begin(), sorted_seen.end());
+  const auto items = test.row_columns(user);
+  const auto values = test.row_values(user);
+  const auto begin = static_cast<std::ptrdiff_t>(out.items.size());
+  for (std::size_t j = 0; j < items.size(); ++j) {
+    if (!(values[j] > 0)) continue;
+    if (std::binary_search(sorted_seen.begin(), sorted_seen.end(), items[j])) ++out.hidden;
+    else out.items.push_back(items[j]);
+  }
+  std::sort(out.items.begin() + begin, out.items.end());
+  out.items.erase(std::unique(out.items.begin() + begin, out.items.end()), out.items.end());
+  if (static_cast<std::ptrdiff_t>(out.items.size()) == begin) return;
+  out.users.push_back(user);
+  out.offsets.push_back(out.items.size());
+}
+
+void require_some(const Relevant& relevant) {
+  if (relevant.users.empty())
+    throw std::invalid_argument("test has no relevant item (" + std::to_string(relevant.hidden) +
+                                " hidden because train has them), must have at least one value > 0");
+}
+
+void require_model(const Recommender& model, std::int64_t users, std::int64_t items) {
+  if (model.num_users() < users || model.num_items() != items)
+    throw std::invalid_argument("the model has shape " + shape_of(model.num_users(), model.num_items()) +
+                                ", must cover the users and have the items of test " + shape_of(users, items));
+}
+
+// Asks the model about queries [0, n) block by block and measures the answers.
+void run(const Recommender& model, std::size_t n, const std::function<Query(std::size_t)>& query,
+         const std::function<std::span<const std::int32_t>(std::size_t)>& relevant, int num_threads, EvaluationBuilder& builder) {
+  const std::size_t k = std::min(builder.max_k(), static_cast<std::size_t>(model.num_items()));
+  std::vector<Query> queries;
+  std::vector<ItemScore> out(std::min(n, kBlock) * k);
+  std::vector<std::size_t> counts(kBlock);
+  for (std::size_t begin = 0; begin < n; begin += kBlock) {
+    const std::size_t size = std::min(kBlock, n - begin);
+    queries.clear();
+    for (std::size_t j = 0; j < size; ++j) queries.push_back(query(begin + j));
+    model.recommend_batch(queries, MatrixView<ItemScore>(out.data(), size, k), counts, num_threads);
+    detail::parallel_for(size, 64, num_threads, [&](std::size_t first, std::size_t last, int) {
+      std::vector<std::int32_t> ranked;
+      for (std::size_t j = first; j < last; ++j) {
+        ranked.clear();
+        for (std::size_t r = 0; r < counts[j]; ++r) ranked.push_back(out[j * k + r].item);
+        builder.measure(begin + j, relevant(begin + j), ranked);
+      }
+    });
+  }
+}
+
+Evaluation evaluate_with(const Recommender& model, const History& history,
+                         const std::function<std::span<const float>(std::int64_t)>& values, const CsrView& test,
+                         const EvaluationOptions& options) {
+  require_model(model, test.rows, test.cols);
+  Relevant relevant;
+  std::vector<std::int32_t> sorted;
+  for (std::int64_t u = 0; u < test.rows; ++u)
+    add_relevant(test, static_cast<std::int32_t>(u), options.exclude_seen ? history(u) : std::span<const std::int32_t>{}, relevant,
+                 sorted);
+  require_some(relevant);
+  EvaluationBuilder builder(options, relevant.users.size(), model.num_items());
+  const auto query = [&](std::size_t j) {
+    Query q;
+    q.user = relevant.users[j];
+    q.history = history(relevant.users[j]);
+    q.history_values = values(relevant.users[j]);
+    q.history_given = true;
+    q.exclude_seen = options.exclude_seen;
+    q.recalculate_user = options.recalculate_user;
+    return q;
+  };
+  run(model, relevant.users.size(), query, [&](std::size_t j) { return relevant.of(j); }, options.num_threads, builder);
+  return builder.finish(std::move(relevant.users), relevant.hidden);
+}
+
+void require_same_shape(const CsrView& train, const CsrView& test) {
+  if (train.rows != test.rows || train.cols != test.cols)
+    throw std::invalid_argument("train has shape " + shape_of(train.rows, train.cols) + " and test " +
+                                shape_of(test.rows, test.cols) + ", both must have the same users and items");
+}
+
+void require_same_keys(const SharedIdMap& a, const SharedIdMap& b, const char* what) {
+  if (a == b || !a || !b) return;
+  bool same = a->size() == b->size() && a->kind() == b->kind();
+  for (std::int32_t i = 0; same && i < a->size(); ++i)
+    same = a->kind() == IdMap::Kind::kInteger ? a->integer_at(i) == b->integer_at(i) : a->string_at(i) == b->string_at(i);
+  if (!same)
+    throw std::invalid_argument(std::string(what) + " have different keys at the same index, must share one id space "
+                                                    "(split one log, or build both from the same id maps)");
+}
+
+}  // namespace
+
+Evaluation evaluate(const Recommender& model, const CsrView& train, const CsrView& test, const EvaluationOptions& options) {
+  options.validate();
+  require_same_shape(train, test);
+  validate(train, "train");
+  validate(test, "test");
+  return evaluate_with(
+      model, [&](std::int64_t u) { return train.row_columns(u); }, [&](std::int64_t u) { return train.row_values(u); }, test, options);
+}
+
+Evaluation evaluate(const Recommender& model, const Interactions& train, const Interactions& test, const EvaluationOptions& options) {
+  options.validate();
+  require_same_shape(train.user_items().view(), test.user_items().view());
+  require_same_keys(train.user_ids(), test.user_ids(), "the users of train and test");
+  require_same_keys(train.item_ids(), test.item_ids(), "the items of train and test");
+  if (model.num_users() == test.num_users()) require_same_keys(model.user_ids(), test.user_ids(), "the users of model and test");
+  if (model.num_items() == test.num_items()) require_same_keys(model.item_ids(), test.item_ids(), "the items of model and test");
+  return evaluate(model, train.user_items().view(), test.user_items().view(), options);
+}
+
+Evaluation evaluate(const Recommender& model, const Sequences& train, const CsrView& test, const EvaluationOptions& options) {
+  options.validate();
+  validate(test, "test");
+  if (train.num_items() > test.cols)
+    throw std::invalid_argument("train has " + std::to_string(train.num_items()) + " items and test " + std::to_string(test.cols) +
+                                ", both must have the same items");
+  std::vector<std::int64_t> sequence(static_cast<std::size_t>(test.rows), -1);
+  for (std::int64_t s = 0; s < train.size(); ++s) {
+    const std::int32_t u = train.user_of(s);
+    if (u >= test.rows) continue;
+    if (sequence[static_cast<std::size_t>(u)] >= 0)
+      throw std::invalid_argument("train has two sequences of user " + std::to_string(u) + ", must have one a user");
+    sequence[static_cast<std::size_t>(u)] = s;
+  }
+  const auto history = [&](std::int64_t u) {
+    const std::int64_t s = sequence[static_cast<std::size_t>(u)];
+    return s < 0 ? std::span<const std::int32_t>{} : train.items_of(s);
+  };
+  return evaluate_with(model, history, [](std::int64_t) { return std::span<const float>{}; }, test, options);
+}
+
+Evaluation evaluate_ranking(MatrixView<const std::int32_t> rankings, const CsrView& test, std::span<const std::int32_t> users,
+                            const CsrView* train, const EvaluationOptions& options) {
+  options.validate();
+  validate(test, "test");
+  if (train != nullptr) {
+    require_same_shape(*train, test);
+    validate(*train, "train");
+  }
+  const std::size_t n = users.empty() ? static_cast<std::size_t>(test.rows) : users.size();
+  if (rankings.rows() != n)
+    throw std::invalid_argument("rankings has " + std::to_string(rankings.rows()) + " rows, must have one for each of the " +
+                                std::to_string(n) + " users");
+  for (const std::int32_t u : users) detail::require_index(u, test.rows, "users");
+  const auto longest = static_cast<std::size_t>(*std::max_element(options.k.begin(), options.k.end()));
+  if (rankings.cols() < std::min(longest, static_cast<std::size_t>(test.cols)))
+    throw std::invalid_argument("rankings has " + std::to_string(rankings.cols()) + " columns, must have at least k = " +
+                                std::to_string(longest) + " or the whole catalogue");
+  Relevant relevant;
+  std::vector<std::int32_t> sorted;
+  std::vector<std::size_t> row;
+  for (std::size_t j = 0; j < n; ++j) {
+    const std::int32_t u = users.empty() ? static_cast<std::int32_t>(j) : users[j];
+    const std::size_t before = relevant.users.size();
+    add_relevant(test, u, train != nullptr ? train->row_columns(u) : std::span<const std::int32_t>{}, relevant, sorted);
+    if (relevant.users.size() != before) row.push_back(j);
+  }
+  require_some(relevant);
+  EvaluationBuilder builder(options, row.size(), static_cast<std::int32_t>(test.cols));
+  detail::parallel_for(row.size(), 64, options.num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<std::int32_t> check;
+    for (std::size_t j = begin; j < end; ++j) {
+      const auto ranked = rankings.row(row[j]);
+      const auto stop = std::find_if(ranked.begin(), ranked.end(), [](std::int32_t i) { return i < 0; });
+      check.assign(ranked.begin(), stop);
+      std::sort(check.begin(), check.end());
+      const auto twice = std::adjacent_find(check.begin(), check.end());
+      if (twice != check.end())
+        throw std::invalid_argument("rankings holds item " + std::to_string(*twice) + " twice in row " + std::to_string(row[j]) +
+                                    ", must hold each once");
+      if (!check.empty() && check.back() >= test.cols)
+        throw std::invalid_argument("rankings holds item " + std::to_string(check.back()) + " in row " + std::to_string(row[j]) +
+                                    ", must be in [0, " + std::to_string(test.cols) + ") or -1");
+      builder.measure(j, relevant.of(j), ranked);
+    }
+  });
+  return builder.finish(std::move(relevant.users), relevant.hidden);
+}
+
+Evaluation evaluate_next(const Recommender& model, const Sequences& sequences, const NextItemOptions& options) {
+  EvaluationOptions general;
+  general.k = options.k;
+  general.metrics = options.metrics;
+  general.exclude_seen = options.exclude_seen;
+  general.num_threads = options.num_threads;
+  general.validate();
+  if (sequences.num_items() > model.num_items())
+    throw std::invalid_argument("sequences has " + std::to_string(sequences.num_items()) + " items, must have at most the " +
+                                std::to_string(model.num_items()) + " of the model");
+  struct Position {
+    std::int64_t sequence;
+    std::size_t place;
+  };
+  std::vector<Position> positions;
+  std::vector<std::int32_t> owners;
+  for (std::int64_t s = 0; s < sequences.size(); ++s) {
+    const std::size_t n = sequences.items_of(s).size();
+    if (options.known_users) detail::require_index(sequences.user_of(s), model.num_users(), "user of a sequence");
+    for (std::size_t p = options.positions == Positions::kLast ? std::max<std::size_t>(n, 1) - 1 : 1; p < n; ++p) {
+      if (p == 0) continue;
+      positions.push_back({s, p});
+      owners.push_back(static_cast<std::int32_t>(s));
+    }
+  }
+  if (positions.empty()) throw std::invalid_argument("sequences has no list of two items or more, must have one");
+  EvaluationBuilder builder(general, positions.size(), model.num_items());
+  const auto query = [&](std::size_t j) {
+    Query q;
+    const auto items = sequences.items_of(positions[j].sequence);
+    if (options.known_users) q.user = sequences.user_of(positions[j].sequence);
+    q.history_given = true;
+    q.session = items.first(positions[j].place);
+    q.exclude_seen = options.exclude_seen;
+    return q;
+  };
+  const auto relevant = [&](std::size_t j) {
+    return sequences.items_of(positions[j].sequence).subspan(positions[j].place, 1);
+  };
+  run(model, positions.size(), query, relevant, options.num_threads, builder);
+  return builder.finish(std::move(owners), 0);
+}
+
+}  // namespace etalage
