@@ -1,1 +1,4 @@
-# etalage_test(evaluation/..._test.cpp)
+# SPDX-License-Identifier: Apache-2.0
+etalage_test(evaluation/evaluator_test.cpp LABELS threaded)
+etalage_test(evaluation/metrics_test.cpp)
+etalage_test(evaluation/statistics_test.cpp LABELS threaded)
