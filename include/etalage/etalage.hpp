@@ -4,7 +4,9 @@
 
 #include "etalage/build_info.hpp"
 #include "etalage/core/array.hpp"
+#include "etalage/core/arrow.hpp"
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/event_columns.hpp"
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/interactions.hpp"

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """etalage: an embeddable recommendation engine for shops."""
 
-from ._core import FormatError, NotFittedError, NumericalError, build_info
+from ._core import EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
 
 __version__ = build_info()["version"]
 
 __all__ = [
+    "EventLog",
     "FormatError",
+    "IdMap",
+    "Interactions",
     "NotFittedError",
     "NumericalError",
+    "ReadReport",
+    "Sequences",
     "__version__",
     "build_info",
 ]

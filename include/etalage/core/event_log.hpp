@@ -6,10 +6,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "etalage/core/array.hpp"
+#include "etalage/core/event_columns.hpp"
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/sequences.hpp"
@@ -17,33 +19,29 @@
 
 namespace etalage {
 
-/// What reading did: rows read, kept and refused, the first refusals with their place and reason.
-struct ReadReport {
-  struct Refusal {
-    std::int64_t line = 0;  ///< 1-based line of a file (where the row begins), or 0-based row of a frame
-    std::string reason;     ///< names the column, the value and the rule
-  };
-  std::int64_t rows_read = 0;
-  std::int64_t rows_kept = 0;
-  std::int64_t rows_refused = 0;
-  bool lines = false;              ///< places are lines of a file rather than rows of a frame
-  std::vector<Refusal> refusals;   ///< the first `kMaxRefusals`, in order
-  static constexpr std::size_t kMaxRefusals = 1000;
-};
-
-enum class OnError : std::uint8_t { kRaise, kSkip };
 enum class Duplicates : std::uint8_t { kSum, kMax, kLast, kBinary };
 
+/// What an event with a negative value means: kKeep, a negative weight; kCancel, a return (see InteractionOptions).
+enum class NegativeValues : std::uint8_t { kKeep, kCancel };
+
 /// How a log becomes a matrix. weight(event) = value * event_weight * 2^(-(now - time) / half_life).
-struct InteractionOptions {
-  /// Weight of each event type; empty means 1 for all. A type of the log that is absent here is an error.
+///
+/// Returns cancel: a return takes its quantity (|value|, 1 without values) back from the same user's earlier events of
+/// the same item, latest first, until it is used up; what no earlier event covers is dropped. Earlier means by time
+/// and then by place in the log. What is left of each event keeps that event's own weight and age, and an event
+/// returned whole counts for nothing, whatever `duplicates` says. A pair whose weight comes to exactly 0 is left out.
+struct ETALAGE_EXPORT InteractionOptions {
+  /// Weight of each event type; empty means 1 for all. A type of the log that is absent here is an error, but for
+  /// return_event, which needs none.
   std::map<std::string, double> event_weights;
-  double half_life_days = 0;                  ///< 0 means no decay; > 0 needs times
-  std::optional<std::int64_t> now_ms;         ///< UTC milliseconds; by default the newest event
-  Duplicates duplicates = Duplicates::kSum;   ///< how events of one (user, item) pair become one weight
-  std::int32_t min_user_count = 0;            ///< users with fewer distinct items are emptied
-  std::int32_t min_item_count = 0;            ///< items with fewer distinct users are emptied
-  std::string return_event;                   ///< event type that cancels: see docs/data.md; empty means none
+  double half_life_days = 0;                 ///< 0 means no decay; > 0 needs times
+  std::optional<std::int64_t> now_ms;        ///< UTC milliseconds; by default the newest event
+  Duplicates duplicates = Duplicates::kSum;  ///< how events of one (user, item) pair become one; binary: sign of the sum
+  std::int32_t min_user_count = 0;           ///< users with fewer distinct items are emptied,
+  std::int32_t min_item_count = 0;           ///< items with fewer distinct users too, until both hold
+  std::string return_event;                  ///< event type that is a return; empty means none
+  std::vector<std::string> return_cancels;   ///< event types that return_event takes back; empty means all others
+  NegativeValues negative_values = NegativeValues::kKeep;  ///< kCancel: a return of earlier events of the same type
   int num_threads = 0;
   void validate() const;
 };
@@ -67,11 +65,13 @@ class ETALAGE_EXPORT EventLog {
   };
 
   EventLog() = default;
+  /// std::invalid_argument names the column, the value and the rule. Without id maps users and items are plain
+  /// indices below the largest that occurs.
   explicit EventLog(Columns columns, ReadReport report = {});
 
   [[nodiscard]] std::int64_t size() const noexcept { return static_cast<std::int64_t>(columns_.users.size()); }
-  [[nodiscard]] std::int32_t num_users() const noexcept { return columns_.user_ids ? columns_.user_ids->size() : 0; }
-  [[nodiscard]] std::int32_t num_items() const noexcept { return columns_.item_ids ? columns_.item_ids->size() : 0; }
+  [[nodiscard]] std::int32_t num_users() const noexcept { return num_users_; }
+  [[nodiscard]] std::int32_t num_items() const noexcept { return num_items_; }
   [[nodiscard]] const Columns& columns() const noexcept { return columns_; }
   [[nodiscard]] const ReadReport& report() const noexcept { return report_; }
 
@@ -80,6 +80,8 @@ class ETALAGE_EXPORT EventLog {
   enum class By : std::uint8_t { kUser, kSession };
   /// One list a user, or one a session: the log's own session column where it has one, else cut where a user paused
   /// for longer than idle_minutes. Stable by time; rows of equal time keep the log's order.
+  /// Lists of users come in index order, those of a session column in order of first appearance, cut ones by user and
+  /// then by time. Without times the log's order stands; cutting needs times.
   [[nodiscard]] Sequences sequences(By by = By::kUser, double idle_minutes = 30) const;
 
   /// The rows where keep[i] != 0, over the same id space.
@@ -88,6 +90,8 @@ class ETALAGE_EXPORT EventLog {
  private:
   Columns columns_;
   ReadReport report_;
+  std::int32_t num_users_ = 0;
+  std::int32_t num_items_ = 0;
 };
 
 }  // namespace etalage

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data_helpers.hpp"
+#include "etalage/core/event_log.hpp"
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/sequences.hpp"
+#include "id_map_helpers.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+using OptionalText = std::optional<std::string>;
+
+Duplicates duplicates_of(const std::string& name) {
+  if (name == "sum") return Duplicates::kSum;
+  if (name == "max") return Duplicates::kMax;
+  if (name == "last") return Duplicates::kLast;
+  if (name == "binary") return Duplicates::kBinary;
+  throw std::invalid_argument("duplicates is '" + name + "', must be 'sum', 'max', 'last' or 'binary'");
+}
+
+InteractionOptions interaction_options(const std::optional<std::map<std::string, double>>& event_weights,
+                                       std::optional<double> half_life_days, const py::object& now, const std::string& duplicates,
+                                       int min_user_count, int min_item_count, const OptionalText& return_event,
+                                       const py::object& return_cancels, const std::string& negative_values, int num_threads) {
+  InteractionOptions o;
+  if (event_weights) {
+    if (event_weights->empty()) throw std::invalid_argument("event_weights is empty, must name every event type or be None");
+    o.event_weights = *event_weights;
+  }
+  if (half_life_days) {
+    if (!(*half_life_days > 0)) throw std::invalid_argument("half_life_days is " + std::to_string(*half_life_days) + ", must be > 0 or None");
+    o.half_life_days = *half_life_days;
+  }
+  if (!now.is_none()) o.now_ms = py::module_::import("etalage._frames").attr("to_ms")(now).cast<std::int64_t>();
+  o.duplicates = duplicates_of(duplicates);
+  o.min_user_count = min_user_count;
+  o.min_item_count = min_item_count;
+  if (return_event) o.return_event = *return_event;
+  if (py::isinstance<py::str>(return_cancels)) o.return_cancels = {return_cancels.cast<std::string>()};
+  else if (!return_cancels.is_none()) o.return_cancels = return_cancels.cast<std::vector<std::string>>();
+  if (negative_values != "keep" && negative_values != "cancel")
+    throw std::invalid_argument("negative_values is '" + negative_values + "', must be 'keep' or 'cancel'");
+  o.negative_values = negative_values == "cancel" ? NegativeValues::kCancel : NegativeValues::kKeep;
+  o.num_threads = num_threads;
+  o.validate();
+  return o;
+}
+
+/// Keys of strings become Python objects once, not on every access.
+py::object cached_keys(const py::object& self, const char* slot, const SharedIdMap& ids) {
+  if (!ids) return py::none();
+  if (!py::hasattr(self, slot)) py::setattr(self, slot, keys_to_numpy(*ids));
+  return self.attr(slot);
+}
+
+py::array_t<std::int32_t> index_of(const SharedIdMap& ids, const py::object& keys, const char* what) {
+  if (!ids) throw std::invalid_argument(std::string(what) + "_ids are not known: these data were made without keys");
+  return find_keys(*ids, keys, (std::string(what) + "_ids").c_str());
+}
+
+py::object map_or_none(const SharedIdMap& ids) {
+  return ids ? py::cast(std::const_pointer_cast<IdMap>(ids)) : py::object(py::none());
+}
+
+template <class T>
+py::object array_or_none(const Array<T>& a, bool present) {
+  return present ? py::object(to_numpy(a)) : py::object(py::none());
+}
+
+void bind_report(py::module_& m) {
+  py::class_<ReadReport>(m, "ReadReport", "What reading did: rows read, kept and refused, with the place and the reason.")
+      .def_readonly("rows_read", &ReadReport::rows_read)
+      .def_readonly("rows_kept", &ReadReport::rows_kept)
+      .def_readonly("rows_refused", &ReadReport::rows_refused)
+      .def_property_readonly("place", [](const ReadReport& r) { return r.lines ? "line" : "row"; },
+                             "'line' (1-based, of a file) or 'row' (0-based, of a frame): what the places in refusals count.")
+      .def_property_readonly(
+          "refusals",
+          [](const ReadReport& r) {
+            py::list out;
+            for (const auto& x : r.refusals) out.append(py::make_tuple(x.line, py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(x.reason.data(), static_cast<Py_ssize_t>(x.reason.size()), "replace"))));
+            return out;
+          },
+          "The first 1000 refused rows as (place, reason), in order.")
+      .def("__repr__", [](const ReadReport& r) {
+        std::string s = "ReadReport(rows_read=" + std::to_string(r.rows_read) + ", rows_kept=" + std::to_string(r.rows_kept) +
+                        ", rows_refused=" + std::to_string(r.rows_refused) + ")";
+        for (std::size_t i = 0; i < r.refusals.size() && i < 5; ++i)
+          s += std::string("\n  ") + (r.lines ? "line " : "row ") + std::to_string(r.refusals[i].line) + ": " + r.refusals[i].reason;
+        if (r.rows_refused > 5) s += "\n  ...";
+        return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), "replace"));
+      });
+}
+
+void bind_interactions(py::module_& m) {
+  py::class_<Interactions, std::shared_ptr<Interactions>>(
+      m, "Interactions", py::dynamic_attr(),
+      "Who did how much of what: users x items, float32, with the shop's keys beside it. Immutable.")
+      .def_static(
+          "from_csr",
+          [](const py::object& user_items, const py::object& user_ids, const py::object& item_ids) {
+            CsrMatrix csr = csr_from_python(user_items, "user_items");
+            SharedIdMap users = user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids");
+            SharedIdMap items = item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids");
+            const py::gil_scoped_release release;
+            // A copy: what the caller does to his matrix later must not reach the models fitted on this.
+            csr.offsets = Array<std::int64_t>(csr.offsets.view());
+            csr.columns = Array<std::int32_t>(csr.columns.view());
+            csr.values = Array<float>(csr.values.view());
+            return std::make_shared<Interactions>(std::move(csr), std::move(users), std::move(items));
+          },
+          py::arg("user_items"), py::arg("user_ids") = py::none(), py::arg("item_ids") = py::none(),
+          "A scipy sparse matrix or 2-d array users x items of finite values; unsorted columns are sorted, duplicates\n"
+          "summed, the input left alone. Keys: one a row and one a column, strings or 64-bit integers.")
+      .def_static(
+          "from_frame",
+          [](const py::object& frame, const std::string& user, const std::string& item, const OptionalText& event,
+             const OptionalText& time, const OptionalText& value, const OptionalText& time_unit, const std::string& on_error,
+             const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days, const py::object& now,
+             const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
+             const py::object& return_cancels, const std::string& negative_values, int num_threads) {
+            const InteractionOptions options =
+                interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
+                                    return_cancels, negative_values, num_threads);
+            const EventLog log =
+                log_from_frame(frame, event_columns(user, item, event, time, value, std::nullopt, time_unit, on_error, num_threads));
+            const py::gil_scoped_release release;
+            return std::make_shared<Interactions>(log.interactions(options));
+          },
+          py::arg("frame"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(),
+          py::arg("time") = py::none(), py::arg("value") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
+          py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
+          py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
+          py::arg("return_event") = py::none(), py::arg("return_cancels") = py::none(), py::arg("negative_values") = "keep",
+          py::arg("num_threads") = 0, "EventLog.from_frame(...).interactions(...) in one step.")
+      .def_property_readonly("user_items", [](const Interactions& d) { return csr_to_python(d.user_items()); },
+                             "scipy CSR, float32, sorted columns; shares memory, read-only.")
+      .def_property_readonly(
+          "user_ids", [](const py::object& self) { return cached_keys(self, "_user_ids", self.cast<const Interactions&>().user_ids()); },
+          "The shop's keys in index order: int64, or an object array of str; None without keys.")
+      .def_property_readonly(
+          "item_ids", [](const py::object& self) { return cached_keys(self, "_item_ids", self.cast<const Interactions&>().item_ids()); },
+          "The shop's keys in index order: int64, or an object array of str; None without keys.")
+      .def_property_readonly("user_id_map", [](const Interactions& d) { return map_or_none(d.user_ids()); }, "IdMap or None.")
+      .def_property_readonly("item_id_map", [](const Interactions& d) { return map_or_none(d.item_ids()); }, "IdMap or None.")
+      .def("user_index", [](const Interactions& d, const py::object& keys) { return index_of(d.user_ids(), keys, "user"); },
+           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+      .def("item_index", [](const Interactions& d, const py::object& keys) { return index_of(d.item_ids(), keys, "item"); },
+           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+      .def_property_readonly("num_users", &Interactions::num_users)
+      .def_property_readonly("num_items", &Interactions::num_items)
+      .def_property_readonly("nnz", &Interactions::nnz)
+      .def_property_readonly("shape", [](const Interactions& d) { return py::make_tuple(d.num_users(), d.num_items()); })
+      .def("__repr__",
+           [](const Interactions& d) {
+             return "Interactions(" + std::to_string(d.num_users()) + " users x " + std::to_string(d.num_items()) + " items, " +
+                    std::to_string(d.nnz()) + " pairs)";
+           })
+      .def(py::pickle(
+          [](const Interactions& d) {
+            const CsrMatrix& m = d.user_items();
+            return py::make_tuple(m.rows, m.cols, to_numpy(m.offsets), to_numpy(m.columns), to_numpy(m.values),
+                                  id_map_state(d.user_ids()), id_map_state(d.item_ids()));
+          },
+          [](const py::tuple& t) {
+            CsrMatrix m{t[0].cast<std::int64_t>(), t[1].cast<std::int64_t>(), array_from_state<std::int64_t>(t[2]),
+                        array_from_state<std::int32_t>(t[3]), array_from_state<float>(t[4])};
+            if (m.offsets.empty()) m.offsets = Array<std::int64_t>(static_cast<std::size_t>(m.rows) + 1);
+            return std::make_shared<Interactions>(std::move(m), id_map_from_state(t[5]), id_map_from_state(t[6]));
+          }));
+}
+
+void bind_sequences(py::module_& m) {
+  py::class_<Sequences, std::shared_ptr<Sequences>>(m, "Sequences", py::dynamic_attr(),
+                                                    "Items in the order in which they happened, one list a user or a session.")
+      .def(py::init([](const py::object& offsets, const py::object& items, const py::object& times, int num_items,
+                       const py::object& user_index, const py::object& user_ids, const py::object& item_ids) {
+             // Copies: these lists must not change when the caller writes to his arrays.
+             const auto copy = [](auto a) {
+               using T = typename decltype(a)::value_type;
+               return a.size() == 0 ? Array<T>() : Array<T>(std::span<const T>(a.data(), static_cast<std::size_t>(a.size())));
+             };
+             return std::make_shared<Sequences>(
+                 copy(from_numpy<std::int64_t>(offsets, "offsets", 1)), copy(from_numpy<std::int32_t>(items, "items", 1)),
+                 times.is_none() ? Array<std::int64_t>() : copy(from_numpy<std::int64_t>(times, "times", 1)), num_items,
+                 user_index.is_none() ? Array<std::int32_t>() : copy(from_numpy<std::int32_t>(user_index, "user_index", 1)),
+                 user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids"),
+                 item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids"));
+           }),
+           py::arg("offsets"), py::arg("items"), py::arg("times") = py::none(), py::arg("num_items") = -1,
+           py::arg("user_index") = py::none(), py::arg("user_ids") = py::none(), py::arg("item_ids") = py::none(),
+           "List i is items[offsets[i]:offsets[i + 1]], oldest first, repeats kept. offsets int [n + 1], items int, times int64\n"
+           "milliseconds UTC or None; user_index [n] says whose each list is (None: list i is user i).")
+      .def("__len__", &Sequences::size)
+      .def("__getitem__",
+           [](const Sequences& s, std::int64_t i) {
+             const std::int64_t at = i < 0 ? i + s.size() : i;
+             if (at < 0 || at >= s.size()) throw py::index_error("list " + std::to_string(i) + " of " + std::to_string(s.size()));
+             const auto list = s.items_of(at);
+             return to_numpy(Array<std::int32_t>::wrap(list.data(), list.size(), s.items().owner()));
+           })
+      .def_property_readonly("offsets", [](const Sequences& s) { return to_numpy(s.offsets()); }, "int64 [n + 1], read-only.")
+      .def_property_readonly("items", [](const Sequences& s) { return to_numpy(s.items()); }, "int32, read-only.")
+      .def_property_readonly("times", [](const Sequences& s) { return array_or_none(s.times(), s.has_times()); },
+                             "int64 milliseconds UTC, read-only, or None.")
+      .def_property_readonly(
+          "user_index", [](const Sequences& s) { return array_or_none(s.user_index(), !s.user_index().empty()); },
+          "int32 [n]: whose each list is; None when list i is user i's.")
+      .def_property_readonly("num_items", &Sequences::num_items)
+      .def_property_readonly(
+          "user_ids", [](const py::object& self) { return cached_keys(self, "_user_ids", self.cast<const Sequences&>().user_ids()); })
+      .def_property_readonly(
+          "item_ids", [](const py::object& self) { return cached_keys(self, "_item_ids", self.cast<const Sequences&>().item_ids()); })
+      .def_property_readonly("user_id_map", [](const Sequences& s) { return map_or_none(s.user_ids()); }, "IdMap or None.")
+      .def_property_readonly("item_id_map", [](const Sequences& s) { return map_or_none(s.item_ids()); }, "IdMap or None.")
+      .def("__repr__",
+           [](const Sequences& s) {
+             return "Sequences(" + std::to_string(s.size()) + " lists, " + std::to_string(s.items().size()) + " events, " +
+                    std::to_string(s.num_items()) + " items)";
+           })
+      .def(py::pickle(
+          [](const Sequences& s) {
+            return py::make_tuple(to_numpy(s.offsets()), to_numpy(s.items()), to_numpy(s.times()), s.num_items(), to_numpy(s.user_index()),
+                                  id_map_state(s.user_ids()), id_map_state(s.item_ids()));
+          },
+          [](const py::tuple& t) {
+            return std::make_shared<Sequences>(array_from_state<std::int64_t>(t[0]), array_from_state<std::int32_t>(t[1]),
+                                               array_from_state<std::int64_t>(t[2]), t[3].cast<std::int32_t>(),
+                                               array_from_state<std::int32_t>(t[4]), id_map_from_state(t[5]), id_map_from_state(t[6]));
+          }));
+}
+
+void bind_event_log(py::module_& m) {
+  py::class_<EventLog, std::shared_ptr<EventLog>> log(
+      m, "EventLog", py::dynamic_attr(),
+      "A shop's record, one row an event, as typed columns over numbered keys. Users and items are numbered in order of first\n"
+      "appearance. Immutable.");
+  log.def_static(
+         "from_frame",
+         [](const py::object& frame, const std::string& user, const std::string& item, const OptionalText& event, const OptionalText& time,
+            const OptionalText& value, const OptionalText& session, const OptionalText& time_unit, const std::string& on_error,
+            int num_threads) {
+           return std::make_shared<EventLog>(
+               log_from_frame(frame, event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads)));
+         },
+         py::arg("frame"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
+         py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
+         py::arg("num_threads") = 0,
+         "Events of a frame: anything with __arrow_c_stream__ (polars, pyarrow, DuckDB, pandas), a pandas frame without\n"
+         "pyarrow, or a dict of arrays. The arguments name its columns; None means there is none. Naive times are UTC; numbers\n"
+         "in the time column need time_unit, one of 's', 'ms', 'us', 'ns'. on_error='raise' ends at a bad row with ValueError,\n"
+         "'skip' leaves bad rows out and reports them in report.")
+      .def("interactions",
+           [](const EventLog& self, const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days,
+              const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
+              const py::object& return_cancels, const std::string& negative_values, int num_threads) {
+             const InteractionOptions options =
+                 interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
+                                     return_cancels, negative_values, num_threads);
+             const py::gil_scoped_release release;
+             return std::make_shared<Interactions>(self.interactions(options));
+           },
+           py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
+           py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
+           py::arg("return_event") = py::none(), py::arg("return_cancels") = py::none(), py::arg("negative_values") = "keep",
+           py::arg("num_threads") = 0,
+           "The log as a users x items matrix: weight = value * event weight * 2^(-(now - time) / half_life), duplicates of a\n"
+           "pair merged by 'sum', 'max', 'last' or 'binary'. An event type absent from event_weights is a ValueError.")
+      .def("sequences",
+           [](const EventLog& self, const std::string& by, double idle_minutes) {
+             if (by != "user" && by != "session") throw std::invalid_argument("by is '" + by + "', must be 'user' or 'session'");
+             const py::gil_scoped_release release;
+             return std::make_shared<Sequences>(self.sequences(by == "user" ? EventLog::By::kUser : EventLog::By::kSession, idle_minutes));
+           },
+           py::arg("by") = "user", py::arg("idle_minutes") = 30.0,
+           "One list a user, or one a session: by the session column where the log has one, else cut where a user paused for\n"
+           "longer than idle_minutes. Oldest first, repeats kept.")
+      .def("filtered",
+           [](const EventLog& self, const py::object& keep) {
+             const py::array mask = py::module_::import("numpy").attr("asarray")(keep);
+             if (mask.dtype().kind() != 'b')
+               throw py::type_error("keep has dtype " + std::string(py::str(mask.dtype())) + ", must be a boolean array");
+             const auto bytes = from_numpy<std::uint8_t>(mask.attr("astype")("uint8"), "keep", 1);
+             const py::gil_scoped_release release;
+             return std::make_shared<EventLog>(
+                 self.filtered(std::span<const std::uint8_t>(bytes.data(), static_cast<std::size_t>(bytes.size()))));
+           },
+           py::arg("keep"), "The rows where the boolean mask holds, over the same users and items.")
+      .def("__len__", &EventLog::size)
+      .def_property_readonly("num_users", &EventLog::num_users)
+      .def_property_readonly("num_items", &EventLog::num_items)
+      .def_property_readonly("report", [](const EventLog& l) { return l.report(); }, "ReadReport: rows read, kept and refused, and why.")
+      .def_property_readonly("users", [](const EventLog& l) { return to_numpy(l.columns().users); }, "int32 [n], read-only.")
+      .def_property_readonly("items", [](const EventLog& l) { return to_numpy(l.columns().items); }, "int32 [n], read-only.")
+      .def_property_readonly("events", [](const EventLog& l) { return array_or_none(l.columns().events, !l.columns().event_names.empty()); },
+                             "uint16 [n], index into event_names; None without an event column.")
+      .def_property_readonly("event_names", [](const EventLog& l) { return l.columns().event_names; })
+      .def_property_readonly("times", [](const EventLog& l) { return array_or_none(l.columns().times_ms, !l.columns().times_ms.empty()); },
+                             "int64 [n], milliseconds UTC; None without a time column.")
+      .def_property_readonly("values", [](const EventLog& l) { return array_or_none(l.columns().values, !l.columns().values.empty()); },
+                             "float32 [n]; None without a value column.")
+      .def_property_readonly("sessions", [](const EventLog& l) { return array_or_none(l.columns().sessions, !l.columns().sessions.empty()); },
+                             "int32 [n], index into session_ids; None without a session column.")
+      .def_property_readonly(
+          "user_ids", [](const py::object& self) { return cached_keys(self, "_user_ids", self.cast<const EventLog&>().columns().user_ids); })
+      .def_property_readonly(
+          "item_ids", [](const py::object& self) { return cached_keys(self, "_item_ids", self.cast<const EventLog&>().columns().item_ids); })
+      .def_property_readonly(
+          "session_ids",
+          [](const py::object& self) { return cached_keys(self, "_session_ids", self.cast<const EventLog&>().columns().session_ids); })
+      .def_property_readonly("user_id_map", [](const EventLog& l) { return map_or_none(l.columns().user_ids); }, "IdMap or None.")
+      .def_property_readonly("item_id_map", [](const EventLog& l) { return map_or_none(l.columns().item_ids); }, "IdMap or None.")
+      .def("user_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().user_ids, keys, "user"); },
+           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+      .def("item_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().item_ids, keys, "item"); },
+           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+      .def("__repr__",
+           [](const EventLog& l) {
+             return "EventLog(" + std::to_string(l.size()) + " events, " + std::to_string(l.num_users()) + " users, " +
+                    std::to_string(l.num_items()) + " items)";
+           })
+      .def(py::pickle([](const EventLog& l) { return log_state(l); },
+                      [](const py::tuple& t) { return std::make_shared<EventLog>(log_from_state(t)); }));
+}
+
+}  // namespace
+
+void bind_data(py::module_& m) {
+  bind_report(m);
+  bind_interactions(m);
+  bind_sequences(m);
+  bind_event_log(m);
+}
+
+}  // namespace etalage::python

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data_helpers.hpp"
+
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "etalage/core/arrow.hpp"
+#include "etalage/core/arrow_abi.hpp"
+
+namespace etalage::python {
+namespace {
+
+std::optional<TimeUnit> time_unit_of(const std::optional<std::string>& name) {
+  if (!name) return std::nullopt;
+  if (*name == "s") return TimeUnit::kSecond;
+  if (*name == "ms") return TimeUnit::kMillisecond;
+  if (*name == "us") return TimeUnit::kMicrosecond;
+  if (*name == "ns") return TimeUnit::kNanosecond;
+  throw std::invalid_argument("time_unit is '" + *name + "', must be 's', 'ms', 'us' or 'ns'");
+}
+
+/// One column without Arrow, in Arrow's layout.
+struct PlainColumn {
+  std::string name;
+  std::string format;
+  std::int64_t size = 0;
+  py::array numbers;                   // of numeric formats
+  std::vector<std::int64_t> offsets;   // of strings
+  std::vector<char> bytes;
+  std::vector<std::uint8_t> validity;  // bits; empty when nothing is missing
+  const void* buffers[3] = {nullptr, nullptr, nullptr};
+  ArrowSchema schema{};
+  ArrowArray array{};
+};
+
+/// A frame without Arrow as a stream of one batch. The frame outlives the log's reading and everything that borrows
+/// from it, so releasing is left to the shared pointer that the private data holds.
+struct PlainFrame {
+  std::vector<PlainColumn> columns;
+  std::vector<ArrowSchema*> schemas;
+  std::vector<ArrowArray*> arrays;
+  std::int64_t size = 0;
+  bool delivered = false;
+  const void* no_validity = nullptr;
+  ~PlainFrame() {
+    if (!Py_IsInitialized()) return;
+    const py::gil_scoped_acquire gil;
+    columns.clear();
+  }
+};
+
+using FrameOwner = std::shared_ptr<PlainFrame>;
+
+template <class T>
+void release_owner(T* object) {
+  delete static_cast<FrameOwner*>(object->private_data);
+  object->private_data = nullptr;
+  object->release = nullptr;
+}
+
+void add_strings(PlainColumn& c, const py::array& objects) {
+  c.format = "U";
+  c.size = objects.size();
+  c.offsets.reserve(static_cast<std::size_t>(c.size) + 1);
+  c.offsets.push_back(0);
+  std::vector<std::uint8_t> valid((static_cast<std::size_t>(c.size) + 7) / 8, 0);
+  bool missing = false;
+  std::size_t i = 0;
+  for (const py::handle value : objects) {
+    if (value.is_none()) {
+      missing = true;
+    } else {
+      Py_ssize_t n = 0;
+      const char* text = PyUnicode_AsUTF8AndSize(value.ptr(), &n);
+      if (text == nullptr) throw py::error_already_set();
+      c.bytes.insert(c.bytes.end(), text, text + n);
+      valid[i >> 3] = static_cast<std::uint8_t>(valid[i >> 3] | 1u << (i & 7));
+    }
+    c.offsets.push_back(static_cast<std::int64_t>(c.bytes.size()));
+    ++i;
+  }
+  if (c.bytes.empty()) c.bytes.push_back(0);
+  if (missing) c.validity = std::move(valid);
+}
+
+FrameOwner plain_frame(const std::vector<std::string>& names, const py::list& columns) {
+  auto frame = std::make_shared<PlainFrame>();
+  frame->columns.resize(names.size());
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    PlainColumn& c = frame->columns[k];
+    c.name = names[k];
+    const py::tuple t = columns[k];
+    c.format = t[0].cast<std::string>();
+    const py::array values = t[1];
+    if (c.format == "O") {
+      add_strings(c, values);
+      c.buffers[1] = c.offsets.data();
+      c.buffers[2] = c.bytes.data();
+    } else {
+      c.numbers = values;
+      c.size = t[3].cast<std::int64_t>();
+      c.buffers[1] = values.data();
+      if (!t[2].is_none()) {
+        const auto bits = py::object(t[2]).cast<py::array_t<std::uint8_t, py::array::c_style>>();
+        c.validity.assign(bits.data(), bits.data() + bits.size());
+      }
+    }
+    if (k == 0) frame->size = c.size;
+    if (c.size != frame->size)
+      throw std::invalid_argument("column '" + c.name + "' has " + std::to_string(c.size) + " rows, must have as many as '" + names[0] +
+                                  "', " + std::to_string(frame->size));
+    if (!c.validity.empty()) c.buffers[0] = c.validity.data();
+    c.schema = {c.format.c_str(), c.name.c_str(), nullptr, ARROW_FLAG_NULLABLE, 0, nullptr, nullptr, nullptr, nullptr};
+    c.array = {c.size, c.validity.empty() ? 0 : -1, 0, c.format == "U" ? 3 : 2, 0, c.buffers, nullptr, nullptr, nullptr, nullptr};
+  }
+  for (PlainColumn& c : frame->columns) {
+    frame->schemas.push_back(&c.schema);
+    frame->arrays.push_back(&c.array);
+  }
+  return frame;
+}
+
+ArrowArrayStream stream_of(const FrameOwner& frame) {
+  ArrowArrayStream s{};
+  s.private_data = new FrameOwner(frame);
+  s.get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
+    const FrameOwner& f = *static_cast<FrameOwner*>(self->private_data);
+    *out = {"+s", "", nullptr, 0, static_cast<std::int64_t>(f->schemas.size()), f->schemas.data(), nullptr, &release_owner<ArrowSchema>,
+            new FrameOwner(f)};
+    return 0;
+  };
+  s.get_next = [](ArrowArrayStream* self, ArrowArray* out) {
+    const FrameOwner& f = *static_cast<FrameOwner*>(self->private_data);
+    *out = {};
+    if (f->delivered) return 0;
+    f->delivered = true;
+    *out = {f->size, 0, 0, 1, static_cast<std::int64_t>(f->arrays.size()), &f->no_validity, f->arrays.data(), nullptr,
+            &release_owner<ArrowArray>, new FrameOwner(f)};
+    return 0;
+  };
+  s.get_last_error = [](ArrowArrayStream*) -> const char* { return nullptr; };
+  s.release = &release_owner<ArrowArrayStream>;
+  return s;
+}
+
+template <class T>
+T checked(const py::tuple& t, std::size_t i) {
+  return t[i].cast<T>();
+}
+
+}  // namespace
+
+EventColumns event_columns(const std::string& user, const std::string& item, const std::optional<std::string>& event,
+                           const std::optional<std::string>& time, const std::optional<std::string>& value,
+                           const std::optional<std::string>& session, const std::optional<std::string>& time_unit, const std::string& on_error,
+                           int num_threads) {
+  if (on_error != "raise" && on_error != "skip")
+    throw std::invalid_argument("on_error is '" + on_error + "', must be 'raise' or 'skip'");
+  if (num_threads < 0)
+    throw std::invalid_argument("num_threads is " + std::to_string(num_threads) + ", must be >= 0 (0 means all CPUs)");
+  EventColumns c;
+  c.user = user;
+  c.item = item;
+  c.event = event;
+  c.time = time;
+  c.value = value;
+  c.session = session;
+  c.time_unit = time_unit_of(time_unit);
+  c.on_error = on_error == "raise" ? OnError::kRaise : OnError::kSkip;
+  c.num_threads = num_threads;
+  return c;
+}
+
+EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
+  std::vector<std::string> names{columns.user};
+  if (columns.item != columns.user) names.push_back(columns.item);
+  for (const auto* name : {&columns.event, &columns.time, &columns.value, &columns.session})
+    if (*name && std::find(names.begin(), names.end(), **name) == names.end()) names.push_back(**name);
+  const py::tuple found = py::module_::import("etalage._frames").attr("to_arrow_or_columns")(frame, names);
+  if (!found[0].is_none()) {
+    const py::capsule capsule = found[0];
+    auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
+    if (stream == nullptr) throw py::error_already_set();
+    const py::gil_scoped_release release;
+    return read_arrow(stream, columns);
+  }
+  ArrowArrayStream stream = stream_of(plain_frame(names, found[1]));
+  const py::gil_scoped_release release;
+  return read_arrow(&stream, columns);
+}
+
+py::object id_map_state(const SharedIdMap& ids) {
+  if (!ids) return py::none();
+  const IdMap::Parts p = ids->parts();
+  return py::make_tuple(static_cast<int>(p.kind), p.size, to_numpy(p.keys), to_numpy(p.offsets),
+                        py::bytes(p.bytes.data(), p.bytes.size()), to_numpy(p.slots));
+}
+
+SharedIdMap id_map_from_state(const py::object& state) {
+  if (state.is_none()) return nullptr;
+  const py::tuple t = state;
+  IdMap::Parts p;
+  p.kind = checked<int>(t, 0) == 0 ? IdMap::Kind::kInteger : IdMap::Kind::kString;
+  p.size = checked<std::int32_t>(t, 1);
+  p.keys = array_from_state<std::int64_t>(t[2]);
+  p.offsets = array_from_state<std::int64_t>(t[3]);
+  const auto bytes = checked<std::string>(t, 4);
+  p.bytes = Array<char>(std::span<const char>(bytes.data(), bytes.size()));
+  p.slots = array_from_state<std::uint32_t>(t[5]);
+  return std::make_shared<const IdMap>(IdMap::from_parts(std::move(p), true));
+}
+
+py::tuple log_state(const EventLog& log) {
+  const EventLog::Columns& c = log.columns();
+  const ReadReport& r = log.report();
+  return py::make_tuple(to_numpy(c.users), to_numpy(c.items), to_numpy(c.events), to_numpy(c.times_ms), to_numpy(c.values),
+                        to_numpy(c.sessions), py::cast(c.event_names), id_map_state(c.user_ids), id_map_state(c.item_ids),
+                        id_map_state(c.session_ids), py::make_tuple(r.rows_read, r.rows_kept, r.rows_refused, r.lines));
+}
+
+EventLog log_from_state(const py::tuple& t) {
+  EventLog::Columns c;
+  c.users = array_from_state<std::int32_t>(t[0]);
+  c.items = array_from_state<std::int32_t>(t[1]);
+  c.events = array_from_state<std::uint16_t>(t[2]);
+  c.times_ms = array_from_state<std::int64_t>(t[3]);
+  c.values = array_from_state<float>(t[4]);
+  c.sessions = array_from_state<std::int32_t>(t[5]);
+  for (const py::handle name : py::reinterpret_borrow<py::list>(t[6])) c.event_names.push_back(name.cast<std::string>());
+  c.user_ids = id_map_from_state(t[7]);
+  c.item_ids = id_map_from_state(t[8]);
+  c.session_ids = id_map_from_state(t[9]);
+  const py::tuple counts = t[10];
+  ReadReport r;
+  r.rows_read = checked<std::int64_t>(counts, 0);
+  r.rows_kept = checked<std::int64_t>(counts, 1);
+  r.rows_refused = checked<std::int64_t>(counts, 2);
+  r.lines = checked<bool>(counts, 3);
+  return EventLog(std::move(c), std::move(r));
+}
+
+}  // namespace etalage::python

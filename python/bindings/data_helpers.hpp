@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames and pickles on the way into the data classes.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <optional>
+#include <string>
+
+#include "etalage/core/event_columns.hpp"
+#include "etalage/core/event_log.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+
+namespace py = pybind11;
+
+/// Checked: time_unit 's', 'ms', 'us', 'ns' or None, on_error 'raise' or 'skip', num_threads >= 0.
+[[nodiscard]] EventColumns event_columns(const std::string& user, const std::string& item, const std::optional<std::string>& event,
+                                         const std::optional<std::string>& time, const std::optional<std::string>& value,
+                                         const std::optional<std::string>& session, const std::optional<std::string>& time_unit,
+                                         const std::string& on_error, int num_threads);
+
+/// Any frame; the GIL is released while the columns are read.
+[[nodiscard]] EventLog log_from_frame(const py::object& frame, const EventColumns& columns);
+
+/// What pickling keeps of an id map, or None.
+[[nodiscard]] py::object id_map_state(const SharedIdMap& ids);
+[[nodiscard]] SharedIdMap id_map_from_state(const py::object& state);
+[[nodiscard]] py::tuple log_state(const EventLog& log);
+[[nodiscard]] EventLog log_from_state(const py::tuple& state);
+
+/// A copy, so that a state that somebody else holds cannot change the object.
+template <class T>
+[[nodiscard]] Array<T> array_from_state(const py::handle& state) {
+  const py::array_t<T, py::array::c_style> a(py::reinterpret_borrow<py::object>(state));
+  return a.size() == 0 ? Array<T>() : Array<T>(std::span<const T>(a.data(), static_cast<std::size_t>(a.size())));
+}
+
+}  // namespace etalage::python

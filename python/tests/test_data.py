@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events to matrices and sequences, and what bad input gets for an answer."""
+
+import datetime
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import etalage
+from etalage import EventLog, Interactions, Sequences
+
+DAY = 86400000
+
+
+def log_of(rows, names=("user", "item", "event", "time", "value"), **kw):
+    columns = {n: [r[i] for r in rows] for i, n in enumerate(names)}
+    given = {n: n for n in names if n not in ("user", "item")}
+    return EventLog.from_frame(columns, **given, **({"time_unit": "ms"} if "time" in names else {}), **kw)
+
+
+def dense(data):
+    return data.user_items.toarray()
+
+
+def test_signature_of_the_contract():
+    log = EventLog.from_frame({"u": ["a", "b"], "i": ["x", "x"], "t": [0, 1]}, user="u", item="i", event=None, time="t", value=None,
+                              session=None, time_unit="s", on_error="raise")
+    data = log.interactions(event_weights=None, half_life_days=None, now=None, duplicates="sum")
+    assert data.user_items.dtype == np.float32 and sp.issparse(data.user_items) and data.user_items.format == "csr"
+    assert list(data.user_ids) == ["a", "b"] and list(data.item_ids) == ["x"]
+    index = data.user_index(["b", "nobody"])
+    assert index.dtype == np.int32 and index.tolist() == [1, -1]
+    assert data.item_index(np.array(["x"])).tolist() == [0]
+    assert (log.report.rows_read, log.report.rows_kept, log.report.rows_refused) == (2, 2, 0)
+
+
+def test_memory_is_shared_and_read_only():
+    data = log_of([(1, 1, 2.0), (2, 2, 3.0)], ("user", "item", "value")).interactions()
+    a, b = data.user_items, data.user_items
+    assert np.shares_memory(a.data, b.data)
+    with pytest.raises(ValueError):
+        a.data[0] = 1
+    del data
+    assert a.sum() == 5
+
+
+@pytest.mark.parametrize("how,expected", [("sum", 6), ("max", 4), ("last", 2), ("binary", 1)])
+def test_duplicates(how, expected):
+    rows = [("u", "a", "view", 300, 2.0), ("u", "a", "view", 200, 4.0), ("u", "a", "view", 300, 0.0), ("u", "b", "view", 1, 1.0)]
+    log = log_of(rows)
+    # value 0 weighs nothing and is left out, so the newest of a is the row of weight 2
+    assert dense(log.interactions(duplicates=how))[0, 0] == expected
+
+
+def test_last_without_times_is_the_log_order():
+    log = log_of([(1, 1, 5.0), (1, 1, 3.0)], ("user", "item", "value"))
+    assert dense(log.interactions(duplicates="last")).tolist() == [[3.0]]
+
+
+def test_event_weights():
+    log = log_of([("u", "a", "view", 0, 1.0), ("u", "a", "buy", 0, 2.0), ("u", "b", "view", 0, 1.0)])
+    assert dense(log.interactions(event_weights={"view": 0.5, "buy": 3, "unused": 9})).tolist() == [[6.5, 0.5]]
+    assert log.interactions(event_weights={"view": 0, "buy": 1}).nnz == 1
+    with pytest.raises(ValueError, match="event_weights has no weight for event type 'buy'"):
+        log.interactions(event_weights={"view": 1})
+    with pytest.raises(ValueError, match="no event column"):
+        log_of([(1, 1)], ("user", "item")).interactions(event_weights={"view": 1})
+    with pytest.raises(ValueError, match="event_weights is empty"):
+        log.interactions(event_weights={})
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"event_weights\['view'\] is"):
+            log.interactions(event_weights={"view": bad, "buy": 1})
+
+
+def test_half_life_counts_from_the_newest_event_or_now():
+    log = log_of([("u", "a", "view", 0, 1.0), ("u", "b", "view", 10 * DAY, 1.0)])
+    assert dense(log.interactions(half_life_days=5)).tolist() == [[0.25, 1.0]]
+    for now in (20 * DAY, "1970-01-21", "1970-01-21T01:00:00+01:00", datetime.datetime(1970, 1, 21), datetime.date(1970, 1, 21),
+                np.datetime64("1970-01-21")):
+        assert dense(log.interactions(half_life_days=10, now=now)).tolist() == [[0.25, 0.5]]
+    with pytest.raises(ValueError, match="half_life_days is -1"):
+        log.interactions(half_life_days=-1)
+    with pytest.raises(ValueError, match="no time column"):
+        log_of([(1, 1)], ("user", "item")).interactions(half_life_days=1)
+
+
+def test_minimum_counts_hold_together():
+    rows = [(u, i) for u in range(3) for i in range(3)] + [(3, 0), (3, 9), (4, 9)]
+    data = log_of(rows, ("user", "item")).interactions(min_user_count=2, min_item_count=3)
+    assert data.shape == (5, 4)  # emptied, not removed
+    m = dense(data)
+    assert m[:3, :3].sum() == 9 and m[3:].sum() == 0 and m[:, 3].sum() == 0
+
+
+def test_negative_quantities_cancel_earlier_purchases():
+    rows = [("u", "a", 1, 5.0), ("u", "a", 2, 3.0), ("u", "a", 3, -4.0),  # 3 of the second, 1 of the first
+            ("u", "b", 1, 2.0), ("u", "b", 2, -2.0),                      # returned whole
+            ("u", "c", 1, -1.0),                                          # bought before the log begins
+            ("u", "d", 2, -1.0), ("u", "d", 1, 3.0)]                      # out of order in the log, in order by time
+    log = log_of(rows, ("user", "item", "time", "value"))
+    data = log.interactions(negative_values="cancel")
+    assert dense(data).tolist() == [[4, 0, 0, 2]] and data.nnz == 2
+    assert dense(log.interactions(negative_values="cancel", duplicates="binary")).tolist() == [[1, 0, 0, 1]]
+    kept = log.interactions()
+    assert dense(kept).tolist() == [[4, 0, -1, 2]] and kept.nnz == 3
+
+
+def test_cancelled_purchases_keep_the_age_of_what_is_left():
+    rows = [("u", "a", 0, 2.0), ("u", "a", 10 * DAY, 2.0), ("u", "a", 10 * DAY + 1, -2.0), ("u", "b", 10 * DAY + 1, 1.0)]
+    m = dense(log_of(rows, ("user", "item", "time", "value")).interactions(negative_values="cancel", half_life_days=10, now=10 * DAY))
+    assert m[0, 0] == 1.0  # what is left is the old one, at half weight
+
+
+def test_return_events_cancel():
+    rows = [("u", "a", "view", 0, 1.0), ("u", "a", "buy", 1, 2.0), ("u", "a", "return", 2, 1.0), ("u", "b", "buy", 1, 1.0),
+            ("u", "b", "return", 2, 1.0), ("v", "b", "return", 1, 1.0), ("v", "b", "buy", 2, 1.0)]
+    log = log_of(rows)
+    weights = {"view": 1, "buy": 10}
+    assert dense(log.interactions(weights, return_event="return")).tolist() == [[11, 0], [0, 10]]
+    rows[1], rows[0] = ("u", "a", "buy", 0, 1.0), ("u", "a", "view", 1, 1.0)
+    log = log_of(rows)
+    assert dense(log.interactions(weights, return_event="return"))[0, 0] == 10  # the latest event goes first
+    assert dense(log.interactions(weights, return_event="return", return_cancels="buy"))[0, 0] == 1
+    assert dense(log.interactions(weights, return_event="return", return_cancels=["view"]))[0, 0] == 10
+    with pytest.raises(ValueError, match="return_cancels"):
+        log.interactions(return_cancels=["view"])
+
+
+def test_interactions_equal_scipy_on_random_events():
+    rng = np.random.default_rng(3)
+    n = 200000
+    users, items = rng.integers(0, 9000, n), rng.integers(0, 700, n)
+    values = rng.integers(1, 9, n).astype(np.float32)
+    log = EventLog.from_frame({"user": users, "item": items, "value": values}, value="value")
+    data = log.interactions(num_threads=2)
+    expected = sp.coo_matrix((values, (log.users, log.items)), shape=data.shape).tocsr()
+    assert (data.user_items != expected).nnz == 0 and data.user_items.has_sorted_indices
+    for threads in (1, 3):
+        other = log.interactions(num_threads=threads).user_items
+        assert (other.data == data.user_items.data).all() and (other.indices == data.user_items.indices).all()
+
+
+def test_both_orders_of_merging_agree():
+    rng = np.random.default_rng(4)
+    n = 20000
+    columns = {"user": rng.integers(0, 500, n), "item": rng.integers(0, 60, n), "time": rng.permutation(n), "value": rng.integers(1, 5, n)}
+    log = EventLog.from_frame(columns, time="time", value="value", time_unit="s")
+    by_time, by_log = log.interactions(negative_values="cancel").user_items, log.interactions().user_items
+    assert (by_time != by_log).nnz == 0
+    last = {}
+    for j in np.argsort(columns["time"]):
+        last[log.users[j], log.items[j]] = columns["value"][j]
+    m = log.interactions(duplicates="last").user_items
+    assert m.nnz == len(last) and all(m[u, i] == v for (u, i), v in list(last.items())[:500])
+
+
+def test_from_frame_in_one_step():
+    data = Interactions.from_frame({"user": ["a", "a"], "item": ["x", "x"], "event": ["buy", "view"]}, event="event",
+                                   event_weights={"buy": 2, "view": 1})
+    assert dense(data).tolist() == [[3.0]]
+
+
+def test_sequences_by_user():
+    log = log_of([("u", "a", 3), ("v", "b", 1), ("u", "b", 1), ("u", "a", 1), ("u", "c", 3)], ("user", "item", "time"))
+    s = log.sequences(by="user", idle_minutes=30)
+    assert len(s) == 2 and [log.item_ids[i] for i in s[0]] == ["b", "a", "a", "c"] and s[1].tolist() == [1]
+    assert s.times.tolist() == [1, 1, 3, 3, 1] and s.user_index is None
+
+
+def test_sequences_by_session():
+    minute = 60000
+    rows = [("u", "a", 0), ("u", "b", 30 * minute), ("u", "c", 61 * minute), ("v", "a", 5)]
+    s = log_of(rows, ("user", "item", "time")).sequences(by="session", idle_minutes=30)
+    assert [x.tolist() for x in s] == [[0, 1], [2], [0]] and s.user_index.tolist() == [0, 0, 1]
+    columns = {"user": [1, 1, 2], "item": [5, 6, 5], "session": ["q", "p", "q"]}
+    s = EventLog.from_frame(columns, session="session").sequences(by="session")
+    assert [x.tolist() for x in s] == [[0, 0], [1]] and s.user_index.tolist() == [0, 0]
+    with pytest.raises(ValueError, match="needs a time or a session column"):
+        log_of([(1, 1)], ("user", "item")).sequences(by="session")
+    with pytest.raises(ValueError, match="idle_minutes is -1"):
+        log_of(rows, ("user", "item", "time")).sequences(by="session", idle_minutes=-1)
+    with pytest.raises(ValueError, match="by is 'day'"):
+        log_of(rows, ("user", "item", "time")).sequences(by="day")
+
+
+def test_filtered_keeps_the_id_space():
+    log = log_of([("u", "a", 3), ("v", "b", 1)], ("user", "item", "time"))
+    part = log.filtered(log.times > 2)
+    assert len(part) == 1 and part.num_users == 2 and part.interactions().shape == (2, 2)
+    with pytest.raises(ValueError, match="keep has 1 entries"):
+        log.filtered(np.array([True]))
+    with pytest.raises(TypeError, match="must be a boolean"):
+        log.filtered([1, 0])
+
+
+def test_pickles():
+    log = log_of([("u", "a", "view", 0, 1.0), ("v", "b", "buy", 5, 2.0)])
+    again = pickle.loads(pickle.dumps(log))
+    assert again.times.tolist() == [0, 5] and list(again.user_ids) == ["u", "v"] and again.event_names == ["view", "buy"]
+    data = pickle.loads(pickle.dumps(log.interactions()))
+    assert dense(data).tolist() == [[1, 0], [0, 2]] and data.item_index(["b"]).tolist() == [1]
+    s = pickle.loads(pickle.dumps(log.sequences()))
+    assert [x.tolist() for x in s] == [[0], [1]] and list(s.item_ids) == ["a", "b"]
+
+
+# ---- bad rows and bad arguments
+
+
+def test_bad_rows_raise_or_are_skipped_and_reported():
+    rows = [("u", "a", 1.0), ("", "a", 1.0), ("v", None, 1.0), ("w", "b", float("nan")), ("u", "b", 2.0)]
+    with pytest.raises(ValueError, match=r"row 1: user is empty, must not be \(3 of 5 rows are bad; on_error=\"skip\""):
+        log_of(rows, ("user", "item", "value"))
+    log = log_of(rows, ("user", "item", "value"), on_error="skip")
+    assert (log.report.rows_read, log.report.rows_kept, log.report.rows_refused) == (5, 2, 3)
+    assert log.report.refusals == [(1, "user is empty, must not be"), (2, "item is missing"), (3, "value is nan, must be a finite number")]
+    assert log.report.place == "row" and "row 2: item is missing" in repr(log.report)
+    # keys of refused rows leave no trace
+    assert list(log.user_ids) == ["u"] and list(log.item_ids) == ["a", "b"]
+
+
+def test_only_the_first_thousand_refusals_are_listed_and_all_counted():
+    log = EventLog.from_frame({"user": [None] * 5000 + ["a"], "item": ["x"] * 5001}, on_error="skip")
+    assert log.report.rows_refused == 5000 and len(log.report.refusals) == 1000 and len(log) == 1
+
+
+@pytest.mark.parametrize("kw,text", [
+    ({"user": "nope"}, "column 'nope' is not in the frame, must be one of 'user', 'item'"),
+    ({"on_error": "ignore"}, "on_error is 'ignore', must be 'raise' or 'skip'"),
+    ({"time": "item", "time_unit": "h"}, "time_unit is 'h', must be 's', 'ms', 'us' or 'ns'"),
+    ({"num_threads": -1}, "num_threads is -1"),
+])
+def test_bad_arguments_name_argument_value_and_rule(kw, text):
+    with pytest.raises(ValueError, match=text):
+        EventLog.from_frame({"user": [1], "item": [1]}, **kw)
+
+
+def test_frames_that_are_none():
+    for bad in ([1, 2], None, 3, "file.csv"):
+        with pytest.raises(TypeError, match="frame is"):
+            EventLog.from_frame(bad)
+    with pytest.raises(ValueError, match="'item' has 2 rows, must have as many as 'user', 1"):
+        EventLog.from_frame({"user": [1], "item": [1, 2]})
+    with pytest.raises(ValueError, match="must have 1 dimension"):
+        EventLog.from_frame({"user": np.ones((2, 2), int), "item": [1, 2]})
+    with pytest.raises(TypeError, match="must be all strings"):
+        EventLog.from_frame({"user": ["a", 1], "item": [1, 2]})
+    with pytest.raises(ValueError, match="duplicates is 'mean'"):
+        log_of([(1, 1)], ("user", "item")).interactions(duplicates="mean")
+    with pytest.raises(ValueError, match="negative_values is 'drop'"):
+        log_of([(1, 1)], ("user", "item")).interactions(negative_values="drop")
+    with pytest.raises(ValueError, match="min_user_count is -1"):
+        log_of([(1, 1)], ("user", "item")).interactions(min_user_count=-1)
+
+
+def test_dict_columns_of_many_kinds():
+    day = np.array(["2020-01-01", "NaT", "2020-01-02"], dtype="datetime64[D]")
+    log = EventLog.from_frame({"user": np.array(["a", "b", "é"]), "item": np.array([1, 2, 3], ">i4"), "time": day,
+                               "value": np.arange(6, dtype=np.int64)[::2]}, time="time", value="value", on_error="skip")
+    assert list(log.user_ids) == ["a", "é"] and log.item_ids.tolist() == [1, 3] and log.values.tolist() == [0, 4]
+    assert log.times.tolist() == [1577836800000, 1577923200000]
+    log = EventLog.from_frame({"user": [b"x".decode(), "y"], "item": np.array([b"p", b"q"]), "time": [datetime.datetime(2020, 1, 1), "z"][:1] * 2},
+                              time="time")
+    assert list(log.item_ids) == ["p", "q"] and log.times.tolist() == [1577836800000] * 2
+
+
+def test_a_sum_beyond_float32_is_an_error():
+    with pytest.raises(ValueError, match="beyond float32"):
+        log_of([(1, 1, 3e38), (1, 1, 3e38)], ("user", "item", "value")).interactions()
+
+
+# ---- from_csr
+
+
+def test_from_csr_round_trip():
+    m = sp.random(20, 30, 0.2, "csr", np.float32, random_state=0)
+    data = Interactions.from_csr(m, user_ids=[f"u{i}" for i in range(20)], item_ids=np.arange(30) * 10)
+    assert (data.user_items != m).nnz == 0
+    assert data.item_ids.tolist() == list(range(0, 300, 10)) and data.user_index(["u3", "x"]).tolist() == [3, -1]
+    m.data[:] = 7
+    assert data.user_items.data[0] != 7
+    bare = Interactions.from_csr(m)
+    assert bare.user_ids is None
+    with pytest.raises(ValueError, match="user_ids are not known"):
+        bare.user_index([1])
+
+
+def test_from_csr_converts_what_is_harmless():
+    m = sp.csr_matrix(np.array([[0, 2], [1, 0]], np.float64))
+    wide = sp.csr_matrix((m.data, m.indices.astype(np.int64), m.indptr.astype(np.int64)), shape=m.shape)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    strided = m.astype(np.float32).toarray()[:, ::-1]
+    for given in (m, wide, m.tocoo(), m.tocsc(), m.astype(np.int32), sp.csr_array(m)):
+        assert dense(Interactions.from_csr(given)).tolist() == [[0, 2], [1, 0]]
+    assert dense(Interactions.from_csr(strided)).tolist() == [[2, 0], [0, 1]]
+    unsorted = sp.csr_matrix((np.array([1, 2, 3], np.float32), np.array([1, 0, 1]), np.array([0, 3])), shape=(1, 2))
+    assert Interactions.from_csr(unsorted).user_items.indices.tolist() == [0, 1]
+    assert dense(Interactions.from_csr(unsorted)).tolist() == [[2, 4]]
+    empty = Interactions.from_csr(sp.csr_matrix((0, 0), dtype=np.float32))
+    assert empty.shape == (0, 0) and empty.nnz == 0
+
+
+def broken(data=(1.0,), indices=(0,), indptr=(0, 1), shape=(1, 2)):
+    m = sp.csr_matrix(shape, dtype=np.float32)
+    m.data, m.indices, m.indptr = np.array(data, np.float32), np.array(indices), np.array(indptr)
+    return m
+
+
+@pytest.mark.parametrize("matrix,text", [
+    (broken(data=(float("nan"),)), "user_items has value nan at row 0, column 0, must be finite"),
+    (broken(data=(float("inf"),)), "must be finite"),
+    (broken(indices=(-1,)), "user_items has column index -1"),
+    (broken(indices=(2,)), r"column index 2 at entry 0, must be in \[0, 2\)"),
+    (broken(indptr=(0, 1, 1)), "offsets"),
+    (np.array([1.0, 2.0]), "must have 2 dimensions"),
+])
+def test_from_csr_refuses_what_is_broken(matrix, text):
+    with pytest.raises(ValueError, match=text):
+        Interactions.from_csr(matrix)
+
+
+def test_from_csr_refuses_keys_that_do_not_fit():
+    m = sp.csr_matrix(np.eye(2, dtype=np.float32))
+    with pytest.raises(ValueError, match="user_ids has 3 keys"):
+        Interactions.from_csr(m, user_ids=[1, 2, 3])
+    with pytest.raises(ValueError, match="must be unique"):
+        Interactions.from_csr(m, item_ids=["a", "a"])
+    with pytest.raises(TypeError):
+        Interactions.from_csr([[1, 0], [0, 1]])
+
+
+# ---- Sequences
+
+
+def test_sequences_are_checked():
+    s = Sequences([0, 2, 2, 3], [4, 4, 1], times=None)
+    assert len(s) == 3 and s[0].tolist() == [4, 4] and s[1].tolist() == [] and s[-1].tolist() == [1] and s.num_items == 5
+    for args, text in [(([0, 3], [1]), "offsets runs from 0 to 3"), (([0, 1], [-1]), "items holds -1"), (([1, 1], [1]), "offsets"),
+                       (([0, 2, 1, 2], [1, 1]), "offsets decreases"), (([0, 1], [1], [1, 2]), "times has 2 entries")]:
+        with pytest.raises(ValueError, match=text):
+            Sequences(*args)
+    with pytest.raises(TypeError):
+        Sequences([0, 1], [1.5])
+    with pytest.raises(IndexError):
+        s[3]

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/event_builder.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "core/convert.hpp"
+#include "core/intern.hpp"
+#include "core/time_text.hpp"
+#include "detail/parallel_for.hpp"
+
+namespace etalage::detail {
+namespace {
+
+enum Mark : std::uint8_t { kUser = 1, kItem = 2, kEvent = 4, kTime = 8, kValue = 16, kSession = 32 };
+
+std::string why_key(const Column& column, std::int64_t row) {
+  const auto text = cell_text(column, row);
+  if (!text) return column.name + " is missing";
+  if (text->empty()) return column.name + " is empty, must not be";
+  if (column.has_strings()) return column.name + " is '" + *text + "', must be at most 1048576 bytes";
+  return column.name + " is " + *text + ", must be a 64-bit integer";
+}
+
+std::string why_time(const Column& column, std::int64_t row, const std::optional<TimeUnit>& unit) {
+  const auto text = cell_text(column, row);
+  if (!text) return column.name + " is missing";
+  if (column.has_strings())
+    return column.name + " is '" + *text + "', must be " +
+           (unit ? std::string("a number of ") + unit_name(*unit) + " or an ISO-8601 time" : std::string("an ISO-8601 time")) +
+           " in the years 1 to 9999";
+  return column.name + " is " + *text + (unit ? std::string(" ") + unit_name(*unit) : std::string()) +
+         ", must be in the years 1 to 9999" + (unit ? " (is time_unit right?)" : "");
+}
+
+std::string why_value(const Column& column, std::int64_t row) {
+  const auto text = cell_text(column, row);
+  if (!text) return column.name + " is missing";
+  return column.name + " is " + (column.has_strings() ? "'" + *text + "'" : *text) + ", must be a finite number";
+}
+
+template <class T>
+Array<T> kept_rows(const Array<T>& a, std::span<const std::uint8_t> bad, std::size_t kept) {
+  if (a.empty()) return a;
+  Array<T> out(kept, uninitialized);
+  T* to = out.mutable_data();
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (bad[i] == 0) to[n++] = a[i];
+  return out;
+}
+
+void mark_missing(const Array<std::int32_t>& codes, std::span<std::uint8_t> bad, std::uint8_t mark, int num_threads) {
+  parallel_for(codes.size(), 65536, num_threads, [&](std::size_t b, std::size_t e, int) {
+    for (std::size_t i = b; i < e; ++i)
+      if (codes[i] < 0) bad[i] |= mark;
+  });
+}
+
+class Builder {
+ public:
+  Builder(const EventInput& input, const EventColumns& options) : in_(input), options_(options) {}
+
+  EventLog build() {
+    const auto n = static_cast<std::size_t>(in_.user.size());
+    for (const Column* c : {&in_.item, ptr(in_.event), ptr(in_.time), ptr(in_.value), ptr(in_.session)})
+      if (c != nullptr && c->size() != in_.user.size())
+        throw std::invalid_argument("column '" + c->name + "' has " + std::to_string(c->size()) + " rows, must have as many as '" +
+                                    in_.user.name + "', " + std::to_string(n));
+    bad_.assign(n, 0);
+    Interned users = keys(in_.user, kUser);
+    Interned items = keys(in_.item, kItem);
+    Interned events;
+    Interned sessions;
+    EventLog::Columns out;
+    if (in_.event) events = keys(*in_.event, kEvent);
+    if (in_.time) out.times_ms = to_times(*in_.time, options_.time_unit, bad_, kTime, options_.num_threads);
+    if (in_.value) out.values = to_floats(*in_.value, bad_, kValue, options_.num_threads);
+    if (in_.session) sessions = keys(*in_.session, kSession);
+
+    ReadReport report = refuse();
+    if (report.rows_kept != static_cast<std::int64_t>(n)) {
+      const auto kept = static_cast<std::size_t>(report.rows_kept);
+      for (Interned* k : {&users, &items, &events, &sessions})
+        if (k->ids) *k = renumbered(kept_rows(k->codes, bad_, kept), *k->ids);
+      out.times_ms = kept_rows(out.times_ms, bad_, kept);
+      out.values = kept_rows(out.values, bad_, kept);
+    }
+    out.users = std::move(users.codes);
+    out.user_ids = std::move(users.ids);
+    out.items = std::move(items.codes);
+    out.item_ids = std::move(items.ids);
+    out.sessions = std::move(sessions.codes);
+    out.session_ids = std::move(sessions.ids);
+    if (events.ids) name_events(events, out);
+    return EventLog(std::move(out), std::move(report));
+  }
+
+ private:
+  static const Column* ptr(const std::optional<Column>& c) { return c ? &*c : nullptr; }
+
+  Interned keys(const Column& column, std::uint8_t mark) {
+    Interned k = intern_keys(column, options_.num_threads);
+    mark_missing(k.codes, bad_, mark, options_.num_threads);
+    return k;
+  }
+
+  static void name_events(const Interned& events, EventLog::Columns& out) {
+    constexpr std::int32_t limit = std::numeric_limits<std::uint16_t>::max();
+    if (events.ids->size() > limit)
+      throw std::invalid_argument("the event column holds " + std::to_string(events.ids->size()) + " different types, must be at most " +
+                                  std::to_string(limit));
+    for (std::int32_t e = 0; e < events.ids->size(); ++e) out.event_names.push_back(events.ids->text_at(e));
+    out.events = Array<std::uint16_t>(events.codes.size(), uninitialized);
+    std::uint16_t* to = out.events.mutable_data();
+    for (std::size_t i = 0; i < events.codes.size(); ++i) to[i] = static_cast<std::uint16_t>(events.codes[i]);
+  }
+
+  [[nodiscard]] std::string why(std::size_t i) const {
+    const auto row = static_cast<std::int64_t>(i);
+    const std::uint8_t b = bad_[i];
+    if ((b & kUser) != 0) return why_key(in_.user, row);
+    if ((b & kItem) != 0) return why_key(in_.item, row);
+    if ((b & kEvent) != 0) return why_key(*in_.event, row);
+    if ((b & kTime) != 0) return why_time(*in_.time, row, options_.time_unit);
+    if ((b & kValue) != 0) return why_value(*in_.value, row);
+    return why_key(*in_.session, row);
+  }
+
+  ReadReport refuse() const {
+    const std::size_t n = bad_.size();
+    ReadReport report;
+    report.lines = in_.lines;
+    const auto refused = static_cast<std::int64_t>(n - static_cast<std::size_t>(std::count(bad_.begin(), bad_.end(), 0)));
+    report.rows_read = static_cast<std::int64_t>(n) + in_.refused;
+    report.rows_kept = static_cast<std::int64_t>(n) - refused;
+    report.rows_refused = refused + in_.refused;
+    for (std::size_t i = 0; i < n && refused != 0 && report.refusals.size() < ReadReport::kMaxRefusals; ++i)
+      if (bad_[i] != 0) report.refusals.push_back({in_.place_of ? in_.place_of(static_cast<std::int64_t>(i)) : static_cast<std::int64_t>(i), why(i)});
+    report.refusals.insert(report.refusals.end(), in_.refusals.begin(), in_.refusals.end());
+    std::stable_sort(report.refusals.begin(), report.refusals.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
+    if (report.refusals.size() > ReadReport::kMaxRefusals) report.refusals.resize(ReadReport::kMaxRefusals);
+    if (options_.on_error == OnError::kRaise && report.rows_refused != 0) {
+      const auto& first = report.refusals.front();
+      throw std::invalid_argument(std::string(report.lines ? "line " : "row ") + std::to_string(first.line) + ": " + first.reason +
+                                  " (" + std::to_string(report.rows_refused) + " of " + std::to_string(report.rows_read) +
+                                  " rows are bad; on_error=\"skip\" keeps the others and reports these)");
+    }
+    return report;
+  }
+
+  const EventInput& in_;
+  const EventColumns& options_;
+  std::vector<std::uint8_t> bad_;
+};
+
+}  // namespace
+
+EventLog build_event_log(const EventInput& input, const EventColumns& options) { return Builder(input, options).build(); }
+
+}  // namespace etalage::detail

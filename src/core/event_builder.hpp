@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "core/column.hpp"
+#include "etalage/core/event_columns.hpp"
+#include "etalage/core/event_log.hpp"
+
+namespace etalage::detail {
+
+/// Columns of equal length, and what the reader of a file refused before they were columns.
+struct EventInput {
+  Column user;
+  Column item;
+  std::optional<Column> event;
+  std::optional<Column> time;
+  std::optional<Column> value;
+  std::optional<Column> session;
+  bool lines = false;                                  ///< places are lines of a file
+  std::function<std::int64_t(std::int64_t)> place_of;  ///< line of a row; empty: the row itself
+  std::int64_t refused = 0;                            ///< rows that never became rows of the columns,
+  std::vector<ReadReport::Refusal> refusals;           ///< the first of them, in order
+};
+
+/// Interns, converts, refuses and reports: the one way from columns to an EventLog.
+[[nodiscard]] EventLog build_event_log(const EventInput& input, const EventColumns& options);
+
+}  // namespace etalage::detail

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/event_weights.hpp"
+#include "core/group_rows.hpp"
+#include "detail/parallel_for.hpp"
+#include "etalage/core/event_log.hpp"
+
+namespace etalage {
+namespace {
+
+using detail::EventWeights;
+
+struct Entry {
+  std::int32_t user;
+  std::int32_t item;
+  float weight;
+};
+
+/// Events of one pair, in order, as one weight.
+class Merger {
+ public:
+  explicit Merger(Duplicates how) : how_(how) {}
+  void begin(double w) noexcept { total_ = w; }
+  void add(double w) noexcept {
+    switch (how_) {
+      case Duplicates::kSum:
+      case Duplicates::kBinary: total_ += w; break;
+      case Duplicates::kMax: total_ = std::max(total_, w); break;
+      case Duplicates::kLast: total_ = w; break;
+    }
+  }
+  /// Sums are taken in double: beyond float32 is an error, below it is 0.
+  [[nodiscard]] float end(std::int32_t user, std::int32_t item) const {
+    if (how_ == Duplicates::kBinary) return total_ > 0 ? 1.0f : total_ < 0 ? -1.0f : 0.0f;
+    const auto w = static_cast<float>(total_);
+    if (!std::isfinite(w))
+      throw std::invalid_argument("the weight of user index " + std::to_string(user) + " and item index " + std::to_string(item) +
+                                  " is beyond float32, event weights and values must be smaller");
+    return w;
+  }
+
+ private:
+  Duplicates how_;
+  double total_ = 0;
+};
+
+/// Rows that lie in pieces: piece p holds the merged rows of its users, one after the other.
+CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t users_per_piece, Array<std::int64_t> offsets,
+                   const std::vector<const Entry*>& pieces, int num_threads) {
+  CsrMatrix out;
+  out.rows = num_users;
+  out.cols = num_items;
+  std::int64_t* o = offsets.mutable_data();  // counts on entry
+  for (std::size_t u = 0; u < static_cast<std::size_t>(num_users); ++u) o[u + 1] += o[u];
+  const auto nnz = static_cast<std::size_t>(o[num_users]);
+  out.columns = Array<std::int32_t>(nnz, uninitialized);
+  out.values = Array<float>(nnz, uninitialized);
+  std::int32_t* columns = out.columns.mutable_data();
+  float* values = out.values.mutable_data();
+  detail::parallel_for(pieces.size(), 1, num_threads, [&](std::size_t p, std::size_t, int) {
+    const std::size_t first = std::min(p * users_per_piece, static_cast<std::size_t>(num_users));
+    const std::size_t last = std::min(first + users_per_piece, static_cast<std::size_t>(num_users));
+    const Entry* from = pieces[p];
+    for (auto j = static_cast<std::size_t>(o[first]); j < static_cast<std::size_t>(o[last]); ++j, ++from) {
+      columns[j] = from->item;
+      values[j] = from->weight;
+    }
+  });
+  out.offsets = std::move(offsets);
+  return out;
+}
+
+/// Sums, maxima and lasts in log order: one scatter, then each block of users in cache.
+CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
+  const auto& c = log.columns();
+  Array<Entry> entries;
+  const auto users = static_cast<std::size_t>(log.num_users());
+  const std::vector<std::size_t> borders = detail::partition<Entry>(
+      c.users.size(), users, options.num_threads, [&](std::size_t i) { return c.users[i]; },
+      [&](std::size_t i) { return weights.counts(i); },
+      [&](std::size_t i) {
+        return Entry{c.users[i], c.items[i], static_cast<float>(weights.quantity(i) * weights.factor(i))};
+      },
+      entries);
+  Entry* all = entries.mutable_data();
+  Array<std::int64_t> counts(users + 1);
+  std::int64_t* row_size = counts.mutable_data() + 1;
+  std::vector<const Entry*> pieces(borders.size() - 1);
+  constexpr std::size_t per_block = std::size_t{1} << detail::kBlockBits;
+  detail::parallel_for(pieces.size(), 1, options.num_threads, [&](std::size_t block, std::size_t, int) {
+    Entry* const begin = all + borders[block];
+    const std::size_t n = borders[block + 1] - borders[block];
+    const std::size_t first = block * per_block;
+    pieces[block] = begin;
+    std::vector<std::size_t> at(per_block + 1, 0);
+    for (std::size_t j = 0; j < n; ++j) ++at[static_cast<std::size_t>(begin[j].user) - first + 1];
+    for (std::size_t u = 0; u < per_block; ++u) at[u + 1] += at[u];
+    // Item above, place below: sorting by one word keeps equal items in log order.
+    std::vector<std::uint64_t> order(n);
+    std::vector<float> weight(n);
+    std::vector<std::size_t> cursor(at.begin(), at.end() - 1);
+    for (std::size_t j = 0; j < n; ++j) {
+      const std::size_t to = cursor[static_cast<std::size_t>(begin[j].user) - first]++;
+      order[to] = static_cast<std::uint64_t>(static_cast<std::uint32_t>(begin[j].item)) << 32 | to;
+      weight[to] = begin[j].weight;
+    }
+    Entry* out = begin;
+    Merger merger(options.duplicates);
+    for (std::size_t u = 0; u < per_block && first + u < users; ++u) {
+      std::sort(order.begin() + static_cast<std::ptrdiff_t>(at[u]), order.begin() + static_cast<std::ptrdiff_t>(at[u + 1]));
+      const Entry* const row = out;
+      for (std::size_t j = at[u]; j < at[u + 1];) {
+        const std::uint64_t item = order[j] >> 32;
+        const auto value = [&](std::size_t k) { return static_cast<double>(weight[order[k] & 0xffffffffu]); };
+        merger.begin(value(j));
+        for (++j; j < at[u + 1] && order[j] >> 32 == item; ++j) merger.add(value(j));
+        const auto user = static_cast<std::int32_t>(first + u);
+        const float w = merger.end(user, static_cast<std::int32_t>(item));
+        if (w != 0) *out++ = {user, static_cast<std::int32_t>(item), w};
+      }
+      row_size[first + u] = out - row;
+    }
+  });
+  return assemble(log.num_users(), log.num_items(), per_block, std::move(counts), pieces, options.num_threads);
+}
+
+/// What needs every pair's events in order of time: the newest weight, and returns.
+CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
+  const auto& c = log.columns();
+  const detail::RowGroups groups = detail::group_rows(c.users, log.num_users(), options.num_threads);
+  const auto users = static_cast<std::size_t>(log.num_users());
+  constexpr std::size_t grain = 1024;
+  std::vector<std::vector<Entry>> results(std::max<std::size_t>(1, detail::num_chunks(users, grain)));
+  Array<std::int64_t> counts(users + 1);
+  std::int64_t* row_size = counts.mutable_data() + 1;
+  struct Event {
+    std::int32_t item;
+    std::int64_t time;
+    std::size_t row;
+    double left;  // quantity that no return has taken back
+  };
+  detail::parallel_for(users, grain, options.num_threads, [&](std::size_t first, std::size_t last, int) {
+    std::vector<Entry>& out = results[first / grain];
+    std::vector<Event> events;
+    std::vector<std::size_t> open;
+    Merger merger(options.duplicates);
+    for (std::size_t u = first; u < last; ++u) {
+      events.clear();
+      for (const std::int64_t r : groups.of(static_cast<std::int64_t>(u))) {
+        const auto row = static_cast<std::size_t>(r);
+        events.push_back({c.items[row], c.times_ms.empty() ? 0 : c.times_ms[row], row, weights.quantity(row)});
+      }
+      std::sort(events.begin(), events.end(), [](const Event& x, const Event& y) {
+        if (x.item != y.item) return x.item < y.item;
+        return x.time != y.time ? x.time < y.time : x.row < y.row;
+      });
+      const std::size_t before = out.size();
+      for (std::size_t b = 0; b < events.size();) {
+        std::size_t e = b;
+        open.clear();
+        for (; e < events.size() && events[e].item == events[b].item; ++e) {
+          if (!weights.is_return(events[e].row)) {
+            if (events[e].left > 0) open.push_back(e);
+            continue;
+          }
+          double back = std::abs(events[e].left);
+          events[e].left = 0;
+          for (std::size_t k = open.size(); k-- > 0 && back > 0;) {
+            Event& bought = events[open[k]];
+            if (!weights.cancels(events[e].row, bought.row)) continue;
+            const double taken = std::min(bought.left, back);
+            bought.left -= taken;
+            back -= taken;
+            if (bought.left == 0) open.erase(open.begin() + static_cast<std::ptrdiff_t>(k));
+          }
+        }
+        bool any = false;
+        for (std::size_t j = b; j < e; ++j) {
+          const double w = events[j].left == 0 ? 0 : events[j].left * weights.factor(events[j].row);
+          if (w == 0) continue;
+          if (any) merger.add(w);
+          else merger.begin(w);
+          any = true;
+        }
+        const auto user = static_cast<std::int32_t>(u);
+        const float w = any ? merger.end(user, events[b].item) : 0.0f;
+        if (w != 0) out.push_back({user, events[b].item, w});
+        b = e;
+      }
+      row_size[u] = static_cast<std::int64_t>(out.size() - before);
+    }
+  });
+  std::vector<const Entry*> pieces;
+  for (const auto& r : results) pieces.push_back(r.data());
+  return assemble(log.num_users(), log.num_items(), grain, std::move(counts), pieces, options.num_threads);
+}
+
+/// Empties rows and columns that are too short, until none is.
+CsrMatrix with_minimum_counts(CsrMatrix m, std::int32_t min_user, std::int32_t min_item) {
+  if (min_user <= 1 && min_item <= 1) return m;
+  const auto rows = static_cast<std::size_t>(m.rows);
+  std::vector<std::uint8_t> user_out(rows, 0);
+  std::vector<std::uint8_t> item_out(static_cast<std::size_t>(m.cols), 0);
+  std::vector<std::int32_t> item_count(static_cast<std::size_t>(m.cols));
+  const CsrView v = m.view();
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::fill(item_count.begin(), item_count.end(), 0);
+    for (std::size_t u = 0; u < rows; ++u) {
+      if (user_out[u] != 0) continue;
+      std::int32_t count = 0;
+      for (const std::int32_t i : v.row_columns(static_cast<std::int64_t>(u))) count += item_out[static_cast<std::size_t>(i)] == 0;
+      if (count < min_user) {
+        user_out[u] = 1;
+        changed = changed || count != 0;
+        continue;
+      }
+      for (const std::int32_t i : v.row_columns(static_cast<std::int64_t>(u))) ++item_count[static_cast<std::size_t>(i)];
+    }
+    for (std::size_t i = 0; i < item_out.size(); ++i)
+      if (item_out[i] == 0 && item_count[i] < min_item) {
+        item_out[i] = 1;
+        changed = changed || item_count[i] != 0;
+      }
+  }
+  std::vector<std::int32_t> columns;
+  std::vector<float> values;
+  Array<std::int64_t> offsets(rows + 1);
+  std::int64_t* o = offsets.mutable_data();
+  for (std::size_t u = 0; u < rows; ++u) {
+    for (auto j = static_cast<std::size_t>(v.offsets[u]); j < static_cast<std::size_t>(v.offsets[u + 1]) && user_out[u] == 0; ++j) {
+      if (item_out[static_cast<std::size_t>(v.columns[j])] != 0) continue;
+      columns.push_back(v.columns[j]);
+      values.push_back(v.values[j]);
+    }
+    o[u + 1] = static_cast<std::int64_t>(columns.size());
+  }
+  m.offsets = std::move(offsets);
+  m.columns = Array<std::int32_t>(columns);
+  m.values = Array<float>(values);
+  return m;
+}
+
+}  // namespace
+
+Interactions EventLog::interactions(const InteractionOptions& options) const {
+  const EventWeights weights(*this, options);
+  const bool by_time = options.duplicates == Duplicates::kLast && !columns_.times_ms.empty() &&
+                       !std::is_sorted(columns_.times_ms.begin(), columns_.times_ms.end());
+  CsrMatrix m = weights.has_returns() || by_time ? merge_in_time_order(*this, weights, options)
+                                                 : merge_in_log_order(*this, weights, options);
+  m = with_minimum_counts(std::move(m), options.min_user_count, options.min_item_count);
+  return Interactions(std::move(m), columns_.user_ids, columns_.item_ids);
+}
+
+}  // namespace etalage

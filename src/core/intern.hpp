@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/column.hpp"
+#include "etalage/core/array.hpp"
+#include "etalage/core/id_map.hpp"
+
+namespace etalage::detail {
+
+/// A column of keys as dense numbers.
+struct Interned {
+  Array<std::int32_t> codes;  ///< [n], -1 where there is no usable key
+  SharedIdMap ids;
+};
+
+/// Numbers the keys of a column in order of first appearance; the same for any number of threads. Missing keys, empty
+/// strings and numbers that are no 64-bit integer get -1. std::invalid_argument for a column that cannot hold keys.
+[[nodiscard]] Interned intern_keys(const Column& column, int num_threads);
+
+/// Numbers what is left of `codes` after some rows were dropped, again in order of first appearance.
+[[nodiscard]] Interned renumbered(const Array<std::int32_t>& codes, const IdMap& ids);
+
+}  // namespace etalage::detail

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/mman.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "core/column.hpp"
+#include "core/hash.hpp"
+
+namespace etalage::detail {
+
+/// Zeroed memory for a hash table. Large ones ask for huge pages: random probes otherwise miss the TLB each time.
+class ZeroedPages {
+ public:
+  ZeroedPages() = default;
+  explicit ZeroedPages(std::size_t bytes) : bytes_(bytes) {
+    data_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data_ == MAP_FAILED) throw std::bad_alloc();
+    if (bytes >= (std::size_t{4} << 20)) ::madvise(data_, bytes, MADV_HUGEPAGE);
+  }
+  ZeroedPages(ZeroedPages&& o) noexcept : data_(std::exchange(o.data_, nullptr)), bytes_(std::exchange(o.bytes_, 0)) {}
+  ZeroedPages& operator=(ZeroedPages&& o) noexcept {
+    std::swap(data_, o.data_);
+    std::swap(bytes_, o.bytes_);
+    return *this;
+  }
+  ~ZeroedPages() {
+    if (data_ != nullptr) ::munmap(data_, bytes_);
+  }
+  [[nodiscard]] void* data() const noexcept { return data_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Strings in a slot: up to 16 bytes lie in the slot itself (two words that overlap cover any length from 8 on), so a
+/// probe touches one cache line; longer ones are a hash and a pointer to their first appearance.
+struct StringPolicy {
+  using Key = StringRef;
+  struct Slot {
+    std::uint64_t a;
+    std::uint64_t b;
+    std::uint32_t size;
+    std::uint32_t index;  // + 1; 0 is free
+  };
+  static Slot prepare(StringRef key) noexcept {
+    Slot s{0, 0, key.size, 0};
+    const char* p = key.data;
+    const std::size_t n = key.size;
+    if (n > 16) {
+      s.a = hash_key(key.view());
+      s.b = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(p));
+    } else if (n >= 8) {
+      std::memcpy(&s.a, p, 8);
+      std::memcpy(&s.b, p + n - 8, 8);
+    } else if (n >= 4) {
+      std::uint32_t low = 0;
+      std::uint32_t high = 0;
+      std::memcpy(&low, p, 4);
+      std::memcpy(&high, p + n - 4, 4);
+      s.a = low | static_cast<std::uint64_t>(high) << 32;
+    } else if (n > 0) {
+      const auto byte = [p](std::size_t i) { return static_cast<std::uint64_t>(static_cast<unsigned char>(p[i])); };
+      s.a = byte(0) | byte(n / 2) << 8 | byte(n - 1) << 16;
+    }
+    return s;
+  }
+  static std::uint64_t hash(const Slot& s) noexcept {
+    if (s.size > 16) return s.a;
+    __extension__ using u128 = unsigned __int128;
+    const u128 p = static_cast<u128>(s.a ^ 0x9e3779b97f4a7c15ULL ^ s.size) * (s.b ^ 0xd6e8feb86659fd93ULL);
+    const std::uint64_t h = static_cast<std::uint64_t>(p) ^ static_cast<std::uint64_t>(p >> 64);
+    return h ^ (h >> 29);
+  }
+  static bool same(const Slot& x, const Slot& y) noexcept {
+    if (x.a != y.a || x.size != y.size) return false;
+    if (x.size <= 16) return x.b == y.b;
+    return std::memcmp(reinterpret_cast<const void*>(static_cast<std::uintptr_t>(x.b)),
+                       reinterpret_cast<const void*>(static_cast<std::uintptr_t>(y.b)), x.size) == 0;
+  }
+};
+
+struct IntegerPolicy {
+  using Key = std::int64_t;
+  struct Slot {
+    std::int64_t key;
+    std::uint32_t index;
+  };
+  static Slot prepare(std::int64_t key) noexcept { return {key, 0}; }
+  static std::uint64_t hash(const Slot& s) noexcept { return hash_key(s.key); }
+  static bool same(const Slot& x, const Slot& y) noexcept { return x.key == y.key; }
+};
+
+/// Keys of one thread's rows -> numbers in order of first appearance.
+template <class Policy>
+class InternTable {
+ public:
+  using Key = typename Policy::Key;
+  using Slot = typename Policy::Slot;
+
+  InternTable() { allocate(1024); }
+
+  /// Numbers a batch: out[j] for keys[j]. Slots are fetched for the whole batch before the first is looked at.
+  static constexpr std::size_t kBatch = 32;
+  void add(const Key* keys, std::size_t n, std::int32_t* out) {
+    if ((keys_.size() + n) * 2 > mask_ + 1) grow();
+    std::array<Slot, kBatch> slots;
+    std::array<std::size_t, kBatch> at;
+    for (std::size_t j = 0; j < n; ++j) {
+      slots[j] = Policy::prepare(keys[j]);
+      at[j] = static_cast<std::size_t>(Policy::hash(slots[j])) & mask_;
+      __builtin_prefetch(table_ + at[j], 1);
+    }
+    for (std::size_t j = 0; j < n; ++j) {
+      std::size_t s = at[j];
+      while (table_[s].index != 0 && !Policy::same(table_[s], slots[j])) s = (s + 1) & mask_;
+      if (table_[s].index == 0) {
+        if (keys_.size() >= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
+          throw std::invalid_argument("a column holds more than 2147483647 different keys, which is the limit");
+        keys_.push_back(keys[j]);
+        slots[j].index = static_cast<std::uint32_t>(keys_.size());
+        table_[s] = slots[j];
+      }
+      out[j] = static_cast<std::int32_t>(table_[s].index - 1);
+    }
+  }
+
+  [[nodiscard]] const std::vector<Key>& keys() const noexcept { return keys_; }
+  void release_slots() { pages_ = ZeroedPages(); }
+
+ private:
+  void allocate(std::size_t slots) {
+    pages_ = ZeroedPages(slots * sizeof(Slot));
+    table_ = static_cast<Slot*>(pages_.data());
+    mask_ = slots - 1;
+  }
+  void grow() {
+    ZeroedPages old = std::move(pages_);
+    const Slot* from = table_;
+    const std::size_t n = mask_ + 1;
+    allocate(n * 4);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (from[i].index == 0) continue;
+      std::size_t s = static_cast<std::size_t>(Policy::hash(from[i])) & mask_;
+      while (table_[s].index != 0) s = (s + 1) & mask_;
+      table_[s] = from[i];
+    }
+  }
+
+  ZeroedPages pages_;
+  Slot* table_ = nullptr;
+  std::size_t mask_ = 0;
+  std::vector<Key> keys_;
+};
+
+}  // namespace etalage::detail
