@@ -16,7 +16,7 @@ struct BuildInfo {
   std::vector<std::string> simd_levels;  ///< levels that this CPU can run, lowest first
   int threads = 0;                       ///< what num_threads = 0 means here
   std::string thread_backend;            ///< "omp" or "std"
-  std::string blas;                      ///< library that was linked, empty without one
+  std::string blas;                      ///< what answers in this process, empty without one: OpenBLAS's words on itself, else a path
   std::string faiss;                     ///< version, empty without FAISS
 };
 

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts every allocation of this program.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "etalage/models/vectors.hpp"
+#include "models/factor_fixture.hpp"
+
+namespace {
+std::atomic<long> allocations{0};
+
+void* counted(std::size_t size, std::size_t alignment) {
+  ++allocations;
+  const std::size_t whole = (size + alignment - 1) / alignment * alignment;
+  if (void* p = std::aligned_alloc(alignment, whole == 0 ? alignment : whole)) return p;
+  throw std::bad_alloc();
+}
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
+void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
+void* operator new(std::size_t size, std::align_val_t a) { return counted(size, static_cast<std::size_t>(a)); }
+void* operator new[](std::size_t size, std::align_val_t a) { return counted(size, static_cast<std::size_t>(a)); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace etalage {
+namespace {
+
+TEST(Allocation, WarmQueriesMakeNone) {
+  VectorsModel m(testing::normal_factors(30, 20, 1), testing::normal_factors(900, 20, 2), 20, {VectorMetric::kCosine});
+  std::vector<std::int64_t> offsets;
+  std::vector<std::int32_t> columns;
+  for (std::int32_t u = 0; u <= 30; ++u) offsets.push_back(5 * u);
+  for (std::int32_t u = 0; u < 30; ++u)
+    for (std::int32_t j = 0; j < 5; ++j) columns.push_back(u + 100 * j);
+  Array<float> values(columns.size());
+  values.fill(1.0f);
+  m.set_history({30, 900, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), values});
+  const std::vector<std::int32_t> session{30, 7, 500, 7};
+  const ItemFilter allow = ItemFilter::allow(std::vector<std::int32_t>{1, 2, 3, 400, 401});
+  const ItemFilter deny = ItemFilter::deny(std::vector<std::int32_t>{1, 2, 3, 400, 401});
+  const std::vector<Query> queries{{.user = 3},
+                                   {.user = 4, .exclude_seen = false},
+                                   {.user = 5, .filter = &allow},
+                                   {.user = 5, .filter = &deny},
+                                   {.user = 6, .session = session},
+                                   {.history = session, .filter = &deny},
+                                   {.user = 7, .recalculate_user = true}};
+  const std::vector<std::int32_t> items{4, 5, 899};
+  std::vector<float> scores(3);
+  std::vector<ItemScore> out(25);
+  Scratch scratch;
+  long results = 0;
+  const auto ask = [&] {
+    for (const Query& q : queries) {
+      results += static_cast<long>(m.recommend(q, out, scratch));
+      m.score(q, items, scores, scratch);
+      results += static_cast<long>(m.recommend_vector(m.user_row(2), q, out, scratch));
+    }
+    results += static_cast<long>(m.similar_items(3, out, scratch, &deny));
+    results += static_cast<long>(m.similar_users(3, out, scratch));
+  };
+  ask();
+  const long before = allocations;
+  const long results_before = results;
+  for (int i = 0; i < 3; ++i) ask();
+  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(results, 4 * results_before);
+  EXPECT_GT(allocations, 0) << "the counter is in use";
+}
+
+}  // namespace
+}  // namespace etalage
