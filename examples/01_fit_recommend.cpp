@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   // A made-up shop stands in for your own events; EventLog also reads CSV files and Arrow streams.
   const etalage::SyntheticStore store = etalage::make_synthetic_store({.users = 1000, .items = 400});
   const etalage::Interactions data = store.log().interactions(
-      {.event_weights = {{"view", 1}, {"cart", 3}, {"purchase", 5}, {"return", 0}}, .half_life_days = 90});
+      {.event_weights = {{"view", 1}, {"cart", 3}, {"purchase", 5}}, .half_life_days = 90, .return_event = "return"});
 
   etalage::AlsModel model({.factors = 32, .iterations = 8});
   const etalage::FitReport report = model.fit(data);

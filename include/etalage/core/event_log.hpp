@@ -40,7 +40,7 @@ struct ETALAGE_EXPORT InteractionOptions {
   std::int32_t min_user_count = 0;           ///< users with fewer distinct items are emptied,
   std::int32_t min_item_count = 0;           ///< items with fewer distinct users too, until both hold
   std::string return_event = {};             ///< event type that is a return; empty means none
-  std::vector<std::string> return_cancels;   ///< event types that return_event takes back; empty means all others
+  std::vector<std::string> return_cancels = {};   ///< event types that return_event takes back; empty means all others
   NegativeValues negative_values = NegativeValues::kKeep;  ///< kCancel: a return of earlier events of the same type
   int num_threads = 0;
   void validate() const;
