@@ -12,6 +12,7 @@
 
 #include "etalage/core/progress.hpp"
 #include "etalage/models/batch.hpp"
+#include "etalage/models/factor_model.hpp"
 #include "etalage/models/recommender.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -50,9 +51,9 @@ py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& an
 
 py::tuple recommend(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
                     std::int64_t k, bool exclude_seen, bool recalculate_user, py::handle allow, py::handle deny,
-                    int num_threads) {
+                    bool unknown_users, int num_threads) {
   const std::size_t width = check_k(k);
-  Questions questions(model, user_index, user_items, session_items);
+  Questions questions(model, user_index, user_items, session_items, unknown_users);
   questions.exclude_seen = exclude_seen;
   questions.recalculate_user = recalculate_user;
   const Filters filters(allow, deny, questions.size, model.num_items());
@@ -64,6 +65,23 @@ py::tuple recommend(const Recommender& model, py::handle user_index, py::handle 
                      } else {
                        model.recommend_batch(questions.queries(begin, end, &filters), out, counts, num_threads);
                      }
+                   });
+}
+
+py::tuple recommend_vectors(const FactorModel& model, py::handle given, std::int64_t k, py::handle allow, py::handle deny,
+                            int num_threads) {
+  const std::size_t width = check_k(k);
+  const auto vectors = from_numpy<float>(given, "vectors", 2);
+  const auto rows = static_cast<std::size_t>(vectors.shape(0));
+  const auto dim = static_cast<std::size_t>(vectors.shape(1));
+  if (dim != static_cast<std::size_t>(model.factors()))
+    throw std::invalid_argument("vectors has " + std::to_string(dim) + " columns, must have " + std::to_string(model.factors()));
+  const Filters filters(allow, deny, rows, model.num_items());
+  return in_blocks(rows, width, model.num_items(),
+                   [&](std::size_t begin, std::size_t end, MatrixView<ItemScore> out, std::span<std::size_t> counts) {
+                     std::vector<Query> queries(end - begin);
+                     for (std::size_t i = begin; i < end; ++i) queries[i - begin].filter = filters.at(i);
+                     model.recommend_vectors({vectors.data() + begin * dim, end - begin, dim}, queries, out, counts, num_threads);
                    });
 }
 
@@ -201,13 +219,27 @@ void bind_models(py::module_& m) {
            py::arg("user_items"))
       .def("recommend", &recommend, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("k"),
            py::arg("exclude_seen"), py::arg("recalculate_user"), py::arg("items"), py::arg("filter_items"),
-           py::arg("num_threads"))
+           py::arg("unknown_users"), py::arg("num_threads"))
       .def("similar_items", &similar_items, py::arg("item_index"), py::arg("k"), py::arg("items"), py::arg("filter_items"),
            py::arg("num_threads"))
       .def("similar_users", &similar_users, py::arg("user_index"), py::arg("k"), py::arg("num_threads"))
       .def("score", &score, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("items"),
            py::arg("recalculate_user"), py::arg("num_threads"))
       .def("explain", &explain, py::arg("user_index"), py::arg("user_items"), py::arg("item_index"), py::arg("k"));
+
+  const auto rows_of = [](const Array<float>& a, std::int32_t n, const FactorModel& f) {
+    return to_numpy(a, {static_cast<py::ssize_t>(n), static_cast<py::ssize_t>(f.factors())});
+  };
+  py::class_<FactorModel, Recommender, std::shared_ptr<FactorModel>>(m, "FactorModel")
+      .def_property_readonly("factors", &FactorModel::factors)
+      .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),
+           py::arg("num_threads"))
+      .def_property_readonly(
+          "user_factors", [=](const FactorModel& f) { return rows_of(f.user_factors(), f.num_users(), f); },
+          "float32 [num_users x factors], read-only, owns its buffer.")
+      .def_property_readonly(
+          "item_factors", [=](const FactorModel& f) { return rows_of(f.item_factors(), f.num_items(), f); },
+          "float32 [num_items x factors], read-only, owns its buffer.");
 }
 
 }  // namespace etalage::python

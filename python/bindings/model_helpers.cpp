@@ -72,7 +72,8 @@ std::vector<const ItemFilter*> Filters::pointers(std::size_t begin, std::size_t 
   return out;
 }
 
-Questions::Questions(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items) {
+Questions::Questions(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+                     bool unknown_users) {
   const char* sized_by = "session_items";
   if (!session_items.is_none()) {
     sessions = lists_from_python(session_items, "session_items");
@@ -83,7 +84,7 @@ Questions::Questions(const Recommender& model, py::handle user_index, py::handle
     sized_by = "user_index";
     users = wrap(from_numpy<std::int32_t>(user_index, "user_index", 1));
     size = users->size();
-    check_indices(users->view(), model.num_users(), "user_index");
+    if (!unknown_users) check_indices(users->view(), model.num_users(), "user_index");
   }
   if (!user_items.is_none()) {
     rows = csr_from_python(user_items, "user_items");
@@ -101,18 +102,26 @@ std::vector<Query> Questions::queries(std::size_t begin, std::size_t end, const 
   std::vector<Query> out(end - begin);
   for (std::size_t i = begin; i < end; ++i) {
     Query& q = out[i - begin];
-    if (users) q.user = (*users)[i];
+    const bool known = users && (*users)[i] >= 0;
+    if (known) q.user = (*users)[i];
     if (rows) {
       q.history = rows->view().row_columns(static_cast<std::int64_t>(i));
       q.history_values = rows->view().row_values(static_cast<std::int64_t>(i));
     }
-    q.history_given = rows.has_value() || !users;
+    q.history_given = rows.has_value() || !known;
     if (sessions) q.session = (*sessions)[i];
     if (filters != nullptr) q.filter = filters->at(i);
     q.exclude_seen = exclude_seen;
     q.recalculate_user = recalculate_user;
   }
   return out;
+}
+
+Interactions interactions_from_python(const py::object& data) {
+  if (py::isinstance<Interactions>(data)) return data.cast<Interactions>();
+  const CsrMatrix matrix = csr_from_python(data, "data");
+  const py::gil_scoped_release release;
+  return Interactions(matrix);
 }
 
 ProgressCallback progress_callback(const py::object& callback) {

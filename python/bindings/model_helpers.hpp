@@ -5,13 +5,13 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/interactions.hpp"
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/models/recommender.hpp"
@@ -56,11 +56,16 @@ struct Questions {
   bool recalculate_user = false;
   std::size_t size = 0;
 
-  Questions(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items);
+  /// With unknown_users an index of -1 stands for a user whom the model does not know.
+  Questions(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+            bool unknown_users = false);
   [[nodiscard]] std::vector<Query> queries(std::size_t begin, std::size_t end, const Filters* filters) const;
 };
 
-/// Runs fit(callback) without the GIL. The callback passed on answers Ctrl-C and asks `callback` (None or a callable
+/// What a model is fitted on: Interactions as they are, or a matrix without keys (anything that csr_from_python takes).
+[[nodiscard]] Interactions interactions_from_python(const py::object& data);
+
+/// What fit() gets: answers Ctrl-C and asks `callback` (None or a callable
 /// that takes a Progress; False stops).
 [[nodiscard]] ProgressCallback progress_callback(const py::object& callback);
 

@@ -2,6 +2,8 @@
 """etalage: an embeddable recommendation engine for shops."""
 
 from ._core import EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
+from . import models
+from ._load import load
 
 __version__ = build_info()["version"]
 
@@ -16,4 +18,6 @@ __all__ = [
     "Sequences",
     "__version__",
     "build_info",
+    "load",
+    "models",
 ]

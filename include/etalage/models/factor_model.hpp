@@ -27,6 +27,7 @@ namespace etalage {
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 class ETALAGE_EXPORT FactorModel : public Recommender {
  public:
+  ~FactorModel() override;
   [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return num_items_; }
   /// Latent dimension; 0 before the first fit.
@@ -70,7 +71,6 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
 
  protected:
   FactorModel();
-  ~FactorModel() override;
   FactorModel(const FactorModel&);
   FactorModel& operator=(const FactorModel&);
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "etalage/core/event_log.hpp"
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/sequences.hpp"
+#include "etalage/models/popularity.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+using Count = PopularityOptions::Count;
+constexpr std::initializer_list<std::pair<const char*, Count>> kCounts = {{"weights", Count::kWeights},
+                                                                          {"users", Count::kUsers}};
+
+PopularityOptions from_dict(const py::dict& d) {
+  PopularityOptions o;
+  set_choice(d, "count", o.count, kCounts);
+  if (d.contains("half_life_days") && !py::object(d["half_life_days"]).is_none())
+    set_option(d, "half_life_days", o.half_life_days);
+  set_option(d, "keep_history", o.keep_history);
+  o.validate();
+  return o;
+}
+
+void partial_fit(PopularityModel& model, py::handle indices, py::handle rows, bool users) {
+  const char* rows_name = users ? "user_items" : "item_users";
+  const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, users ? "user_index" : "item_index", 1));
+  const CsrMatrix given = csr_from_python(rows, rows_name);
+  const py::gil_scoped_release release;
+  const CsrMatrix matrix = canonical(given, rows_name);
+  if (users) model.partial_fit_users(index, matrix.view());
+  else model.partial_fit_items(index, matrix.view());
+}
+
+}  // namespace
+
+void bind_popularity(py::module_& m) {
+  py::class_<PopularityModel, Recommender, std::shared_ptr<PopularityModel>>(m, "PopularityModel")
+      .def(py::init([](const py::dict& options) { return std::make_shared<PopularityModel>(from_dict(options)); }),
+           py::arg("options"))
+      .def_property_readonly("options",
+                             [](const PopularityModel& p) {
+                               py::dict d;
+                               d["count"] = name_of_choice(p.options().count, kCounts);
+                               d["half_life_days"] = p.options().half_life_days == 0
+                                                         ? py::object(py::none())
+                                                         : py::object(py::float_(p.options().half_life_days));
+                               d["keep_history"] = p.options().keep_history;
+                               return d;
+                             })
+      .def_property_readonly("report", [](const PopularityModel& p) { return p.report(); })
+      .def_property_readonly("scores", [](const PopularityModel& p) { return to_numpy(p.scores()); })
+      .def("copy", [](const PopularityModel& p) { return std::make_shared<PopularityModel>(p); })
+      .def("fit",
+           [](PopularityModel& p, const py::object& data, const std::optional<std::map<std::string, double>>& event_weights) {
+             if (py::isinstance<EventLog>(data)) {
+               const EventLog log = data.cast<EventLog>();
+               InteractionOptions weights;
+               if (event_weights) weights.event_weights = *event_weights;
+               const py::gil_scoped_release release;
+               p.fit(log, weights);
+             } else if (py::isinstance<Sequences>(data)) {
+               const Sequences sequences = data.cast<Sequences>();
+               const py::gil_scoped_release release;
+               p.fit(sequences);
+             } else {
+               const Interactions interactions = interactions_from_python(data);
+               const py::gil_scoped_release release;
+               p.fit(interactions);
+             }
+           },
+           py::arg("data"), py::arg("event_weights").none(true))
+      .def("partial_fit_users",
+           [](PopularityModel& p, const py::object& index, const py::object& rows) { partial_fit(p, index, rows, true); },
+           py::arg("user_index"), py::arg("user_items"))
+      .def("partial_fit_items",
+           [](PopularityModel& p, const py::object& index, const py::object& rows) { partial_fit(p, index, rows, false); },
+           py::arg("item_index"), py::arg("item_users"));
+}
+
+}  // namespace etalage::python

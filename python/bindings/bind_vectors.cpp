@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <utility>
+
+#include "etalage/models/vectors.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, VectorMetric>> kMetrics = {{"dot", VectorMetric::kDot},
+                                                                                  {"cosine", VectorMetric::kCosine}};
+
+VectorsOptions from_dict(const py::dict& d) {
+  VectorsOptions o;
+  set_choice(d, "metric", o.metric, kMetrics);
+  return o;
+}
+
+MatrixView<const float> view_of(const py::array_t<float, py::array::c_style>& a) {
+  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
+}
+
+void partial_fit(VectorsModel& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
+  const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, users ? "user_index" : "item_index", 1));
+  const auto vectors = from_numpy<float>(rows, users ? "user_vectors" : "item_vectors", 2);
+  const MatrixView<const float> view = view_of(vectors);
+  const py::gil_scoped_release release;
+  if (users) model.partial_fit_users(index, view, ids);
+  else model.partial_fit_items(index, view, ids);
+}
+
+}  // namespace
+
+void bind_vectors(py::module_& m) {
+  py::class_<VectorsModel, FactorModel, std::shared_ptr<VectorsModel>>(m, "VectorsModel")
+      .def(py::init([](const py::object& user_vectors, const py::object& item_vectors, const py::dict& options) {
+             const auto users = from_numpy<float>(user_vectors, "user_vectors", 2);
+             const auto items = from_numpy<float>(item_vectors, "item_vectors", 2);
+             const VectorsOptions o = from_dict(options);
+             const MatrixView<const float> user_view = view_of(users);
+             const MatrixView<const float> item_view = view_of(items);
+             const py::gil_scoped_release release;
+             return std::make_shared<VectorsModel>(user_view, item_view, o);
+           }),
+           py::arg("user_vectors"), py::arg("item_vectors"), py::arg("options"))
+      .def_static("check_options", [](const py::dict& options) { (void)from_dict(options); }, py::arg("options"))
+      .def_property_readonly("options",
+                             [](const VectorsModel& v) {
+                               py::dict d;
+                               d["metric"] = name_of_choice(v.options().metric, kMetrics);
+                               return d;
+                             })
+      .def("copy", [](const VectorsModel& v) { return std::make_shared<VectorsModel>(v); })
+      .def("partial_fit_users",
+           [](VectorsModel& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
+             partial_fit(v, index, rows, ids, true);
+           },
+           py::arg("user_index"), py::arg("user_vectors"), py::arg("user_ids").none(true))
+      .def("partial_fit_items",
+           [](VectorsModel& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
+             partial_fit(v, index, rows, ids, false);
+           },
+           py::arg("item_index"), py::arg("item_vectors"), py::arg("item_ids").none(true));
+}
+
+}  // namespace etalage::python

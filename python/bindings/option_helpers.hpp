@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options structs from keyword arguments, with messages that name the argument.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+
+/// Sets `field` from options[name] when it is there. Integers come from integers alone, numbers from integers and floats
+/// (numpy's too); TypeError otherwise, ValueError for an integer that the field cannot hold.
+template <class T>
+void set_option(const py::dict& options, const char* name, T& field) {
+  if (!options.contains(name)) return;
+  const py::object value = options[name];
+  const bool is_bool = PyBool_Check(value.ptr()) ||
+                       std::string(py::str(py::type::handle_of(value).attr("__name__"))) == "bool_";
+  const auto refuse = [&](const char* rule) {
+    throw py::type_error(std::string(name) + " is " + describe(value) + ", must be " + rule);
+  };
+  if constexpr (std::is_same_v<T, bool>) {
+    if (!is_bool) refuse("True or False");
+    field = py::cast<bool>(py::bool_(value));
+  } else if constexpr (std::is_integral_v<T>) {
+    if (is_bool || !PyIndex_Check(value.ptr())) refuse("an integer");
+    const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+    if (!integer) throw py::error_already_set();
+    const bool low = PyObject_RichCompareBool(integer.ptr(), py::int_(std::numeric_limits<T>::min()).ptr(), Py_LT) == 1;
+    if (low || PyObject_RichCompareBool(integer.ptr(), py::int_(std::numeric_limits<T>::max()).ptr(), Py_GT) == 1)
+      throw std::invalid_argument(std::string(name) + " is " + std::string(py::str(integer)) + ", must be in [" +
+                                  std::to_string(std::numeric_limits<T>::min()) + ", " +
+                                  std::to_string(std::numeric_limits<T>::max()) + "]");
+    field = py::cast<T>(integer);
+  } else {
+    if (is_bool || (!PyIndex_Check(value.ptr()) && !PyFloat_Check(value.ptr()) && !py::hasattr(value, "__float__")))
+      refuse("a number");
+    const double number = PyFloat_AsDouble(value.ptr());
+    if (number == -1.0 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    field = static_cast<T>(number);
+  }
+}
+
+/// The same for an enumeration, by name.
+template <class E>
+void set_choice(const py::dict& options, const char* name, E& field, std::initializer_list<std::pair<const char*, E>> choices) {
+  if (!options.contains(name)) return;
+  const py::object value = options[name];
+  std::string rule;
+  for (const auto& [text, choice] : choices) {
+    if (py::isinstance<py::str>(value) && value.cast<std::string>() == text) {
+      field = choice;
+      return;
+    }
+    rule += std::string(rule.empty() ? "'" : ", '") + text + "'";
+  }
+  throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be one of " + rule);
+}
+
+/// The name of a choice.
+template <class E>
+[[nodiscard]] const char* name_of_choice(E field, std::initializer_list<std::pair<const char*, E>> choices) {
+  for (const auto& [text, choice] : choices)
+    if (choice == field) return text;
+  return "";
+}
+
+}  // namespace etalage::python

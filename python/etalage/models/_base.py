@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interface that all models share."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+
+import numpy as np
+
+from .. import _core
+from . import _arguments as arg
+from ._progress import progress
+
+_KINDS: dict = {}
+
+
+class Recommender:
+    """Every model: fit, recommend, similar items and users, explain, save.
+
+    A scalar index gives arrays of shape (k,), an array of n indices (n, k). Results are int32 indices and float32
+    scores, higher is better, ties by lower index; rows with fewer than k results end in -1 and -inf. A call that a model
+    does not have raises NotImplementedError.
+
+    A model is on the outside a set of parameters and on the inside a compiled model that fit() makes anew: results and
+    arrays handed out stay valid whatever happens to the model. Any number of threads may ask at once; fit() may run
+    beside them, partial_fit_*() and add_*() may not.
+    """
+
+    _kind: str
+    _core_class: type
+    _model = None
+    # Whether scores come from the history itself, so that no question can be answered without rows.
+    _needs_history = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "_kind" in cls.__dict__:
+            _KINDS[cls._kind] = cls
+
+    # Parameters
+
+    @classmethod
+    def _parameter_names(cls):
+        return [n for n in inspect.signature(cls.__init__).parameters if n != "self"]
+
+    def get_params(self, deep=True):
+        """The constructor's parameters, as scikit-learn reads them."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params):
+        """Changes parameters; the next fit uses them."""
+        before = self.get_params()
+        for name in params:
+            if name not in before:
+                raise ValueError(f"{name} is no parameter of {type(self).__name__}, must be one of {', '.join(before)}")
+        try:
+            for name, value in params.items():
+                setattr(self, name, value)
+            self._validate()
+        except Exception:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+        return self
+
+    def __repr__(self):
+        defaults = inspect.signature(type(self).__init__).parameters
+        given = (f"{n}={v!r}" for n, v in self.get_params().items() if v is not defaults[n].default and v != defaults[n].default)
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def _options(self):
+        return self.get_params()
+
+    def _new(self):
+        return self._core_class(self._options())
+
+    def _validate(self):
+        self._new()
+
+    # Fitting
+
+    def _training_data(self, data):
+        """Interactions, or anything that reads as a users x items matrix."""
+        if isinstance(data, _core.EventLog):
+            return data.interactions()
+        if isinstance(data, _core.Sequences):
+            raise NotImplementedError(
+                f"{type(self).__name__}.fit does not take Sequences; fit it on Interactions or a CSR matrix")
+        return arg.rows(data, "data") if not isinstance(data, _core.Interactions) else data
+
+    def fit(self, data, show_progress=False, callback=None, *, keep_history=None):
+        """Fits on Interactions, an EventLog (by its interactions()) or a users x items CSR matrix; returns self.
+
+        Interactions and logs leave both id maps and, unless keep_history is False, their rows in the model. A matrix
+        leaves neither. callback(progress) returning False stops after the current sweep and keeps it. Where an
+        exception or Ctrl-C ends the fit the model stays as it was.
+        """
+        data = self._training_data(data)
+        model = self._new()
+        with progress(type(self).__name__, show_progress, callback) as report:
+            self._fit(model, data, report)
+        keep = getattr(self, "keep_history", True) if keep_history is None else keep_history
+        if not keep or not isinstance(data, (_core.Interactions, _core.EventLog, _core.Sequences)):
+            model.set_history(None)
+        self._model = model
+        return self
+
+    def _fit(self, model, data, callback):
+        model.fit(data, callback)
+
+    def _fitted(self):
+        if self._model is None:
+            raise _core.NotFittedError(f"{type(self).__name__} is not fitted; call fit() first")
+        return self._model
+
+    def _no(self, call):
+        raise NotImplementedError(f"{type(self).__name__} has no {call}")
+
+    @property
+    def report(self):
+        """What the last fit did: stop_reason, iterations, objective, phase_seconds, seconds."""
+        return self._fitted().report
+
+    @property
+    def num_users(self):
+        return self._fitted().num_users
+
+    @property
+    def num_items(self):
+        return self._fitted().num_items
+
+    @property
+    def user_ids(self):
+        """The shop's keys in index order, or None."""
+        ids = self._fitted().user_ids
+        return None if ids is None else ids.keys
+
+    @property
+    def item_ids(self):
+        """The shop's keys in index order, or None."""
+        ids = self._fitted().item_ids
+        return None if ids is None else ids.keys
+
+    @property
+    def user_items(self):
+        """The kept rows as a read-only CSR matrix, or None."""
+        return self._fitted().history
+
+    # Asking
+
+    def _threads(self):
+        return getattr(self, "num_threads", 0)
+
+    def _check_rows(self, model, user_items, wanted):
+        if user_items is None and wanted and not model.has_history:
+            raise ValueError(
+                f"user_items is None and this {type(self).__name__} keeps no rows, must be given: one CSR row for each index "
+                "asked for" + ("" if self._needs_history else " (or pass filter_already_liked_items=False)"))
+
+    def recommend(self, user_index, user_items=None, k=10, filter_already_liked_items=True, filter_items=None, items=None,
+                  recalculate_user=False):
+        """The best k items of each user: (int32 indices, float32 scores).
+
+        user_index   one index, an array of them, or None for people unknown to the model, one a row of user_items
+        user_items   one CSR row for each index asked for; None means the rows kept from the fit
+        filter_items, items   never these; only these: one list for all, or a CSR or list of lists with a row a user
+        recalculate_user      take the user's taste from user_items instead of from the fit
+        """
+        model = self._fitted()
+        k = arg.count(k)
+        user_items = arg.rows(user_items)
+        if user_index is None:
+            if user_items is None:
+                raise ValueError("user_index and user_items are both None, must give one of them")
+            index, one = None, False
+        else:
+            index, one = arg.indices(user_index, "user_index")
+            self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
+        out = model.recommend(index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
+                              arg.lists(items, "items"), arg.lists(filter_items, "filter_items"), False, self._threads())
+        return (out[0][0], out[1][0]) if one else out
+
+    def recommend_ids(self, user_ids, k=10, user_items=None, filter_already_liked_items=True, filter_items=None, items=None,
+                      recalculate_user=False):
+        """recommend() in the shop's keys: one key or a list of them in, (keys, float32 scores) out.
+
+        filter_items and items are keys too; unknown ones are ignored. Unknown users get the cold-start answer. Short rows
+        end in None among string keys, in -1 among integers, and -inf.
+        """
+        model = self._fitted()
+        k = arg.count(k)
+        users, catalogue = model.user_ids, model.item_ids
+        if users is None or catalogue is None:
+            raise ValueError(f"this {type(self).__name__} has no keys: fit it on Interactions or a log that has them, or use recommend()")
+        one = isinstance(user_ids, (str, int, np.integer))
+        index = users.find([user_ids] if one else user_ids)
+        user_items = arg.rows(user_items)
+        if (index >= 0).any():
+            self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
+        found, scores = model.recommend(
+            index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
+            self._known(catalogue, items, "items"), self._known(catalogue, filter_items, "filter_items"), True, self._threads())
+        keys = catalogue.at(found)
+        return (keys[0], scores[0]) if one else (keys, scores)
+
+    @staticmethod
+    def _known(catalogue, keys, name):
+        """Lists of keys as lists of indices, without the unknown ones; sparse rows hold indices already."""
+        if keys is None or hasattr(keys, "tocsr"):
+            return arg.lists(keys, name)
+        if isinstance(keys, (set, frozenset)):
+            keys = list(keys)
+
+        def known(part):
+            found = catalogue.find(part)
+            return found[found >= 0]
+
+        if isinstance(keys, (list, tuple)) and len(keys) and isinstance(keys[0], (list, tuple, set, frozenset, np.ndarray)):
+            return arg.stacked([known(list(part)) for part in keys], name)
+        return known(keys)
+
+    def recommend_session(self, session_items, k=10, filter_already_liked_items=True, filter_items=None, items=None):
+        """The best k items after a session: a list of item indices, oldest first, or a list of such lists.
+
+        An empty session gets the cold-start answer. filter_already_liked_items leaves the session's own items out.
+        """
+        model = self._fitted()
+        k = arg.count(k)
+        given, one = arg.sessions(session_items)
+        out = model.recommend(None, None, given, k, bool(filter_already_liked_items), False, arg.lists(items, "items"),
+                              arg.lists(filter_items, "filter_items"), False, self._threads())
+        return (out[0][0], out[1][0]) if one else out
+
+    def similar_items(self, item_index, k=10, filter_items=None, items=None):
+        """The k items most like each item, never itself: (int32 indices, float32 scores)."""
+        model = self._fitted()
+        k = arg.count(k)
+        index, one = arg.indices(item_index, "item_index")
+        out = model.similar_items(index, k, arg.lists(items, "items"), arg.lists(filter_items, "filter_items"), self._threads())
+        return (out[0][0], out[1][0]) if one else out
+
+    def similar_users(self, user_index, k=10):
+        """The k users most like each user, never himself: (int32 indices, float32 scores)."""
+        model = self._fitted()
+        k = arg.count(k)
+        index, one = arg.indices(user_index, "user_index")
+        out = model.similar_users(index, k, self._threads())
+        return (out[0][0], out[1][0]) if one else out
+
+    def explain(self, user_index, user_items, item_index, k=10):
+        """Why an item suits one user: (its score, int32 history items, float32 weights), the largest weights first.
+
+        At most k items, without padding; all weights sum to the score. user_items is one CSR row, or None for the kept one.
+        """
+        model = self._fitted()
+        k = arg.count(k)
+        item = arg._in_range(arg.integer(item_index, "item_index"), "item_index")
+        user_items = arg.rows(user_items)
+        if user_index is None:
+            if user_items is None:
+                raise ValueError("user_index and user_items are both None, must give one of them")
+            if user_items.shape[0] != 1:
+                raise ValueError(f"user_items has {user_items.shape[0]} rows, must have 1")
+            index = None
+        else:
+            index = np.array([arg._in_range(arg.integer(user_index, "user_index"), "user_index")], np.int32)
+            if user_items is None and not model.has_history:
+                self._check_rows(model, None, True)
+        return model.explain(index, user_items, item, k)
+
+    def score(self, user_index, user_items, items, recalculate_user=False):
+        """Scores of given items, seen or not: float32 (m,) for one user, (n, m) for n.
+
+        items is one list for all users or an (n, m) array with a row a user.
+        """
+        model = self._fitted()
+        user_items = arg.rows(user_items)
+        if user_index is None:
+            if user_items is None:
+                raise ValueError("user_index and user_items are both None, must give one of them")
+            index, one = None, False
+        else:
+            index, one = arg.indices(user_index, "user_index")
+            self._check_rows(model, user_items, recalculate_user or self._needs_history)
+        wanted = np.asarray(items)
+        if wanted.ndim == 0:
+            raise TypeError(f"items is {arg.describe(items)}, must be a list of item indices")
+        out = model.score(index, user_items, None, wanted.reshape(1, -1) if wanted.ndim == 1 else wanted, bool(recalculate_user),
+                          self._threads())
+        return out[0] if one else out
+
+    def partial_fit_users(self, user_index, user_items):
+        self._fitted()
+        self._no("partial_fit_users")
+
+    def partial_fit_items(self, item_index, item_users):
+        self._fitted()
+        self._no("partial_fit_items")
+
+    # Keeping
+
+    def save(self, path):
+        """Writes the model with its keys and rows to a file that etalage.load and the C++ library read."""
+        _core.save(self._fitted(), os.fspath(path))
+
+    @classmethod
+    def _from_core(cls, model):
+        self = cls.__new__(cls)
+        for name, parameter in inspect.signature(cls.__init__).parameters.items():
+            if name != "self":
+                setattr(self, name, None if parameter.default is parameter.empty else parameter.default)
+        for name, value in model.options.items():
+            setattr(self, name, value)
+        self._model = model
+        return self
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        model = state.pop("_model", None)
+        state["_bytes"] = None if model is None else _core.save_to_memory(model)
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        data = state.pop("_bytes")
+        self.__dict__.update(state)
+        if data is not None:
+            self._model = _core.load_from_memory(data)
+
+    def __copy__(self):
+        new = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        if self._model is not None:
+            new._model = self._model.copy()
+        return new
+
+    def __deepcopy__(self, memo):
+        # The compiled model's arrays are shared until one side changes them.
+        new = self.__copy__()
+        for name, value in new.__dict__.items():
+            if name != "_model":
+                setattr(new, name, copy.deepcopy(value, memo))
+        return new
+
+
+def extended_ids(ids, index, keys, size, name):
+    """The IdMap after partial_fit: keys has one key for each index, those beyond `size` are new. None without keys."""
+    if keys is None:
+        return None
+    if ids is None and size:
+        raise ValueError(f"{name} are given, but the model has none: fit it on data with keys")
+    known = [] if ids is None else list(ids.keys)
+    keys = [keys] if isinstance(keys, (str, int, np.integer)) else list(keys)
+    if len(keys) != len(index):
+        raise ValueError(f"{name} has {len(keys)} keys, must have one for each of the {len(index)} indices")
+    grown = int(max(index, default=-1)) + 1
+    out = known + [None] * max(0, grown - len(known))
+    for i, key in zip(index, keys):
+        if i < len(known) and known[i] != key:
+            raise ValueError(f"{name} holds {key!r} for index {i}, whose key is {known[i]!r}")
+        if i >= 0:
+            out[i] = key
+    if None in out:
+        raise ValueError(f"{name} has no key for index {out.index(None)}, must have one for every new index")
+    return _core.IdMap(out)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from . import _arguments as arg
+from ._base import Recommender, extended_ids
+
+
+class ALS(Recommender):
+    """Matrix factorisation for implicit feedback by alternating least squares (Hu, Koren, Volinsky; Rendle et al.).
+
+    factors            latent dimension, 1 to 4096
+    regularization     L2 weight of every factor row, >= 0; scaled by row counts to the power nu
+    alpha              confidence slope, c = 1 + alpha |r|, >= 0
+    iterations         sweeps over users and items, >= 0
+    num_threads        0 means all CPUs this process may use
+    seed               of the random start; equal seeds give equal bits for any number of threads
+    unobserved_weight  weight of every cell that was not observed, > 0; 1 is Hu, Koren and Volinsky's
+    nu                 exponent of the frequency scaling of regularization, 0 to 2
+    solver             "cg" (fast), "cholesky" (exact), "subspace" (iALS++): the same objective
+    cg_steps           steps a row and sweep of "cg"
+    block_size         factors solved at a time by "subspace"
+    init_scale         standard deviation of the start, times sqrt(factors)
+    compute_objective  put the objective after every sweep into the report
+    tolerance          stop once a sweep lowers the objective by less than this share; 0 never
+    warm_start         fit() goes on from the factors at hand
+    keep_history       keep the rows of Interactions and logs in the model
+
+    Negative weights are dislikes. People unknown to the model are folded in; who brings nothing at all gets the ranking
+    of the average user. A fitted user without rows scores 0 everywhere.
+    """
+
+    _kind = "ALS"
+    _core_class = _core.AlsModel
+
+    def __init__(self, factors=64, regularization=0.01, alpha=1.0, iterations=15, num_threads=0, seed=42, *,
+                 unobserved_weight=1.0, nu=0.0, solver="cg", cg_steps=3, block_size=32, init_scale=0.1,
+                 compute_objective=True, tolerance=0.0, warm_start=False, keep_history=True):
+        self.factors = factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.iterations = iterations
+        self.num_threads = num_threads
+        self.seed = seed
+        self.unobserved_weight = unobserved_weight
+        self.nu = nu
+        self.solver = solver
+        self.cg_steps = cg_steps
+        self.block_size = block_size
+        self.init_scale = init_scale
+        self.compute_objective = compute_objective
+        self.tolerance = tolerance
+        self.warm_start = warm_start
+        self.keep_history = keep_history
+        self._validate()
+
+    def _fit(self, model, data, callback):
+        model.fit(data, callback, self._model if self.warm_start else None)
+
+    def _options(self):
+        options = self.get_params()
+        warm_start = options.pop("warm_start")
+        if not isinstance(warm_start, bool):
+            raise TypeError(f"warm_start is {arg.describe(warm_start)}, must be True or False")
+        return options
+
+    @property
+    def user_factors(self):
+        """float32 [num_users x factors], read-only; stays as it is when the model goes on training."""
+        return self._fitted().user_factors
+
+    @property
+    def item_factors(self):
+        """float32 [num_items x factors], read-only; stays as it is when the model goes on training."""
+        return self._fitted().item_factors
+
+    def objective(self, data):
+        """The objective of the model as it stands on data of its shape."""
+        return self._fitted().objective(self._training_data(data))
+
+    def partial_fit_users(self, user_index, user_items, user_ids=None):
+        """Solves these users anew against the item factors, and stores them with their rows where rows are kept.
+
+        One CSR row for each index. Indices beyond the model's users make it grow; a model with keys then needs user_ids,
+        one key for each index.
+        """
+        model = self._fitted()
+        index, _ = arg.indices(user_index, "user_index")
+        ids = extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")
+        model.partial_fit_users(index, arg.rows(user_items), ids)
+        return self
+
+    def partial_fit_items(self, item_index, item_users, item_ids=None):
+        """The same for items: one CSR row over users for each index."""
+        model = self._fitted()
+        index, _ = arg.indices(item_index, "item_index")
+        ids = extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")
+        model.partial_fit_items(index, arg.rows(item_users, "item_users"), ids)
+        return self

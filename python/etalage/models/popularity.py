@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from . import _arguments as arg
+from ._base import Recommender
+
+
+class Popularity(Recommender):
+    """The same ranking for everyone: what is bought most, less what this shopper has. The baseline to beat.
+
+    count           "weights" adds up the weights of an item's events, "users" counts its users
+    half_life_days  an event's weight halves in this time; needs times, so a log or Sequences; None means no decay
+    event_weights   weight of each event type when fitted on a log; None means 1 for all
+    keep_history    keep the rows in the model
+    """
+
+    _kind = "Popularity"
+    _core_class = _core.PopularityModel
+
+    def __init__(self, count="weights", half_life_days=None, *, event_weights=None, keep_history=True):
+        self.count = count
+        self.half_life_days = half_life_days
+        self.event_weights = event_weights
+        self.keep_history = keep_history
+        self._validate()
+
+    def _training_data(self, data):
+        if isinstance(data, (_core.EventLog, _core.Sequences, _core.Interactions)):
+            return data
+        return arg.rows(data, "data")
+
+    def _fit(self, model, data, callback):
+        model.fit(data, self.event_weights)
+
+    def similar_items(self, item_index, k=10, filter_items=None, items=None):
+        self._no("similar_items")
+
+    def similar_users(self, user_index, k=10):
+        self._no("similar_users")
+
+    def partial_fit_users(self, user_index, user_items):
+        """The rows of these users replace the kept ones, and the scores follow."""
+        index, _ = arg.indices(user_index, "user_index")
+        self._fitted().partial_fit_users(index, arg.rows(user_items))
+        return self
+
+    def partial_fit_items(self, item_index, item_users):
+        """The columns of these items (one CSR row over users each) replace the kept ones, and the scores follow."""
+        index, _ = arg.indices(item_index, "item_index")
+        self._fitted().partial_fit_items(index, arg.rows(item_users, "item_users"))
+        return self
+
+    @property
+    def item_scores(self):
+        """float32 [num_items], read-only."""
+        return self._fitted().scores

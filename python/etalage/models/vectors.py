@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _core
+from . import _arguments as arg
+from ._base import Recommender, extended_ids
+
+
+class Vectors(Recommender):
+    """Serves the user and item vectors of any outside model: a two-tower network, text embeddings, another library.
+
+    user_vectors, item_vectors   float32 [n_users x dim] and [n_items x dim], finite; user_vectors may be None
+    user_items       rows to keep, for seen items
+    user_ids, item_ids   the shop's keys
+    metric           "dot" or "cosine"
+    num_threads      of batch calls; 0 means all CPUs this process may use
+
+    Without arrays the model is fitted later by fit(user_vectors, item_vectors). People known by their items alone are the
+    mean of these items' vectors; who brings nothing at all gets the ranking of the average user.
+    """
+
+    _kind = "Vectors"
+    _core_class = _core.VectorsModel
+
+    def __init__(self, user_vectors=None, item_vectors=None, *, metric="dot", num_threads=0, user_items=None, user_ids=None,
+                 item_ids=None):
+        self.metric = metric
+        self.num_threads = num_threads
+        self._validate()
+        if item_vectors is not None:
+            self.fit(user_vectors, item_vectors, user_items=user_items, user_ids=user_ids, item_ids=item_ids)
+        elif user_vectors is not None:
+            raise ValueError("item_vectors is None, must be given with user_vectors")
+
+    @classmethod
+    def _parameter_names(cls):
+        return ["metric", "num_threads"]
+
+    def _options(self):
+        return {"metric": self.metric}
+
+    def _validate(self):
+        _core.VectorsModel.check_options(self._options())
+        threads = arg.integer(self.num_threads, "num_threads")
+        if threads < 0:
+            raise ValueError(f"num_threads is {threads}, must be >= 0 (0 means all CPUs)")
+
+    def fit(self, user_vectors, item_vectors, *, user_items=None, user_ids=None, item_ids=None):
+        """Takes the vectors; returns self."""
+        if user_vectors is None:
+            items = np.asarray(item_vectors)
+            user_vectors = np.empty((0, items.shape[1] if items.ndim == 2 else 1), np.float32)
+        model = self._core_class(user_vectors, item_vectors, self._options())
+        users, catalogue = (None if keys is None else _core.IdMap(keys) for keys in (user_ids, item_ids))
+        if hasattr(user_items, "user_id_map"):
+            users = users or user_items.user_id_map
+            catalogue = catalogue or user_items.item_id_map
+        model.set_ids(users, catalogue)
+        if user_items is not None:
+            model.set_history(arg.rows(user_items))
+        self._model = model
+        return self
+
+    @property
+    def report(self):
+        """None: nothing is trained."""
+        self._fitted()
+
+    @property
+    def user_factors(self):
+        """float32 [num_users x dim], read-only; unit rows with the cosine metric."""
+        return self._fitted().user_factors
+
+    @property
+    def item_factors(self):
+        """float32 [num_items x dim], read-only; unit rows with the cosine metric."""
+        return self._fitted().item_factors
+
+    def recommend_vectors(self, vectors, k=10, filter_items=None, items=None):
+        """The best k items for vectors of the caller's: one (dim,) gives (k,), (n, dim) gives (n, k)."""
+        model = self._fitted()
+        k = arg.count(k)
+        given = np.asarray(vectors)
+        one = given.ndim == 1
+        out = model.recommend_vectors(given.reshape(1, -1) if one else given, k, arg.lists(items, "items"),
+                                      arg.lists(filter_items, "filter_items"), self._threads())
+        return (out[0][0], out[1][0]) if one else out
+
+    def explain(self, user_index, user_items, item_index, k=10):
+        self._no("explain")
+
+    def partial_fit_users(self, user_index, user_vectors, user_ids=None):
+        """These vectors, one for each index, replace or extend the model's; new users need keys where it has keys."""
+        model = self._fitted()
+        index, _ = arg.indices(user_index, "user_index")
+        ids = extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")
+        model.partial_fit_users(index, np.atleast_2d(user_vectors), ids)
+        return self
+
+    def partial_fit_items(self, item_index, item_vectors, item_ids=None):
+        """The same for items."""
+        model = self._fitted()
+        index, _ = arg.indices(item_index, "item_index")
+        ids = extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")
+        model.partial_fit_items(index, np.atleast_2d(item_vectors), ids)
+        return self
