@@ -22,6 +22,7 @@
 #include "etalage/evaluation/metrics.hpp"
 #include "etalage/evaluation/split.hpp"
 #include "etalage/evaluation/statistics.hpp"
+#include "etalage/io/csv.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/io/state_file.hpp"
 #include "etalage/models/batch.hpp"

@@ -2,7 +2,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/sequences.hpp"
+#include "etalage/io/csv.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
 
@@ -261,6 +264,26 @@ void bind_event_log(py::module_& m) {
          "pyarrow, or a dict of arrays. The arguments name its columns; None means there is none. Naive times are UTC; numbers\n"
          "in the time column need time_unit, one of 's', 'ms', 'us', 'ns'. on_error='raise' ends at a bad row with ValueError,\n"
          "'skip' leaves bad rows out and reports them in report.")
+      .def_static(
+          "from_csv",
+          [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,
+             const OptionalText& time, const OptionalText& value, const OptionalText& session, const OptionalText& time_unit,
+             const std::string& on_error, const std::string& separator, bool header, const std::string& keys, int num_threads) {
+            const EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+            CsvOptions options;
+            if (separator.size() != 1) throw std::invalid_argument("separator is '" + separator + "', must be one ASCII character");
+            options.separator = separator[0];
+            options.header = header;
+            if (keys != "auto" && keys != "str") throw std::invalid_argument("keys is '" + keys + "', must be 'auto' or 'str'");
+            options.integer_keys = keys == "auto";
+            const py::gil_scoped_release release;
+            return std::make_shared<EventLog>(read_events_csv(path, columns, options));
+          },
+          py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
+          py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
+          py::arg("separator") = ",", py::arg("header") = true, py::arg("keys") = "auto", py::arg("num_threads") = 0,
+          "Events of a CSV file, plain or gzip. With header=False the columns are named by number, from '0'. keys='auto' makes a\n"
+          "key column whose every field is a plain integer one of integers, 'str' keeps text. Bad rows are reported by line.")
       .def("interactions",
            [](const EventLog& self, const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days,
               const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,

@@ -18,14 +18,31 @@ namespace etalage::detail {
 /// Physical type of a column, whatever it came from: Arrow, NumPy or a text file.
 enum class ColumnType : std::uint8_t {
   kNull, kBool, kInt8, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat16, kFloat32, kFloat64,
-  kUtf8, kLargeUtf8, kUtf8View, kStringRefs, kDate32, kDate64, kTimestamp
+  kUtf8, kLargeUtf8, kUtf8View, kFieldRefs, kDate32, kDate64, kTimestamp
 };
 
-/// A string that lies in a text file or a frame; data is null for a missing one.
+/// A string that lies in a frame or a text file.
 struct StringRef {
   const char* data = nullptr;
   std::uint32_t size = 0;
   [[nodiscard]] std::string_view view() const noexcept { return {data, size}; }
+};
+
+/// A field of a text file in eight bytes: 40 bits of place, 23 of length, and which of two buffers it lies in (the text
+/// itself, or the fields that had to be unescaped).
+struct FieldRef {
+  static constexpr std::uint64_t kMissing = ~std::uint64_t{0};
+  static constexpr std::uint64_t kMaxPlace = (std::uint64_t{1} << 40) - 1;
+  static constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 20;
+  std::uint64_t bits = kMissing;
+  static FieldRef at(std::uint64_t place, std::uint64_t size, bool unescaped) noexcept {
+    return {place | size << 40 | (unescaped ? std::uint64_t{1} << 63 : 0)};
+  }
+  [[nodiscard]] bool missing() const noexcept { return bits == kMissing; }
+  /// buffers: the text and the unescaped fields.
+  [[nodiscard]] std::string_view view(const void* const* buffers) const noexcept {
+    return {static_cast<const char*>(buffers[bits >> 63]) + (bits & kMaxPlace), static_cast<std::size_t>(bits >> 40 & 0x7fffff)};
+  }
 };
 
 /// A run of rows of one column. Borrows everything; Column::owner keeps it alive.
@@ -36,12 +53,12 @@ struct ColumnChunk {
   const std::uint8_t* validity = nullptr;   ///< bits, null when every row is valid
   const void* data = nullptr;               ///< values, or the bytes of utf8
   const void* offsets = nullptr;            ///< of utf8 and large_utf8
-  const void* const* buffers = nullptr;     ///< long strings of utf8_view
+  const void* const* buffers = nullptr;     ///< long strings of utf8_view; the two of kFieldRefs
   std::shared_ptr<const ColumnChunk> dictionary;
 
   [[nodiscard]] bool valid(std::int64_t i) const noexcept {
     if (type == ColumnType::kNull) return false;
-    if (type == ColumnType::kStringRefs) return static_cast<const StringRef*>(data)[offset + i].data != nullptr;
+    if (type == ColumnType::kFieldRefs) return !static_cast<const FieldRef*>(data)[offset + i].missing();
     const std::int64_t at = offset + i;
     return validity == nullptr || (validity[at >> 3] >> (at & 7) & 1) != 0;
   }
@@ -62,7 +79,7 @@ struct Column {
     starts.push_back(starts.back() + chunk.size);
     chunks.push_back(std::move(chunk));
   }
-  [[nodiscard]] bool has_strings() const noexcept { return type >= ColumnType::kUtf8 && type <= ColumnType::kStringRefs; }
+  [[nodiscard]] bool has_strings() const noexcept { return type >= ColumnType::kUtf8 && type <= ColumnType::kFieldRefs; }
   [[nodiscard]] bool has_integers() const noexcept { return type >= ColumnType::kInt8 && type <= ColumnType::kUInt64; }
   [[nodiscard]] bool has_floats() const noexcept { return type >= ColumnType::kFloat16 && type <= ColumnType::kFloat64; }
 };
@@ -117,9 +134,10 @@ void with_strings(const ColumnChunk& c, F&& f) {
                        : std::string_view(static_cast<const char*>(buffers[head[2]]) + head[3], n);
       });
     }
-    case ColumnType::kStringRefs: {
-      const auto* r = static_cast<const StringRef*>(c.data) + c.offset;
-      return f([r](std::int64_t i) noexcept { return r[i].view(); });
+    case ColumnType::kFieldRefs: {
+      const auto* r = static_cast<const FieldRef*>(c.data) + c.offset;
+      const void* const* buffers = c.buffers;
+      return f([r, buffers](std::int64_t i) noexcept { return r[i].view(buffers); });
     }
     default: throw std::logic_error("a column of numbers was read as strings");
   }
@@ -179,7 +197,7 @@ inline const char* type_name(ColumnType type) noexcept {
     case ColumnType::kUtf8:
     case ColumnType::kLargeUtf8:
     case ColumnType::kUtf8View:
-    case ColumnType::kStringRefs: return "text";
+    case ColumnType::kFieldRefs: return "text";
     case ColumnType::kDate32:
     case ColumnType::kDate64: return "date";
     case ColumnType::kTimestamp: return "timestamp";

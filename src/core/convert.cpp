@@ -34,7 +34,7 @@ void fill(const Column& column, int num_threads, T* out, Reader reader, Convert 
                [&](std::size_t c, std::int64_t b, std::int64_t e, std::int64_t first) {
                  const ColumnChunk& chunk = column.chunks[c];
                  const ColumnChunk& values = values_of(chunk);
-                 const bool plain = !chunk.dictionary && chunk.validity == nullptr && chunk.type != ColumnType::kStringRefs;
+                 const bool plain = !chunk.dictionary && chunk.validity == nullptr && chunk.type != ColumnType::kFieldRefs;
                  if (values.type == ColumnType::kNull) {
                    for (std::int64_t i = b; i < e; ++i) missing(first + i - b);
                    return;

@@ -61,7 +61,7 @@ void add_rows(InternTable<Policy>& table, const ColumnChunk& chunk, std::int64_t
     std::array<std::int32_t, batch> codes;
     std::array<std::int64_t, batch> rows;
     std::size_t n = 0;
-    const bool nullable = chunk.validity != nullptr || chunk.type == ColumnType::kStringRefs;
+    const bool nullable = chunk.validity != nullptr || chunk.type == ColumnType::kFieldRefs;
     const auto flush = [&] {
       table.add(keys.data(), n, codes.data());
       for (std::size_t j = 0; j < n; ++j) out[rows[j]] = codes[j];

@@ -2,6 +2,9 @@ target_sources(etalage PRIVATE
   src/io/atomic_file.cpp
   src/io/buffer.cpp
   src/io/checksum.cpp
+  src/io/csv.cpp
+  src/io/csv_bytes.cpp
+  src/io/csv_parser.cpp
   src/io/format.cpp
   src/io/registry.cpp
   src/io/serialization.cpp
