@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -79,14 +80,14 @@ std::uint64_t mix(std::uint64_t z) {
   return z ^ (z >> 31);
 }
 
-// Normal numbers that depend on seed, side, row and column alone, so that a grown matrix begins as the smaller one did.
-float normal(std::uint64_t seed, std::uint64_t side, std::size_t row, std::size_t column) {
-  const std::uint64_t key = mix(mix(seed * 2 + side) + row);
-  const std::uint64_t a = mix(key + 2 * column);
-  const std::uint64_t b = mix(key + 2 * column + 1);
-  const double u = (static_cast<double>(a >> 11) + 1) * 0x1.0p-53;
-  const double v = static_cast<double>(b >> 11) * 0x1.0p-53;
-  return static_cast<float>(std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v));
+// Bell-shaped numbers of variance 1 (the sum of four uniform ones) that depend on seed, side, row and column alone: a
+// grown matrix begins as the smaller one did, and no mathematical library has a say in the bits.
+float bell(std::uint64_t row_key, std::size_t column) {
+  const std::uint64_t bits = mix(row_key + column);
+  const std::uint64_t sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
+  constexpr float kHalf = 2 * 65535.0f;
+  constexpr float kScale = std::numbers::sqrt3_v<float> / 65536.0f;
+  return (static_cast<float>(sum) - kHalf) * kScale;
 }
 
 // One side's rows during a fit, padded to [rows x n].
@@ -95,6 +96,7 @@ struct Side {
   Array<float> rows;
   std::size_t n = 0;
   std::size_t width = 0;
+  std::optional<als::Plan> plan;
 
   [[nodiscard]] als::Fixed fixed() const {
     return {rows.data(), static_cast<std::size_t>(observed.rows), width, n};
@@ -124,7 +126,8 @@ void begin_side(Side& side, const MatrixView<const float>& start, const AlsOptio
       if (r < start.rows()) {
         std::copy_n(start.row(r).data(), side.width, out + r * side.n);
       } else {
-        for (std::size_t k = 0; k < side.width; ++k) out[r * side.n + k] = scale * normal(options.seed, number, r, k);
+        const std::uint64_t key = mix(mix(options.seed * 2 + number) + r);
+        for (std::size_t k = 0; k < side.width; ++k) out[r * side.n + k] = scale * bell(key, k);
       }
     }
   });
@@ -216,6 +219,8 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
     items.observed = transpose(users.observed.view(), o.num_threads);
     begin_side(users, start.user_factors, o, 0, "user_factors");
     begin_side(items, start.item_factors, o, 1, "item_factors");
+    users.plan.emplace(users.observed.view(), users.n);
+    items.plan.emplace(items.observed.view(), items.n);
   });
   const auto form_gram = [&](const Side& side, const char* name) {
     std::vector<double> g = phases.run("gram", [&] { return als::gram(side.fixed(), o.num_threads); });
@@ -230,7 +235,7 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
   const auto solve = [&](Side& side, const Side& other, const std::vector<double>& gram, const char* name) {
     phases.run(name, [&] {
       const als::ScaledGram scaled(gram.data(), other.width, o.unobserved_weight);
-      als::solve_side(side.observed.view(), other.fixed(), scaled, o, name, side.rows.mutable_data());
+      als::solve_side(side.observed.view(), *side.plan, other.fixed(), scaled, o, name, side.rows.mutable_data());
     });
   };
   item_gram = form_gram(items, "item");

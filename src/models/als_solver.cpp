@@ -18,11 +18,6 @@ namespace {
 constexpr std::size_t kBlockRows = 32;
 constexpr std::size_t kBlockFloats = std::size_t{160} << 10;
 
-struct Blocks {
-  std::vector<std::int64_t> order;   // rows by falling number of observations, ties by index
-  std::vector<std::size_t> offsets;  // block b solves order[offsets[b], offsets[b + 1])
-};
-
 // Without anything liked the right-hand side is zero, and so is the solution.
 bool has_positive(const Observed& observed) {
   return std::any_of(observed.values, observed.values + observed.count, [](float r) { return r > 0; });
@@ -30,32 +25,6 @@ bool has_positive(const Observed& observed) {
 
 Observed observed_of(const CsrView& rows, std::int64_t row) {
   return {rows.row_columns(row).data(), rows.row_values(row).data(), rows.row_size(row)};
-}
-
-// Rows with something liked. The longest come first, so that no thread meets one at the end.
-Blocks make_blocks(const CsrView& rows, std::size_t n) {
-  Blocks blocks;
-  blocks.order.reserve(static_cast<std::size_t>(rows.rows));
-  for (std::int64_t r = 0; r < rows.rows; ++r)
-    if (has_positive(observed_of(rows, r))) blocks.order.push_back(r);
-  std::stable_sort(blocks.order.begin(), blocks.order.end(),
-                   [&](std::int64_t a, std::int64_t b) { return rows.row_size(a) > rows.row_size(b); });
-  blocks.offsets.push_back(0);
-  std::size_t size = 0;
-  std::size_t floats = 0;
-  for (std::size_t i = 0; i < blocks.order.size(); ++i) {
-    const std::size_t next = rows.row_size(blocks.order[i]) * n;
-    // Whole groups of eight keep the product's register tiles full.
-    if (size == kBlockRows || (size >= 8 && size % 8 == 0 && floats + next > kBlockFloats)) {
-      blocks.offsets.push_back(i);
-      size = 0;
-      floats = 0;
-    }
-    ++size;
-    floats += next;
-  }
-  if (!blocks.order.empty()) blocks.offsets.push_back(blocks.order.size());
-  return blocks;
 }
 
 // add = c p and weight = c - w0 of every observation.
@@ -87,22 +56,20 @@ struct BlockScratch {
 
 class SideSolver {
  public:
-  SideSolver(const CsrView& rows, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
+  SideSolver(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
              const char* side, float* x)
-      : rows_(rows), fixed_(fixed), gram_(gram), options_(options), weights_(options), side_(side), x_(x), n_(gram.n),
+      : rows_(rows), plan_(plan), fixed_(fixed), gram_(gram), options_(options), weights_(options), side_(side), x_(x), n_(gram.n),
         kernels_(kernels::als()) {}
 
   void run() {
-    const Blocks blocks = make_blocks(rows_, n_);
-    for (std::int64_t r = 0; r < rows_.rows; ++r)
-      if (!has_positive(observed_of(rows_, r))) std::fill_n(row(r), n_, 0.0f);
-    if (blocks.order.empty()) return;
+    for (const std::int64_t id : plan_.nothing) std::fill_n(row(id), n_, 0.0f);
+    if (plan_.order.empty()) return;
     const int threads = detail::resolve_threads(options_.num_threads);
     std::vector<BlockScratch> scratch(static_cast<std::size_t>(threads));
-    detail::parallel_for(blocks.offsets.size() - 1, 1, threads, [&](std::size_t b, std::size_t end, int thread) {
+    detail::parallel_for(plan_.offsets.size() - 1, 1, threads, [&](std::size_t b, std::size_t end, int thread) {
       for (; b < end; ++b) {
-        const std::span<const std::int64_t> ids(blocks.order.data() + blocks.offsets[b],
-                                                blocks.offsets[b + 1] - blocks.offsets[b]);
+        const std::span<const std::int64_t> ids(plan_.order.data() + plan_.offsets[b],
+                                                plan_.offsets[b + 1] - plan_.offsets[b]);
         BlockScratch& s = scratch[static_cast<std::size_t>(thread)];
         switch (options_.solver) {
           case AlsSolver::kCholesky: cholesky(ids, s.row); break;
@@ -243,6 +210,7 @@ class SideSolver {
   }
 
   CsrView rows_;
+  const Plan& plan_;
   Fixed fixed_;
   const ScaledGram& gram_;
   const AlsOptions& options_;
@@ -254,6 +222,29 @@ class SideSolver {
 };
 
 }  // namespace
+
+// The longest rows come first, so that no thread meets one at the end.
+Plan::Plan(const CsrView& rows, std::size_t n) {
+  for (std::int64_t r = 0; r < rows.rows; ++r) (has_positive(observed_of(rows, r)) ? order : nothing).push_back(r);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::int64_t a, std::int64_t b) { return rows.row_size(a) > rows.row_size(b); });
+  offsets.push_back(0);
+  std::size_t size = 0;
+  std::size_t floats = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t next = rows.row_size(order[i]) * n;
+    // Groups of eight keep the product's register tiles full, which matters little where rows are long.
+    const bool may_cut = size != 0 && (size % 8 == 0 || next > kBlockFloats / 8);
+    if (size == kBlockRows || (may_cut && floats + next > kBlockFloats)) {
+      offsets.push_back(i);
+      size = 0;
+      floats = 0;
+    }
+    ++size;
+    floats += next;
+  }
+  if (!order.empty()) offsets.push_back(order.size());
+}
 
 std::size_t padded(std::size_t factors) noexcept { return (factors + kernels::kAlsPad - 1) / kernels::kAlsPad * kernels::kAlsPad; }
 
@@ -300,9 +291,9 @@ void solve_again(const RowScratch& scratch, std::size_t n, float* b) {
   kernels::als().solve(scratch.matrix.data(), n, n, b);
 }
 
-void solve_side(const CsrView& rows, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
+void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
                 const char* side, float* x) {
-  SideSolver(rows, fixed, gram, options, side, x).run();
+  SideSolver(rows, plan, fixed, gram, options, side, x).run();
 }
 
 std::vector<double> gram(const Fixed& fixed, int num_threads) {

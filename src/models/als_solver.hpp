@@ -74,9 +74,17 @@ bool solve_exactly(const Fixed& fixed, const ScaledGram& gram, const Observed& o
 /// b [n] = A^-1 b with the factor that solve_exactly() left; b 64-byte aligned.
 void solve_again(const RowScratch& scratch, std::size_t n, float* b);
 
+/// Which rows are solved together, and in which order; depends on the data and on nothing else, so one serves all sweeps.
+struct Plan {
+  std::vector<std::int64_t> order;    ///< rows with something liked, by falling number of observations, ties by index
+  std::vector<std::size_t> offsets;   ///< block b solves order[offsets[b], offsets[b + 1])
+  std::vector<std::int64_t> nothing;  ///< rows without anything liked, whose solution is zero
+  Plan(const CsrView& rows, std::size_t n);
+};
+
 /// Half a sweep: every row of x [rows.rows x n] moves to (or towards) its minimum with `fixed` as it stands.
 /// Throws NumericalError naming `side` and row.
-void solve_side(const CsrView& rows, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
+void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
                 const char* side, float* x);
 
 /// sum_S (c (p - s)^2 - w0 s^2) with s = x_u . y_i; x [rows.rows x fixed.stride].

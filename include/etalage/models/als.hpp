@@ -36,7 +36,7 @@ struct ETALAGE_EXPORT AlsOptions {
   AlsSolver solver = AlsSolver::kConjugateGradient;
   int cg_steps = 3;                 ///< steps a row and sweep of kConjugateGradient, >= 1
   int block_size = 32;              ///< factors solved at a time by kSubspace, >= 1; rounded up to a multiple of 16
-  float init_scale = 0.1f;          ///< start: normal with standard deviation init_scale / sqrt(factors); > 0
+  float init_scale = 0.1f;          ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
   bool compute_objective = true;    ///< objective after every sweep into the report; about a tenth of a CG sweep
   double tolerance = 0;             ///< stop once a sweep lowers the objective by less than this share; 0 never; >= 0
   bool keep_history = true;         ///< keep the training rows in the model, for seen items and for fold-in
