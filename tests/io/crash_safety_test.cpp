@@ -80,7 +80,8 @@ TEST_F(CrashSafety, AKilledSaveLeavesACompleteFile) {
     if (child == 0) {
       for (int i = 1;; ++i) save(big(static_cast<float>(round * 100000 + i)), path);
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(3000 + rng() % 20000));
+    // Longer and longer, so that a busy machine completes some too.
+    std::this_thread::sleep_for(std::chrono::microseconds(3000 + rng() % static_cast<unsigned>(8000 * (round + 1))));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     changed += value_of(path) != 0;

@@ -33,14 +33,14 @@ enum class NegativeValues : std::uint8_t { kKeep, kCancel };
 struct ETALAGE_EXPORT InteractionOptions {
   /// Weight of each event type; empty means 1 for all. A type of the log that is absent here is an error, but for
   /// return_event, which needs none.
-  std::map<std::string, double> event_weights;
+  std::map<std::string, double> event_weights = {};
   double half_life_days = 0;                 ///< 0 means no decay; > 0 needs times
-  std::optional<std::int64_t> now_ms;        ///< UTC milliseconds; by default the newest event
+  std::optional<std::int64_t> now_ms = {};   ///< UTC milliseconds; by default the newest event
   Duplicates duplicates = Duplicates::kSum;  ///< how events of one (user, item) pair become one; binary: sign of the sum
   std::int32_t min_user_count = 0;           ///< users with fewer distinct items are emptied,
   std::int32_t min_item_count = 0;           ///< items with fewer distinct users too, until both hold
-  std::string return_event;                  ///< event type that is a return; empty means none
-  std::vector<std::string> return_cancels;   ///< event types that return_event takes back; empty means all others
+  std::string return_event = {};             ///< event type that is a return; empty means none
+  std::vector<std::string> return_cancels = {};   ///< event types that return_event takes back; empty means all others
   NegativeValues negative_values = NegativeValues::kKeep;  ///< kCancel: a return of earlier events of the same type
   int num_threads = 0;
   void validate() const;

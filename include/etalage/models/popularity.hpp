@@ -23,7 +23,7 @@ struct PopularityOptions {
   };
   Count count = Count::kWeights;
   double half_life_days = 0;            ///< an event's weight halves in this time; 0 means no decay; > 0 needs times
-  std::optional<std::int64_t> now_ms;   ///< what the age of an event counts from; by default the newest event
+  std::optional<std::int64_t> now_ms = {};   ///< what the age of an event counts from; by default the newest event
   bool keep_history = true;             ///< keep the rows, to leave out what a user has
   void validate() const;                ///< throws std::invalid_argument: field, value, bound
 };

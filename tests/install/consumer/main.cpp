@@ -1,20 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
+// Fits, saves, loads and recommends; the model stays at argv[1] for the README's program, which runs next.
 #include <etalage/etalage.hpp>
 
 #include <cstdio>
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
   const etalage::BuildInfo info = etalage::build_info();
   std::printf("etalage %s, %s\n", info.version.c_str(), info.simd.c_str());
-  const etalage::Array<std::int32_t> items(3);
-  const std::int32_t denied[] = {1};
-  const auto filter = etalage::ItemFilter::deny(denied);
-  if (items.size() != 3 || filter.allows(1) || !filter.allows(2)) return 1;
+
+  const etalage::SyntheticStore store = etalage::make_synthetic_store({.users = 200, .items = 80});
+  etalage::AlsModel model({.factors = 16, .iterations = 3});
+  model.fit(store.log().interactions());
+  etalage::save(model, argv[1]);
+
+  const auto loaded = etalage::load(argv[1]);
+  etalage::Scratch scratch;
+  etalage::ItemScore before[10];
+  etalage::ItemScore after[10];
+  const std::size_t found = model.recommend({.user = 3}, before, scratch);
+  if (loaded->recommend({.user = 3}, after, scratch) != found || found != 10) return 1;
+  for (std::size_t i = 0; i < found; ++i)
+    if (before[i].item != after[i].item || before[i].score != after[i].score) return 1;
+
+  // An exception of the library is caught by its type on this side of the border.
   try {
-    etalage::Array<std::int64_t> offsets(1);
-    const etalage::Sequences sequences(offsets, items);
+    (void)loaded->similar_items(-1, after, scratch);
     return 1;
-  } catch (const std::invalid_argument& e) {
+  } catch (const std::out_of_range& e) {
+    std::printf("refused: %s\n", e.what());
+  }
+  try {
+    (void)etalage::load(__FILE__);
+    return 1;
+  } catch (const etalage::FormatError& e) {
     std::printf("refused: %s\n", e.what());
   }
   return 0;
