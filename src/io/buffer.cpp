@@ -43,13 +43,12 @@ Buffer map_file(const std::filesystem::path& path, const std::string& label) {
   Buffer out;
   out.owner = std::shared_ptr<const void>(p, [size](const void* q) { ::munmap(const_cast<void*>(q), size); });
   out.bytes = {static_cast<const std::byte*>(p), size};
-  out.mapped = true;
   return out;
 }
 
 Buffer copy_memory(std::span<const char> bytes) {
   const Array<char> copy(bytes);
-  return {std::as_bytes(copy.view()), copy.owner(), false};
+  return {std::as_bytes(copy.view()), copy.owner()};
 }
 
 }  // namespace etalage::io

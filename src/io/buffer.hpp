@@ -13,7 +13,6 @@ namespace etalage::io {
 struct Buffer {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
-  bool mapped = false;
 };
 
 /// Maps a whole file, read-only. std::filesystem::filesystem_error when it cannot be opened; FormatError, beginning with

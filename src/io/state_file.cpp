@@ -20,18 +20,13 @@ using namespace io;
 class BufferReader final : public StateReader {
  public:
   BufferReader(Buffer buffer, std::string label, LoadOptions options)
-      : buffer_(std::move(buffer)), label_(std::move(label)), verify_(options.verify == Verify::kFull) {
+      : buffer_(std::move(buffer)), label_(std::move(label)), verify_(options.verify == Verify::kFull), num_threads_(options.num_threads) {
     header_ = parse_header(buffer_.bytes, label_);
     std::vector<std::span<const std::byte>> ranges;
     for (const Section& s : header_.sections) ranges.push_back(buffer_.bytes.subspan(s.offset, s.bytes));
     // The structure is parsed, so it is checked whatever was asked for.
     const std::size_t checked = verify_ ? ranges.size() : 1;
-    std::vector<std::uint64_t> sums;
-    try {
-      sums = checksums(std::span(ranges).first(checked), options.num_threads, buffer_.mapped);
-    } catch (const std::runtime_error& e) {
-      throw FormatError(label_ + ": " + e.what());
-    }
+    const auto sums = checksums(std::span(ranges).first(checked), options.num_threads);
     for (std::size_t i = 0; i < checked; ++i)
       if (sums[i] != header_.sections[i].checksum)
         throw FormatError(label_ + ": damaged: the checksum of " + (i == 0 ? "the structure" : "section '" + header_.sections[i].name + "'") +
@@ -68,6 +63,7 @@ class BufferReader final : public StateReader {
     return out;
   }
   bool verify() const noexcept override { return verify_; }
+  int num_threads() const noexcept override { return num_threads_; }
   void fail(const std::string& name, const std::string& what) const override {
     throw FormatError(label_ + ": field '" + name + "' of a " + header_.kind + " file: " + what);
   }
@@ -98,6 +94,7 @@ class BufferReader final : public StateReader {
   Buffer buffer_;
   std::string label_;
   bool verify_;
+  int num_threads_;
   Header header_;
   Structure values_;
   std::unordered_map<std::string, std::size_t> arrays_;

@@ -55,7 +55,7 @@ void CollectingWriter::write(std::string_view kind, const std::function<void(std
     s.count = a.count;
     sections.push_back(std::move(s));
   }
-  const auto sums = checksums(bytes, 0, false);
+  const auto sums = checksums(bytes, 0);
   for (std::size_t i = 0; i < sections.size(); ++i) {
     sections[i].bytes = bytes[i].size();
     sections[i].checksum = sums[i];

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
 #include "kernels/exact_scan.hpp"
@@ -308,9 +309,8 @@ void FactorModel::load_factors(const StateReader& reader) {
   Array<float> user_factors = reader.get_array<float>("user_factors", size(num_users));
   Array<float> item_factors = reader.get_array<float>("item_factors", size(num_items));
   const auto finite = [&](const char* name, const Array<float>& a) {
-    if (!reader.verify()) return;
-    for (const float v : a)
-      if (!std::isfinite(v)) reader.fail(name, "found a value that is not finite");
+    if (reader.verify() && !detail::all_finite(a, reader.num_threads()))
+      reader.fail(name, "found a value that is not finite, expected finite ones");
   };
   finite("user_factors", user_factors);
   finite("item_factors", item_factors);

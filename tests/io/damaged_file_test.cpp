@@ -72,7 +72,7 @@ class DamagedFile : public ::testing::Test {
       std::memcpy(&e, file.data() + at, sizeof e);
       if (e.offset > file.size() || e.bytes > file.size() - e.offset) continue;
       const std::span<const std::byte> range = bytes.subspan(e.offset, e.bytes);
-      e.checksum = io::checksums(std::span(&range, 1), 1, false)[0];
+      e.checksum = io::checksums(std::span(&range, 1), 1)[0];
       std::memcpy(file.data() + at, &e, sizeof e);
     }
     h.checksum = 0;
@@ -258,7 +258,7 @@ std::vector<char> with_structure(const std::string& text) {
   std::vector<io::Section> sections(1);
   sections[0].count = sections[0].bytes = text.size();
   const auto range = std::as_bytes(std::span(text));
-  sections[0].checksum = io::checksums(std::span(&range, 1), 1, false)[0];
+  sections[0].checksum = io::checksums(std::span(&range, 1), 1)[0];
   const auto head = io::make_header("Tiny", sections);
   std::vector<char> out(sections[0].offset + text.size());
   std::memcpy(out.data(), head.data(), head.size());

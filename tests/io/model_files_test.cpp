@@ -55,7 +55,7 @@ void fix(std::vector<char>& file) {
     char* at = file.data() + sizeof h + i * sizeof e;
     std::memcpy(&e, at, sizeof e);
     const auto range = std::as_bytes(std::span(file)).subspan(e.offset, e.bytes);
-    e.checksum = io::checksums(std::span(&range, 1), 1, false)[0];
+    e.checksum = io::checksums(std::span(&range, 1), 1)[0];
     std::memcpy(at, &e, sizeof e);
   }
   h.checksum = 0;

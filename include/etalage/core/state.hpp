@@ -79,6 +79,8 @@ class ETALAGE_EXPORT StateReader {
   /// True when contents were checksummed and structures (offsets, columns, slots) must be checked too; false in
   /// header-only opening, where the file is trusted.
   [[nodiscard]] virtual bool verify() const noexcept = 0;
+  /// For checks that go over whole arrays; 0 means all CPUs.
+  [[nodiscard]] virtual int num_threads() const noexcept { return 0; }
   /// Throws FormatError with the file's name, the field and the rule.
   [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
 
@@ -143,6 +145,7 @@ class ETALAGE_EXPORT ScopedReader final : public StateReader {
   }
   [[nodiscard]] Bytes get_bytes(const std::string& name) const override { return outer_.get_bytes(prefix_ + name); }
   [[nodiscard]] bool verify() const noexcept override { return outer_.verify(); }
+  [[nodiscard]] int num_threads() const noexcept override { return outer_.num_threads(); }
   [[noreturn]] void fail(const std::string& name, const std::string& found_and_expected) const override;
 
  private:
