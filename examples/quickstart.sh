@@ -8,7 +8,7 @@ source tests/support/setup.sh
 
 out=${1:-out/quickstart}
 setup_system
-setup_python
+setup_python examples/requirements.txt
 build_python_package
 echo
 "$ETALAGE_PYTHON" -m etalage demo --out "$out"

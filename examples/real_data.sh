@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 data=${ETALAGE_DATA:-../shared/data}
 out=${1:-out/real_data}
 python=${ETALAGE_PYTHON:-.venv/bin/python}
+# What quickstart.sh and tests/run.sh have built; an installed etalage otherwise.
+if [ -z "${PYTHONPATH:-}" ] && [ -d build/release/python ]; then export PYTHONPATH=$PWD/build/release/python; fi
 for file in online-retail/online_retail.parquet movielens-small/ratings.csv.gz movielens-small/movies.csv.gz; do
   [ -f "$data/$file" ] || { echo "skipped: $data/$file is not there (set ETALAGE_DATA)"; exit 0; }
 done
