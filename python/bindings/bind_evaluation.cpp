@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Splits, metrics, evaluation. The Python layer turns frames, scipy matrices and foreign models into these arguments.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "etalage/core/event_log.hpp"
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/sequences.hpp"
+#include "etalage/evaluation/evaluator.hpp"
+#include "etalage/evaluation/split.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+template <class Data>
+py::tuple parts(Split<Data>&& s) {
+  return py::make_tuple(std::make_shared<Data>(std::move(s.train)), std::make_shared<Data>(std::move(s.valid)),
+                        std::make_shared<Data>(std::move(s.test)));
+}
+
+template <class F>
+auto without_gil(const F& call) {
+  const py::gil_scoped_release release;
+  return call();
+}
+
+ResamplingOptions resampling(int samples, double confidence, std::uint64_t seed, int num_threads) {
+  ResamplingOptions o;
+  o.samples = samples;
+  o.confidence = confidence;
+  o.seed = seed;
+  o.num_threads = num_threads;
+  return o;
+}
+
+EvaluationOptions options(std::vector<int> k, std::vector<std::string> metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
+  EvaluationOptions o;
+  o.k = std::move(k);
+  o.metrics = std::move(metrics);
+  o.exclude_seen = exclude_seen;
+  o.recalculate_user = recalculate_user;
+  o.num_threads = num_threads;
+  return o;
+}
+
+py::dict test_to_dict(const PairedTest& t) {
+  py::dict d;
+  d["difference"] = t.difference;
+  d["interval"] = py::make_tuple(t.interval.low, t.interval.high);
+  d["p_value"] = t.p_value;
+  return d;
+}
+
+void bind_splits(py::module_& m) {
+  m.def("leave_last_out",
+        [](const EventLog& log, bool valid, bool keep_repeats, const std::vector<std::string>& target_events) {
+          LeaveLastOutOptions o;
+          o.valid = valid;
+          o.keep_repeats = keep_repeats;
+          o.target_events = target_events;
+          return parts(without_gil([&] { return leave_last_out(log, o); }));
+        },
+        py::arg("log"), py::arg("valid"), py::arg("keep_repeats"), py::arg("target_events"));
+  m.def("temporal_split",
+        [](const EventLog& log, std::int64_t at_ms, std::optional<std::int64_t> valid_at_ms) {
+          return parts(without_gil([&] { return temporal(log, at_ms, valid_at_ms); }));
+        },
+        py::arg("log"), py::arg("at_ms"), py::arg("valid_at_ms").none(true));
+  m.def("random_holdout",
+        [](const EventLog& log, double share, std::uint64_t seed, double valid_share) {
+          return parts(without_gil([&] { return random_holdout(log, share, seed, valid_share); }));
+        },
+        py::arg("data"), py::arg("share"), py::arg("seed"), py::arg("valid_share"));
+  m.def("random_holdout",
+        [](const Interactions& data, double share, std::uint64_t seed, double valid_share) {
+          return parts(without_gil([&] { return random_holdout(data, share, seed, valid_share); }));
+        },
+        py::arg("data"), py::arg("share"), py::arg("seed"), py::arg("valid_share"));
+  m.def("tail_holdout",
+        [](const EventLog& log, double share, double valid_share) {
+          return parts(without_gil([&] { return tail_holdout(log, share, valid_share); }));
+        },
+        py::arg("log"), py::arg("share"), py::arg("valid_share"));
+}
+
+}  // namespace
+
+void bind_evaluation(py::module_& m) {
+  bind_splits(m);
+
+  py::class_<Evaluation, std::shared_ptr<Evaluation>>(m, "Evaluation", "The compiled part of an evaluation's result.")
+      .def_property_readonly("names", [](const Evaluation& e) { return e.names(); })
+      .def_property_readonly("users", &Evaluation::users)
+      .def_property_readonly("hidden", &Evaluation::hidden)
+      .def_property_readonly("seconds", &Evaluation::seconds)
+      .def_property_readonly("user_index", [](const Evaluation& e) { return to_numpy(e.user_index()); })
+      .def("value", [](const Evaluation& e, const std::string& name) { return e.value(name); }, py::arg("name"))
+      .def("per_user", [](const Evaluation& e, const std::string& name) { return to_numpy(e.per_user(name)); }, py::arg("name"))
+      .def("interval",
+           [](const Evaluation& e, const std::string& name, int samples, double confidence, std::uint64_t seed, int num_threads) {
+             const Interval i = without_gil([&] { return e.interval(name, resampling(samples, confidence, seed, num_threads)); });
+             return py::make_tuple(i.low, i.high);
+           },
+           py::arg("name"), py::arg("samples"), py::arg("confidence"), py::arg("seed"), py::arg("num_threads"))
+      .def("compare",
+           [](const Evaluation& e, const Evaluation& other, const std::string& name, int samples, double confidence,
+              std::uint64_t seed, int num_threads) {
+             return test_to_dict(
+                 without_gil([&] { return e.compare(other, name, resampling(samples, confidence, seed, num_threads)); }));
+           },
+           py::arg("other"), py::arg("name"), py::arg("samples"), py::arg("confidence"), py::arg("seed"), py::arg("num_threads"));
+
+  const auto evaluated = [](const auto& call) { return std::make_shared<Evaluation>(without_gil(call)); };
+  m.def("evaluate",
+        [evaluated](const Recommender& model, const Interactions& train, const Interactions& test, const std::vector<int>& k,
+                    const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
+          const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads);
+          return evaluated([&] { return evaluate(model, train, test, o); });
+        },
+        py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
+        py::arg("recalculate_user"), py::arg("num_threads"));
+  m.def("evaluate",
+        [evaluated](const Recommender& model, const Sequences& train, const Interactions& test, const std::vector<int>& k,
+                    const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
+          const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads);
+          return evaluated([&] { return evaluate(model, train, test.user_items().view(), o); });
+        },
+        py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
+        py::arg("recalculate_user"), py::arg("num_threads"));
+  m.def("evaluate_ranking",
+        [evaluated](const py::object& items, const Interactions& test, const py::object& users, const Interactions* train,
+                    const std::vector<int>& k, const std::vector<std::string>& metrics, int num_threads) {
+          const auto lists = from_numpy<std::int32_t>(items, "items", 2);
+          const Array<std::int32_t> rows = users.is_none() ? Array<std::int32_t>() : wrap(from_numpy<std::int32_t>(users, "users", 1));
+          const EvaluationOptions o = options(k, metrics, true, false, num_threads);
+          const MatrixView<const std::int32_t> view(lists.data(), static_cast<std::size_t>(lists.shape(0)),
+                                                    static_cast<std::size_t>(lists.shape(1)));
+          return evaluated([&] {
+            const CsrView seen = train != nullptr ? train->user_items().view() : CsrView{};
+            return evaluate_ranking(view, test.user_items().view(), rows, train != nullptr ? &seen : nullptr, o);
+          });
+        },
+        py::arg("items"), py::arg("test"), py::arg("users").none(true), py::arg("train").none(true), py::arg("k"), py::arg("metrics"),
+        py::arg("num_threads"));
+  m.def("evaluate_next",
+        [evaluated](const Recommender& model, const Sequences& sequences, const std::string& positions, const std::vector<int>& k,
+                    const std::vector<std::string>& metrics, bool exclude_seen, bool known_users, int num_threads) {
+          NextItemOptions o;
+          if (positions != "last" && positions != "all")
+            throw std::invalid_argument("positions is '" + positions + "', must be 'last' or 'all'");
+          o.positions = positions == "all" ? Positions::kAll : Positions::kLast;
+          o.k = k;
+          o.metrics = metrics;
+          o.exclude_seen = exclude_seen;
+          o.known_users = known_users;
+          o.num_threads = num_threads;
+          return evaluated([&] { return evaluate_next(model, sequences, o); });
+        },
+        py::arg("model"), py::arg("sequences"), py::arg("positions"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
+        py::arg("known_users"), py::arg("num_threads"));
+  m.def("metric_at_k",
+        [](const std::string& metric, const py::object& relevant, const py::object& ranked, int k) {
+          const auto lists = from_numpy<std::int32_t>(ranked, "ranked", 1);
+          const auto given = from_numpy<std::int32_t>(relevant, "relevant", 1);
+          std::vector<std::int32_t> sorted(given.data(), given.data() + given.size());
+          std::sort(sorted.begin(), sorted.end());
+          sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+          return metric_at_k(metric_of(metric), sorted, {lists.data(), static_cast<std::size_t>(lists.size())}, k);
+        },
+        py::arg("metric"), py::arg("relevant"), py::arg("ranked"), py::arg("k"));
+}
+
+}  // namespace etalage::python

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ._evaluate import Evaluation, _k, _metrics, _recommender, evaluate
+
+_STATUS = "/proc/self/status"
+
+
+class Comparison:
+    """Models side by side, best first by the first metric. print() shows the table; also .rows (a list of dicts),
+    .to_dict() (column to list), .to_pandas(), .plot(), and .evaluations[name] with everything behind it."""
+
+    def __init__(self, rows: list[dict], metric: str, evaluations: dict[str, Evaluation]) -> None:
+        self.rows = rows
+        self.metric = metric
+        self.evaluations = evaluations
+
+    def to_dict(self) -> dict[str, list]:
+        """One list a column: model, every metric, low, high, difference, p_value, users, fit_seconds, seconds, memory_mb."""
+        return {c: [row[c] for row in self.rows] for c in self.rows[0]}
+
+    def to_pandas(self):
+        """The same as a pandas DataFrame."""
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_pandas needs pandas: pip install pandas") from None
+        return pandas.DataFrame(self.to_dict())
+
+    def plot(self, path=None, ax=None):
+        """Dots with intervals, best on top; saved to `path` if given. Returns the matplotlib axes."""
+        try:
+            import matplotlib
+        except ImportError:
+            raise ImportError("plot needs matplotlib: pip install etalage[plot]") from None
+        if ax is None:
+            if path is not None:
+                from matplotlib.figure import Figure
+
+                ax = Figure(figsize=(6, 0.6 + 0.4 * len(self.rows)), layout="constrained").add_subplot()
+            else:
+                import matplotlib.pyplot as plt
+
+                _, ax = plt.subplots(figsize=(6, 0.6 + 0.4 * len(self.rows)), layout="constrained")
+        for at, row in enumerate(self.rows):
+            ax.plot([row["low"], row["high"]], [at, at], color="#4477aa", linewidth=2)
+            ax.plot(row[self.metric], at, "o", color="#4477aa")
+        ax.set_yticks(range(len(self.rows)), [row["model"] for row in self.rows])
+        ax.invert_yaxis()
+        ax.set_xlabel(f"{self.metric}, mean over users with interval")
+        ax.spines[["top", "right"]].set_visible(False)
+        if path is not None:
+            ax.figure.savefig(path, dpi=130)
+        return ax
+
+    def __str__(self) -> str:
+        shown = {c: [_text(c, v) for v in values] for c, values in self.to_dict().items()}
+        widths = {c: max(len(c), *map(len, values)) for c, values in shown.items()}
+        lines = ["  ".join(c.ljust(widths[c]) if c == "model" else c.rjust(widths[c]) for c in shown)]
+        for j in range(len(self.rows)):
+            lines.append("  ".join(v[j].ljust(widths[c]) if c == "model" else v[j].rjust(widths[c]) for c, v in shown.items()))
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _text(column: str, value) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}" if column == "memory_mb" else f"{value:.2f}" if column.endswith("seconds") else f"{value:.4f}"
+    return str(value)
+
+
+def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filter_already_liked_items: bool = True,
+            confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0) -> Comparison:
+    """Evaluates every model of {name: model} on the same users, one row a model, best first by the first metric and k.
+
+    A model of etalage that is not fitted yet is fitted on `train` first; foreign models and arrays are taken as in
+    evaluate(). Columns: every metric; low and high, the bootstrap interval of the first; difference and p_value, a paired
+    test of it against the best row; users; fit_seconds (None where nothing was fitted here); seconds for recommending and
+    measuring; memory_mb, by how much the process grew at most while fitting (None where the system does not say).
+    """
+    if not isinstance(models, Mapping) or not models:
+        raise ValueError("models is empty or not a mapping, must be {name: model, ...}")
+    k, metrics = _k(k), _metrics(metrics)
+    if not k or not metrics:
+        raise ValueError(f"k is {k} and metrics {metrics}, each must have an entry")
+    if metrics[0] == "coverage":
+        raise ValueError("metrics begins with 'coverage', must begin with one that each user has")
+    first = f"{metrics[0]}@{k[0]}"
+    evaluations, costs = {}, {}
+    for name, model in models.items():
+        core = _recommender(model)
+        fit_seconds = memory = None
+        if core is not None and core.num_items == 0:
+            start_mb = _reset_peak()
+            started = time.perf_counter()
+            model.fit(train)
+            fit_seconds = time.perf_counter() - started
+            peak = _memory_mb("VmHWM")
+            memory = None if start_mb is None or peak is None else max(peak - start_mb, 0.0)
+        started = time.perf_counter()
+        evaluations[str(name)] = evaluate(model, train, test, k, metrics, filter_already_liked_items=filter_already_liked_items,
+                                          num_threads=num_threads)
+        costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory)
+    order = sorted(evaluations, key=lambda n: -evaluations[n][first])
+    best = evaluations[order[0]]
+    rows = []
+    for name in order:
+        e = evaluations[name]
+        low, high = e.interval(first, confidence, samples, seed, num_threads)
+        test_ = e.compare(best, first, confidence, samples, seed, num_threads)
+        fit_seconds, seconds, memory = costs[name]
+        rows.append({"model": name, **{m: e[m] for m in e.metrics}, "low": low, "high": high,
+                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"],
+                     "fit_seconds": fit_seconds, "seconds": seconds, "memory_mb": memory})
+    return Comparison(rows, first, evaluations)
+
+
+def _memory_mb(field: str) -> float | None:
+    try:
+        with open(_STATUS, encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1]) / 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _reset_peak() -> float | None:
+    """Memory in use now, with the peak counted from here; None where the system has no such counter."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as out:
+            out.write("5")
+    except OSError:
+        return None
+    return _memory_mb("VmRSS")

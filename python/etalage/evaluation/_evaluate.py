@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from .. import _core
+
+_BLOCK = 4096
+
+
+class _PerUser(Mapping):
+    """Values of each user by metric, float64 in the order of Evaluation.user_index."""
+
+    def __init__(self, core) -> None:
+        self._core = core
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return _asked(self._core.per_user, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (n for n in self._core.names if not n.startswith("coverage@"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _asked(call, name):
+    try:
+        return call(name)
+    except ValueError as e:
+        raise KeyError(str(e)) from None
+
+
+class Evaluation(Mapping):
+    """A mapping: r["recall@20"], r["users"] (those with a relevant item; means are over them), r["hidden"] (relevant items
+    left out because train has them) and r["seconds"]. r.per_user["recall@20"] is float64, r.interval("recall@20") a
+    bootstrap interval, r.compare(other, "recall@20") a paired test."""
+
+    _COUNTS = ("users", "hidden", "seconds")
+
+    def __init__(self, core) -> None:
+        self._core = core
+
+    def __getitem__(self, name: str):
+        if name in self._COUNTS:
+            return getattr(self._core, name)
+        return _asked(self._core.value, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._core.names, *self._COUNTS])
+
+    def __len__(self) -> int:
+        return len(self._core.names) + len(self._COUNTS)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics, "recall@10" and so on, in the order in which they were asked for."""
+        return self._core.names
+
+    @property
+    def per_user(self) -> Mapping:
+        """float64 [users] for each metric that a user has (all but coverage)."""
+        return _PerUser(self._core)
+
+    @property
+    def user_index(self) -> np.ndarray:
+        """int32 [users]: the user (for next-item evaluation, the sequence) behind each value of per_user."""
+        return self._core.user_index
+
+    def interval(self, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0):
+        """(low, high) of the mean by percentile bootstrap over users."""
+        return self._core.interval(name, samples, confidence, seed, num_threads)
+
+    def compare(self, other: Evaluation, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42,
+                num_threads: int = 0) -> dict:
+        """This minus other on the same users: {"difference", "interval", "p_value"}; a two-sided sign-flip test."""
+        return self._core.compare(other._core, name, samples, confidence, seed, num_threads)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{n}={self[n]:.4f}" for n in self._core.names)
+        return f"Evaluation({values}, users={self['users']})"
+
+
+def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filter_already_liked_items: bool = True,
+             recalculate_user: bool = False, num_threads: int = 0) -> Evaluation:
+    """Ranks the full catalogue for every user with a relevant item in `test` and measures the lists.
+
+    train, test: Interactions, EventLog or CSR over one id space; train also Sequences, one list a user, for models to which
+    order matters. Relevant is what a user's test row holds with a value > 0 and, with filter_already_liked_items, his
+    train row does not.
+    model: any of etalage; or any object with recommend(users, user_items, N=... or k=...) -> (items, scores); or an array
+    int [users x k] of item indices, best first, -1 where a list ends.
+    """
+    k, metrics = _k(k), _metrics(metrics)
+    core = _recommender(model)
+    if core is not None:
+        history = train.sequences() if isinstance(train, _core.EventLog) else train
+        if not isinstance(history, _core.Sequences):
+            history = _interactions(history, "train")
+        return Evaluation(_core.evaluate(core, history, _interactions(test, "test"), k, metrics, filter_already_liked_items,
+                                         recalculate_user, num_threads))
+    seen, relevant = _interactions(train, "train"), _interactions(test, "test")
+    _same_shape(seen, relevant)
+    items = model
+    if hasattr(model, "recommend"):
+        items = _foreign_rankings(model, seen.user_items, min(max(k, default=0), relevant.num_items), filter_already_liked_items)
+    return evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
+                            num_threads=num_threads)
+
+
+def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics=("recall", "ndcg"),
+                     num_threads: int = 0) -> Evaluation:
+    """Measures lists that were made elsewhere: int [n x k], best first, -1 where a list ends; row j is for user j, or for
+    users[j]. Items of `train`, if given, are not counted as relevant; a list that holds them has them as misses."""
+    if not isinstance(items, np.ndarray):
+        try:
+            items = np.asarray(items)
+        except ValueError:
+            items = np.empty(0, dtype=object)
+    if items.ndim != 2 or items.dtype.kind not in "iu":
+        raise TypeError(f"items is {items.dtype} with {items.ndim} dimensions, must be an integer array users x k, or a model "
+                        "with a recommend method")
+    train = None if train is None else _interactions(train, "train")
+    return Evaluation(_core.evaluate_ranking(items, _interactions(test, "test"), users, train, _k(k), _metrics(metrics), num_threads))
+
+
+def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics=("hit_rate", "mrr", "ndcg"), *,
+                  filter_already_liked_items: bool = False, known_users: bool = False, num_threads: int = 0) -> Evaluation:
+    """Next-item prediction: from the items before a position, rank the catalogue for the item at it.
+
+    positions: "last" of each sequence, or "all". sequences: Sequences or EventLog (one list a user). The items before the
+    position are given as session; with known_users the fitted user of the sequence is asked for too. One value a position:
+    r["users"] counts positions and r.user_index names their sequences.
+    """
+    core = _recommender(model)
+    if core is None:
+        raise TypeError(f"model is a {type(model).__name__}, must be a model of etalage")
+    if isinstance(sequences, _core.EventLog):
+        sequences = sequences.sequences()
+    if not isinstance(sequences, _core.Sequences):
+        raise TypeError(f"sequences is a {type(sequences).__name__}, must be Sequences or EventLog")
+    return Evaluation(_core.evaluate_next(core, sequences, positions, _k(k), _metrics(metrics), filter_already_liked_items,
+                                          known_users, num_threads))
+
+
+def _recommender(model):
+    """The compiled model behind one of ours, or None."""
+    for candidate in (model, getattr(model, "_model", None), getattr(model, "_core", None)):
+        if isinstance(candidate, _core.Recommender):
+            return candidate
+    return None
+
+
+def _interactions(data, argument: str):
+    if isinstance(data, _core.Interactions):
+        return data
+    if isinstance(data, _core.EventLog):
+        return data.interactions()
+    if isinstance(data, _core.Sequences):
+        raise TypeError(f"{argument} is Sequences, must be Interactions, EventLog or a sparse matrix here")
+    return _core.Interactions.from_csr(data)
+
+
+def _same_shape(train, test) -> None:
+    if train.shape != test.shape:
+        raise ValueError(f"train has shape {train.shape} and test {test.shape}, both must have the same users and items")
+
+
+def _k(k) -> list[int]:
+    values = [k] if np.ndim(k) == 0 else list(k)
+    for v in values:
+        if isinstance(v, (bool, np.bool_)) or not isinstance(v, (int, np.integer)):
+            raise TypeError(f"k holds {v!r}, must be integers >= 1")
+        if v < 1:
+            raise ValueError(f"k is {v}, must be >= 1")
+    return [int(v) for v in values]
+
+
+def _metrics(metrics) -> list[str]:
+    return [metrics] if isinstance(metrics, str) else list(metrics)
+
+
+def _foreign_rankings(model, user_items, k: int, filter_seen: bool) -> np.ndarray:
+    """Lists of a model that speaks implicit's words, whatever it pads with."""
+    try:
+        known = inspect.signature(model.recommend).parameters
+    except (TypeError, ValueError):
+        known = {"N": None, "filter_already_liked_items": None}
+    any_name = any(getattr(p, "kind", None) is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    options = {"k" if "k" in known and "N" not in known else "N": k}
+    if any_name or "filter_already_liked_items" in known:
+        options["filter_already_liked_items"] = filter_seen
+    # Foreign code may write to what it is given.
+    rows = user_items.copy()
+    out = np.full((rows.shape[0], k), -1, dtype=np.int32)
+    for begin in range(0, rows.shape[0], _BLOCK):
+        users = np.arange(begin, min(begin + _BLOCK, rows.shape[0]), dtype=np.int32)
+        answer = model.recommend(users, rows[users], **options)
+        items, scores = answer if isinstance(answer, tuple) else (answer, None)
+        items = np.array(items)[:, :k]
+        if scores is not None:
+            # Some libraries pad with an id and the lowest float, and return filtered items behind it.
+            items[np.asarray(scores)[:, :k] <= np.finfo(np.float32).min] = -1
+        ended = np.cumsum(items < 0, axis=1) > 0
+        items[ended] = -1
+        out[begin : begin + len(users), : items.shape[1]] = items
+    return out

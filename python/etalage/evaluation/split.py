@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting a record into train, valid and test over one id space.
+
+A (user, item) pair leaves train with all of its events unless said otherwise: a view that stays behind while the purchase
+it led to is in test would give the answer away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+from .. import _core
+from .._frames import to_ms
+
+__all__ = ["Split", "leave_last_out", "random_holdout", "tail_holdout", "temporal"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three parts of the type that was split, over the same users and items. `valid` is empty where none was asked for."""
+
+    train: Any
+    valid: Any
+    test: Any
+
+    def __iter__(self):
+        return iter((self.train, self.valid, self.test))
+
+
+def leave_last_out(log, valid: bool = True, keep_repeats: bool = False, target_events: Sequence[str] | None = None) -> Split:
+    """The last item of each user is test, the last other one before it valid; one item at least stays in train.
+
+    keep_repeats holds out the last row alone and leaves earlier rows of its item in train. target_events names the event
+    types that may be held out, for example ("purchase",); None means any. Without times the order of the rows counts.
+    """
+    if isinstance(target_events, str):
+        raise TypeError(f"target_events is {target_events!r}, must be a list of event types")
+    return Split(*_core.leave_last_out(_log(log), bool(valid), bool(keep_repeats), list(target_events or ())))
+
+
+def temporal(log, at, valid_at=None) -> Split:
+    """Rows before `at` are train, the others test; rows from `valid_at` on, if given, are valid.
+
+    Moments are datetimes (naive ones are UTC), numpy datetimes, ISO text or integer milliseconds UTC.
+    """
+    return Split(*_core.temporal_split(_log(log), to_ms(at), None if valid_at is None else to_ms(valid_at)))
+
+
+def random_holdout(data, share: float = 0.2, seed: int = 42, valid_share: float = 0.0) -> Split:
+    """Each (user, item) pair goes to test with probability `share` and to valid with `valid_share`.
+
+    Takes an EventLog, Interactions or a scipy CSR and gives back the same type. Decided by a hash of seed, user and item, so
+    a log and the matrix made from it are cut alike.
+    """
+    if isinstance(data, (_core.EventLog, _core.Interactions)):
+        return Split(*_core.random_holdout(data, share, seed, valid_share))
+    parts = _core.random_holdout(_core.Interactions.from_csr(data), share, seed, valid_share)
+    return Split(*(p.user_items for p in parts))
+
+
+def tail_holdout(log, share: float = 0.2, valid_share: float = 0.0) -> Split:
+    """The last `share` of each user's distinct items is test (rounded down), the `valid_share` before it valid."""
+    return Split(*_core.tail_holdout(_log(log), share, valid_share))
+
+
+def _log(log):
+    if not isinstance(log, _core.EventLog):
+        raise TypeError(f"log is a {type(log).__name__}, must be an etalage.EventLog")
+    return log
