@@ -89,7 +89,7 @@ TEST(LeaveLastOut, KeepsRepeatsAndTargetsWhenAskedTo) {
   o.target_events = {"purchase"};
   o.valid = false;
   const Split<EventLog> bought = leave_last_out(log_of(kRows), o);
-  EXPECT_EQ(pairs(bought.test), (Pairs{{0, 2}, {1, 4}, {0, 2}}));
+  EXPECT_EQ(pairs(bought.test), (Pairs{{0, 2}, {0, 2}, {1, 4}}));
   EXPECT_EQ(bought.valid.size(), 0);
   o.target_events = {"click"};
   EXPECT_EQ(message_of([&] { (void)leave_last_out(log_of(kRows), o); }),

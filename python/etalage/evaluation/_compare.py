@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from ..models import Recommender
 from ._evaluate import Evaluation, _k, _metrics, _recommender, evaluate
 
 _STATUS = "/proc/self/status"
@@ -94,9 +95,8 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
     first = f"{metrics[0]}@{k[0]}"
     evaluations, costs = {}, {}
     for name, model in models.items():
-        core = _recommender(model)
         fit_seconds = memory = None
-        if core is not None and core.num_items == 0:
+        if isinstance(model, Recommender) and _recommender(model) is None:
             start_mb = _reset_peak()
             started = time.perf_counter()
             model.fit(train)

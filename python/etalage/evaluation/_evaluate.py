@@ -148,7 +148,7 @@ def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics
 
 def _recommender(model):
     """The compiled model behind one of ours, or None."""
-    for candidate in (model, getattr(model, "_model", None), getattr(model, "_core", None)):
+    for candidate in (model, getattr(model, "_model", None)):
         if isinstance(candidate, _core.Recommender):
             return candidate
     return None
