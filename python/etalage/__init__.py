@@ -2,7 +2,7 @@
 """etalage: an embeddable recommendation engine for shops."""
 
 from ._core import EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
-from . import models
+from . import datasets, evaluation, models
 from ._load import load
 
 __version__ = build_info()["version"]
@@ -18,6 +18,8 @@ __all__ = [
     "Sequences",
     "__version__",
     "build_info",
+    "datasets",
+    "evaluation",
     "load",
     "models",
 ]
