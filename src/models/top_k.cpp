@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "kernels/scan_kernels.hpp"
 #include "kernels/selection.hpp"
 #include "models/scratch.hpp"
 
@@ -13,10 +14,10 @@ namespace {
 // Appended between two shrinks.
 constexpr std::size_t kChunk = 256;
 
-// n candidates, candidate i at index(i), ascending, with score(i).
-template <class Index, class Score>
-std::size_t select(std::size_t n, const Index& index, const Score& score, std::span<const std::int32_t> excluded,
-                   const ItemFilter* filter, std::span<ItemScore> out, Scratch& scratch) {
+// n candidates; append(begin, end, threshold, keys) writes the keys of those of [begin, end) that score above.
+template <class Append>
+std::size_t select(std::size_t n, const Append& append, std::span<const std::int32_t> excluded, const ItemFilter* filter,
+                   std::span<ItemScore> out, Scratch& scratch) {
   kernels::Selection s;
   s.k = std::min(out.size(), n);
   if (s.k == 0) return 0;
@@ -24,17 +25,26 @@ std::size_t select(std::size_t n, const Index& index, const Score& score, std::s
   s.excluded = excluded;
   s.filter = filter;
   for (std::size_t begin = 0; begin < n; begin += kChunk) {
-    const std::size_t end = std::min(n, begin + kChunk);
-    for (std::size_t i = begin; i < end; ++i) {
-      const float value = score(i);
-      if (value > s.threshold) s.keys[s.count++] = kernels::rank_key(value, static_cast<std::uint32_t>(index(i)));
-    }
+    s.count += append(begin, std::min(n, begin + kChunk), s.threshold, s.keys + s.count);
     if (s.full()) s.shrink();
   }
   const std::size_t count = s.finish();
   for (std::size_t i = 0; i < count; ++i)
     out[i] = {static_cast<std::int32_t>(kernels::key_index(s.keys[i])), kernels::key_score(s.keys[i])};
   return count;
+}
+
+// Candidate i is item index(i), ascending, with score(i).
+template <class Index, class Score>
+auto one_by_one(const Index& index, const Score& score) {
+  return [&index, &score](std::size_t begin, std::size_t end, float threshold, std::uint64_t* keys) {
+    std::size_t count = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const float value = score(i);
+      if (value > threshold) keys[count++] = kernels::rank_key(value, static_cast<std::uint32_t>(index(i)));
+    }
+    return count;
+  };
 }
 
 }  // namespace
@@ -58,22 +68,24 @@ std::size_t select_top_k(std::span<const float> scores, std::span<const std::int
     const std::span<const std::int64_t> ids = filter->allowed_ids();
     const auto n = static_cast<std::size_t>(
         std::lower_bound(ids.begin(), ids.end(), static_cast<std::int64_t>(scores.size())) - ids.begin());
-    return select(
-        n, [&](std::size_t i) { return ids[i]; }, [&](std::size_t i) { return scores[static_cast<std::size_t>(ids[i])]; },
-        excluded, filter->denied_ids().empty() ? nullptr : filter, out, scratch);
+    const auto index = [&](std::size_t i) { return ids[i]; };
+    const auto score = [&](std::size_t i) { return scores[static_cast<std::size_t>(ids[i])]; };
+    return select(n, one_by_one(index, score), excluded, filter->denied_ids().empty() ? nullptr : filter, out, scratch);
   }
-  return select(
-      scores.size(), [](std::size_t i) { return i; }, [&](std::size_t i) { return scores[i]; }, excluded, filter, out,
-      scratch);
+  const kernels::ScanTable& table = kernels::scan();
+  const auto append = [&](std::size_t begin, std::size_t end, float threshold, std::uint64_t* keys) {
+    return table.collect(scores.data() + begin, end - begin, static_cast<std::uint32_t>(begin), threshold, keys);
+  };
+  return select(scores.size(), append, excluded, filter, out, scratch);
 }
 
 std::size_t select_top_k(std::span<const std::int32_t> items, std::span<const float> scores,
                          std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,
                          Scratch& scratch) {
   if (filter != nullptr && filter->allows_everything()) filter = nullptr;
-  return select(
-      items.size(), [&](std::size_t i) { return items[i]; }, [&](std::size_t i) { return scores[i]; }, excluded, filter,
-      out, scratch);
+  const auto index = [&](std::size_t i) { return items[i]; };
+  const auto score = [&](std::size_t i) { return scores[i]; };
+  return select(items.size(), one_by_one(index, score), excluded, filter, out, scratch);
 }
 
 }  // namespace etalage
