@@ -79,7 +79,7 @@ class GowallaAls : public ::testing::Test {
     o.factors = factors;
     o.alpha = o.unobserved_weight = 0.02f;
     o.nu = 1;
-    o.regularization = factors >= 256 ? 0.0015f : 0.003f;
+    o.regularization = 0.003f;
     o.iterations = 14;
     o.compute_objective = false;
     return o;
