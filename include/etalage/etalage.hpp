@@ -30,5 +30,6 @@
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/retrieval/item_index.hpp"
 #include "etalage/models/vectors.hpp"
 #include "etalage/version.hpp"

@@ -9,3 +9,7 @@ etalage_kernels(dot_kernels.cpp scan_kernels.cpp)
 # Alternating least squares.
 target_sources(etalage PRIVATE src/kernels/als_kernels_scalar.cpp)
 etalage_kernels(als_kernels.cpp)
+
+# One query against chosen rows, for graph walks and re-scoring.
+target_sources(etalage PRIVATE src/kernels/row_scores_scalar.cpp)
+etalage_kernels(row_scores.cpp)

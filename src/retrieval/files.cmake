@@ -1,1 +1,10 @@
-# target_sources(etalage PRIVATE src/retrieval/...)
+target_sources(etalage PRIVATE
+  src/retrieval/access_gate.cpp
+  src/retrieval/hnsw_graph.cpp
+  src/retrieval/id_table.cpp
+  src/retrieval/item_index.cpp
+  src/retrieval/item_index_search.cpp
+  src/retrieval/item_index_state.cpp
+  src/retrieval/item_store.cpp
+  src/retrieval/ivf_pq.cpp
+  src/retrieval/kmeans.cpp)

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "etalage/core/item_filter.hpp"
+#include "etalage/core/matrix_view.hpp"
+#include "etalage/core/state.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+enum class Metric : std::uint8_t {
+  kCosine,  ///< q.x / (|q| |x|); a zero vector has cosine 0 with everything
+  kDot,     ///< q.x
+  kL2       ///< -|q - x|^2
+};
+
+enum class IndexKind : std::uint8_t {
+  kExact,  ///< reads every vector
+  kHnsw,   ///< a navigable graph
+  kIvfPq   ///< inverted lists of product-quantised vectors, re-scored from the vectors themselves
+};
+
+/// Settings of ItemIndex. Those of another kind are ignored.
+struct ETALAGE_EXPORT ItemIndexOptions {
+  int M = 16;                  ///< hnsw: links of a node on upper layers, 2 M on the lowest; in [2, 256]
+  int ef_construction = 100;   ///< hnsw: candidates kept while a node is linked; >= 1
+  int ef_search = 64;          ///< hnsw: candidates kept while searching, at least k are; >= 1
+  int nlist = 0;               ///< ivf_pq: inverted lists; 0 grows with the number of items; >= 0
+  int nprobe = 16;             ///< ivf_pq: lists read for a query; >= 1
+  int pq_m = 0;                ///< ivf_pq: bytes of a code, must divide dim; 0 takes about dim / 4; >= 0
+  int pq_bits = 8;             ///< ivf_pq: 2^bits centroids for each byte; in [4, 8]
+  int rescore_factor = 10;     ///< ivf_pq: rescore_factor * k candidates are scored from their vectors; >= 1
+  double compact_share = 0.3;  ///< compaction starts by itself above this share of dead rows; in (0, 1], 1 means never
+  std::uint64_t seed = 42;     ///< layers of the graph, starting points of k-means
+  int num_threads = 0;         ///< of add, update, compact; 0 means the CPUs this process may use
+  bool deterministic = false;  ///< hnsw: link in one thread, so that equal input gives equal graphs
+  void validate() const;       ///< throws std::invalid_argument: field, value, rule
+};
+
+struct Neighbor {
+  std::int64_t id;
+  float score;
+};
+
+/// Nearest items by their vectors, for any ids the shop has, changing while it is searched.
+///
+/// Scores     higher is better, float32 from the stored vectors whatever the kind; ties by lower id
+/// Shapes     vectors float32 row-major [n x dim], finite; ids int64 >= 0, unique
+/// Filters    min(k, allowed) results always: a selective filter is answered by reading the allowed vectors
+/// Dot        in a graph, nodes are linked by the inner product of (x, sqrt(max(R^2 - |x|^2, 0))), which a query
+///            (q, 0) orders as q.x does. R^2 is twice the mean squared norm: most items lie on one sphere, longer ones
+///            stick out of it and draw links. As norms grow or shrink R follows, and the graph is linked anew when a
+///            fifth of it was made for norms of another size
+/// IVF-PQ     searches exactly until there are enough items to train on, trains by itself then, and anew when the
+///            number of items has grown fourfold
+/// Cost       4 dim bytes an item; hnsw adds about 8 M + 12, ivf_pq about pq_m + 8
+/// Threads    const members may run while others add, update, remove, compact; these take turns among themselves, and
+///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
+/// Repeats    exact and ivf_pq: same bits for any number of threads; hnsw: with `deterministic`
+/// Errors     std::invalid_argument; UnsupportedError for hnsw in a build without FAISS
+/// Source     Malkov, Yashunin, TPAMI 2020 (HNSW, built by FAISS); Bachrach et al., RecSys 2014 (inner product);
+///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ)
+class ETALAGE_EXPORT ItemIndex {
+ public:
+  ItemIndex(int dim, Metric metric, IndexKind kind, ItemIndexOptions options = {});
+  ~ItemIndex();
+  ItemIndex(const ItemIndex&) = delete;
+  ItemIndex& operator=(const ItemIndex&) = delete;
+
+  /// New items; an id that is there already is std::invalid_argument, and nothing is added.
+  void add(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
+  /// New vectors for ids that are there; an absent id is std::invalid_argument, and nothing changes. A search sees the
+  /// old vector of an item or the new one, never neither.
+  void update(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
+  /// Returns how many there were; absent ids are passed over.
+  std::size_t remove(std::span<const std::int64_t> ids);
+  /// Gives back what removed and replaced items occupy and links anew. Happens by itself (compact_share).
+  void compact();
+
+  [[nodiscard]] std::size_t size() const;
+  /// In order of insertion; an updated item counts as inserted anew.
+  [[nodiscard]] std::vector<std::int64_t> ids() const;
+  [[nodiscard]] bool contains(std::int64_t id) const;
+
+  /// Up to out.size() items, best first; returns how many. No allocation once scratch is warm.
+  std::size_t search(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter,
+                     Scratch& scratch) const;
+  /// out [queries x k], counts [queries]; rows beyond counts[i] are left alone. filters: none, one for all, or one a
+  /// query (null allows everything).
+  void search_batch(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
+                    std::span<const ItemFilter* const> filters = {}, int num_threads = 0) const;
+
+  [[nodiscard]] int dim() const noexcept;
+  [[nodiscard]] Metric metric() const noexcept;
+  [[nodiscard]] IndexKind kind() const noexcept;
+  [[nodiscard]] ItemIndexOptions options() const;
+  /// The two settings that trade time for recall, changeable while searching.
+  void set_ef_search(int ef_search);
+  void set_nprobe(int nprobe);
+  /// Bytes of vectors, ids and structure, with what is reserved for growth.
+  [[nodiscard]] std::size_t memory_bytes() const;
+  /// Rows of removed and replaced items that are still held.
+  [[nodiscard]] std::size_t dead_rows() const;
+
+  void save_state(StateWriter& writer) const;
+  /// Arrays are used where they lie; the first change copies what it changes.
+  [[nodiscard]] static std::shared_ptr<ItemIndex> from_state(const StateReader& reader);
+
+ private:
+  struct Impl;
+  explicit ItemIndex(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etalage

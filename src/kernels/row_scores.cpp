@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled once for each SIMD level: nothing with inline code of its own may be included here.
+#include "kernels/row_scores.hpp"
+
+namespace etalage::kernels::ETALAGE_SIMD_NAMESPACE {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr std::size_t kLanes = 16;
+#elif defined(__AVX__)
+constexpr std::size_t kLanes = 8;
+#else
+constexpr std::size_t kLanes = 4;
+#endif
+// Vectors of the compiler's own: the same source for SSE2, AVX2, AVX-512 and NEON.
+typedef float Vec __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+#define ETALAGE_INLINE static inline __attribute__((always_inline))
+
+struct Dot {
+  ETALAGE_INLINE void add(Vec& sum, const Vec& q, const Vec& r) noexcept { sum += q * r; }
+  ETALAGE_INLINE void add(float& sum, float q, float r) noexcept { sum += q * r; }
+  ETALAGE_INLINE float finish(float sum) noexcept { return sum; }
+};
+
+struct NegativeL2 {
+  ETALAGE_INLINE void add(Vec& sum, const Vec& q, const Vec& r) noexcept {
+    const Vec d = q - r;
+    sum += d * d;
+  }
+  ETALAGE_INLINE void add(float& sum, float q, float r) noexcept {
+    const float d = q - r;
+    sum += d * d;
+  }
+  ETALAGE_INLINE float finish(float sum) noexcept { return -sum; }
+};
+
+ETALAGE_INLINE const Vec& load(const float* p) noexcept { return *reinterpret_cast<const Vec*>(p); }
+
+ETALAGE_INLINE void store(float* p, const Vec& v) noexcept { *reinterpret_cast<Vec*>(p) = v; }
+
+template <class Op>
+ETALAGE_INLINE float one(const float* q, const float* r, std::size_t dim) noexcept {
+  Vec a = {};
+  Vec b = {};
+  Vec c = {};
+  Vec e = {};
+  std::size_t f = 0;
+  for (; f + 4 * kLanes <= dim; f += 4 * kLanes) {
+    Op::add(a, load(q + f), load(r + f));
+    Op::add(b, load(q + f + kLanes), load(r + f + kLanes));
+    Op::add(c, load(q + f + 2 * kLanes), load(r + f + 2 * kLanes));
+    Op::add(e, load(q + f + 3 * kLanes), load(r + f + 3 * kLanes));
+  }
+  for (; f + kLanes <= dim; f += kLanes) Op::add(a, load(q + f), load(r + f));
+  a = (a + b) + (c + e);
+  float sum = 0;
+  for (; f < dim; ++f) Op::add(sum, q[f], r[f]);
+  float lanes[kLanes];
+  __builtin_memcpy(lanes, &a, sizeof lanes);
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2)
+    for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  return Op::finish(sum + lanes[0]);
+}
+
+template <class Op>
+ETALAGE_INLINE void all(const float* query, const float* data, std::size_t dim, const std::int32_t* rows, std::size_t first,
+                        std::size_t n, float* out) noexcept {
+  if (rows == nullptr) {
+    for (std::size_t i = 0; i < n; ++i) out[i] = one<Op>(query, data + (first + i) * dim, dim);
+    return;
+  }
+  // Chosen rows are cache misses: the one after next is asked for ahead of time.
+  constexpr std::size_t kAhead = 3;
+  constexpr std::size_t kLine = 64 / sizeof(float);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) {
+      const float* next = data + static_cast<std::size_t>(rows[i + kAhead]) * dim;
+      for (std::size_t f = 0; f < dim; f += kLine) __builtin_prefetch(next + f);
+    }
+    out[i] = one<Op>(query, data + static_cast<std::size_t>(rows[i]) * dim, dim);
+  }
+}
+
+void dot(const float* query, const float* data, std::size_t dim, const std::int32_t* rows, std::size_t first, std::size_t n,
+         float* out) noexcept {
+  all<Dot>(query, data, dim, rows, first, n, out);
+}
+
+void negative_l2(const float* query, const float* data, std::size_t dim, const std::int32_t* rows, std::size_t first,
+                 std::size_t n, float* out) noexcept {
+  all<NegativeL2>(query, data, dim, rows, first, n, out);
+}
+
+void dot_columns(const float* query, const float* data, std::size_t dim, std::size_t n, float* out) noexcept {
+  std::size_t j = 0;
+  for (; j + 4 * kLanes <= n; j += 4 * kLanes) {
+    Vec a = {};
+    Vec b = {};
+    Vec c = {};
+    Vec e = {};
+    const float* column = data + j;
+    for (std::size_t f = 0; f < dim; ++f, column += n) {
+      const float q = query[f];
+      a += q * load(column);
+      b += q * load(column + kLanes);
+      c += q * load(column + 2 * kLanes);
+      e += q * load(column + 3 * kLanes);
+    }
+    store(out + j, a);
+    store(out + j + kLanes, b);
+    store(out + j + 2 * kLanes, c);
+    store(out + j + 3 * kLanes, e);
+  }
+  for (; j < n; ++j) {
+    float sum = 0;
+    for (std::size_t f = 0; f < dim; ++f) sum += query[f] * data[f * n + j];
+    out[j] = sum;
+  }
+}
+
+}  // namespace
+
+extern const RowScores row_scores_table;
+const RowScores row_scores_table{&dot, &negative_l2, &dot_columns};
+
+}  // namespace etalage::kernels::ETALAGE_SIMD_NAMESPACE

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "retrieval/scorer.hpp"
+#include "retrieval/search_scratch.hpp"
+
+namespace etalage::retrieval {
+
+/// A navigable graph as arrays, in FAISS's layout, wherever they lie: node r owns neighbors[offsets[r], offsets[r + 1]):
+/// first 2 M links of layer 0, then M links of each further layer it is on; -1 ends a layer's links early.
+struct GraphView {
+  const std::uint64_t* offsets = nullptr;   ///< [nodes + 1]
+  const std::int32_t* levels = nullptr;     ///< [nodes], layers that a node is on, >= 1
+  const std::int32_t* neighbors = nullptr;
+  std::size_t nodes = 0;
+  std::size_t M = 0;
+  std::int32_t entry = -1;
+  std::int32_t top_layer = -1;
+
+  [[nodiscard]] const std::int32_t* links(std::int32_t node, std::int32_t layer) const noexcept {
+    const std::uint64_t begin = offsets[node];
+    return neighbors + begin + (layer == 0 ? 0 : 2 * M + static_cast<std::size_t>(layer - 1) * M);
+  }
+  [[nodiscard]] std::size_t max_links(std::int32_t layer) const noexcept { return layer == 0 ? 2 * M : M; }
+};
+
+/// Copies the links of a node that `take` accepts; returns how many.
+template <class Take>
+std::size_t gather_links(const GraphView& graph, std::int32_t node, std::int32_t layer, std::int32_t* out, Take take) {
+  const std::int32_t* links = graph.links(node, layer);
+  std::size_t n = 0;
+  for (std::size_t i = 0, most = graph.max_links(layer); i < most && links[i] >= 0; ++i)
+    if (take(links[i])) out[n++] = links[i];
+  return n;
+}
+
+/// Best-first search with `ef` kept results among the rows that `allowed` accepts (Malkov and Yashunin, algorithms 2 and
+/// 5); rows that are not allowed are walked through. Leaves them in scratch.results, unordered. False when more than
+/// `budget` scores would be needed: the caller knows a cheaper way.
+template <class Allowed>
+bool walk(const GraphView& graph, const Scorer& scorer, std::size_t ef, std::size_t budget, Allowed allowed,
+          SearchScratch& scratch) {
+  scratch.results.clear();
+  scratch.frontier.clear();
+  if (graph.entry < 0) return true;
+  scratch.visited.start(graph.nodes);
+  std::int32_t* rows = Scratch::Impl::at_least(scratch.rows, 2 * graph.M);
+  float* scores = Scratch::Impl::at_least(scratch.scores, 2 * graph.M);
+
+  ScoredRow best{scorer.one(graph.entry), graph.entry};
+  for (std::int32_t layer = graph.top_layer; layer > 0; --layer) {
+    for (bool moved = true; moved;) {
+      moved = false;
+      const std::size_t n = gather_links(graph, best.row, layer, rows, [](std::int32_t) { return true; });
+      scorer.rows(rows, n, scores);
+      for (std::size_t i = 0; i < n; ++i) {
+        if (scores[i] > best.score) {
+          best = {scores[i], rows[i]};
+          moved = true;
+        }
+      }
+    }
+  }
+
+  auto& frontier = scratch.frontier;
+  auto& results = scratch.results;
+  const auto consider = [&](ScoredRow c) {
+    if (results.size() >= ef && c.score <= results.front().score) return;
+    frontier.push_back(c);
+    std::push_heap(frontier.begin(), frontier.end(), BestOnTop{});
+    if (!allowed(c.row)) return;
+    results.push_back(c);
+    std::push_heap(results.begin(), results.end(), WorstOnTop{});
+    if (results.size() > ef) {
+      std::pop_heap(results.begin(), results.end(), WorstOnTop{});
+      results.pop_back();
+    }
+  };
+  scratch.visited.insert(best.row);
+  consider(best);
+  std::size_t scored = 0;
+  while (!frontier.empty()) {
+    const ScoredRow c = frontier.front();
+    if (results.size() >= ef && c.score < results.front().score) break;
+    std::pop_heap(frontier.begin(), frontier.end(), BestOnTop{});
+    frontier.pop_back();
+    const std::size_t n =
+        gather_links(graph, c.row, 0, rows, [&](std::int32_t row) { return scratch.visited.insert(row); });
+    if (n > budget - scored) return false;
+    scored += n;
+    scorer.rows(rows, n, scores);
+    for (std::size_t i = 0; i < n; ++i) consider({scores[i], rows[i]});
+  }
+  return true;
+}
+
+}  // namespace etalage::retrieval

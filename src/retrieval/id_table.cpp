@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "retrieval/id_table.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace etalage::retrieval {
+
+IdTable::IdTable(std::size_t capacity) {
+  if (capacity == 0) return;
+  slots_ = Array<std::int32_t>(std::bit_ceil(2 * capacity), uninitialized);
+  slots_.fill(kEmpty);
+}
+
+std::size_t IdTable::home(std::int64_t id) const noexcept {
+  // splitmix64's finaliser: consecutive ids must not make runs.
+  auto x = static_cast<std::uint64_t>(id);
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  return static_cast<std::size_t>(x ^ (x >> 31)) & (slots_.size() - 1);
+}
+
+std::int32_t IdTable::find(std::int64_t id, const std::int64_t* ids) const noexcept {
+  if (slots_.empty()) return kEmpty;
+  for (std::size_t s = home(id);; s = (s + 1) & (slots_.size() - 1)) {
+    const std::int32_t row = slots_[s];
+    if (row == kEmpty || ids[row] == id) return row;
+  }
+}
+
+void IdTable::assign(std::int64_t id, std::int32_t row, const std::int64_t* ids) {
+  std::int32_t* slots = slots_.mutable_data();
+  std::size_t s = home(id);
+  while (slots[s] != kEmpty && ids[slots[s]] != id) s = (s + 1) & (slots_.size() - 1);
+  slots[s] = row;
+}
+
+void IdTable::erase(std::int64_t id, const std::int64_t* ids) {
+  if (slots_.empty()) return;
+  std::int32_t* slots = slots_.mutable_data();
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t hole = home(id);
+  while (slots[hole] != kEmpty && ids[slots[hole]] != id) hole = (hole + 1) & mask;
+  if (slots[hole] == kEmpty) return;
+  for (std::size_t s = (hole + 1) & mask; slots[s] != kEmpty; s = (s + 1) & mask) {
+    // An entry may fill the hole unless its home lies after the hole.
+    const std::size_t h = home(ids[slots[s]]);
+    if (((s - h) & mask) >= ((s - hole) & mask)) {
+      slots[hole] = slots[s];
+      hole = s;
+    }
+  }
+  slots[hole] = kEmpty;
+}
+
+}  // namespace etalage::retrieval

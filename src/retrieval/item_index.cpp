@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/retrieval/item_index.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "detail/check.hpp"
+#include "detail/parallel_for.hpp"
+#include "etalage/error.hpp"
+#include "retrieval/item_index_impl.hpp"
+
+namespace etalage {
+
+using retrieval::AccessGate;
+using retrieval::HnswGraph;
+using retrieval::IvfPq;
+using retrieval::LinkSpace;
+using retrieval::ItemStore;
+
+namespace {
+
+constexpr std::size_t kMaxRows = std::numeric_limits<std::int32_t>::max();
+constexpr std::size_t kFewRows = 64;       // not worth tidying
+constexpr std::size_t kPublishChunk = 1024;
+constexpr auto kSection = std::chrono::milliseconds(1);
+
+/// Room for more: amortised, exact for a first bulk load.
+std::size_t next_capacity(std::size_t capacity, std::size_t needed) {
+  return capacity == 0 ? needed : std::max(needed, capacity + capacity / 2);
+}
+
+}  // namespace
+
+void ItemIndexOptions::validate() const {
+  detail::require(M >= 2 && M <= 256, "M", M, "in [2, 256]");
+  detail::require(ef_construction >= 1, "ef_construction", ef_construction, ">= 1");
+  detail::require(ef_search >= 1, "ef_search", ef_search, ">= 1");
+  detail::require(nlist >= 0, "nlist", nlist, ">= 0 (0 grows with the number of items)");
+  detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
+  detail::require(pq_m >= 0, "pq_m", pq_m, ">= 0 (0 takes about dim / 4)");
+  detail::require(pq_bits >= 4 && pq_bits <= 8, "pq_bits", pq_bits, "in [4, 8]");
+  detail::require(rescore_factor >= 1, "rescore_factor", rescore_factor, ">= 1");
+  detail::require_finite(compact_share > 0 && compact_share <= 1, "compact_share", compact_share, "in (0, 1]");
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+}
+
+ItemIndex::Impl::Impl(int dimension, Metric m, IndexKind k, ItemIndexOptions o)
+    : dim(dimension), metric(m), kind(k), options(o), ef_search(o.ef_search), nprobe(o.nprobe) {
+  detail::require(dim >= 1, "dim", dim, ">= 1");
+  options.validate();
+  if (kind == IndexKind::kIvfPq && options.pq_m > 0)
+    detail::require(dim % options.pq_m == 0, "pq_m", options.pq_m, ("a divisor of dim (" + std::to_string(dim) + ")").c_str());
+  store = ItemStore(static_cast<std::size_t>(dim), 0);
+}
+
+ItemIndex::ItemIndex(int dim, Metric metric, IndexKind kind, ItemIndexOptions options)
+    : impl_(std::make_unique<Impl>(dim, metric, kind, options)) {
+  if (kind == IndexKind::kHnsw) impl_->graph = std::make_shared<HnswGraph>(impl_->options, 0);
+}
+ItemIndex::ItemIndex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ItemIndex::~ItemIndex() = default;
+
+void ItemIndex::Impl::check_rows(MatrixView<const float> vectors, std::span<const std::int64_t> ids, bool present) const {
+  if (vectors.rows() != ids.size())
+    throw std::invalid_argument("vectors has " + std::to_string(vectors.rows()) + " rows, must have one for each of the " +
+                                std::to_string(ids.size()) + " ids");
+  if (ids.empty()) return;
+  if (vectors.cols() != static_cast<std::size_t>(dim))
+    throw std::invalid_argument("vectors has " + std::to_string(vectors.cols()) + " columns, must have dim = " + std::to_string(dim));
+  if (ids.size() > kMaxRows - store.rows)
+    throw std::invalid_argument("ids has " + std::to_string(ids.size()) + " entries, an index holds at most " + std::to_string(kMaxRows) + " rows");
+  std::unordered_set<std::int64_t> seen;
+  seen.reserve(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto refuse = [&](const char* rule) {
+      throw std::invalid_argument("ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) + ", " + rule);
+    };
+    if (ids[i] < 0) refuse("must be >= 0");
+    if (!seen.insert(ids[i]).second) refuse("must not occur twice in one call");
+    if ((store.find(ids[i]) >= 0) != present)
+      refuse(present ? "must be in the index (add is for new items)" : "must not be in the index yet (update replaces)");
+  }
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    float norm2 = 0;
+    for (const float x : vectors.row(i)) {
+      if (!std::isfinite(x))
+        throw std::invalid_argument("vectors[" + std::to_string(i) + "] holds " + std::to_string(x) + ", must be finite");
+      norm2 += x * x;
+    }
+    if (!(norm2 < std::numeric_limits<float>::max() / 4))
+      throw std::invalid_argument("vectors[" + std::to_string(i) + "] has a squared norm of " + std::to_string(norm2) +
+                                  ", must be below 8e37");
+  }
+}
+
+LinkSpace ItemIndex::Impl::link_space(const ItemStore& s) const {
+  return {metric, s.vectors.data(), s.norms2.data(), s.dim, static_cast<float>(eras.back().radius2)};
+}
+
+int ItemIndex::Impl::link_threads() const { return options.deterministic ? 1 : detail::resolve_threads(options.num_threads); }
+
+void ItemIndex::Impl::note_norms(std::size_t rows) {
+  // R^2 is twice the mean squared norm: most items lie on the sphere, where links lead both ways, and the long ones
+  // stick out of it and draw links, as a search for large products needs. It moves only when the norms do.
+  const double radius2 = rows == 0 ? 0 : 2 * norm2_sum / static_cast<double>(rows);
+  if (eras.empty() || radius2 > 2 * eras.back().radius2 || radius2 < eras.back().radius2 / 2) eras.push_back({radius2, 0});
+}
+
+void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
+  if (ids.empty()) return;
+  if (kind == IndexKind::kHnsw && !retrieval::can_build_graphs())
+    throw UnsupportedError("kind is hnsw, but this build has no FAISS to link new items with; it can search this index and remove items");
+  const std::size_t target = store.rows + ids.size();
+  if (!store.writable() || target > store.capacity()) {
+    ItemStore bigger = store.with_capacity(next_capacity(store.capacity(), target));
+    const AccessGate::Exclusive section(gate);
+    std::swap(store, bigger);
+  }
+  // Behind what readers see.
+  std::vector<float> unit(static_cast<std::size_t>(dim));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const float* x = vectors.row(i).data();
+    if (metric == Metric::kCosine) {
+      retrieval::normalize(x, unit.size(), unit.data());
+      x = unit.data();
+    }
+    store.write(store.rows + i, x, ids[i]);
+    norm2_sum += static_cast<double>(store.norms2[store.rows + i]);
+  }
+  switch (kind) {
+    case IndexKind::kExact: publish_plain(target); break;
+    case IndexKind::kHnsw:
+      note_norms(target);
+      link_and_publish(target);
+      break;
+    case IndexKind::kIvfPq: encode_and_publish(target); break;
+  }
+  tidy();
+}
+
+void ItemIndex::Impl::publish_plain(std::size_t target) {
+  while (store.rows < target) {
+    const AccessGate::Exclusive section(gate);
+    ++generation;
+    for (const std::size_t end = std::min(target, store.rows + kPublishChunk); store.rows < end;) store.publish();
+  }
+}
+
+void ItemIndex::Impl::link_and_publish(std::size_t target) {
+  if (target - store.rows >= store.rows) {
+    // A bulk load: the whole graph is made aside. Rows that it knows and that are not published yet are not alive.
+    eras.assign(1, {eras.back().radius2, static_cast<std::int64_t>(target)});
+    auto whole = HnswGraph::build(options, link_space(store), target, store.capacity(), link_threads());
+    {
+      const AccessGate::Exclusive section(gate);
+      std::swap(graph, whole);
+    }
+    return publish_plain(target);
+  }
+  if (!graph->has_room(target)) {
+    auto bigger = graph->grown(options, store.capacity());
+    const AccessGate::Exclusive section(gate);
+    std::swap(graph, bigger);
+  }
+  HnswGraph::Linker linker(*graph, link_space(store), store.capacity(), link_threads());
+  std::vector<std::int32_t> batch;
+  while (store.rows < target) {
+    const AccessGate::Exclusive section(gate);
+    ++generation;
+    const auto start = std::chrono::steady_clock::now();
+    // In batches whose borders depend on nothing but the numbers, until a millisecond is over and someone waits.
+    do {
+      const std::size_t end = std::min(target, store.rows + linker.batch());
+      graph->allocate(end);
+      batch.resize(end - store.rows);
+      std::iota(batch.begin(), batch.end(), static_cast<std::int32_t>(store.rows));
+      linker.link(batch);
+      eras.back().rows += static_cast<std::int64_t>(end - store.rows);
+      while (store.rows < end) store.publish();
+    } while (store.rows < target && !(gate.contended() && std::chrono::steady_clock::now() - start > kSection));
+  }
+}
+
+void ItemIndex::Impl::encode_and_publish(std::size_t target) {
+  if (!lists) return publish_plain(target);
+  const std::size_t first = store.rows;
+  const IvfPq::Encoded encoded = lists->encode(store, first, target, options.num_threads);
+  while (store.rows < target) {
+    const AccessGate::Exclusive section(gate);
+    ++generation;
+    for (const std::size_t end = std::min(target, store.rows + kPublishChunk); store.rows < end;) {
+      lists->append(encoded, store.rows - first, static_cast<std::int32_t>(store.rows));
+      store.publish();
+    }
+  }
+}
+
+void ItemIndex::Impl::rebuild() {
+  ItemStore fresh = store.compacted();
+  std::shared_ptr<HnswGraph> new_graph;
+  std::shared_ptr<IvfPq> new_lists;
+  if (kind == IndexKind::kHnsw) {
+    norm2_sum = 0;
+    for (std::size_t r = 0; r < fresh.rows; ++r) norm2_sum += static_cast<double>(fresh.norms2[r]);
+    eras.clear();
+    note_norms(fresh.rows);
+    eras.back().rows = static_cast<std::int64_t>(fresh.rows);
+    new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, fresh.rows, link_threads());
+  } else if (kind == IndexKind::kIvfPq) {
+    new_lists = IvfPq::train(fresh, options, options.num_threads);
+  }
+  const AccessGate::Exclusive section(gate);
+  ++generation;
+  std::swap(store, fresh);
+  std::swap(graph, new_graph);
+  std::swap(lists, new_lists);
+}
+
+void ItemIndex::Impl::tidy() {
+  if (kind == IndexKind::kHnsw && !retrieval::can_build_graphs()) return;
+  const bool wasteful = options.compact_share < 1 && store.dead() > kFewRows &&
+                        static_cast<double>(store.dead()) > options.compact_share * static_cast<double>(store.rows);
+  bool outgrown = false;
+  if (kind == IndexKind::kHnsw && metric == Metric::kDot && store.rows > kFewRows) {
+    // Links that were made for norms of another size.
+    std::int64_t stale = 0;
+    for (const Era& era : eras)
+      if (era.radius2 < eras.back().radius2 / 3 || era.radius2 > eras.back().radius2 * 3) stale += era.rows;
+    outgrown = static_cast<double>(stale) > 0.2 * static_cast<double>(store.rows);
+  }
+  if (kind == IndexKind::kIvfPq) outgrown = !lists || store.live > 4 * lists->trained_on();
+  if (wasteful) return rebuild();
+  if (!outgrown) return;
+  if (kind != IndexKind::kIvfPq) return rebuild();
+  if (auto trained = IvfPq::train(store, options, options.num_threads)) {
+    const AccessGate::Exclusive section(gate);
+    ++generation;
+    std::swap(lists, trained);
+  }
+}
+
+void ItemIndex::add(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
+  const std::lock_guard lock(impl_->writer);
+  impl_->check_rows(vectors, ids, false);
+  impl_->insert(vectors, ids);
+}
+
+void ItemIndex::update(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
+  const std::lock_guard lock(impl_->writer);
+  impl_->check_rows(vectors, ids, true);
+  impl_->insert(vectors, ids);
+}
+
+std::size_t ItemIndex::remove(std::span<const std::int64_t> ids) {
+  const std::lock_guard lock(impl_->writer);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0) throw std::invalid_argument("ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) + ", must be >= 0");
+  const std::size_t before = impl_->store.live;
+  if (!impl_->store.flags_owned()) {
+    ItemStore own = impl_->store;
+    own.own_flags();
+    const AccessGate::Exclusive section(impl_->gate);
+    std::swap(impl_->store, own);
+  }
+  for (std::size_t begin = 0; begin < ids.size(); begin += kPublishChunk) {
+    const AccessGate::Exclusive section(impl_->gate);
+    ++impl_->generation;
+    for (const std::int64_t id : ids.subspan(begin, std::min(kPublishChunk, ids.size() - begin)))
+      if (impl_->store.find(id) >= 0) impl_->store.kill(id);
+  }
+  const std::size_t removed = before - impl_->store.live;
+  impl_->tidy();
+  return removed;
+}
+
+void ItemIndex::compact() {
+  const std::lock_guard lock(impl_->writer);
+  if (impl_->kind == IndexKind::kHnsw && !retrieval::can_build_graphs())
+    throw UnsupportedError("kind is hnsw, but this build has no FAISS to link items with; it can search this index and remove items");
+  impl_->rebuild();
+}
+
+std::size_t ItemIndex::size() const {
+  const AccessGate::Shared section(impl_->gate);
+  return impl_->store.live;
+}
+
+std::vector<std::int64_t> ItemIndex::ids() const {
+  const AccessGate::Shared section(impl_->gate);
+  std::vector<std::int64_t> out;
+  out.reserve(impl_->store.live);
+  for (std::size_t r = 0; r < impl_->store.rows; ++r)
+    if (impl_->store.is_alive(r)) out.push_back(impl_->store.ids[r]);
+  return out;
+}
+
+bool ItemIndex::contains(std::int64_t id) const {
+  const AccessGate::Shared section(impl_->gate);
+  return id >= 0 && impl_->store.find(id) >= 0;
+}
+
+int ItemIndex::dim() const noexcept { return impl_->dim; }
+Metric ItemIndex::metric() const noexcept { return impl_->metric; }
+IndexKind ItemIndex::kind() const noexcept { return impl_->kind; }
+
+ItemIndexOptions ItemIndex::options() const {
+  ItemIndexOptions o = impl_->options;
+  o.ef_search = impl_->ef_search.load(std::memory_order_relaxed);
+  o.nprobe = impl_->nprobe.load(std::memory_order_relaxed);
+  return o;
+}
+
+void ItemIndex::set_ef_search(int ef_search) {
+  detail::require(ef_search >= 1, "ef_search", ef_search, ">= 1");
+  impl_->ef_search.store(ef_search, std::memory_order_relaxed);
+}
+
+void ItemIndex::set_nprobe(int nprobe) {
+  detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
+  impl_->nprobe.store(nprobe, std::memory_order_relaxed);
+}
+
+std::size_t ItemIndex::memory_bytes() const {
+  const std::lock_guard lock(impl_->writer);
+  return impl_->store.memory_bytes() + (impl_->graph ? impl_->graph->memory_bytes() : 0) +
+         (impl_->lists ? impl_->lists->memory_bytes() : 0);
+}
+
+std::size_t ItemIndex::dead_rows() const {
+  const AccessGate::Shared section(impl_->gate);
+  return impl_->store.dead();
+}
+
+}  // namespace etalage

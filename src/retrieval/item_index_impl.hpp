@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "etalage/retrieval/item_index.hpp"
+#include "retrieval/access_gate.hpp"
+#include "retrieval/hnsw_graph.hpp"
+#include "retrieval/item_store.hpp"
+#include "retrieval/ivf_pq.hpp"
+#include "retrieval/search_scratch.hpp"
+
+namespace etalage {
+
+/// What a search reads lies behind `gate`: readers hold it shared for one query, a mutator exclusively for about a
+/// millisecond at a time. `writer` is held for a whole mutation; under it the same members may be read freely. Anything
+/// long (copies, new graphs, training) is prepared beside what readers see and swapped in.
+struct ItemIndex::Impl {
+  Impl(int dimension, Metric m, IndexKind k, ItemIndexOptions o);
+
+  /// Rows linked while R was this.
+  struct Era {
+    double radius2 = 0;
+    std::int64_t rows = 0;
+  };
+
+  const int dim;
+  const Metric metric;
+  const IndexKind kind;
+  const ItemIndexOptions options;
+  std::atomic<int> ef_search;
+  std::atomic<int> nprobe;
+
+  mutable std::mutex writer;
+  mutable retrieval::AccessGate gate;
+  retrieval::ItemStore store;
+  std::shared_ptr<retrieval::HnswGraph> graph;  // kHnsw; null while empty
+  std::shared_ptr<retrieval::IvfPq> lists;      // kIvfPq; null until trained
+  std::uint64_t generation = 0;                 // counts changes of the store
+  std::vector<Era> eras;                        // graphs; guarded by `writer`
+  double norm2_sum = 0;                         // over all rows; guarded by `writer`
+
+  // Mutation; `writer` is held.
+  void insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
+  void link_and_publish(std::size_t target);
+  void encode_and_publish(std::size_t target);
+  void publish_plain(std::size_t target);
+  void rebuild();
+  void tidy();
+  [[nodiscard]] retrieval::LinkSpace link_space(const retrieval::ItemStore& s) const;
+  [[nodiscard]] int link_threads() const;
+  void note_norms(std::size_t rows);
+  void check_rows(MatrixView<const float> vectors, std::span<const std::int64_t> ids, bool present) const;
+
+  // Search; `gate` is held shared.
+  [[nodiscard]] const float* prepare(std::span<const float> query, retrieval::SearchScratch& s) const;
+  /// Rows that the filter allows, into s.allowed.
+  void resolve(const ItemFilter& filter, retrieval::SearchScratch& s) const;
+  /// resolved: s.allowed holds the filter's rows.
+  std::size_t search(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
+                     retrieval::SearchScratch& s) const;
+  std::size_t search_exact(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
+                           retrieval::SearchScratch& s) const;
+  template <class Allowed>
+  bool search_approximately(const float* query, std::size_t k, std::size_t candidates, Allowed allowed,
+                            retrieval::SearchScratch& s) const;
+};
+
+}  // namespace etalage

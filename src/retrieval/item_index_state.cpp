@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "etalage/retrieval/item_index.hpp"
+#include "retrieval/item_index_impl.hpp"
+
+namespace etalage {
+
+using retrieval::HnswGraph;
+using retrieval::IdTable;
+using retrieval::ItemStore;
+using retrieval::IvfPq;
+
+namespace {
+
+/// The published part of an array that only grows: shared, not copied.
+template <class T>
+void put_prefix(StateWriter& writer, const std::string& name, const Array<T>& a, std::size_t count) {
+  writer.put_bytes(name, dtype_of<T>(), a.data(), count, a.owner());
+}
+
+void save_store(StateWriter& writer, const ItemStore& s) {
+  writer.put_int("rows", static_cast<std::int64_t>(s.rows));
+  writer.put_int("live", static_cast<std::int64_t>(s.live));
+  put_prefix(writer, "vectors", s.vectors, s.rows * s.dim);
+  put_prefix(writer, "ids", s.ids, s.rows);
+  put_prefix(writer, "norms2", s.norms2, s.rows);
+  // These change in place while the file is being written.
+  writer.put_array("alive", Array<std::uint8_t>(s.alive.view().first(s.rows)));
+  writer.put_array("slots", Array<std::int32_t>(s.table.slots().view()));
+}
+
+ItemStore load_store(const StateReader& reader, int dim) {
+  ItemStore s;
+  s.dim = static_cast<std::size_t>(dim);
+  s.rows = static_cast<std::size_t>(reader.get_int("rows", 0, std::numeric_limits<std::int32_t>::max()));
+  s.live = static_cast<std::size_t>(reader.get_int("live", 0, static_cast<std::int64_t>(s.rows)));
+  s.vectors = reader.get_array<float>("vectors", s.rows * s.dim);
+  s.ids = reader.get_array<std::int64_t>("ids", s.rows);
+  s.norms2 = reader.get_array<float>("norms2", s.rows);
+  s.alive = reader.get_array<std::uint8_t>("alive", s.rows);
+  const Array<std::int32_t> slots = reader.get_array<std::int32_t>("slots");
+  if ((slots.size() & (slots.size() - 1)) != 0 || slots.size() < 2 * s.live)
+    reader.fail("slots", "found " + std::to_string(slots.size()) + " slots, expected a power of two of at least twice the items");
+  s.table = IdTable(slots);
+  if (!reader.verify()) return s;
+
+  for (const float x : s.vectors)
+    if (!std::isfinite(x)) reader.fail("vectors", "found a value that is not finite");
+  for (const float x : s.norms2)
+    if (!(x >= 0) || !std::isfinite(x)) reader.fail("norms2", "found a squared norm that is negative or not finite");
+  std::size_t used = 0;
+  for (const std::int32_t row : slots) {
+    if (row == IdTable::kEmpty) continue;
+    ++used;
+    if (row < 0 || static_cast<std::size_t>(row) >= s.rows || !s.is_alive(static_cast<std::size_t>(row)))
+      reader.fail("slots", "found row " + std::to_string(row) + ", which is no item");
+  }
+  std::size_t live = 0;
+  for (std::size_t r = 0; r < s.rows; ++r) live += s.is_alive(r);
+  if (used != s.live || live != s.live)
+    reader.fail("live", "found " + std::to_string(used) + " slots in use and " + std::to_string(live) +
+                            " items alive, expected " + std::to_string(s.live) + " of both");
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    if (s.ids[r] < 0) reader.fail("ids", "found id " + std::to_string(s.ids[r]) + ", expected at least 0");
+    if (s.is_alive(r) && s.find(s.ids[r]) != static_cast<std::int32_t>(r))
+      reader.fail("slots", "found no slot for id " + std::to_string(s.ids[r]));
+  }
+  return s;
+}
+
+}  // namespace
+
+void ItemIndex::save_state(StateWriter& writer) const {
+  const std::lock_guard lock(impl_->writer);  // no mutation is half done
+  const ItemIndexOptions o = options();
+  writer.put_int("dim", impl_->dim);
+  writer.put_int("metric", static_cast<int>(impl_->metric));
+  writer.put_int("kind", static_cast<int>(impl_->kind));
+  writer.put_int("options/M", o.M);
+  writer.put_int("options/ef_construction", o.ef_construction);
+  writer.put_int("options/ef_search", o.ef_search);
+  writer.put_int("options/nlist", o.nlist);
+  writer.put_int("options/nprobe", o.nprobe);
+  writer.put_int("options/pq_m", o.pq_m);
+  writer.put_int("options/pq_bits", o.pq_bits);
+  writer.put_int("options/rescore_factor", o.rescore_factor);
+  writer.put_double("options/compact_share", o.compact_share);
+  writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
+  writer.put_int("options/num_threads", o.num_threads);
+  writer.put_bool("options/deterministic", o.deterministic);
+  save_store(writer, impl_->store);
+  if (impl_->graph) {
+    impl_->graph->save(writer);
+    std::vector<double> eras;
+    for (const Impl::Era& era : impl_->eras) {
+      eras.push_back(era.radius2);
+      eras.push_back(static_cast<double>(era.rows));
+    }
+    writer.put_doubles("graph/eras", eras);
+    writer.put_double("graph/norm2_sum", impl_->norm2_sum);
+  }
+  if (impl_->kind == IndexKind::kIvfPq) {
+    writer.put_bool("trained", impl_->lists != nullptr);
+    if (impl_->lists) impl_->lists->save(writer);
+  }
+}
+
+std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  ItemIndexOptions o;
+  const int dim = static_cast<int>(reader.get_int("dim", 1, most));
+  const auto metric = static_cast<Metric>(reader.get_int("metric", 0, static_cast<int>(Metric::kL2)));
+  const auto kind = static_cast<IndexKind>(reader.get_int("kind", 0, static_cast<int>(IndexKind::kIvfPq)));
+  o.M = static_cast<int>(reader.get_int("options/M", 2, 256));
+  o.ef_construction = static_cast<int>(reader.get_int("options/ef_construction", 1, most));
+  o.ef_search = static_cast<int>(reader.get_int("options/ef_search", 1, most));
+  o.nlist = static_cast<int>(reader.get_int("options/nlist", 0, most));
+  o.nprobe = static_cast<int>(reader.get_int("options/nprobe", 1, most));
+  o.pq_m = static_cast<int>(reader.get_int("options/pq_m", 0, dim));
+  o.pq_bits = static_cast<int>(reader.get_int("options/pq_bits", 4, 8));
+  o.rescore_factor = static_cast<int>(reader.get_int("options/rescore_factor", 1, most));
+  o.compact_share = reader.get_double("options/compact_share");
+  o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
+  o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, most));
+  o.deterministic = reader.get_bool("options/deterministic");
+  auto impl = std::make_unique<Impl>(dim, metric, kind, o);
+  impl->store = load_store(reader, dim);
+  if (kind == IndexKind::kHnsw) {
+    impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);
+    impl->norm2_sum = reader.get_double("graph/norm2_sum");
+    if (!(impl->norm2_sum >= 0) || !std::isfinite(impl->norm2_sum)) reader.fail("graph/norm2_sum", "found a value out of range");
+    const std::vector<double> eras = reader.get_doubles("graph/eras");
+    if (eras.size() % 2 != 0) reader.fail("graph/eras", "found an odd number of values");
+    for (std::size_t i = 0; i < eras.size(); i += 2) {
+      if (!(eras[i] >= 0) || !(eras[i + 1] >= 0) || !(eras[i + 1] <= static_cast<double>(most)))
+        reader.fail("graph/eras", "found a value out of range");
+      impl->eras.push_back({eras[i], static_cast<std::int64_t>(eras[i + 1])});
+    }
+  }
+  if (kind == IndexKind::kIvfPq && reader.get_bool("trained"))
+    impl->lists = std::make_shared<IvfPq>(reader, o, impl->store.dim, impl->store.rows);
+  return std::shared_ptr<ItemIndex>(new ItemIndex(std::move(impl)));
+}
+
+}  // namespace etalage

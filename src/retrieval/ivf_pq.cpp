@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "retrieval/ivf_pq.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <string>
+
+#include "detail/parallel_for.hpp"
+#include "retrieval/kmeans.hpp"
+
+namespace etalage::retrieval {
+namespace {
+
+constexpr int kIterations = 8;
+constexpr std::size_t kListSample = 64;   // training rows for each list
+constexpr std::size_t kCodeSample = 128;  // training rows for each centroid of a code
+
+std::size_t parts_of(std::size_t dim, int pq_m) {
+  if (pq_m > 0) return static_cast<std::size_t>(pq_m);
+  // About four dimensions a byte: the largest divisor of dim that is not above dim / 4.
+  std::size_t m = std::max<std::size_t>(dim / 4, 1);
+  while (dim % m != 0) --m;
+  return m;
+}
+
+std::size_t lists_for(std::size_t rows, int nlist) {
+  if (nlist > 0) return static_cast<std::size_t>(nlist);
+  return std::max<std::size_t>(16, static_cast<std::size_t>(std::sqrt(static_cast<double>(rows))));
+}
+
+/// Numbers of at most `most` live rows, ascending.
+std::vector<std::size_t> sample_rows(const ItemStore& store, std::size_t most, std::uint64_t seed) {
+  std::vector<std::size_t> rows;
+  for (std::size_t r = 0; r < store.rows; ++r)
+    if (store.is_alive(r)) rows.push_back(r);
+  if (rows.size() <= most) return rows;
+  std::mt19937_64 random(seed);
+  for (std::size_t i = 0; i < most; ++i) std::swap(rows[i], rows[i + random() % (rows.size() - i)]);
+  rows.resize(most);
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+void residual(const float* x, const Array<float>& centroids, std::size_t nlist, std::size_t list, std::size_t dim, float* out) {
+  for (std::size_t f = 0; f < dim; ++f) out[f] = x[f] - centroids[f * nlist + list];
+}
+
+}  // namespace
+
+std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptions& options, int num_threads) {
+  const std::size_t dim = store.dim;
+  const std::size_t ksub = std::size_t{1} << options.pq_bits;
+  const std::size_t nlist = lists_for(store.live, options.nlist);
+  if (store.live < std::max(30 * nlist, 10 * ksub)) return nullptr;
+  std::shared_ptr<IvfPq> out(new IvfPq);
+  out->dim_ = dim;
+  out->nlist_ = nlist;
+  out->m_ = parts_of(dim, options.pq_m);
+  out->ksub_ = ksub;
+  out->trained_on_ = store.live;
+  const std::size_t sub = dim / out->m_;
+
+  const auto rows = sample_rows(store, std::max(kListSample * nlist, kCodeSample * ksub), options.seed);
+  std::vector<float> data(rows.size() * dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(&data[i * dim], store.vector(rows[i]), dim * sizeof(float));
+  Centroids lists = kmeans(data, rows.size(), dim, nlist, kIterations, options.seed, num_threads);
+  out->centroids_ = Array<float>(lists.columns);
+  out->half_norms_ = Array<float>(lists.half_norms);
+
+  // Residuals of a smaller sample; every n-th keeps them spread over the rows.
+  const std::size_t step = std::max<std::size_t>(1, rows.size() / (kCodeSample * ksub));
+  const std::size_t count = (rows.size() + step - 1) / step;
+  std::vector<float> residuals(count * dim);
+  detail::parallel_for(count, 256, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<float> scores(nlist);
+    for (std::size_t i = begin; i < end; ++i) {
+      const float* x = &data[i * step * dim];
+      const std::size_t list = nearest_centroid(x, dim, out->centroids_.data(), out->half_norms_.data(), nlist, scores.data());
+      residual(x, out->centroids_, nlist, list, dim, &residuals[i * dim]);
+    }
+  });
+  std::vector<float> codebook;
+  std::vector<float> half_norms;
+  std::vector<float> slice(count * sub);
+  for (std::size_t part = 0; part < out->m_; ++part) {
+    for (std::size_t i = 0; i < count; ++i)
+      std::memcpy(&slice[i * sub], &residuals[i * dim + part * sub], sub * sizeof(float));
+    const Centroids c = kmeans(slice, count, sub, ksub, kIterations, options.seed + part + 1, num_threads);
+    codebook.insert(codebook.end(), c.columns.begin(), c.columns.end());
+    half_norms.insert(half_norms.end(), c.half_norms.begin(), c.half_norms.end());
+  }
+  out->codebook_ = Array<float>(codebook);
+  out->code_half_norms_ = Array<float>(half_norms);
+
+  // Rows of a list lie together: that is what a search reads.
+  const Encoded all = out->encode(store, 0, store.rows, num_threads);
+  std::vector<std::int64_t> offsets(nlist + 1, 0);
+  for (std::size_t r = 0; r < store.rows; ++r)
+    if (store.is_alive(r)) ++offsets[all.lists[r] + 1];
+  std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
+  out->offsets_ = Array<std::int64_t>(offsets);
+  out->rows_ = Array<std::int32_t>(store.live, uninitialized);
+  out->codes_ = Array<std::uint8_t>(store.live * out->m_, uninitialized);
+  std::int32_t* to_rows = out->rows_.mutable_data();
+  std::uint8_t* to_codes = out->codes_.mutable_data();
+  for (std::size_t r = 0; r < store.rows; ++r) {
+    if (!store.is_alive(r)) continue;
+    const auto at = static_cast<std::size_t>(offsets[all.lists[r]]++);
+    to_rows[at] = static_cast<std::int32_t>(r);
+    std::memcpy(to_codes + at * out->m_, &all.codes[r * out->m_], out->m_);
+  }
+  out->tails_.resize(nlist);
+  return out;
+}
+
+IvfPq::Encoded IvfPq::encode(const ItemStore& store, std::size_t begin, std::size_t end, int num_threads) const {
+  Encoded out;
+  out.lists.resize(end - begin);
+  out.codes.resize((end - begin) * m_);
+  const std::size_t sub = dim_ / m_;
+  detail::parallel_for(end - begin, 64, num_threads, [&](std::size_t b, std::size_t e, int) {
+    std::vector<float> scores(std::max(nlist_, ksub_));
+    std::vector<float> rest(dim_);
+    for (std::size_t i = b; i < e; ++i) {
+      const float* x = store.vector(begin + i);
+      const std::size_t list = nearest_centroid(x, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data());
+      residual(x, centroids_, nlist_, list, dim_, rest.data());
+      out.lists[i] = static_cast<std::uint32_t>(list);
+      for (std::size_t part = 0; part < m_; ++part)
+        out.codes[i * m_ + part] = static_cast<std::uint8_t>(
+            nearest_centroid(&rest[part * sub], sub, codebook_.data() + part * sub * ksub_,
+                             code_half_norms_.data() + part * ksub_, ksub_, scores.data()));
+    }
+  });
+  return out;
+}
+
+void IvfPq::append(const Encoded& encoded, std::size_t i, std::int32_t row) {
+  Tail& tail = tails_[encoded.lists[i]];
+  tail.rows.push_back(row);
+  const auto code = encoded.codes.begin() + static_cast<std::ptrdiff_t>(i * m_);
+  tail.codes.insert(tail.codes.end(), code, code + static_cast<std::ptrdiff_t>(m_));
+}
+
+void IvfPq::rank_lists(Metric metric, const float* query, SearchScratch& scratch) const {
+  float* dots = Scratch::Impl::at_least(scratch.list_scores, nlist_);
+  kernels::row_scores().dot_columns(query, centroids_.data(), dim_, nlist_, dots);
+  Scratch::Impl::at_least(scratch.lists, nlist_);
+  const auto begin = scratch.lists.begin();
+  std::iota(begin, begin + static_cast<std::ptrdiff_t>(nlist_), 0);
+  // The inner product ranks lists for dot; the nearest centroid for the others.
+  const float weight = metric == Metric::kDot ? 0.0f : 1.0f;
+  std::sort(begin, begin + static_cast<std::ptrdiff_t>(nlist_), [&](std::int32_t a, std::int32_t b) {
+    const float x = dots[a] - weight * half_norms_[static_cast<std::size_t>(a)];
+    const float y = dots[b] - weight * half_norms_[static_cast<std::size_t>(b)];
+    return x > y || (x == y && a < b);
+  });
+}
+
+std::size_t IvfPq::memory_bytes() const noexcept {
+  std::size_t bytes = (centroids_.size() + half_norms_.size() + codebook_.size() + code_half_norms_.size()) * sizeof(float) +
+                      offsets_.size() * sizeof(std::int64_t) + rows_.size() * sizeof(std::int32_t) + codes_.size() +
+                      tails_.capacity() * sizeof(Tail);
+  for (const Tail& t : tails_) bytes += t.rows.capacity() * sizeof(std::int32_t) + t.codes.capacity();
+  return bytes;
+}
+
+void IvfPq::save(StateWriter& writer) const {
+  writer.put_int("ivf/nlist", static_cast<std::int64_t>(nlist_));
+  writer.put_int("ivf/m", static_cast<std::int64_t>(m_));
+  writer.put_int("ivf/trained_on", static_cast<std::int64_t>(trained_on_));
+  writer.put_array("ivf/centroids", centroids_);
+  writer.put_array("ivf/half_norms", half_norms_);
+  writer.put_array("ivf/codebook", codebook_);
+  writer.put_array("ivf/code_half_norms", code_half_norms_);
+  // Lists and what was appended to them become one.
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> rows;
+  std::vector<std::uint8_t> codes;
+  for (std::size_t list = 0; list < nlist_; ++list) {
+    const auto begin = offsets_[list];
+    const auto end = offsets_[list + 1];
+    rows.insert(rows.end(), rows_.data() + begin, rows_.data() + end);
+    codes.insert(codes.end(), codes_.data() + begin * static_cast<std::int64_t>(m_), codes_.data() + end * static_cast<std::int64_t>(m_));
+    rows.insert(rows.end(), tails_[list].rows.begin(), tails_[list].rows.end());
+    codes.insert(codes.end(), tails_[list].codes.begin(), tails_[list].codes.end());
+    offsets.push_back(static_cast<std::int64_t>(rows.size()));
+  }
+  writer.put_array("ivf/offsets", Array<std::int64_t>(offsets));
+  writer.put_array("ivf/rows", Array<std::int32_t>(rows));
+  writer.put_array("ivf/codes", Array<std::uint8_t>(codes));
+}
+
+IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, std::size_t dim, std::size_t store_rows) {
+  dim_ = dim;
+  ksub_ = std::size_t{1} << options.pq_bits;
+  const auto n = static_cast<std::int64_t>(store_rows);
+  nlist_ = static_cast<std::size_t>(reader.get_int("ivf/nlist", 1, n));
+  m_ = static_cast<std::size_t>(reader.get_int("ivf/m", 1, static_cast<std::int64_t>(dim)));
+  if (dim_ % m_ != 0) reader.fail("ivf/m", "found " + std::to_string(m_) + ", expected a divisor of " + std::to_string(dim_));
+  trained_on_ = static_cast<std::size_t>(reader.get_int("ivf/trained_on", 0, std::int64_t{1} << 31));
+  centroids_ = reader.get_array<float>("ivf/centroids", dim_ * nlist_);
+  half_norms_ = reader.get_array<float>("ivf/half_norms", nlist_);
+  codebook_ = reader.get_array<float>("ivf/codebook", dim_ * ksub_);
+  code_half_norms_ = reader.get_array<float>("ivf/code_half_norms", m_ * ksub_);
+  offsets_ = reader.get_array<std::int64_t>("ivf/offsets", nlist_ + 1);
+  rows_ = reader.get_array<std::int32_t>("ivf/rows");
+  codes_ = reader.get_array<std::uint8_t>("ivf/codes", rows_.size() * m_);
+  tails_.resize(nlist_);
+  if (offsets_[0] != 0 || offsets_.back() != static_cast<std::int64_t>(rows_.size()))
+    reader.fail("ivf/offsets", "found offsets that do not span the rows");
+  if (!reader.verify()) return;
+  for (std::size_t list = 0; list < nlist_; ++list)
+    if (offsets_[list] > offsets_[list + 1]) reader.fail("ivf/offsets", "found a falling offset at list " + std::to_string(list));
+  for (const std::int32_t row : rows_)
+    if (row < 0 || row >= n) reader.fail("ivf/rows", "found row " + std::to_string(row) + ", expected a value in [0, " + std::to_string(n) + ")");
+  for (std::size_t i = 0; i < codes_.size() && ksub_ < 256; ++i)
+    if (codes_[i] >= ksub_) reader.fail("ivf/codes", "found code " + std::to_string(codes_[i]) + ", expected less than " + std::to_string(ksub_));
+}
+
+}  // namespace etalage::retrieval

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "etalage/retrieval/item_index.hpp"
+#include "kernels/row_scores.hpp"
+
+namespace etalage::retrieval {
+
+/// Scales a vector to length one; a zero vector stays. out may be in.
+inline void normalize(const float* in, std::size_t dim, float* out) noexcept {
+  double norm2 = 0;
+  for (std::size_t f = 0; f < dim; ++f) norm2 += static_cast<double>(in[f]) * in[f];
+  const double scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
+  for (std::size_t f = 0; f < dim; ++f) out[f] = static_cast<float>(in[f] * scale);
+}
+
+/// The scores of one prepared query (of length one for the cosine) against stored rows.
+class Scorer {
+ public:
+  Scorer(Metric metric, const float* query, const float* data, std::size_t dim)
+      : score_(metric == Metric::kL2 ? kernels::row_scores().negative_l2 : kernels::row_scores().dot),
+        query_(query),
+        data_(data),
+        dim_(dim) {}
+
+  void rows(const std::int32_t* rows, std::size_t n, float* out) const noexcept { score_(query_, data_, dim_, rows, 0, n, out); }
+  void range(std::size_t first, std::size_t n, float* out) const noexcept { score_(query_, data_, dim_, nullptr, first, n, out); }
+  [[nodiscard]] float one(std::int32_t row) const noexcept {
+    float out = 0;
+    score_(query_, data_, dim_, &row, 0, 1, &out);
+    return out;
+  }
+  [[nodiscard]] const float* query() const noexcept { return query_; }
+
+ private:
+  decltype(kernels::RowScores::dot) score_;
+  const float* query_;
+  const float* data_;
+  std::size_t dim_;
+};
+
+}  // namespace etalage::retrieval
