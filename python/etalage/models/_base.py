@@ -309,7 +309,8 @@ class Recommender:
     def _from_core(cls, model):
         self = cls.__new__(cls)
         for name, parameter in inspect.signature(cls.__init__).parameters.items():
-            if name != "self":
+            # Data that a constructor takes and the class shows as a property is the model's own.
+            if name != "self" and not isinstance(getattr(cls, name, None), property):
                 setattr(self, name, None if parameter.default is parameter.empty else parameter.default)
         for name, value in model.options.items():
             setattr(self, name, value)
