@@ -15,6 +15,7 @@
 namespace etalage {
 
 class Recommender;
+class ItemIndex;
 
 /// Saves any model. At any moment the old file or the new one is there, complete.
 /// std::filesystem::filesystem_error (full disk, permissions) leaves the old file.
@@ -30,6 +31,13 @@ ETALAGE_EXPORT void save(const Recommender& model, const std::filesystem::path& 
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const Recommender& model);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Recommender> load_from_memory(std::span<const char> bytes,
                                                                            LoadOptions options = {});
+
+/// The same for indexes of vectors: stored with their graph or codes, not linked or trained anew.
+ETALAGE_EXPORT void save(const ItemIndex& index, const std::filesystem::path& path);
+[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<ItemIndex> load_index(const std::filesystem::path& path, LoadOptions options = {});
+[[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const ItemIndex& index);
+[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<ItemIndex> load_index_from_memory(std::span<const char> bytes,
+                                                                               LoadOptions options = {});
 
 /// Makes a model of one kind from its state.
 using ModelFactory = std::shared_ptr<Recommender> (*)(const StateReader&);
