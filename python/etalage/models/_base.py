@@ -308,10 +308,9 @@ class Recommender:
     @classmethod
     def _from_core(cls, model):
         self = cls.__new__(cls)
-        for name, parameter in inspect.signature(cls.__init__).parameters.items():
-            # Data that a constructor takes and the class shows as a property is the model's own.
-            if name != "self" and not isinstance(getattr(cls, name, None), property):
-                setattr(self, name, None if parameter.default is parameter.empty else parameter.default)
+        defaults = inspect.signature(cls.__init__).parameters
+        for name in cls._parameter_names():
+            setattr(self, name, defaults[name].default)
         for name, value in model.options.items():
             setattr(self, name, value)
         self._model = model

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of models under the contract: a model adds a constructor and says what it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+import etalage
+
+N = 50
+
+
+def checkerboard(n=N):
+    """User u bought every other item, those of his own parity, but not item u: for u that is the one right answer."""
+    rows = np.zeros((n, n), np.float32)
+    rows[::2, ::2] = rows[1::2, 1::2] = 1
+    np.fill_diagonal(rows, 0)
+    return sp.csr_matrix(rows)
+
+
+def keyed(rows):
+    """Interactions whose keys are "user-3" and 1003."""
+    users = [f"user-{u}" for u in range(rows.shape[0])]
+    return etalage.Interactions.from_csr(rows, user_ids=users, item_ids=np.arange(1000, 1000 + rows.shape[1]))
+
+
+@dataclass
+class Case:
+    name: str
+    make: Callable
+    personal: bool = True  # finds the held-out item
+    lacks: frozenset = field(default_factory=frozenset)
+
+    def has(self, call):
+        return call not in self.lacks
+
+    def fit(self, data, **options):
+        return self.make(**options).fit(data)
+
+
+class FactorVectors:
+    """Vectors fitted on a matrix, through a small SVD, so that the contract can hand it data like any model."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def fit(self, data):
+        rows = data.user_items if hasattr(data, "user_items") else sp.csr_matrix(data, dtype=np.float32)
+        dense = rows.toarray()
+        u, s, vt = np.linalg.svd(dense, full_matrices=False)
+        keys = {} if data is rows or not hasattr(data, "user_items") else {
+            "user_items": data, "user_ids": data.user_ids, "item_ids": data.item_ids}
+        return etalage.models.Vectors(**self.options).fit(u[:, :2] * s[:2], vt[:2].T, **keys)
+
+
+CASES = [
+    Case("ALS-cg", lambda **o: etalage.models.ALS(factors=2, iterations=15, seed=1, **o)),
+    Case("ALS-cholesky", lambda **o: etalage.models.ALS(factors=2, iterations=15, solver="cholesky", seed=1, **o)),
+    Case("ALS-subspace", lambda **o: etalage.models.ALS(factors=2, iterations=15, solver="subspace", seed=1, **o)),
+    Case("Popularity", lambda **o: etalage.models.Popularity(**{k: v for k, v in o.items() if k != "num_threads"}),
+         personal=False, lacks=frozenset({"similar_items", "similar_users"})),
+    Case("Vectors", FactorVectors, lacks=frozenset({"explain"})),
+    Case("Vectors-cosine", lambda **o: FactorVectors(metric="cosine", **o), lacks=frozenset({"explain"})),
+]
