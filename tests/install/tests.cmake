@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-# Whole builds of the library, so slow; ccache takes most of it.
+# Whole builds of the library, so slow.
 set(_launcher "")
 if(CMAKE_CXX_COMPILER_LAUNCHER)
   set(_launcher -DCMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
-foreach(mode installed subdirectory)
-  foreach(kind static shared)
-    set(_shared OFF)
-    if(kind STREQUAL "shared")
-      set(_shared ON)
-    endif()
-    add_test(NAME install.${mode}_${kind}
-             COMMAND ${CMAKE_COMMAND} -D MODE=${mode} -D SHARED=${_shared} -D SOURCE=${PROJECT_SOURCE_DIR}
-                     -D WORK=${CMAKE_CURRENT_BINARY_DIR}/install_${mode}_${kind}
-                     -D "OPTIONS=-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER};${_launcher}"
-                     -P ${CMAKE_CURRENT_SOURCE_DIR}/install/check_install.cmake)
-    set_tests_properties(install.${mode}_${kind} PROPERTIES LABELS "slow;install" TIMEOUT 1800)
-  endforeach()
+foreach(kind static shared)
+  set(_shared OFF)
+  if(kind STREQUAL "shared")
+    set(_shared ON)
+  endif()
+  add_test(NAME install.${kind}
+           COMMAND ${CMAKE_COMMAND} -D SHARED=${_shared} -D SOURCE=${PROJECT_SOURCE_DIR}
+                   -D WORK=${CMAKE_CURRENT_BINARY_DIR}/install_${kind}
+                   -D "OPTIONS=-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER};${_launcher}"
+                   -P ${CMAKE_CURRENT_SOURCE_DIR}/install/check_install.cmake)
+  set_tests_properties(install.${kind} PROPERTIES LABELS "slow;install" TIMEOUT 1800)
 endforeach()
