@@ -1,1 +1,1 @@
-# etalage_test(contract/..._test.cpp)
+etalage_test(contract/recommender_contract_test.cpp)
