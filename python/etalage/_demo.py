@@ -75,7 +75,7 @@ def run(out: Path, users: int, items: int, seed: int) -> int:
     seqs = log.sequences()
     print()
     for user in (0, 1, 2):
-        last = [names[i] for i in seqs.items_of(user)[-3:]]
+        last = [names[i] for i in seqs[user][-3:]]
         print(f"{als.user_ids[user]}, who last looked at {', '.join(last)}:")
         recommended, scores = als.recommend(user, k=5)
         for i, s in zip(recommended, scores):
