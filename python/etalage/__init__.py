@@ -22,4 +22,5 @@ __all__ = [
     "evaluation",
     "load",
     "models",
+    "retrieval",
 ]

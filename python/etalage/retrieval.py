@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nearest items by their vectors."""
+
+from __future__ import annotations
+
+import operator
+import os
+
+import numpy as np
+
+from . import _core
+from ._core import ItemFilter
+
+__all__ = ["ItemFilter", "ItemIndex"]
+
+_OPTIONS = ("M", "ef_construction", "ef_search", "nlist", "nprobe", "pq_m", "pq_bits", "rescore_factor", "compact_share", "seed",
+            "num_threads", "deterministic")
+
+
+def _is_lists(value):
+    """One list a query: a list whose entries are lists, arrays, filters or None."""
+    if isinstance(value, np.ndarray):
+        return value.dtype == object or value.ndim == 2
+    return isinstance(value, (list, tuple)) and any(
+        v is None or isinstance(v, (list, tuple, np.ndarray, ItemFilter)) for v in value)
+
+
+class ItemIndex:
+    """Nearest items by their vectors, for any int64 ids >= 0, changing while it is searched.
+
+    dim: length of a vector. metric: "cosine" (a zero vector has cosine 0 with everything), "dot" or "l2" (scores are
+    negative squared distances). kind: "exact" reads every vector, "hnsw" walks a graph, "ivf_pq" reads inverted lists of
+    compressed vectors and scores the best from the vectors themselves.
+
+    Options, with their defaults; those of another kind are ignored:
+      hnsw    M=16, ef_construction=100, ef_search=64, deterministic=False
+      ivf_pq  nlist=0 (grows with the items), nprobe=16, pq_m=0 (about dim / 4), pq_bits=8, rescore_factor=10
+      all     compact_share=0.3, seed=42, num_threads=0 (all CPUs of this process)
+
+    Any number of threads may search while others add, update and remove. No call holds the GIL while it works.
+    """
+
+    def __init__(self, dim, metric="cosine", kind="hnsw", **options):
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(f"{name} is not an option of ItemIndex, must be one of {', '.join(_OPTIONS)}")
+        self._core = _core.ItemIndex(operator.index(dim), {"metric": metric, "kind": kind, **options})
+
+    @classmethod
+    def _from_core(cls, core):
+        index = cls.__new__(cls)
+        index._core = core
+        return index
+
+    @staticmethod
+    def _rows(vectors, ids):
+        if np.ndim(ids) == 0 and np.ndim(vectors) == 1:
+            return np.asarray(vectors)[None], [operator.index(ids)]
+        return vectors, np.asarray(ids, dtype=np.int64) if np.size(ids) == 0 else ids
+
+    def add(self, vectors, ids):
+        """Adds items. vectors: float32 (n, dim), finite; ids: int64 (n,). One vector and one id will do too.
+
+        ValueError, and nothing is added, when an id is negative, occurs twice, or is in the index already.
+        """
+        self._core.add(*self._rows(vectors, ids))
+
+    def update(self, vectors, ids):
+        """Replaces the vectors of ids that are in the index, else ValueError and nothing changes."""
+        self._core.update(*self._rows(vectors, ids))
+
+    def remove(self, ids):
+        """Removes items and returns how many there were; ids that are not there are passed over."""
+        if np.ndim(ids) == 0:
+            ids = [operator.index(ids)]
+        elif np.size(ids) == 0:
+            ids = np.empty(0, np.int64)
+        return self._core.remove(ids)
+
+    def compact(self):
+        """Gives back what removed and replaced items occupy; happens by itself above compact_share."""
+        self._core.compact()
+
+    def __len__(self):
+        return self._core.size()
+
+    def __contains__(self, item_id):
+        return self._core.contains(operator.index(item_id))
+
+    @property
+    def ids(self):
+        """int64 (n,), in order of insertion; an updated item counts as inserted anew."""
+        return self._core.ids()
+
+    def search(self, queries, k=10, allow=None, deny=None, num_threads=0):
+        """The k best items for each query: ids int64 and scores float32, (k,) for one vector (dim,), else (n, k).
+
+        allow, deny: a list of ids, one list a query, a boolean mask over ix.ids, or an ItemFilter. min(k, allowed)
+        results are always found; what is missing is padded with -1 and -inf. Ties are broken by the lower id.
+        """
+        k = operator.index(k)
+        single = np.ndim(queries) == 1
+        queries = np.asarray(queries)[None] if single else queries
+        count = 1 if single else len(queries)
+        filters = self._filters(allow, deny, count)
+        ids, scores = self._core.search(queries, k, filters, num_threads)
+        return (ids[0], scores[0]) if single else (ids, scores)
+
+    def _filters(self, allow, deny, count):
+        if allow is None and deny is None:
+            return []
+        allow = self._one_or_each(allow, "allow", count)
+        deny = self._one_or_each(deny, "deny", count)
+        out = []
+        for i in range(max(len(allow), len(deny))):
+            a, d = allow[i if len(allow) > 1 else 0], deny[i if len(deny) > 1 else 0]
+            out.append(a if d is None else ~d if a is None else a & ~d)
+        return out
+
+    def _one_or_each(self, value, argument, count):
+        """ItemFilters that allow what was listed: one for all, or one a query. None where nothing is said."""
+        if hasattr(value, "tocsr"):
+            raise TypeError(f"{argument} is a sparse matrix, must be ids, one list a query, a mask over ids, or an ItemFilter")
+        if _is_lists(value) and not (isinstance(value, np.ndarray) and value.dtype == bool and value.ndim == 1):
+            if len(value) != count:
+                raise ValueError(f"{argument} has {len(value)} lists, must have one for each of the {count} queries")
+            return [self._filter(v, argument) for v in value]
+        return [self._filter(value, argument)]
+
+    def _filter(self, value, argument):
+        if value is None or isinstance(value, ItemFilter):
+            return value
+        if isinstance(value, (set, frozenset)):
+            value = list(value)
+        array = np.asarray(value)
+        if array.dtype == bool and array.ndim == 1 and array.size:
+            ids = self.ids
+            if len(ids) != len(array):
+                raise ValueError(f"{argument} is a mask of {len(array)} entries, must have one for each of the {len(ids)} ids")
+            array = ids[array]
+        elif array.size == 0:
+            array = np.empty(0, np.int64)
+        if array.ndim != 1:
+            raise ValueError(f"{argument} has shape {array.shape}, must have 1 dimension")
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{argument} has dtype {array.dtype}, must be integer ids, a mask, or an ItemFilter")
+        if array.size and array.min() < 0:
+            raise ValueError(f"{argument} holds id {array.min()}, must be >= 0")
+        return ItemFilter(allow=array)
+
+    @property
+    def dim(self):
+        return self._core.dim
+
+    @property
+    def metric(self):
+        return self._core.metric
+
+    @property
+    def kind(self):
+        return self._core.kind
+
+    @property
+    def options(self):
+        """The options in use, as a dict."""
+        return self._core.options()
+
+    @property
+    def ef_search(self):
+        """hnsw: candidates kept while searching; may be set at any time."""
+        return self._core.options()["ef_search"]
+
+    @ef_search.setter
+    def ef_search(self, value):
+        self._core.set_ef_search(operator.index(value))
+
+    @property
+    def nprobe(self):
+        """ivf_pq: lists read for a query; may be set at any time."""
+        return self._core.options()["nprobe"]
+
+    @nprobe.setter
+    def nprobe(self, value):
+        self._core.set_nprobe(operator.index(value))
+
+    @property
+    def memory_bytes(self):
+        """Bytes of vectors, ids and structure, with what is reserved for growth."""
+        return self._core.memory_bytes()
+
+    @property
+    def dead_rows(self):
+        """Rows of removed and replaced items that are still held."""
+        return self._core.dead_rows()
+
+    def save(self, path):
+        """Writes the index to a file; etalage.load() maps it, and nothing is rebuilt."""
+        self._core.save(os.fspath(path))
+
+    @classmethod
+    def load(cls, path, verify="full"):
+        """Opens a file that save() wrote."""
+        return cls._from_core(_core.ItemIndex.load(os.fspath(path), verify))
+
+    def __reduce__(self):
+        return _from_bytes, (self._core.to_bytes(),)
+
+    def __repr__(self):
+        return f"ItemIndex(dim={self.dim}, metric={self.metric!r}, kind={self.kind!r}, items={len(self)})"
+
+
+def _from_bytes(data):
+    return ItemIndex._from_core(_core.ItemIndex.from_bytes(data))
