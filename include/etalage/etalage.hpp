@@ -5,6 +5,7 @@
 #include "etalage/build_info.hpp"
 #include "etalage/core/array.hpp"
 #include "etalage/core/arrow.hpp"
+#include "etalage/core/catalog.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/event_columns.hpp"
 #include "etalage/core/event_log.hpp"

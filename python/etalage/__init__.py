@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """etalage: an embeddable recommendation engine for shops."""
 
-from ._core import EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
+from ._core import Catalog, EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
 from . import datasets, evaluation, models
 from ._load import load
 
 __version__ = build_info()["version"]
 
 __all__ = [
+    "Catalog",
     "EventLog",
     "FormatError",
     "IdMap",

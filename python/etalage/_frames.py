@@ -150,3 +150,44 @@ def to_ms(value, argument="now"):
     if isinstance(value, datetime.date):
         return (value - datetime.date(1970, 1, 1)).days * 86400000
     raise TypeError(f"{argument} is {_short(value)}, must be a datetime, ISO-8601 text or milliseconds since 1970 (UTC)")
+
+
+def catalog_columns(frame, item, name, category, brand, price, stock, tags, text, category_separator, tag_separator):
+    """The columns of a catalogue as lists of Python values."""
+
+    def values(column):
+        known = list(frame.keys()) if isinstance(frame, dict) else list(getattr(frame, "column_names", None) or frame.columns)
+        if column not in known:
+            _pick(frame, known, column)
+        data = frame[column]
+        for method in ("to_pylist", "to_list", "tolist"):
+            if hasattr(data, method):
+                return [None if _is_gap(v) else v for v in getattr(data, method)()]
+        return [None if _is_gap(v) else v for v in data]
+
+    def pieces(column, separator):
+        if column is None:
+            return None
+        out = []
+        for v in values(column):
+            parts = [] if v is None else v.split(separator) if isinstance(v, str) else list(v)
+            out.append([p for p in (str(p).strip() for p in parts) if p])
+        return out
+
+    def amounts(column):
+        return None if column is None else np.array([np.nan if v is None else float(v) for v in values(column)], dtype=np.float32)
+
+    def words(column):
+        return None if column is None else values(column)
+
+    keys = values(item)
+    for row, key in enumerate(keys):
+        if key is None or key == "":
+            raise ValueError(f"row {row}: {item} is missing")
+    others = {"names": words(name), "categories": pieces(category, category_separator), "brands": words(brand), "prices": amounts(price),
+              "stock": amounts(stock), "tags": pieces(tags, tag_separator), "texts": words(text)}
+    return {"item_ids": keys, "others": others}
+
+
+def _is_gap(value):
+    return not isinstance(value, (list, tuple, np.ndarray)) and _missing(value)

@@ -82,9 +82,11 @@ class Builder {
     if (in_.session) sessions = keys(*in_.session, kSession);
 
     ReadReport report = refuse();
+    Interned* const maps[] = {&users, &items, &events, &sessions};
+    parallel_for(4, 1, options_.num_threads, [&](std::size_t k, std::size_t, int) { maps[k]->finish(); });
     if (report.rows_kept != static_cast<std::int64_t>(n)) {
       const auto kept = static_cast<std::size_t>(report.rows_kept);
-      for (Interned* k : {&users, &items, &events, &sessions})
+      for (Interned* k : maps)
         if (k->ids) *k = renumbered(kept_rows(k->codes, bad_, kept), *k->ids);
       out.times_ms = kept_rows(out.times_ms, bad_, kept);
       out.values = kept_rows(out.values, bad_, kept);

@@ -257,7 +257,7 @@ Interactions EventLog::interactions(const InteractionOptions& options) const {
   CsrMatrix m = weights.has_returns() || by_time ? merge_in_time_order(*this, weights, options)
                                                  : merge_in_log_order(*this, weights, options);
   m = with_minimum_counts(std::move(m), options.min_user_count, options.min_item_count);
-  return Interactions(std::move(m), columns_.user_ids, columns_.item_ids);
+  return Interactions(std::move(m), columns_.user_ids, columns_.item_ids, Interactions::Canonical{});
 }
 
 }  // namespace etalage

@@ -1,5 +1,6 @@
 target_sources(etalage PRIVATE
   src/core/arrow_reader.cpp
+  src/core/catalog.cpp
   src/core/convert.cpp
   src/core/csr_matrix.cpp
   src/core/event_builder.cpp

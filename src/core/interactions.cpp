@@ -18,4 +18,7 @@ Interactions::Interactions(CsrMatrix user_items, SharedIdMap user_ids, SharedIdM
   check(item_ids_, user_items_.cols, "item_ids", "columns");
 }
 
+Interactions::Interactions(CsrMatrix user_items, SharedIdMap user_ids, SharedIdMap item_ids, Canonical)
+    : user_items_(std::move(user_items)), user_ids_(std::move(user_ids)), item_ids_(std::move(item_ids)) {}
+
 }  // namespace etalage

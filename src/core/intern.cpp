@@ -134,7 +134,7 @@ SharedIdMap make_map(const std::vector<StringRef>& keys, int num_threads) {
 template <class Policy>
 Interned intern(const Column& column, int num_threads) {
   const auto n = static_cast<std::size_t>(column.size());
-  Interned out{Array<std::int32_t>(n, uninitialized), nullptr};
+  Interned out{Array<std::int32_t>(n, uninitialized), nullptr, nullptr};
   std::int32_t* codes = out.codes.mutable_data();
   // Order of first appearance is the same wherever the rows are cut, so the number of ranges may follow the threads.
   const std::size_t grain = std::max<std::size_t>(65536, (n + static_cast<std::size_t>(num_threads) - 1) / static_cast<std::size_t>(num_threads));
@@ -160,7 +160,8 @@ Interned intern(const Column& column, int num_threads) {
       if (codes[i] >= 0) codes[i] = map[codes[i]];
   });
   first.release_slots();
-  out.ids = make_map(first.keys(), num_threads);
+  auto keys = std::make_shared<const std::vector<typename Policy::Key>>(first.take_keys());
+  out.make_ids = [keys, num_threads] { return make_map(*keys, num_threads); };
   return out;
 }
 
@@ -177,7 +178,7 @@ Interned intern_keys(const Column& column, int num_threads) {
 Interned renumbered(const Array<std::int32_t>& codes, const IdMap& ids) {
   std::vector<std::int32_t> next(static_cast<std::size_t>(ids.size()), -1);
   std::vector<std::int32_t> order;
-  Interned out{Array<std::int32_t>(codes.size(), uninitialized), nullptr};
+  Interned out{Array<std::int32_t>(codes.size(), uninitialized), nullptr, nullptr};
   std::int32_t* to = out.codes.mutable_data();
   for (std::size_t i = 0; i < codes.size(); ++i) {
     std::int32_t& number = next[static_cast<std::size_t>(codes[i])];

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <functional>
 
 #include "core/column.hpp"
 #include "etalage/core/array.hpp"
@@ -13,10 +13,16 @@ namespace etalage::detail {
 /// A column of keys as dense numbers.
 struct Interned {
   Array<std::int32_t> codes;  ///< [n], -1 where there is no usable key
-  SharedIdMap ids;
+  SharedIdMap ids;            ///< null until finish() has run
+  /// Builds ids; left to the caller so that the maps of several columns are built side by side.
+  std::function<SharedIdMap()> make_ids;
+  void finish() {
+    if (make_ids) ids = make_ids();
+    make_ids = nullptr;
+  }
 };
 
-/// Numbers the keys of a column in order of first appearance; the same for any number of threads. Missing keys, empty
+/// Numbers the keys of a column, which must outlive finish(), in order of first appearance; the same for any number of threads. Missing keys, empty
 /// strings and numbers that are no 64-bit integer get -1. std::invalid_argument for a column that cannot hold keys.
 [[nodiscard]] Interned intern_keys(const Column& column, int num_threads);
 

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <new>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "core/column.hpp"
@@ -134,6 +136,7 @@ class InternTable {
   }
 
   [[nodiscard]] const std::vector<Key>& keys() const noexcept { return keys_; }
+  [[nodiscard]] std::vector<Key> take_keys() { return std::move(keys_); }
   void release_slots() { pages_ = ZeroedPages(); }
 
  private:

@@ -1,3 +1,5 @@
 etalage_test(core/id_map_test.cpp)
 etalage_test(core/basics_test.cpp)
 etalage_test(core/build_info_test.cpp)
+etalage_test(core/events_test.cpp LABELS threaded)
+etalage_test(core/catalog_test.cpp)

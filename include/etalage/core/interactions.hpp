@@ -26,6 +26,10 @@ class ETALAGE_EXPORT Interactions {
   [[nodiscard]] std::int64_t nnz() const noexcept { return user_items_.nnz(); }
 
  private:
+  friend class EventLog;  // makes canonical matrices, which need no second look
+  struct Canonical {};
+  Interactions(CsrMatrix user_items, SharedIdMap user_ids, SharedIdMap item_ids, Canonical);
+
   CsrMatrix user_items_;
   SharedIdMap user_ids_;
   SharedIdMap item_ids_;
