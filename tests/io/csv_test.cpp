@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/csv_parser.hpp"
@@ -25,7 +26,8 @@ std::vector<std::string> read(const std::string& text, std::size_t chunk_bytes, 
       std::string row = std::to_string(c.line_of(r));
       for (const auto& column : c.columns) {
         const auto field = column[static_cast<std::size_t>(r)];
-        row += "|" + (field.missing() ? "-" : std::string(field.view(c.buffers)));
+        row += '|';
+        row += field.missing() ? std::string_view("-") : field.view(c.buffers);
       }
       out.push_back(row);
     }
