@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 etalage_test(io/serialization_test.cpp LABELS threaded)
 etalage_test(io/csv_test.cpp LABELS threaded)
-etalage_test(io/serialization_test.cpp)
 etalage_test(io/damaged_file_test.cpp)
 etalage_test(io/crash_safety_test.cpp)
 etalage_test(io/model_files_test.cpp)
