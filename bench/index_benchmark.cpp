@@ -38,7 +38,7 @@ ItemIndex& index_of(IndexKind kind) {
   static std::unique_ptr<ItemIndex> made[3];
   auto& index = made[static_cast<int>(kind)];
   if (!index) {
-    index = std::make_unique<ItemIndex>(static_cast<int>(kDim), Metric::kCosine, kind);
+    index = std::make_unique<ItemIndex>(static_cast<int>(kDim), IndexMetric::kCosine, kind);
     const auto data = clustered(kItems, 2);
     std::vector<std::int64_t> ids(kItems);
     std::iota(ids.begin(), ids.end(), 0);

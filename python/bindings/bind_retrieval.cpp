@@ -27,8 +27,8 @@ namespace {
 using Floats = py::array_t<float, py::array::c_style>;
 using Ids = py::array_t<std::int64_t, py::array::c_style>;
 
-constexpr std::initializer_list<std::pair<const char*, Metric>> kMetrics{
-    {"cosine", Metric::kCosine}, {"dot", Metric::kDot}, {"l2", Metric::kL2}};
+constexpr std::initializer_list<std::pair<const char*, IndexMetric>> kMetrics{
+    {"cosine", IndexMetric::kCosine}, {"dot", IndexMetric::kDot}, {"l2", IndexMetric::kL2}};
 constexpr std::initializer_list<std::pair<const char*, IndexKind>> kKinds{
     {"exact", IndexKind::kExact}, {"hnsw", IndexKind::kHnsw}, {"ivf_pq", IndexKind::kIvfPq}};
 
@@ -145,7 +145,7 @@ void bind_retrieval(py::module_& m) {
 
   py::class_<ItemIndex, std::shared_ptr<ItemIndex>>(m, "ItemIndex", "The compiled part of etalage.retrieval.ItemIndex.")
       .def(py::init([](int dim, const py::dict& options) {
-             Metric metric = Metric::kCosine;
+             IndexMetric metric = IndexMetric::kCosine;
              IndexKind kind = IndexKind::kExact;
              set_choice(options, "metric", metric, kMetrics);
              set_choice(options, "kind", kind, kKinds);

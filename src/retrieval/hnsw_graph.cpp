@@ -52,12 +52,12 @@ class RowDistance final : public faiss::DistanceComputer {
  private:
   [[nodiscard]] float distance(const float* x, std::int32_t i, std::int32_t j) const {
     float out = 0;
-    if (space_.metric == Metric::kL2) {
+    if (space_.metric == IndexMetric::kL2) {
       kernels_.negative_l2(x, space_.data, space_.dim, &j, 0, 1, &out);
       return -out;
     }
     kernels_.dot(x, space_.data, space_.dim, &j, 0, 1, &out);
-    if (space_.metric == Metric::kCosine) return 1 - out;
+    if (space_.metric == IndexMetric::kCosine) return 1 - out;
     // The inner product of (x, sqrt(R^2 - |x|^2)) and (y, sqrt(R^2 - |y|^2)), as large as possible.
     const float extra = std::sqrt(std::max(space_.radius2 - space_.norms2[i], 0.0f)) *
                         std::sqrt(std::max(space_.radius2 - space_.norms2[j], 0.0f));

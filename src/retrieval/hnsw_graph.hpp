@@ -14,7 +14,7 @@ namespace etalage::retrieval {
 
 /// Where nodes lie and how far apart they are while they are linked.
 struct LinkSpace {
-  Metric metric = Metric::kCosine;
+  IndexMetric metric = IndexMetric::kCosine;
   const float* data = nullptr;    ///< [rows x dim]
   const float* norms2 = nullptr;  ///< [rows]
   std::size_t dim = 0;

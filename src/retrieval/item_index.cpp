@@ -51,7 +51,7 @@ void ItemIndexOptions::validate() const {
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
-ItemIndex::Impl::Impl(int dimension, Metric m, IndexKind k, ItemIndexOptions o)
+ItemIndex::Impl::Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOptions o)
     : dim(dimension), metric(m), kind(k), options(o), ef_search(o.ef_search), nprobe(o.nprobe) {
   detail::require(dim >= 1, "dim", dim, ">= 1");
   options.validate();
@@ -60,7 +60,7 @@ ItemIndex::Impl::Impl(int dimension, Metric m, IndexKind k, ItemIndexOptions o)
   store = ItemStore(static_cast<std::size_t>(dim), 0);
 }
 
-ItemIndex::ItemIndex(int dim, Metric metric, IndexKind kind, ItemIndexOptions options)
+ItemIndex::ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options)
     : impl_(std::make_unique<Impl>(dim, metric, kind, options)) {
   if (kind == IndexKind::kHnsw) impl_->graph = std::make_shared<HnswGraph>(impl_->options, 0);
 }
@@ -127,7 +127,7 @@ void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const st
   std::vector<float> unit(static_cast<std::size_t>(dim));
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const float* x = vectors.row(i).data();
-    if (metric == Metric::kCosine) {
+    if (metric == IndexMetric::kCosine) {
       retrieval::normalize(x, unit.size(), unit.data());
       x = unit.data();
     }
@@ -228,7 +228,7 @@ void ItemIndex::Impl::tidy() {
   const bool wasteful = options.compact_share < 1 && store.dead() > kFewRows &&
                         static_cast<double>(store.dead()) > options.compact_share * static_cast<double>(store.rows);
   bool outgrown = false;
-  if (kind == IndexKind::kHnsw && metric == Metric::kDot && store.rows > kFewRows) {
+  if (kind == IndexKind::kHnsw && metric == IndexMetric::kDot && store.rows > kFewRows) {
     // Links that were made for norms of another size.
     std::int64_t stale = 0;
     for (const Era& era : eras)
@@ -307,7 +307,7 @@ bool ItemIndex::contains(std::int64_t id) const {
 }
 
 int ItemIndex::dim() const noexcept { return impl_->dim; }
-Metric ItemIndex::metric() const noexcept { return impl_->metric; }
+IndexMetric ItemIndex::metric() const noexcept { return impl_->metric; }
 IndexKind ItemIndex::kind() const noexcept { return impl_->kind; }
 
 ItemIndexOptions ItemIndex::options() const {

@@ -21,7 +21,7 @@ namespace etalage {
 /// millisecond at a time. `writer` is held for a whole mutation; under it the same members may be read freely. Anything
 /// long (copies, new graphs, training) is prepared beside what readers see and swapped in.
 struct ItemIndex::Impl {
-  Impl(int dimension, Metric m, IndexKind k, ItemIndexOptions o);
+  Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOptions o);
 
   /// Rows linked while R was this.
   struct Era {
@@ -30,7 +30,7 @@ struct ItemIndex::Impl {
   };
 
   const int dim;
-  const Metric metric;
+  const IndexMetric metric;
   const IndexKind kind;
   const ItemIndexOptions options;
   std::atomic<int> ef_search;

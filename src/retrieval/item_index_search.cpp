@@ -38,7 +38,7 @@ void check_query(std::span<const float> query, int dim) {
 }  // namespace
 
 const float* ItemIndex::Impl::prepare(std::span<const float> query, SearchScratch& s) const {
-  if (metric != Metric::kCosine) return query.data();
+  if (metric != IndexMetric::kCosine) return query.data();
   float* unit = Scratch::Impl::at_least(s.query, query.size());
   retrieval::normalize(query.data(), query.size(), unit);
   return unit;

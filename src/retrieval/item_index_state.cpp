@@ -114,7 +114,7 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
   ItemIndexOptions o;
   const int dim = static_cast<int>(reader.get_int("dim", 1, most));
-  const auto metric = static_cast<Metric>(reader.get_int("metric", 0, static_cast<int>(Metric::kL2)));
+  const auto metric = static_cast<IndexMetric>(reader.get_int("metric", 0, static_cast<int>(IndexMetric::kL2)));
   const auto kind = static_cast<IndexKind>(reader.get_int("kind", 0, static_cast<int>(IndexKind::kIvfPq)));
   o.M = static_cast<int>(reader.get_int("options/M", 2, 256));
   o.ef_construction = static_cast<int>(reader.get_int("options/ef_construction", 1, most));

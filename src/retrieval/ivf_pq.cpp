@@ -145,14 +145,14 @@ void IvfPq::append(const Encoded& encoded, std::size_t i, std::int32_t row) {
   tail.codes.insert(tail.codes.end(), code, code + static_cast<std::ptrdiff_t>(m_));
 }
 
-void IvfPq::rank_lists(Metric metric, const float* query, SearchScratch& scratch) const {
+void IvfPq::rank_lists(IndexMetric metric, const float* query, SearchScratch& scratch) const {
   float* dots = Scratch::Impl::at_least(scratch.list_scores, nlist_);
   kernels::row_scores().dot_columns(query, centroids_.data(), dim_, nlist_, dots);
   Scratch::Impl::at_least(scratch.lists, nlist_);
   const auto begin = scratch.lists.begin();
   std::iota(begin, begin + static_cast<std::ptrdiff_t>(nlist_), 0);
   // The inner product ranks lists for dot; the nearest centroid for the others.
-  const float weight = metric == Metric::kDot ? 0.0f : 1.0f;
+  const float weight = metric == IndexMetric::kDot ? 0.0f : 1.0f;
   std::sort(begin, begin + static_cast<std::ptrdiff_t>(nlist_), [&](std::int32_t a, std::int32_t b) {
     const float x = dots[a] - weight * half_norms_[static_cast<std::size_t>(a)];
     const float y = dots[b] - weight * half_norms_[static_cast<std::size_t>(b)];

@@ -35,7 +35,7 @@ class IvfPq {
   /// The best `keep` rows by approximate score that `allowed` accepts, from the nprobe best lists and further ones while
   /// fewer than `keep` were found. Leaves them in scratch.results.
   template <class Allowed>
-  void search(Metric metric, const ItemStore& store, const float* query, std::size_t keep, int nprobe, Allowed allowed,
+  void search(IndexMetric metric, const ItemStore& store, const float* query, std::size_t keep, int nprobe, Allowed allowed,
               SearchScratch& scratch) const;
 
   /// How many rows were there when this was trained.
@@ -50,9 +50,9 @@ class IvfPq {
     std::vector<std::int32_t> rows;
     std::vector<std::uint8_t> codes;
   };
-  void rank_lists(Metric metric, const float* query, SearchScratch& scratch) const;
+  void rank_lists(IndexMetric metric, const float* query, SearchScratch& scratch) const;
   template <class Allowed>
-  void scan(Metric metric, const ItemStore& store, float base, const std::int32_t* rows, const std::uint8_t* codes,
+  void scan(IndexMetric metric, const ItemStore& store, float base, const std::int32_t* rows, const std::uint8_t* codes,
             std::size_t n, std::size_t keep, Allowed allowed, SearchScratch& scratch) const;
 
   std::size_t dim_ = 0;
@@ -71,14 +71,14 @@ class IvfPq {
 };
 
 template <class Allowed>
-void IvfPq::scan(Metric metric, const ItemStore& store, float base, const std::int32_t* rows, const std::uint8_t* codes,
+void IvfPq::scan(IndexMetric metric, const ItemStore& store, float base, const std::int32_t* rows, const std::uint8_t* codes,
                  std::size_t n, std::size_t keep, Allowed allowed, SearchScratch& scratch) const {
   auto& results = scratch.results;
   const float* table = scratch.lookup.data();
   for (std::size_t i = 0; i < n; ++i, codes += m_) {
     float score = base;
     for (std::size_t part = 0; part < m_; ++part) score += table[part * ksub_ + codes[part]];
-    if (metric == Metric::kL2) score = 2 * score - store.norms2[static_cast<std::size_t>(rows[i])];
+    if (metric == IndexMetric::kL2) score = 2 * score - store.norms2[static_cast<std::size_t>(rows[i])];
     if (results.size() >= keep && score <= results.front().score) continue;
     if (!allowed(rows[i])) continue;
     results.push_back({score, rows[i]});
@@ -91,7 +91,7 @@ void IvfPq::scan(Metric metric, const ItemStore& store, float base, const std::i
 }
 
 template <class Allowed>
-void IvfPq::search(Metric metric, const ItemStore& store, const float* query, std::size_t keep, int nprobe, Allowed allowed,
+void IvfPq::search(IndexMetric metric, const ItemStore& store, const float* query, std::size_t keep, int nprobe, Allowed allowed,
                    SearchScratch& scratch) const {
   scratch.results.clear();
   rank_lists(metric, query, scratch);

@@ -22,8 +22,8 @@ inline void normalize(const float* in, std::size_t dim, float* out) noexcept {
 /// The scores of one prepared query (of length one for the cosine) against stored rows.
 class Scorer {
  public:
-  Scorer(Metric metric, const float* query, const float* data, std::size_t dim)
-      : score_(metric == Metric::kL2 ? kernels::row_scores().negative_l2 : kernels::row_scores().dot),
+  Scorer(IndexMetric metric, const float* query, const float* data, std::size_t dim)
+      : score_(metric == IndexMetric::kL2 ? kernels::row_scores().negative_l2 : kernels::row_scores().dot),
         query_(query),
         data_(data),
         dim_(dim) {}

@@ -21,7 +21,7 @@ class IndexFiles : public ::testing::TestWithParam<IndexKind> {
     return v;
   }();
   std::shared_ptr<ItemIndex> make() const {
-    auto ix = std::make_shared<ItemIndex>(kDim, Metric::kCosine, GetParam(), ItemIndexOptions{.deterministic = true});
+    auto ix = std::make_shared<ItemIndex>(kDim, IndexMetric::kCosine, GetParam(), ItemIndexOptions{.deterministic = true});
     std::vector<std::int64_t> ids;
     for (int i = 0; i < 500; ++i) ids.push_back(7 * i);
     ix->add(MatrixView<const float>(vectors_.data(), 500, kDim), ids);

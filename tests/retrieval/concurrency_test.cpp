@@ -24,7 +24,7 @@ TEST_P(Concurrency, ThirtyTwoThreadsQueryWhileOneAddsUpdatesAndRemoves) {
   const Vectors kept = test::clustered(n, 8, 5, 1);
   const Vectors passing = test::clustered(100, 8, 5, 2);
   // num_threads 1: FAISS's locks are invisible to ThreadSanitizer.
-  ItemIndex index(8, Metric::kL2, GetParam(), {.M = 8, .ef_construction = 20, .nlist = 8, .pq_bits = 4, .num_threads = 1});
+  ItemIndex index(8, IndexMetric::kL2, GetParam(), {.M = 8, .ef_construction = 20, .nlist = 8, .pq_bits = 4, .num_threads = 1});
   index.add(kept.view(), id_range(0, n));
   std::atomic<bool> done{false};
   std::atomic<int> wrong{0};

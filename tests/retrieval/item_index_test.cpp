@@ -29,7 +29,7 @@ std::vector<IndexKind> kinds() {
 
 const char* name(IndexKind k) { return k == IndexKind::kExact ? "exact" : k == IndexKind::kHnsw ? "hnsw" : "ivf_pq"; }
 
-double score(Metric metric, std::span<const float> q, std::span<const float> x) {
+double score(IndexMetric metric, std::span<const float> q, std::span<const float> x) {
   double dot = 0;
   double qq = 0;
   double xx = 0;
@@ -40,8 +40,8 @@ double score(Metric metric, std::span<const float> q, std::span<const float> x) 
     xx += double{x[f]} * x[f];
     l2 += (double{q[f]} - x[f]) * (double{q[f]} - x[f]);
   }
-  if (metric == Metric::kDot) return dot;
-  if (metric == Metric::kL2) return -l2;
+  if (metric == IndexMetric::kDot) return dot;
+  if (metric == IndexMetric::kL2) return -l2;
   return qq > 0 && xx > 0 ? dot / std::sqrt(qq * xx) : 0;
 }
 
@@ -55,7 +55,7 @@ std::string message(F&& call) {
   return "nothing thrown";
 }
 
-class EveryMetric : public testing::TestWithParam<Metric> {};
+class EveryMetric : public testing::TestWithParam<IndexMetric> {};
 
 TEST_P(EveryMetric, ExactSearchIsTheDefinition) {
   const Vectors items = clustered(700, 19, 5, 1);
@@ -98,13 +98,13 @@ TEST_P(EveryMetric, KindsGiveTheSameScoresForTheSameItems) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Metrics, EveryMetric, testing::Values(Metric::kCosine, Metric::kDot, Metric::kL2));
+INSTANTIATE_TEST_SUITE_P(Metrics, EveryMetric, testing::Values(IndexMetric::kCosine, IndexMetric::kDot, IndexMetric::kL2));
 
 TEST(ItemIndex, TiesBreakByLowerId) {
   const Vectors items{2, {1, 0, 1, 0, 1, 0, 0, 1}};
   const std::vector<std::int64_t> ids{30, 10, 20, 5};
   for (const IndexKind kind : kinds()) {
-    ItemIndex index(2, Metric::kDot, kind);
+    ItemIndex index(2, IndexMetric::kDot, kind);
     index.add(items.view(), ids);
     const Vectors query{2, {1, 0}};
     const auto found = test::search_all(index, query, 4)[0];
@@ -117,7 +117,7 @@ TEST(ItemIndex, TiesBreakByLowerId) {
 }
 
 TEST(ItemIndex, AZeroVectorHasCosineZero) {
-  ItemIndex index(2, Metric::kCosine, IndexKind::kExact);
+  ItemIndex index(2, IndexMetric::kCosine, IndexKind::kExact);
   index.add(Vectors{2, {0, 0, -1, 0}}.view(), id_range(0, 2));
   const auto found = test::search_all(index, Vectors{2, {2, 0, 0, 0}}, 2);
   EXPECT_EQ(found[0][0].id, 0);
@@ -130,7 +130,7 @@ TEST(ItemIndex, ChangesAreWhatASearchFromScratchWouldSee) {
   // Random adds, updates and removes against a map; every search result must be right for an exhaustive k.
   for (const IndexKind kind : kinds()) {
     std::mt19937 random(11);
-    ItemIndex index(8, Metric::kL2, kind, {.M = 8, .ef_construction = 40, .seed = 3, .num_threads = 2});
+    ItemIndex index(8, IndexMetric::kL2, kind, {.M = 8, .ef_construction = 40, .seed = 3, .num_threads = 2});
     std::map<std::int64_t, std::vector<float>> truth;
     const auto vectors_of = [&](std::size_t n) {
       return clustered(n, 8, 4, static_cast<std::uint32_t>(random()));
@@ -164,7 +164,7 @@ TEST(ItemIndex, ChangesAreWhatASearchFromScratchWouldSee) {
     const auto found = test::search_all(index, queries, truth.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       ASSERT_EQ(found[i].size(), truth.size()) << name(kind);
-      for (const Neighbor& n : found[i]) EXPECT_NEAR(n.score, score(Metric::kL2, queries.row(i), truth.at(n.id)), 1e-3);
+      for (const Neighbor& n : found[i]) EXPECT_NEAR(n.score, score(IndexMetric::kL2, queries.row(i), truth.at(n.id)), 1e-3);
     }
   }
 }
@@ -172,7 +172,7 @@ TEST(ItemIndex, ChangesAreWhatASearchFromScratchWouldSee) {
 TEST(ItemIndex, RemovedItemsNeverComeBack) {
   for (const IndexKind kind : kinds()) {
     const Vectors items = clustered(5000, 12, 10, 4);
-    ItemIndex index(12, Metric::kCosine, kind, {.compact_share = 1.0});
+    ItemIndex index(12, IndexMetric::kCosine, kind, {.compact_share = 1.0});
     index.add(items.view(), id_range(0, 5000));
     EXPECT_EQ(index.remove(id_range(0, 2000)), 2000u);
     EXPECT_EQ(index.remove(id_range(0, 2000)), 0u);
@@ -191,7 +191,7 @@ TEST(ItemIndex, RemovedItemsNeverComeBack) {
 }
 
 TEST(ItemIndex, CompactionStartsByItself) {
-  ItemIndex index(4, Metric::kDot, IndexKind::kExact, {.compact_share = 0.25});
+  ItemIndex index(4, IndexMetric::kDot, IndexKind::kExact, {.compact_share = 0.25});
   index.add(clustered(1000, 4, 3, 1).view(), id_range(0, 1000));
   index.remove(id_range(0, 240));
   EXPECT_EQ(index.dead_rows(), 240u);
@@ -211,7 +211,7 @@ TEST(ItemIndex, BatchesEqualSingleSearchesForAnyNumberOfThreads) {
     each.push_back(ItemFilter::deny(std::span<const std::int64_t>(denied)));
   }
   for (const IndexKind kind : kinds()) {
-    ItemIndex index(24, Metric::kDot, kind);
+    ItemIndex index(24, IndexMetric::kDot, kind);
     index.add(items.view(), id_range(0, 3000));
     for (int form = 0; form < 3; ++form) {
       std::vector<const ItemFilter*> filters;
@@ -239,7 +239,7 @@ TEST(ItemIndex, BatchesEqualSingleSearchesForAnyNumberOfThreads) {
 
 TEST(ItemIndex, EmptyIndexesAndEmptyCallsAreFine) {
   for (const IndexKind kind : kinds()) {
-    ItemIndex index(3, Metric::kDot, kind);
+    ItemIndex index(3, IndexMetric::kDot, kind);
     const Vectors query{3, {1, 2, 3}};
     EXPECT_TRUE(test::search_all(index, query, 5)[0].empty());
     index.add({}, {});
@@ -265,7 +265,7 @@ TEST(ItemIndex, GraphsRepeatWhenAsked) {
   const Vectors items = clustered(3000, 16, 10, 5);
   const Vectors queries = clustered(50, 16, 10, 6);
   const auto run = [&](int threads) {
-    ItemIndex index(16, Metric::kDot, IndexKind::kHnsw, {.ef_search = 10, .num_threads = threads, .deterministic = true});
+    ItemIndex index(16, IndexMetric::kDot, IndexKind::kHnsw, {.ef_search = 10, .num_threads = threads, .deterministic = true});
     index.add(items.slice(0, 2000).view(), id_range(0, 2000));
     index.add(items.slice(2000, 3000).view(), id_range(2000, 1000));
     return test::search_all(index, queries, 10);
@@ -280,7 +280,7 @@ TEST(ItemIndex, KMeansGivesTheSameListsForAnyNumberOfThreads) {
   const Vectors items = clustered(4000, 16, 10, 5);
   const Vectors queries = clustered(50, 16, 10, 6);
   const auto run = [&](int threads) {
-    ItemIndex index(16, Metric::kL2, IndexKind::kIvfPq, {.nprobe = 1, .rescore_factor = 1, .num_threads = threads});
+    ItemIndex index(16, IndexMetric::kL2, IndexKind::kIvfPq, {.nprobe = 1, .rescore_factor = 1, .num_threads = threads});
     index.add(items.view(), id_range(0, 4000));
     return test::search_all(index, queries, 10);
   };
@@ -291,7 +291,7 @@ TEST(ItemIndex, KMeansGivesTheSameListsForAnyNumberOfThreads) {
 }
 
 TEST(ItemIndex, BadCallsNameArgumentValueAndRule) {
-  ItemIndex index(3, Metric::kDot, IndexKind::kExact);
+  ItemIndex index(3, IndexMetric::kDot, IndexKind::kExact);
   const Vectors two{3, {1, 2, 3, 4, 5, 6}};
   const auto add = [&](const Vectors& v, std::vector<std::int64_t> ids) { return message([&] { index.add(v.view(), ids); }); };
   EXPECT_EQ(add(two, {1}), "vectors has 2 rows, must have one for each of the 1 ids");
@@ -312,8 +312,8 @@ TEST(ItemIndex, BadCallsNameArgumentValueAndRule) {
   EXPECT_EQ(message([&] { index.search(wrong, out, nullptr, scratch); }), "query has 2 values, must have dim = 3");
   const std::vector<float> bad{1, INFINITY, 0};
   EXPECT_EQ(message([&] { index.search(bad, out, nullptr, scratch); }), "query holds inf, must be finite");
-  EXPECT_EQ(message([] { ItemIndex(0, Metric::kDot, IndexKind::kExact); }), "dim is 0, must be >= 1");
-  EXPECT_EQ(message([] { ItemIndex(4, Metric::kDot, IndexKind::kIvfPq, {.pq_m = 3}); }), "pq_m is 3, must be a divisor of dim (4)");
+  EXPECT_EQ(message([] { ItemIndex(0, IndexMetric::kDot, IndexKind::kExact); }), "dim is 0, must be >= 1");
+  EXPECT_EQ(message([] { ItemIndex(4, IndexMetric::kDot, IndexKind::kIvfPq, {.pq_m = 3}); }), "pq_m is 3, must be a divisor of dim (4)");
   EXPECT_EQ(message([&] { index.set_ef_search(0); }), "ef_search is 0, must be >= 1");
   EXPECT_EQ(message([&] { index.set_nprobe(-1); }), "nprobe is -1, must be >= 1");
 }
@@ -342,7 +342,7 @@ TEST(ItemIndexOptions, EachBoundIsHeld) {
 TEST(ItemIndex, WithoutFaissGraphsSayHowToGetThem) {
   if (retrieval::can_build_graphs()) GTEST_SKIP() << "built with FAISS";
   try {
-    ItemIndex index(4, Metric::kDot, IndexKind::kHnsw);
+    ItemIndex index(4, IndexMetric::kDot, IndexKind::kHnsw);
     FAIL();
   } catch (const UnsupportedError& e) {
     EXPECT_NE(std::string(e.what()).find("-DETALAGE_WITH_FAISS=ON"), std::string::npos);

@@ -22,7 +22,7 @@ constexpr std::size_t kDim = 32;
 struct Case {
   const char* name;
   bool heavy_tailed;
-  Metric metric;
+  IndexMetric metric;
 };
 
 class Recall : public testing::TestWithParam<Case> {
@@ -60,8 +60,8 @@ TEST_P(Recall, OfGraphs) {
 TEST_P(Recall, OfInvertedLists) { expect_recall(IndexKind::kIvfPq, {.nprobe = 32, .rescore_factor = 20}, 0.95); }
 
 INSTANTIATE_TEST_SUITE_P(Data, Recall,
-                         testing::Values(Case{"ClusteredCosine", false, Metric::kCosine}, Case{"ClusteredL2", false, Metric::kL2},
-                                         Case{"HeavyTailedDot", true, Metric::kDot}),
+                         testing::Values(Case{"ClusteredCosine", false, IndexMetric::kCosine}, Case{"ClusteredL2", false, IndexMetric::kL2},
+                                         Case{"HeavyTailedDot", true, IndexMetric::kDot}),
                          [](const auto& i) { return i.param.name; });
 
 TEST(Replacement, OfHalfByLargerNormsKeepsRecallAndMemory) {
@@ -71,7 +71,7 @@ TEST(Replacement, OfHalfByLargerNormsKeepsRecallAndMemory) {
   const Vectors larger = test::clustered(items / 2, kDim, 40, 3).scale(1, 10, 4);
   const Vectors queries = test::clustered(200, kDim, 40, 2);
   for (const bool in_steps : {false, true}) {
-    ItemIndex index(kDim, Metric::kDot, IndexKind::kHnsw);
+    ItemIndex index(kDim, IndexMetric::kDot, IndexKind::kHnsw);
     index.add(before.view(), id_range(0, items));
     // Every other item, all at once or as a shop would over a day.
     const std::size_t step = in_steps ? items / 20 : items / 2;
@@ -79,8 +79,8 @@ TEST(Replacement, OfHalfByLargerNormsKeepsRecallAndMemory) {
       index.update(larger.slice(begin, begin + step).view(), id_range(static_cast<std::int64_t>(2 * begin), step, 2));
     Vectors now = before;
     for (std::size_t i = 0; i < items / 2; ++i) std::copy(larger.row(i).begin(), larger.row(i).end(), now.data.begin() + static_cast<std::ptrdiff_t>(2 * i * kDim));
-    ItemIndex exact(kDim, Metric::kDot, IndexKind::kExact);
-    ItemIndex fresh(kDim, Metric::kDot, IndexKind::kHnsw);
+    ItemIndex exact(kDim, IndexMetric::kDot, IndexKind::kExact);
+    ItemIndex fresh(kDim, IndexMetric::kDot, IndexKind::kHnsw);
     exact.add(now.view(), id_range(0, items));
     fresh.add(now.view(), id_range(0, items));
     const auto truth = test::search_all(exact, queries, 10);
@@ -100,8 +100,8 @@ TEST(Growth, OneByOneWithEverLargerNormsKeepsRecall) {
   Vectors data = test::clustered(n, kDim, 40, 1);
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t f = 0; f < kDim; ++f) data.data[i * kDim + f] *= 1 + 30 * static_cast<float>(i) / n;
-  ItemIndex index(kDim, Metric::kDot, IndexKind::kHnsw);
-  ItemIndex exact(kDim, Metric::kDot, IndexKind::kExact);
+  ItemIndex index(kDim, IndexMetric::kDot, IndexKind::kHnsw);
+  ItemIndex exact(kDim, IndexMetric::kDot, IndexKind::kExact);
   exact.add(data.view(), id_range(0, n));
   for (std::size_t i = 0; i < n; ++i) index.add(data.slice(i, i + 1).view(), id_range(static_cast<std::int64_t>(i), 1));
   const Vectors queries = test::clustered(200, kDim, 40, 2);
@@ -112,8 +112,8 @@ TEST(Filters, ThatContradictTheQueryAreStillAnsweredInFull) {
   if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   // Allowed: the items farthest from the query. A walk would have to cross the whole graph.
   const Vectors data = test::clustered(kItems, kDim, 40, 1);
-  ItemIndex index(kDim, Metric::kL2, IndexKind::kHnsw);
-  ItemIndex exact(kDim, Metric::kL2, IndexKind::kExact);
+  ItemIndex index(kDim, IndexMetric::kL2, IndexKind::kHnsw);
+  ItemIndex exact(kDim, IndexMetric::kL2, IndexKind::kExact);
   index.add(data.view(), id_range(0, kItems));
   exact.add(data.view(), id_range(0, kItems));
   const Vectors queries = test::clustered(20, kDim, 40, 2);

@@ -15,7 +15,7 @@
 
 namespace etalage {
 
-enum class Metric : std::uint8_t {
+enum class IndexMetric : std::uint8_t {
   kCosine,  ///< q.x / (|q| |x|); a zero vector has cosine 0 with everything
   kDot,     ///< q.x
   kL2       ///< -|q - x|^2
@@ -69,7 +69,7 @@ struct Neighbor {
 ///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ)
 class ETALAGE_EXPORT ItemIndex {
  public:
-  ItemIndex(int dim, Metric metric, IndexKind kind, ItemIndexOptions options = {});
+  ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options = {});
   ~ItemIndex();
   ItemIndex(const ItemIndex&) = delete;
   ItemIndex& operator=(const ItemIndex&) = delete;
@@ -98,7 +98,7 @@ class ETALAGE_EXPORT ItemIndex {
                     std::span<const ItemFilter* const> filters = {}, int num_threads = 0) const;
 
   [[nodiscard]] int dim() const noexcept;
-  [[nodiscard]] Metric metric() const noexcept;
+  [[nodiscard]] IndexMetric metric() const noexcept;
   [[nodiscard]] IndexKind kind() const noexcept;
   [[nodiscard]] ItemIndexOptions options() const;
   /// The two settings that trade time for recall, changeable while searching.
