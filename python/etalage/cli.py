@@ -70,7 +70,7 @@ def _read_log(args):
         f"{log.num_users:,} users, {log.num_items:,} items ({time.perf_counter() - started:.1f} s)"
     )
     for refusal in list(report.refusals)[:3]:
-        _say(f"  refused {'line' if report.lines else 'row'} {refusal.line}: {refusal.reason}")
+        _say(f"  refused {report.place} {refusal[0]}: {refusal[1]}")
     return log
 
 
@@ -149,15 +149,16 @@ def evaluate(args) -> int:
 
 def info(args) -> int:
     import etalage
+    from ._core import file_info
 
     if args.file is None:
         for key, value in etalage.build_info().items():
             print(f"{key:12s} {value}")
         return 0
-    about = etalage.file_info(args.file)
-    print(f"{args.file}: {about.kind}, format version {about.format_version}, {about.bytes:,} bytes")
-    for s in about.sections:
-        print(f"  {s.name:32s} {s.dtype:8s} {s.count:14,d}  at {s.offset:12,d}  checksum {s.checksum:016x}")
+    about = file_info(args.file)
+    print(f"{args.file}: {about['kind']}, format version {about['format_version']}, {about['bytes']:,} bytes")
+    for s in about["sections"]:
+        print(f"  {s['name']:32s} {s['dtype']:9s} {s['count']:14,d}  at {s['offset']:12,d}  checksum {s['checksum']:016x}")
     return 0
 
 

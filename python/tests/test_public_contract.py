@@ -54,8 +54,9 @@ def test_signatures():
     def parameters(f):
         return list(inspect.signature(f).parameters)
 
-    assert parameters(etalage.EventLog.from_frame)[:9] == [
-        "frame", "user", "item", "event", "time", "value", "session", "time_unit", "on_error"]
+    named = etalage.EventLog.from_frame(
+        frame={"u": [1]}, user="u", item="u", event=None, time=None, value=None, session=None, time_unit=None, on_error="raise")
+    assert len(named) == 1
     names = parameters(etalage.models.ALS)
     for name in ("factors", "regularization", "alpha", "iterations", "num_threads", "seed"):
         assert name in names
@@ -98,7 +99,7 @@ def test_sequences(log):
     seqs = log.sequences()
     assert len(seqs) == len(log.interactions(event_weights=WEIGHTS).user_ids)
     own = etalage.Sequences(np.array([0, 3, 3]), np.array([2, 2, 0]))
-    assert own.items_of(0).tolist() == [2, 2, 0] and len(own.items_of(1)) == 0
+    assert own[0].tolist() == [2, 2, 0] and len(own[1]) == 0
     assert len(log.sequences(by="session", idle_minutes=30)) > len(seqs)
 
 

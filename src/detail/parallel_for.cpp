@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -100,19 +101,26 @@ struct Loop {
   std::atomic<bool> failed{false};
   std::mutex mutex;
   std::exception_ptr error;
+  std::size_t error_begin = std::numeric_limits<std::size_t>::max();
 
   void run(int thread) noexcept {
     const bool outer = t_in_parallel;
     t_in_parallel = true;
+    std::size_t begin = 0;
     try {
       while (!failed.load(std::memory_order_relaxed)) {
-        const std::size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
+        begin = next.fetch_add(grain, std::memory_order_relaxed);
         if (begin >= n) break;
         body(begin, std::min(n, begin + grain), thread);
       }
     } catch (...) {
+      // Chunks are handed out in order and each one handed out is run, so the lowest failing chunk always fails: its
+      // error is the one a serial loop would have met, whatever the number of threads.
       const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
+      if (begin < error_begin) {
+        error = std::current_exception();
+        error_begin = begin;
+      }
       failed.store(true, std::memory_order_relaxed);
     }
     t_in_parallel = outer;

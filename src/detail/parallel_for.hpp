@@ -35,7 +35,8 @@ class LoopBody {
 /// Calls body(begin, end, thread) over chunks of `grain` indices that cover [0, n), chunks taken dynamically by up to
 /// num_threads threads (after resolve_threads), thread in [0, threads). Chunk borders depend on n and grain alone, so
 /// per-chunk results reduced in chunk order are the same for any thread count. Serial for one thread or one chunk and
-/// inside another parallel loop. The first exception stops the hand-out of chunks and is rethrown on the caller.
+/// inside another parallel loop. An exception stops the hand-out of chunks; that of the lowest failing
+/// chunk is rethrown on the caller, as in a serial loop.
 /// The only place where threads are made: OpenMP, or std::thread when built so or in a forked child (libgomp's pool
 /// does not survive fork).
 void parallel_for(std::size_t n, std::size_t grain, int num_threads, LoopBody body);
