@@ -20,6 +20,8 @@ void* counted(std::size_t size, std::size_t alignment) {
 }
 }  // namespace
 
+// Both sides are replaced here; g++ warns where it inlines only one of them.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
 void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
 void* operator new(std::size_t size, std::align_val_t a) { return counted(size, static_cast<std::size_t>(a)); }
