@@ -30,12 +30,12 @@ fi
 # tests FOLDER CTEST_OPTION...: prints the runner's summary, and all of what failed.
 failed=()
 tests() {
-  local folder=$1 log=$1/ctest.log started=$SECONDS
+  local folder=$1 log=$1/ctest.log
   shift
   say "C++ tests of $folder"
   ctest --test-dir "$folder" -j "$jobs" --output-on-failure --no-tests=error "$@" >"$log" 2>&1 || {
     failed+=("$log")
-    grep -v -E '^ +[0-9]+/[0-9]+ .* Passed|^ +Start ' "$log" | head -n 400
+    grep -v -E '^ *[0-9]+/[0-9]+ .* Passed|^ +Start ' "$log" | head -n 400
     return 0
   }
   grep -E 'tests passed|\(Skipped\)|Total Test time' "$log"
