@@ -104,6 +104,10 @@ void Recommender::check(const Query& q) const {
     throw std::invalid_argument("history_values has " + std::to_string(q.history_values.size()) +
                                 " entries, must be empty or have one for each of the " + std::to_string(q.history.size()) +
                                 " history items");
+  if (!q.history_times.empty() && q.history_times.size() != q.history.size())
+    throw std::invalid_argument("history_times has " + std::to_string(q.history_times.size()) +
+                                " entries, must be empty or have one for each of the " + std::to_string(q.history.size()) +
+                                " history items");
   for (const float v : q.history_values)
     if (!std::isfinite(v)) throw std::invalid_argument("history_values holds " + std::to_string(v) + ", must be finite");
 }

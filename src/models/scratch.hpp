@@ -24,6 +24,7 @@ struct Scratch::Impl {
   std::vector<double> doubles;
   kernels::ScanWorkspace scan;        ///< of exact top-k over factors
   std::any solver;                    ///< a model's own working memory of folding in, created by it on first use
+  std::any sequence;                  ///< of models of order (SequenceModel), created by them on first use
   std::any index;                     ///< a room's own search state (retrieval), created by it on first use
 
   /// At least n elements, content unspecified.

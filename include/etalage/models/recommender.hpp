@@ -37,6 +37,8 @@ struct Query {
   bool recalculate_user = false;                ///< fold the user in from history instead of taking what was fitted
   std::span<const float> history_values = {};   ///< [history.size()] or empty, which means 1 each
   bool history_given = false;                   ///< an empty history is meant: replaces the kept rows by none
+  std::span<const std::int64_t> history_times = {};  ///< UTC milliseconds [history.size()] or empty; for models of time
+  std::optional<std::int64_t> now_ms = {};      ///< when the question is asked, for models of time; default: newest event
 };
 
 /// Working memory of one thread. Grows on first use and is reused: once warm, queries of the same kind allocate nothing.
@@ -96,7 +98,7 @@ class ETALAGE_EXPORT Recommender {
   [[nodiscard]] const CsrMatrix& history() const noexcept { return history_; }
   [[nodiscard]] bool has_history() const noexcept { return !history_.offsets.empty(); }
   void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);
-  void set_history(CsrMatrix history);
+  virtual void set_history(CsrMatrix history);
 
   /// Everything that load() needs; overriders call the base first.
   virtual void save_state(StateWriter& writer) const;
