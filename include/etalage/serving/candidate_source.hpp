@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "etalage/core/array.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+#include "etalage/retrieval/item_index.hpp"
+#include "etalage/serving/request.hpp"
+
+namespace etalage {
+
+/// What a source is asked: the request, and what may appear.
+struct SourceQuery {
+  const RequestContext* request = nullptr;
+  const CompiledFilter* eligible = nullptr;   ///< null allows everything
+  std::span<const std::int32_t> denied = {};  ///< sorted and unique: seen items, anchors, recent purchases
+  [[nodiscard]] bool allows(std::int32_t item) const noexcept;
+  [[nodiscard]] const ItemFilter* filter() const noexcept { return eligible == nullptr ? nullptr : &eligible->filter; }
+};
+
+/// Names products that may suit a request. Const members may be called from any number of threads.
+class ETALAGE_EXPORT CandidateSource {
+ public:
+  virtual ~CandidateSource();
+  [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  /// Writes up to out.size() different candidates, best first, none of which the query forbids; returns how many. Fewer
+  /// than out.size() only when the source has no more. A request that says nothing to this source gets none. No
+  /// allocation once scratch is warm. Items at or above num_items are no products of the catalogue.
+  virtual std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const = 0;
+  /// The request's items that speak for a candidate, with their parts of its score. Empty where history has no part.
+  [[nodiscard]] virtual Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const;
+
+ protected:
+  explicit CandidateSource(std::string name);
+
+ private:
+  std::string name_;
+};
+using SharedSource = std::shared_ptr<const CandidateSource>;
+
+/// Any model. A FactorModel takes the request's user_vector where its length fits; any model takes user, history and
+/// session; items and users that the model does not have are passed over.
+/// Asks for as many more results as the query denies, so that what is left is min(out.size(), eligible).
+class ETALAGE_EXPORT RecommenderSource final : public CandidateSource {
+ public:
+  /// kShopper answers for user, history and session; kSimilar for what is like the anchors, or like the session's last
+  /// item where there are none (similar_items, scores of several anchors added).
+  enum class Ask : std::uint8_t { kShopper, kSimilar };
+  RecommenderSource(std::string name, std::shared_ptr<const Recommender> model, Ask ask = Ask::kShopper);
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
+
+ private:
+  std::shared_ptr<const Recommender> model_;
+  Ask ask_;
+};
+
+/// Nearest products by vectors; the index's ids are catalogue rows.
+class ETALAGE_EXPORT IndexSource final : public CandidateSource {
+ public:
+  enum class Ask : std::uint8_t {
+    kUserVector,   ///< the request's user_vector
+    kQueryVector,  ///< the request's query_vector
+    kContent       ///< the mean of the unit vectors of the anchors, or of the last `recent` items of the session or history
+  };
+  /// vectors [n x dim] of the catalogue's products, for kContent; of the index's dim.
+  IndexSource(std::string name, std::shared_ptr<const ItemIndex> index, Ask ask, Array<float> vectors = {}, std::size_t recent = 5);
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
+
+ private:
+  std::span<const std::int32_t> items_of(const RequestContext& request) const noexcept;
+  std::shared_ptr<const ItemIndex> index_;
+  Ask ask_;
+  Array<float> vectors_;
+  std::size_t recent_;
+};
+
+/// Lists made beforehand: trending and new arrivals (one list), popularity by segment, co-purchase by product.
+class ETALAGE_EXPORT ListSource final : public CandidateSource {
+ public:
+  /// One list for everybody, best first.
+  ListSource(std::string name, std::vector<ItemScore> list);
+  /// A list a segment; other segments get that of "".
+  ListSource(std::string name, std::map<std::string, std::vector<ItemScore>, std::less<>> by_segment);
+  /// Lists by product (offsets [n + 1]): those of the anchors, or of the last items of the session, or of the history,
+  /// added up.
+  ListSource(std::string name, std::vector<std::int64_t> offsets, std::vector<ItemScore> lists, std::size_t recent = 10);
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
+
+ private:
+  std::map<std::string, std::vector<ItemScore>, std::less<>> by_segment_;
+  std::vector<std::int64_t> offsets_;
+  std::vector<ItemScore> lists_;
+  std::size_t recent_ = 0;
+};
+
+/// The request's own candidates (RequestContext::given), in the caller's order.
+class ETALAGE_EXPORT GivenSource final : public CandidateSource {
+ public:
+  explicit GivenSource(std::string name = "given");
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
+};
+
+/// Whatever the host counts: `candidates` says them best first, through `emit`, until emit returns false. What the query
+/// forbids is left out here.
+class ETALAGE_EXPORT FunctionSource final : public CandidateSource {
+ public:
+  /// A plain reference to a callable bool(ItemScore); lives as long as the call.
+  class Emit {
+   public:
+    template <class F>
+    explicit Emit(F& f) : object_(&f), call_([](void* o, ItemScore s) { return (*static_cast<F*>(o))(s); }) {}
+    bool operator()(ItemScore candidate) const { return call_(object_, candidate); }
+
+   private:
+    void* object_;
+    bool (*call_)(void*, ItemScore);
+  };
+  using Candidates = std::function<void(const RequestContext&, const Emit&)>;
+  using Reasons = std::function<Explanation(const RequestContext&, std::int32_t item, std::size_t k)>;
+  FunctionSource(std::string name, Candidates candidates, Reasons reasons = {});
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
+
+ private:
+  Candidates candidates_;
+  Reasons reasons_;
+};
+
+}  // namespace etalage

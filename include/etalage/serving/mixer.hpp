@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+#include "etalage/serving/candidate_source.hpp"
+#include "etalage/serving/request.hpp"
+
+namespace etalage {
+
+/// How the scores of one source become comparable with another's, each over the candidates it produced.
+enum class Normalization : std::uint8_t {
+  kRank,    ///< 61 / (60 + rank), rank from 1 (Cormack, Clarke, Buettcher, SIGIR 2009)
+  kMinMax,  ///< (s - min) / (max - min); 1 where all are equal
+  kNone     ///< s
+};
+
+struct SourceSlot {
+  std::string source;   ///< name of a source
+  int quota = 100;      ///< candidates asked of it, >= 1
+  float weight = 1.0f;  ///< of its normalised scores in the sum, >= 0
+};
+
+/// What one placement asks.
+struct PlacementMix {
+  std::vector<SourceSlot> sources;
+  std::vector<std::string> fallback;  ///< asked in this order, each only while candidates are fewer than wanted
+  Normalization normalization = Normalization::kRank;
+};
+
+struct ETALAGE_EXPORT MixOptions {
+  PlacementMix standard;                        ///< of placements that are not named
+  std::map<Placement, PlacementMix> placements;
+  void validate() const;                        ///< std::invalid_argument: placement, slot, field, rule
+};
+
+/// The union of several sources' candidates with their attribution. Reused between requests.
+class ETALAGE_EXPORT CandidateSet {
+ public:
+  /// What one source said of one candidate.
+  struct Mention {
+    std::int32_t source = -1;  ///< index into Mixer::sources()
+    std::int32_t rank = 0;     ///< from 1
+    float score = 0;           ///< the source's own
+    float part = 0;            ///< weight times normalised score
+    std::int32_t next = -1;    ///< index of this candidate's next mention, -1 ends
+  };
+  [[nodiscard]] std::size_t size() const noexcept { return items.size(); }
+  void clear() noexcept;
+  /// Index of an item, -1 where it is not a candidate.
+  [[nodiscard]] std::int32_t find(std::int32_t item) const noexcept;
+  /// Index of an item, which is appended with score 0 where it is not there.
+  std::int32_t insert(std::int32_t item);
+  void mention(std::int32_t candidate, std::int32_t source, std::int32_t rank, float score, float part);
+
+  std::vector<std::int32_t> items;           ///< in order of first mention
+  std::vector<float> scores;                 ///< sum of parts
+  std::vector<std::uint8_t> from_fallback;   ///< 1 where only fallback sources named it
+  std::vector<std::int32_t> first_mention;   ///< -1 where there is none
+  std::vector<Mention> mentions;
+  std::vector<std::int32_t> produced;        ///< by source, how many it named for this request
+
+ private:
+  void grow();
+  std::vector<std::int32_t> slots_;  // open addressing over items: index + 1, 0 is free
+  std::size_t mask_ = 0;
+};
+
+/// Asks the sources of a placement and joins what they say: score = sum over sources of weight x normalised score.
+/// Candidates of fallback sources rank behind all others, in the order in which they were named.
+///
+/// Threads    const members are safe to call concurrently
+/// Errors     std::invalid_argument: a slot that names no source, two sources of one name
+class ETALAGE_EXPORT Mixer {
+ public:
+  Mixer(std::vector<SharedSource> sources, MixOptions options);
+  [[nodiscard]] std::span<const SharedSource> sources() const noexcept { return sources_; }
+  [[nodiscard]] const MixOptions& options() const noexcept { return options_; }
+  /// Fills `out`; fallback sources are asked while there are fewer than `wanted`. No allocation once warm.
+  void mix(const SourceQuery& query, std::size_t wanted, CandidateSet& out, Scratch& scratch) const;
+  /// Asks the fallback sources, or all of the placement's, for up to `limit` each, until there are `wanted` more than
+  /// now; appends them as fallback candidates.
+  void refill(const SourceQuery& query, std::size_t wanted, std::size_t limit, bool all, CandidateSet& out, Scratch& scratch) const;
+
+ private:
+  struct Slot {
+    std::int32_t source;
+    std::size_t quota;
+    float weight;
+  };
+  struct Plan {
+    std::vector<Slot> slots;
+    std::vector<std::int32_t> fallback;
+    Normalization normalization = Normalization::kRank;
+  };
+  std::vector<SharedSource> sources_;
+  MixOptions options_;
+  std::vector<Plan> plans_;  // one a placement
+};
+
+}  // namespace etalage

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "etalage/core/array.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+#include "etalage/serving/catalog_index.hpp"
+#include "etalage/serving/mixer.hpp"
+#include "etalage/serving/request.hpp"
+#include "etalage/serving/rerank.hpp"
+#include "etalage/serving/rules.hpp"
+
+namespace etalage {
+
+/// Everything a Ranker is made of. Shared parts are not copied.
+struct RankerParts {
+  std::shared_ptr<const CatalogIndex> catalog;
+  std::vector<SharedSource> sources;
+  MixOptions mix;
+  Rules rules = {};
+  RerankOptions rerank = {};
+  Array<float> vectors = {};             ///< [n x dim] of the catalogue's rows, for mmr and dpp; may stop before the last row
+  std::int32_t dim = 0;
+  std::string calibrate_by = "category:1";  ///< grouping of calibration
+};
+
+struct RankedItem {
+  std::int32_t item;
+  float score;           ///< relevance after boosts, in [0, 1] times the factors; 0 for what only filled up
+  std::int32_t source;   ///< the source with the largest part, index into Ranker::sources(); -1: a pin or a fill-up
+};
+
+/// What happened to one product of an answer, or to one that a rule kept out.
+struct RuleEffect {
+  std::size_t rule;     ///< index into Ranker::rules()
+  std::int32_t item;
+  std::string what;     ///< "boosted by 1.5", "pinned to 2", "kept out: 2 of brand Acme already", ...
+};
+
+struct TracedItem {
+  struct Part {
+    std::string source;
+    std::int32_t rank = 0;   ///< from 1
+    float score = 0;         ///< the source's own
+    float part = 0;          ///< weight times normalised score
+    bool fallback = false;
+  };
+  std::int32_t item = -1;
+  float mixed = 0;           ///< sum of parts
+  float relevance = 0;       ///< mapped to (0, 1] over the candidates
+  float boosted = 0;         ///< after boosts
+  std::vector<Part> parts;
+  std::vector<std::size_t> effects;  ///< indices into Trace::effects
+};
+
+/// The whole way of one answer.
+struct Trace {
+  std::uint64_t audit_id = 0;
+  std::uint64_t catalog_version = 0;
+  Placement placement = Placement::kHome;
+  std::int64_t eligible = 0;         ///< products that the filters allow, before what this shopper has seen
+  std::size_t denied = 0;            ///< seen, anchors, bought
+  std::size_t candidates = 0;
+  std::vector<std::int32_t> produced;  ///< by source
+  std::vector<TracedItem> items;     ///< the answer, in order
+  std::vector<RuleEffect> effects;   ///< in the order in which they happened
+};
+
+/// Numbers of the last request, for counters.
+struct RankStats {
+  std::int64_t eligible = 0;
+  std::size_t denied = 0;
+  std::size_t candidates = 0;
+  std::size_t from_fallback = 0;     ///< candidates that only a fallback source named
+  std::size_t filled = 0;            ///< products of the answer that no source named
+  std::span<const std::int32_t> produced;  ///< by source; valid until the next request
+};
+
+/// Working memory of one thread.
+class ETALAGE_EXPORT RankScratch {
+ public:
+  RankScratch();
+  ~RankScratch();
+  RankScratch(RankScratch&&) noexcept;
+  RankScratch& operator=(RankScratch&&) noexcept;
+  [[nodiscard]] RankStats stats() const noexcept;
+  struct Impl;
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// From sources to an answer: sources -> union -> filters -> relevance in (0, 1] -> boosts -> re-ranking with pins, caps
+/// and shares -> answer. Immutable.
+///
+/// Answers    min(k, eligible) products, none of which a filter, a rule or the request forbids; fewer only where caps
+///            leave no more. What no source names is filled up from the catalogue in its order
+/// Relevance  of n candidates: 0.1 + 0.9 (s - min) / (max - min), 1 where all are equal; candidates of fallback sources
+///            get 0.1 (n - i) / (n + 1), i from 1 in their order. Boosts multiply
+/// Rules      by the precedence of Rules; a share's products are asked for by themselves when the candidates are short
+///            of them
+/// Threads    const members may be called from any number of threads, each with its own scratch; a request opens no
+///            parallel region and, once warm, allocates nothing unless a trace is asked for
+/// Errors     std::invalid_argument (parts that do not fit together; rules by their path); of the request: std::out_of_range
+///            for items outside the catalogue in anchors and given, others are passed over
+class ETALAGE_EXPORT Ranker {
+ public:
+  explicit Ranker(RankerParts parts);
+  ~Ranker();
+  Ranker(const Ranker&) = delete;
+  Ranker& operator=(const Ranker&) = delete;
+
+  std::size_t rank(const RequestContext& request, std::span<RankedItem> out, RankScratch& scratch, Trace* trace = nullptr) const;
+  /// The request's items that speak for a product, by the source that names it first; parts sum to total.
+  [[nodiscard]] Explanation explain(const RequestContext& request, std::int32_t source, std::int32_t item, std::size_t k) const;
+
+  [[nodiscard]] const CatalogIndex& catalog() const noexcept;
+  [[nodiscard]] const std::shared_ptr<const CatalogIndex>& shared_catalog() const noexcept;
+  [[nodiscard]] std::span<const SharedSource> sources() const noexcept;
+  [[nodiscard]] const Rules& rules() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+#include "etalage/serving/catalog_index.hpp"
+
+namespace etalage {
+
+/// Where in the shop an answer is shown.
+enum class Placement : std::uint8_t { kHome, kProductPage, kBasket, kCategoryPage, kSearch, kEmail };
+inline constexpr std::size_t kPlacements = 6;
+/// "home", "product_page", "basket", "category_page", "search", "email".
+[[nodiscard]] ETALAGE_EXPORT std::string_view placement_name(Placement placement) noexcept;
+/// Nothing for an unknown name.
+[[nodiscard]] ETALAGE_EXPORT std::optional<Placement> placement_from_name(std::string_view name) noexcept;
+
+/// Steps on the way of a request, in order.
+enum class Stage : std::uint8_t { kFilter, kSources, kRules, kRerank, kFallback };
+inline constexpr std::size_t kStages = 5;
+[[nodiscard]] ETALAGE_EXPORT std::string_view stage_name(Stage stage) noexcept;
+
+/// Told how long each stage took. Called on the thread of the request; must not throw.
+class ETALAGE_EXPORT StageListener {
+ public:
+  virtual ~StageListener();
+  virtual void on_stage(Stage stage, std::chrono::nanoseconds elapsed) noexcept = 0;
+};
+
+struct Purchase {
+  std::int32_t item;
+  std::int64_t time_ms;  ///< UTC
+};
+
+/// Who asks, where and about what. Spans are the caller's and must live as long as the call. Items are catalogue rows.
+struct RequestContext {
+  Placement placement = Placement::kHome;
+  std::optional<std::int32_t> user = {};         ///< row of the models; an index they do not have is an unknown shopper
+  std::span<const std::int32_t> history = {};    ///< oldest first; replaces what a model keeps, as in Query
+  std::span<const std::int32_t> session = {};    ///< this visit's items, oldest first
+  std::span<const std::int32_t> anchors = {};    ///< the product of the page, the basket's content; never in the answer
+  std::span<const std::int32_t> seen = {};       ///< further items that exclude_seen leaves out
+  std::span<const Purchase> purchases = {};      ///< for rules of the type not_again, any order
+  std::span<const float> user_vector = {};       ///< a factor row folded in by the caller; factor sources take it as it is
+  std::span<const float> query_vector = {};      ///< of a search text, say
+  std::span<const ItemScore> given = {};         ///< candidates of the caller's: search results to re-rank
+  std::span<const float> target = {};            ///< share of each group that calibration aims at; empty: from the history
+  std::string_view segment = {};                 ///< for lists by segment
+  const SharedFilter* filter = nullptr;          ///< further condition of this request, from CatalogIndex::filter
+  std::int64_t now_ms = 0;                       ///< UTC; for not_again
+  bool exclude_seen = true;                      ///< leave out history, session and seen
+  std::uint64_t audit_id = 0;                    ///< copied to the trace
+  StageListener* listener = nullptr;
+};
+
+}  // namespace etalage

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "etalage/export.hpp"
+#include "etalage/serving/catalog_index.hpp"
+
+namespace etalage {
+
+enum class RerankMethod : std::uint8_t { kNone, kMmr, kDpp, kCalibrated };
+
+/// What makes two products alike.
+enum class Similarity : std::uint8_t {
+  kVectors,    ///< cosine of their vectors; a zero vector is like nothing
+  kCategories  ///< levels that their category paths share from the root / sqrt(product of the paths' lengths)
+};
+
+/// Settings of a re-ranking. Relevance is in [0, 1].
+struct ETALAGE_EXPORT RerankOptions {
+  RerankMethod method = RerankMethod::kNone;
+  Similarity similarity = Similarity::kVectors;  ///< mmr, dpp
+  float diversity = 0.3f;       ///< 0 keeps the order of relevance, 1 looks at variety alone; in [0, 1]
+  int window = 300;             ///< the most relevant so many candidates take part, the others follow as they are; >= 1
+  float smoothing = 0.01f;      ///< calibrated: share of the target in the list's own distribution; in (0, 1)
+  void validate() const;        ///< throws std::invalid_argument: field, value, rule
+};
+
+/// Candidates of one re-ranking: n of them, in any order.
+struct RerankInput {
+  std::span<const float> relevance;               ///< [n], finite
+  std::span<const float* const> vectors = {};     ///< [n] rows of dim floats; null is a zero vector
+  std::size_t dim = 0;
+  std::span<const std::int32_t> items = {};       ///< [n] catalogue rows, for categories
+  const CatalogIndex* catalog = nullptr;          ///< for categories
+  std::span<const std::int32_t> groups = {};      ///< [n] group of each, -1 none (calibrated)
+  std::span<const float> target = {};             ///< [groups] the shopper's distribution, >= 0, sum 1 (calibrated)
+};
+
+/// Working memory; once warm, re-ranking allocates nothing.
+class ETALAGE_EXPORT RerankScratch {
+ public:
+  RerankScratch();
+  ~RerankScratch();
+  RerankScratch(RerankScratch&&) noexcept;
+  RerankScratch& operator=(RerankScratch&&) noexcept;
+  struct Impl;
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Builds a list greedily, one product a step; each step takes the candidate with the largest gain, ties by place in the
+/// input. Writes min(order.size(), n) indices into the input and returns how many. With d = diversity, S what is chosen:
+///
+///   mmr         (1 - d) r_i - d max_{j in S} s_ij                             (the maximum over nothing is 0)
+///   dpp         the increase of (1 - d) sum_S r + d log det K_S, where K = (1 + cosine) / 2 of vectors, or the categories'
+///               s; this is the greedy MAP of the kernel q_i K_ij q_j, q = exp((1 - d) r / 2 d). A candidate that adds
+///               nothing new (its increase of the determinant below 1e-6) comes after all others, by relevance
+///   calibrated  the increase of (1 - d) sum_S r - d KL(p || q~_S), where p is the target, q_S the shares of the groups
+///               among those of S that have one, q~ = (1 - smoothing) q + smoothing p
+///
+/// Cost      k passes over the window; mmr and dpp 2 dim operations a candidate and pass, dpp k more
+/// Errors    std::invalid_argument (options; sizes that disagree; relevance, vectors or target not finite)
+/// Source    Carbonell, Goldstein, SIGIR 1998; Chen, Zhang, Zhou, NeurIPS 2018 (algorithm 1, on K with the relevance
+///           outside it, so that no exponential overflows); Steck, RecSys 2018
+ETALAGE_EXPORT std::size_t rerank(const RerankOptions& options, const RerankInput& input, std::span<std::int32_t> order,
+                                  RerankScratch& scratch);
+
+}  // namespace etalage
