@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/models/item_knn.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "models/option_state.hpp"
 #include "models/sparse_product.hpp"
 
 namespace etalage {
@@ -17,40 +19,69 @@ bool counts_users(Similarity s) {
   return s == Similarity::kJaccard || s == Similarity::kTversky || s == Similarity::kConditional || s == Similarity::kLift;
 }
 
-/// The matrix whose rows' dot products the similarity is made of.
+/// The matrix of the x_ui.
 CsrMatrix weighted(const CsrMatrix& user_items, const CsrMatrix& item_users, const ItemKnnOptions& o) {
   CsrMatrix m = user_items;
   if (o.similarity == Similarity::kCosine) return m;
   float* values = m.values.mutable_data();
   if (counts_users(o.similarity)) {
-    std::fill_n(values, m.values.size(), 1.0f);
+    for (std::size_t p = 0; p < m.values.size(); ++p) values[p] = values[p] != 0.0f ? 1.0f : 0.0f;
     return m;
   }
-  const CsrView items = item_users.view();
-  const auto num_users = static_cast<double>(m.rows);
+  std::vector<double> length(static_cast<std::size_t>(m.cols), 0.0);
   double average = 0;
-  std::vector<double> length(static_cast<std::size_t>(m.rows), 0.0);
-  if (o.similarity == Similarity::kBm25) {
-    for (std::int64_t u = 0; u < m.rows; ++u)
-      for (const float v : user_items.view().row_values(u)) length[static_cast<std::size_t>(u)] += static_cast<double>(v);
-    for (const double l : length) average += l / num_users;
+  for (std::int64_t i = 0; i < m.cols; ++i) {
+    for (const float v : item_users.view().row_values(i)) length[static_cast<std::size_t>(i)] += static_cast<double>(v);
+    average += length[static_cast<std::size_t>(i)] / static_cast<double>(m.cols);
   }
-  for (std::int64_t u = 0; u < m.rows; ++u)
-    for (auto p = static_cast<std::size_t>(m.offsets[static_cast<std::size_t>(u)]);
-         p < static_cast<std::size_t>(m.offsets[static_cast<std::size_t>(u) + 1]); ++p) {
-      const double idf = std::log(num_users / (1.0 + static_cast<double>(items.row_size(m.columns[p])))) ;
+  const auto k1 = static_cast<double>(o.bm25_k1);
+  const auto b = static_cast<double>(o.bm25_b);
+  for (std::int64_t u = 0; u < m.rows; ++u) {
+    const auto begin = static_cast<std::size_t>(m.offsets[static_cast<std::size_t>(u)]);
+    const auto end = static_cast<std::size_t>(m.offsets[static_cast<std::size_t>(u) + 1]);
+    const double idf = std::max(0.0, std::log(static_cast<double>(m.cols) / (1.0 + static_cast<double>(end - begin))));
+    for (std::size_t p = begin; p < end; ++p) {
       const auto r = static_cast<double>(values[p]);
       if (o.similarity == Similarity::kTfIdf) {
-        values[p] = static_cast<float>(std::sqrt(std::fabs(r)) * (1.0 + idf));
+        values[p] = static_cast<float>(std::sqrt(std::fabs(r)) * idf);
       } else {
-        const auto k1 = static_cast<double>(o.bm25_k1);
-        const auto b = static_cast<double>(o.bm25_b);
-        const double norm = 1.0 - b + b * (average > 0 ? length[static_cast<std::size_t>(u)] / average : 1.0);
-        values[p] = static_cast<float>(r * (k1 + 1.0) / (k1 * norm + r) * std::max(idf, 0.0));
+        const double norm = 1.0 - b + b * (average > 0 ? length[static_cast<std::size_t>(m.columns[p])] / average : 1.0);
+        values[p] = static_cast<float>(r * (k1 + 1.0) / (k1 * norm + r) * idf);
       }
     }
+  }
   return m;
 }
+
+/// Each user's row times (its entries)^-damping.
+CsrMatrix damped_rows(const CsrMatrix& rows, float damping) {
+  CsrMatrix m = rows;
+  if (damping == 0.0f) return m;
+  float* values = m.values.mutable_data();
+  for (std::size_t u = 0; u < static_cast<std::size_t>(m.rows); ++u) {
+    const auto count = static_cast<double>(m.offsets[u + 1] - m.offsets[u]);
+    const auto factor = static_cast<float>(std::pow(count, -static_cast<double>(damping)));
+    for (auto p = static_cast<std::size_t>(m.offsets[u]); p < static_cast<std::size_t>(m.offsets[u + 1]); ++p) values[p] *= factor;
+  }
+  return m;
+}
+
+/// visit("name", field) for every option.
+constexpr auto each_option = [](auto& o, const auto& visit) {
+  visit("similarity", o.similarity);
+  visit("num_neighbors", o.num_neighbors);
+  visit("shrinkage", o.shrinkage);
+  visit("asymmetry", o.asymmetry);
+  visit("tversky_alpha", o.tversky_alpha);
+  visit("tversky_beta", o.tversky_beta);
+  visit("popularity_penalty", o.popularity_penalty);
+  visit("bm25_k1", o.bm25_k1);
+  visit("bm25_b", o.bm25_b);
+  visit("user_damping", o.user_damping);
+  visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
 
 }  // namespace
 
@@ -66,6 +97,7 @@ void ItemKnnOptions::validate() const {
   require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty, "in [0, 1]");
   require_finite(bm25_k1 > 0, "bm25_k1", bm25_k1, "finite and > 0");
   require_finite(bm25_b >= 0 && bm25_b <= 1, "bm25_b", bm25_b, "in [0, 1]");
+  require_finite(user_damping >= 0, "user_damping", user_damping, "finite and >= 0");
   require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
@@ -80,10 +112,11 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   const CsrMatrix plain = transpose(data.user_items().view(), o.num_threads);
   const CsrMatrix users = weighted(data.user_items(), plain, o);
   const CsrMatrix items = transpose(users.view(), o.num_threads);
-  // |i|^2 in the weighted matrix; the number of users where that is all 1.
+  const CsrMatrix damped_users = damped_rows(users, o.user_damping);
+  // |i|^2 in the weighted matrix, damped like c_ij; the number of users where that is all 1.
   std::vector<double> square(static_cast<std::size_t>(items.rows), 0.0);
-  for (std::int64_t i = 0; i < items.rows; ++i)
-    for (const float v : items.view().row_values(i)) square[static_cast<std::size_t>(i)] += static_cast<double>(v) * static_cast<double>(v);
+  for (std::size_t p = 0; p < users.columns.size(); ++p)
+    square[static_cast<std::size_t>(users.columns[p])] += static_cast<double>(users.values[p]) * static_cast<double>(damped_users.values[p]);
   const auto power = [&](double exponent) {
     std::vector<double> out(square.size());
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = square[i] > 0 ? std::pow(square[i], exponent) : 0.0;
@@ -114,49 +147,23 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
     }
     return static_cast<float>(v);
   };
-  CsrMatrix w = top_product(items.view(), users.view(), static_cast<std::size_t>(o.num_neighbors), o.num_threads, value);
+  CsrMatrix w = top_product(items.view(), damped_users.view(), static_cast<std::size_t>(o.num_neighbors), o.num_threads, value);
   if (o.normalize) normalize_rows(w);
   report.phase_seconds.emplace_back("similarities", since() - report.phase_seconds[0].second);
-  set_weights(std::move(w), data.num_users());
   report.iterations = 1;
   report.seconds = since();
   if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "similarities"});
+  finish_fit(data, std::move(w), o.keep_history, report);
   return report;
 }
 
 void ItemKnnModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
-  writer.put_int("options/similarity", static_cast<int>(options_.similarity));
-  writer.put_int("options/num_neighbors", options_.num_neighbors);
-  writer.put_double("options/shrinkage", static_cast<double>(options_.shrinkage));
-  writer.put_double("options/asymmetry", static_cast<double>(options_.asymmetry));
-  writer.put_double("options/tversky_alpha", static_cast<double>(options_.tversky_alpha));
-  writer.put_double("options/tversky_beta", static_cast<double>(options_.tversky_beta));
-  writer.put_double("options/popularity_penalty", static_cast<double>(options_.popularity_penalty));
-  writer.put_double("options/bm25_k1", static_cast<double>(options_.bm25_k1));
-  writer.put_double("options/bm25_b", static_cast<double>(options_.bm25_b));
-  writer.put_bool("options/normalize", options_.normalize);
+  put_options(writer, options_, each_option);
 }
 
 std::shared_ptr<ItemKnnModel> ItemKnnModel::from_state(const StateReader& reader) {
-  ItemKnnOptions o;
-  const auto number = [&](const char* name) { return static_cast<float>(reader.get_double(std::string("options/") + name)); };
-  o.similarity = static_cast<Similarity>(reader.get_int("options/similarity", 0, static_cast<int>(Similarity::kLift)));
-  o.num_neighbors = static_cast<std::int32_t>(reader.get_int("options/num_neighbors", 1, std::numeric_limits<std::int32_t>::max()));
-  o.shrinkage = number("shrinkage");
-  o.asymmetry = number("asymmetry");
-  o.tversky_alpha = number("tversky_alpha");
-  o.tversky_beta = number("tversky_beta");
-  o.popularity_penalty = number("popularity_penalty");
-  o.bm25_k1 = number("bm25_k1");
-  o.bm25_b = number("bm25_b");
-  o.normalize = reader.get_bool("options/normalize");
-  try {
-    o.validate();
-  } catch (const std::invalid_argument& e) {
-    reader.fail("options", std::string("found ") + e.what());
-  }
-  auto model = std::make_shared<ItemKnnModel>(o);
+  auto model = std::make_shared<ItemKnnModel>(get_options<ItemKnnOptions>(reader, each_option));
   model->load_weights(reader);
   model->load_base(reader);
   return model;

@@ -2,13 +2,17 @@
 #include "etalage/models/item_similarity.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/finite.hpp"
 #include "etalage/error.hpp"
+#include "models/fit_report_state.hpp"
 #include "models/scratch.hpp"
 #include "models/top_k.hpp"
 
@@ -18,55 +22,135 @@ void ItemSimilarityModel::require_fitted() const {
   if (!fitted()) throw NotFittedError(std::string(kind()) + " is not fitted; call fit() first");
 }
 
-void ItemSimilarityModel::set_weights(CsrMatrix weights, std::int32_t num_users) {
+void ItemSimilarityModel::take(const Interactions& data, bool keep_history, const FitReport& report) {
+  num_users_ = data.num_users();
+  num_items_ = data.num_items();
+  popularity_ = Array<float>(static_cast<std::size_t>(num_items_));
+  float* share = popularity_.mutable_data();
+  const CsrView rows = data.user_items().view();
+  for (std::size_t p = 0; p < rows.columns.size(); ++p)
+    if (rows.values[p] > 0) share[rows.columns[p]] += 1.0f;
+  for (std::int32_t j = 0; j < num_items_; ++j) share[j] /= static_cast<float>(std::max(num_users_, 1));
+  fitted_ = true;
+  report_ = report;
+  set_ids(data.user_ids(), data.item_ids());
+  set_history(keep_history ? data.user_items() : CsrMatrix{});
+}
+
+void ItemSimilarityModel::finish_fit(const Interactions& data, CsrMatrix weights, bool keep_history, const FitReport& report) {
   weights_ = std::move(weights);
-  num_users_ = num_users;
+  dense_ = {};
+  take(data, keep_history, report);
+}
+
+void ItemSimilarityModel::finish_fit(const Interactions& data, Array<float> dense, bool keep_history, const FitReport& report) {
+  weights_ = {};
+  dense_ = std::move(dense);
+  take(data, keep_history, report);
+}
+
+namespace {
+
+/// Items in a block whose sums are cleared on its first touch.
+constexpr std::size_t kBlock = 64;
+
+}  // namespace
+
+template <class F>
+void ItemSimilarityModel::for_each_of(const Query& query, Scratch& scratch, const F& f) const {
+  std::span<const std::int32_t> items = history_of(query);
+  std::span<const float> values = history_values_of(query);
+  if (std::adjacent_find(items.begin(), items.end(), std::greater_equal<>()) != items.end()) {
+    // The same history has the same bits in any order, and whether or not its repeats were summed before.
+    auto& order = scratch.impl().ints;
+    order.resize(items.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      const std::int32_t left = items[static_cast<std::size_t>(a)];
+      const std::int32_t right = items[static_cast<std::size_t>(b)];
+      return left != right ? left < right : a < b;
+    });
+    for (std::size_t h = 0; h < order.size();) {
+      const std::int32_t item = items[static_cast<std::size_t>(order[h])];
+      float sum = 0;
+      for (; h < order.size() && items[static_cast<std::size_t>(order[h])] == item; ++h)
+        sum += values.empty() ? 1.0f : values[static_cast<std::size_t>(order[h])];
+      f(item, sum);
+    }
+  } else {
+    for (std::size_t h = 0; h < items.size(); ++h) f(items[h], values.empty() ? 1.0f : values[h]);
+  }
+  for (const std::int32_t i : query.session) f(i, 1.0f);
 }
 
 void ItemSimilarityModel::accumulate(const Query& query, Scratch& scratch) const {
-  const auto n = static_cast<std::size_t>(num_items());
-  auto& floats = scratch.impl().floats;
-  auto& touched = scratch.impl().ints;
-  float* scores = Scratch::Impl::at_least(floats, n);
-  std::fill_n(scores, n, 0.0f);
-  touched.clear();
-  const CsrView w = weights_.view();
-  const auto add = [&](std::int32_t item, float value) {
-    const auto columns = w.row_columns(item);
-    const auto values = w.row_values(item);
-    for (std::size_t p = 0; p < columns.size(); ++p) {
-      float& s = scores[columns[p]];
-      // An item whose sum comes back to zero is noted twice; the duplicates go when the list is sorted.
-      if (s == 0.0f) touched.push_back(columns[p]);
-      s += value * values[p];
-    }
-  };
+  const auto n = static_cast<std::size_t>(num_items_);
+  float* scores = Scratch::Impl::at_least(scratch.impl().floats, n);
   const auto history = history_of(query);
-  const auto values = history_values_of(query);
-  for (std::size_t h = 0; h < history.size(); ++h) add(history[h], values.empty() ? 1.0f : values[h]);
-  for (const std::int32_t i : query.session) add(i, 1.0f);
+  if (history.empty() && query.session.empty()) {
+    if (popularity_.empty()) std::fill_n(scores, n, 0.0f);
+    else std::copy(popularity_.begin(), popularity_.end(), scores);
+    return;
+  }
+  std::fill_n(scores, n, 0.0f);
+  const CsrView w = weights_.view();
+  for_each_of(query, scratch, [&](std::int32_t item, float value) {
+    if (is_dense()) {
+      const float* row = dense_.data() + static_cast<std::size_t>(item) * n;
+      for (std::size_t j = 0; j < n; ++j) scores[j] += value * row[j];
+      return;
+    }
+    const auto columns = w.row_columns(item);
+    const auto weights = w.row_values(item);
+    for (std::size_t p = 0; p < columns.size(); ++p) scores[columns[p]] += value * weights[p];
+  });
+}
+
+bool ItemSimilarityModel::accumulate_blocks(const Query& query, Scratch& scratch) const {
+  const auto n = static_cast<std::size_t>(num_items_);
+  const auto history = history_of(query);
+  if (is_dense() || (history.empty() && query.session.empty())) return false;
+  const CsrView w = weights_.view();
+  std::size_t entries = 0;
+  for (const std::int32_t i : history) entries += w.row_size(i);
+  for (const std::int32_t i : query.session) entries += w.row_size(i);
+  if (entries > n / 4) return false;
+  float* scores = Scratch::Impl::at_least(scratch.impl().floats, (n + kBlock - 1) / kBlock * kBlock);
+  std::uint64_t* touched = Scratch::Impl::at_least(scratch.impl().bits, n / (kBlock * 64) + 1);
+  for_each_of(query, scratch, [&](std::int32_t item, float value) {
+    const auto columns = w.row_columns(item);
+    const auto weights = w.row_values(item);
+    for (std::size_t p = 0; p < columns.size(); ++p) {
+      const auto j = static_cast<std::size_t>(columns[p]);
+      const std::size_t block = j / kBlock;
+      const std::uint64_t bit = std::uint64_t{1} << (block % 64);
+      if ((touched[block / 64] & bit) == 0) {
+        touched[block / 64] |= bit;
+        std::fill_n(scores + block * kBlock, kBlock, 0.0f);
+      }
+      scores[j] += value * weights[p];
+    }
+  });
+  return true;
 }
 
 std::size_t ItemSimilarityModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
   require_fitted();
   check(query);
   if (out.empty()) return 0;
-  accumulate(query, scratch);
-  const std::span<const float> scores(scratch.impl().floats.data(), static_cast<std::size_t>(num_items()));
+  const auto n = static_cast<std::size_t>(num_items_);
   std::span<const std::int32_t> excluded;
   if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
-  auto& touched = scratch.impl().ints;
   const bool listed = query.filter != nullptr && query.filter->has_allow_list();
-  if (!listed && touched.size() < scores.size() / 8) {
+  if (!listed && accumulate_blocks(query, scratch)) {
     // Few items have a weight: if they fill the list with positive scores, nobody else can enter it.
-    std::sort(touched.begin(), touched.end());
-    touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
-    float* packed = Scratch::Impl::at_least(scratch.impl().vector, touched.size());
-    std::transform(touched.begin(), touched.end(), packed, [&](std::int32_t i) { return scores[static_cast<std::size_t>(i)]; });
-    const std::size_t count = select_top_k(touched, {packed, touched.size()}, excluded, query.filter, out, scratch);
+    const std::span<std::uint64_t> touched(scratch.impl().bits.data(), n / (kBlock * 64) + 1);
+    const std::size_t count = select_top_k({scratch.impl().floats.data(), n}, touched, kBlock, excluded, query.filter, out, scratch);
+    std::fill(touched.begin(), touched.end(), std::uint64_t{0});
     if (count == out.size() && out[count - 1].score > 0) return count;
   }
-  return select_top_k(scores, excluded, query.filter, out, scratch);
+  accumulate(query, scratch);
+  return select_top_k({scratch.impl().floats.data(), n}, excluded, query.filter, out, scratch);
 }
 
 void ItemSimilarityModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
@@ -86,30 +170,37 @@ std::size_t ItemSimilarityModel::similar_items(std::int32_t item, std::span<Item
   require_fitted();
   check_item(item, "item");
   if (out.empty()) return 0;
+  if (is_dense()) {
+    const auto n = static_cast<std::size_t>(num_items_);
+    return select_top_k(dense_.view().subspan(static_cast<std::size_t>(item) * n, n), {&item, 1}, filter, out, scratch);
+  }
   const CsrView w = weights_.view();
   return select_top_k(w.row_columns(item), w.row_values(item), {&item, 1}, filter, out, scratch);
+}
+
+float ItemSimilarityModel::weight(std::int32_t from, std::int32_t to) const noexcept {
+  if (is_dense()) return dense_[static_cast<std::size_t>(from) * static_cast<std::size_t>(num_items_) + static_cast<std::size_t>(to)];
+  const auto columns = weights_.view().row_columns(from);
+  const auto at = std::lower_bound(columns.begin(), columns.end(), to);
+  return at != columns.end() && *at == to ? weights_.view().row_values(from)[static_cast<std::size_t>(at - columns.begin())] : 0.0f;
 }
 
 Explanation ItemSimilarityModel::explain(const Query& query, std::int32_t item, std::size_t k) const {
   require_fitted();
   check(query);
   check_item(item, "item");
-  const CsrView w = weights_.view();
-  const auto weight = [&](std::int32_t i) {
-    const auto columns = w.row_columns(i);
-    const auto at = std::lower_bound(columns.begin(), columns.end(), item);
-    return at != columns.end() && *at == item ? w.row_values(i)[static_cast<std::size_t>(at - columns.begin())] : 0.0f;
-  };
   Explanation e;
-  const auto add = [&](std::int32_t i, float value) {
-    const float part = value * weight(i);
+  const auto history = history_of(query);
+  if (history.empty() && query.session.empty()) {
+    e.total = popularity_.empty() ? 0.0f : popularity_[static_cast<std::size_t>(item)];
+    return e;
+  }
+  Scratch scratch;
+  for_each_of(query, scratch, [&](std::int32_t i, float value) {
+    const float part = value * weight(i, item);
     e.total += part;
     e.contributions.push_back({i, part});
-  };
-  const auto history = history_of(query);
-  const auto values = history_values_of(query);
-  for (std::size_t h = 0; h < history.size(); ++h) add(history[h], values.empty() ? 1.0f : values[h]);
-  for (const std::int32_t i : query.session) add(i, 1.0f);
+  });
   std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
   });
@@ -118,17 +209,42 @@ Explanation ItemSimilarityModel::explain(const Query& query, std::int32_t item, 
 }
 
 void ItemSimilarityModel::save_state(StateWriter& writer) const {
+  require_fitted();
   Recommender::save_state(writer);
   writer.put_int("num_users", num_users_);
-  writer.put_csr("weights", weights_);
+  writer.put_bool("dense", is_dense());
+  if (is_dense()) {
+    writer.put_int("num_items", num_items_);
+    writer.put_array("dense_weights", dense_);
+  } else {
+    writer.put_csr("weights", weights_);
+  }
+  writer.put_array("popularity", popularity_);
+  put_report(writer, report_);
 }
 
 void ItemSimilarityModel::load_weights(const StateReader& reader) {
-  num_users_ = static_cast<std::int32_t>(reader.get_int("num_users", 0, std::numeric_limits<std::int32_t>::max()));
-  weights_ = reader.get_csr("weights");
-  if (weights_.rows != weights_.cols)
-    reader.fail("weights", "found shape (" + std::to_string(weights_.rows) + ", " + std::to_string(weights_.cols) +
-                               "), expected a square matrix");
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  num_users_ = static_cast<std::int32_t>(reader.get_int("num_users", 0, kMost));
+  if (reader.has("dense") && reader.get_bool("dense")) {
+    num_items_ = static_cast<std::int32_t>(reader.get_int("num_items", 0, kMost));
+    const auto n = static_cast<std::size_t>(num_items_);
+    dense_ = reader.get_array<float>("dense_weights", n * n);
+    if (reader.verify() && !detail::all_finite(dense_.view(), reader.num_threads()))
+      reader.fail("dense_weights", "found a value that is not finite");
+  } else {
+    weights_ = reader.get_csr("weights");
+    if (weights_.rows != weights_.cols)
+      reader.fail("weights", "found shape (" + std::to_string(weights_.rows) + ", " + std::to_string(weights_.cols) +
+                                 "), expected a square matrix");
+    num_items_ = static_cast<std::int32_t>(weights_.rows);
+  }
+  fitted_ = true;
+  // Files of the first writers have neither.
+  if (!reader.has("report/seconds")) return;
+  popularity_ = reader.get_array<float>("popularity", static_cast<std::size_t>(num_items_));
+  if (reader.verify() && !detail::all_finite(popularity_.view())) reader.fail("popularity", "found a value that is not finite");
+  report_ = get_report(reader);
 }
 
 }  // namespace etalage

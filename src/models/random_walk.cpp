@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "models/option_state.hpp"
 #include "models/sparse_product.hpp"
 
 namespace etalage {
@@ -21,6 +22,16 @@ void to_transitions(CsrMatrix& m, float alpha) {
   if (alpha == 1.0f) return;
   for (float& v : m.values.mutable_view()) v = std::pow(v, alpha);
 }
+
+/// visit("name", field) for every option.
+constexpr auto each_option = [](auto& o, const auto& visit) {
+  visit("alpha", o.alpha);
+  visit("beta", o.beta);
+  visit("num_neighbors", o.num_neighbors);
+  visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
 
 }  // namespace
 
@@ -64,34 +75,24 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
       });
   if (options_.normalize) normalize_rows(w);
   report.phase_seconds.emplace_back("walks", since() - report.phase_seconds[0].second);
-  set_weights(std::move(w), data.num_users());
   report.iterations = 1;
   report.seconds = since();
   if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "walks"});
+  finish_fit(data, std::move(w), options_.keep_history, report);
   return report;
 }
 
 void RandomWalkModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
   writer.put_bool("options/with_beta", with_beta_);
-  writer.put_double("options/alpha", static_cast<double>(options_.alpha));
-  writer.put_double("options/beta", static_cast<double>(options_.beta));
-  writer.put_int("options/num_neighbors", options_.num_neighbors);
-  writer.put_bool("options/normalize", options_.normalize);
+  put_options(writer, options_, each_option);
 }
 
 std::shared_ptr<RandomWalkModel> RandomWalkModel::from_state(const StateReader& reader) {
-  RandomWalkOptions o;
-  o.alpha = static_cast<float>(reader.get_double("options/alpha"));
-  o.beta = static_cast<float>(reader.get_double("options/beta"));
-  o.num_neighbors = static_cast<std::int32_t>(reader.get_int("options/num_neighbors", 1, std::numeric_limits<std::int32_t>::max()));
-  o.normalize = reader.get_bool("options/normalize");
-  std::shared_ptr<RandomWalkModel> model;
-  try {
-    model = std::make_shared<RandomWalkModel>(o, reader.get_bool("options/with_beta"));
-  } catch (const std::invalid_argument& e) {
-    reader.fail("options", std::string("found ") + e.what());
-  }
+  const auto options = get_options<RandomWalkOptions>(reader, each_option);
+  const bool with_beta = reader.get_bool("options/with_beta");
+  if (!with_beta && options.beta != 0.0f) reader.fail("options", "found beta " + std::to_string(options.beta) + ", expected 0 for P3alpha");
+  auto model = std::make_shared<RandomWalkModel>(options, with_beta);
   model->load_weights(reader);
   model->load_base(reader);
   return model;

@@ -2,6 +2,7 @@
 #include "models/top_k.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 
 #include "kernels/scan_kernels.hpp"
@@ -13,6 +14,13 @@ namespace {
 
 // Appended between two shrinks.
 constexpr std::size_t kChunk = 256;
+
+std::size_t write(kernels::Selection& s, std::span<ItemScore> out) {
+  const std::size_t count = s.finish();
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = {static_cast<std::int32_t>(kernels::key_index(s.keys[i])), kernels::key_score(s.keys[i])};
+  return count;
+}
 
 // n candidates; append(begin, end, threshold, keys) writes the keys of those of [begin, end) that score above.
 template <class Append>
@@ -28,10 +36,7 @@ std::size_t select(std::size_t n, const Append& append, std::span<const std::int
     s.count += append(begin, std::min(n, begin + kChunk), s.threshold, s.keys + s.count);
     if (s.full()) s.shrink();
   }
-  const std::size_t count = s.finish();
-  for (std::size_t i = 0; i < count; ++i)
-    out[i] = {static_cast<std::int32_t>(kernels::key_index(s.keys[i])), kernels::key_score(s.keys[i])};
-  return count;
+  return write(s, out);
 }
 
 // Candidate i is item index(i), ascending, with score(i).
@@ -77,6 +82,26 @@ std::size_t select_top_k(std::span<const float> scores, std::span<const std::int
     return table.collect(scores.data() + begin, end - begin, static_cast<std::uint32_t>(begin), threshold, keys);
   };
   return select(scores.size(), append, excluded, filter, out, scratch);
+}
+
+std::size_t select_top_k(std::span<const float> scores, std::span<const std::uint64_t> blocks, std::size_t block,
+                         std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,
+                         Scratch& scratch) {
+  kernels::Selection s;
+  s.k = std::min(out.size(), scores.size());
+  if (s.k == 0) return 0;
+  s.keys = Scratch::Impl::at_least(scratch.impl().keys, kernels::Selection::limit(s.k) + block);
+  s.excluded = excluded;
+  s.filter = filter != nullptr && filter->allows_everything() ? nullptr : filter;
+  const kernels::ScanTable& table = kernels::scan();
+  for (std::size_t word = 0; word < blocks.size(); ++word)
+    for (std::uint64_t left = blocks[word]; left != 0; left &= left - 1) {
+      const std::size_t begin = (word * 64 + static_cast<std::size_t>(std::countr_zero(left))) * block;
+      s.count += table.collect(scores.data() + begin, std::min(block, scores.size() - begin), static_cast<std::uint32_t>(begin),
+                               s.threshold, s.keys + s.count);
+      if (s.full()) s.shrink();
+    }
+  return write(s, out);
 }
 
 std::size_t select_top_k(std::span<const std::int32_t> items, std::span<const float> scores,

@@ -24,6 +24,12 @@ std::span<const std::int32_t> sorted_unique(std::span<const std::int32_t> histor
 std::size_t select_top_k(std::span<const float> scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
                          std::span<ItemScore> out, Scratch& scratch);
 
+/// The same over the blocks of scores whose bit in `blocks` [at least scores.size() / block / 64] is set; filter has no
+/// allow list.
+std::size_t select_top_k(std::span<const float> scores, std::span<const std::uint64_t> blocks, std::size_t block,
+                         std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,
+                         Scratch& scratch);
+
 /// The same over a list of candidates, whose items ascend strictly: scores[i] belongs to items[i].
 std::size_t select_top_k(std::span<const std::int32_t> items, std::span<const float> scores,
                          std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,

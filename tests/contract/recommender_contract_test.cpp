@@ -14,6 +14,7 @@
 #include "etalage/models/als.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
+#include "etalage/models/random_walk.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage {
@@ -65,7 +66,13 @@ const std::vector<Case>& cases() {
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          auto model = std::make_shared<ItemKnnModel>();
          model->fit(d);
-         model->set_history(d.user_items());
+         return model;
+       },
+       true, false},
+      {"Rp3Beta",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<RandomWalkModel>(RandomWalkOptions{.beta = 0.3f});
+         model->fit(d);
          return model;
        },
        true, false},

@@ -11,12 +11,12 @@
 
 namespace etalage {
 
-/// How alike two items are, from the users they share. With c_ij = sum_u r_ui r_uj, |i|^2 = c_ii, n_i the number of
-/// users of i, n_ij of both, N of all, and s the shrinkage:
+/// How alike two items are, from the users they share. With x_ui the weight of r_ui below, c_ij = sum_u x_ui x_uj,
+/// |i|^2 = c_ii, n_i the number of users of i, n_ij of both, N of all, and s the shrinkage:
 enum class Similarity : std::uint8_t {
-  kCosine,       ///< c_ij / (|i|^(2a) |j|^(2(1-a)) + s), a = asymmetry (0.5 is the plain cosine)
-  kTfIdf,        ///< cosine of r_ui = sqrt(r) * (1 + log(N / (1 + users of i)))
-  kBm25,         ///< cosine-free dot of BM25 weights (bm25_k1, bm25_b), over the norm as in kCosine
+  kCosine,       ///< c_ij / (|i|^(2a) |j|^(2(1-a)) + s), a = asymmetry (0.5 is the plain cosine); x = r
+  kTfIdf,        ///< the same of x_ui = sqrt(r) idf_u, idf_u = max(0, log(items / (1 + items of u)))
+  kBm25,         ///< the same of x_ui = r (k1 + 1) / (k1 (1 - b + b len_i / mean len) + r) idf_u, len_i = sum_u r_ui
   kJaccard,      ///< n_ij / (n_i + n_j - n_ij + s)
   kTversky,      ///< n_ij / (n_ij + tversky_alpha (n_i - n_ij) + tversky_beta (n_j - n_ij) + s)
   kConditional,  ///< n_ij / (n_i n_j^p + s), p = popularity_penalty: P(j | i) damped by j's popularity (Deshpande, Karypis 2004)
@@ -34,12 +34,15 @@ struct ItemKnnOptions {
   float popularity_penalty = 0.5f;   ///< p above, in [0, 1]
   float bm25_k1 = 1.2f;              ///< > 0
   float bm25_b = 0.75f;              ///< in [0, 1]
+  float user_damping = 0;            ///< d >= 0: what two items share in user u counts by (items of u)^-d in c_ij and n_ij
   bool normalize = false;            ///< divide each row of W by its sum of absolute values, so that scores are averages
+  bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
 };
 
-/// Item-based nearest neighbours: an item's most similar items, added up over a user's history.
+/// Item-based nearest neighbours: an item's most similar items, added up over a user's history. Old events weigh less
+/// when the Interactions were made with a half-life.
 /// Cost       fit O(sum over users of |history|^2) time, num_items x num_neighbors x 8 bytes
 /// Repeats    bit-identical for any num_threads
 /// Errors     std::invalid_argument (options, matrix), NotFittedError

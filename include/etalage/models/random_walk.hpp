@@ -17,6 +17,7 @@ struct RandomWalkOptions {
   float beta = 0;                    ///< RP3beta: W(i, j) is divided by (users of j)^beta, >= 0; 0 is P3alpha
   std::int32_t num_neighbors = 500;  ///< kept for each item, >= 1
   bool normalize = false;            ///< divide each row of W by its sum
+  bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
 };

@@ -3,7 +3,17 @@
 
 from ._base import Recommender
 from .als import ALS
+from .item_knn import ItemKNN
 from .popularity import Popularity
+from .random_walk import P3alpha, RP3beta
 from .vectors import Vectors
 
-__all__ = ["ALS", "Popularity", "Recommender", "Vectors"]
+__all__ = [
+    "ALS",
+    "ItemKNN",
+    "P3alpha",
+    "Popularity",
+    "RP3beta",
+    "Recommender",
+    "Vectors",
+]

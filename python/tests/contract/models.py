@@ -33,6 +33,7 @@ class Case:
     name: str
     make: Callable
     personal: bool = True  # finds the held-out item
+    all_similar: bool = True  # similar_items ranks every other item, not only those that share a user
     lacks: frozenset = field(default_factory=frozenset)
 
     def has(self, call):
@@ -61,8 +62,14 @@ CASES = [
     Case("ALS-cg", lambda **o: etalage.models.ALS(factors=2, iterations=15, seed=1, **o)),
     Case("ALS-cholesky", lambda **o: etalage.models.ALS(factors=2, iterations=15, solver="cholesky", seed=1, **o)),
     Case("ALS-subspace", lambda **o: etalage.models.ALS(factors=2, iterations=15, solver="subspace", seed=1, **o)),
+    Case("ItemKNN", lambda **o: etalage.models.ItemKNN(**o), all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("ItemKNN-bm25", lambda **o: etalage.models.ItemKNN(num_neighbors=30, similarity="bm25", shrinkage=1, asymmetry=0.4, **o),
+         all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("P3alpha", lambda **o: etalage.models.P3alpha(**o), all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
     Case("Popularity", lambda **o: etalage.models.Popularity(**{k: v for k, v in o.items() if k != "num_threads"}),
          personal=False, lacks=frozenset({"similar_items", "similar_users"})),
+    Case("RP3beta", lambda **o: etalage.models.RP3beta(beta=0.2, normalize=True, **o), all_similar=False,
+         lacks=frozenset({"similar_users", "partial_fit"})),
     Case("Vectors", FactorVectors, lacks=frozenset({"explain"})),
     Case("Vectors-cosine", lambda **o: FactorVectors(metric="cosine", **o), lacks=frozenset({"explain"})),
 ]

@@ -21,8 +21,10 @@ def test_similar_items(case, model):
         return
     items, scores = model.similar_items(np.arange(N), k=N + 3)
     for i in range(N):
-        assert sorted(items[i, : N - 1].tolist()) == [j for j in range(N) if j != i]
-        assert (items[i, N - 1 :] == -1).all() and np.isneginf(scores[i, N - 1 :]).all()
+        expected = [j for j in range(N) if j != i and (case.all_similar or j % 2 == i % 2)]
+        n = len(expected)
+        assert sorted(items[i, :n].tolist()) == expected
+        assert (items[i, n:] == -1).all() and np.isneginf(scores[i, n:]).all()
         assert set(items[i, :20] % 2) == {i % 2}
         same((items[i], scores[i]), model.similar_items(i, k=N + 3))
     assert model.similar_items(3)[0].shape == (10,) and model.similar_items(3, k=0)[0].shape == (0,)
@@ -96,7 +98,17 @@ def test_pickles_and_copies(model):
         np.testing.assert_array_equal(other.item_ids, model.item_ids)
 
 
+def test_what_cannot_be_fitted_in_part_says_so(case, model, rows):
+    if case.has("partial_fit"):
+        pytest.skip("has partial_fit")
+    for call in (lambda: model.partial_fit_users([0], rows[0]), lambda: model.partial_fit_items([0], rows.T.tocsr()[0])):
+        with pytest.raises(NotImplementedError, match=f"{type(model).__name__} has no partial_fit"):
+            call()
+
+
 def test_copies_go_their_own_way(case, rows):
+    if not case.has("partial_fit"):
+        pytest.skip("has no partial_fit")
     model = case.fit(keyed(rows))
     before = model.recommend(np.arange(N), k=5)
     other = copy.copy(model)
@@ -110,6 +122,8 @@ def test_copies_go_their_own_way(case, rows):
 
 
 def test_partial_fit_of_the_same_rows_changes_little(case, rows):
+    if not case.has("partial_fit"):
+        pytest.skip("has no partial_fit")
     model = case.fit(keyed(rows))
     if isinstance(model, etalage.models.Vectors):
         model.partial_fit_users([3, 1], model.user_factors[[3, 1]])

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models that are one item x item matrix of weights.
+#include <pybind11/pybind11.h>
+
+#include <memory>
+
+#include "etalage/core/interactions.hpp"
+#include "etalage/models/item_knn.hpp"
+#include "etalage/models/item_similarity.hpp"
+#include "etalage/models/random_walk.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_fields.hpp"
+
+namespace etalage::python {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, Similarity>> kSimilarities = {
+    {"cosine", Similarity::kCosine},   {"tfidf", Similarity::kTfIdf},     {"bm25", Similarity::kBm25},
+    {"jaccard", Similarity::kJaccard}, {"tversky", Similarity::kTversky}, {"conditional", Similarity::kConditional},
+    {"lift", Similarity::kLift}};
+
+constexpr auto knn_fields = [](auto& o, const auto& visit) {
+  visit("num_neighbors", o.num_neighbors);
+  visit("similarity", o.similarity, kSimilarities);
+  visit("shrinkage", o.shrinkage);
+  visit("asymmetry", o.asymmetry);
+  visit("tversky_alpha", o.tversky_alpha);
+  visit("tversky_beta", o.tversky_beta);
+  visit("popularity_penalty", o.popularity_penalty);
+  visit("bm25_k1", o.bm25_k1);
+  visit("bm25_b", o.bm25_b);
+  visit("user_damping", o.user_damping);
+  visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+constexpr auto walk_fields = [](auto& o, const auto& visit) {
+  visit("alpha", o.alpha);
+  visit("beta", o.beta);
+  visit("num_neighbors", o.num_neighbors);
+  visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+template <class Model, class Class, class Fields>
+void add_common(Class& c, const Fields& fields) {
+  c.def_property_readonly("options", [fields](const Model& m) { return options_to_dict(m.options(), fields); })
+      .def("copy", [](const Model& m) { return std::make_shared<Model>(m); })
+      .def("fit",
+           [](Model& m, const py::object& data, const py::object& callback) {
+             const Interactions interactions = interactions_from_python(data);
+             const ProgressCallback progress = progress_callback(callback);
+             const py::gil_scoped_release release;
+             m.fit(interactions, progress);
+           },
+           py::arg("data"), py::arg("callback"));
+}
+
+}  // namespace
+
+void bind_item_similarity(py::module_& m) {
+  py::class_<ItemSimilarityModel, Recommender, std::shared_ptr<ItemSimilarityModel>>(m, "ItemSimilarityModel")
+      .def_property_readonly("report", [](const ItemSimilarityModel& w) { return w.report(); })
+      .def_property_readonly(
+          "weights",
+          [](const ItemSimilarityModel& w) {
+            const auto n = static_cast<py::ssize_t>(w.num_items());
+            return w.is_dense() ? py::object(to_numpy(w.dense_weights(), {n, n})) : csr_to_python(w.weights());
+          },
+          "float32 [num_items x num_items]: a scipy CSR, or an array where the matrix is dense; read-only.");
+
+  py::class_<ItemKnnModel, ItemSimilarityModel, std::shared_ptr<ItemKnnModel>> knn(m, "ItemKnnModel");
+  knn.def(py::init([](const py::dict& d) { return std::make_shared<ItemKnnModel>(options_from_dict<ItemKnnOptions>(d, knn_fields)); }),
+          py::arg("options"));
+  add_common<ItemKnnModel>(knn, knn_fields);
+
+  py::class_<RandomWalkModel, ItemSimilarityModel, std::shared_ptr<RandomWalkModel>> walk(m, "RandomWalkModel");
+  walk.def(py::init([](const py::dict& d, bool with_beta) {
+             return std::make_shared<RandomWalkModel>(options_from_dict<RandomWalkOptions>(d, walk_fields), with_beta);
+           }),
+           py::arg("options"), py::arg("with_beta"));
+  add_common<RandomWalkModel>(walk, walk_fields);
+}
+
+}  // namespace etalage::python

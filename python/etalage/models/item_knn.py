@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from ._item_similarity import ItemSimilarity
+
+
+class ItemKNN(ItemSimilarity):
+    """Item-based nearest neighbours: the items most like those of the history, by the users they share.
+
+    num_neighbors       kept for each item, >= 1
+    similarity          "cosine", "tfidf", "bm25", "jaccard", "tversky", "conditional" (P(j | i)) or "lift"
+    shrinkage           >= 0, added to the denominator: similarities that rest on few users fall
+    asymmetry           0 to 1; share of the norm that the history's item takes, 0.5 is the plain cosine
+    user_damping        >= 0; what two items share in a user counts by (his items)^-user_damping
+    normalize           divide an item's weights by their sum
+    tversky_alpha, tversky_beta   weight of the users of the history's item alone, of the other alone
+    popularity_penalty  of "conditional", 0 to 1: divides by the other item's users to this power
+    bm25_k1, bm25_b     of "bm25"
+    keep_history        keep the rows of Interactions and logs in the model
+    num_threads         0 means all CPUs this process may use
+
+    Old events weigh less when the Interactions were made with half_life_days.
+    """
+
+    _kind = "ItemKNN"
+    _core_class = _core.ItemKnnModel
+
+    def __init__(self, num_neighbors=100, similarity="cosine", shrinkage=0.0, asymmetry=0.5, *, user_damping=0.0,
+                 normalize=False, tversky_alpha=1.0, tversky_beta=1.0, popularity_penalty=0.5, bm25_k1=1.2, bm25_b=0.75,
+                 keep_history=True, num_threads=0):
+        self.num_neighbors = num_neighbors
+        self.similarity = similarity
+        self.shrinkage = shrinkage
+        self.asymmetry = asymmetry
+        self.user_damping = user_damping
+        self.normalize = normalize
+        self.tversky_alpha = tversky_alpha
+        self.tversky_beta = tversky_beta
+        self.popularity_penalty = popularity_penalty
+        self.bm25_k1 = bm25_k1
+        self.bm25_b = bm25_b
+        self.keep_history = keep_history
+        self.num_threads = num_threads
+        self._validate()
