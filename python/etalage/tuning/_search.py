@@ -17,7 +17,7 @@ _STAGES = 3
 
 
 def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", starts=(), prune=True, seed=42, positions="all",
-           filter_already_liked_items=True, num_threads=0, show_progress=False, callback=None) -> SearchResult:
+           filter_already_liked_items=None, num_threads=0, show_progress=False, callback=None) -> SearchResult:
     """Looks for the parameters with which `model`, fitted on train, is best on valid.
 
     model     an instance or a class. What an instance has set away from its defaults stays as it is, unless `space` names it
@@ -28,6 +28,8 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
     metric    "ndcg@20", "recall@10", ...: larger is better
     starts    parameters (dicts, or an earlier SearchResult) that are tried first, after the model's own and those that
               defaults() reads from the shape of the data
+    filter_already_liked_items   leave out, and do not count, what train or the items before hold; None means True for
+              matrices and logs and False for Sequences, where repeats are legitimate
     prune     give a trial up at an early stage where it is below the median of its predecessors there. Iterative models
               that can go on from where they are (parameter warm_start) are fitted in three stages; others are not pruned
     callback  called with each finished trial (a dict as in SearchResult.trials); returning False ends the search
@@ -155,8 +157,11 @@ def _starts(model, train, space, given):
 
 
 def _measure(valid, name, k, positions, filter_seen, num_threads):
+    if filter_seen is None:
+        filter_seen = not isinstance(valid, _core.Sequences)
     if isinstance(valid, _core.Sequences):
-        return lambda m, train: evaluation.evaluate_next(m, valid, positions, k=(k,), metrics=(name,), num_threads=num_threads)[f"{name}@{k}"]
+        return lambda m, train: evaluation.evaluate_next(m, valid, positions, k=(k,), metrics=(name,), num_threads=num_threads,
+                                                         filter_already_liked_items=filter_seen)[f"{name}@{k}"]
     return lambda m, train: evaluation.evaluate(m, train, valid, k=(k,), metrics=(name,), num_threads=num_threads,
                                                 filter_already_liked_items=filter_seen)[f"{name}@{k}"]
 
