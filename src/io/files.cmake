@@ -7,6 +7,7 @@ target_sources(etalage PRIVATE
   src/io/csv_parser.cpp
   src/io/format.cpp
   src/io/index_files.cpp
+  src/io/profile_files.cpp
   src/io/registry.cpp
   src/io/serialization.cpp
   src/io/state_file.cpp

@@ -7,9 +7,11 @@
 #include <fstream>
 #include <iomanip>
 
+#include "etalage/io/profile_files.hpp"
 #include "etalage/io/serialization.hpp"
 #include "io/sample_models.hpp"
 #include "io/tiny_model.hpp"
+#include "profile/profile_data.hpp"
 
 int main(int argc, char** argv) {
   using namespace etalage;
@@ -26,6 +28,18 @@ int main(int argc, char** argv) {
     std::printf("%s\n", path.c_str());
     return true;
   };
+  // Objects that are no models, with what they say.
+  const auto write_object = [&](const std::string& name, const auto& object, const std::vector<double>& answers) {
+    const auto path = dir / (name + ".etalage");
+    if (std::filesystem::exists(path)) return;
+    save(object, path);
+    std::printf("%s\n", path.c_str());
+    std::ofstream out(dir / (name + ".txt"));
+    out << std::setprecision(12);
+    for (const double x : answers) out << x << '\n';
+  };
+  const auto profiles = testing::sample_profiles();
+  write_object("Profiles", *profiles, testing::profile_answers(*profiles));
   write("Tiny", testing::tiny_model());
   for (const testing::SampleModel& sample : testing::sample_models()) {
     const auto model = sample.make();

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "etalage/export.hpp"
+#include "etalage/profile/item_facts.hpp"
+
+namespace etalage {
+
+/// What an event means for a shopper's profile.
+enum class EventRole : std::uint8_t { kIgnore, kView, kCart, kPurchase, kReturn };
+
+/// How events become profiles. Weights and half-life enter affinity = sum of weight * 2^(-age / half_life).
+struct ETALAGE_EXPORT ProfileOptions {
+  /// What each event type of a log is. A type that is absent here is an error.
+  std::map<std::string, EventRole> roles = {
+      {"view", EventRole::kView},         {"click", EventRole::kView},          {"cart", EventRole::kCart},
+      {"add_to_cart", EventRole::kCart},  {"purchase", EventRole::kPurchase},   {"buy", EventRole::kPurchase},
+      {"transaction", EventRole::kPurchase}, {"return", EventRole::kReturn},    {"refund", EventRole::kReturn}};
+  EventRole untyped = EventRole::kPurchase;  ///< what the events of a log without types are
+  double half_life_days = 90;      ///< of affinities and habits; > 0
+  double view_weight = 1;          ///< >= 0
+  double cart_weight = 3;          ///< >= 0
+  double purchase_weight = 5;      ///< >= 0
+  double return_weight = -5;       ///< <= 0
+  double idle_minutes = 30;        ///< a pause longer than this ends a session, and an order; > 0
+  std::int32_t utc_offset_minutes = 0;  ///< the shop's clock against UTC, for hours and weekdays; in [-1440, 1440]
+  bool value_is_amount = false;    ///< an event's value is money; else it is a quantity, worth quantity * price
+  std::int32_t max_categories = 64;     ///< affinities kept a shopper, the weakest leave; >= 1
+  std::int32_t max_brands = 32;         ///< >= 1
+  std::int32_t max_items = 64;          ///< bought products remembered for buying again, the oldest leave; >= 1
+  // Lifecycle, in this order, for somebody with a purchase; g is the usual gap between his orders, pulled towards
+  // typical_gap_days as if one more gap had been seen:
+  double lapsed_gaps = 4;          ///< lapsed: last purchase longer ago than lapsed_gaps * g; > at_risk_gaps
+  double at_risk_gaps = 2;         ///< at risk: longer ago than at_risk_gaps * g; > 0
+  double new_days = 30;            ///< new: first purchase at most so long ago; >= 0
+  std::int32_t loyal_orders = 4;   ///< loyal: at least so many orders; >= 1. Active: all others
+  double typical_gap_days = 45;    ///< > 0
+  void validate() const;           ///< throws std::invalid_argument: option, value, rule
+
+  /// The roles of a log's event types, or the one of untyped logs. std::invalid_argument names a type without a role.
+  [[nodiscard]] std::vector<EventRole> roles_of(std::span<const std::string> event_names) const;
+};
+
+/// One event of one shopper.
+struct ProfileEvent {
+  std::int32_t item = -1;
+  EventRole role = EventRole::kView;
+  std::int64_t time_ms = 0;
+  float value = 1;
+};
+
+enum class Lifecycle : std::uint8_t { kUnknown, kProspect, kNew, kActive, kLoyal, kAtRisk, kLapsed };
+/// "unknown" (no event), "prospect" (no purchase), "new", "active", "loyal", "at risk", "lapsed".
+[[nodiscard]] ETALAGE_EXPORT std::string_view lifecycle_name(Lifecycle segment) noexcept;
+
+/// A category node or brand and the decayed weight of the events there.
+struct Affinity {
+  std::int32_t id = -1;
+  double weight = 0;
+};
+
+/// What a shopper's purchases of one product say: when last, how often, and the gaps between in log days.
+struct ItemMemory {
+  std::int32_t item = -1;
+  std::int32_t count = 0;        ///< orders with this product
+  std::int64_t last_ms = 0;
+  double sum_log_gap = 0;        ///< over count - 1 gaps, of ln(days)
+  double sum_log_gap2 = 0;
+};
+
+/// What one more event was, for those who keep counters beside profiles.
+struct Observed {
+  bool new_session = false;
+  bool new_order = false;
+  bool item_occasion = false;      ///< an order's first purchase of this product, as far as it is remembered
+  double repurchase_gap_days = 0;  ///< > 0 when the product was bought again
+};
+
+/// A shopper's history boiled down: bounded memory, one event at a time.
+///
+/// Affinity   every event adds its role's weight to the product's category and all nodes above it (roll-up), to its
+///            brand and to its price band; weights halve every half_life_days; below 0 (returns) they stop at 0
+/// Same       observing a log's events one by one in time order gives the same bits as building from the log
+/// Late       an event older than the newest counts in totals, affinities and habits as if it had come in time, and in
+///            the running session if it belongs there; it opens no session, order or gap
+/// Memory     about 900 bytes, and at most 16 (max_categories + max_brands) + 32 max_items more
+/// Cost       some hundred multiplications an event
+/// Threads    const members are safe to call concurrently; observe and merge need exclusive access
+class ETALAGE_EXPORT UserProfile {
+ public:
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::array<double, 3> kRateHalfLives{7, 30, 120};  ///< days
+  static constexpr std::size_t kSessionItems = 32;                    ///< distinct ones counted a session
+
+  /// Exact counters. Times are UTC milliseconds or kNever.
+  struct Counts {
+    std::int64_t first_ms = kNever;
+    std::int64_t last_ms = kNever;
+    std::int64_t first_purchase_ms = kNever;
+    std::int64_t last_purchase_ms = kNever;
+    std::int64_t events = 0;
+    std::int64_t views = 0;
+    std::int64_t carts = 0;
+    std::int64_t purchases = 0;       ///< events, several an order
+    std::int64_t returns = 0;
+    std::int64_t sessions = 0;
+    std::int64_t buying_sessions = 0;
+    std::int64_t orders = 0;          ///< purchases more than idle_minutes apart
+    std::int64_t order_gaps = 0;
+    std::int64_t previous_end_ms = kNever;  ///< last event before the running session
+    std::int64_t session_start_ms = kNever;
+    std::int64_t session_events = 0;
+    std::int64_t session_views = 0;
+    std::int64_t session_carts = 0;
+    std::int64_t session_purchases = 0;
+    std::int64_t session_priced = 0;  ///< events with a known price level
+    std::int64_t last_role = 0;       ///< EventRole of the newest event
+  };
+  /// Sums. What decays is as of Counts::last_ms.
+  struct Sums {
+    double money = 0;                 ///< of purchases, less returns
+    double gap_mean_days = 0;         ///< between orders
+    double gap_m2 = 0;                ///< sum of squared deviations from it
+    double last_gap_days = 0;
+    double session_price_level = 0;
+    double session_price_max = 0;
+    double price_level = 0;           ///< decayed, weighted like affinities
+    double price_weight = 0;
+    /// Decayed counts, [half-life][views, carts, orders, sessions, money].
+    std::array<std::array<double, 5>, 3> rates{};
+    std::array<double, ItemFacts::kPriceBands> bands{};
+    std::array<double, 24> hours{};   ///< weights of events by hour of the shop's day
+    std::array<double, 7> weekdays{}; ///< 0 is Monday
+  };
+
+  UserProfile() = default;
+  /// std::invalid_argument for an item below 0 or a value that is not finite; kIgnore does nothing.
+  Observed observe(const ProfileEvent& event, const ItemFacts& facts, const ProfileOptions& options);
+  /// Takes in another shopper's history (an anonymous visitor who logged in): counts and decayed weights add up, the
+  /// newer running session stays. Gaps between orders of the two are not seen.
+  void merge(const UserProfile& other, const ProfileOptions& options);
+
+  [[nodiscard]] bool empty() const noexcept { return counts_.events == 0; }
+  [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
+  [[nodiscard]] const Sums& sums() const noexcept { return sums_; }
+  /// By falling weight, ties by lower number; weights as of Counts::last_ms.
+  [[nodiscard]] std::vector<Affinity> categories() const { return sorted(categories_); }
+  [[nodiscard]] std::vector<Affinity> brands() const { return sorted(brands_); }
+  /// Share of all weight that lies in this category or below it, in [0, 1]; of this brand; of this price band.
+  [[nodiscard]] double category_share(std::int32_t category, const ItemFacts& facts) const;
+  [[nodiscard]] double brand_share(std::int32_t brand) const;
+  [[nodiscard]] double band_share(std::int32_t band) const;
+  /// Mean price level of what interests him, in [0, 1]; NaN when nothing with a price did.
+  [[nodiscard]] double price_level() const noexcept;
+  /// Products bought, most recent last purchase first, ties by lower index.
+  [[nodiscard]] std::vector<ItemMemory> bought() const;
+  [[nodiscard]] std::span<const ItemMemory> bought_unsorted() const noexcept { return items_; }
+  /// Distinct products of the running or last session, at most kSessionItems; categories likewise.
+  [[nodiscard]] std::span<const std::int32_t> session_items() const noexcept { return session_items_; }
+  [[nodiscard]] std::span<const std::int32_t> session_categories() const noexcept { return session_categories_; }
+
+  /// Days since the last purchase; infinite without one. Never below 0.
+  [[nodiscard]] double recency_days(std::int64_t now_ms) const noexcept;
+  [[nodiscard]] Lifecycle lifecycle(std::int64_t now_ms, const ProfileOptions& options) const noexcept;
+
+  friend class Profiles;  // reads and writes the state
+
+ private:
+  static std::vector<Affinity> sorted(const std::vector<Affinity>& list);
+  void decay_to(std::int64_t time_ms, const ProfileOptions& options);
+  void habits(const ProfileEvent& event, double weight, const ItemFacts& facts, const ProfileOptions& options);
+  bool session(const ProfileEvent& event, const ItemFacts& facts, const ProfileOptions& options);
+  void purchase(const ProfileEvent& event, const ProfileOptions& options, Observed& out);
+
+  Counts counts_;
+  Sums sums_;
+  std::vector<Affinity> categories_;
+  std::vector<Affinity> brands_;
+  std::vector<ItemMemory> items_;
+  std::vector<std::int32_t> session_items_;
+  std::vector<std::int32_t> session_categories_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/io/profile_files.hpp"
+
+#include "etalage/profile/profiles.hpp"
+#include "io/loading.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr const char* kProfiles = "Profiles";
+
+template <class Object>
+std::shared_ptr<Object> made(const StateFile& file, const char* kind) {
+  file.require_kind(kind);
+  return io::make_from(file, [](const StateReader& reader) { return Object::from_state(reader); });
+}
+
+}  // namespace
+
+void save(const Profiles& profiles, const std::filesystem::path& path) {
+  save_state(path, kProfiles, [&](StateWriter& w) { profiles.save_state(w); });
+}
+
+std::shared_ptr<Profiles> load_profiles(const std::filesystem::path& path, LoadOptions options) {
+  return made<Profiles>(StateFile::open(path, options), kProfiles);
+}
+
+std::vector<char> save_to_memory(const Profiles& profiles) {
+  return save_state_to_memory(kProfiles, [&](StateWriter& w) { profiles.save_state(w); });
+}
+
+std::shared_ptr<Profiles> load_profiles_from_memory(std::span<const char> bytes, LoadOptions options) {
+  return made<Profiles>(StateFile::from_memory(bytes, options), kProfiles);
+}
+
+}  // namespace etalage

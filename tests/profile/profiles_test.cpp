@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/profile/profiles.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <numbers>
+
+#include "etalage/error.hpp"
+#include "etalage/io/profile_files.hpp"
+#include "etalage/io/serialization.hpp"
+#include "io/forge.hpp"
+#include "io/tiny_model.hpp"
+#include "profile/profile_data.hpp"
+
+namespace etalage {
+namespace {
+
+using testing::kDay;
+using testing::kStart;
+
+std::shared_ptr<const ItemFacts> facts() {
+  static const auto f = std::make_shared<const ItemFacts>(*testing::small_catalog());
+  return f;
+}
+
+TEST(Profiles, OneEventAtATimeIsTheSameBitsAsTheLog) {
+  const EventLog log = testing::random_log(60, 6, 5);
+  Profiles batch(facts());
+  batch.add(log);
+  Profiles live(facts());
+  const auto roles = live.options().roles_of(log.columns().event_names);
+  for (std::int64_t r = 0; r < log.size(); ++r)
+    live.observe(log.columns().users[static_cast<std::size_t>(r)], testing::event_of(log, r, roles));
+  EXPECT_EQ(save_to_memory(batch), save_to_memory(live));
+
+  // Half from the log, half live.
+  std::vector<std::uint8_t> first(static_cast<std::size_t>(log.size()));
+  std::fill(first.begin(), first.begin() + log.size() / 2, std::uint8_t{1});
+  Profiles mixed(facts());
+  mixed.add(log.filtered(first));
+  for (std::int64_t r = log.size() / 2; r < log.size(); ++r)
+    mixed.observe(log.columns().users[static_cast<std::size_t>(r)], testing::event_of(log, r, roles));
+  EXPECT_EQ(save_to_memory(mixed), save_to_memory(live));
+}
+
+TEST(Profiles, AnyNumberOfThreadsGivesTheSameBits) {
+  const EventLog log = testing::random_log(500, 4, 6);
+  Profiles one(facts());
+  one.add(log, 1);
+  Profiles four(facts());
+  four.add(log, 4);
+  EXPECT_EQ(save_to_memory(one), save_to_memory(four));
+}
+
+TEST(Profiles, FilesBringBackEveryBitAndGoOn) {
+  const EventLog log = testing::random_log(30, 6, 7);
+  Profiles p(facts());
+  p.add(log);
+  const testing::TempDir dir;
+  save(p, dir / "p");
+  for (const Verify v : {Verify::kHeader, Verify::kFull}) {
+    const auto back = load_profiles(dir / "p", {.verify = v});
+    EXPECT_EQ(save_to_memory(*back), save_to_memory(p));
+    back->observe(3, {5, EventRole::kPurchase, kStart + 400 * kDay, 1});
+    p.observe(3, {5, EventRole::kPurchase, kStart + 400 * kDay, 1});
+    EXPECT_EQ(save_to_memory(*back), save_to_memory(p));
+    p = *load_profiles(dir / "p");
+  }
+  EXPECT_EQ(memory_info(save_to_memory(p)).kind, "Profiles");
+}
+
+TEST(Profiles, ForgedFilesAreRefusedOrAnswered) {
+  Profiles p(facts());
+  p.add(testing::random_log(10, 4, 8));
+  const auto good = save_to_memory(p);
+  int refused = 0;
+  int loaded = 0;
+  testing::forge(good, 1500, 21, [&](std::span<const char> bytes) {
+    try {
+      const auto back = load_profiles_from_memory(bytes, {.num_threads = 1});
+      ++loaded;
+      for (std::int32_t u = 0; u < back->size(); ++u) {
+        for (const BuyAgain& b : back->buy_again(u, kStart + 500 * kDay, 5)) EXPECT_GE(b.item, 0);
+        for (const Affinity& a : back->at(u).categories()) EXPECT_FALSE(back->facts().category_path(a.id).empty());
+      }
+    } catch (const FormatError&) {
+      ++refused;
+    }
+  });
+  EXPECT_GT(refused, 50);
+  EXPECT_GT(loaded, 10);
+}
+
+TEST(Profiles, BuyAgainIsTheCureModel) {
+  Profiles p(facts());
+  // Shopper 0 buys product 4 every 10 days, five times; others buy product 5 once.
+  for (int i = 0; i < 5; ++i) p.observe(0, {4, EventRole::kPurchase, kStart + 10 * i * kDay, 1});
+  for (int u = 1; u < 20; ++u) p.observe(u, {5, EventRole::kPurchase, kStart + 20 * kDay, 1});
+  p.observe(0, {5, EventRole::kPurchase, kStart + 20 * kDay, 1});
+  const std::int64_t now = kStart + 48 * kDay;
+  const auto list = p.buy_again(0, now, 10, 7);
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0].item, 4);
+  EXPECT_EQ(list[0].count, 5);
+  EXPECT_NEAR(list[0].gap_days, 10.0, 1e-3);
+  EXPECT_NEAR(static_cast<double>(list[0].due_ms - (kStart + 50 * kDay)), 0.0, 1e4);
+
+  // By the formulas: 4 gaps of 10 days in 25 purchases; the shop is what product 4 is.
+  const double mean = std::log(10.0);
+  const double variance = 0.04;  // the floor: all gaps are alike
+  const double shop_share = 4.0 / 25.0;
+  const double item_share = (4 + 5 * shop_share) / (5.0 + 5);
+  const double share = (4 + 2 * item_share) / (4.0 + 3);
+  const auto within = [&](double d) { return 0.5 * std::erfc(-(std::log(d) - mean) / std::sqrt(variance) / std::numbers::sqrt2); };
+  EXPECT_NEAR(list[0].probability, share * (within(15) - within(8)) / (1 - share * within(8)), 1e-3);
+  EXPECT_GT(list[0].probability, list[1].probability);
+  EXPECT_EQ(p.buy_again(0, now, 1).size(), 1u);
+  EXPECT_TRUE(p.buy_again(777, now, 5).empty());
+  EXPECT_THROW((void)p.buy_again(0, now, 1, 0), std::invalid_argument);
+}
+
+TEST(Profiles, MergeAddsUpAndEraseForgets) {
+  const EventLog log = testing::random_log(8, 5, 9);
+  Profiles p(facts());
+  p.add(log);
+  const auto a = p.at(1).counts();
+  const auto b = p.at(2).counts();
+  const double money = p.at(1).sums().money + p.at(2).sums().money;
+  p.merge(1, 2);
+  EXPECT_TRUE(p.at(1).empty());
+  const auto& m = p.at(2).counts();
+  EXPECT_EQ(m.events, a.events + b.events);
+  EXPECT_EQ(m.orders, a.orders + b.orders);
+  EXPECT_EQ(m.first_ms, std::min(a.first_ms, b.first_ms));
+  EXPECT_EQ(m.last_ms, std::max(a.last_ms, b.last_ms));
+  EXPECT_DOUBLE_EQ(p.at(2).sums().money, money);
+  p.erase(2);
+  EXPECT_TRUE(p.at(2).empty());
+  p.erase(100000);
+  EXPECT_THROW(p.merge(3, 3), std::invalid_argument);
+  EXPECT_THROW(p.erase(-1), std::out_of_range);
+  p.merge(3, 5000);
+  EXPECT_EQ(p.size(), 5001);
+  EXPECT_FALSE(p.at(5000).empty());
+}
+
+TEST(Profiles, LogsThatCannotServeAreRefused) {
+  EventLog::Columns c;
+  c.users = Array<std::int32_t>(1);
+  c.items = Array<std::int32_t>(1);
+  Profiles p;
+  EXPECT_THROW(p.add(EventLog(c)), std::invalid_argument) << "no times";
+  c.times_ms = Array<std::int64_t>(1);
+  c.events = Array<std::uint16_t>(1);
+  c.event_names = {"wish"};
+  EXPECT_THROW(p.add(EventLog(c)), std::invalid_argument) << "a type without a role";
+  EXPECT_EQ(p.size(), 0);
+  EXPECT_THROW(p.observe(-1, {}), std::out_of_range);
+  EXPECT_THROW(p.observe(5, {-3, EventRole::kView, 0, 1}), std::invalid_argument);
+  EXPECT_EQ(p.size(), 0) << "nothing changes when it throws";
+  EXPECT_THROW(Profiles(facts()).set_facts(nullptr), std::invalid_argument);
+}
+
+TEST(Profiles, GoldenFileAnswersAsItDid) {
+  const auto base = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1/Profiles";
+  const auto p = load_profiles(base.string() + ".etalage");
+  std::ifstream in(base.string() + ".txt");
+  std::size_t i = 0;
+  const auto found = testing::profile_answers(*p);
+  for (double expected = 0; in >> expected; ++i) {
+    ASSERT_LT(i, found.size());
+    EXPECT_NEAR(found[i], expected, 1e-6 * std::max(1.0, std::abs(expected))) << "number " << i;
+  }
+  EXPECT_GT(i, 0u);
+  EXPECT_EQ(i, found.size());
+}
+
+}  // namespace
+}  // namespace etalage
