@@ -30,6 +30,7 @@
 #include "etalage/models/batch.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/models/factor_model.hpp"
+#include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/item_similarity.hpp"
 #include "etalage/models/popularity.hpp"

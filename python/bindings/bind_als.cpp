@@ -36,9 +36,6 @@ AlsOptions from_dict(const py::dict& d) {
   return o;
 }
 
-/// The shortest decimal that gives the same float: 0.01, not 0.009999999776.
-py::object shortest(float value) { return py::module_::import("builtins").attr("float")(py::str(py::module_::import("numpy").attr("float32")(value))); }
-
 py::dict to_dict(const AlsOptions& o) {
   py::dict d;
   d["factors"] = o.factors;

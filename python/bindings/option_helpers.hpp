@@ -64,6 +64,11 @@ void set_choice(const py::dict& options, const char* name, E& field, std::initia
   throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be one of " + rule);
 }
 
+/// The shortest decimal that gives the same float: 0.01, not 0.009999999776.
+[[nodiscard]] inline py::object shortest(float value) {
+  return py::module_::import("builtins").attr("float")(py::str(py::module_::import("numpy").attr("float32")(value)));
+}
+
 /// The name of a choice.
 template <class E>
 [[nodiscard]] const char* name_of_choice(E field, std::initializer_list<std::pair<const char*, E>> choices) {

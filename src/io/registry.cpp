@@ -7,6 +7,7 @@
 #include <string>
 
 #include "etalage/models/als.hpp"
+#include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -25,6 +26,7 @@ struct Registry {
   std::mutex mutex;
   std::map<std::string, ModelFactory, std::less<>> factories{
       {"ALS", &make<AlsModel>},
+      {"GraphFilter", &make<GraphFilterModel>},
       {"ItemKNN", &make<ItemKnnModel>},
       {"P3alpha", &make<RandomWalkModel>},
       {"Popularity", &make<PopularityModel>},

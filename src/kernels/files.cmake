@@ -13,3 +13,7 @@ etalage_kernels(als_kernels.cpp)
 # One query against chosen rows, for graph walks and re-scoring.
 target_sources(etalage PRIVATE src/kernels/row_scores_scalar.cpp)
 etalage_kernels(row_scores.cpp)
+
+# Rows of sparse times dense products, for graph filters.
+target_sources(etalage PRIVATE src/kernels/row_sums_scalar.cpp)
+etalage_kernels(row_sums.cpp)

@@ -10,3 +10,8 @@ target_sources(etalage PRIVATE
   src/models/top_k.cpp
   src/models/vectors.cpp)
 target_sources(etalage PRIVATE src/models/item_knn.cpp src/models/item_similarity.cpp src/models/random_walk.cpp)
+target_sources(etalage PRIVATE
+  src/models/graph_filter.cpp
+  src/models/graph_filter_options.cpp
+  src/models/graph_filter_query.cpp
+  src/models/randomized_svd.cpp)

@@ -12,6 +12,7 @@
 #include "etalage/core/interactions.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
+#include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -62,6 +63,18 @@ const std::vector<Case>& cases() {
          return model;
        },
        false, false},
+      {"GraphFilter",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<GraphFilterModel>(GraphFilterOptions{.low_pass_factors = 4});
+         model->fit(d);
+         return model;
+       }},
+      {"GraphFilterChebyshev",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<GraphFilterModel>(GraphFilterOptions::cheby_cf(4, 1.5f, 0.2f, 0.2f, 2));
+         model->fit(d);
+         return model;
+       }},
       {"ItemKnn",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          auto model = std::make_shared<ItemKnnModel>();

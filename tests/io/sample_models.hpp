@@ -9,6 +9,7 @@
 #include "etalage/core/interactions.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
+#include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -68,6 +69,8 @@ std::shared_ptr<Recommender> fitted(Args... args) {
 inline std::vector<SampleModel> sample_models() {
   return {
       {"ALS", [] { return fitted<AlsModel>(AlsOptions{.factors = 6, .iterations = 3}); }},
+      {"GraphFilter",
+       [] { return fitted<GraphFilterModel>(GraphFilterOptions{.coefficients = {0, 1, -0.25f}, .low_pass_factors = 3}); }},
       {"ItemKNN", [] { return fitted<ItemKnnModel>(); }},
       {"P3alpha", [] { return fitted<RandomWalkModel>(RandomWalkOptions{}, false); }},
       {"Popularity", [] { return fitted<PopularityModel>(); }},

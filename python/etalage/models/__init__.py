@@ -3,6 +3,7 @@
 
 from ._base import Recommender
 from .als import ALS
+from .graph_filter import GraphFilter
 from .item_knn import ItemKNN
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
@@ -10,6 +11,7 @@ from .vectors import Vectors
 
 __all__ = [
     "ALS",
+    "GraphFilter",
     "ItemKNN",
     "P3alpha",
     "Popularity",

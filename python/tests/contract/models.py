@@ -66,6 +66,10 @@ CASES = [
     Case("ItemKNN-bm25", lambda **o: etalage.models.ItemKNN(num_neighbors=30, similarity="bm25", shrinkage=1, asymmetry=0.4, **o),
          all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
     Case("P3alpha", lambda **o: etalage.models.P3alpha(**o), all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("GraphFilter", lambda **o: etalage.models.GraphFilter(low_pass_factors=4, **o),
+         lacks=frozenset({"partial_fit"})),
+    Case("GraphFilter-chebyshev", lambda **o: etalage.models.GraphFilter.preset(
+        "cheby_cf", order=4, beta=0.2, factors=2, **o), lacks=frozenset({"partial_fit"})),
     Case("Popularity", lambda **o: etalage.models.Popularity(**{k: v for k, v in o.items() if k != "num_threads"}),
          personal=False, lacks=frozenset({"similar_items", "similar_users"})),
     Case("RP3beta", lambda **o: etalage.models.RP3beta(beta=0.2, normalize=True, **o), all_similar=False,

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "etalage/core/array.hpp"
+#include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/progress.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// In which polynomials `coefficients` are meant.
+enum class FilterBasis : std::uint8_t {
+  kPower,     ///< S^0, S^1, S^2, ...
+  kChebyshev  ///< T_0, T_1, T_2, ... of I - 2 S, the normalised Laplacian moved to [-1, 1]
+};
+
+/// Settings of GraphFilterModel. The letters are those of the formula at the model.
+struct ETALAGE_EXPORT GraphFilterOptions {
+  float history_exponent = 0.65f;  ///< a, damps popular items in the history; finite
+  float user_exponent = 0.75f;     ///< u, damps busy users between; finite
+  float item_exponent = 0.15f;     ///< b, damps popular items in the answer; finite
+  std::vector<float> coefficients = {0, 1};  ///< c, of the polynomial of S, lowest order first; may be empty; 64 at most
+  FilterBasis basis = FilterBasis::kPower;
+  std::int32_t low_pass_factors = -1;  ///< singular vectors kept; 0 none, -1 by the size of the data (default_factors)
+  float low_pass_weight = 0.3f;        ///< w, >= 0
+  bool equal_scale = true;             ///< w counts from equal root mean squares of both parts' scores
+  float low_pass_power = 0;            ///< t, singular values weigh by (sigma / sigma_1)^t; >= 0; 0 is the ideal pass
+  float low_pass_user_exponent = 0.5f;     ///< of D_u in the matrix that is decomposed
+  float low_pass_item_exponent = 0.5f;     ///< of D_i in the matrix that is decomposed
+  float low_pass_history_exponent = 0.5f;  ///< p, damps popular items of the history
+  float low_pass_target_exponent = -0.5f;  ///< q, damps popular items of the answer; negative raises them
+  std::vector<float> low_pass_coefficients = {1};  ///< of a polynomial of S behind the low pass; 64 at most, not empty
+  int power_iterations = 6;            ///< of the randomized SVD, >= 1
+  int num_threads = 0;                 ///< 0 means all CPUs this process may use
+  std::uint64_t seed = 42;             ///< of the randomized SVD
+  void validate() const;               ///< throws std::invalid_argument: option, value, rule
+
+  /// What low_pass_factors = -1 stands for.
+  [[nodiscard]] static std::int32_t default_factors(std::int32_t num_users, std::int32_t num_items) noexcept;
+
+  // Published members of the family, as their papers write them.
+  [[nodiscard]] static GraphFilterOptions gf_cf(float weight = 0.3f, std::int32_t factors = 256);
+  [[nodiscard]] static GraphFilterOptions link_prop(float history_exponent, float user_exponent, float item_exponent);
+  /// order >= 1; flatness phi > 0 of the plateau; beta of the degree normalisation.
+  [[nodiscard]] static GraphFilterOptions cheby_cf(int order, float flatness, float beta, float weight, std::int32_t factors);
+  /// One Euler step of blurring, `steps` Euler steps of sharpening that take `time` together; the low-pass part, of
+  /// weight `weight`, is sharpened too with early_merge (BSPM-EM) and joins behind otherwise (BSPM-LM).
+  [[nodiscard]] static GraphFilterOptions bspm(float weight, std::int32_t factors, float time, int steps, bool early_merge);
+  /// D_u^-epsilon R D_i^-epsilon on both sides, singular values to the power `power`.
+  [[nodiscard]] static GraphFilterOptions sgfcf(float epsilon, std::int32_t factors, float power, float weight);
+};
+
+/// A linear filter on the user-item graph: the history goes in, scores of all items come out.
+///
+///   score(h) = sum_k c_k h S^k  +  w' h D_i^-p V g V^T D_i^-q L
+///   S = D_i^-a R^T D_u^-u R D_i^-b
+///   V, sigma: right singular vectors and values of D_u^-lu R D_i^-li;  g = diag((sigma / sigma_1)^t)
+///   L = sum_k l_k S^k, the identity unless low_pass_coefficients say otherwise
+///   w' = w, or w times the quotient of the parts' root mean squares over up to 256 evenly spaced users (equal_scale)
+///
+/// R [users x items] are the values of the fit, D_u and D_i the sums of its rows and columns; to a negative power a sum
+/// of zero is zero.
+/// Members    GF-CF, LinkProp, BSPM, ChebyCF and SGFCF's generalised normalisation: see GraphFilterOptions
+/// Shapes     values must be >= 0 (a negative one is std::invalid_argument)
+/// Factored   S is never formed: R, its transpose and V are kept. An unseen user is a history like any other
+/// Who        a user stands for his history: the kept rows, or those of the query; session items count 1. A query
+///            without user, history and session is asked as the average training row
+/// Similar    items: row i of the filter, the scores of somebody whose history is i alone. Users: v is like u by
+///            sum_i R_ui R_vi / (d_i^(a+b) d_v^u), the weight with which v's purchases enter u's scores
+/// Explain    history item i gives h_i times entry (i, j) of the filter; these parts sum to the score
+/// Cost       fit: the SVD, O(iterations (nnz f + items f^2) + f^3). A query: with coefficients {0, c} the rows of the
+///            users who share an item with the history, otherwise one pass over R and its transpose for each order;
+///            and items x f for the low pass. Memory 16 nnz + 4 items f bytes
+/// Threads    const members are safe to call concurrently; a single query never opens a parallel region
+/// Repeats    bit-identical for equal seed and SIMD level, for any num_threads
+/// Source     Shen et al., CIKM 2021 (GF-CF); Fu et al., KDD 2022 (LinkProp); Choi et al., SIGIR 2023 (BSPM); Peng et al.,
+///            KDD 2024 (SGFCF); Kim et al., SIGIR 2025 (ChebyCF)
+class ETALAGE_EXPORT GraphFilterModel final : public Recommender {
+ public:
+  explicit GraphFilterModel(GraphFilterOptions options = {});
+  ~GraphFilterModel() override;
+
+  [[nodiscard]] std::string_view kind() const noexcept override { return "GraphFilter"; }
+  [[nodiscard]] std::int32_t num_users() const noexcept override { return static_cast<std::int32_t>(rows_.rows); }
+  [[nodiscard]] std::int32_t num_items() const noexcept override { return static_cast<std::int32_t>(rows_.cols); }
+  [[nodiscard]] bool fitted() const noexcept { return !rows_.offsets.empty(); }
+  [[nodiscard]] const GraphFilterOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const FitReport& report() const noexcept { return report_; }
+  /// Columns of V; 0 without a low-pass part.
+  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }
+  /// V [num_items x factors] and sigma [factors].
+  [[nodiscard]] const Array<float>& singular_vectors() const noexcept { return vectors_; }
+  [[nodiscard]] const Array<float>& singular_values() const noexcept { return singular_; }
+  /// w', as the scores use it.
+  [[nodiscard]] float weight_in_use() const noexcept { return weight_; }
+
+  /// Replaces what was fitted before. A callback that returns false ends the iterations of the SVD early.
+  FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
+
+  std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  void recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
+                       int num_threads = 0) const override;
+  void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+             Scratch& scratch) const override;
+  std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                            const ItemFilter* filter = nullptr) const override;
+  std::size_t similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const override;
+  [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<GraphFilterModel> from_state(const StateReader& reader);
+
+ private:
+  struct Working;  // a thread's own memory, in Scratch
+  static Working& working(Scratch& scratch);
+  void require_fitted() const;
+  void make_scales();
+  void fit_low_pass(const ProgressCallback& callback, FitReport& report);
+  void set_weight();
+  void collect(const Query& query, Working& w) const;
+  [[nodiscard]] bool sparse() const noexcept;
+  void propagate(Working& w, const float* in_scale, const float* out_scale) const;
+  void one_step(Working& w, const float* in_scale, const float* out_scale) const;
+  void polynomial(Working& w, std::size_t lanes, const float* in_scale, const float* out_scale) const;
+  void fold(Working& w, float* folded) const;
+  void low_pass(Working& w, std::span<const std::int32_t> items, float* out) const;
+  void add_low_pass(const float* low, float* scores) const;
+  std::span<const float> scores(Working& w) const;
+
+  GraphFilterOptions options_;
+  FitReport report_;
+  CsrMatrix rows_;               // R [users x items]
+  CsrMatrix columns_;            // its transpose
+  Array<float> vectors_;         // V [items x factors]
+  Array<float> targets_;         // V D_i^-q L [items x factors]; empty where L is the identity
+  Array<float> singular_;        // [factors]
+  Array<float> gains_;           // [factors], g
+  Array<float> history_scale_;   // d_i^-a
+  Array<float> user_scale_;      // d_u^-u
+  Array<float> item_scale_;      // d_i^-b
+  Array<float> low_pass_scale_;  // d_i^-p
+  Array<float> target_scale_;    // d_i^-q, all 1 where targets_ has it
+  std::int32_t factors_ = 0;
+  float weight_ = 0;
+};
+
+}  // namespace etalage
