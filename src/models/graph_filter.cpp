@@ -14,6 +14,7 @@
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "models/fit_report_state.hpp"
 #include "models/graph_filter_working.hpp"
 #include "models/randomized_svd.hpp"
 
@@ -226,6 +227,7 @@ void GraphFilterModel::save_state(StateWriter& writer) const {
   writer.put_doubles("options/low_pass_coefficients", doubles(o.low_pass_coefficients));
   writer.put_int("options/power_iterations", o.power_iterations);
   writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
+  put_report(writer, report_);
   writer.put_int("num_users", num_users());
   writer.put_int("num_items", num_items());
   // The rows of the fit are most often the history that is kept: one copy in the file serves both.
@@ -273,6 +275,7 @@ std::shared_ptr<GraphFilterModel> GraphFilterModel::from_state(const StateReader
     reader.fail("options", std::string("found ") + e.what());
   }
   GraphFilterModel& m = *model;
+  m.report_ = get_report(reader);
   m.rows_.rows = reader.get_int("num_users", 0, kMost);
   m.rows_.cols = reader.get_int("num_items", 0, kMost);
   m.load_base(reader);

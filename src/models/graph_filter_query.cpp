@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a fitted graph filter answers.
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -51,7 +52,7 @@ bool GraphFilterModel::sparse() const noexcept {
 void GraphFilterModel::collect(const Query& query, Working& w) const {
   w.items.clear();
   w.values.clear();
-  if (!query.user && !query.history_given && query.history.empty() && query.session.empty()) {
+  if (!query.user && query.history.empty() && query.session.empty()) {
     const CsrView columns = columns_.view();
     for (std::int32_t i = 0; i < num_items(); ++i) {
       double sum = 0;
@@ -69,6 +70,21 @@ void GraphFilterModel::collect(const Query& query, Working& w) const {
   else w.values.insert(w.values.end(), values.begin(), values.end());
   w.items.insert(w.items.end(), query.session.begin(), query.session.end());
   w.values.resize(w.items.size(), 1.0f);
+  if (std::adjacent_find(w.items.begin(), w.items.end(), std::greater_equal<>()) == w.items.end()) return;
+  // Ascending and unique, so that the sums do not depend on the order in which the history came; by value too, for repeats.
+  w.pairs.clear();
+  for (std::size_t h = 0; h < w.items.size(); ++h) w.pairs.emplace_back(w.items[h], w.values[h]);
+  std::sort(w.pairs.begin(), w.pairs.end());
+  w.items.clear();
+  w.values.clear();
+  for (const auto& [item, value] : w.pairs) {
+    if (w.items.empty() || w.items.back() != item) {
+      w.items.push_back(item);
+      w.values.push_back(value);
+    } else {
+      w.values.back() += value;
+    }
+  }
 }
 
 void GraphFilterModel::one_step(Working& w, const float* in_scale, const float* out_scale) const {

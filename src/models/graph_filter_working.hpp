@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "etalage/models/graph_filter.hpp"
@@ -14,8 +15,9 @@ namespace etalage {
 
 /// Grows on first use. Between queries every entry of users_sum is zero.
 struct GraphFilterModel::Working {
-  std::vector<std::int32_t> items;    // the history that is asked about, in its order
+  std::vector<std::int32_t> items;    // the history that is asked about, ascending and unique
   std::vector<float> values;
+  std::vector<std::pair<std::int32_t, float>> pairs;  // the two, while they are sorted
   std::vector<float> weights;         // values times a scale
   std::vector<float> user_sums;       // [users]
   std::vector<std::int32_t> touched;  // users with an entry in user_sums

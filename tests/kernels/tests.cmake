@@ -1,5 +1,6 @@
 etalage_test(kernels/als_kernels_test.cpp)
 etalage_test(kernels/dot_test.cpp)
+etalage_test(kernels/row_sums_test.cpp)
 etalage_test(kernels/scan_test.cpp)
 
 # The environment variable decides, is checked, and everything above the kernels answers on every level. Levels that this

@@ -1,4 +1,5 @@
 etalage_test(models/factor_model_test.cpp LABELS threaded)
+etalage_test(models/graph_filter_test.cpp LABELS threaded)
 etalage_test(models/item_similarity_test.cpp LABELS threaded)
 etalage_test(models/popularity_test.cpp)
 etalage_test(models/vectors_test.cpp)
