@@ -41,4 +41,8 @@
 #include "etalage/profile/user_profile.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "etalage/models/vectors.hpp"
+#include "etalage/serving/event_store.hpp"
+#include "etalage/serving/journal.hpp"
+#include "etalage/serving/journal_files.hpp"
+#include "etalage/serving/key.hpp"
 #include "etalage/version.hpp"

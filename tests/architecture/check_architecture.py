@@ -40,7 +40,7 @@ THIRD_PARTY = {  # pattern of an include: folders under src/ that may have it (n
     r"hwy/": {"kernels"},
     r"omp\.h": {"detail"},
     r"zlib\.h": {"io"},
-    r"xxhash\.h": {"io"},
+    r"xxhash\.h": {"io", "serving"},
     r"nlohmann/": {"serving"},
     r"iostream": set(),
 }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "etalage/export.hpp"
+#include "etalage/serving/journal.hpp"
+#include "etalage/serving/key.hpp"
+
+namespace etalage {
+
+/// Something a shopper did, as it is told to the engine.
+struct Event {
+  KeyView user;
+  KeyView item;
+  std::string_view type = "view";
+  std::optional<std::int64_t> time_ms = {};  ///< UTC; by default now
+  float value = 1;                           ///< quantity, finite
+};
+
+/// What a type of event means.
+struct EventType {
+  std::string name;
+  float weight = 1;       ///< in the shopper's taste, times the event's value; negative is a dislike
+  float trending = 1;     ///< added to the item's trending counter; >= 0
+  bool purchase = false;  ///< counts for co-purchase, buying again, and "not again after a purchase"
+  bool returns = false;   ///< takes the last purchase of the item back
+};
+
+struct ETALAGE_EXPORT EventStoreOptions {
+  std::vector<EventType> event_types = {{"view", 1, 1, false, false},
+                                        {"cart", 3, 3, false, false},
+                                        {"purchase", 5, 5, true, false},
+                                        {"return", -5, 0, false, true}};  ///< [1, 256], names unique
+  int session_idle_minutes = 30;         ///< a pause that ends a session; >= 1
+  int history_limit = 256;               ///< newest events kept for each user; in [1, 65536]
+  int seen_limit = 4096;                 ///< items remembered as seen for each user, the longest unseen dropped first; >= 1
+  double trending_half_life_hours = 24;  ///< a trending counter halves in this time; > 0
+  int trending_size = 1024;              ///< leading items kept in order; >= 1
+  int co_purchase_hours = 24;            ///< purchases of one user within this time belong together; >= 1
+  int co_purchase_limit = 64;            ///< partners kept for an item; in [1, 4096]
+  int max_future_seconds = 300;          ///< an event later than this from now is refused; >= 0
+  std::uint64_t compact_bytes = std::uint64_t{256} << 20;  ///< of events on disk that start a compaction; 0 never
+  JournalOptions journal = {};
+  std::function<std::int64_t()> now_ms = {};  ///< the clock; null means the system's
+  void validate() const;                      ///< throws std::invalid_argument: option, value, rule
+};
+
+/// A user as he stands now, copied out; items are the store's indices. Reused between calls, so that reading allocates
+/// nothing once warm.
+struct UserView {
+  struct Past {
+    std::int64_t time_ms;
+    std::int32_t item;
+    float taste;         ///< weight of the type times value
+    std::uint16_t type;  ///< index into event_types
+  };
+  struct Seen {
+    std::int32_t item;
+    std::int32_t purchases;         ///< less what was returned
+    std::int64_t last_ms;
+    std::int64_t last_purchase_ms;  ///< 0 never
+  };
+  std::int32_t index = -1;            ///< -1 for a user without events
+  std::uint64_t version = 0;          ///< changes with every event of the user, never the same again
+  std::vector<Past> history;          ///< by time, oldest first
+  std::vector<std::int32_t> session;  ///< items of the session that is going on, oldest first; empty after the idle time
+  std::vector<Seen> seen;             ///< by item
+};
+
+/// Everything live, from one log: sessions, histories, seen items, trending, co-purchases.
+///
+/// Order      events of a user are kept by their time, however they come in; equal times by arrival
+/// Refused    (std::invalid_argument, nothing is stored) an unknown type, a time before 1970 or beyond max_future_seconds,
+///            a value that is not finite, a key of another kind than those before or beyond 1024 bytes
+/// Duplicates an event with a given time that equals one in the user's kept history in item, type, time and value is
+///            taken once: the store answers with a sequence that covers the first
+/// Durable    as Journal says; without a folder everything is in memory alone and nothing is ever durable
+/// Reading    a user's events are seen by whoever reads after observe() returned, at once and before they are durable
+/// Threads    every member may be called concurrently; users are locked in 256 groups, items in 64
+/// Cost       observe about a microsecond; 24 bytes a kept event, 24 a seen item, about 100 a user
+/// Errors     also those of Journal
+class ETALAGE_EXPORT EventStore {
+ public:
+  explicit EventStore(EventStoreOptions options = {});
+  /// Opens the folder, makes it if needed, and recovers what it holds.
+  EventStore(const std::filesystem::path& directory, EventStoreOptions options = {});
+  ~EventStore();
+  EventStore(const EventStore&) = delete;
+  EventStore& operator=(const EventStore&) = delete;
+
+  /// Returns the event's sequence number. With Durability::kEveryEvent it is durable then.
+  std::uint64_t observe(const Event& event);
+  /// An anonymous visitor turns out to be `to`: histories become one, `from` is gone. A from without events is harmless.
+  std::uint64_t merge_users(KeyView from, KeyView to);
+  /// Takes the user out of everything: history, seen items, his share of trending and co-purchase counts as far as his
+  /// kept history reaches. His events leave the disk with the next compaction; compact() makes it one now.
+  std::uint64_t erase_user(KeyView user);
+  /// When the user was last erased, 0 for never: models fitted before then must not be asked about him.
+  [[nodiscard]] std::int64_t erased_ms(KeyView user) const;
+
+  /// The last sequence that survives a power loss; 0 without a folder.
+  [[nodiscard]] std::uint64_t durable_through() const noexcept;
+  [[nodiscard]] std::uint64_t last_sequence() const noexcept;
+  /// Makes everything observed so far durable.
+  void sync();
+  /// Replaces the events on disk by what they amount to. Happens by itself beyond compact_bytes, on a thread of its own.
+  void compact();
+  /// What opening found; null without a folder.
+  [[nodiscard]] const JournalRecovery* recovery() const noexcept;
+  /// Why records are held back or the last compaction failed; empty when all is well.
+  [[nodiscard]] std::string failure() const;
+
+  [[nodiscard]] std::int64_t now_ms() const;
+  [[nodiscard]] const EventStoreOptions& options() const noexcept;
+
+  /// False, and an empty view, for a user without events.
+  bool read_user(KeyView user, UserView& out) const;
+  /// Up to out.size() leading items with their counters as of now, best first, ties by lower index; returns how many.
+  std::size_t trending(std::span<std::pair<std::int32_t, float>> out) const;
+  /// Up to out.size() items most often bought together with this one, with counts; returns how many.
+  std::size_t bought_together(std::int32_t item, std::span<std::pair<std::int32_t, float>> out) const;
+
+  [[nodiscard]] std::int32_t num_users() const noexcept;  ///< indices given, those of erased users included
+  [[nodiscard]] std::int32_t num_items() const noexcept;
+  [[nodiscard]] std::int32_t find_item(KeyView item) const noexcept;  ///< -1 for an item without events
+  /// The index of an item, given now if it has none; for hosts that keep arrays by item.
+  std::int32_t intern_item(KeyView item);
+  /// False for an index that was never given.
+  bool item_key(std::int32_t item, Key& out) const;
+  bool user_key(std::int32_t user, Key& out) const;
+
+  struct Counts {
+    std::uint64_t observed = 0;
+    std::uint64_t duplicates = 0;
+    std::uint64_t late = 0;  ///< older than what was known of the user
+    std::uint64_t merges = 0;
+    std::uint64_t erasures = 0;
+    std::uint64_t compactions = 0;
+  };
+  [[nodiscard]] Counts counts() const noexcept;  ///< since this object was made
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etalage

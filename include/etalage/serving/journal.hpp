@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include "etalage/export.hpp"
+#include "etalage/serving/journal_files.hpp"
+
+namespace etalage {
+
+/// When an appended record is safe from a power loss.
+enum class Durability : std::uint8_t {
+  kEveryEvent,  ///< append() returns once it is; threads that append at once share one flush
+  kInterval,    ///< within interval_ms, by a thread of the journal's own
+  kNone         ///< when sync() is called or the system sees fit; a killed process loses at most interval_ms
+};
+
+/// Somebody else writes this journal.
+class ETALAGE_EXPORT JournalLockedError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct ETALAGE_EXPORT JournalOptions {
+  Durability durability = Durability::kInterval;
+  int interval_ms = 50;                                      ///< of kInterval and kNone, in [1, 3600000]
+  std::uint64_t segment_bytes = std::uint64_t{64} << 20;     ///< a file is closed and the next begun beyond this; >= 4096
+  std::size_t buffer_bytes = std::size_t{8} << 20;           ///< records waiting to be written; append() writes beyond this; >= 4096
+  std::shared_ptr<JournalFiles> files = {};                  ///< null means system_journal_files()
+  void validate() const;                                     ///< throws std::invalid_argument: option, value, rule
+};
+
+/// Receives what a journal holds: first the records of its newest compaction, then the events behind it, in order.
+struct JournalReplay {
+  std::function<void(std::span<const std::byte> record)> state;
+  std::function<void(std::uint64_t sequence, std::span<const std::byte> payload)> event;
+};
+
+/// What opening found.
+struct JournalRecovery {
+  std::uint64_t state_sequence = 0;  ///< the newest compaction holds the events up to this one
+  std::uint64_t state_records = 0;
+  std::uint64_t events = 0;          ///< replayed behind it
+  std::uint64_t last_sequence = 0;
+  std::uint64_t cut_bytes = 0;       ///< of a torn tail, none of it acknowledged
+  std::uint64_t cut_events = 0;      ///< complete records among these bytes, behind a hole
+  std::string cut_reason;            ///< empty when nothing was cut
+};
+
+/// An append-only log of records that survives whatever ends the process or the power.
+///
+/// Acknowledged  means sequence <= durable_through(): recovered on open after kill -9 or power loss at any moment
+/// Records       any bytes up to 16 MiB; sequences count from 1 without gaps
+/// On disk       a folder of segments, the newest compaction, and a lock; each record carries XXH3-64 of itself and
+///               what was durable when it was written. A tail that does not check is cut and reported; damage to what was
+///               acknowledged is FormatError, never cut
+/// Full disk     append() and sync() throw std::filesystem::filesystem_error with ENOSPC; what was accepted before stays
+///               in memory and is written as soon as there is room (each append tries). The same for any other failure:
+///               bytes since the last good flush are kept and written again, because a failed flush says nothing of them
+/// Compaction    compact() replaces everything so far by the caller's records; killed midway it leaves the old or the new
+/// Forks         a child must not use the parent's journal: append() there is std::logic_error
+/// Cost          32 bytes a record and its payload, rounded up to 8; one write and one flush for all waiting records
+/// Threads       every member may be called concurrently
+/// Errors        JournalLockedError (a second writer), FormatError (damage), std::filesystem::filesystem_error,
+///               std::invalid_argument (options, a payload beyond 16 MiB)
+class ETALAGE_EXPORT Journal {
+ public:
+  static constexpr std::size_t kMaxPayload = std::size_t{16} << 20;
+
+  /// Opens or makes the folder and replays what is there.
+  Journal(const std::filesystem::path& directory, const JournalOptions& options, const JournalReplay& replay);
+  /// Writes and flushes what waits; a failure is lost here, so call sync() to know.
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// Takes a record and returns its sequence; with kEveryEvent it is durable then. When that flush fails, the record
+  /// stays accepted and waits.
+  std::uint64_t append(std::span<const std::byte> payload);
+  /// append() that never waits for a flush of its own record; see wait_durable().
+  std::uint64_t enqueue(std::span<const std::byte> payload);
+  /// Returns once sequence is durable, by flushing if nobody else does.
+  void wait_durable(std::uint64_t sequence);
+  /// Makes everything accepted so far durable.
+  void sync();
+
+  [[nodiscard]] std::uint64_t last_sequence() const noexcept;
+  [[nodiscard]] std::uint64_t durable_through() const noexcept;
+  [[nodiscard]] const JournalRecovery& recovery() const noexcept;
+  [[nodiscard]] const JournalOptions& options() const noexcept;
+  /// Bytes of the events behind the newest compaction.
+  [[nodiscard]] std::uint64_t tail_bytes() const noexcept;
+  /// The message of the failure that holds records back; empty when all is well.
+  [[nodiscard]] std::string failure() const;
+
+  using Put = std::function<void(std::span<const std::byte> record)>;
+  /// Closes the current segment, replays everything up to it from disk, asks `write` for records that replace it, and
+  /// removes what they replace. Appending goes on meanwhile. An exception leaves the journal as it was. Returns the
+  /// sequence up to which it holds.
+  std::uint64_t compact(const JournalReplay& replay, const std::function<void(const Put&)>& write);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etalage

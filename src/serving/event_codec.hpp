@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The payloads of journal records: small values one after the other, unaligned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "etalage/error.hpp"
+#include "etalage/serving/key.hpp"
+
+namespace etalage::serving {
+
+enum class LogKind : std::uint8_t { kEvent = 1, kMerge = 2, kErase = 3 };
+enum class StateKind : std::uint8_t { kBegin = 1, kItems = 2, kUser = 3, kItem = 4, kErased = 5 };
+
+class ByteWriter {
+ public:
+  void clear() noexcept { bytes_.clear(); }
+  template <class T>
+  void put(T value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + sizeof value);
+    std::memcpy(bytes_.data() + at, &value, sizeof value);
+  }
+  void put_text(std::string_view text) {
+    put(static_cast<std::uint32_t>(text.size()));
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + text.size());
+    if (!text.empty()) std::memcpy(bytes_.data() + at, text.data(), text.size());
+  }
+  void put_key(KeyView key) {
+    put(static_cast<std::uint8_t>(key.index()));
+    if (const auto* text = std::get_if<std::string_view>(&key)) put_text(*text);
+    else put(std::get<std::int64_t>(key));
+  }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+/// FormatError when a record ends early or holds what none can.
+class ByteReader {
+ public:
+  explicit ByteReader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
+  template <class T>
+  T get() {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (bytes_.size() < sizeof(T)) fail("found its end, expected more");
+    T value;
+    std::memcpy(&value, bytes_.data(), sizeof value);
+    bytes_ = bytes_.subspan(sizeof value);
+    return value;
+  }
+  std::string_view get_text() {
+    const auto n = get<std::uint32_t>();
+    if (bytes_.size() < n) fail("found its end, expected more");
+    const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), n);
+    bytes_ = bytes_.subspan(n);
+    return text;
+  }
+  KeyView get_key() {
+    const auto kind = get<std::uint8_t>();
+    if (kind > 1) fail("found a key of kind " + std::to_string(kind) + ", expected 0 or 1");
+    if (kind == 1) return get_text();
+    return get<std::int64_t>();
+  }
+  /// A number of things of at least `bytes_each` that follow.
+  std::uint32_t get_count(std::size_t bytes_each) {
+    const auto n = get<std::uint32_t>();
+    if (n > bytes_.size() / bytes_each) fail("found a count of " + std::to_string(n) + ", expected no more than there are");
+    return n;
+  }
+  [[nodiscard]] bool done() const noexcept { return bytes_.empty(); }
+  [[noreturn]] static void fail(const std::string& what) { throw FormatError("a journal record: " + what); }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace etalage::serving
