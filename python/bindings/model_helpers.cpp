@@ -4,6 +4,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "etalage/models/sequence_model.hpp"
+
 namespace etalage::python {
 
 void check_indices(std::span<const std::int32_t> indices, std::int64_t size, const char* argument) {
@@ -88,6 +90,8 @@ Questions::Questions(const Recommender& model, py::handle user_index, py::handle
   }
   if (!user_items.is_none()) {
     rows = csr_from_python(user_items, "user_items");
+    // A matrix has no order within a row; one that was made from lists is marked, and keeps it.
+    if (dynamic_cast<const SequenceModel*>(&model) != nullptr && !py::hasattr(user_items, "ordered")) rows = canonical(*rows);
     if (rows->cols != model.num_items())
       throw std::invalid_argument("user_items has " + std::to_string(rows->cols) + " columns, must have " +
                                   std::to_string(model.num_items()) + ", the model's number of items");

@@ -12,6 +12,8 @@
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/transitions.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage {
@@ -31,6 +33,8 @@ struct Registry {
       {"P3alpha", &make<RandomWalkModel>},
       {"Popularity", &make<PopularityModel>},
       {"RP3beta", &make<RandomWalkModel>},
+      {"SequentialRules", &make<SequentialRulesModel>},
+      {"Transitions", &make<TransitionsModel>},
       {"Vectors", &make<VectorsModel>},
   };
 };

@@ -15,3 +15,8 @@ target_sources(etalage PRIVATE
   src/models/graph_filter_options.cpp
   src/models/graph_filter_query.cpp
   src/models/randomized_svd.cpp)
+target_sources(etalage PRIVATE
+  src/models/directed_items.cpp
+  src/models/sequence_model.cpp
+  src/models/sequential_rules.cpp
+  src/models/transitions.cpp)

@@ -16,6 +16,8 @@
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
+#include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/transitions.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage {
@@ -48,6 +50,21 @@ std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.nam
 std::shared_ptr<Recommender> als(const Interactions& data, AlsSolver solver) {
   auto model = std::make_shared<AlsModel>(AlsOptions{.factors = 2, .solver = solver, .seed = 1});
   model->fit(data);
+  return model;
+}
+
+// The rows as lists in ascending order, gone through twice: rules lead only forward.
+template <class Model, class Options>
+std::shared_ptr<Recommender> in_order(const Interactions& data, Options options) {
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> items;
+  for (std::int64_t u = 0; u < data.num_users(); ++u) {
+    const auto row = data.user_items().view().row_columns(u);
+    for (int lap = 0; lap < 2; ++lap) items.insert(items.end(), row.begin(), row.end());
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  auto model = std::make_shared<Model>(options);
+  model->fit(Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, data.num_items()));
   return model;
 }
 
@@ -89,6 +106,9 @@ const std::vector<Case>& cases() {
          return model;
        },
        true, false},
+      {"SequentialRules",
+       [](const Interactions& d) { return in_order<SequentialRulesModel>(d, SequentialRulesOptions{.max_gap = kSize}); }, true, false},
+      {"Transitions", [](const Interactions& d) { return in_order<TransitionsModel>(d, TransitionsOptions{}); }, true, false},
       {"Vectors",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          std::vector<float> vectors(2 * kSize);

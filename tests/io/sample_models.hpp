@@ -13,6 +13,8 @@
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
+#include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/transitions.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage::testing {
@@ -65,6 +67,31 @@ std::shared_ptr<Recommender> fitted(Args... args) {
   return m;
 }
 
+/// The same shoppers and items in an order with repeats, and times.
+inline Sequences sample_sequences() {
+  const Interactions data = sample_data();
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> items;
+  std::vector<std::int64_t> times;
+  for (std::int64_t u = 0; u < data.num_users(); ++u) {
+    const auto row = data.user_items().view().row_columns(u);
+    for (std::size_t p = 0; p < row.size() + 2; ++p) {
+      items.push_back(row[(p * 3 + static_cast<std::size_t>(u)) % row.size()]);
+      times.push_back(1'700'000'000'000 + 86'400'000 * (u + 3 * static_cast<std::int64_t>(p)));
+    }
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  return Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), Array<std::int64_t>(times), data.num_items(), {},
+                   data.user_ids(), data.item_ids());
+}
+
+template <class Model, class... Args>
+std::shared_ptr<Recommender> fitted_in_order(Args... args) {
+  auto m = std::make_shared<Model>(args...);
+  m->fit(sample_sequences());
+  return m;
+}
+
 /// One fitted model of every kind that files can hold.
 inline std::vector<SampleModel> sample_models() {
   return {
@@ -75,6 +102,8 @@ inline std::vector<SampleModel> sample_models() {
       {"P3alpha", [] { return fitted<RandomWalkModel>(RandomWalkOptions{}, false); }},
       {"Popularity", [] { return fitted<PopularityModel>(); }},
       {"RP3beta", [] { return fitted<RandomWalkModel>(RandomWalkOptions{.beta = 0.5f}, true); }},
+      {"SequentialRules", [] { return fitted_in_order<SequentialRulesModel>(); }},
+      {"Transitions", [] { return fitted_in_order<TransitionsModel>(); }},
       {"Vectors",
        [] {
          const Interactions data = sample_data();

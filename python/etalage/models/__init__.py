@@ -7,6 +7,8 @@ from .graph_filter import GraphFilter
 from .item_knn import ItemKNN
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
+from .sequential_rules import SequentialRules
+from .transitions import Transitions
 from .vectors import Vectors
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "ItemKNN",
     "P3alpha",
     "Popularity",
-    "RP3beta",
     "Recommender",
+    "RP3beta",
+    "SequentialRules",
+    "Transitions",
     "Vectors",
 ]

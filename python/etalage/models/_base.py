@@ -150,6 +150,10 @@ class Recommender:
 
     # Asking
 
+    def _rows(self, value):
+        """What callers give as user_items, as the compiled part reads it."""
+        return arg.rows(value)
+
     def _threads(self):
         return getattr(self, "num_threads", 0)
 
@@ -170,7 +174,7 @@ class Recommender:
         """
         model = self._fitted()
         k = arg.count(k)
-        user_items = arg.rows(user_items)
+        user_items = self._rows(user_items)
         if user_index is None:
             if user_items is None:
                 raise ValueError("user_index and user_items are both None, must give one of them")
@@ -196,7 +200,7 @@ class Recommender:
             raise ValueError(f"this {type(self).__name__} has no keys: fit it on Interactions or a log that has them, or use recommend()")
         one = isinstance(user_ids, (str, int, np.integer))
         index = users.find([user_ids] if one else user_ids)
-        user_items = arg.rows(user_items)
+        user_items = self._rows(user_items)
         if (index >= 0).any():
             self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
         found, scores = model.recommend(
@@ -257,7 +261,7 @@ class Recommender:
         model = self._fitted()
         k = arg.count(k)
         item = arg._in_range(arg.integer(item_index, "item_index"), "item_index")
-        user_items = arg.rows(user_items)
+        user_items = self._rows(user_items)
         if user_index is None:
             if user_items is None:
                 raise ValueError("user_index and user_items are both None, must give one of them")
@@ -276,7 +280,7 @@ class Recommender:
         items is one list for all users or an (n, m) array with a row a user.
         """
         model = self._fitted()
-        user_items = arg.rows(user_items)
+        user_items = self._rows(user_items)
         if user_index is None:
             if user_items is None:
                 raise ValueError("user_index and user_items are both None, must give one of them")

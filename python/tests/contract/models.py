@@ -34,6 +34,7 @@ class Case:
     make: Callable
     personal: bool = True  # finds the held-out item
     all_similar: bool = True  # similar_items ranks every other item, not only those that share a user
+    matrices: bool = True  # fits on Interactions and matrices as they are
     lacks: frozenset = field(default_factory=frozenset)
 
     def has(self, call):
@@ -58,6 +59,32 @@ class FactorVectors:
         return etalage.models.Vectors(**self.options).fit(u[:, :2] * s[:2], vt[:2].T, **keys)
 
 
+class InOrder:
+    """A model on Sequences, handed a matrix as lists of ascending items, gone through so many times."""
+
+    def __init__(self, model, laps):
+        self.model, self.laps = model, laps
+
+    def fit(self, data):
+        if not (sp.issparse(data) or isinstance(data, (np.ndarray, etalage.Interactions))):
+            return self.model.fit(data)
+        rows = sp.csr_matrix(data.user_items if hasattr(data, "user_items") else data, dtype=np.float32)
+        if not np.isfinite(rows.data).all():
+            raise ValueError("data holds nan or inf, must be finite")
+        rows.sum_duplicates()
+        keys = {} if not hasattr(data, "user_items") else {"user_ids": data.user_ids, "item_ids": data.item_ids}
+        lists = [np.tile(rows.indices[b:e], self.laps) for b, e in zip(rows.indptr, rows.indptr[1:])]
+        sequences = etalage.Sequences(rows.indptr * self.laps, np.concatenate([[], *lists]).astype(np.int32),
+                                      num_items=rows.shape[1], **keys)
+        return self.model.fit(sequences, keep_history=bool(keys))
+
+
+def in_order(name, laps=1, **options):
+    return lambda **o: InOrder(getattr(etalage.models, name)(**options, **o), laps)
+
+
+NO_PARTS = frozenset({"similar_users", "partial_fit"})
+
 CASES = [
     Case("ALS-cg", lambda **o: etalage.models.ALS(factors=2, iterations=15, seed=1, **o)),
     Case("ALS-cholesky", lambda **o: etalage.models.ALS(factors=2, iterations=15, solver="cholesky", seed=1, **o)),
@@ -74,6 +101,8 @@ CASES = [
          personal=False, lacks=frozenset({"similar_items", "similar_users"})),
     Case("RP3beta", lambda **o: etalage.models.RP3beta(beta=0.2, normalize=True, **o), all_similar=False,
          lacks=frozenset({"similar_users", "partial_fit"})),
-    Case("Vectors", FactorVectors, lacks=frozenset({"explain"})),
-    Case("Vectors-cosine", lambda **o: FactorVectors(metric="cosine", **o), lacks=frozenset({"explain"})),
+    Case("SequentialRules", in_order("SequentialRules", laps=2, max_gap=N), matrices=False, lacks=NO_PARTS),
+    Case("Transitions", in_order("Transitions"), matrices=False, lacks=NO_PARTS),
+    Case("Vectors", FactorVectors, matrices=False, lacks=frozenset({"explain"})),
+    Case("Vectors-cosine", lambda **o: FactorVectors(metric="cosine", **o), matrices=False, lacks=frozenset({"explain"})),
 ]

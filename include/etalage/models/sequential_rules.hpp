@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "etalage/core/progress.hpp"
+#include "etalage/core/sequences.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/directed_items.hpp"
+
+namespace etalage {
+
+/// How the weight of a rule falls with the gap d = 1, 2, ... between its two items.
+enum class GapWeight : std::uint8_t {
+  kDiv,        ///< 1 / d
+  kQuadratic,  ///< 1 / d^2
+  kLinear,     ///< max(0, 1 - 0.1 (d - 1))
+  kLog,        ///< 1 / log10(d + 1.7)
+  kSame        ///< 1
+};
+
+/// Settings of the sequential rules.
+struct SequentialRulesOptions {
+  GapWeight weighting = GapWeight::kDiv;
+  std::int32_t max_gap = 10;         ///< j at most this many places behind i makes a rule i -> j, >= 1
+  float min_support = 0;             ///< rules whose weights sum to less are dropped, >= 0
+  std::int32_t num_neighbors = 500;  ///< strongest rules kept for each item, >= 1
+  float query_decay = 0;             ///< places after which an item of the query weighs 1/e; 0 means all weigh the same
+  std::int32_t max_history = 1;      ///< newest items of a query whose rules count, >= 1
+  bool keep_history = true;          ///< keep the lists, so that a user can be asked for by index
+  int num_threads = 0;               ///< 0 means all CPUs
+  void validate() const;             ///< throws std::invalid_argument: field, value, bound
+};
+
+/// Sequential rules i -> j: who took i took j some places later.
+///
+/// W(i, j)    confidence: sum over pairs of places of i and, d <= max_gap places behind it, j of weight(d), divided by
+///            the occurrences of i. A gap never crosses from one list to the next
+/// Scores     as DirectedItemModel says; by default from the newest item alone
+/// Cost       fit O(events x max_gap) time; num_items x num_neighbors x 8 bytes at most
+/// Repeats    bit-identical for any num_threads
+/// Errors     std::invalid_argument (options, no lists), NotFittedError; UnsupportedError for similar_users
+/// Source     Ludewig and Jannach, UMUAI 2018 (SR), with confidence in place of counts
+class ETALAGE_EXPORT SequentialRulesModel final : public DirectedItemModel {
+ public:
+  static constexpr std::string_view kKind = "SequentialRules";
+  explicit SequentialRulesModel(SequentialRulesOptions options = {});
+  [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
+  [[nodiscard]] const SequentialRulesOptions& options() const noexcept { return options_; }
+  FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});
+
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<SequentialRulesModel> from_state(const StateReader& reader);
+
+ private:
+  SequentialRulesOptions options_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The models on Sequences.
+#include <pybind11/pybind11.h>
+
+#include <memory>
+
+#include "etalage/core/sequences.hpp"
+#include "etalage/models/sequence_model.hpp"
+#include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/transitions.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_fields.hpp"
+#include "sequence_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, GapWeight>> kGapWeights = {{"div", GapWeight::kDiv},
+                                                                                 {"quadratic", GapWeight::kQuadratic},
+                                                                                 {"linear", GapWeight::kLinear},
+                                                                                 {"log", GapWeight::kLog},
+                                                                                 {"same", GapWeight::kSame}};
+
+constexpr auto transitions_fields = [](auto& o, const auto& visit) {
+  visit("forward", o.forward);
+  visit("backward", o.backward);
+  visit("decay", o.decay);
+  visit("window", o.window);
+  visit("row_exponent", o.row_exponent);
+  visit("column_exponent", o.column_exponent);
+  visit("query_decay", o.query_decay);
+  visit("max_history", o.max_history);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+constexpr auto rules_fields = [](auto& o, const auto& visit) {
+  visit("weighting", o.weighting, kGapWeights);
+  visit("max_gap", o.max_gap);
+  visit("min_support", o.min_support);
+  visit("num_neighbors", o.num_neighbors);
+  visit("query_decay", o.query_decay);
+  visit("max_history", o.max_history);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+}  // namespace
+
+void bind_sequence_models(py::module_& m) {
+  py::class_<SequenceModel, Recommender, std::shared_ptr<SequenceModel>>(m, "SequenceModel",
+                                                                         "The compiled part of the models on Sequences.")
+      .def_property_readonly("counts", [](const SequenceModel& s) { return to_numpy(s.counts()); })
+      .def_property_readonly("newest_ms", [](const SequenceModel& s) { return s.newest_ms(); })
+      .def_property_readonly(
+          "sequences",
+          [](const SequenceModel& s) -> py::object {
+            if (!s.has_history()) return py::none();
+            const CsrMatrix& rows = s.history();
+            return py::cast(std::make_shared<Sequences>(rows.offsets, rows.columns, s.history_times(), s.num_items(),
+                                                        Array<std::int32_t>(), s.user_ids(), s.item_ids()));
+          },
+          "The kept lists, one a user.");
+  bind_sequence_model<TransitionsModel>(m, "TransitionsModel", transitions_fields)
+      .def("add_sessions", &add_sessions<TransitionsModel>, py::arg("sequences"));
+  bind_sequence_model<SequentialRulesModel>(m, "SequentialRulesModel", rules_fields);
+}
+
+}  // namespace etalage::python

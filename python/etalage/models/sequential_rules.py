@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from ._sequence import SequenceRecommender
+
+
+class SequentialRules(SequenceRecommender):
+    """Sequential rules: who took i took j some places later. The score is the rules' confidence, gaps weighing less.
+
+    weighting       of a gap of d places: "div" 1/d, "quadratic" 1/d^2, "linear", "log", "same"
+    max_gap         a rule's items are at most this many places apart
+    min_support     rules whose weights sum to less are dropped
+    num_neighbors   strongest rules kept for each item
+    max_history     newest items of a query whose rules count; query_decay: places after which one weighs 1/e
+    """
+
+    _kind = "SequentialRules"
+    _core_class = _core.SequentialRulesModel
+
+    def __init__(self, weighting="div", max_gap=10, min_support=0.0, num_neighbors=500, query_decay=0.0, max_history=1, *,
+                 keep_history=True, num_threads=0):
+        self.weighting = weighting
+        self.max_gap = max_gap
+        self.min_support = min_support
+        self.num_neighbors = num_neighbors
+        self.query_decay = query_decay
+        self.max_history = max_history
+        self.keep_history = keep_history
+        self.num_threads = num_threads
+        self._validate()

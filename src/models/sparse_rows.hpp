@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "detail/parallel_for.hpp"
+#include "etalage/core/csr_matrix.hpp"
+#include "kernels/rank_key.hpp"
+#include "models/sequence_scratch.hpp"
+
+namespace etalage::detail {
+
+/// A sparse matrix made row by row: fill(i, scores) adds up row i, and of its entries that are not 0 the num_kept largest
+/// stay (all with num_kept = 0), sorted by column. Rows are independent, so the result is the same for any number of
+/// threads.
+template <class Fill>
+CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, int num_threads, const Fill& fill) {
+  constexpr std::size_t kGrain = 64;
+  struct Chunk {
+    std::vector<std::int32_t> columns;
+    std::vector<float> values;
+    std::vector<std::int64_t> sizes;
+  };
+  struct Workspace {
+    SparseScores scores;
+    std::vector<std::uint64_t> keys;
+  };
+  std::vector<Chunk> chunks(num_chunks(rows, kGrain));
+  std::vector<Workspace> workspaces(static_cast<std::size_t>(resolve_threads(num_threads)));
+  parallel_for(rows, kGrain, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+    Workspace& w = workspaces[static_cast<std::size_t>(thread)];
+    Chunk& chunk = chunks[begin / kGrain];
+    w.scores.resize(cols);
+    for (std::size_t i = begin; i < end; ++i) {
+      fill(i, w.scores);
+      w.scores.sort_touched();
+      w.keys.clear();
+      for (const std::int32_t j : w.scores.touched())
+        if (w.scores[j] != 0.0f) w.keys.push_back(kernels::rank_key(w.scores[j], static_cast<std::uint32_t>(j)));
+      if (num_kept != 0 && w.keys.size() > num_kept) {
+        std::nth_element(w.keys.begin(), w.keys.begin() + static_cast<std::ptrdiff_t>(num_kept), w.keys.end(), std::greater<>());
+        w.keys.resize(num_kept);
+        std::sort(w.keys.begin(), w.keys.end(),
+                  [](std::uint64_t a, std::uint64_t b) { return kernels::key_index(a) < kernels::key_index(b); });
+      }
+      for (const std::uint64_t key : w.keys) {
+        chunk.columns.push_back(static_cast<std::int32_t>(kernels::key_index(key)));
+        chunk.values.push_back(kernels::key_score(key));
+      }
+      chunk.sizes.push_back(static_cast<std::int64_t>(w.keys.size()));
+      w.scores.clear();
+    }
+  });
+  CsrMatrix out{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols), Array<std::int64_t>(rows + 1), {}, {}};
+  std::int64_t* offsets = out.offsets.mutable_data();
+  std::size_t row = 0;
+  for (const Chunk& c : chunks)
+    for (const std::int64_t size : c.sizes) {
+      offsets[row + 1] = offsets[row] + size;
+      ++row;
+    }
+  out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[rows]), uninitialized);
+  out.values = Array<float>(static_cast<std::size_t>(offsets[rows]), uninitialized);
+  std::int32_t* columns = out.columns.mutable_data();
+  float* values = out.values.mutable_data();
+  for (const Chunk& c : chunks) {
+    columns = std::copy(c.columns.begin(), c.columns.end(), columns);
+    values = std::copy(c.values.begin(), c.values.end(), values);
+  }
+  return out;
+}
+
+}  // namespace etalage::detail
