@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How cost grows with the work, one size at a time: tables, fitted exponents, log-log plots.
+
+    python bench/scale/run.py [--only events items factors threads topk graph memory] [--most-events 20e6] [--most-items 1e6]
+                              [--plot scale.png] [--out build/scale.json]
+
+Data are generated: items drawn with probability ~ 1 / (rank + 50), users with lengths around the mean. Each time is the best
+of the repeats that fit into a few seconds. The exponent is the slope of log cost over log size by least squares over all
+sizes. Memory is the highest resident size while the call runs less that before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import math
+import pathlib
+import time
+
+import numpy as np
+import scipy.sparse as sp
+
+import etalage
+
+
+def matrix(events: int, users: int, items: int, seed: int = 0) -> sp.csr_matrix:
+    """users x items with about `events` pairs, sorted, ones."""
+    rng = np.random.default_rng(seed)
+    popularity = np.cumsum(1.0 / (np.arange(items) + 50.0))
+    who = np.sort(rng.integers(users, size=events, dtype=np.int64))
+    what = np.searchsorted(popularity, rng.random(events) * popularity[-1]).clip(max=items - 1)
+    rng.shuffle(order := np.arange(items, dtype=np.int64))
+    pairs = np.unique(who * items + order[what])
+    rows = pairs // items
+    indptr = np.zeros(users + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=users), out=indptr[1:])
+    return sp.csr_matrix((np.ones(len(pairs), np.float32), (pairs % items).astype(np.int32), indptr), shape=(users, items))
+
+
+def memory_mb(field: str) -> float:
+    with open("/proc/self/status", encoding="ascii") as lines:
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
+
+
+def best_of(work, seconds: float = 3.0, at_most: int = 5) -> float:
+    began, best = time.perf_counter(), math.inf
+    for _ in range(at_most):
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+        if time.perf_counter() - began > seconds:
+            break
+    return best
+
+
+def exponent(sizes, costs) -> float:
+    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+class Report:
+    def __init__(self):
+        self.series = []
+
+    def add(self, title, size_name, cost_name, rows, note, fit="power"):
+        """rows: (size, cost, ...) with further columns for the reader."""
+        sizes, costs = [r[0] for r in rows], [r[1] for r in rows]
+        print(f"\n{title}\n{size_name:>14} {cost_name:>16}")
+        for r in rows:
+            print(f"{r[0]:>14,} {r[1]:>16.4g}" + "".join(f"   {x}" for x in r[2:]))
+        if fit == "power" and len(rows) > 1:
+            found = exponent(sizes, costs)
+            text = f"cost ~ size^{found:.2f}; {note}"
+        elif fit == "log" and len(rows) > 2:
+            b, a = np.polyfit(np.log(sizes), costs, 1)
+            left = np.abs(np.polyval([b, a], np.log(sizes)) - costs).max() / np.mean(costs)
+            found = [float(a), float(b)]
+            text = f"cost = {a:.1f} + {b:.1f} ln n, largest deviation {100 * left:.1f} % of the mean; {note}"
+        else:
+            found, text = None, note
+        print(text, flush=True)
+        self.series.append({"title": title, "size": size_name, "cost": cost_name, "rows": [list(r) for r in rows], "fit": found, "text": text})
+
+    def plot(self, path):
+        from matplotlib.figure import Figure
+
+        columns = min(3, len(self.series))
+        figure = Figure(figsize=(4.2 * columns, 3.4 * -(-len(self.series) // columns)), layout="constrained")
+        for at, s in enumerate(self.series, start=1):
+            ax = figure.add_subplot(-(-len(self.series) // columns), columns, at)
+            sizes, costs = [r[0] for r in s["rows"]], [r[1] for r in s["rows"]]
+            ax.plot(sizes, costs, "o-", color="#4477aa")
+            ax.set_xscale("log")
+            if not isinstance(s["fit"], list):
+                ax.set_yscale("log")
+            ax.set_title(s["title"], fontsize=8)
+            ax.set_xlabel(s["size"])
+            ax.set_ylabel(s["cost"])
+            ax.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, dpi=130)
+
+
+def als(factors: int, threads: int = 0, sweeps: int = 2, **options):
+    return etalage.models.ALS(factors=factors, iterations=sweeps, regularization=0.003, unobserved_weight=0.02, alpha=0.02, nu=1.0,
+                              compute_objective=False, num_threads=threads, keep_history=False, **options)
+
+
+def sweep_seconds(rows, factors, threads=0) -> float:
+    """A sweep, from the difference of fits of three and one: start and transposition are not in it."""
+    one = best_of(lambda: als(factors, threads, 1).fit(rows), 2, 3)
+    three = best_of(lambda: als(factors, threads, 3).fit(rows), 2, 3)
+    return max(three - one, 1e-9) / 2
+
+
+def events(report, args):
+    rows = []
+    sizes = [n for n in (1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000) if n <= args.most_events]
+    for n in sizes:
+        m = matrix(n, n // 25, 100_000)
+        rows.append((m.nnz, sweep_seconds(m, 64), f"{m.shape[0]:,} users x {m.shape[1]:,} items"))
+    report.add("ALS, one sweep of CG, 64 factors, by pairs (users grow along)", "pairs", "seconds", rows, "linear expected")
+
+
+def items(report, args):
+    rows = []
+    for n in (n for n in (10_000, 100_000, 1_000_000, 5_000_000) if n <= args.most_items):
+        m = matrix(2_000_000, 100_000, n)
+        rows.append((n, sweep_seconds(m, 64)))
+    report.add("ALS, one sweep of CG, 64 factors, 2 million pairs, by items", "items", "seconds", rows,
+               "below 1 expected: pairs and users cost the same whatever the number of items")
+
+
+def factors(report, args):
+    m = matrix(1_000_000, 40_000, 40_000)
+    rows = [(f, sweep_seconds(m, f)) for f in (32, 64, 128, 256, 512)]
+    report.add("ALS, one sweep of CG, 1 million pairs, by factors", "factors", "seconds", rows,
+               "between 1 (pairs) and 2 (Gram products) expected")
+
+
+def threads(report, args):
+    m = matrix(2_000_000, 80_000, 40_000)
+    rng = np.random.default_rng(1)
+    users, catalogue = rng.standard_normal((4096, 128), dtype=np.float32), rng.standard_normal((100_000, 128), dtype=np.float32)
+    lists = {}
+    for n in (1, 2):
+        model = etalage.models.Vectors(users, catalogue, num_threads=n)
+        lists[n] = (sweep_seconds(m, 128, n), best_of(lambda model=model: model.recommend(np.arange(4096), k=20, filter_already_liked_items=False)))
+    for at, title in enumerate(("ALS, one sweep of CG, 128 factors", "top-20 of 4,096 users over 100,000 items, 128 factors")):
+        one, two = lists[1][at], lists[2][at]
+        report.add(f"{title}, by threads", "threads", "seconds", [(1, one), (2, two, f"{one / two:.2f} times as fast")], "", fit=None)
+
+
+def topk(report, args):
+    rng = np.random.default_rng(2)
+    rows = []
+    for n in (n for n in (10_000, 100_000, 1_000_000) if n <= args.most_items):
+        users = 2048
+        model = etalage.models.Vectors(rng.standard_normal((users, 64), dtype=np.float32), rng.standard_normal((n, 64), dtype=np.float32))
+        rows.append((users * n, best_of(lambda model=model: model.recommend(np.arange(2048), k=20, filter_already_liked_items=False))))
+    report.add("exact top-20, 2,048 users, 64 factors, by users x items", "users x items", "seconds", rows, "linear expected")
+
+
+def clustered(n: int, dim: int, seed: int):
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).standard_normal((1000, dim), dtype=np.float32)
+    return centres[rng.integers(len(centres), size=n)] + 0.5 * rng.standard_normal((n, dim), dtype=np.float32)
+
+
+def graph(report, args):
+    """Distance computations of a graph query at the ef_search that first reaches recall@10 of 0.95."""
+    rows, seconds = [], []
+    queries = clustered(300, 48, 5)
+    for n in (n for n in (10_000, 30_000, 100_000, 300_000, 1_000_000) if n <= args.most_items):
+        x = clustered(n, 48, 4)
+        index = etalage.retrieval.ItemIndex(48, metric="cosine", kind="hnsw")
+        index.add(x, np.arange(n))
+        exact = etalage.retrieval.ItemIndex(48, metric="cosine", kind="exact")
+        exact.add(x, np.arange(n))
+        truth = exact.search(queries, 10)[0]
+        for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256):
+            index.ef_search = ef
+            found = index.search(queries, 10)[0]
+            recall = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(found, truth)])
+            if recall >= 0.95:
+                break
+        counted = index.distances_per_query(queries, 10)
+        rows.append((n, counted, f"ef {ef}, recall {recall:.3f}"))
+        seconds.append((n, 1e6 * best_of(lambda index=index: index.search(queries, 10), 1) / len(queries), f"ef {ef}"))
+    report.add("graph index, 48 dimensions, distance computations a query at recall@10 of 0.95", "items", "distances", rows,
+               "a + b ln n expected", fit="log")
+    report.add("the same, time of a query in a batch", "items", "microseconds", seconds, "caches make it grow faster than the distances")
+
+
+def memory(report, args):
+    """ALS keeps 4 f (users + items) bytes of factors; a fit holds one transposed matrix (8 bytes a pair) beside them."""
+    rows = []
+    for n in (n for n in (1_000_000, 4_000_000, 16_000_000) if n <= args.most_events):
+        m = matrix(n, n // 10, 50_000)
+        data = etalage.Interactions.from_csr(m)
+        ctypes.CDLL(None).malloc_trim(0)  # else what making the data has left free would hide what the fit takes
+        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        before = memory_mb("VmRSS")
+        model = als(64, sweeps=1).fit(data)
+        peak = memory_mb("VmHWM") - before
+        formula = (4 * 64 * sum(m.shape) + 8 * m.nnz + 8 * (m.shape[1] + 1)) / 2**20
+        rows.append((m.nnz, peak, f"formula {formula:.0f} MB, {100 * (peak / formula - 1):+.0f} %"))
+        del model
+    report.add("ALS, 64 factors, memory of a fit beyond the data", "pairs", "MB", rows, "factors + one transposed matrix expected")
+
+
+PARTS = {f.__name__: f for f in (events, items, factors, threads, topk, graph, memory)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--most-events", type=float, default=20e6)
+    parser.add_argument("--most-items", type=float, default=1e6)
+    parser.add_argument("--plot")
+    parser.add_argument("--out", default="build/scale.json")
+    args = parser.parse_args()
+    report = Report()
+    print("  ".join(f"{k}: {v}" for k, v in etalage.build_info().items()))
+    for name in args.only:
+        PARTS[name](report, args)
+    out = pathlib.Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report.series, indent=1))
+    if args.plot:
+        report.plot(args.plot)
+        print(f"\n{args.plot}")
+
+
+if __name__ == "__main__":
+    main()
