@@ -123,7 +123,7 @@ def choose(keys: list[str], data: str, budget) -> None:
             space = {n: p for n, p in etalage.tuning.space_of(cls).items() if n not in row.fixed}
             began = time.perf_counter()
             found = etalage.tuning.search(cls(**row.fixed), train, valid, budget, space=space, starts=[before] if before else (),
-                                          show_progress=True, **options)
+                                          show_progress=sys.stderr.isatty(), **options)
         except Exception as error:  # noqa: BLE001: the next row may still be chosen
             print(f"{key}: FAILED: {type(error).__name__}: {error}", flush=True)
             continue

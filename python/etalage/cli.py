@@ -9,17 +9,17 @@ import sys
 import time
 from pathlib import Path
 
-from . import _cli_io as files
+import numpy as np
 
-MODELS = ("ALS", "Popularity", "Vectors")  # Vectors are loaded, never trained here
+from . import _cli_io as files
 
 
 def _trainable() -> dict[str, type]:
-    """Models that fit on events, by lower-case name."""
+    """Models that fit on events alone, by lower-case name."""
     from . import models
 
-    names = [n for n in getattr(models, "__all__", MODELS) if n not in ("Vectors", "Blend")]
-    return {n.lower(): getattr(models, n) for n in names}
+    classes = (getattr(models, n) for n in models.__all__ if n not in ("Vectors", "Blend"))
+    return {c.__name__.lower(): c for c in classes if isinstance(c, type) and issubclass(c, models.Recommender) and c is not models.Recommender}
 
 
 def _parameters(pairs: list[str]) -> dict:
@@ -78,9 +78,25 @@ def _interactions(log, args):
     return log.interactions(event_weights=_weights(args.event_weight), half_life_days=args.half_life_days)
 
 
+def _training_data(model, log, args):
+    """What the model fits on: a matrix, or for models to which order matters the log without events that weigh nothing."""
+    from .models._sequence import SequenceRecommender
+
+    if not isinstance(model, SequenceRecommender):
+        return _interactions(log, args)
+    weights = _weights(args.event_weight)
+    if weights is None or log.events is None:
+        return log
+    absent = sorted(set(log.event_names) - set(weights))
+    if absent:
+        raise ValueError(f"--event-weight has none for {', '.join(absent)}, must have one for every event type")
+    counts = np.array([weights[name] > 0 for name in log.event_names], bool)
+    return log.filtered(counts[np.asarray(log.events)])
+
+
 def train(args) -> int:
     model = _make_model(args)
-    data = _interactions(_read_log(args), args)
+    data = _training_data(model, _read_log(args), args)
     started = time.perf_counter()
     model.fit(data, show_progress=sys.stderr.isatty())
     model.save(args.out)
@@ -125,16 +141,17 @@ def evaluate(args) -> int:
         parts = split.leave_last_out(log)
     else:
         parts = split.random_holdout(log, args.share, args.seed)
-    train_data, test_data = (_interactions(p, args) for p in (parts.train, parts.test))
+    test_data = _interactions(parts.test, args)
     cutoffs = tuple(int(k) for k in args.k.split(","))
     metrics = tuple(m.strip() for m in args.metrics.split(","))
     contenders = {type(m).__name__: m for m in (models.Popularity(), _make_model(args))}
     rows = {}
     for name, model in contenders.items():
         started = time.perf_counter()
-        model.fit(train_data)
+        history = _training_data(model, parts.train, args)
+        model.fit(history)
         fitted = time.perf_counter() - started
-        result = evaluation.evaluate(model, train_data, test_data, k=cutoffs, metrics=metrics)
+        result = evaluation.evaluate(model, history, test_data, k=cutoffs, metrics=metrics)
         rows[name] = {m: float(result[m]) for m in (f"{m}@{k}" for m in metrics for k in cutoffs)}
         rows[name] |= {"users": int(result["users"]), "fit_seconds": round(fitted, 3)}
     if args.json:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import etalage
+from etalage import cli
 
 
 def run(*args, expect=0, **options):
@@ -63,6 +64,30 @@ def read(path):
     opener = gzip.open if str(path).endswith(".gz") else open
     with opener(path, "rt", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", sorted(cli._trainable()))
+def test_every_model_trains_and_evaluates(name, events, tmp_path, capsys):
+    out = tmp_path / "model.etalage"
+    few = ["--param", "factors=8"] if name in ("als", "bpr", "warp", "item2vec") else []
+    assert cli.main(["train", str(events), *COLUMNS, *WEIGHTS, "--model", name, *few, "--out", str(out)]) == 0
+    model = etalage.load(out)
+    assert type(model).__name__.lower() == name
+    keys, scores = model.recommend_ids(["c000", "c001"], k=5)
+    assert all(k is None or k.startswith("p") for k in keys.ravel()) and np.isfinite(scores[keys != None]).all()  # noqa: E711
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(events), *COLUMNS, *WEIGHTS, "--model", name, *few, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {r.lower() for r in rows} == {"popularity", name}
+    assert all(0 <= r["recall@10"] <= 1 and r["users"] > 50 for r in rows.values())
+
+
+def test_events_without_weight_are_not_in_sequences(events, tmp_path):
+    out = tmp_path / "model.etalage"
+    assert cli.main(["train", str(events), *COLUMNS, "--event-weight", "view=0", "--event-weight", "buy=1", "--model", "transitions",
+                     "--out", str(out)]) == 0
+    assert etalage.load(out).user_items.nnz == 480
+    assert cli.main(["train", str(events), *COLUMNS, "--event-weight", "view=0", "--model", "transitions", "--out", str(out)]) == 2
 
 
 def test_recommend_writes_every_shopper_in_order(model_file, tmp_path):

@@ -91,7 +91,43 @@ _SPACES: dict[str, dict[str, Any]] = {
         "iterations": Int(6, 20),
         "nu": Choice(1.0),
     },
+    "GraphFilter": {
+        "history_exponent": Float(0.0, 1.0),
+        "user_exponent": Float(0.2, 1.0),
+        "item_exponent": Float(-0.1, 0.7),
+        "low_pass_weight": Float(0.0, 1.0),
+        "low_pass_factors": Choice(64, 128, 256, 512),
+    },
+    "ItemKNN": {
+        "similarity": Choice("cosine", "tfidf", "bm25", "conditional"),
+        "num_neighbors": Int(30, 1000, log=True),
+        "shrinkage": Float(0.1, 100.0, log=True),
+        "asymmetry": Float(0.2, 0.8),
+        "user_damping": Float(0.0, 1.0),
+        "popularity_penalty": Float(0.0, 0.8),
+    },
+    "P3alpha": {"alpha": Float(0.3, 1.5), "num_neighbors": Int(50, 2000, log=True), "normalize": Choice(False, True)},
     "Popularity": {"count": Choice("weights", "users")},
+    "RP3beta": {
+        "alpha": Float(0.3, 1.5),
+        "beta": Float(0.0, 0.9),
+        "num_neighbors": Int(50, 2000, log=True),
+        "normalize": Choice(False, True),
+    },
+    "SequentialRules": {
+        "weighting": Choice("div", "quadratic", "linear", "log", "same"),
+        "max_gap": Int(1, 50, log=True),
+        "max_history": Int(1, 10, log=True),
+        "query_decay": Float(0.0, 5.0),
+        "num_neighbors": Int(50, 1000, log=True),
+    },
+    "Transitions": {
+        "backward": Float(0.0, 1.0),
+        "decay": Float(0.5, 30.0, log=True),
+        "row_exponent": Float(0.0, 1.0),
+        "column_exponent": Float(0.0, 0.8),
+        "query_decay": Float(0.5, 30.0, log=True),
+    },
 }
 
 
