@@ -7,14 +7,16 @@
 #include <numeric>
 
 #include "etalage/core/array.hpp"
+#include "kernels/coded_scan.hpp"
 
 namespace etalage::kernels {
 namespace {
 
 constexpr std::size_t kChunk = 256;  // most rows of a step of the single scan
 constexpr std::size_t kMostPanel = 64;
-// Fewer requests than this gain nothing from sharing the rows.
+// Fewer requests than this gain nothing from sharing the rows, or from rows in eight bits, made anew for each block.
 constexpr std::size_t kFewest = 3;
+constexpr std::size_t kFewestCoded = 48;
 
 constexpr std::size_t rounded_up(std::size_t n, std::size_t unit) noexcept { return (n + unit - 1) / unit * unit; }
 
@@ -104,6 +106,85 @@ std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanReques
   return {s.keys, s.finish()};
 }
 
+/// What a bounded selection asks of a request.
+struct ScanRules {
+  const ScoredRows* rows;
+  const ScanRequest* request;
+  const ItemFilter* filter;
+  const CodedQuery* query;
+  const ScanTable* table;
+  std::size_t cursor = 0;  // excluded[0, cursor) lie below every index still to come
+
+  bool allowed(std::uint32_t row) noexcept {
+    const auto index = static_cast<std::int32_t>(row);
+    const auto excluded = request->excluded;
+    cursor = static_cast<std::size_t>(
+        std::lower_bound(excluded.begin() + static_cast<std::ptrdiff_t>(cursor), excluded.end(), index) - excluded.begin());
+    if (cursor < excluded.size() && excluded[cursor] == index) return false;
+    return filter == nullptr || filter->allows(index);
+  }
+  static bool before(const Bounded& a, const Bounded& b) noexcept {
+    return a.exact > b.exact || (a.exact == b.exact && a.index < b.index);
+  }
+  static bool ties() noexcept { return false; }
+  [[nodiscard]] float constant() const noexcept { return query->constant(); }
+  static float widening(std::uint32_t) noexcept { return 0; }
+  [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
+  void rescore(const std::int32_t* indices, std::size_t n, float* out) const noexcept {
+    exact_scores(*rows, request->query, {indices, n}, out, *table);
+  }
+};
+
+// As scan_together(), by way of rows in eight bits. False when that does not pay or does not apply.
+bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> requests, std::span<const std::size_t> members,
+                         std::uint64_t* keys, std::size_t room, std::span<std::span<const std::uint64_t>> results,
+                         ScanWorkspace& workspace, const ScanTable& table, const CodeTable& codes) {
+  if (codes.panel == 0 || members.size() < kFewestCoded || rows.dim < 16 || rows.scale != nullptr || rows.offset != nullptr)
+    return false;
+  const Plan shared = plan(rows, requests[members[0]].filter);
+  const std::size_t n = shared.size(rows);
+  std::size_t most = 0;
+  for (const std::size_t m : members) most = std::max(most, std::min(requests[m].k, n));
+  if (n < 8 * BoundedSelection::limit(most)) return false;  // nearly everything would be a candidate
+
+  const CodeShape shape(rows.dim);
+  CodedMemory& memory = workspace.coded;
+  std::int8_t* query_codes = at_least(memory.codes, members.size() * shape.width);
+  memory.queries.resize(members.size());
+  for (std::size_t q = 0; q < members.size(); ++q)
+    if (!encode_query(requests[members[q]].query, shape, codes.query_max, false, query_codes + q * shape.width, memory.queries[q]))
+      return false;
+  const std::size_t buffer = BoundedSelection::limit(most) + kCodedStep;
+  Bounded* candidates = at_least(memory.candidates, members.size() * buffer);
+  memory.selections.assign(members.size(), {});
+  std::vector<ScanRules> rules;
+  rules.reserve(members.size());
+  for (std::size_t q = 0; q < members.size(); ++q) {
+    const ScanRequest& request = requests[members[q]];
+    memory.selections[q].found = candidates + q * buffer;
+    memory.selections[q].k = std::min(request.k, n);
+    rules.push_back({&rows, &request, plan(rows, request.filter).filter, &memory.queries[q], &table});
+  }
+  scan_coded_block<ScanRules>(
+      codes, shape, memory.queries, rules, memory.selections, n,
+      [&](std::size_t begin, std::size_t count, PanelBuilder& builder, std::uint32_t* indices) {
+        for (std::size_t i = 0; i < count; ++i) {
+          const std::size_t row = shared.row(begin + i);
+          builder.set(i, rows.data + row * rows.stride);
+          indices[i] = static_cast<std::uint32_t>(row);
+        }
+      },
+      memory);
+  for (std::size_t q = 0; q < members.size(); ++q) {
+    BoundedSelection& s = memory.selections[q];
+    std::uint64_t* out = keys + members[q] * room;
+    const std::size_t found = s.k == 0 ? 0 : s.finish(rules[q], memory.scratch);
+    for (std::size_t i = 0; i < found; ++i) out[i] = rank_key(s.found[i].exact, s.found[i].index);
+    results[members[q]] = {out, found};
+  }
+  return true;
+}
+
 // Requests that share a plan but for filters that are looked up.
 void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests, std::span<const std::size_t> members,
                    std::uint64_t* keys, std::size_t room, std::span<std::span<const std::uint64_t>> results,
@@ -169,7 +250,8 @@ std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanReq
 }
 
 void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
-                 std::span<std::span<const std::uint64_t>> results, ScanWorkspace& workspace, const ScanTable& table) {
+                 std::span<std::span<const std::uint64_t>> results, ScanWorkspace& workspace, const ScanTable& table,
+                 const CodeTable& codes) {
   if (requests.empty()) return;
   std::size_t most = 0;
   for (const ScanRequest& r : requests) most = std::max(most, std::min(r.k, rows.rows));
@@ -197,20 +279,22 @@ void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
         const std::size_t i = order[begin];
         results[i] = scan_one(rows, requests[i], plan(rows, requests[i].filter), keys + i * room, table);
       }
-    } else {
-      scan_together(rows, requests, {order + begin, end - begin}, keys, room, results, workspace, table);
+    } else if (const std::span members(order + begin, end - begin);
+               !scan_coded_together(rows, requests, members, keys, room, results, workspace, table, codes)) {
+      scan_together(rows, requests, members, keys, room, results, workspace, table);
     }
     begin = end;
   }
 }
 
 std::size_t scan_block_size(std::size_t dim, std::size_t k, std::size_t requests, int threads) noexcept {
-  constexpr std::size_t kQueryFloats = 64 * 1024;      // packed queries, in the second-level cache
+  // Packed queries, in the second-level cache.
+  const std::size_t query_floats = (code().panel != 0 ? 128 : 64) * std::size_t{1024};
   constexpr std::size_t kKeys = std::size_t{1} << 20;  // candidates
-  const std::size_t wanted = std::min(kQueryFloats / std::max<std::size_t>(dim, 1), kKeys / (Selection::limit(k) + kChunk));
+  const std::size_t wanted = std::min(query_floats / std::max<std::size_t>(dim, 1), kKeys / (Selection::limit(k) + kChunk));
   const std::size_t share = requests / (2 * static_cast<std::size_t>(std::max(threads, 1))) + 1;
   // Whole groups on every level.
-  return rounded_up(std::clamp<std::size_t>(std::min(wanted, share), 1, 512), 24);
+  return rounded_up(std::clamp<std::size_t>(std::min(wanted, share), 1, 1024), 24);
 }
 
 void exact_scores(const ScoredRows& rows, const float* query, std::span<const std::int32_t> indices, float* out,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/core/item_filter.hpp"
+#include "kernels/coded_memory.hpp"
 #include "kernels/scan_kernels.hpp"
 #include "kernels/selection.hpp"
 
@@ -41,6 +42,7 @@ struct ScanWorkspace {
   std::vector<std::size_t> counts;
   std::vector<std::size_t> order;
   std::vector<Selection> selections;
+  CodedMemory coded;
 };
 
 /// Exact top k, by descending score and ties by lower index: min(k, allowed and not excluded) keys (rank_key.hpp), best
@@ -49,10 +51,12 @@ std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanReq
                                            const ScanTable& table = scan());
 
 /// The same for several requests at once, which share each read of the rows; results [requests.size()]. Requests that
-/// name the same selective allow list are taken together wherever they stand.
+/// name the same selective allow list are taken together wherever they stand. Where the CPU multiplies bytes quickly,
+/// many requests are first scored in eight bits with proven bounds; what these cannot exclude is scored as ever, so the
+/// results have the same bits.
 void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
                  std::span<std::span<const std::uint64_t>> results, ScanWorkspace& workspace,
-                 const ScanTable& table = scan());
+                 const ScanTable& table = scan(), const CodeTable& codes = code());
 
 /// How many requests to hand over at once so that what they need stays in the cache, and so that every thread has some.
 std::size_t scan_block_size(std::size_t dim, std::size_t k, std::size_t requests, int threads) noexcept;

@@ -1,4 +1,7 @@
 target_sources(etalage PRIVATE
+  src/kernels/code_tables.cpp
+  src/kernels/coded_query.cpp
+  src/kernels/coded_scan.cpp
   src/kernels/dispatch.cpp
   src/kernels/exact_scan.cpp)
 
@@ -17,3 +20,10 @@ etalage_kernels(row_scores.cpp)
 # Rows of sparse times dense products, for graph filters.
 target_sources(etalage PRIVATE src/kernels/row_sums_scalar.cpp)
 etalage_kernels(row_sums.cpp)
+
+# Rows in eight bits: products of bytes.
+target_sources(etalage PRIVATE src/kernels/code_kernels_scalar.cpp)
+etalage_kernels(code_kernels.cpp)
+if("avx512vnni" IN_LIST ETALAGE_SIMD_EXTRA_LEVELS)
+  etalage_kernels_of(avx512vnni code_kernels.cpp)
+endif()

@@ -1,4 +1,5 @@
 etalage_test(kernels/als_kernels_test.cpp)
+etalage_test(kernels/code_test.cpp)
 etalage_test(kernels/dot_test.cpp)
 etalage_test(kernels/row_sums_test.cpp)
 etalage_test(kernels/scan_test.cpp)
@@ -17,7 +18,7 @@ set_tests_properties(scan_test.forced_to_nonsense PROPERTIES ENVIRONMENT ETALAGE
                      PASS_REGULAR_EXPRESSION "ETALAGE_SIMD is 'nonsense', must be one of scalar, baseline")
 
 if(NOT ETALAGE_SANITIZE AND UNIX)
-  foreach(level ${ETALAGE_SIMD_LEVELS})
+  foreach(level ${ETALAGE_SIMD_LEVELS} ${ETALAGE_SIMD_EXTRA_LEVELS})
     add_test(NAME kernels.only_tables_${level}
              COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/kernels/only_tables.sh $<TARGET_OBJECTS:etalage_kernels_${level}>
              COMMAND_EXPAND_LISTS)

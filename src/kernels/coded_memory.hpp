@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/bounded_selection.hpp"
+#include "kernels/code_kernels.hpp"
+#include "kernels/coded_query.hpp"
+
+namespace etalage::kernels {
+
+/// Working memory of coded scans of one thread; only grows.
+struct CodedMemory {
+  std::vector<std::int8_t> codes;  ///< of queries, one after the other
+  std::vector<CodedQuery> queries;
+  std::vector<BoundedSelection> selections;
+  std::vector<Bounded> candidates;
+  std::vector<std::int8_t> packed;
+  std::vector<CodeTerms> terms;
+  std::vector<float> thresholds;
+  std::vector<Bounded*> found;
+  std::vector<std::size_t> counts;
+  std::vector<std::uint8_t> panel;
+  std::vector<float> tails;
+  BoundedScratch scratch;
+
+  /// Queries in groups, as CodeBlock wants them.
+  void pack(const CodeTable& table, const CodeShape& shape, std::span<const CodedQuery> from, std::size_t padded);
+};
+
+}  // namespace etalage::kernels
