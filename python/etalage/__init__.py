@@ -2,7 +2,7 @@
 """etalage: an embeddable recommendation engine for shops."""
 
 from ._core import Catalog, EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
-from . import datasets, evaluation, models, retrieval, tuning
+from . import datasets, evaluation, models, profile, retrieval, tuning
 from ._load import load
 
 __version__ = build_info()["version"]
@@ -23,6 +23,7 @@ __all__ = [
     "evaluation",
     "load",
     "models",
+    "profile",
     "retrieval",
     "tuning",
 ]

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "etalage/profile/profiles.hpp"
+#include "profile/options_state.hpp"
 
 namespace etalage {
 namespace {
@@ -32,72 +33,13 @@ Array<std::int64_t> read_offsets(const StateReader& reader, const std::string& n
   return out;
 }
 
-void put_options(StateWriter& w, const ProfileOptions& o) {
-  std::vector<std::string> names;
-  std::string roles;
-  for (const auto& [name, role] : o.roles) {
-    names.push_back(name);
-    roles.push_back(static_cast<char>('0' + static_cast<int>(role)));
-  }
-  w.put_strings("role_names", names);
-  w.put_string("roles", roles);
-  w.put_int("untyped", static_cast<std::int64_t>(o.untyped));
-  w.put_double("half_life_days", o.half_life_days);
-  w.put_double("view_weight", o.view_weight);
-  w.put_double("cart_weight", o.cart_weight);
-  w.put_double("purchase_weight", o.purchase_weight);
-  w.put_double("return_weight", o.return_weight);
-  w.put_double("idle_minutes", o.idle_minutes);
-  w.put_int("utc_offset_minutes", o.utc_offset_minutes);
-  w.put_bool("value_is_amount", o.value_is_amount);
-  w.put_int("max_categories", o.max_categories);
-  w.put_int("max_brands", o.max_brands);
-  w.put_int("max_items", o.max_items);
-  w.put_double("lapsed_gaps", o.lapsed_gaps);
-  w.put_double("at_risk_gaps", o.at_risk_gaps);
-  w.put_double("new_days", o.new_days);
-  w.put_int("loyal_orders", o.loyal_orders);
-  w.put_double("typical_gap_days", o.typical_gap_days);
-}
-
-ProfileOptions get_options(const StateReader& r) {
-  ProfileOptions o;
-  o.roles.clear();
-  const std::vector<std::string> names = r.get_strings("role_names");
-  const std::string roles = r.get_string("roles");
-  if (roles.size() != names.size()) r.fail("roles", "found " + std::to_string(roles.size()) + " roles for " + std::to_string(names.size()) + " names");
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (roles[i] < '0' || roles[i] > '4') r.fail("roles", "found an unknown role");
-    o.roles[names[i]] = static_cast<EventRole>(roles[i] - '0');
-  }
-  o.untyped = static_cast<EventRole>(r.get_int("untyped", 0, 4));
-  o.half_life_days = r.get_double("half_life_days");
-  o.view_weight = r.get_double("view_weight");
-  o.cart_weight = r.get_double("cart_weight");
-  o.purchase_weight = r.get_double("purchase_weight");
-  o.return_weight = r.get_double("return_weight");
-  o.idle_minutes = r.get_double("idle_minutes");
-  o.utc_offset_minutes = static_cast<std::int32_t>(r.get_int("utc_offset_minutes", -1440, 1440));
-  o.value_is_amount = r.get_bool("value_is_amount");
-  o.max_categories = static_cast<std::int32_t>(r.get_int("max_categories", 1, 65536));
-  o.max_brands = static_cast<std::int32_t>(r.get_int("max_brands", 1, 65536));
-  o.max_items = static_cast<std::int32_t>(r.get_int("max_items", 1, 65536));
-  o.lapsed_gaps = r.get_double("lapsed_gaps");
-  o.at_risk_gaps = r.get_double("at_risk_gaps");
-  o.new_days = r.get_double("new_days");
-  o.loyal_orders = static_cast<std::int32_t>(r.get_int("loyal_orders", 1, 2147483647));
-  o.typical_gap_days = r.get_double("typical_gap_days");
-  o.validate();
-  return o;
-}
-
 }  // namespace
 
 void Profiles::save_state(StateWriter& writer) const {
   const std::size_t n = users_.size();
   writer.put_int("users", static_cast<std::int64_t>(n));
   ScopedWriter options(writer, "options/");
-  put_options(options, options_);
+  profile::put_options(options, options_);
   ScopedWriter facts(writer, "facts/");
   facts_->save_state(facts);
   ScopedWriter repurchases(writer, "repurchases/");
@@ -162,7 +104,7 @@ void Profiles::save_state(StateWriter& writer) const {
 std::shared_ptr<Profiles> Profiles::from_state(const StateReader& reader) {
   const auto n = static_cast<std::size_t>(reader.get_int("users", 0, 2147483647));
   auto out = std::make_shared<Profiles>(std::make_shared<const ItemFacts>(ItemFacts::from_state(ScopedReader(reader, "facts/"))),
-                                        get_options(ScopedReader(reader, "options/")));
+                                        profile::get_options(ScopedReader(reader, "options/")));
   out->repurchases_ = RepurchaseStatistics::from_state(ScopedReader(reader, "repurchases/"));
   if (reader.get_bool("has_user_ids")) out->user_ids_ = std::make_shared<const IdMap>(reader.get_id_map("user_ids"));
   if (reader.get_bool("has_item_ids")) out->item_ids_ = std::make_shared<const IdMap>(reader.get_id_map("item_ids"));

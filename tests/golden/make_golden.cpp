@@ -11,6 +11,7 @@
 #include "etalage/io/serialization.hpp"
 #include "io/sample_models.hpp"
 #include "io/tiny_model.hpp"
+#include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
 
 int main(int argc, char** argv) {
@@ -40,6 +41,10 @@ int main(int argc, char** argv) {
   };
   const auto profiles = testing::sample_profiles();
   write_object("Profiles", *profiles, testing::profile_answers(*profiles));
+  for (const bool trees : {false, true}) {
+    const auto intent = testing::sample_intent(trees);
+    write_object(trees ? "PurchaseIntentTrees" : "PurchaseIntent", *intent, testing::intent_answers(*intent));
+  }
   write("Tiny", testing::tiny_model());
   for (const testing::SampleModel& sample : testing::sample_models()) {
     const auto model = sample.make();

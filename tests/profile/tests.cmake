@@ -1,2 +1,5 @@
+etalage_test(profile/calibration_test.cpp)
+etalage_test(profile/logistic_regression_test.cpp LABELS threaded)
 etalage_test(profile/profiles_test.cpp LABELS threaded)
+etalage_test(profile/purchase_intent_test.cpp LABELS threaded)
 etalage_test(profile/user_profile_test.cpp)

@@ -12,11 +12,18 @@
 namespace etalage {
 
 class Profiles;
+class PurchaseIntent;
 
-/// Profiles in the project's file format, with the rules of save() and load() for models.
+/// Profiles and models of purchase intent in the project's file format, with the rules of save() and load() for models.
 ETALAGE_EXPORT void save(const Profiles& profiles, const std::filesystem::path& path);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Profiles> load_profiles(const std::filesystem::path& path, LoadOptions options = {});
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const Profiles& profiles);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Profiles> load_profiles_from_memory(std::span<const char> bytes, LoadOptions options = {});
+
+ETALAGE_EXPORT void save(const PurchaseIntent& model, const std::filesystem::path& path);
+[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<PurchaseIntent> load_purchase_intent(const std::filesystem::path& path, LoadOptions options = {});
+[[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const PurchaseIntent& model);
+[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<PurchaseIntent> load_purchase_intent_from_memory(std::span<const char> bytes,
+                                                                                             LoadOptions options = {});
 
 }  // namespace etalage

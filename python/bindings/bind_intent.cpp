@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "etalage/io/profile_files.hpp"
+#include "etalage/profile/profiles.hpp"
+#include "etalage/profile/purchase_intent.hpp"
+#include "numpy_helpers.hpp"
+#include "profile_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, IntentUnit>> kUnits{{"shopper", IntentUnit::kShopper}, {"session", IntentUnit::kSession}};
+constexpr std::initializer_list<std::pair<const char*, IntentColumns>> kColumns{{"all", IntentColumns::kAll}, {"rfm", IntentColumns::kRfm}};
+constexpr std::initializer_list<std::pair<const char*, Calibration>> kCalibrations{
+    {"none", Calibration::kNone}, {"platt", Calibration::kPlatt}, {"isotonic", Calibration::kIsotonic}};
+
+PurchaseIntentOptions from_dict(const py::dict& d) {
+  PurchaseIntentOptions o;
+  set_choice(d, "unit", o.unit, kUnits);
+  set_choice(d, "features", o.columns, kColumns);
+  set_choice(d, "calibration", o.calibration, kCalibrations);
+  set_option(d, "horizon_days", o.horizon_days);
+  set_option(d, "step_days", o.step_days);
+  set_option(d, "warmup_days", o.warmup_days);
+  set_option(d, "max_idle_days", o.max_idle_days);
+  set_option(d, "calibration_share", o.calibration_share);
+  set_option(d, "l2", o.l2);
+  set_option(d, "knots", o.knots);
+  set_option(d, "max_iterations", o.max_iterations);
+  set_option(d, "max_examples", o.max_examples);
+  set_option(d, "seed", o.seed);
+  set_option(d, "num_threads", o.num_threads);
+  return o;
+}
+
+py::dict to_dict(const PurchaseIntentOptions& o) {
+  py::dict d;
+  d["unit"] = name_of_choice(o.unit, kUnits);
+  d["features"] = name_of_choice(o.columns, kColumns);
+  d["calibration"] = name_of_choice(o.calibration, kCalibrations);
+  d["horizon_days"] = o.horizon_days;
+  d["step_days"] = o.step_days;
+  d["warmup_days"] = o.warmup_days;
+  d["max_idle_days"] = o.max_idle_days;
+  d["calibration_share"] = o.calibration_share;
+  d["l2"] = o.l2;
+  d["knots"] = o.knots;
+  d["max_iterations"] = o.max_iterations;
+  d["max_examples"] = o.max_examples;
+  d["seed"] = o.seed;
+  d["num_threads"] = o.num_threads;
+  return d;
+}
+
+py::dict examples_to_python(const IntentExamples& e) {
+  const auto n = static_cast<py::ssize_t>(e.size());
+  py::dict d;
+  d["features"] = to_numpy(e.features, {n, static_cast<py::ssize_t>(IntentFeatures::count())});
+  d["labels"] = to_numpy(e.labels);
+  d["users"] = to_numpy(e.users);
+  d["times"] = to_numpy(e.times_ms);
+  return d;
+}
+
+py::dict summary(const BinaryEvaluation& e) {
+  py::dict d;
+  d["examples"] = e.examples;
+  d["positives"] = e.positives;
+  d["auc"] = e.auc;
+  d["log_loss"] = e.log_loss;
+  d["brier"] = e.brier;
+  d["calibration_error"] = e.calibration_error;
+  py::list bins;
+  for (const auto& b : e.bins) bins.append(py::make_tuple(b.low, b.high, b.count, b.predicted, b.observed));
+  d["bins"] = bins;
+  return d;
+}
+
+MatrixView<const float> view_of(const py::array_t<float, py::array::c_style>& a) {
+  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
+}
+
+std::vector<std::string> feature_names() {
+  std::vector<std::string> out;
+  for (const std::string_view n : IntentFeatures::names()) out.emplace_back(n);
+  return out;
+}
+
+}  // namespace
+
+void bind_intent(py::module_& m) {
+  m.def("intent_feature_names", &feature_names);
+  m.def("evaluate_probabilities",
+        [](const py::object& probabilities, const py::object& labels, std::size_t bins) {
+          const auto p = from_numpy<double>(probabilities, "probabilities", 1);
+          const auto y = from_numpy<std::uint8_t>(labels, "labels", 1);
+          return summary(evaluate_probabilities(std::span(p.data(), static_cast<std::size_t>(p.size())),
+                                                std::span(y.data(), static_cast<std::size_t>(y.size())), bins));
+        },
+        py::arg("probabilities"), py::arg("labels"), py::arg("bins") = 10);
+  py::class_<TreeEnsemble, std::shared_ptr<TreeEnsemble>>(m, "TreeEnsemble", "A sum of decision trees, scored without the library that grew them.")
+      .def(py::init([](const py::object& feature, const py::object& threshold, const py::object& left, const py::object& right,
+                       const py::object& nan_left, const py::object& value, const py::object& roots, double base, std::int32_t num_features) {
+             return std::make_shared<TreeEnsemble>(wrap(from_numpy<std::int32_t>(feature, "feature", 1)), wrap(from_numpy<double>(threshold, "threshold", 1)),
+                                                   wrap(from_numpy<std::int32_t>(left, "left", 1)), wrap(from_numpy<std::int32_t>(right, "right", 1)),
+                                                   wrap(from_numpy<std::uint8_t>(nan_left, "nan_left", 1)), wrap(from_numpy<double>(value, "value", 1)),
+                                                   wrap(from_numpy<std::int32_t>(roots, "roots", 1)), base, num_features);
+           }),
+           py::arg("feature"), py::arg("threshold"), py::arg("left"), py::arg("right"), py::arg("nan_left"), py::arg("value"), py::arg("roots"),
+           py::arg("base"), py::arg("num_features"))
+      .def("__len__", &TreeEnsemble::num_trees)
+      .def("margin",
+           [](const TreeEnsemble& t, const py::object& features) {
+             const auto x = from_numpy<float>(features, "features", 2);
+             std::vector<double> out(static_cast<std::size_t>(x.shape(0)));
+             for (std::size_t i = 0; i < out.size(); ++i) out[i] = t.margin(view_of(x).row(i));
+             return take(std::move(out));
+           },
+           py::arg("features"), "float64 [n] for float32 [n, num_features].");
+  py::class_<PurchaseIntent, std::shared_ptr<PurchaseIntent>>(m, "PurchaseIntent", "The compiled part of etalage.profile.PurchaseIntent.")
+      .def(py::init([](const py::dict& options, const py::dict& profile) { return std::make_shared<PurchaseIntent>(from_dict(options), profile_options(profile)); }),
+           py::arg("options"), py::arg("profile_options"))
+      .def_property_readonly("options", [](const PurchaseIntent& p) { return to_dict(p.options()); })
+      .def_property_readonly("has_trees", &PurchaseIntent::has_trees)
+      .def("fit",
+           [](PurchaseIntent& p, const EventLog& log, const std::shared_ptr<Catalog>& catalog) {
+             const py::gil_scoped_release release;
+             p.fit(log, *facts_for(catalog, &log, ItemFacts()));
+           },
+           py::arg("log"), py::arg("catalog").none(true))
+      .def("examples",
+           [](const PurchaseIntent& p, const EventLog& log, const std::shared_ptr<Catalog>& catalog, std::optional<std::int64_t> since_ms) {
+             IntentExamples e;
+             {
+               const py::gil_scoped_release release;
+               e = p.examples(log, *facts_for(catalog, &log, ItemFacts()), since_ms);
+             }
+             std::vector<std::size_t> training, calibration;
+             p.split(e, training, calibration);
+             py::dict d = examples_to_python(e);
+             d["training"] = take(std::vector<std::int64_t>(training.begin(), training.end()));
+             d["calibration"] = take(std::vector<std::int64_t>(calibration.begin(), calibration.end()));
+             return d;
+           },
+           py::arg("log"), py::arg("catalog").none(true), py::arg("since_ms") = py::none())
+      .def("set_trees",
+           [](PurchaseIntent& p, const TreeEnsemble& trees, const py::object& features, const py::object& labels) {
+             const auto x = from_numpy<float>(features, "features", 2);
+             const auto y = from_numpy<std::uint8_t>(labels, "labels", 1);
+             p.set_trees(trees, view_of(x), std::span(y.data(), static_cast<std::size_t>(y.size())));
+           },
+           py::arg("trees"), py::arg("features"), py::arg("labels"))
+      .def("evaluate",
+           [](const PurchaseIntent& p, const EventLog& log, const std::shared_ptr<Catalog>& catalog, std::optional<std::int64_t> since_ms, std::size_t bins) {
+             IntentEvaluation e;
+             {
+               const py::gil_scoped_release release;
+               e = p.evaluate(log, *facts_for(catalog, &log, ItemFacts()), since_ms, bins);
+             }
+             py::dict d = examples_to_python(e.examples);
+             d["probabilities"] = take(std::move(e.probabilities));
+             d["summary"] = summary(e.summary);
+             return d;
+           },
+           py::arg("log"), py::arg("catalog").none(true), py::arg("since_ms") = py::none(), py::arg("bins") = 10)
+      .def("predict",
+           [](const PurchaseIntent& p, const Profiles& profiles, const py::object& users, std::int64_t now_ms) {
+             const auto u = from_numpy<std::int32_t>(users, "users", 1);
+             std::vector<double> out(static_cast<std::size_t>(u.size()));
+             {
+               const py::gil_scoped_release release;
+               for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.predict(profiles.at(u.data()[i]), now_ms);
+             }
+             return take(std::move(out));
+           },
+           py::arg("profiles"), py::arg("users"), py::arg("now_ms"))
+      .def("predict_features",
+           [](const PurchaseIntent& p, const py::object& features) {
+             const auto x = from_numpy<float>(features, "features", 2);
+             std::vector<double> out(static_cast<std::size_t>(x.shape(0)));
+             {
+               const MatrixView<const float> view = view_of(x);
+               const py::gil_scoped_release release;
+               p.predict(view, out);
+             }
+             return take(std::move(out));
+           },
+           py::arg("features"))
+      .def("explain",
+           [](const PurchaseIntent& p, const Profiles& profiles, std::int32_t user, std::int64_t now_ms) {
+             std::vector<double> out(IntentFeatures::count());
+             p.explain(profiles.at(user), now_ms, out);
+             return take(std::move(out));
+           },
+           py::arg("profiles"), py::arg("user"), py::arg("now_ms"))
+      .def_property_readonly("report",
+                             [](const PurchaseIntent& p) {
+                               const auto& r = p.report();
+                               py::dict d;
+                               d["training_examples"] = r.training_examples;
+                               d["training_positives"] = r.training_positives;
+                               d["calibration_examples"] = r.calibration_examples;
+                               d["calibration_positives"] = r.calibration_positives;
+                               d["iterations"] = r.solver.iterations;
+                               d["objective"] = r.solver.objective;
+                               d["gradient"] = r.solver.gradient;
+                               d["converged"] = r.solver.converged;
+                               return d;
+                             })
+      .def("save", [](const PurchaseIntent& p, const std::filesystem::path& path) { save(p, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
+      .def_static("load",
+                  [](const std::filesystem::path& path, const std::string& verify) { return load_purchase_intent(path, verify_option(verify)); },
+                  py::arg("path"), py::arg("verify") = "full")
+      .def("to_bytes", [](const PurchaseIntent& p) {
+        const std::vector<char> v = save_to_memory(p);
+        return py::bytes(v.data(), v.size());
+      })
+      .def_static("from_bytes", [](const py::bytes& data) {
+        const std::string_view v = data;
+        return load_purchase_intent_from_memory({v.data(), v.size()});
+      }, py::arg("data"));
+}
+
+}  // namespace etalage::python

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "etalage/core/catalog.hpp"
+#include "etalage/io/profile_files.hpp"
+#include "etalage/profile/profiles.hpp"
+#include "numpy_helpers.hpp"
+#include "profile_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+py::object path_or_none(const ItemFacts& facts, std::int32_t category) {
+  return category < 0 || category >= facts.num_categories() ? py::object(py::none()) : py::object(py::str(facts.category_path(category)));
+}
+py::object brand_or_none(const ItemFacts& facts, std::int32_t brand) {
+  return brand < 0 || brand >= facts.num_brands() ? py::object(py::none()) : py::object(py::str(facts.brand_name(brand)));
+}
+
+template <std::size_t N>
+std::int32_t largest(const std::array<double, N>& a) {
+  const auto at = std::max_element(a.begin(), a.end());
+  return *at > 0 ? static_cast<std::int32_t>(at - a.begin()) : -1;
+}
+
+template <std::size_t N>
+std::vector<double> shares(const std::array<double, N>& a) {
+  double all = 0;
+  for (const double x : a) all += x;
+  std::vector<double> out;
+  for (const double x : a) out.push_back(all > 0 ? x / all : 0);
+  return out;
+}
+
+py::dict one_user(const Profiles& p, std::int32_t user, std::int64_t now) {
+  const UserProfile& u = p.at(user);
+  const auto& c = u.counts();
+  const auto& s = u.sums();
+  py::dict d;
+  d["segment"] = std::string(lifecycle_name(u.lifecycle(now, p.options())));
+  d["first_ms"] = c.first_ms;
+  d["last_ms"] = c.last_ms;
+  d["last_purchase_ms"] = c.last_purchase_ms;
+  d["recency_days"] = u.recency_days(now);
+  d["orders"] = c.orders;
+  d["money"] = s.money;
+  d["events"] = c.events;
+  d["views"] = c.views;
+  d["carts"] = c.carts;
+  d["purchases"] = c.purchases;
+  d["returns"] = c.returns;
+  d["sessions"] = c.sessions;
+  d["gap_days"] = c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none());
+  d["price_level"] = u.price_level();
+  py::dict categories;
+  for (const Affinity& a : u.categories()) categories[path_or_none(p.facts(), a.id)] = u.category_share(a.id, p.facts());
+  d["categories"] = categories;
+  py::dict brands;
+  for (const Affinity& a : u.brands()) brands[brand_or_none(p.facts(), a.id)] = u.brand_share(a.id);
+  d["brands"] = brands;
+  d["price_bands"] = shares(s.bands);
+  d["hours"] = shares(s.hours);
+  d["weekdays"] = shares(s.weekdays);
+  return d;
+}
+
+py::dict table(const Profiles& p, std::int64_t now) {
+  const auto n = static_cast<std::size_t>(p.size());
+  std::vector<std::int64_t> first(n), last(n), last_purchase(n), orders(n), events(n), views(n), carts(n), purchases(n), returns(n), sessions(n);
+  std::vector<double> recency(n), money(n), gap(n), price(n);
+  std::vector<std::int32_t> hour(n), weekday(n);
+  py::list segment;
+  py::list category;
+  py::list brand;
+  for (std::size_t i = 0; i < n; ++i) {
+    const UserProfile& u = p.at(static_cast<std::int32_t>(i));
+    const auto& c = u.counts();
+    first[i] = c.first_ms;
+    last[i] = c.last_ms;
+    last_purchase[i] = c.last_purchase_ms;
+    orders[i] = c.orders;
+    events[i] = c.events;
+    views[i] = c.views;
+    carts[i] = c.carts;
+    purchases[i] = c.purchases;
+    returns[i] = c.returns;
+    sessions[i] = c.sessions;
+    recency[i] = u.recency_days(now);
+    money[i] = u.sums().money;
+    gap[i] = c.order_gaps > 0 ? u.sums().gap_mean_days : std::numeric_limits<double>::quiet_NaN();
+    price[i] = u.price_level();
+    hour[i] = largest(u.sums().hours);
+    weekday[i] = largest(u.sums().weekdays);
+    segment.append(std::string(lifecycle_name(u.lifecycle(now, p.options()))));
+    // The deepest of what he likes best: a root says least.
+    const auto liked = u.categories();
+    std::int32_t best = -1;
+    for (const Affinity& a : liked)
+      if (best < 0 || p.facts().parent(a.id) == best) best = a.id;
+    category.append(path_or_none(p.facts(), best));
+    const auto brands = u.brands();
+    brand.append(brand_or_none(p.facts(), brands.empty() ? -1 : brands[0].id));
+  }
+  const auto texts = [](const py::list& l) { return py::module_::import("numpy").attr("array")(l, py::arg("dtype") = py::module_::import("builtins").attr("object")); };
+  py::dict d;
+  d["segment"] = texts(segment);
+  d["first"] = take(std::move(first));
+  d["last"] = take(std::move(last));
+  d["last_purchase"] = take(std::move(last_purchase));
+  d["recency_days"] = take(std::move(recency));
+  d["orders"] = take(std::move(orders));
+  d["money"] = take(std::move(money));
+  d["events"] = take(std::move(events));
+  d["views"] = take(std::move(views));
+  d["carts"] = take(std::move(carts));
+  d["purchases"] = take(std::move(purchases));
+  d["returns"] = take(std::move(returns));
+  d["sessions"] = take(std::move(sessions));
+  d["gap_days"] = take(std::move(gap));
+  d["price_level"] = take(std::move(price));
+  d["top_category"] = texts(category);
+  d["top_brand"] = texts(brand);
+  d["top_hour"] = take(std::move(hour));
+  d["top_weekday"] = take(std::move(weekday));
+  return d;
+}
+
+}  // namespace
+
+std::shared_ptr<const ItemFacts> facts_for(const std::shared_ptr<Catalog>& catalog, const EventLog* log, const ItemFacts& before) {
+  if (!catalog) return std::make_shared<const ItemFacts>(before);
+  const IdMap* ids = log != nullptr ? log->columns().item_ids.get() : nullptr;
+  return std::make_shared<const ItemFacts>(before.updated(*catalog, ids));
+}
+
+ProfileOptions profile_options(const py::dict& d) {
+  static constexpr std::initializer_list<std::pair<const char*, EventRole>> roles{
+      {"ignore", EventRole::kIgnore}, {"view", EventRole::kView}, {"cart", EventRole::kCart}, {"purchase", EventRole::kPurchase}, {"return", EventRole::kReturn}};
+  ProfileOptions o;
+  if (d.contains("roles") && !d["roles"].is_none())
+    for (const auto& [name, role] : py::dict(d["roles"])) {
+      const std::string key = py::str(name);
+      py::dict one;
+      one["roles"] = role;
+      set_choice(one, "roles", o.roles[key], roles);
+    }
+  set_choice(d, "untyped", o.untyped, roles);
+  set_option(d, "half_life_days", o.half_life_days);
+  set_option(d, "view_weight", o.view_weight);
+  set_option(d, "cart_weight", o.cart_weight);
+  set_option(d, "purchase_weight", o.purchase_weight);
+  set_option(d, "return_weight", o.return_weight);
+  set_option(d, "idle_minutes", o.idle_minutes);
+  set_option(d, "utc_offset_minutes", o.utc_offset_minutes);
+  set_option(d, "value_is_amount", o.value_is_amount);
+  set_option(d, "max_categories", o.max_categories);
+  set_option(d, "max_brands", o.max_brands);
+  set_option(d, "max_items", o.max_items);
+  set_option(d, "lapsed_gaps", o.lapsed_gaps);
+  set_option(d, "at_risk_gaps", o.at_risk_gaps);
+  set_option(d, "new_days", o.new_days);
+  set_option(d, "loyal_orders", o.loyal_orders);
+  set_option(d, "typical_gap_days", o.typical_gap_days);
+  o.validate();
+  return o;
+}
+
+void bind_profile(py::module_& m) {
+  py::class_<Profiles, std::shared_ptr<Profiles>>(m, "Profiles", "The compiled part of etalage.profile.Profiles.")
+      .def(py::init([](const py::dict& options) { return std::make_shared<Profiles>(nullptr, profile_options(options)); }), py::arg("options"))
+      .def("set_catalog",
+           [](Profiles& p, const std::shared_ptr<Catalog>& catalog, const EventLog* log) {
+             const IdMap* ids = log != nullptr ? log->columns().item_ids.get() : p.item_ids().get();
+             p.set_facts(std::make_shared<const ItemFacts>(p.facts().updated(*catalog, ids)));
+           },
+           py::arg("catalog"), py::arg("log").none(true))
+      .def("add",
+           [](Profiles& p, const EventLog& log, int num_threads) {
+             const py::gil_scoped_release release;
+             p.add(log, num_threads);
+           },
+           py::arg("log"), py::arg("num_threads") = 0)
+      .def("observe",
+           [](Profiles& p, std::int32_t user, std::int32_t item, const std::string& event, std::int64_t time_ms, float value) {
+             const std::vector<std::string> name{event};
+             p.observe(user, {item, p.options().roles_of(name)[0], time_ms, value});
+           },
+           py::arg("user"), py::arg("item"), py::arg("event"), py::arg("time_ms"), py::arg("value") = 1.0f)
+      .def("__len__", &Profiles::size)
+      .def_property_readonly("newest_ms", &Profiles::newest_ms)
+      .def_property_readonly("user_ids", [](const Profiles& p) { return std::const_pointer_cast<IdMap>(p.user_ids()); })
+      .def_property_readonly("item_ids", [](const Profiles& p) { return std::const_pointer_cast<IdMap>(p.item_ids()); })
+      .def("user", &one_user, py::arg("user"), py::arg("now_ms"))
+      .def("table", &table, py::arg("now_ms"))
+      .def("buy_again",
+           [](const Profiles& p, std::int32_t user, std::int64_t now_ms, std::size_t k, double horizon_days) {
+             std::vector<std::int32_t> items, counts;
+             std::vector<std::int64_t> last, due;
+             std::vector<double> gap, probability;
+             for (const BuyAgain& b : p.buy_again(user, now_ms, k, horizon_days)) {
+               items.push_back(b.item);
+               counts.push_back(b.count);
+               last.push_back(b.last_ms);
+               due.push_back(b.due_ms);
+               gap.push_back(b.gap_days);
+               probability.push_back(b.probability);
+             }
+             py::dict d;
+             d["item_index"] = take(std::move(items));
+             d["count"] = take(std::move(counts));
+             d["last"] = take(std::move(last));
+             d["due"] = take(std::move(due));
+             d["gap_days"] = take(std::move(gap));
+             d["probability"] = take(std::move(probability));
+             return d;
+           },
+           py::arg("user"), py::arg("now_ms"), py::arg("k"), py::arg("horizon_days"))
+      .def("segments",
+           [](const Profiles& p, std::int64_t now_ms) {
+             py::dict d;
+             const auto sizes = p.segment_sizes(now_ms);
+             for (std::size_t i = 0; i < sizes.size(); ++i) d[py::str(std::string(lifecycle_name(static_cast<Lifecycle>(i))))] = sizes[i];
+             return d;
+           },
+           py::arg("now_ms"))
+      .def("merge", &Profiles::merge, py::arg("from_user"), py::arg("to_user"))
+      .def("erase", &Profiles::erase, py::arg("user"))
+      .def("save", [](const Profiles& p, const std::filesystem::path& path) { save(p, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
+      .def_static("load",
+                  [](const std::filesystem::path& path, const std::string& verify) { return load_profiles(path, verify_option(verify)); },
+                  py::arg("path"), py::arg("verify") = "full")
+      .def("to_bytes", [](const Profiles& p) {
+        const std::vector<char> v = save_to_memory(p);
+        return py::bytes(v.data(), v.size());
+      })
+      .def_static("from_bytes", [](const py::bytes& data) {
+        const std::string_view v = data;
+        return load_profiles_from_memory({v.data(), v.size()});
+      }, py::arg("data"));
+}
+
+}  // namespace etalage::python

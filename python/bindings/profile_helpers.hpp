@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the bindings of profiles and of purchase intent share.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "etalage/core/catalog.hpp"
+#include "etalage/core/event_log.hpp"
+#include "etalage/io/state_file.hpp"
+#include "etalage/profile/user_profile.hpp"
+#include "option_helpers.hpp"
+
+namespace etalage::python {
+
+namespace py = pybind11;
+
+[[nodiscard]] ProfileOptions profile_options(const py::dict& d);
+
+/// Facts of a log's items by its keys, or by row where it has none; of nothing without a catalogue.
+[[nodiscard]] std::shared_ptr<const ItemFacts> facts_for(const std::shared_ptr<Catalog>& catalog, const EventLog* log, const ItemFacts& before);
+
+[[nodiscard]] inline LoadOptions verify_option(const std::string& verify) {
+  if (verify != "full" && verify != "header") throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
+  return {verify == "full" ? Verify::kFull : Verify::kHeader, 0};
+}
+
+}  // namespace etalage::python
