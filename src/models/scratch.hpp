@@ -26,6 +26,7 @@ struct Scratch::Impl {
   std::any solver;                    ///< a model's own working memory of folding in, created by it on first use
   std::any sequence;                  ///< of models of order (SequenceModel), created by them on first use
   std::any index;                     ///< a room's own search state (retrieval), created by it on first use
+  std::any serving;                   ///< and that of candidate sources
 
   /// At least n elements, content unspecified.
   template <class T>

@@ -1,11 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 target_sources(etalage PRIVATE
+  src/serving/candidate_source.cpp
+  src/serving/catalog_align.cpp
+  src/serving/catalog_attributes.cpp
+  src/serving/catalog_index.cpp
+  src/serving/compiled_rules.cpp
   src/serving/event_store.cpp
   src/serving/growing_ids.cpp
+  src/serving/index_source.cpp
+  src/serving/item_bitmap.cpp
   src/serving/journal.cpp
   src/serving/journal_files.cpp
   src/serving/journal_format.cpp
   src/serving/journal_recovery.cpp
+  src/serving/json.cpp
+  src/serving/list_source.cpp
   src/serving/live_counters.cpp
   src/serving/live_state.cpp
-  src/serving/live_state_records.cpp)
+  src/serving/live_state_records.cpp
+  src/serving/mixer.cpp
+  src/serving/predicate.cpp
+  src/serving/predicate_json.cpp
+  src/serving/ranker.cpp
+  src/serving/ranker_select.cpp
+  src/serving/ranker_trace.cpp
+  src/serving/recommender_source.cpp
+  src/serving/request.cpp
+  src/serving/rerank.cpp
+  src/serving/rules.cpp
+  src/serving/rules_json.cpp
+  src/serving/rules_validate.cpp)

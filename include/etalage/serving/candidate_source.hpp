@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -25,6 +26,9 @@ struct SourceQuery {
   const RequestContext* request = nullptr;
   const CompiledFilter* eligible = nullptr;   ///< null allows everything
   std::span<const std::int32_t> denied = {};  ///< sorted and unique: seen items, anchors, recent purchases
+  std::int32_t num_items = std::numeric_limits<std::int32_t>::max();  ///< products are 0 .. num_items - 1
+  /// How many of `denied` are in neither history nor session; at most denied.size().
+  std::size_t denied_beyond_history = std::numeric_limits<std::size_t>::max();
   [[nodiscard]] bool allows(std::int32_t item) const noexcept;
   [[nodiscard]] const ItemFilter* filter() const noexcept { return eligible == nullptr ? nullptr : &eligible->filter; }
 };
@@ -36,7 +40,7 @@ class ETALAGE_EXPORT CandidateSource {
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   /// Writes up to out.size() different candidates, best first, none of which the query forbids; returns how many. Fewer
   /// than out.size() only when the source has no more. A request that says nothing to this source gets none. No
-  /// allocation once scratch is warm. Items at or above num_items are no products of the catalogue.
+  /// allocation once scratch is warm.
   virtual std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const = 0;
   /// The request's items that speak for a candidate, with their parts of its score. Empty where history has no part.
   [[nodiscard]] virtual Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const;
@@ -54,9 +58,12 @@ using SharedSource = std::shared_ptr<const CandidateSource>;
 /// Asks for as many more results as the query denies, so that what is left is min(out.size(), eligible).
 class ETALAGE_EXPORT RecommenderSource final : public CandidateSource {
  public:
-  /// kShopper answers for user, history and session; kSimilar for what is like the anchors, or like the session's last
-  /// item where there are none (similar_items, scores of several anchors added).
-  enum class Ask : std::uint8_t { kShopper, kSimilar };
+  enum class Ask : std::uint8_t {
+    kShopper,  ///< for user, history and session; says nothing to a request without any of them
+    kAnyone,   ///< the same, and the model's cold-start answer to the others
+    kSimilar   ///< like the last item of session or history, or like the anchors: of several each names its best, and
+               ///< the scores of products that more than one names are added
+  };
   RecommenderSource(std::string name, std::shared_ptr<const Recommender> model, Ask ask = Ask::kShopper);
   std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
   [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
@@ -74,13 +81,12 @@ class ETALAGE_EXPORT IndexSource final : public CandidateSource {
     kQueryVector,  ///< the request's query_vector
     kContent       ///< the mean of the unit vectors of the anchors, or of the last `recent` items of the session or history
   };
-  /// vectors [n x dim] of the catalogue's products, for kContent; of the index's dim.
+  /// vectors [n x dim] of the catalogue's products, for kContent; of the index's dim. Explanations give the mean cosine.
   IndexSource(std::string name, std::shared_ptr<const ItemIndex> index, Ask ask, Array<float> vectors = {}, std::size_t recent = 5);
   std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
   [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
 
  private:
-  std::span<const std::int32_t> items_of(const RequestContext& request) const noexcept;
   std::shared_ptr<const ItemIndex> index_;
   Ask ask_;
   Array<float> vectors_;

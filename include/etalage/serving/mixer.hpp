@@ -67,6 +67,7 @@ class ETALAGE_EXPORT CandidateSet {
   std::vector<std::int32_t> first_mention;   ///< -1 where there is none
   std::vector<Mention> mentions;
   std::vector<std::int32_t> produced;        ///< by source, how many it named for this request
+  std::vector<ItemScore> buffer;             ///< what a source writes to
 
  private:
   void grow();
@@ -86,8 +87,8 @@ class ETALAGE_EXPORT Mixer {
   [[nodiscard]] const MixOptions& options() const noexcept { return options_; }
   /// Fills `out`; fallback sources are asked while there are fewer than `wanted`. No allocation once warm.
   void mix(const SourceQuery& query, std::size_t wanted, CandidateSet& out, Scratch& scratch) const;
-  /// Asks the fallback sources, or all of the placement's, for up to `limit` each, until there are `wanted` more than
-  /// now; appends them as fallback candidates.
+  /// Asks the fallback sources, with `all` the placement's others before them, until there are `wanted` more candidates
+  /// than now, each for at least `limit`; appends them as fallback candidates.
   void refill(const SourceQuery& query, std::size_t wanted, std::size_t limit, bool all, CandidateSet& out, Scratch& scratch) const;
 
  private:

@@ -21,9 +21,9 @@ namespace etalage {
 
 /// Everything a Ranker is made of. Shared parts are not copied.
 struct RankerParts {
-  std::shared_ptr<const CatalogIndex> catalog;
-  std::vector<SharedSource> sources;
-  MixOptions mix;
+  std::shared_ptr<const CatalogIndex> catalog = nullptr;
+  std::vector<SharedSource> sources = {};
+  MixOptions mix = {};
   Rules rules = {};
   RerankOptions rerank = {};
   Array<float> vectors = {};             ///< [n x dim] of the catalogue's rows, for mmr and dpp; may stop before the last row
@@ -104,13 +104,15 @@ class ETALAGE_EXPORT RankScratch {
 /// Answers    min(k, eligible) products, none of which a filter, a rule or the request forbids; fewer only where caps
 ///            leave no more. What no source names is filled up from the catalogue in its order
 /// Relevance  of n candidates: 0.1 + 0.9 (s - min) / (max - min), 1 where all are equal; candidates of fallback sources
-///            get 0.1 (n - i) / (n + 1), i from 1 in their order. Boosts multiply
+///            get 0.1 (m + 1 - i) / (m + 1), the i-th of m. Boosts multiply
 /// Rules      by the precedence of Rules; a share's products are asked for by themselves when the candidates are short
 ///            of them
 /// Threads    const members may be called from any number of threads, each with its own scratch; a request opens no
 ///            parallel region and, once warm, allocates nothing unless a trace is asked for
-/// Errors     std::invalid_argument (parts that do not fit together; rules by their path); of the request: std::out_of_range
-///            for items outside the catalogue in anchors and given, others are passed over
+/// Unknown    shoppers and items that the catalogue or a model does not have are passed over, never an error. What a
+///            model keeps of a user is known to that model alone: give history (or seen) where other sources must leave
+///            it out too
+/// Errors     std::invalid_argument: parts that do not fit together, rules by their path, vectors of a wrong length
 class ETALAGE_EXPORT Ranker {
  public:
   explicit Ranker(RankerParts parts);
