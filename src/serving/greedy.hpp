@@ -41,7 +41,7 @@ namespace serving {
 class Alikeness {
  public:
   Alikeness(const RerankOptions& options, const RerankInput& input, RerankScratch::Impl& s) : input_(input), s_(s), n_(input.relevance.size()) {
-    by_vectors_ = options.similarity == Similarity::kVectors;
+    by_vectors_ = options.likeness == Likeness::kVectors;
     s.inverse_norms.resize(std::max(s.inverse_norms.size(), n_));
     s.similarities.resize(std::max(s.similarities.size(), n_));
     if (by_vectors_) {

@@ -44,7 +44,7 @@ void check_vectors(const RankerParts& p) {
       throw std::invalid_argument("vectors holds " + std::to_string(p.vectors[i]) + " in row " +
                                   std::to_string(i / static_cast<std::size_t>(p.dim)) + ", must be finite");
   const bool compares = p.rerank.method == RerankMethod::kMmr || p.rerank.method == RerankMethod::kDpp;
-  if (compares && p.rerank.similarity == Similarity::kVectors && p.vectors.empty())
+  if (compares && p.rerank.likeness == Likeness::kVectors && p.vectors.empty())
     throw std::invalid_argument("vectors is empty, must hold the products' vectors for a re-ranking by them");
 }
 

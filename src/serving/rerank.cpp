@@ -36,7 +36,7 @@ void check(const RerankOptions& options, const RerankInput& input) {
         throw std::invalid_argument("groups holds " + std::to_string(g) + ", must be -1 or an index into target");
     return;
   }
-  if (options.similarity == Similarity::kCategories) {
+  if (options.likeness == Likeness::kCategories) {
     check_sizes(input.items.size(), n, "items");
     if (input.catalog == nullptr) throw std::invalid_argument("catalog is null, must be given for categories");
     return;

@@ -49,8 +49,8 @@ Problem problem(std::size_t n, std::size_t dim, std::uint32_t seed) {
   return p;
 }
 
-double similarity(const Problem& p, Similarity how, std::size_t i, std::size_t j) {
-  if (how == Similarity::kCategories) {
+double similarity(const Problem& p, Likeness how, std::size_t i, std::size_t j) {
+  if (how == Likeness::kCategories) {
     const double a = p.catalog->category_depth(p.items[i]), b = p.catalog->category_depth(p.items[j]);
     return a == 0 || b == 0 ? 0 : p.catalog->common_depth(p.items[i], p.items[j]) / std::sqrt(a * b);
   }
@@ -82,12 +82,12 @@ double determinant(std::vector<std::vector<double>> m) {
   return det;
 }
 
-double kernel_determinant(const Problem& p, Similarity how, const std::vector<std::size_t>& set) {
+double kernel_determinant(const Problem& p, Likeness how, const std::vector<std::size_t>& set) {
   std::vector<std::vector<double>> m(set.size(), std::vector<double>(set.size()));
   for (std::size_t a = 0; a < set.size(); ++a)
     for (std::size_t b = 0; b < set.size(); ++b) {
       const double s = similarity(p, how, set[a], set[b]);
-      m[a][b] = a == b ? 1 : how == Similarity::kVectors ? (1 + s) / 2 : s;
+      m[a][b] = a == b ? 1 : how == Likeness::kVectors ? (1 + s) / 2 : s;
     }
   return determinant(std::move(m));
 }
@@ -147,10 +147,10 @@ TEST(Rerank, WithoutAMethodTheOrderIsThatOfRelevance) {
 }
 
 TEST(Rerank, MmrIsItsDefinition) {
-  for (const Similarity how : {Similarity::kVectors, Similarity::kCategories}) {
+  for (const Likeness how : {Likeness::kVectors, Likeness::kCategories}) {
     for (const float d : {0.0f, 0.3f, 0.8f, 1.0f}) {
       const Problem p = problem(60, 19, 2);
-      expect_greedy(p, {.method = RerankMethod::kMmr, .similarity = how, .diversity = d}, 25,
+      expect_greedy(p, {.method = RerankMethod::kMmr, .likeness = how, .diversity = d}, 25,
                     [&](const std::vector<std::size_t>& set, std::size_t i) {
                       double nearest = set.empty() ? 0 : -2;
                       for (const std::size_t j : set) nearest = std::max(nearest, similarity(p, how, i, j));
@@ -162,10 +162,10 @@ TEST(Rerank, MmrIsItsDefinition) {
 }
 
 TEST(Rerank, DppIsGreedyOnTheDeterminant) {
-  for (const Similarity how : {Similarity::kVectors, Similarity::kCategories}) {
+  for (const Likeness how : {Likeness::kVectors, Likeness::kCategories}) {
     for (const float d : {0.0f, 0.2f, 0.7f, 1.0f}) {
       const Problem p = problem(40, 12, 3);
-      expect_greedy(p, {.method = RerankMethod::kDpp, .similarity = how, .diversity = d}, 10,
+      expect_greedy(p, {.method = RerankMethod::kDpp, .likeness = how, .diversity = d}, 10,
                     [&](const std::vector<std::size_t>& set, std::size_t i) {
                       const double before = set.empty() ? 1 : kernel_determinant(p, how, set);
                       // From where nothing new is left the order is that of relevance.
@@ -174,7 +174,7 @@ TEST(Rerank, DppIsGreedyOnTheDeterminant) {
                       if (ratio < 1e-6) return static_cast<double>(-1e6 + p.relevance[i]);
                       return (1 - static_cast<double>(d)) * p.relevance[i] + static_cast<double>(d) * std::log(ratio);
                     },
-                    how == Similarity::kVectors ? 1e-4 : 1e-6);
+                    how == Likeness::kVectors ? 1e-4 : 1e-6);
     }
   }
 }
@@ -256,7 +256,7 @@ TEST(Rerank, RefusesWhatDoesNotFit) {
   refuses({.method = RerankMethod::kMmr}, in);
   in = p.input();
   in.catalog = nullptr;
-  refuses({.method = RerankMethod::kMmr, .similarity = Similarity::kCategories}, in);
+  refuses({.method = RerankMethod::kMmr, .likeness = Likeness::kCategories}, in);
   p.target[0] = 0.9f;
   refuses({.method = RerankMethod::kCalibrated}, p.input());
   p.target = {1.0f};

@@ -14,7 +14,7 @@ namespace etalage {
 enum class RerankMethod : std::uint8_t { kNone, kMmr, kDpp, kCalibrated };
 
 /// What makes two products alike.
-enum class Similarity : std::uint8_t {
+enum class Likeness : std::uint8_t {
   kVectors,    ///< cosine of their vectors; a zero vector is like nothing
   kCategories  ///< levels that their category paths share from the root / sqrt(product of the paths' lengths)
 };
@@ -22,7 +22,7 @@ enum class Similarity : std::uint8_t {
 /// Settings of a re-ranking. Relevance is in [0, 1].
 struct ETALAGE_EXPORT RerankOptions {
   RerankMethod method = RerankMethod::kNone;
-  Similarity similarity = Similarity::kVectors;  ///< mmr, dpp
+  Likeness likeness = Likeness::kVectors;  ///< mmr, dpp
   float diversity = 0.3f;       ///< 0 keeps the order of relevance, 1 looks at variety alone; in [0, 1]
   int window = 300;             ///< the most relevant so many candidates take part, the others follow as they are; >= 1
   float smoothing = 0.01f;      ///< calibrated: share of the target in the list's own distribution; in (0, 1)
