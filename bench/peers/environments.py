@@ -15,6 +15,7 @@ PEERS = {
     "usearch": ["usearch", "numpy<2.3"],
     "openblas": ["numpy"],
     "ranx": ["ranx"],
+    "rectools": ["rectools"],
 }
 
 

@@ -22,6 +22,7 @@ class Task:
     final: Callable[[str], Any]                     # data -> what the chosen model is fitted on
     measure: Callable[[str, Any], Any]              # data, fitted model -> Evaluation
     metrics: tuple[str, ...]
+    relevant: Callable[[str], Any] | None = None    # data -> test rows, where peers are measured too
 
 
 def _matrix_task(name, load, protocol, metrics, k, choose_by):
@@ -32,7 +33,7 @@ def _matrix_task(name, load, protocol, metrics, k, choose_by):
         return evaluate(model, parts["all"], parts["test"], k=k, metrics=names)
 
     return Task(name, protocol, lambda data: (etalage.Interactions.from_csr(load(data)["head"]), load(data)["tail"], {"metric": choose_by}),
-                lambda data: etalage.Interactions.from_csr(load(data)["all"]), measure, metrics)
+                lambda data: etalage.Interactions.from_csr(load(data)["all"]), measure, metrics, lambda data: load(data)["test"])
 
 
 def _log_task(name, load, protocol, masked: bool, new_only: bool = False):
@@ -54,7 +55,7 @@ def _log_task(name, load, protocol, masked: bool, new_only: bool = False):
         return evaluate(model, history, relevant, k=(20,), metrics=("recall", "ndcg"), filter_already_liked_items=masked)
 
     return Task(name, protocol, lambda data: (*part(data, "choose"), {"metric": "ndcg@20", "filter_already_liked_items": masked}),
-                lambda data: part(data, "final")[0], measure, ("recall@20", "ndcg@20"))
+                lambda data: part(data, "final")[0], measure, ("recall@20", "ndcg@20"), lambda data: part(data, "final")[1])
 
 
 def _beauty(name, protocol, fitted_on):
