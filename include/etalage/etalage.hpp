@@ -46,6 +46,7 @@
 #include "etalage/profile/user_profile.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "etalage/serving/candidate_source.hpp"

@@ -7,6 +7,7 @@
 #include "etalage/core/sequences.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -21,6 +22,26 @@ constexpr std::initializer_list<std::pair<const char*, GapWeight>> kGapWeights =
                                                                                  {"linear", GapWeight::kLinear},
                                                                                  {"log", GapWeight::kLog},
                                                                                  {"same", GapWeight::kSame}};
+
+constexpr std::initializer_list<std::pair<const char*, PlaceWeight>> kPlaceWeights = {
+    {"div", PlaceWeight::kDiv}, {"quadratic", PlaceWeight::kQuadratic}, {"linear", PlaceWeight::kLinear},
+    {"log", PlaceWeight::kLog}, {"same", PlaceWeight::kSame},           {"exponential", PlaceWeight::kExponential}};
+
+constexpr auto session_knn_fields = [](auto& o, const auto& visit) {
+  visit("num_neighbors", o.num_neighbors);
+  visit("recent_sessions", o.recent_sessions);
+  visit("weighting", o.weighting, kPlaceWeights);
+  visit("place_decay", o.place_decay);
+  visit("score_weighting", o.score_weighting, kGapWeights);
+  visit("idf_weight", o.idf_weight);
+  visit("item_decay", o.item_decay);
+  visit("backward", o.backward);
+  visit("length_exponent", o.length_exponent);
+  visit("session_decay_days", o.session_decay_days);
+  visit("max_history", o.max_history);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
 
 constexpr auto transitions_fields = [](auto& o, const auto& visit) {
   visit("forward", o.forward);
@@ -62,6 +83,9 @@ void bind_sequence_models(py::module_& m) {
                                                         Array<std::int32_t>(), s.user_ids(), s.item_ids()));
           },
           "The kept lists, one a user.");
+  bind_sequence_model<SessionKnnModel>(m, "SessionKnnModel", session_knn_fields)
+      .def("add_sessions", &add_sessions<SessionKnnModel>, py::arg("sequences"))
+      .def_property_readonly("num_sessions", &SessionKnnModel::num_sessions);
   bind_sequence_model<TransitionsModel>(m, "TransitionsModel", transitions_fields)
       .def("add_sessions", &add_sessions<TransitionsModel>, py::arg("sequences"));
   bind_sequence_model<SequentialRulesModel>(m, "SequentialRulesModel", rules_fields);

@@ -13,6 +13,7 @@
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
 #include "etalage/models/vectors.hpp"
 
@@ -34,6 +35,7 @@ struct Registry {
       {"Popularity", &make<PopularityModel>},
       {"RP3beta", &make<RandomWalkModel>},
       {"SequentialRules", &make<SequentialRulesModel>},
+      {"SessionKNN", &make<SessionKnnModel>},
       {"Transitions", &make<TransitionsModel>},
       {"Vectors", &make<VectorsModel>},
   };

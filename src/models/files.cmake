@@ -19,4 +19,5 @@ target_sources(etalage PRIVATE
   src/models/directed_items.cpp
   src/models/sequence_model.cpp
   src/models/sequential_rules.cpp
+  src/models/session_knn.cpp
   src/models/transitions.cpp)

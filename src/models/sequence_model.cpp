@@ -67,10 +67,9 @@ void SequenceModel::require_fitted() const {
   if (!fitted_) throw NotFittedError(std::string(kind()) + " is not fitted; call fit() first");
 }
 
-void SequenceModel::set_prior_scale() noexcept {
-  float most = 0;
-  for (const float c : counts_) most = std::max(most, c);
-  prior_scale_ = most > 0 && std::isfinite(most) ? kPriorWeight / most : 0.0f;
+void SequenceModel::set_largest_count(float count) noexcept {
+  largest_count_ = count;
+  prior_scale_ = count > 0 ? kPriorWeight / count : 0.0f;
 }
 
 void SequenceModel::take_sequences(const Sequences& sequences, bool keep_history) {
@@ -85,7 +84,7 @@ void SequenceModel::take_sequences(const Sequences& sequences, bool keep_history
   // Nothing below throws: a failed fit leaves the model as it was.
   num_users_ = count_users(sequences);
   counts_ = std::move(counts);
-  set_prior_scale();
+  set_largest_count(*std::max_element(counts_.begin(), counts_.end()));
   newest_ms_.reset();
   if (sequences.has_times()) newest_ms_ = *std::max_element(sequences.times().begin(), sequences.times().end());
   history_ = std::move(rows);
@@ -132,12 +131,15 @@ Sequences SequenceModel::translated(const Sequences& sequences) {
 
 void SequenceModel::add_counts(const Sequences& sequences) {
   const auto n = static_cast<std::size_t>(std::max(num_items(), sequences.num_items()));
-  Array<float> counts(n);
-  float* c = counts.mutable_data();
-  std::copy(counts_.begin(), counts_.end(), c);
-  for (const std::int32_t i : sequences.items()) c[i] += 1.0f;
-  counts_ = std::move(counts);
-  set_prior_scale();
+  if (n != counts_.size()) {
+    Array<float> grown(n);
+    std::copy(counts_.begin(), counts_.end(), grown.mutable_data());
+    counts_ = std::move(grown);
+  }
+  float* c = counts_.mutable_data();
+  float most = largest_count_;
+  for (const std::int32_t i : sequences.items()) most = std::max(most, c[i] += 1.0f);
+  set_largest_count(most);
   if (sequences.item_ids() && item_ids_) item_ids_ = sequences.item_ids();
   if (has_history()) history_.cols = static_cast<std::int64_t>(n);
   for (const std::int64_t t : sequences.times()) newest_ms_ = std::max(newest_ms_.value_or(t), t);
@@ -294,7 +296,7 @@ void SequenceModel::save_state(StateWriter& writer) const {
   put_report(writer, report_);
   writer.put_int("num_users", num_users_);
   writer.put_array("counts", counts_);
-  writer.put_double("prior_scale", static_cast<double>(prior_scale_));
+  writer.put_double("largest_count", static_cast<double>(largest_count_));
   writer.put_bool("has_history_times", !history_times_.empty());
   if (!history_times_.empty()) writer.put_array("history_times", history_times_);
   writer.put_bool("has_newest", newest_ms_.has_value());
@@ -312,9 +314,9 @@ void SequenceModel::load_sequences(const StateReader& reader) {
   if (reader.get_bool("has_history_times"))
     history_times_ = reader.get_array<std::int64_t>("history_times", history_.columns.size());
   if (reader.get_bool("has_newest")) newest_ms_ = reader.get_int("newest_ms");
-  const double scale = reader.get_double("prior_scale");
-  if (!std::isfinite(scale) || scale < 0) reader.fail("prior_scale", "found " + std::to_string(scale) + ", expected a number >= 0");
-  prior_scale_ = static_cast<float>(scale);
+  const double most = reader.get_double("largest_count");
+  if (!std::isfinite(most) || most < 0) reader.fail("largest_count", "found " + std::to_string(most) + ", expected a number >= 0");
+  set_largest_count(static_cast<float>(most));
   fitted_ = true;
 }
 

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <utility>
 #include <vector>
 
 #include "detail/check.hpp"
+#include "models/gap_weight.hpp"
 #include "models/occurrences.hpp"
 #include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
@@ -24,18 +24,6 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("max_history", o.max_history);
   visit("keep_history", o.keep_history);
 };
-
-float gap_weight(GapWeight weighting, std::size_t gap) {
-  const auto d = static_cast<float>(gap);
-  switch (weighting) {
-    case GapWeight::kDiv: return 1 / d;
-    case GapWeight::kQuadratic: return 1 / (d * d);
-    case GapWeight::kLinear: return std::max(0.0f, 1 - 0.1f * (d - 1));
-    case GapWeight::kLog: return 1 / std::log10(d + 1.7f);
-    case GapWeight::kSame: return 1;
-  }
-  return 0;
-}
 
 }  // namespace
 
@@ -59,7 +47,7 @@ FitReport SequentialRulesModel::fit(const Sequences& sequences, const ProgressCa
   const detail::Occurrences occurrences(sequences);
   std::vector<float> weight;
   for (std::size_t d = 1; d <= static_cast<std::size_t>(options_.max_gap) && d <= sequences.items().size(); ++d)
-    weight.push_back(gap_weight(options_.weighting, d));
+    weight.push_back(detail::gap_weight(options_.weighting, d));
   const auto n = static_cast<std::size_t>(sequences.num_items());
   const std::int32_t* items = sequences.items().data();
   CsrMatrix rules = detail::make_rows(

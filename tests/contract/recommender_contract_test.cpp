@@ -17,6 +17,7 @@
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
 #include "etalage/models/vectors.hpp"
 
@@ -108,6 +109,7 @@ const std::vector<Case>& cases() {
        true, false},
       {"SequentialRules",
        [](const Interactions& d) { return in_order<SequentialRulesModel>(d, SequentialRulesOptions{.max_gap = kSize}); }, true, false},
+      {"SessionKnn", [](const Interactions& d) { return in_order<SessionKnnModel>(d, SessionKnnOptions{}); }, true, false},
       {"Transitions", [](const Interactions& d) { return in_order<TransitionsModel>(d, TransitionsOptions{}); }, true, false},
       {"Vectors",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {

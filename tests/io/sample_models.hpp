@@ -14,6 +14,7 @@
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/sequential_rules.hpp"
+#include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
 #include "etalage/models/vectors.hpp"
 
@@ -103,6 +104,7 @@ inline std::vector<SampleModel> sample_models() {
       {"Popularity", [] { return fitted<PopularityModel>(); }},
       {"RP3beta", [] { return fitted<RandomWalkModel>(RandomWalkOptions{.beta = 0.5f}, true); }},
       {"SequentialRules", [] { return fitted_in_order<SequentialRulesModel>(); }},
+      {"SessionKNN", [] { return fitted_in_order<SessionKnnModel>(); }},
       {"Transitions", [] { return fitted_in_order<TransitionsModel>(); }},
       {"Vectors",
        [] {

@@ -88,13 +88,14 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
  private:
   [[nodiscard]] OrderedItems ordered(const Query& query, detail::SequenceScratch& scratch) const;
   [[nodiscard]] float prior(std::int32_t item) const noexcept { return counts_[static_cast<std::size_t>(item)] * prior_scale_; }
-  void set_prior_scale() noexcept;
+  void set_largest_count(float count) noexcept;
   std::size_t best(detail::SparseScores& scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
                    std::span<ItemScore> out, Scratch& scratch) const;
 
   bool fitted_ = false;
   FitReport report_;
   std::int32_t num_users_ = 0;
+  float largest_count_ = 0;
   float prior_scale_ = 0;
   Array<float> counts_;
   Array<std::int64_t> history_times_;

@@ -9,21 +9,13 @@
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/directed_items.hpp"
+#include "etalage/models/gap_weight.hpp"
 
 namespace etalage {
 
-/// How the weight of a rule falls with the gap d = 1, 2, ... between its two items.
-enum class GapWeight : std::uint8_t {
-  kDiv,        ///< 1 / d
-  kQuadratic,  ///< 1 / d^2
-  kLinear,     ///< max(0, 1 - 0.1 (d - 1))
-  kLog,        ///< 1 / log10(d + 1.7)
-  kSame        ///< 1
-};
-
 /// Settings of the sequential rules.
 struct SequentialRulesOptions {
-  GapWeight weighting = GapWeight::kDiv;
+  GapWeight weighting = GapWeight::kDiv;  ///< of the gap d between a rule's items
   std::int32_t max_gap = 10;         ///< j at most this many places behind i makes a rule i -> j, >= 1
   float min_support = 0;             ///< rules whose weights sum to less are dropped, >= 0
   std::int32_t num_neighbors = 500;  ///< strongest rules kept for each item, >= 1

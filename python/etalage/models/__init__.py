@@ -8,6 +8,7 @@ from .item_knn import ItemKNN
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
 from .sequential_rules import SequentialRules
+from .session_knn import SessionKNN
 from .transitions import Transitions
 from .vectors import Vectors
 
@@ -20,6 +21,7 @@ __all__ = [
     "Recommender",
     "RP3beta",
     "SequentialRules",
+    "SessionKNN",
     "Transitions",
     "Vectors",
 ]

@@ -102,6 +102,7 @@ CASES = [
     Case("RP3beta", lambda **o: etalage.models.RP3beta(beta=0.2, normalize=True, **o), all_similar=False,
          lacks=frozenset({"similar_users", "partial_fit"})),
     Case("SequentialRules", in_order("SequentialRules", laps=2, max_gap=N), matrices=False, lacks=NO_PARTS),
+    Case("SessionKNN", in_order("SessionKNN"), matrices=False, lacks=NO_PARTS),
     Case("Transitions", in_order("Transitions"), matrices=False, lacks=NO_PARTS),
     Case("Vectors", FactorVectors, matrices=False, lacks=frozenset({"explain"})),
     Case("Vectors-cosine", lambda **o: FactorVectors(metric="cosine", **o), matrices=False, lacks=frozenset({"explain"})),
