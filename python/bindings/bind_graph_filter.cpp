@@ -18,22 +18,6 @@ namespace {
 constexpr std::initializer_list<std::pair<const char*, FilterBasis>> kBases = {{"power", FilterBasis::kPower},
                                                                               {"chebyshev", FilterBasis::kChebyshev}};
 
-void set_numbers(const py::dict& options, const char* name, std::vector<float>& field) {
-  if (!options.contains(name)) return;
-  const py::object value = options[name];
-  if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value))
-    throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a list of numbers");
-  std::vector<float> out;
-  for (const py::handle element : py::reinterpret_borrow<py::sequence>(value)) {
-    py::dict one;
-    one[name] = element;
-    float number = 0;
-    set_option(one, name, number);
-    out.push_back(number);
-  }
-  field = std::move(out);
-}
-
 GraphFilterOptions from_dict(const py::dict& d) {
   GraphFilterOptions o;
   set_option(d, "history_exponent", o.history_exponent);
@@ -47,6 +31,8 @@ GraphFilterOptions from_dict(const py::dict& d) {
     set_option(d, "low_pass_factors", o.low_pass_factors);
   }
   set_option(d, "low_pass_weight", o.low_pass_weight);
+  set_option(d, "sharpen_factors", o.sharpen_factors);
+  set_option(d, "sharpen_weight", o.sharpen_weight);
   set_option(d, "equal_scale", o.equal_scale);
   set_option(d, "low_pass_power", o.low_pass_power);
   set_option(d, "low_pass_user_exponent", o.low_pass_user_exponent);
@@ -61,12 +47,6 @@ GraphFilterOptions from_dict(const py::dict& d) {
   return o;
 }
 
-py::tuple numbers(const std::vector<float>& values) {
-  py::tuple out(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) out[i] = shortest(values[i]);
-  return out;
-}
-
 py::dict to_dict(const GraphFilterOptions& o) {
   py::dict d;
   d["history_exponent"] = shortest(o.history_exponent);
@@ -76,6 +56,8 @@ py::dict to_dict(const GraphFilterOptions& o) {
   d["basis"] = name_of_choice(o.basis, kBases);
   d["low_pass_factors"] = o.low_pass_factors < 0 ? py::object(py::none()) : py::object(py::int_(o.low_pass_factors));
   d["low_pass_weight"] = shortest(o.low_pass_weight);
+  d["sharpen_factors"] = o.sharpen_factors;
+  d["sharpen_weight"] = shortest(o.sharpen_weight);
   d["equal_scale"] = o.equal_scale;
   d["low_pass_power"] = shortest(o.low_pass_power);
   d["low_pass_user_exponent"] = shortest(o.low_pass_user_exponent);
@@ -97,7 +79,8 @@ void bind_graph_filter(py::module_& m) {
            py::arg("options"))
       .def_property_readonly("options", [](const GraphFilterModel& g) { return to_dict(g.options()); })
       .def_property_readonly("report", [](const GraphFilterModel& g) { return g.report(); })
-      .def_property_readonly("weight_in_use", &GraphFilterModel::weight_in_use)
+      .def_property_readonly("low_pass_in_use", &GraphFilterModel::low_pass_in_use)
+      .def_property_readonly("sharpen_in_use", &GraphFilterModel::sharpen_in_use)
       .def("copy", [](const GraphFilterModel& g) { return std::make_shared<GraphFilterModel>(g); })
       .def(
           "fit",

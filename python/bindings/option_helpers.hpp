@@ -10,6 +10,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "numpy_helpers.hpp"
 
@@ -48,6 +49,23 @@ void set_option(const py::dict& options, const char* name, T& field) {
   }
 }
 
+/// The same for a list of numbers.
+inline void set_numbers(const py::dict& options, const char* name, std::vector<float>& field) {
+  if (!options.contains(name)) return;
+  const py::object value = options[name];
+  if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value))
+    throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a list of numbers");
+  std::vector<float> out;
+  for (const py::handle element : py::reinterpret_borrow<py::sequence>(value)) {
+    py::dict one;
+    one[name] = element;
+    float number = 0;
+    set_option(one, name, number);
+    out.push_back(number);
+  }
+  field = std::move(out);
+}
+
 /// The same for an enumeration, by name.
 template <class E>
 void set_choice(const py::dict& options, const char* name, E& field, std::initializer_list<std::pair<const char*, E>> choices) {
@@ -67,6 +85,12 @@ void set_choice(const py::dict& options, const char* name, E& field, std::initia
 /// The shortest decimal that gives the same float: 0.01, not 0.009999999776.
 [[nodiscard]] inline py::object shortest(float value) {
   return py::module_::import("builtins").attr("float")(py::str(py::module_::import("numpy").attr("float32")(value)));
+}
+
+[[nodiscard]] inline py::tuple numbers(const std::vector<float>& values) {
+  py::tuple out(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = shortest(values[i]);
+  return out;
 }
 
 /// The name of a choice.

@@ -76,7 +76,7 @@ def test_link_prop():
     d = Dense(matrix)
     step = power(d.di, -0.68)[:, None] * (d.r.T @ (power(d.du, -0.77)[:, None] * d.r)) * power(d.di, -0.12)[None, :]
     expect(GraphFilter.preset("link_prop", history_exponent=0.68, user_exponent=0.77, item_exponent=0.12), matrix, step)
-    both = GraphFilter(0.68, 0.77, 0.12, coefficients=(0.5, 1, -0.25), low_pass_factors=0)
+    both = GraphFilter(0.68, 0.77, 0.12, coefficients=(0.5, 1, -0.25), low_pass_factors=0, sharpen_factors=0)
     expect(both, matrix, 0.5 * np.eye(ITEMS) + step - 0.25 * step @ step)
 
 
@@ -128,7 +128,22 @@ def test_sgfcf_and_equal_scale():
     linear, smooth = d.r @ step, d.r @ low
     scale = np.sqrt((linear**2).sum() / (smooth**2).sum())
     model = expect(GraphFilter.preset("sgfcf", epsilon=0.3, factors=7, power=1.5, weight=0.8), matrix, step + 0.8 * scale * low)
-    assert model._model.weight_in_use == pytest.approx(0.8 * scale, rel=1e-4)
+    assert model._model.low_pass_in_use == pytest.approx(0.8 * scale, rel=1e-4)
+
+
+def test_sharpening_subtracts_the_square_of_the_step():
+    matrix = rows()
+    d = Dense(matrix)
+    step = power(d.di, -0.7)[:, None] * (d.r.T @ (power(d.du, -0.9)[:, None] * d.r)) * power(d.di, -0.2)[None, :]
+    whole = GraphFilter(0.7, 0.9, 0.2, low_pass_factors=0, sharpen_factors=ITEMS, sharpen_weight=0.4, equal_scale=False)
+    expect(whole, matrix, step - 0.4 * step @ step)
+    n = d.normalised(0.45, 0.45)
+    _, s, vt = np.linalg.svd(n)
+    leading = d.conjugated((vt[:5].T * s[:5] ** 4) @ vt[:5], 0.25)
+    linear, square = d.r @ step, d.r @ leading
+    scale = np.sqrt((linear**2).sum() / (square**2).sum())
+    few = GraphFilter(0.7, 0.9, 0.2, low_pass_factors=0, sharpen_factors=5, sharpen_weight=0.4, power_iterations=30)
+    expect(few, matrix, step - 0.4 * scale * leading)
 
 
 def test_similar_and_explain_follow_the_stated_rules():
@@ -140,7 +155,7 @@ def test_similar_and_explain_follow_the_stated_rules():
     np.testing.assert_array_equal(scores, filtered[items])
     assert set(items.tolist()) == set(range(ITEMS)) - {4}
     d = Dense(matrix)
-    alike = (d.r * power(d.di, -0.65 - 0.15)) @ d.r.T * power(d.du, -0.75)
+    alike = (d.r * power(d.di, -0.6 - 0.15)) @ d.r.T * power(d.du, -0.8)
     users, scores = model.similar_users(2, k=USERS - 1)
     np.testing.assert_allclose(scores, alike[2, users], rtol=1e-5, atol=1e-7)
     total, top, weights = model.explain(2, None, 9, k=ITEMS)

@@ -5,12 +5,21 @@
 #include <stdexcept>
 #include <utility>
 
+#include "etalage/core/vector_index.hpp"
 #include "etalage/error.hpp"
 
 namespace etalage {
 
 StateWriter::~StateWriter() = default;
 StateReader::~StateReader() = default;
+VectorIndex::~VectorIndex() = default;
+
+std::shared_ptr<Recommender> StateReader::make_model(std::string_view kind, const StateReader&) const {
+  throw FormatError("found a model of kind '" + std::string(kind) + "' inside another, where none can be read");
+}
+std::shared_ptr<VectorIndex> StateReader::make_index(const StateReader&) const {
+  throw FormatError("found an index inside a model, where none can be read");
+}
 
 void ScopedReader::fail(const std::string& name, const std::string& found_and_expected) const {
   outer_.fail(prefix_ + name, found_and_expected);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "etalage/models/als.hpp"
+#include "etalage/models/blend.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
@@ -29,6 +30,7 @@ struct Registry {
   std::mutex mutex;
   std::map<std::string, ModelFactory, std::less<>> factories{
       {"ALS", &make<AlsModel>},
+      {"Blend", &make<BlendModel>},
       {"GraphFilter", &make<GraphFilterModel>},
       {"ItemKNN", &make<ItemKnnModel>},
       {"P3alpha", &make<RandomWalkModel>},

@@ -5,10 +5,13 @@
 #include <utility>
 
 #include "etalage/error.hpp"
+#include "etalage/models/recommender.hpp"
+#include "etalage/retrieval/item_index.hpp"
 #include "io/atomic_file.hpp"
 #include "io/buffer.hpp"
 #include "io/checksum.hpp"
 #include "io/format.hpp"
+#include "io/registry.hpp"
 #include "io/state_writer.hpp"
 #include "io/structure.hpp"
 
@@ -64,6 +67,12 @@ class BufferReader final : public StateReader {
   }
   bool verify() const noexcept override { return verify_; }
   int num_threads() const noexcept override { return num_threads_; }
+  std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
+    const ModelFactory factory = find_model(kind);
+    if (factory == nullptr) throw FormatError(label_ + ": found a model of kind '" + std::string(kind) + "' inside, which is not known");
+    return factory(state);
+  }
+  std::shared_ptr<VectorIndex> make_index(const StateReader& state) const override { return ItemIndex::from_state(state); }
   void fail(const std::string& name, const std::string& what) const override {
     throw FormatError(label_ + ": field '" + name + "' of a " + header_.kind + " file: " + what);
   }

@@ -21,3 +21,4 @@ target_sources(etalage PRIVATE
   src/models/sequential_rules.cpp
   src/models/session_knn.cpp
   src/models/transitions.cpp)
+target_sources(etalage PRIVATE src/models/blend.cpp src/models/blend_weights.cpp)

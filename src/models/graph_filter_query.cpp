@@ -185,35 +185,35 @@ void GraphFilterModel::propagate(Working& w, const float* in_scale, const float*
   polynomial(w, 1, in_scale, out_scale);
 }
 
-// The history in the space of the singular vectors, with gains and weight.
-void GraphFilterModel::fold(Working& w, float* folded) const {
-  const auto factors = static_cast<std::size_t>(factors_);
+// The history in the space of a part's singular vectors, with gains and weight.
+void GraphFilterModel::fold(const Part& part, Working& w, float* folded) {
+  const auto factors = static_cast<std::size_t>(part.factors);
   float* weights = at_least(w.weights, w.items.size());
-  for (std::size_t h = 0; h < w.items.size(); ++h) weights[h] = w.values[h] * low_pass_scale_[static_cast<std::size_t>(w.items[h])];
-  kernels::row_sums().combine(vectors_.data(), factors, factors, w.items.data(), weights, w.items.size(), folded);
-  for (std::size_t f = 0; f < factors; ++f) folded[f] *= gains_[f] * weight_;
+  for (std::size_t h = 0; h < w.items.size(); ++h) weights[h] = w.values[h] * part.history_scale[static_cast<std::size_t>(w.items[h])];
+  kernels::row_sums().combine(part.vectors.data(), factors, factors, w.items.data(), weights, w.items.size(), folded);
+  for (std::size_t f = 0; f < factors; ++f) folded[f] *= part.gains[f] * part.weight;
 }
 
 // Before the scale of the target.
-void GraphFilterModel::low_pass(Working& w, std::span<const std::int32_t> items, float* out) const {
-  const auto factors = static_cast<std::size_t>(factors_);
+void GraphFilterModel::project(const Part& part, Working& w, std::span<const std::int32_t> items, float* out) {
+  const auto factors = static_cast<std::size_t>(part.factors);
   float* folded = at_least(w.folded, factors);
-  fold(w, folded);
-  const Array<float>& targets = targets_.empty() ? vectors_ : targets_;
-  kernels::exact_scores({.data = targets.data(), .rows = static_cast<std::size_t>(num_items()), .dim = factors, .stride = factors},
-                        folded, items, out);
+  fold(part, w, folded);
+  kernels::exact_scores({.data = part.rows().data(), .rows = part.target_scale.size(), .dim = factors, .stride = factors}, folded,
+                        items, out);
 }
 
-void GraphFilterModel::add_low_pass(const float* low, float* scores) const {
-  for (std::size_t i = 0; i < target_scale_.size(); ++i) scores[i] += low[i] * target_scale_[i];
+void GraphFilterModel::add(const Part& part, const float* projected, float* scores) {
+  for (std::size_t i = 0; i < part.target_scale.size(); ++i) scores[i] += projected[i] * part.target_scale[i];
 }
 
 std::span<const float> GraphFilterModel::scores(Working& w) const {
   const auto items = static_cast<std::size_t>(num_items());
   propagate(w, history_scale_.data(), item_scale_.data());
-  if (factors_ > 0) {
-    low_pass(w, {w.all.data(), items}, at_least(w.low, items));
-    add_low_pass(w.low.data(), w.linear.data());
+  for (const Part* part : {&low_pass_, &sharpen_}) {
+    if (part->factors == 0) continue;
+    project(*part, w, {w.all.data(), items}, at_least(w.low, items));
+    add(*part, w.low.data(), w.linear.data());
   }
   return {w.linear.data(), items};
 }
@@ -238,56 +238,60 @@ void GraphFilterModel::recommend_batch(std::span<const Query> queries, MatrixVie
     throw std::invalid_argument("out has " + std::to_string(out.rows()) + " rows and counts " + std::to_string(counts.size()) +
                                 " entries, both must have one for each of the " + std::to_string(queries.size()) + " queries");
   const auto items = static_cast<std::size_t>(num_items());
-  const auto factors = static_cast<std::size_t>(factors_);
-  const Array<float> panels =
-      factors == 0 ? Array<float>() : item_panels(targets_.empty() ? vectors_ : targets_, items, factors, num_threads);
   const std::size_t stride = (items + kernels::kAlsPad - 1) / kernels::kAlsPad * kernels::kAlsPad;
+  std::vector<const Part*> parts;
+  std::vector<Array<float>> panels;
+  for (const Part* part : {&low_pass_, &sharpen_}) {
+    if (part->factors == 0) continue;
+    parts.push_back(part);
+    panels.push_back(item_panels(part->rows(), items, static_cast<std::size_t>(part->factors), num_threads));
+  }
   struct Worker {
     Scratch scratch;
-    Array<float> low;     // [kBatch x stride]
-    Array<float> folded;  // [kBatch x factors]
+    std::vector<Array<float>> projected;  // a part: [kBatch x stride]
+    std::vector<float> folded;            // [kBatch x factors]
     std::vector<float> one;
   };
   const auto threads = static_cast<std::size_t>(detail::resolve_threads(num_threads));
   std::vector<Worker> workers(threads);
   const std::size_t grain = std::clamp<std::size_t>(queries.size() / (threads * 2), 1, kBatch);
+  const bool together = !sparse();
   detail::parallel_for(queries.size(), grain, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
     Worker& worker = workers[static_cast<std::size_t>(thread)];
     Working& w = working(worker.scratch);
     const std::size_t lanes = end - begin;
-    if (factors != 0 && worker.low.empty()) {
-      worker.low = Array<float>(kBatch * stride);
-      worker.folded = Array<float>(kBatch * factors);
-    }
-    const bool together = !sparse();
-    if (together) std::fill_n(at_least(w.input, items * lanes), items * lanes, 0.0f);
-    for (std::size_t q = 0; q < lanes && (together || factors != 0); ++q) {
-      check(queries[begin + q]);
-      collect(queries[begin + q], w);
-      if (factors != 0) fold(w, worker.folded.mutable_data() + q * factors);
-      if (!together) continue;
-      for (std::size_t h = 0; h < w.items.size(); ++h) w.input[static_cast<std::size_t>(w.items[h]) * lanes + q] += w.values[h];
-    }
-    if (factors != 0)
-      kernels::als().multiply(worker.folded.data(), factors, lanes, panels.data(), factors, 0, stride, worker.low.mutable_data(),
+    for (const Query& query : queries.subspan(begin, lanes)) check(query);
+    while (worker.projected.size() < parts.size()) worker.projected.emplace_back(kBatch * stride);
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+      const auto factors = static_cast<std::size_t>(parts[p]->factors);
+      float* folded = at_least(worker.folded, kBatch * factors);
+      for (std::size_t q = 0; q < lanes; ++q) {
+        collect(queries[begin + q], w);
+        fold(*parts[p], w, folded + q * factors);
+      }
+      kernels::als().multiply(folded, factors, lanes, panels[p].data(), factors, 0, stride, worker.projected[p].mutable_data(),
                               stride);
+    }
     if (together) {
+      std::fill_n(at_least(w.input, items * lanes), items * lanes, 0.0f);
+      for (std::size_t q = 0; q < lanes; ++q) {
+        collect(queries[begin + q], w);
+        for (std::size_t h = 0; h < w.items.size(); ++h) w.input[static_cast<std::size_t>(w.items[h]) * lanes + q] += w.values[h];
+      }
       polynomial(w, lanes, history_scale_.data(), item_scale_.data());
       worker.one.resize(items);
     }
     for (std::size_t q = 0; q < lanes; ++q) {
       const Query& query = queries[begin + q];
-      float* scores = nullptr;
+      float* scores = worker.one.data();
       if (together) {
-        scores = worker.one.data();
         for (std::size_t i = 0; i < items; ++i) scores[i] = w.linear[i * lanes + q];
       } else {
-        check(query);
         collect(query, w);
         one_step(w, history_scale_.data(), item_scale_.data());
         scores = w.linear.data();
       }
-      if (factors != 0) add_low_pass(worker.low.data() + q * stride, scores);
+      for (std::size_t p = 0; p < parts.size(); ++p) add(*parts[p], worker.projected[p].data() + q * stride, scores);
       std::span<const std::int32_t> excluded;
       if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, worker.scratch);
       counts[begin + q] = select_top_k({scores, items}, excluded, query.filter, out.row(begin + q), worker.scratch);
@@ -306,11 +310,11 @@ void GraphFilterModel::score(const Query& query, std::span<const std::int32_t> i
   Working& w = working(scratch);
   collect(query, w);
   propagate(w, history_scale_.data(), item_scale_.data());
-  if (factors_ > 0) low_pass(w, items, at_least(w.low, items.size()));
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto item = static_cast<std::size_t>(items[i]);
-    out[i] = w.linear[item];
-    if (factors_ > 0) out[i] += w.low[i] * target_scale_[item];
+  for (std::size_t i = 0; i < items.size(); ++i) out[i] = w.linear[static_cast<std::size_t>(items[i])];
+  for (const Part* part : {&low_pass_, &sharpen_}) {
+    if (part->factors == 0) continue;
+    project(*part, w, items, at_least(w.low, items.size()));
+    for (std::size_t i = 0; i < items.size(); ++i) out[i] += w.low[i] * part->target_scale[static_cast<std::size_t>(items[i])];
   }
 }
 
@@ -358,19 +362,27 @@ Explanation GraphFilterModel::explain(const Query& query, std::int32_t item, std
   propagate(w, item_scale_.data(), history_scale_.data());
   const std::vector<float> column(w.linear.begin(), w.linear.begin() + num_items());
   collect(query, w);
-  const auto factors = static_cast<std::size_t>(factors_);
-  std::vector<float> row(factors);  // what every history item's vector is multiplied with
   const auto j = static_cast<std::size_t>(item);
-  for (std::size_t f = 0; f < factors; ++f)
-    row[f] = (targets_.empty() ? vectors_ : targets_)[j * factors + f] * gains_[f] * weight_ * target_scale_[j];
+  std::vector<double> entries(w.items.size());  // (history item, item) of the filter
+  for (std::size_t h = 0; h < w.items.size(); ++h) entries[h] = static_cast<double>(column[static_cast<std::size_t>(w.items[h])]);
+  for (const Part* part : {&low_pass_, &sharpen_}) {
+    const auto factors = static_cast<std::size_t>(part->factors);
+    if (factors == 0) continue;
+    std::vector<double> row(factors);  // what every history item's vector is multiplied with
+    for (std::size_t f = 0; f < factors; ++f)
+      row[f] = static_cast<double>(part->rows()[j * factors + f]) * static_cast<double>(part->gains[f]) *
+               static_cast<double>(part->weight) * static_cast<double>(part->target_scale[j]);
+    for (std::size_t h = 0; h < w.items.size(); ++h) {
+      const auto i = static_cast<std::size_t>(w.items[h]);
+      double sum = 0;
+      for (std::size_t f = 0; f < factors; ++f) sum += static_cast<double>(part->vectors[i * factors + f]) * row[f];
+      entries[h] += sum * static_cast<double>(part->history_scale[i]);
+    }
+  }
   Explanation e;
   double total = 0;
   for (std::size_t h = 0; h < w.items.size(); ++h) {
-    const auto i = static_cast<std::size_t>(w.items[h]);
-    double low = 0;
-    for (std::size_t f = 0; f < factors; ++f) low += static_cast<double>(vectors_[i * factors + f]) * static_cast<double>(row[f]);
-    const double part = static_cast<double>(w.values[h]) *
-                        (static_cast<double>(column[i]) + low * static_cast<double>(low_pass_scale_[i]));
+    const double part = static_cast<double>(w.values[h]) * entries[h];
     total += part;
     e.contributions.push_back({w.items[h], static_cast<float>(part)});
   }

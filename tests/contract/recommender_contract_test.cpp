@@ -12,6 +12,7 @@
 #include "etalage/core/interactions.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
+#include "etalage/models/blend.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
@@ -81,6 +82,15 @@ const std::vector<Case>& cases() {
          return model;
        },
        false, false},
+      {"Blend",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto filter = std::make_shared<GraphFilterModel>(GraphFilterOptions{.low_pass_factors = 4});
+         filter->fit(d);
+         return std::make_shared<BlendModel>(
+             std::vector<BlendMember>{{"filter", filter}, {"als", als(d, AlsSolver::kCholesky)}},
+             BlendOptions{.method = FusionMethod::kZScore, .candidates = kSize});
+       },
+       true, false},
       {"GraphFilter",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          auto model = std::make_shared<GraphFilterModel>(GraphFilterOptions{.low_pass_factors = 4});

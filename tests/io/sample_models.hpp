@@ -9,6 +9,7 @@
 #include "etalage/core/interactions.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
+#include "etalage/models/blend.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
@@ -97,6 +98,13 @@ std::shared_ptr<Recommender> fitted_in_order(Args... args) {
 inline std::vector<SampleModel> sample_models() {
   return {
       {"ALS", [] { return fitted<AlsModel>(AlsOptions{.factors = 6, .iterations = 3}); }},
+      {"Blend",
+       [] {
+         return std::make_shared<BlendModel>(
+             std::vector<BlendMember>{{"walk", fitted<RandomWalkModel>(RandomWalkOptions{}, false)},
+                                      {"als", fitted<AlsModel>(AlsOptions{.factors = 4, .iterations = 2})}},
+             BlendOptions{.method = FusionMethod::kZScore, .weights = {1, 0.5f}, .candidates = 5});
+       }},
       {"GraphFilter",
        [] { return fitted<GraphFilterModel>(GraphFilterOptions{.coefficients = {0, 1, -0.25f}, .low_pass_factors = 3}); }},
       {"ItemKNN", [] { return fitted<ItemKnnModel>(); }},

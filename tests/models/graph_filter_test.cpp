@@ -86,7 +86,7 @@ TEST(GraphFilter, StepsAreThoseOfTheOperator) {
   const Interactions data = random_data(1);
   const Dense r = dense(data.user_items());
   for (const std::vector<float>& c : {std::vector<float>{0, 1}, {0, 2}, {0.5f, 1, -0.3f}, {}}) {
-    GraphFilterOptions o{.coefficients = c, .low_pass_factors = 0};
+    GraphFilterOptions o{.coefficients = c, .low_pass_factors = 0, .sharpen_factors = 0};
     GraphFilterModel m(o);
     m.fit(data);
     const Dense s = operator_of(r, o);
@@ -106,7 +106,7 @@ TEST(GraphFilter, StepsAreThoseOfTheOperator) {
 
 TEST(GraphFilter, LowPassPartIsAddedAtTheStatedWeight) {
   const Interactions data = random_data(2);
-  GraphFilterOptions o{.coefficients = {}, .low_pass_factors = 5, .low_pass_weight = 0.7f, .equal_scale = false};
+  GraphFilterOptions o{.coefficients = {}, .low_pass_factors = 5, .low_pass_weight = 0.7f, .sharpen_factors = 0, .equal_scale = false};
   GraphFilterModel m(o);
   m.fit(data);
   ASSERT_EQ(m.factors(), 5);

@@ -17,6 +17,9 @@
 
 namespace etalage {
 
+class Recommender;
+class VectorIndex;
+
 /// Element types that an array section of a file may have.
 enum class DType : std::uint8_t { kInt8 = 1, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat32, kFloat64 };
 
@@ -81,6 +84,10 @@ class ETALAGE_EXPORT StateReader {
   [[nodiscard]] virtual bool verify() const noexcept = 0;
   /// For checks that go over whole arrays; 0 means all CPUs.
   [[nodiscard]] virtual int num_threads() const noexcept { return 0; }
+  /// A model or an index that was put inside another object, made from its part of the state: rooms that hold models do
+  /// not know all their kinds, the one that reads files does. The default knows none (FormatError).
+  [[nodiscard]] virtual std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const;
+  [[nodiscard]] virtual std::shared_ptr<VectorIndex> make_index(const StateReader& state) const;
   /// Throws FormatError with the file's name, the field and the rule.
   [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
 
@@ -146,6 +153,12 @@ class ETALAGE_EXPORT ScopedReader final : public StateReader {
   [[nodiscard]] Bytes get_bytes(const std::string& name) const override { return outer_.get_bytes(prefix_ + name); }
   [[nodiscard]] bool verify() const noexcept override { return outer_.verify(); }
   [[nodiscard]] int num_threads() const noexcept override { return outer_.num_threads(); }
+  [[nodiscard]] std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
+    return outer_.make_model(kind, state);
+  }
+  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(const StateReader& state) const override {
+    return outer_.make_index(state);
+  }
   [[noreturn]] void fail(const std::string& name, const std::string& found_and_expected) const override;
 
  private:

@@ -25,20 +25,22 @@ enum class FilterBasis : std::uint8_t {
 
 /// Settings of GraphFilterModel. The letters are those of the formula at the model.
 struct ETALAGE_EXPORT GraphFilterOptions {
-  float history_exponent = 0.65f;  ///< a, damps popular items in the history; finite
-  float user_exponent = 0.75f;     ///< u, damps busy users between; finite
+  float history_exponent = 0.6f;   ///< a, damps popular items in the history; finite
+  float user_exponent = 0.8f;      ///< u, damps busy users between; finite
   float item_exponent = 0.15f;     ///< b, damps popular items in the answer; finite
-  std::vector<float> coefficients = {0, 1};  ///< c, of the polynomial of S, lowest order first; may be empty; 64 at most
+  std::vector<float> coefficients = {0.0f, 1.0f};  ///< c, of the polynomial of S, lowest order first; may be empty; 64 at most
   FilterBasis basis = FilterBasis::kPower;
   std::int32_t low_pass_factors = -1;  ///< singular vectors kept; 0 none, -1 by the size of the data (default_factors)
-  float low_pass_weight = 0.3f;        ///< w, >= 0
-  bool equal_scale = true;             ///< w counts from equal root mean squares of both parts' scores
+  float low_pass_weight = 0.2f;        ///< w, >= 0
+  std::int32_t sharpen_factors = 128;  ///< singular vectors on which S^2 is subtracted; 0 none; >= 0
+  float sharpen_weight = 0.45f;        ///< s, >= 0
+  bool equal_scale = true;             ///< w and s count from root mean squares of scores equal to the first part's
   float low_pass_power = 0;            ///< t, singular values weigh by (sigma / sigma_1)^t; >= 0; 0 is the ideal pass
   float low_pass_user_exponent = 0.5f;     ///< of D_u in the matrix that is decomposed
   float low_pass_item_exponent = 0.5f;     ///< of D_i in the matrix that is decomposed
   float low_pass_history_exponent = 0.5f;  ///< p, damps popular items of the history
   float low_pass_target_exponent = -0.5f;  ///< q, damps popular items of the answer; negative raises them
-  std::vector<float> low_pass_coefficients = {1};  ///< of a polynomial of S behind the low pass; 64 at most, not empty
+  std::vector<float> low_pass_coefficients = {1.0f};  ///< of a polynomial of S behind the low pass; 64 at most, not empty
   int power_iterations = 6;            ///< of the randomized SVD, >= 1
   int num_threads = 0;                 ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;             ///< of the randomized SVD
@@ -61,11 +63,14 @@ struct ETALAGE_EXPORT GraphFilterOptions {
 
 /// A linear filter on the user-item graph: the history goes in, scores of all items come out.
 ///
-///   score(h) = sum_k c_k h S^k  +  w' h D_i^-p V g V^T D_i^-q L
+///   score(h) = sum_k c_k h S^k  +  w' h D_i^-p V g V^T D_i^-q L  -  s' h D_i^-d U r^4 U^T D_i^d
 ///   S = D_i^-a R^T D_u^-u R D_i^-b
 ///   V, sigma: right singular vectors and values of D_u^-lu R D_i^-li;  g = diag((sigma / sigma_1)^t)
 ///   L = sum_k l_k S^k, the identity unless low_pass_coefficients say otherwise
-///   w' = w, or w times the quotient of the parts' root mean squares over up to 256 evenly spaced users (equal_scale)
+///   U, r: right singular vectors and values of D_u^-(u/2) R D_i^-((a+b)/2), d = (a-b)/2: S^2 without its small part.
+///   It takes back what everybody's neighbours have in common, as sharpening does in BSPM, at the cost of a few factors
+///   instead of two passes over R
+///   w', s' = w, s, or times the quotient of the parts' root mean squares over up to 256 evenly spaced users (equal_scale)
 ///
 /// R [users x items] are the values of the fit, D_u and D_i the sums of its rows and columns; to a negative power a sum
 /// of zero is zero.
@@ -96,12 +101,13 @@ class ETALAGE_EXPORT GraphFilterModel final : public Recommender {
   [[nodiscard]] const GraphFilterOptions& options() const noexcept { return options_; }
   [[nodiscard]] const FitReport& report() const noexcept { return report_; }
   /// Columns of V; 0 without a low-pass part.
-  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }
+  [[nodiscard]] std::int32_t factors() const noexcept { return low_pass_.factors; }
   /// V [num_items x factors] and sigma [factors].
-  [[nodiscard]] const Array<float>& singular_vectors() const noexcept { return vectors_; }
-  [[nodiscard]] const Array<float>& singular_values() const noexcept { return singular_; }
-  /// w', as the scores use it.
-  [[nodiscard]] float weight_in_use() const noexcept { return weight_; }
+  [[nodiscard]] const Array<float>& singular_vectors() const noexcept { return low_pass_.vectors; }
+  [[nodiscard]] const Array<float>& singular_values() const noexcept { return low_pass_.singular; }
+  /// w' and -s', as the scores use them.
+  [[nodiscard]] float low_pass_in_use() const noexcept { return low_pass_.weight; }
+  [[nodiscard]] float sharpen_in_use() const noexcept { return sharpen_.weight; }
 
   /// Replaces what was fitted before. A callback that returns false ends the iterations of the SVD early.
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
@@ -120,36 +126,45 @@ class ETALAGE_EXPORT GraphFilterModel final : public Recommender {
 
  private:
   struct Working;  // a thread's own memory, in Scratch
+  // weight h diag(history_scale) V diag(gains) T^T, with T = diag(target_scale) V unless `targets` has it.
+  struct Part {
+    std::int32_t factors = 0;
+    float weight = 0;
+    Array<float> vectors;        // V [items x factors]
+    Array<float> targets;        // [items x factors] or empty
+    Array<float> singular;       // [factors]
+    Array<float> gains;          // [factors]
+    Array<float> history_scale;  // [items]
+    Array<float> target_scale;   // [items], all 1 beside targets
+    [[nodiscard]] const Array<float>& rows() const noexcept { return targets.empty() ? vectors : targets; }
+    void save_state(StateWriter& writer) const;
+    void load_state(const StateReader& reader, std::size_t items, bool with_targets);
+  };
   static Working& working(Scratch& scratch);
   void require_fitted() const;
-  void make_scales();
   void fit_low_pass(const ProgressCallback& callback, FitReport& report);
-  void set_weight();
+  void apply_low_pass_coefficients();
+  void fit_sharpening(const ProgressCallback& callback, FitReport& report);
+  void set_weights();
   void collect(const Query& query, Working& w) const;
   [[nodiscard]] bool sparse() const noexcept;
   void propagate(Working& w, const float* in_scale, const float* out_scale) const;
   void one_step(Working& w, const float* in_scale, const float* out_scale) const;
   void polynomial(Working& w, std::size_t lanes, const float* in_scale, const float* out_scale) const;
-  void fold(Working& w, float* folded) const;
-  void low_pass(Working& w, std::span<const std::int32_t> items, float* out) const;
-  void add_low_pass(const float* low, float* scores) const;
+  static void fold(const Part& part, Working& w, float* folded);
+  static void project(const Part& part, Working& w, std::span<const std::int32_t> items, float* out);
+  static void add(const Part& part, const float* projected, float* scores);
   std::span<const float> scores(Working& w) const;
 
   GraphFilterOptions options_;
   FitReport report_;
-  CsrMatrix rows_;               // R [users x items]
-  CsrMatrix columns_;            // its transpose
-  Array<float> vectors_;         // V [items x factors]
-  Array<float> targets_;         // V D_i^-q L [items x factors]; empty where L is the identity
-  Array<float> singular_;        // [factors]
-  Array<float> gains_;           // [factors], g
-  Array<float> history_scale_;   // d_i^-a
-  Array<float> user_scale_;      // d_u^-u
-  Array<float> item_scale_;      // d_i^-b
-  Array<float> low_pass_scale_;  // d_i^-p
-  Array<float> target_scale_;    // d_i^-q, all 1 where targets_ has it
-  std::int32_t factors_ = 0;
-  float weight_ = 0;
+  CsrMatrix rows_;              // R [users x items]
+  CsrMatrix columns_;           // its transpose
+  Array<float> history_scale_;  // d_i^-a
+  Array<float> user_scale_;     // d_u^-u
+  Array<float> item_scale_;     // d_i^-b
+  Part low_pass_;
+  Part sharpen_;
 };
 
 }  // namespace etalage

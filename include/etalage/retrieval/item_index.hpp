@@ -10,6 +10,7 @@
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
 #include "etalage/core/state.hpp"
+#include "etalage/core/vector_index.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
 
@@ -44,11 +45,6 @@ struct ETALAGE_EXPORT ItemIndexOptions {
   void validate() const;       ///< throws std::invalid_argument: field, value, rule
 };
 
-struct Neighbor {
-  std::int64_t id;
-  float score;
-};
-
 /// Nearest items by their vectors, for any ids the shop has, changing while it is searched.
 ///
 /// Scores     higher is better, float32 from the stored vectors whatever the kind; ties by lower id
@@ -67,10 +63,10 @@ struct Neighbor {
 /// Errors     std::invalid_argument; UnsupportedError for hnsw in a build without FAISS
 /// Source     Malkov, Yashunin, TPAMI 2020 (HNSW, built by FAISS); Bachrach et al., RecSys 2014 (inner product);
 ///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ)
-class ETALAGE_EXPORT ItemIndex {
+class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
  public:
   ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options = {});
-  ~ItemIndex();
+  ~ItemIndex() override;
   ItemIndex(const ItemIndex&) = delete;
   ItemIndex& operator=(const ItemIndex&) = delete;
 
@@ -84,20 +80,21 @@ class ETALAGE_EXPORT ItemIndex {
   /// Gives back what removed and replaced items occupy and links anew. Happens by itself (compact_share).
   void compact();
 
-  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::size_t size() const override;
   /// In order of insertion; an updated item counts as inserted anew.
   [[nodiscard]] std::vector<std::int64_t> ids() const;
   [[nodiscard]] bool contains(std::int64_t id) const;
 
   /// Up to out.size() items, best first; returns how many. No allocation once scratch is warm.
   std::size_t search(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter,
-                     Scratch& scratch) const;
+                     Scratch& scratch) const override;
   /// out [queries x k], counts [queries]; rows beyond counts[i] are left alone. filters: none, one for all, or one a
   /// query (null allows everything).
   void search_batch(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                     std::span<const ItemFilter* const> filters = {}, int num_threads = 0) const;
 
-  [[nodiscard]] int dim() const noexcept;
+  [[nodiscard]] int dim() const noexcept override;
+  [[nodiscard]] bool ranks_by_dot() const noexcept override { return metric() == IndexMetric::kDot; }
   [[nodiscard]] IndexMetric metric() const noexcept;
   [[nodiscard]] IndexKind kind() const noexcept;
   [[nodiscard]] ItemIndexOptions options() const;
@@ -109,7 +106,7 @@ class ETALAGE_EXPORT ItemIndex {
   /// Rows of removed and replaced items that are still held.
   [[nodiscard]] std::size_t dead_rows() const;
 
-  void save_state(StateWriter& writer) const;
+  void save_state(StateWriter& writer) const override;
   /// Arrays are used where they lie; the first change copies what it changes.
   [[nodiscard]] static std::shared_ptr<ItemIndex> from_state(const StateReader& reader);
 

@@ -3,6 +3,7 @@
 
 from ._base import Recommender
 from .als import ALS
+from .blend import Blend
 from .graph_filter import GraphFilter
 from .item_knn import ItemKNN
 from .popularity import Popularity
@@ -14,6 +15,7 @@ from .vectors import Vectors
 
 __all__ = [
     "ALS",
+    "Blend",
     "GraphFilter",
     "ItemKNN",
     "P3alpha",

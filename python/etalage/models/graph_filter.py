@@ -8,7 +8,7 @@ from ._base import Recommender
 class GraphFilter(Recommender):
     """A linear filter on the user-item graph: the history goes in, scores of all items come out.
 
-    score(h) = sum_k c_k h S^k + w h D_i^-p V g V^T D_i^-q, with S = D_i^-a R^T D_u^-u R D_i^-b and V the leading singular
+    score(h) = sum_k c_k h S^k + w h D_i^-p V g V^T D_i^-q - s h S^2, with S = D_i^-a R^T D_u^-u R D_i^-b and V the leading singular
     vectors of the normalised R. GF-CF, LinkProp, BSPM, ChebyCF and SGFCF are members: see preset().
 
     history_exponent   a, damps popular items of the history
@@ -18,7 +18,9 @@ class GraphFilter(Recommender):
     basis              "power" (S^k) or "chebyshev" (T_k of I - 2 S)
     low_pass_factors   singular vectors kept; 0 none, None by the size of the data
     low_pass_weight    w, >= 0
-    equal_scale        w counts from equal root mean squares of both parts
+    sharpen_factors    singular vectors on which S^2 is subtracted; 0 none
+    sharpen_weight     s, >= 0: takes back what everybody's neighbours have in common
+    equal_scale        w and s count from root mean squares of scores equal to the polynomial's
     low_pass_power     t, g = (sigma / sigma_1)^t; 0 is the ideal low pass
     low_pass_user_exponent, low_pass_item_exponent        of the matrix that is decomposed
     low_pass_history_exponent, low_pass_target_exponent   p and q
@@ -34,8 +36,9 @@ class GraphFilter(Recommender):
     _core_class = _core.GraphFilterModel
     _needs_history = True
 
-    def __init__(self, history_exponent=0.65, user_exponent=0.75, item_exponent=0.15, *, coefficients=(0.0, 1.0),
-                 basis="power", low_pass_factors=None, low_pass_weight=0.3, equal_scale=True, low_pass_power=0.0,
+    def __init__(self, history_exponent=0.6, user_exponent=0.8, item_exponent=0.15, *, coefficients=(0.0, 1.0),
+                 basis="power", low_pass_factors=None, low_pass_weight=0.2, sharpen_factors=128,
+                 sharpen_weight=0.45, equal_scale=True, low_pass_power=0.0,
                  low_pass_user_exponent=0.5, low_pass_item_exponent=0.5, low_pass_history_exponent=0.5,
                  low_pass_target_exponent=-0.5, low_pass_coefficients=(1.0,), power_iterations=6, num_threads=0, seed=42):
         self.history_exponent = history_exponent
@@ -45,6 +48,8 @@ class GraphFilter(Recommender):
         self.basis = basis
         self.low_pass_factors = low_pass_factors
         self.low_pass_weight = low_pass_weight
+        self.sharpen_factors = sharpen_factors
+        self.sharpen_weight = sharpen_weight
         self.equal_scale = equal_scale
         self.low_pass_power = low_pass_power
         self.low_pass_user_exponent = low_pass_user_exponent

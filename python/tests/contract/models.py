@@ -93,6 +93,12 @@ CASES = [
     Case("ItemKNN-bm25", lambda **o: etalage.models.ItemKNN(num_neighbors=30, similarity="bm25", shrinkage=1, asymmetry=0.4, **o),
          all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
     Case("P3alpha", lambda **o: etalage.models.P3alpha(**o), all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("Blend", lambda **o: etalage.models.Blend([
+        ("filter", etalage.models.GraphFilter(low_pass_factors=4, **o)), ("als", etalage.models.ALS(factors=2, seed=1, **o))],
+        method="zscore", candidates=N, **o), lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("Blend-rank", lambda **o: etalage.models.Blend([
+        ("filter", etalage.models.GraphFilter(low_pass_factors=0, **o)), ("als", etalage.models.ALS(factors=2, seed=1, **o))],
+        candidates=N, **o), lacks=frozenset({"similar_users", "partial_fit"})),
     Case("GraphFilter", lambda **o: etalage.models.GraphFilter(low_pass_factors=4, **o),
          lacks=frozenset({"partial_fit"})),
     Case("GraphFilter-chebyshev", lambda **o: etalage.models.GraphFilter.preset(

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "etalage/core/csr_matrix.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/recommender.hpp"
+
+namespace etalage {
+
+/// How a member's scores of a query's n candidates become comparable with another's.
+enum class FusionMethod : std::uint8_t {
+  kRank,           ///< 1 - (rank - 1) / n: the share of the candidates that are not above
+  kZScore,         ///< (score - mean) / standard deviation over the candidates
+  kReciprocalRank  ///< 1 / (rrf_constant + rank)
+};
+
+/// Settings of BlendModel.
+struct ETALAGE_EXPORT BlendOptions {
+  FusionMethod method = FusionMethod::kRank;
+  std::vector<float> weights = {};  ///< one a member, >= 0, not all 0; empty means equal ones, until learn_weights()
+  std::int32_t candidates = 500;  ///< taken from each member, >= 1; more where more results are asked for
+  float rrf_constant = 60;        ///< of kReciprocalRank, > 0
+  int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
+  void validate() const;          ///< throws std::invalid_argument: option, value, rule
+};
+
+struct BlendMember {
+  std::string name;
+  std::shared_ptr<const Recommender> model;
+};
+
+/// Several models as one: each proposes candidates, and each scores what all of them proposed.
+///
+///   score(q, i) = sum_m weight_m f_m(i),  f_m by the method, over C(q) = the union of the members' best `candidates`
+///
+/// Members    fitted models of the same users and items, not blends themselves; never changed by the blend
+/// Candidates come from the members' own recommend(), so filters, seen items and cold starts are theirs; a vector model
+///            that has an index is asked through it
+/// Scores     an item outside C(q) is placed among C(q) by the members' scores of it. Scores of different queries are
+///            not comparable
+/// Similar    items: reciprocal ranks in the members' lists, weighted; members without the call are left out. Users: no
+/// Explain    a member's share weight_m f_m(i) is divided among the history in proportion to the positive parts of that
+///            member's own explanation, evenly where it has none; the parts sum to the score
+/// Weights    learn_weights() maximises NDCG@k by coordinate search on held-out rows; the same answer for any number of
+///            threads
+/// Cost       a query is one recommend() and one score() of each member. Memory: the members; a file holds an array that
+///            several of them share once
+/// Threads    const members are safe to call concurrently; a single query never opens a parallel region
+/// Errors     std::invalid_argument (names, sizes, weights)
+/// Source     Cormack, Clarke, Buettcher, SIGIR 2009 (reciprocal rank fusion); Fox, Shaw, TREC-2 1994
+class ETALAGE_EXPORT BlendModel final : public Recommender {
+ public:
+  /// Takes keys and history from the first member that has them.
+  BlendModel(std::vector<BlendMember> members, BlendOptions options);
+  ~BlendModel() override;
+
+  [[nodiscard]] std::string_view kind() const noexcept override { return "Blend"; }
+  [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
+  [[nodiscard]] std::int32_t num_items() const noexcept override { return num_items_; }
+  [[nodiscard]] const BlendOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::span<const BlendMember> members() const noexcept { return members_; }
+  /// In use, one a member; they sum to 1.
+  [[nodiscard]] std::span<const float> weights() const noexcept { return weights_; }
+
+  /// Sets the weights that rank held_out [users x items] best, each user asked with his row of `histories` (the rows that
+  /// the members were fitted on) and up to max_users of them, evenly spaced. Returns the mean NDCG@k reached, and leaves
+  /// the weights alone when nobody has held-out items.
+  double learn_weights(const CsrView& histories, const CsrView& held_out, int k = 20, int max_users = 4096,
+                       int num_threads = 0);
+
+  std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
+  void recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
+                       int num_threads = 0) const override;
+  void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+             Scratch& scratch) const override;
+  std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                            const ItemFilter* filter = nullptr) const override;
+  [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<BlendModel> from_state(const StateReader& reader);
+
+ private:
+  struct Working;  // a thread's own memory, in Scratch
+  Working& working(Scratch& scratch) const;
+  void set_weights(std::span<const float> weights);
+  void gather(const Query& query, std::size_t per_member, Working& w) const;
+  void compare(const Query& query, Working& w) const;
+  [[nodiscard]] float comparable(const Working& w, std::size_t member, std::int32_t item, float score) const noexcept;
+  void fuse(Working& w) const;
+  [[nodiscard]] std::size_t list_length(std::size_t k) const noexcept;
+
+  std::vector<BlendMember> members_;
+  BlendOptions options_;
+  std::vector<float> weights_;
+  std::int32_t num_users_ = 0;
+  std::int32_t num_items_ = 0;
+};
+
+}  // namespace etalage

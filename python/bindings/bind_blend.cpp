@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "etalage/models/blend.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, FusionMethod>> kMethods = {
+    {"rank", FusionMethod::kRank}, {"zscore", FusionMethod::kZScore}, {"rrf", FusionMethod::kReciprocalRank}};
+
+BlendOptions from_dict(const py::dict& d) {
+  BlendOptions o;
+  set_choice(d, "method", o.method, kMethods);
+  if (d.contains("weights") && !py::object(d["weights"]).is_none()) set_numbers(d, "weights", o.weights);
+  set_option(d, "candidates", o.candidates);
+  set_option(d, "rrf_constant", o.rrf_constant);
+  set_option(d, "num_threads", o.num_threads);
+  o.validate();
+  return o;
+}
+
+py::dict to_dict(const BlendOptions& o) {
+  py::dict d;
+  d["method"] = name_of_choice(o.method, kMethods);
+  d["weights"] = o.weights.empty() ? py::object(py::none()) : py::object(numbers(o.weights));
+  d["candidates"] = o.candidates;
+  d["rrf_constant"] = shortest(o.rrf_constant);
+  d["num_threads"] = o.num_threads;
+  return d;
+}
+
+}  // namespace
+
+void bind_blend(py::module_& m) {
+  py::class_<BlendModel, Recommender, std::shared_ptr<BlendModel>>(m, "BlendModel")
+      .def(py::init([](const std::vector<std::pair<std::string, std::shared_ptr<Recommender>>>& given, const py::dict& options) {
+             std::vector<BlendMember> members;
+             for (const auto& [name, model] : given) members.push_back({name, model});
+             return std::make_shared<BlendModel>(std::move(members), from_dict(options));
+           }),
+           py::arg("members"), py::arg("options"))
+      .def_static("check_options", [](const py::dict& options) { (void)from_dict(options); }, py::arg("options"))
+      .def_property_readonly("options", [](const BlendModel& b) { return to_dict(b.options()); })
+      .def_property_readonly(
+          "members",
+          [](const BlendModel& b) {
+            py::list out;
+            for (const BlendMember& member : b.members())
+              out.append(py::make_tuple(member.name, std::const_pointer_cast<Recommender>(member.model)));
+            return out;
+          },
+          "(name, model) of each.")
+      .def_property_readonly("weights", [](const BlendModel& b) { return numbers({b.weights().begin(), b.weights().end()}); })
+      .def("copy", [](const BlendModel& b) { return std::make_shared<BlendModel>(b); })
+      .def(
+          "learn_weights",
+          [](BlendModel& b, const py::object& histories, const py::object& held_out, int k, int max_users, int num_threads) {
+            const CsrMatrix rows = canonical(csr_from_python(histories, "train"), "train");
+            const CsrMatrix relevant = canonical(csr_from_python(held_out, "valid"), "valid");
+            const py::gil_scoped_release release;
+            return b.learn_weights(rows.view(), relevant.view(), k, max_users, num_threads);
+          },
+          py::arg("train"), py::arg("valid"), py::arg("k"), py::arg("max_users"), py::arg("num_threads"),
+          "Returns the NDCG@k reached.");
+}
+
+}  // namespace etalage::python

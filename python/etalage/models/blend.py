@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import copy
+import inspect
+
+import numpy as np
+import scipy.sparse as sp
+
+from .. import _core
+from . import _arguments as arg
+from ._base import _KINDS, Recommender
+from ._progress import progress
+
+
+class _Members(list):
+    """(name, model) pairs, equal when names, types and parameters are."""
+
+    def __eq__(self, other):
+        if not isinstance(other, list) or len(self) != len(other):
+            return NotImplemented if not isinstance(other, list) else False
+        return all(a == b and type(m) is type(n) and m.get_params() == n.get_params() for (a, m), (b, n) in zip(self, other))
+
+    __hash__ = None
+
+
+class Blend(Recommender):
+    """Several models as one: each proposes candidates, and each scores what all of them proposed.
+
+    members       [(name, model), ...], at least one; names are unique
+    method        how members' scores become comparable, over the candidates of a user: "rank" (the share of candidates
+                  below), "zscore", or "rrf" (reciprocal ranks)
+    weights       one number a member, or None: equal ones, or learned when fit() gets `valid`
+    candidates    taken from each member
+    rrf_constant  of "rrf": 1 / (rrf_constant + rank)
+    num_threads   of batch calls; 0 means all CPUs this process may use
+
+    fit() works on copies of the models that were given; fitted_members has them. The weights in use are `weights_`.
+    """
+
+    _kind = "Blend"
+    _core_class = _core.BlendModel
+
+    def __init__(self, members, method="rank", weights=None, candidates=500, *, rrf_constant=60.0, num_threads=0):
+        self.members = members
+        self.method = method
+        self.weights = weights
+        self.candidates = candidates
+        self.rrf_constant = rrf_constant
+        self.num_threads = num_threads
+        self._validate()
+
+    def _options(self):
+        return {name: value for name, value in self.get_params().items() if name != "members"}
+
+    def _validate(self):
+        pairs = _Members(self.members.items() if isinstance(self.members, dict) else self.members)
+        if not pairs:
+            raise ValueError("members is empty, must be a list of (name, model) pairs")
+        for pair in pairs:
+            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Recommender)):
+                raise TypeError(f"members holds {arg.describe(pair)}, must hold (name, model) pairs")
+            if isinstance(pair[1], Blend):
+                raise ValueError(f"member {pair[0]!r} is a Blend, must be a plain model")
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1 or not name:
+                raise ValueError(f"members has the name {name!r} {names.count(name)} times, must be unique and not empty")
+        self.members = _Members((name, model) for name, model in pairs)
+        _core.BlendModel.check_options(self._options())
+        if self.weights is not None and len(self.weights) != len(pairs):
+            raise ValueError(f"weights has {len(self.weights)} entries, must have one for each of the {len(pairs)} members")
+
+    @property
+    def _needs_history(self):
+        return any(model._needs_history for _, model in self.members)
+
+    @property
+    def fitted_members(self):
+        """{name: model}: the members as they are in use. They are not to be changed."""
+        return {name: _KINDS[model.kind]._from_core(model) for name, model in self._fitted().members}
+
+    @property
+    def weights_(self):
+        """{name: weight} in use; they sum to 1."""
+        return {name: weight for (name, _), weight in zip(self._fitted().members, self._fitted().weights)}
+
+    @property
+    def report(self):
+        """{name: what the last fit of this member did}; a loaded model's own members know theirs."""
+        return {name: model.report for name, model in self.fitted_members.items()}
+
+    def fit(self, train, valid=None, refit_members=True, show_progress=False, callback=None, *, k=20, keep_history=None):
+        """Fits the members on train and, where valid is given and no weights are, learns the weights that rank it best.
+
+        train          what the members take: Interactions, a log, Sequences or a CSR matrix
+        valid          held-out interactions of the same users and items: Interactions, a log or a CSR matrix
+        refit_members  True: every member is fitted on train and, once the weights are learned, again on train and valid
+                       together where both are Interactions or matrices. False: members that are fitted stay as they are
+        k              length of the lists whose NDCG the weights maximise
+        callback       callback(progress) for each member's fit; returning False ends that member's fit early
+        """
+        models = [(name, copy.copy(model)) for name, model in self.members]
+        learn = valid is not None and self.weights is None and len(models) > 1
+        with progress(type(self).__name__, show_progress, callback) as report:
+            self._fit_members(models, train, report, refit_members, keep_history)
+            model = self._joined(models)
+            if learn:
+                rows, held_out = _matrix(train), _matrix(valid, train)
+                model.learn_weights(rows, held_out, arg.count(k), 4096, self.num_threads)
+                if refit_members and (whole := _together(train, valid, held_out)) is not None:
+                    learned = model.weights
+                    self._fit_members(models, whole, report, True, keep_history)
+                    model = self._joined(models, learned)
+        self._model = model
+        return self
+
+    @staticmethod
+    def _fit_members(models, data, callback, anew, keep_history):
+        for _, model in models:
+            if anew or model._model is None:
+                if type(model).fit is Recommender.fit:
+                    model.fit(data, callback=callback, keep_history=keep_history)
+                elif "callback" in inspect.signature(model.fit).parameters:
+                    model.fit(data, callback=callback)
+                else:
+                    # Vectors come fitted: there is nothing to learn from data.
+                    model._fitted()
+
+    def _joined(self, models, weights=None):
+        options = self._options()
+        if weights is not None:
+            model = self._core_class([(n, m._fitted()) for n, m in models], {**options, "weights": weights})
+            return model
+        return self._core_class([(name, model._fitted()) for name, model in models], options)
+
+    @classmethod
+    def _from_core(cls, model):
+        self = cls.__new__(cls)
+        self.members = _Members((name, _KINDS[m.kind]._from_core(m)) for name, m in model.members)
+        for name, value in model.options.items():
+            setattr(self, name, list(value) if name == "weights" and value is not None else value)
+        self._model = model
+        return self
+
+
+def _matrix(data, like=None):
+    """data as users x items, in the index space of `like`."""
+    if isinstance(data, _core.EventLog):
+        data = data.interactions()
+    if isinstance(data, _core.Sequences):
+        users = np.arange(len(data)) if data.user_index is None else np.asarray(data.user_index)
+        count = len(data) if data.user_ids is None else len(data.user_ids)
+        rows = np.repeat(users, np.diff(data.offsets))
+        return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, data.items)), (count, data.num_items))
+    if isinstance(data, _core.Interactions):
+        if isinstance(like, (_core.Interactions, _core.EventLog)):
+            for mine, other, name in ((data.user_ids, like.user_ids, "user_ids"), (data.item_ids, like.item_ids, "item_ids")):
+                if mine is not None and other is not None and not np.array_equal(mine, other):
+                    raise ValueError(f"valid has other {name} than train, must be cut from the same data (evaluation.split)")
+        return data.user_items
+    return arg.rows(data, "valid")
+
+
+def _together(train, valid, held_out):
+    """train and valid as one, or None where they cannot be joined as rows."""
+    if isinstance(train, _core.Interactions):
+        both = (train.user_items + held_out).tocsr()
+        return _core.Interactions.from_csr(both, user_ids=train.user_ids, item_ids=train.item_ids)
+    if isinstance(train, (_core.EventLog, _core.Sequences)):
+        return None
+    return (arg.rows(train, "train") + held_out).tocsr()

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blend against its formula, put together from the members' own answers.
+#include "etalage/models/blend.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "etalage/core/interactions.hpp"
+#include "etalage/error.hpp"
+#include "etalage/io/serialization.hpp"
+#include "etalage/models/als.hpp"
+#include "etalage/models/graph_filter.hpp"
+#include "etalage/models/popularity.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr std::int32_t kUsers = 80;
+constexpr std::int32_t kItems = 60;
+
+CsrMatrix tastes(std::uint32_t seed, int one_in) {
+  std::mt19937 rng(seed);
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> columns;
+  for (std::int32_t u = 0; u < kUsers; ++u) {
+    for (std::int32_t i = 0; i < kItems; ++i)
+      if (rng() % static_cast<unsigned>(u % 4 == i % 4 ? one_in : 8 * one_in) == 0) columns.push_back(i);
+    offsets.push_back(static_cast<std::int64_t>(columns.size()));
+  }
+  Array<float> ones(columns.size());
+  ones.fill(1.0f);
+  return {kUsers, kItems, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), ones};
+}
+
+std::vector<BlendMember> members(const Interactions& data) {
+  auto filter = std::make_shared<GraphFilterModel>(GraphFilterOptions{.low_pass_factors = 4});
+  filter->fit(data);
+  auto als = std::make_shared<AlsModel>(AlsOptions{.factors = 4, .iterations = 4});
+  als->fit(data);
+  auto popular = std::make_shared<PopularityModel>();
+  popular->fit(data);
+  popular->set_history(data.user_items());
+  return {{"filter", filter}, {"als", als}, {"popular", popular}};
+}
+
+std::vector<ItemScore> ask(const Recommender& m, const Query& q, std::size_t k) {
+  Scratch scratch;
+  std::vector<ItemScore> out(k);
+  out.resize(m.recommend(q, out, scratch));
+  return out;
+}
+
+std::vector<float> scores_of(const Recommender& m, const Query& q, const std::vector<std::int32_t>& items) {
+  Scratch scratch;
+  std::vector<float> out(items.size());
+  m.score(q, items, out, scratch);
+  return out;
+}
+
+TEST(Blend, ScoresAreTheFormula) {
+  const Interactions data(tastes(1, 3));
+  const auto parts = members(data);
+  const std::vector<float> weights{3, 1, 0.5f};
+  const std::vector<std::int32_t> deny{3, 4, 5, 6, 7};
+  const ItemFilter filter = ItemFilter::deny(deny);
+  for (const FusionMethod method : {FusionMethod::kRank, FusionMethod::kZScore, FusionMethod::kReciprocalRank}) {
+    const BlendModel blend(parts, {.method = method, .weights = weights, .candidates = 9});
+    for (const Query& q : {Query{.user = 5}, Query{.user = 8, .filter = &filter}, Query{.session = deny}}) {
+      std::set<std::int32_t> together;
+      for (const BlendMember& m : parts)
+        for (const ItemScore& r : ask(*m.model, q, 9)) together.insert(r.item);
+      const std::vector<std::int32_t> items(together.begin(), together.end());
+      const double n = static_cast<double>(items.size());
+      std::vector<double> fused(items.size(), 0.0);
+      for (std::size_t m = 0; m < parts.size(); ++m) {
+        const std::vector<float> s = scores_of(*parts[m].model, q, items);
+        double mean = 0;
+        double square = 0;
+        for (const float v : s) mean += static_cast<double>(v) / n;
+        for (const float v : s) square += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean) / n;
+        for (std::size_t i = 0; i < items.size(); ++i) {
+          double rank = 1;
+          for (std::size_t j = 0; j < items.size(); ++j) rank += s[j] > s[i] || (s[j] == s[i] && j < i) ? 1 : 0;
+          const double f = method == FusionMethod::kRank ? 1 - (rank - 1) / n
+                           : method == FusionMethod::kZScore
+                               ? (square > 0 ? (static_cast<double>(s[i]) - mean) / std::sqrt(square) : 0)
+                               : 1 / (60 + rank);
+          fused[i] += static_cast<double>(weights[m]) / 4.5 * f;
+        }
+      }
+      const auto got = ask(blend, q, 5);
+      ASSERT_EQ(got.size(), 5u);
+      for (const ItemScore& r : got) {
+        const auto at = static_cast<std::size_t>(std::lower_bound(items.begin(), items.end(), r.item) - items.begin());
+        EXPECT_NEAR(static_cast<double>(r.score), fused[at], 2e-5);
+      }
+      std::sort(fused.rbegin(), fused.rend());
+      EXPECT_NEAR(static_cast<double>(got[4].score), fused[4], 2e-5);
+      for (const ItemScore& r : got) EXPECT_EQ(scores_of(blend, q, {r.item})[0], r.score);
+    }
+  }
+}
+
+TEST(Blend, LearnsToTrustTheBetterMember) {
+  const CsrMatrix all = tastes(2, 2);
+  // Every third interaction is held out.
+  std::vector<std::int64_t> offsets[2] = {{0}, {0}};
+  std::vector<std::int32_t> columns[2];
+  for (std::int32_t u = 0; u < kUsers; ++u) {
+    const auto row = all.view().row_columns(u);
+    for (std::size_t p = 0; p < row.size(); ++p) columns[p % 3 == 1 ? 1 : 0].push_back(row[p]);
+    for (int part = 0; part < 2; ++part) offsets[part].push_back(static_cast<std::int64_t>(columns[part].size()));
+  }
+  CsrMatrix split[2];
+  for (int part = 0; part < 2; ++part) {
+    Array<float> ones(columns[part].size());
+    ones.fill(1.0f);
+    split[part] = {kUsers, kItems, Array<std::int64_t>(offsets[part]), Array<std::int32_t>(columns[part]), ones};
+  }
+  const Interactions train(split[0]);
+  auto parts = members(train);
+  BlendModel one(parts, {.method = FusionMethod::kZScore, .candidates = 30});
+  BlendModel three = one;
+  const double reached = one.learn_weights(split[0].view(), split[1].view(), 10, 1000, 1);
+  EXPECT_EQ(three.learn_weights(split[0].view(), split[1].view(), 10, 1000, 3), reached);
+  EXPECT_EQ(std::vector<float>(one.weights().begin(), one.weights().end()),
+            std::vector<float>(three.weights().begin(), three.weights().end()));
+  EXPECT_GT(one.weights()[0] + one.weights()[1], 3 * one.weights()[2]);
+  // The value that it reports is the NDCG of the lists that it gives.
+  double ndcg = 0;
+  for (std::int32_t u = 0; u < kUsers; ++u) {
+    const auto relevant = split[1].view().row_columns(u);
+    double gain = 0;
+    double ideal = 0;
+    const auto got = ask(one, {.user = u}, 10);
+    for (std::size_t r = 0; r < got.size(); ++r)
+      if (std::binary_search(relevant.begin(), relevant.end(), got[r].item)) gain += 1 / std::log2(static_cast<double>(r) + 2);
+    for (std::size_t r = 0; r < std::min<std::size_t>(10, relevant.size()); ++r) ideal += 1 / std::log2(static_cast<double>(r) + 2);
+    ndcg += gain / ideal / kUsers;
+  }
+  EXPECT_NEAR(ndcg, reached, 1e-3);
+  const CsrMatrix nothing{kUsers, kItems, Array<std::int64_t>(kUsers + 1), {}, {}};
+  EXPECT_EQ(three.learn_weights(split[0].view(), nothing.view()), 0);
+}
+
+TEST(Blend, PartsOfAnExplanationSumToTheScore) {
+  const Interactions data(tastes(3, 3));
+  const BlendModel blend(members(data), {.method = FusionMethod::kZScore, .candidates = 20});
+  for (const std::int32_t item : {2, 17, 40}) {
+    const Explanation e = blend.explain({.user = 6}, item, 1000);
+    double sum = 0;
+    for (const ItemScore& c : e.contributions) sum += static_cast<double>(c.score);
+    EXPECT_NEAR(sum, static_cast<double>(e.total), 1e-5);
+    EXPECT_EQ(e.total, scores_of(blend, {.user = 6}, {item})[0]);
+    EXPECT_EQ(e.contributions.size(), data.user_items().view().row_size(6));
+  }
+}
+
+TEST(Blend, AFileHoldsASharedHistoryOnce) {
+  const Interactions data(tastes(4, 3));
+  const auto parts = members(data);
+  const BlendModel blend(parts, {.candidates = 20});
+  const std::vector<char> bytes = save_to_memory(blend);
+  int columns = 0;
+  for (const FileInfo::Section& s : memory_info(bytes).sections)
+    columns += s.name.find("history/columns") != std::string::npos ? 1 : 0;
+  EXPECT_EQ(columns, 1);
+  const auto again = load_from_memory(bytes);
+  for (const std::int32_t u : {0, 9, 44}) {
+    const auto a = ask(blend, {.user = u}, 12);
+    const auto b = ask(*again, {.user = u}, 12);
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].item, b[i].item);
+      EXPECT_EQ(a[i].score, b[i].score);
+    }
+  }
+}
+
+TEST(Blend, BadInputIsNamed) {
+  const Interactions data(tastes(5, 3));
+  const auto parts = members(data);
+  EXPECT_THROW(BlendModel({}, {}), std::invalid_argument);
+  EXPECT_THROW(BlendModel({parts[0], parts[0]}, {}), std::invalid_argument);
+  EXPECT_THROW(BlendModel(parts, {.weights = {1, 2}}), std::invalid_argument);
+  EXPECT_THROW(BlendModel(parts, {.weights = {0, 0, 0}}), std::invalid_argument);
+  EXPECT_THROW(BlendModel(parts, {.candidates = 0}), std::invalid_argument);
+  const auto blend = std::make_shared<BlendModel>(parts, BlendOptions{});
+  EXPECT_THROW(BlendModel({{"inner", blend}}, {}), std::invalid_argument);
+  Scratch scratch;
+  std::vector<ItemScore> out(4);
+  EXPECT_THROW((void)blend->recommend({.user = kUsers}, out, scratch), std::out_of_range);
+  EXPECT_EQ(blend->similar_items(3, out, scratch), 4u);
+  EXPECT_THROW((void)blend->similar_users(3, out, scratch), UnsupportedError);
+}
+
+}  // namespace
+}  // namespace etalage
