@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "etalage/models/batch.hpp"
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/retrieval/item_index.hpp"
+#include "index_options.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
 
@@ -172,6 +175,27 @@ std::string text_of(const FitReport& r) {
   return s + ", seconds=" + std::string(py::repr(py::float_(r.seconds))) + ")";
 }
 
+void build_index(FactorModel& model, const py::dict& given) {
+  IndexKind kind = IndexKind::kHnsw;
+  set_choice(given, "kind", kind, kIndexKinds);
+  const ItemIndexOptions options = index_options_from(given);
+  const py::gil_scoped_release release;
+  auto index = std::make_shared<ItemIndex>(static_cast<int>(model.factors()), IndexMetric::kDot, kind, options);
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(model.num_items()));
+  std::iota(ids.begin(), ids.end(), std::int64_t{0});
+  index->add({model.item_factors().data(), ids.size(), static_cast<std::size_t>(model.factors())}, ids);
+  model.set_index(std::move(index));
+}
+
+/// kind and every option of the index, or None.
+py::object index_of(const FactorModel& model) {
+  const auto* index = dynamic_cast<const ItemIndex*>(model.index().get());
+  if (index == nullptr) return py::none();
+  py::dict out = index_options_to(index->options());
+  out["kind"] = name_of_choice(index->kind(), kIndexKinds);
+  return out;
+}
+
 std::shared_ptr<IdMap> unshared(const SharedIdMap& ids) { return std::const_pointer_cast<IdMap>(ids); }
 
 }  // namespace
@@ -232,6 +256,9 @@ void bind_models(py::module_& m) {
   };
   py::class_<FactorModel, Recommender, std::shared_ptr<FactorModel>>(m, "FactorModel")
       .def_property_readonly("factors", &FactorModel::factors)
+      .def("build_index", &build_index, py::arg("options"))
+      .def("drop_index", [](FactorModel& f) { f.set_index(nullptr); })
+      .def_property_readonly("index", &index_of, "Kind and options of the index that recommend() goes through, or None.")
       .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),
            py::arg("num_threads"))
       .def_property_readonly(

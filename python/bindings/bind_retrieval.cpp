@@ -18,6 +18,7 @@
 #include "etalage/core/item_filter.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "index_options.hpp"
 #include "numpy_helpers.hpp"
 #include "option_helpers.hpp"
 
@@ -26,45 +27,6 @@ namespace {
 
 using Floats = py::array_t<float, py::array::c_style>;
 using Ids = py::array_t<std::int64_t, py::array::c_style>;
-
-constexpr std::initializer_list<std::pair<const char*, IndexMetric>> kMetrics{
-    {"cosine", IndexMetric::kCosine}, {"dot", IndexMetric::kDot}, {"l2", IndexMetric::kL2}};
-constexpr std::initializer_list<std::pair<const char*, IndexKind>> kKinds{
-    {"exact", IndexKind::kExact}, {"hnsw", IndexKind::kHnsw}, {"ivf_pq", IndexKind::kIvfPq}};
-
-ItemIndexOptions options_from(const py::dict& d) {
-  ItemIndexOptions o;
-  set_option(d, "M", o.M);
-  set_option(d, "ef_construction", o.ef_construction);
-  set_option(d, "ef_search", o.ef_search);
-  set_option(d, "nlist", o.nlist);
-  set_option(d, "nprobe", o.nprobe);
-  set_option(d, "pq_m", o.pq_m);
-  set_option(d, "pq_bits", o.pq_bits);
-  set_option(d, "rescore_factor", o.rescore_factor);
-  set_option(d, "compact_share", o.compact_share);
-  set_option(d, "seed", o.seed);
-  set_option(d, "num_threads", o.num_threads);
-  set_option(d, "deterministic", o.deterministic);
-  return o;
-}
-
-py::dict options_to(const ItemIndexOptions& o) {
-  py::dict d;
-  d["M"] = o.M;
-  d["ef_construction"] = o.ef_construction;
-  d["ef_search"] = o.ef_search;
-  d["nlist"] = o.nlist;
-  d["nprobe"] = o.nprobe;
-  d["pq_m"] = o.pq_m;
-  d["pq_bits"] = o.pq_bits;
-  d["rescore_factor"] = o.rescore_factor;
-  d["compact_share"] = o.compact_share;
-  d["seed"] = o.seed;
-  d["num_threads"] = o.num_threads;
-  d["deterministic"] = o.deterministic;
-  return d;
-}
 
 MatrixView<const float> matrix(const Floats& a) {
   return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
@@ -147,9 +109,9 @@ void bind_retrieval(py::module_& m) {
       .def(py::init([](int dim, const py::dict& options) {
              IndexMetric metric = IndexMetric::kCosine;
              IndexKind kind = IndexKind::kExact;
-             set_choice(options, "metric", metric, kMetrics);
-             set_choice(options, "kind", kind, kKinds);
-             return std::make_shared<ItemIndex>(dim, metric, kind, options_from(options));
+             set_choice(options, "metric", metric, kIndexMetrics);
+             set_choice(options, "kind", kind, kIndexKinds);
+             return std::make_shared<ItemIndex>(dim, metric, kind, index_options_from(options));
            }),
            py::arg("dim"), py::arg("options"))
       .def(
@@ -192,9 +154,9 @@ void bind_retrieval(py::module_& m) {
            })
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("filters"), py::arg("num_threads"))
       .def_property_readonly("dim", &ItemIndex::dim)
-      .def_property_readonly("metric", [](const ItemIndex& ix) { return name_of_choice(ix.metric(), kMetrics); })
-      .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.kind(), kKinds); })
-      .def("options", [](const ItemIndex& ix) { return options_to(ix.options()); })
+      .def_property_readonly("metric", [](const ItemIndex& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
+      .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.kind(), kIndexKinds); })
+      .def("options", [](const ItemIndex& ix) { return index_options_to(ix.options()); })
       .def("set_ef_search", &ItemIndex::set_ef_search, py::arg("ef_search"))
       .def("set_nprobe", &ItemIndex::set_nprobe, py::arg("nprobe"))
       .def("memory_bytes", &ItemIndex::memory_bytes, py::call_guard<py::gil_scoped_release>())

@@ -118,12 +118,43 @@ std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out,
   require_fitted();
   check(query);
   if (out.empty()) return 0;
-  const float* factor = row_for(query, scratch);
+  return best(row_for(query, scratch), query, out, scratch);
+}
+
+// The best items for a row, by the index where there is one that can answer.
+std::size_t FactorModel::best(const float* row, const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
+  const kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
   std::span<const std::int32_t> excluded;
   if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
-  return write(kernels::exact_top_k(scored_rows(item_factors_, num_items_, factors_), {factor, out.size(), excluded, query.filter},
-                             scratch.impl().scan),
-               out);
+  Scratch::Impl& s = scratch.impl();
+  // What is excluded is asked for in addition. Long lists and allow lists are quicker read from the rows.
+  const std::size_t wanted = out.size() + excluded.size();
+  if (index_ != nullptr && wanted <= rows.rows / 4 && (query.filter == nullptr || !query.filter->has_allow_list())) {
+    Neighbor* found = Scratch::Impl::at_least(s.neighbors, wanted);
+    const std::size_t n = index_->search({row, rows.dim}, {found, wanted}, query.filter, scratch);
+    s.ints.clear();
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto item = static_cast<std::int32_t>(found[i].id);
+      if (!std::binary_search(excluded.begin(), excluded.end(), item)) s.ints.push_back(item);
+    }
+    if (s.ints.size() >= out.size()) {
+      std::sort(s.ints.begin(), s.ints.end());
+      float* scores = Scratch::Impl::at_least(s.floats, s.ints.size());
+      kernels::exact_scores(rows, row, s.ints, scores);
+      return select_top_k(s.ints, {scores, s.ints.size()}, {}, nullptr, out, scratch);
+    }
+  }
+  return write(kernels::exact_top_k(rows, {row, out.size(), excluded, query.filter}, s.scan), out);
+}
+
+void FactorModel::set_index(std::shared_ptr<const VectorIndex> index) {
+  require_fitted();
+  if (index != nullptr) {
+    detail::require(index->dim() == factors_, "index's dim", index->dim(), "the model's factors");
+    detail::require(index->size() == static_cast<std::size_t>(num_items_), "index's size", index->size(), "the model's items");
+    detail::require(index->ranks_by_dot(), "index's ranks_by_dot", false, "true: factors are compared by inner products");
+  }
+  index_ = std::move(index);
 }
 
 const float* FactorModel::row_for(std::span<const float> vector, Scratch& scratch) const {
@@ -143,11 +174,7 @@ std::size_t FactorModel::recommend_vector(std::span<const float> vector, const Q
   check(query);
   const float* row = row_for(vector, scratch);
   if (out.empty()) return 0;
-  std::span<const std::int32_t> excluded;
-  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
-  return write(kernels::exact_top_k(scored_rows(item_factors_, num_items_, factors_),
-                                    {row, out.size(), excluded, query.filter}, scratch.impl().scan),
-               out);
+  return best(row, query, out, scratch);
 }
 
 void FactorModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out,
@@ -174,6 +201,18 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
                                 std::to_string(num_queries) + " queries");
   const auto dim = static_cast<std::size_t>(factors_);
   const int threads = detail::resolve_threads(num_threads);
+  if (index_ != nullptr) {
+    // Each query walks the index for itself.
+    std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
+    detail::parallel_for(num_queries, 4, threads, [&](std::size_t begin, std::size_t end, int thread) {
+      Scratch& own = scratch[static_cast<std::size_t>(thread)];
+      for (std::size_t i = begin; i < end; ++i) {
+        const Query query = queries.empty() ? Query{} : queries[i];
+        counts[i] = vectors != nullptr ? recommend_vector(vectors->row(i), query, out.row(i), own) : recommend(query, out.row(i), own);
+      }
+    });
+    return;
+  }
   // Queries with the same filter share a block, wherever they stand.
   std::vector<std::size_t> order(num_queries);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -272,6 +311,8 @@ void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users,
   expect("item_factors", item_factors.size(), num_items);
   auto user_norms = std::make_shared<Norms>();
   auto item_norms = std::make_shared<Norms>();
+  // The index stays where the item rows do, as when users are added.
+  if (item_factors.data() != item_factors_.data() || num_items != num_items_ || factors != factors_) index_.reset();
   user_factors_ = std::move(user_factors);
   item_factors_ = std::move(item_factors);
   num_users_ = num_users;
@@ -288,6 +329,7 @@ std::span<float> FactorModel::mutable_user_factors() {
 
 std::span<float> FactorModel::mutable_item_factors() {
   item_norms_ = std::make_shared<Norms>();
+  index_.reset();
   return item_factors_.mutable_view();
 }
 
@@ -298,6 +340,10 @@ void FactorModel::save_state(StateWriter& writer) const {
   writer.put_int("factors", factors_);
   writer.put_array("user_factors", user_factors_);
   writer.put_array("item_factors", item_factors_);
+  if (index_ == nullptr) return;
+  writer.put_bool("has_index", true);
+  ScopedWriter inner(writer, "index/");
+  index_->save_state(inner);
 }
 
 void FactorModel::load_factors(const StateReader& reader) {
@@ -316,6 +362,13 @@ void FactorModel::load_factors(const StateReader& reader) {
   finite("item_factors", item_factors);
   if (factors == 0) return;  // saved before it was fitted
   set_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+  if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index
+  const ScopedReader inner(reader, "index/");
+  try {
+    set_index(reader.make_index(inner));
+  } catch (const std::invalid_argument& e) {
+    reader.fail("index", std::string("found ") + e.what());
+  }
 }
 
 }  // namespace etalage

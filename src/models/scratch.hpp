@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "etalage/core/vector_index.hpp"
 #include "etalage/models/recommender.hpp"
 #include "kernels/exact_scan.hpp"
 
@@ -22,6 +23,7 @@ struct Scratch::Impl {
   std::vector<std::uint64_t> keys;    ///< scores and indices as one ordered integer, during a selection
   std::vector<float> factor;          ///< the factor row of the current query (FactorModel)
   std::vector<double> doubles;
+  std::vector<Neighbor> neighbors;    ///< what an index found
   kernels::ScanWorkspace scan;        ///< of exact top-k over factors
   std::any solver;                    ///< a model's own working memory of folding in, created by it on first use
   std::any sequence;                  ///< of models of order (SequenceModel), created by them on first use

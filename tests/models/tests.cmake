@@ -1,4 +1,5 @@
 etalage_test(models/blend_test.cpp LABELS threaded)
+etalage_test(models/factor_index_test.cpp LABELS threaded)
 etalage_test(models/factor_model_test.cpp LABELS threaded)
 etalage_test(models/graph_filter_test.cpp LABELS threaded)
 etalage_test(models/item_similarity_test.cpp LABELS threaded)

@@ -7,6 +7,7 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/vector_index.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
 
@@ -24,6 +25,9 @@ namespace etalage {
 ///            similar_* call after a fit or a load, once, whoever asks first
 /// Cost       one query reads the whole item matrix once, a filter's allow list only its own rows; a batch shares the
 ///            reads between the users of a block
+/// Index      with set_index() recommendations without an allow list come from an approximate index over the item rows,
+///            and are scored from the rows themselves; exactly where the index gives too few. Scores keep their bits.
+///            The index is part of the file; changing item rows forgets it
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 class ETALAGE_EXPORT FactorModel : public Recommender {
  public:
@@ -66,7 +70,12 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   /// Writes the row that answers the query: the fitted one or the folded-in one; factor [factors].
   void query_factor(const Query& query, std::span<float> factor, Scratch& scratch) const;
 
-  /// Shape and both factor arrays, after the base's state.
+  /// An index over the item rows, whose ids are item indices; null goes back to reading all rows. Needs exclusive access.
+  /// std::invalid_argument unless it has this model's factors and items and ranks by inner product.
+  void set_index(std::shared_ptr<const VectorIndex> index);
+  [[nodiscard]] const std::shared_ptr<const VectorIndex>& index() const noexcept { return index_; }
+
+  /// Shape, both factor arrays and the index, after the base's state.
   void save_state(StateWriter& writer) const override;
 
  protected:
@@ -103,6 +112,7 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   }
   const float* row_for(const Query& query, Scratch& scratch) const;
   const float* row_for(std::span<const float> vector, Scratch& scratch) const;
+  std::size_t best(const float* row, const Query& query, std::span<ItemScore> out, Scratch& scratch) const;
   void rank(std::span<const Query> queries, const MatrixView<const float>* vectors, MatrixView<ItemScore> out,
             std::span<std::size_t> counts, int num_threads) const;
 
@@ -113,6 +123,7 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   std::int32_t factors_ = 0;
   std::shared_ptr<Norms> user_norms_;
   std::shared_ptr<Norms> item_norms_;
+  std::shared_ptr<const VectorIndex> index_;
 };
 
 }  // namespace etalage

@@ -303,6 +303,27 @@ class Recommender:
         self._fitted()
         self._no("partial_fit_items")
 
+    def build_index(self, kind="hnsw", **options):
+        """Recommends through an index over the item factors from now on, approximately; for models of factors.
+
+        kind and options are those of retrieval.ItemIndex. Lists under an allow list, long lists and lists that the index
+        leaves short are still exact, and scores are always those of score(). The index is saved with the model; a fit and
+        changed items forget it. Returns self.
+        """
+        model = self._fitted()
+        if not hasattr(model, "build_index"):
+            self._no("build_index")
+        model.build_index({"kind": kind, **options})
+        return self
+
+    def drop_index(self):
+        """Back to exact results; returns self."""
+        model = self._fitted()
+        if not hasattr(model, "drop_index"):
+            self._no("drop_index")
+        model.drop_index()
+        return self
+
     # Keeping
 
     def save(self, path):

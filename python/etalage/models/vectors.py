@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
+from ..retrieval import ItemIndex
 from . import _arguments as arg
 from ._base import Recommender, extended_ids
 
@@ -16,6 +17,8 @@ class Vectors(Recommender):
     user_ids, item_ids   the shop's keys
     metric           "dot" or "cosine"
     num_threads      of batch calls; 0 means all CPUs this process may use
+    index            None, "exact", "hnsw" or "ivf_pq": recommend through an index over the item vectors
+    index_options    its options as a dict, those of retrieval.ItemIndex
 
     Without arrays the model is fitted later by fit(user_vectors, item_vectors). People known by their items alone are the
     mean of these items' vectors; who brings nothing at all gets the ranking of the average user.
@@ -25,9 +28,11 @@ class Vectors(Recommender):
     _core_class = _core.VectorsModel
 
     def __init__(self, user_vectors=None, item_vectors=None, *, metric="dot", num_threads=0, user_items=None, user_ids=None,
-                 item_ids=None):
+                 item_ids=None, index=None, index_options=None):
         self.metric = metric
         self.num_threads = num_threads
+        self.index = index
+        self.index_options = index_options
         self._validate()
         if item_vectors is not None:
             self.fit(user_vectors, item_vectors, user_items=user_items, user_ids=user_ids, item_ids=item_ids)
@@ -36,7 +41,7 @@ class Vectors(Recommender):
 
     @classmethod
     def _parameter_names(cls):
-        return ["metric", "num_threads"]
+        return ["metric", "num_threads", "index", "index_options"]
 
     def _options(self):
         return {"metric": self.metric}
@@ -44,6 +49,10 @@ class Vectors(Recommender):
     def _validate(self):
         _core.VectorsModel.check_options(self._options())
         threads = arg.integer(self.num_threads, "num_threads")
+        if self.index is not None:
+            ItemIndex(1, "dot", self.index, **(self.index_options or {}))
+        elif self.index_options:
+            raise ValueError(f"index_options is {self.index_options!r} without an index, must be None")
         if threads < 0:
             raise ValueError(f"num_threads is {threads}, must be >= 0 (0 means all CPUs)")
 
@@ -61,6 +70,29 @@ class Vectors(Recommender):
         if user_items is not None:
             model.set_history(arg.rows(user_items))
         self._model = model
+        return self._with_index()
+
+    def _with_index(self):
+        return self if self.index is None else self.build_index(self.index, **(self.index_options or {}))
+
+    def build_index(self, kind="hnsw", **options):
+        super().build_index(kind, **options)
+        self.index, self.index_options = kind, options or None
+        return self
+
+    def drop_index(self):
+        super().drop_index()
+        self.index = self.index_options = None
+        return self
+
+    @classmethod
+    def _from_core(cls, model):
+        self = super()._from_core(model)
+        if model.index is not None:
+            given = dict(model.index)
+            self.index = given.pop("kind")
+            defaults = _core.ItemIndex(1, {"metric": "dot", "kind": self.index}).options()
+            self.index_options = {name: v for name, v in given.items() if v != defaults[name]} or None
         return self
 
     @property
@@ -105,4 +137,4 @@ class Vectors(Recommender):
         index, _ = arg.indices(item_index, "item_index")
         ids = extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")
         model.partial_fit_items(index, np.atleast_2d(item_vectors), ids)
-        return self
+        return self._with_index()

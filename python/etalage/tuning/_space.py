@@ -97,6 +97,7 @@ _SPACES: dict[str, dict[str, Any]] = {
         "item_exponent": Float(-0.1, 0.7),
         "low_pass_weight": Float(0.0, 1.0),
         "low_pass_factors": Choice(64, 128, 256, 512),
+        "sharpen_weight": Float(0.0, 0.8),
     },
     "ItemKNN": {
         "similarity": Choice("cosine", "tfidf", "bm25", "conditional"),
