@@ -14,6 +14,7 @@ PEERS = {
     "hnswlib": ["hnswlib==0.8.0", "numpy<2.3", "setuptools"],
     "usearch": ["usearch", "numpy<2.3"],
     "openblas": ["numpy"],
+    "scipy": ["numpy", "scipy"],
     "ranx": ["ranx"],
     "rectools": ["rectools"],
 }

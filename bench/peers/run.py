@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """etalage beside what a user would pick instead, both sides in one run.
 
-    python bench/peers/run.py [--only als topk index events] [--data ../shared/data] [--threads 2] [--out bench/results]
+    python bench/peers/run.py [--only als topk neighbours ease index events] [--data ../shared/data] [--threads 2] [--out bench/results]
 
 Each peer is installed in an environment of its own under build/peers on first use. Two sides alternate until the 95 %
 interval of the median ratio is within 5 %. A ratio above 1 means that etalage is faster. Prints tables and writes
@@ -27,6 +27,9 @@ sys.path.insert(0, str(HERE))
 from environments import python_of  # noqa: E402
 from pairing import alternate  # noqa: E402
 from protocol import Worker  # noqa: E402
+
+
+PARTS = ["als", "topk", "neighbours", "ease", "index", "events"]
 
 
 class Bench:
@@ -107,6 +110,35 @@ def bench_topk(b: Bench, train: sp.csr_matrix) -> None:
     b.compare(label, "bare OpenBLAS product", "openblas", work, work)
 
 
+def bench_neighbours(b: Bench, train: sp.csr_matrix) -> None:
+    path = b.save("train.npz", train)
+    work = {"task": "neighbours", "train": path, "k": 100}
+    for similarity, theirs in (("cosine", "CosineRecommender"), ("tfidf", "TFIDFRecommender")):
+        mine = {"model": "ItemKNN", "options": {"num_neighbors": 100, "similarity": similarity}}
+        b.compare(f"ItemKNN {similarity} 100, fit + top-100 for all", f"implicit {theirs}", "implicit", work | mine,
+                  work | {"model": theirs, "options": {"K": 100}})
+    for name, mine, theirs in (("P3alpha", {"alpha": 1.0}, {"alpha": 1.0}), ("RP3beta", {"beta": 0.1}, {"beta": 0.1})):
+        b.compare(f"{name} 500, fit + top-100 for all", f"irspack {name}", "irspack",
+                  work | {"model": name, "options": {"num_neighbors": 500} | mine},
+                  work | {"model": f"{name}Recommender", "options": {"top_k": 500} | theirs})
+
+
+def bench_ease(b: Bench, data: Path, train: sp.csr_matrix | None) -> None:
+    """Beibei's 8 thousand items; Gowalla's 41 thousand need 7 GB a side and minutes, so they are asked for by --large."""
+    users, items = [], []
+    with gzip.open(data / "beibei" / "buy-train.txt.gz", "rt") as file:
+        for line in file:
+            first, *rest = map(int, line.split())
+            users += [first] * len(rest)
+            items += rest
+    beibei = sp.csr_matrix((np.ones(len(users), np.float32), (users, items)))
+    beibei.data[:] = 1
+    for name, rows, l2 in (("Beibei", beibei, 100.0), ("Gowalla", train if b.args.large else None, 80.0)):
+        if rows is not None:
+            work = {"task": "ease", "train": b.save(f"{name}.npz", rows), "l2": l2}
+            b.compare(f"EASE exact, {rows.shape[1]:,} items, the inverse", "LAPACK spotrf + spotri", "scipy", work, work)
+
+
 def clustered(n: int, dim: int, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
     """Vectors around 1,000 centres, and 2,000 queries of the same kind; unit length."""
     rng = np.random.default_rng(seed)
@@ -132,13 +164,14 @@ def bench_index(b: Bench) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("als", "topk", "index", "events"), default=["als", "topk", "index", "events"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--data", default=os.environ.get("ETALAGE_DATA", "../shared/data"))
     parser.add_argument("--environments", default="build/peers")
     parser.add_argument("--out", default="build/peers/results")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=25, help="at most so many pairs a row")
     parser.add_argument("--factors", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--large", action="store_true", help="rows that need 7 GB and minutes: EASE on Gowalla")
     parser.add_argument("--vectors", type=int, default=200_000, help="size of the index rows")
     args = parser.parse_args()
 
@@ -149,14 +182,18 @@ def main() -> int:
     print(f"\n{'work':44s} {'against':24s} {'etalage s':>9s} {'peer s':>9s} {'ratio':>7s}  95 % interval, rounds")
     b = Bench(args)
     have_data = (Path(args.data) / "gowalla").exists()
-    if not have_data and {"als", "topk"} & set(args.only):
-        print(f"als and topk skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
+    if not have_data and {"als", "topk", "neighbours", "ease"} & set(args.only):
+        print(f"als, topk, neighbours and ease skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
     if have_data:
         train = gowalla(Path(args.data))
         if "als" in args.only:
             bench_als(b, train)
         if "topk" in args.only:
             bench_topk(b, train)
+        if "neighbours" in args.only:
+            bench_neighbours(b, train)
+        if "ease" in args.only:
+            bench_ease(b, Path(args.data), train)
     if "index" in args.only:
         bench_index(b)
     b.ours.close()

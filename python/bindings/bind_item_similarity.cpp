@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models that are one item x item matrix of weights.
+// Models that are one item x item matrix of weights, and the neighbours of users.
 #include <pybind11/pybind11.h>
 
 #include <memory>
 
 #include "etalage/core/interactions.hpp"
+#include "etalage/models/ease.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/item_similarity.hpp"
 #include "etalage/models/random_walk.hpp"
+#include "etalage/models/slim.hpp"
+#include "etalage/models/user_knn.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "option_fields.hpp"
@@ -36,11 +39,51 @@ constexpr auto knn_fields = [](auto& o, const auto& visit) {
   visit("num_threads", o.num_threads);
 };
 
+constexpr auto user_knn_fields = [](auto& o, const auto& visit) {
+  visit("num_neighbors", o.num_neighbors);
+  visit("similarity", o.similarity, kSimilarities);
+  visit("shrinkage", o.shrinkage);
+  visit("asymmetry", o.asymmetry);
+  visit("tversky_alpha", o.tversky_alpha);
+  visit("tversky_beta", o.tversky_beta);
+  visit("popularity_penalty", o.popularity_penalty);
+  visit("bm25_k1", o.bm25_k1);
+  visit("bm25_b", o.bm25_b);
+  visit("item_damping", o.item_damping);
+  visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
 constexpr auto walk_fields = [](auto& o, const auto& visit) {
   visit("alpha", o.alpha);
   visit("beta", o.beta);
   visit("num_neighbors", o.num_neighbors);
   visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+constexpr std::initializer_list<std::pair<const char*, EaseMethod>> kMethods = {
+    {"auto", EaseMethod::kAuto}, {"exact", EaseMethod::kExact}, {"approximate", EaseMethod::kApproximate}};
+
+constexpr auto ease_fields = [](auto& o, const auto& visit) {
+  visit("l2", o.l2);
+  visit("num_neighbors", o.num_neighbors);
+  visit("method", o.method, kMethods);
+  visit("memory_budget", o.memory_budget);
+  visit("num_candidates", o.num_candidates);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+constexpr auto slim_fields = [](auto& o, const auto& visit) {
+  visit("l1", o.l1);
+  visit("l2", o.l2);
+  visit("non_negative", o.non_negative);
+  visit("num_candidates", o.num_candidates);
+  visit("iterations", o.iterations);
+  visit("tolerance", o.tolerance);
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
 };
@@ -83,6 +126,23 @@ void bind_item_similarity(py::module_& m) {
            }),
            py::arg("options"), py::arg("with_beta"));
   add_common<RandomWalkModel>(walk, walk_fields);
+
+  py::class_<EaseModel, ItemSimilarityModel, std::shared_ptr<EaseModel>> ease(m, "EaseModel");
+  ease.def(py::init([](const py::dict& d) { return std::make_shared<EaseModel>(options_from_dict<EaseOptions>(d, ease_fields)); }),
+           py::arg("options"));
+  add_common<EaseModel>(ease, ease_fields);
+
+  py::class_<SlimModel, ItemSimilarityModel, std::shared_ptr<SlimModel>> slim(m, "SlimModel");
+  slim.def(py::init([](const py::dict& d) { return std::make_shared<SlimModel>(options_from_dict<SlimOptions>(d, slim_fields)); }),
+           py::arg("options"));
+  add_common<SlimModel>(slim, slim_fields);
+
+  py::class_<UserKnnModel, Recommender, std::shared_ptr<UserKnnModel>> user_knn(m, "UserKnnModel");
+  user_knn
+      .def(py::init([](const py::dict& d) { return std::make_shared<UserKnnModel>(options_from_dict<UserKnnOptions>(d, user_knn_fields)); }),
+           py::arg("options"))
+      .def_property_readonly("report", [](const UserKnnModel& u) { return u.report(); });
+  add_common<UserKnnModel>(user_knn, user_knn_fields);
 }
 
 }  // namespace etalage::python

@@ -62,6 +62,44 @@ def test_walks_of_three_steps(rows, alpha, beta):
         assert (other.item_weights != model.item_weights).nnz == 0
 
 
+def user_knn_by_hand(x, k, similarity, query, excluded=None):
+    """Scores of one history by the definition, in float64."""
+    both, n = (x != 0).astype(float) @ (query != 0), (x != 0).sum(1)
+    if similarity == "cosine":
+        s = x @ query / np.sqrt((x**2).sum(1) * (query**2).sum())
+    elif similarity == "jaccard":
+        s = both / (n + (query != 0).sum() - both)
+    else:
+        s = both / (both + 0.3 * ((query != 0).sum() - both) + 0.9 * (n - both) + 2)
+    s[both == 0] = 0
+    if excluded is not None:
+        s[excluded] = 0
+    best = np.lexsort((np.arange(len(s)), -s.astype(np.float32)))[:k]
+    return s, s[best] @ x[best]
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "jaccard", "tversky"])
+def test_user_neighbours(rows, similarity):
+    x = rows.toarray().astype(np.float64)
+    options = {"tversky_alpha": 0.3, "tversky_beta": 0.9, "shrinkage": 2} if similarity == "tversky" else {}
+    model = etalage.models.UserKNN(num_neighbors=7, similarity=similarity, **options).fit(etalage.Interactions.from_csr(rows))
+    for u in (0, 5, 79):
+        s, expected = user_knn_by_hand(x, 7, similarity, x[u], excluded=u)
+        np.testing.assert_allclose(model.score(u, None, np.arange(30)), expected, rtol=1e-4, atol=1e-5)
+        users, scores = model.similar_users(u, k=5)
+        np.testing.assert_allclose(scores, np.sort(s)[::-1][:5], rtol=1e-5)
+        assert u not in users
+    stranger = np.zeros(30)
+    stranger[[2, 9, 17]] = [1, 2, 1]
+    _, expected = user_knn_by_hand(x, 7, similarity, stranger)
+    given = sp.csr_matrix(stranger[None], dtype=np.float32)
+    np.testing.assert_allclose(model.score(None, given, np.arange(30))[0], expected, rtol=1e-4, atol=1e-5)
+    for item in (0, 4):
+        total, items, parts = model.explain(None, given, item)
+        assert np.isclose(total, expected[item], rtol=1e-4) and np.isclose(parts.sum(), total, rtol=1e-5)
+        assert set(items.tolist()) == {2, 9, 17}
+
+
 def test_old_events_weigh_less():
     day = 86_400_000
     users = ["a", "a", "b", "b", "c", "c"]

@@ -9,6 +9,7 @@
 #include "etalage/models/als.hpp"
 #include "etalage/models/blend.hpp"
 #include "etalage/models/graph_filter.hpp"
+#include "etalage/models/ease.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -16,6 +17,8 @@
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
+#include "etalage/models/slim.hpp"
+#include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage {
@@ -32,6 +35,7 @@ struct Registry {
       {"ALS", &make<AlsModel>},
       {"Blend", &make<BlendModel>},
       {"GraphFilter", &make<GraphFilterModel>},
+      {"EASE", &make<EaseModel>},
       {"ItemKNN", &make<ItemKnnModel>},
       {"P3alpha", &make<RandomWalkModel>},
       {"Popularity", &make<PopularityModel>},
@@ -39,6 +43,8 @@ struct Registry {
       {"SequentialRules", &make<SequentialRulesModel>},
       {"SessionKNN", &make<SessionKnnModel>},
       {"Transitions", &make<TransitionsModel>},
+      {"SLIM", &make<SlimModel>},
+      {"UserKNN", &make<UserKnnModel>},
       {"Vectors", &make<VectorsModel>},
   };
 };

@@ -27,3 +27,9 @@ etalage_kernels(code_kernels.cpp)
 if("avx512vnni" IN_LIST ETALAGE_SIMD_EXTRA_LEVELS)
   etalage_kernels_of(avx512vnni code_kernels.cpp)
 endif()
+# Dense tiles of closed-form models.
+target_sources(etalage PRIVATE src/kernels/dense_kernels_scalar.cpp)
+etalage_kernels(dense_kernels.cpp)
+# Rows of similarities.
+target_sources(etalage PRIVATE src/kernels/ratio_scan_scalar.cpp)
+etalage_kernels(ratio_scan.cpp)

@@ -27,6 +27,7 @@ HWY_INLINE V Load(D, const float* p) { return _mm_load_ps(p); }
 HWY_INLINE V LoadU(D, const float* p) { return _mm_loadu_ps(p); }
 HWY_INLINE V LoadDup128(D, const float* p) { return _mm_loadu_ps(p); }
 HWY_INLINE void Store(V v, D, float* p) { _mm_store_ps(p, v); }
+HWY_INLINE void StoreU(V v, D, float* p) { _mm_storeu_ps(p, v); }
 HWY_INLINE V Add(V a, V b) { return _mm_add_ps(a, b); }
 HWY_INLINE V Sub(V a, V b) { return _mm_sub_ps(a, b); }
 HWY_INLINE V Mul(V a, V b) { return _mm_mul_ps(a, b); }

@@ -9,7 +9,6 @@ target_sources(etalage PRIVATE
   src/models/recommender.cpp
   src/models/top_k.cpp
   src/models/vectors.cpp)
-target_sources(etalage PRIVATE src/models/item_knn.cpp src/models/item_similarity.cpp src/models/random_walk.cpp)
 target_sources(etalage PRIVATE
   src/models/graph_filter.cpp
   src/models/graph_filter_options.cpp
@@ -22,3 +21,19 @@ target_sources(etalage PRIVATE
   src/models/session_knn.cpp
   src/models/transitions.cpp)
 target_sources(etalage PRIVATE src/models/blend.cpp src/models/blend_weights.cpp)
+
+# Neighbours and walks.
+target_sources(etalage PRIVATE
+  src/models/item_knn.cpp
+  src/models/item_similarity.cpp
+  src/models/random_walk.cpp
+  src/models/similarity.cpp
+  src/models/sparse_product.cpp
+  src/models/user_knn.cpp)
+
+# Linear item-item models.
+target_sources(etalage PRIVATE
+  src/models/ease.cpp
+  src/models/local_gram.cpp
+  src/models/slim.cpp
+  src/models/spd_inverse.cpp)

@@ -10,60 +10,16 @@
 
 #include "detail/check.hpp"
 #include "models/option_state.hpp"
+#include "models/similarity.hpp"
 #include "models/sparse_product.hpp"
 
 namespace etalage {
 namespace {
 
-bool counts_users(Similarity s) {
-  return s == Similarity::kJaccard || s == Similarity::kTversky || s == Similarity::kConditional || s == Similarity::kLift;
-}
-
-/// The matrix of the x_ui.
-CsrMatrix weighted(const CsrMatrix& user_items, const CsrMatrix& item_users, const ItemKnnOptions& o) {
-  CsrMatrix m = user_items;
-  if (o.similarity == Similarity::kCosine) return m;
-  float* values = m.values.mutable_data();
-  if (counts_users(o.similarity)) {
-    for (std::size_t p = 0; p < m.values.size(); ++p) values[p] = values[p] != 0.0f ? 1.0f : 0.0f;
-    return m;
-  }
-  std::vector<double> length(static_cast<std::size_t>(m.cols), 0.0);
-  double average = 0;
-  for (std::int64_t i = 0; i < m.cols; ++i) {
-    for (const float v : item_users.view().row_values(i)) length[static_cast<std::size_t>(i)] += static_cast<double>(v);
-    average += length[static_cast<std::size_t>(i)] / static_cast<double>(m.cols);
-  }
-  const auto k1 = static_cast<double>(o.bm25_k1);
-  const auto b = static_cast<double>(o.bm25_b);
-  for (std::int64_t u = 0; u < m.rows; ++u) {
-    const auto begin = static_cast<std::size_t>(m.offsets[static_cast<std::size_t>(u)]);
-    const auto end = static_cast<std::size_t>(m.offsets[static_cast<std::size_t>(u) + 1]);
-    const double idf = std::max(0.0, std::log(static_cast<double>(m.cols) / (1.0 + static_cast<double>(end - begin))));
-    for (std::size_t p = begin; p < end; ++p) {
-      const auto r = static_cast<double>(values[p]);
-      if (o.similarity == Similarity::kTfIdf) {
-        values[p] = static_cast<float>(std::sqrt(std::fabs(r)) * idf);
-      } else {
-        const double norm = 1.0 - b + b * (average > 0 ? length[static_cast<std::size_t>(m.columns[p])] / average : 1.0);
-        values[p] = static_cast<float>(r * (k1 + 1.0) / (k1 * norm + r) * idf);
-      }
-    }
-  }
-  return m;
-}
-
-/// Each user's row times (its entries)^-damping.
-CsrMatrix damped_rows(const CsrMatrix& rows, float damping) {
-  CsrMatrix m = rows;
-  if (damping == 0.0f) return m;
-  float* values = m.values.mutable_data();
-  for (std::size_t u = 0; u < static_cast<std::size_t>(m.rows); ++u) {
-    const auto count = static_cast<double>(m.offsets[u + 1] - m.offsets[u]);
-    const auto factor = static_cast<float>(std::pow(count, -static_cast<double>(damping)));
-    for (auto p = static_cast<std::size_t>(m.offsets[u]); p < static_cast<std::size_t>(m.offsets[u + 1]); ++p) values[p] *= factor;
-  }
-  return m;
+SimilarityForm form_of(const ItemKnnOptions& o) {
+  return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
+          static_cast<double>(o.tversky_beta), static_cast<double>(o.popularity_penalty), static_cast<double>(o.bm25_k1),
+          static_cast<double>(o.bm25_b), static_cast<double>(o.user_damping)};
 }
 
 /// visit("name", field) for every option.
@@ -109,45 +65,12 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
   const ItemKnnOptions& o = options_;
-  const CsrMatrix plain = transpose(data.user_items().view(), o.num_threads);
-  const CsrMatrix users = weighted(data.user_items(), plain, o);
-  const CsrMatrix items = transpose(users.view(), o.num_threads);
-  const CsrMatrix damped_users = damped_rows(users, o.user_damping);
-  // |i|^2 in the weighted matrix, damped like c_ij; the number of users where that is all 1.
-  std::vector<double> square(static_cast<std::size_t>(items.rows), 0.0);
-  for (std::size_t p = 0; p < users.columns.size(); ++p)
-    square[static_cast<std::size_t>(users.columns[p])] += static_cast<double>(users.values[p]) * static_cast<double>(damped_users.values[p]);
-  const auto power = [&](double exponent) {
-    std::vector<double> out(square.size());
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = square[i] > 0 ? std::pow(square[i], exponent) : 0.0;
-    return out;
-  };
-  const auto a = static_cast<double>(o.asymmetry);
-  const auto s = static_cast<double>(o.shrinkage);
-  const double num_users = static_cast<double>(users.rows);
-  const std::vector<double> left = power(a);
-  const std::vector<double> right = power(1 - a);
-  const std::vector<double> damped = power(static_cast<double>(o.popularity_penalty));
+  const SimilarityForm form = form_of(o);
+  const WeightedFeatures weighted = weigh(data.user_items(), transpose(data.user_items().view(), o.num_threads), form);
+  const CsrMatrix items = transpose(weighted.weights.view(), o.num_threads);
   report.phase_seconds.emplace_back("weights", since());
-  const auto value = [&](std::int32_t row, std::int32_t column, float sum) -> float {
-    const auto i = static_cast<std::size_t>(row);
-    const auto j = static_cast<std::size_t>(column);
-    const auto c = static_cast<double>(sum);
-    double v = 0;
-    switch (o.similarity) {
-      case Similarity::kCosine:
-      case Similarity::kTfIdf:
-      case Similarity::kBm25: v = c / (left[i] * right[j] + s); break;
-      case Similarity::kJaccard: v = c / (square[i] + square[j] - c + s); break;
-      case Similarity::kTversky:
-        v = c / (c + static_cast<double>(o.tversky_alpha) * (square[i] - c) + static_cast<double>(o.tversky_beta) * (square[j] - c) + s);
-        break;
-      case Similarity::kConditional: v = c / (square[i] * damped[j] + s); break;
-      case Similarity::kLift: v = num_users * c / (square[i] * square[j] + s); break;
-    }
-    return static_cast<float>(v);
-  };
-  CsrMatrix w = top_product(items.view(), damped_users.view(), static_cast<std::size_t>(o.num_neighbors), o.num_threads, value);
+  CsrMatrix w = top_product(items.view(), weighted.damped.view(), ratio_of(weighted, form),
+                            static_cast<std::size_t>(o.num_neighbors), o.num_threads);
   if (o.normalize) normalize_rows(w);
   report.phase_seconds.emplace_back("similarities", since() - report.phase_seconds[0].second);
   report.iterations = 1;

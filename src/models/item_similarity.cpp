@@ -12,6 +12,8 @@
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
+#include "kernels/dense_kernels.hpp"
+#include "models/block_sums.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/scratch.hpp"
 #include "models/top_k.hpp"
@@ -48,13 +50,6 @@ void ItemSimilarityModel::finish_fit(const Interactions& data, Array<float> dens
   dense_ = std::move(dense);
   take(data, keep_history, report);
 }
-
-namespace {
-
-/// Items in a block whose sums are cleared on its first touch.
-constexpr std::size_t kBlock = 64;
-
-}  // namespace
 
 template <class F>
 void ItemSimilarityModel::for_each_of(const Query& query, Scratch& scratch, const F& f) const {
@@ -93,45 +88,33 @@ void ItemSimilarityModel::accumulate(const Query& query, Scratch& scratch) const
     return;
   }
   std::fill_n(scores, n, 0.0f);
+  if (is_dense()) {
+    auto& index = scratch.impl().sizes;
+    auto& values = scratch.impl().vector;
+    index.clear();
+    values.clear();
+    for_each_of(query, scratch, [&](std::int32_t item, float value) {
+      index.push_back(static_cast<std::size_t>(item));
+      values.push_back(value);
+    });
+    kernels::dense().add_rows(dense_.data(), n, index.data(), values.data(), index.size(), n, scores);
+    return;
+  }
   const CsrView w = weights_.view();
   for_each_of(query, scratch, [&](std::int32_t item, float value) {
-    if (is_dense()) {
-      const float* row = dense_.data() + static_cast<std::size_t>(item) * n;
-      for (std::size_t j = 0; j < n; ++j) scores[j] += value * row[j];
-      return;
-    }
     const auto columns = w.row_columns(item);
     const auto weights = w.row_values(item);
     for (std::size_t p = 0; p < columns.size(); ++p) scores[columns[p]] += value * weights[p];
   });
 }
 
-bool ItemSimilarityModel::accumulate_blocks(const Query& query, Scratch& scratch) const {
-  const auto n = static_cast<std::size_t>(num_items_);
+bool ItemSimilarityModel::few_are_touched(const Query& query) const {
   const auto history = history_of(query);
   if (is_dense() || (history.empty() && query.session.empty())) return false;
-  const CsrView w = weights_.view();
   std::size_t entries = 0;
-  for (const std::int32_t i : history) entries += w.row_size(i);
-  for (const std::int32_t i : query.session) entries += w.row_size(i);
-  if (entries > n / 4) return false;
-  float* scores = Scratch::Impl::at_least(scratch.impl().floats, (n + kBlock - 1) / kBlock * kBlock);
-  std::uint64_t* touched = Scratch::Impl::at_least(scratch.impl().bits, n / (kBlock * 64) + 1);
-  for_each_of(query, scratch, [&](std::int32_t item, float value) {
-    const auto columns = w.row_columns(item);
-    const auto weights = w.row_values(item);
-    for (std::size_t p = 0; p < columns.size(); ++p) {
-      const auto j = static_cast<std::size_t>(columns[p]);
-      const std::size_t block = j / kBlock;
-      const std::uint64_t bit = std::uint64_t{1} << (block % 64);
-      if ((touched[block / 64] & bit) == 0) {
-        touched[block / 64] |= bit;
-        std::fill_n(scores + block * kBlock, kBlock, 0.0f);
-      }
-      scores[j] += value * weights[p];
-    }
-  });
-  return true;
+  for (const std::int32_t i : history) entries += weights_.view().row_size(i);
+  for (const std::int32_t i : query.session) entries += weights_.view().row_size(i);
+  return entries <= static_cast<std::size_t>(num_items_) / 4;
 }
 
 std::size_t ItemSimilarityModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
@@ -142,11 +125,17 @@ std::size_t ItemSimilarityModel::recommend(const Query& query, std::span<ItemSco
   std::span<const std::int32_t> excluded;
   if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
   const bool listed = query.filter != nullptr && query.filter->has_allow_list();
-  if (!listed && accumulate_blocks(query, scratch)) {
-    // Few items have a weight: if they fill the list with positive scores, nobody else can enter it.
-    const std::span<std::uint64_t> touched(scratch.impl().bits.data(), n / (kBlock * 64) + 1);
-    const std::size_t count = select_top_k({scratch.impl().floats.data(), n}, touched, kBlock, excluded, query.filter, out, scratch);
-    std::fill(touched.begin(), touched.end(), std::uint64_t{0});
+  if (!listed && few_are_touched(query)) {
+    BlockSums sums(scratch.impl().floats, scratch.impl().bits, n);
+    const CsrView w = weights_.view();
+    for_each_of(query, scratch, [&](std::int32_t item, float value) {
+      const auto columns = w.row_columns(item);
+      const auto weights = w.row_values(item);
+      for (std::size_t p = 0; p < columns.size(); ++p) sums.add(static_cast<std::size_t>(columns[p]), value * weights[p]);
+    });
+    const std::size_t count = select_top_k({sums.sums(), n}, sums.touched(), BlockSums::kBlock, excluded, query.filter, out, scratch);
+    sums.clear();
+    // If those that have a weight fill the list with positive scores, nobody else can enter it.
     if (count == out.size() && out[count - 1].score > 0) return count;
   }
   accumulate(query, scratch);

@@ -57,10 +57,11 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
       throw std::invalid_argument("user_items holds " + std::to_string(user_items.values[p]) + " at entry " + std::to_string(p) +
                                   ", must be >= 0: a walk has no negative steps");
   CsrMatrix to_users = transpose(user_items.view(), options_.num_threads);
-  std::vector<double> damping(static_cast<std::size_t>(to_users.rows), 1.0);
-  for (std::size_t j = 0; j < damping.size(); ++j) {
+  const auto n = static_cast<std::size_t>(to_users.rows);
+  Ratio ratio{std::vector<float>(n, 1.0f), std::vector<float>(n, 0.0f), std::vector<float>(n, 1.0f), std::vector<float>(n, 0.0f)};
+  for (std::size_t j = 0; j < n; ++j) {
     const auto users = static_cast<double>(to_users.view().row_size(static_cast<std::int64_t>(j)));
-    if (users > 0) damping[j] = std::pow(users, -static_cast<double>(options_.beta));
+    if (users > 0) ratio.b[j] = static_cast<float>(std::pow(users, static_cast<double>(options_.beta)));
   }
   CsrMatrix to_items = user_items;
   to_transitions(to_users, options_.alpha);
@@ -68,11 +69,8 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
   report.phase_seconds.emplace_back("transitions", since());
-  CsrMatrix w = top_product(
-      to_users.view(), to_items.view(), static_cast<std::size_t>(options_.num_neighbors), options_.num_threads,
-      [&](std::int32_t, std::int32_t j, float sum) {
-        return static_cast<float>(static_cast<double>(sum) * damping[static_cast<std::size_t>(j)]);
-      });
+  CsrMatrix w = top_product(to_users.view(), to_items.view(), ratio, static_cast<std::size_t>(options_.num_neighbors),
+                            options_.num_threads);
   if (options_.normalize) normalize_rows(w);
   report.phase_seconds.emplace_back("walks", since() - report.phase_seconds[0].second);
   report.iterations = 1;

@@ -20,10 +20,12 @@ struct Scratch::Impl {
   std::vector<std::int32_t> seen;     ///< sorted excluded items of the current query
   std::vector<std::uint64_t> bits;    ///< a bitmap over items, all zero between queries
   std::vector<ItemScore> heap;        ///< candidates
+  std::vector<ItemScore> taste;       ///< the items of the current query with their weights
   std::vector<std::uint64_t> keys;    ///< scores and indices as one ordered integer, during a selection
   std::vector<float> factor;          ///< the factor row of the current query (FactorModel)
   std::vector<double> doubles;
   std::vector<Neighbor> neighbors;    ///< what an index found
+  std::vector<std::size_t> sizes;     ///< rows of a dense matrix
   kernels::ScanWorkspace scan;        ///< of exact top-k over factors
   std::any solver;                    ///< a model's own working memory of folding in, created by it on first use
   std::any sequence;                  ///< of models of order (SequenceModel), created by them on first use

@@ -20,6 +20,9 @@
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
+#include "etalage/models/ease.hpp"
+#include "etalage/models/slim.hpp"
+#include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage {
@@ -110,6 +113,26 @@ const std::vector<Case>& cases() {
          return model;
        },
        true, false},
+      {"Ease",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<EaseModel>(EaseOptions{.l2 = 5});
+         model->fit(d);
+         return model;
+       },
+       true, false},
+      {"Slim",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<SlimModel>(SlimOptions{.l1 = 0.1f, .l2 = 5});
+         model->fit(d);
+         return model;
+       },
+       true, false},
+      {"UserKnn",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<UserKnnModel>();
+         model->fit(d);
+         return model;
+       }},
       {"Rp3Beta",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          auto model = std::make_shared<RandomWalkModel>(RandomWalkOptions{.beta = 0.3f});

@@ -17,6 +17,9 @@
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
+#include "etalage/models/ease.hpp"
+#include "etalage/models/slim.hpp"
+#include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
 
 namespace etalage::testing {
@@ -107,6 +110,7 @@ inline std::vector<SampleModel> sample_models() {
        }},
       {"GraphFilter",
        [] { return fitted<GraphFilterModel>(GraphFilterOptions{.coefficients = {0, 1, -0.25f}, .low_pass_factors = 3}); }},
+      {"EASE", [] { return fitted<EaseModel>(EaseOptions{.l2 = 3}); }},
       {"ItemKNN", [] { return fitted<ItemKnnModel>(); }},
       {"P3alpha", [] { return fitted<RandomWalkModel>(RandomWalkOptions{}, false); }},
       {"Popularity", [] { return fitted<PopularityModel>(); }},
@@ -114,6 +118,8 @@ inline std::vector<SampleModel> sample_models() {
       {"SequentialRules", [] { return fitted_in_order<SequentialRulesModel>(); }},
       {"SessionKNN", [] { return fitted_in_order<SessionKnnModel>(); }},
       {"Transitions", [] { return fitted_in_order<TransitionsModel>(); }},
+      {"SLIM", [] { return fitted<SlimModel>(SlimOptions{.l1 = 0.2f, .l2 = 2}); }},
+      {"UserKNN", [] { return fitted<UserKnnModel>(); }},
       {"Vectors",
        [] {
          const Interactions data = sample_data();

@@ -36,6 +36,26 @@ def topk(users, items, seen, k, threads):
 
 
 @task
+def neighbours(train, model, options, k, threads):
+    """Fit from SciPy CSR and the k best of every user, his own rows filtered."""
+    rows = sp.load_npz(train)
+    everyone = np.arange(rows.shape[0], dtype=np.int32)
+
+    def work():
+        fitted = getattr(etalage.models, model)(num_threads=threads, **options).fit(rows)
+        return {"checksum": int(fitted.recommend(everyone, rows, k=k)[0].astype(np.int64).sum())}
+
+    return work
+
+
+@task
+def ease(train, l2, threads):
+    """The inverse alone, as the peer's LAPACK calls."""
+    rows = sp.load_npz(train)
+    return lambda: {"seconds": etalage.models.EASE(l2=l2, memory_budget=2**40, num_threads=threads).fit(rows).report.phase_seconds["inverse"]}
+
+
+@task
 def index_build(vectors, metric, kind, options, threads):
     x = np.load(vectors)
     ids = np.arange(len(x), dtype=np.int64)

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from protocol import serve, task  # noqa: E402
 
+from implicit import nearest_neighbours  # noqa: E402
 from implicit.cpu.als import AlternatingLeastSquares  # noqa: E402
 from implicit.cpu.topk import topk as implicit_topk  # noqa: E402
 
@@ -28,6 +29,19 @@ def als(train, factors, sweeps, regularization, threads, solver="cg"):
 def topk(users, items, seen, k, threads):
     u, i, rows = np.load(users), np.load(items), sp.load_npz(seen).tocsr()
     return lambda: {"checksum": int(implicit_topk(i, u, k, filter_query_items=rows, num_threads=threads)[0].astype(np.int64).sum())}
+
+
+@task
+def neighbours(train, model, options, k, threads):
+    rows = sp.load_npz(train).tocsr()
+    everyone = np.arange(rows.shape[0], dtype=np.int32)
+
+    def work():
+        fitted = getattr(nearest_neighbours, model)(num_threads=threads, **options)
+        fitted.fit(rows, show_progress=False)
+        return {"checksum": int(fitted.recommend(everyone, rows, N=k)[0].astype(np.int64).sum())}
+
+    return work
 
 
 if __name__ == "__main__":

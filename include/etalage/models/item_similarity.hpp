@@ -61,9 +61,8 @@ class ETALAGE_EXPORT ItemSimilarityModel : public Recommender {
   void take(const Interactions& data, bool keep_history, const FitReport& report);
   /// The scores of all items into scratch.floats [num_items].
   void accumulate(const Query& query, Scratch& scratch) const;
-  /// The same where few items have a weight: blocks of items, cleared and noted in scratch.bits on their first touch.
-  /// False when that does not pay, and nothing is done.
-  bool accumulate_blocks(const Query& query, Scratch& scratch) const;
+  /// Whether the query's rows of W hold so few entries that a pass over all items would cost more than they do.
+  [[nodiscard]] bool few_are_touched(const Query& query) const;
   [[nodiscard]] float weight(std::int32_t from, std::int32_t to) const noexcept;
 
   CsrMatrix weights_;

@@ -4,26 +4,32 @@
 from ._base import Recommender
 from .als import ALS
 from .blend import Blend
+from .ease import EASE
 from .graph_filter import GraphFilter
 from .item_knn import ItemKNN
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
 from .sequential_rules import SequentialRules
 from .session_knn import SessionKNN
+from .slim import SLIM
 from .transitions import Transitions
+from .user_knn import UserKNN
 from .vectors import Vectors
 
 __all__ = [
     "ALS",
     "Blend",
+    "EASE",
     "GraphFilter",
     "ItemKNN",
     "P3alpha",
     "Popularity",
-    "Recommender",
     "RP3beta",
+    "Recommender",
+    "SLIM",
     "SequentialRules",
     "SessionKNN",
     "Transitions",
+    "UserKNN",
     "Vectors",
 ]

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/progress.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/item_similarity.hpp"
+
+namespace etalage {
+
+enum class EaseMethod : std::uint8_t {
+  kAuto,        ///< exact where its memory fits the budget, else approximate
+  kExact,       ///< the closed form over all items
+  kApproximate  ///< the same closed form for each item over its num_candidates most similar items alone
+};
+
+/// Settings of the linear item-item model with a closed form.
+struct EaseOptions {
+  float l2 = 100;                   ///< ridge on the weights, > 0
+  std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all
+  EaseMethod method = EaseMethod::kAuto;
+  std::int64_t memory_budget = std::int64_t{8} << 30;  ///< bytes that an exact fit may take, > 0; it takes 4 num_items^2
+  std::int32_t num_candidates = 500;                   ///< of the approximate method, >= 1
+  bool keep_history = true;         ///< keep the training rows in the model, whose scores rest on them
+  int num_threads = 0;              ///< 0 means all CPUs
+  void validate() const;
+};
+
+/// EASE: each item's column regressed on all the others with a ridge, in closed form.
+/// Minimises  |X - X W|^2 + l2 |W|^2  with W(j, j) = 0:  W(i, j) = -P_ij / P_jj,  P = (X^T X + l2 I)^-1
+///            approximate: the same with W(i, j) = 0 too for i outside the candidates of j, solved exactly
+/// Shapes     user_items CSR [n_users x n_items], any finite values; W [n_items x n_items]
+/// Cost       exact: num_items^3 flops and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors);
+///            approximate: num_items x num_candidates^3 / 3 flops and about 16 num_items x num_candidates bytes
+/// Threads    const members are safe to call concurrently; fit() needs exclusive access
+/// Repeats    bit-identical for any num_threads
+/// Stopped    a callback that returns false leaves the solution over the items done so far: exact, W whose rows of the
+///            other items are 0; approximate, W whose columns of the other items are 0
+/// Errors     std::invalid_argument (options; exact beyond the budget), NotFittedError, NumericalError (not positive
+///            definite in float32: a larger l2 helps)
+/// Source     Steck, WWW 2019; candidates: Ning, Karypis, ICDM 2011 (fsSLIM), with the ridge instead of the elastic net
+class ETALAGE_EXPORT EaseModel final : public ItemSimilarityModel {
+ public:
+  explicit EaseModel(EaseOptions options = {});
+  [[nodiscard]] std::string_view kind() const noexcept override { return "EASE"; }
+  [[nodiscard]] const EaseOptions& options() const noexcept { return options_; }
+  FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<EaseModel> from_state(const StateReader& reader);
+
+ private:
+  FitReport fit_exact(const Interactions& data, const ProgressCallback& callback);
+  FitReport fit_approximate(const Interactions& data, const ProgressCallback& callback);
+
+  EaseOptions options_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace etalage {
+
+/// In place, a [n x n] row-major, `ld` floats apart, becomes -(A^-1), where A is symmetric positive definite; only the
+/// upper triangle is read and written. A blocked sweep (Gauss-Jordan without pivots, which is stable for such matrices;
+/// Higham, Accuracy and Stability of Numerical Algorithms, 14.4): for each block K of rows
+///   S = A_KK^-1 A_K*,  A_ij -= A_iK S_Kj for i <= j outside K,  A_K* = S,  A_KK = -A_KK^-1
+/// which is n^3 flops, those of a Cholesky factorisation and the inverse from it, in one kind of step.
+/// Memory     2 x 512 n floats besides a
+/// Repeats    bit-identical for any num_threads
+/// after(done) is called between blocks on the calling thread; returning false ends the work (the return value is then
+/// false and a is left half done). Throws NumericalError naming the row whose pivot is not positive.
+bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t done)>& after = {});
+
+}  // namespace etalage
