@@ -80,6 +80,14 @@ void bind_popularity(py::module_& m) {
              }
            },
            py::arg("data"), py::arg("event_weights").none(true))
+      .def_property_readonly("num_segments", &PopularityModel::num_segments)
+      .def("set_segments",
+           [](PopularityModel& p, const py::object& segments, double prior) {
+             const Array<std::int32_t> of = wrap(from_numpy<std::int32_t>(segments, "user_segments", 1));
+             const py::gil_scoped_release release;
+             p.set_segments(of, prior);
+           },
+           py::arg("user_segments"), py::arg("prior"))
       .def("partial_fit_users",
            [](PopularityModel& p, const py::object& index, const py::object& rows) { partial_fit(p, index, rows, true); },
            py::arg("user_index"), py::arg("user_items"))

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -15,6 +16,7 @@
 #include "etalage/error.hpp"
 #include "kernels/als_kernels.hpp"
 #include "models/column_fit.hpp"
+#include "models/ease_dual.hpp"
 #include "models/option_state.hpp"
 #include "models/sparse_product.hpp"
 #include "models/spd_inverse.hpp"
@@ -32,31 +34,6 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
 };
-
-double exact_bytes(std::int64_t num_items) { return 4.0 * static_cast<double>(num_items) * static_cast<double>(num_items); }
-
-/// Upper triangle of X^T X + l2 I.
-void fill_gram(const CsrMatrix& user_items, float l2, int num_threads, float* a) {
-  const CsrMatrix item_users = transpose(user_items.view(), num_threads);
-  const CsrView users = user_items.view();
-  const CsrView items = item_users.view();
-  const auto n = static_cast<std::size_t>(items.rows);
-  detail::parallel_for(n, 16, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) {
-      float* row = a + i * n;
-      std::fill_n(row, n, 0.0f);
-      const auto of_item = items.row_columns(static_cast<std::int64_t>(i));
-      const auto values = items.row_values(static_cast<std::int64_t>(i));
-      for (std::size_t p = 0; p < of_item.size(); ++p) {
-        const auto columns = users.row_columns(of_item[p]);
-        const auto entries = users.row_values(of_item[p]);
-        auto q = static_cast<std::size_t>(std::lower_bound(columns.begin(), columns.end(), static_cast<std::int32_t>(i)) - columns.begin());
-        for (; q < columns.size(); ++q) row[columns[q]] += values[p] * entries[q];
-      }
-      row[i] += l2;
-    }
-  });
-}
 
 /// From the matrix swept over its first `done` rows (all: minus the inverse), upper triangle, to W in place.
 void to_weights(float* a, std::size_t n, std::size_t done, int num_threads) {
@@ -77,45 +54,50 @@ void to_weights(float* a, std::size_t n, std::size_t done, int num_threads) {
   });
 }
 
-/// The num_kept entries of largest size of each row.
-CsrMatrix pruned(const float* a, std::size_t n, std::size_t num_kept, int num_threads) {
-  const std::size_t kept = std::min(num_kept, n);
-  std::vector<std::int64_t> sizes(n);
-  Array<std::int32_t> columns(n * kept, uninitialized);
-  Array<float> values(n * kept, uninitialized);
-  std::int32_t* to_column = columns.mutable_data();
-  float* to_value = values.mutable_data();
-  detail::parallel_for(n, 16, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    std::vector<std::uint64_t> keys(n);
-    for (std::size_t i = begin; i < end; ++i) {
-      std::size_t count = 0;
-      for (std::size_t j = 0; j < n; ++j)
-        if (a[i * n + j] != 0.0f) keys[count++] = kernels::rank_key(std::fabs(a[i * n + j]), static_cast<std::uint32_t>(j));
-      if (count > kept) {
-        std::nth_element(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(kept), keys.begin() + static_cast<std::ptrdiff_t>(count), std::greater<>());
-        count = kept;
-      }
-      std::sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count),
-                [](std::uint64_t x, std::uint64_t y) { return kernels::key_index(x) < kernels::key_index(y); });
-      for (std::size_t p = 0; p < count; ++p) {
+/// The num_kept entries of largest size of each row, rows handed over in any order and from any thread.
+class Pruned {
+ public:
+  Pruned(std::size_t n, std::size_t num_kept) : n_(n), kept_(std::min(num_kept, n)), rows_(n) {}
+
+  void take(std::size_t first, std::size_t count, const float* rows) {
+    std::vector<std::uint64_t> keys(n_);
+    for (std::size_t r = 0; r < count; ++r) {
+      const float* row = rows + r * n_;
+      std::size_t found = 0;
+      for (std::size_t j = 0; j < n_; ++j)
+        if (row[j] != 0.0f) keys[found++] = kernels::rank_key(std::fabs(row[j]), static_cast<std::uint32_t>(j));
+      const auto begin = keys.begin();
+      if (found > kept_) std::nth_element(begin, begin + static_cast<std::ptrdiff_t>(kept_), begin + static_cast<std::ptrdiff_t>(found), std::greater<>());
+      found = std::min(found, kept_);
+      auto& to = rows_[first + r];
+      for (std::size_t p = 0; p < found; ++p) {
         const std::uint32_t j = kernels::key_index(keys[p]);
-        to_column[i * kept + p] = static_cast<std::int32_t>(j);
-        to_value[i * kept + p] = a[i * n + j];
+        to.push_back({static_cast<std::int32_t>(j), row[j]});
       }
-      sizes[i] = static_cast<std::int64_t>(count);
+      std::sort(to.begin(), to.end(), [](const ItemScore& x, const ItemScore& y) { return x.item < y.item; });
     }
-  });
-  CsrMatrix w{static_cast<std::int64_t>(n), static_cast<std::int64_t>(n), Array<std::int64_t>(n + 1), {}, {}};
-  std::int64_t* offsets = w.offsets.mutable_data();
-  for (std::size_t i = 0; i < n; ++i) {
-    offsets[i + 1] = offsets[i] + sizes[i];
-    std::copy_n(to_column + i * kept, sizes[i], to_column + offsets[i]);
-    std::copy_n(to_value + i * kept, sizes[i], to_value + offsets[i]);
   }
-  w.columns = Array<std::int32_t>(columns.view().first(static_cast<std::size_t>(offsets[n])));
-  w.values = Array<float>(values.view().first(static_cast<std::size_t>(offsets[n])));
-  return w;
-}
+  [[nodiscard]] CsrMatrix matrix() const {
+    const auto n = static_cast<std::int64_t>(n_);
+    CsrMatrix w{n, n, Array<std::int64_t>(n_ + 1), {}, {}};
+    std::int64_t* offsets = w.offsets.mutable_data();
+    for (std::size_t i = 0; i < n_; ++i) offsets[i + 1] = offsets[i] + static_cast<std::int64_t>(rows_[i].size());
+    w.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[n_]), uninitialized);
+    w.values = Array<float>(static_cast<std::size_t>(offsets[n_]), uninitialized);
+    std::int32_t* columns = w.columns.mutable_data();
+    float* values = w.values.mutable_data();
+    for (const auto& row : rows_)
+      for (const ItemScore& e : row) {
+        *columns++ = e.item;
+        *values++ = e.score;
+      }
+    return w;
+  }
+
+ private:
+  std::size_t n_, kept_;
+  std::vector<std::vector<ItemScore>> rows_;
+};
 
 }  // namespace
 
@@ -132,46 +114,62 @@ void EaseOptions::validate() const {
 EaseModel::EaseModel(EaseOptions options) : options_(options) { options_.validate(); }
 
 FitReport EaseModel::fit(const Interactions& data, const ProgressCallback& callback) {
-  const double bytes = exact_bytes(data.num_items());
-  const bool fits = bytes <= static_cast<double>(options_.memory_budget);
+  const auto users = static_cast<double>(data.num_users());
+  const auto items = static_cast<double>(data.num_items());
+  // In place over the items; or over the users, beside W.
+  const double primal = 4 * items * items;
+  const double dual = 4 * users * users + (options_.num_neighbors > 0 ? 24 * items * std::min<double>(items, options_.num_neighbors) : primal);
+  const auto budget = static_cast<double>(options_.memory_budget);
+  const bool fits = std::min(primal, dual) <= budget;
   if (options_.method == EaseMethod::kExact && !fits)
-    throw std::invalid_argument("memory_budget is " + std::to_string(options_.memory_budget) + ", must be at least 4 num_items^2 = " +
-                                std::to_string(static_cast<std::int64_t>(bytes)) + " bytes for the exact method");
-  return fits && options_.method != EaseMethod::kApproximate ? fit_exact(data, callback) : fit_approximate(data, callback);
+    throw std::invalid_argument("memory_budget is " + std::to_string(options_.memory_budget) + ", must be at least " +
+                                std::to_string(static_cast<std::int64_t>(std::min(primal, dual))) + " bytes for the exact method");
+  if (!fits || options_.method == EaseMethod::kApproximate) return fit_approximate(data, callback);
+  return fit_exact(data, callback, primal > budget || (users < 0.8 * items && dual <= budget));
 }
 
-FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback& callback) {
+FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback& callback, bool over_users) {
   const auto started = std::chrono::steady_clock::now();
   const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
   const EaseOptions& o = options_;
   const auto n = static_cast<std::size_t>(data.num_items());
+  const CsrMatrix& rows = data.user_items();
+  const CsrMatrix columns = transpose(rows.view(), o.num_threads);
+  const bool dense = o.num_neighbors == 0;
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
-  Array<float> w(n * n, uninitialized);
-  float* a = w.mutable_data();
-  fill_gram(data.user_items(), o.l2, o.num_threads, a);
-  report.phase_seconds.emplace_back("gram", since());
+  const auto total = static_cast<std::size_t>(over_users ? data.num_users() : data.num_items());
   std::size_t done = 0;
-  const bool finished = negated_inverse(a, n, n, o.num_threads, [&](std::size_t rows) {
-    done = rows;
-    return !callback || callback({static_cast<int>(rows), static_cast<int>(n), since(), std::numeric_limits<double>::quiet_NaN(), "inverse"}) ||
-           rows == n;
-  });
+  const auto after = [&](std::size_t swept) {
+    done = swept;
+    return !callback || callback({static_cast<int>(swept), static_cast<int>(total), since(), std::numeric_limits<double>::quiet_NaN(), "inverse"}) ||
+           swept == total;
+  };
+  Array<float> w(dense || !over_users ? n * n : 0, uninitialized);
+  float* a = w.mutable_data();
+  Pruned pruned(dense ? 0 : n, static_cast<std::size_t>(o.num_neighbors));
+  bool finished = true;
+  if (over_users) {
+    finished = dual_weights(
+        rows, columns, o.l2, o.num_threads, after, [&](std::size_t first) { return dense ? a + first * n : nullptr; },
+        [&](std::size_t first, std::size_t count, const float* made) {
+          if (!dense) pruned.take(first, count, made);
+        });
+  } else {
+    fill_gram(rows, columns, o.l2, o.num_threads, a);
+    report.phase_seconds.emplace_back("gram", since());
+    finished = negated_inverse(a, n, n, o.num_threads, after);
+    report.phase_seconds.emplace_back("inverse", since() - report.phase_seconds[0].second);
+    to_weights(a, n, done, o.num_threads);
+    if (!dense)
+      detail::parallel_for(n, 16, o.num_threads, [&](std::size_t begin, std::size_t end, int) { pruned.take(begin, end - begin, a + begin * n); });
+  }
+  if (over_users) report.phase_seconds.emplace_back("inverse", since());
   if (!finished) report.stop_reason = FitReport::StopReason::kCancelled;
-  report.phase_seconds.emplace_back("inverse", since() - report.phase_seconds[0].second);
-  to_weights(a, n, done, o.num_threads);
-  for (std::size_t p = 0; p < n; ++p)
-    if (!std::isfinite(a[p * n + (p + 1) % n])) throw NumericalError("a weight of item " + std::to_string(p) + " is not finite; a larger l2 helps");
   report.iterations = 1;
   report.seconds = since();
-  if (o.num_neighbors == 0 || n == 0) {
-    finish_fit(data, std::move(w), o.keep_history, report);
-  } else {
-    CsrMatrix sparse = pruned(a, n, static_cast<std::size_t>(o.num_neighbors), o.num_threads);
-    w = {};
-    report.seconds = since();
-    finish_fit(data, std::move(sparse), o.keep_history, report);
-  }
+  if (dense) finish_fit(data, std::move(w), o.keep_history, report);
+  else finish_fit(data, pruned.matrix(), o.keep_history, report);
   return report;
 }
 

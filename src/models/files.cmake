@@ -34,6 +34,7 @@ target_sources(etalage PRIVATE
 # Linear item-item models.
 target_sources(etalage PRIVATE
   src/models/ease.cpp
+  src/models/ease_dual.cpp
   src/models/local_gram.cpp
   src/models/slim.cpp
   src/models/spd_inverse.cpp)

@@ -114,6 +114,81 @@ void PopularityModel::count(const CsrView& rows, double sign, double* totals) co
   }
 }
 
+void PopularityModel::sort_items(std::span<const float> s, std::int32_t* order, std::int32_t* places) {
+  const auto n = static_cast<std::int32_t>(s.size());
+  std::iota(order, order + n, 0);
+  std::stable_sort(order, order + n,
+                   [s](std::int32_t a, std::int32_t b) { return s[static_cast<std::size_t>(a)] > s[static_cast<std::size_t>(b)]; });
+  for (std::int32_t i = 0; i < n; ++i) places[order[i]] = i;
+}
+
+void PopularityModel::set_segments(std::span<const std::int32_t> user_segments, double prior) {
+  require_fitted();
+  detail::require_finite(prior >= 0, "prior", prior, "finite and >= 0");
+  constexpr std::int32_t kMost = 65535;
+  std::int32_t highest = -1;
+  if (!user_segments.empty()) {
+    detail::require(user_segments.size() == static_cast<std::size_t>(num_users_), "length of user_segments", user_segments.size(),
+                    "empty or the number of users");
+    if (!has_history()) throw std::invalid_argument("the model has no rows (keep_history is false), must have them to count segments");
+    for (const std::int32_t g : user_segments) {
+      detail::require(g >= -1 && g <= kMost, "user_segments", g, "in [-1, 65535]");
+      highest = std::max(highest, g);
+    }
+  }
+  num_segments_ = highest + 1;
+  segments_ = Array<std::int32_t>(user_segments);
+  prior_ = prior;
+  rank_segments();
+}
+
+void PopularityModel::rank_segments() {
+  const auto n = static_cast<std::size_t>(num_items());
+  const auto groups = static_cast<std::size_t>(num_segments_);
+  if (groups == 0 || !has_history()) {
+    num_segments_ = 0;
+    segments_ = {};
+    segment_scores_ = {};
+    segment_order_ = segment_places_ = {};
+    return;
+  }
+  std::vector<std::int32_t> users(segments_.size());
+  std::iota(users.begin(), users.end(), 0);
+  std::stable_sort(users.begin(), users.end(), [&](std::int32_t a, std::int32_t b) {
+    return segments_[static_cast<std::size_t>(a)] < segments_[static_cast<std::size_t>(b)];
+  });
+  const double all = std::accumulate(totals_.begin(), totals_.end(), 0.0);
+  Array<float> scores(groups * n, uninitialized);
+  Array<std::int32_t> order(groups * n, uninitialized);
+  Array<std::int32_t> places(groups * n, uninitialized);
+  std::vector<double> totals(n);
+  auto next = users.begin();
+  for (std::size_t g = 0; g < groups; ++g) {
+    for (std::size_t i = 0; i < n; ++i) totals[i] = all > 0 ? prior_ * totals_[i] / all : 0.0;
+    for (; next != users.end() && segments_[static_cast<std::size_t>(*next)] <= static_cast<std::int32_t>(g); ++next) {
+      if (segments_[static_cast<std::size_t>(*next)] < 0) continue;
+      CsrView row = history_.view();
+      row.columns = history_.view().row_columns(*next);
+      row.values = history_.view().row_values(*next);
+      count(row, 1.0, totals.data());
+    }
+    float* s = scores.mutable_data() + g * n;
+    for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<float>(totals[i]);
+    sort_items({s, n}, order.mutable_data() + g * n, places.mutable_data() + g * n);
+  }
+  segment_scores_ = std::move(scores);
+  segment_order_ = std::move(order);
+  segment_places_ = std::move(places);
+}
+
+PopularityModel::Ranking PopularityModel::ranking_of(const Query& query) const noexcept {
+  const std::int32_t g = query.user && !segments_.empty() ? segments_[static_cast<std::size_t>(*query.user)] : -1;
+  if (g < 0) return {scores_.view(), order_.view(), places_.view()};
+  const auto n = static_cast<std::size_t>(num_items());
+  const std::size_t at = static_cast<std::size_t>(g) * n;
+  return {segment_scores_.view().subspan(at, n), segment_order_.view().subspan(at, n), segment_places_.view().subspan(at, n)};
+}
+
 void PopularityModel::rank(std::span<const double> totals) {
   const std::size_t n = totals.size();
   Array<float> scores(n, uninitialized);
@@ -126,11 +201,7 @@ void PopularityModel::rank(std::span<const double> totals) {
       throw NumericalError("the weights of item " + std::to_string(i) + " sum to " + std::to_string(totals[i]) +
                            ", beyond float32; scale the weights down");
   }
-  std::int32_t* o = order.mutable_data();
-  std::iota(o, o + n, 0);
-  std::stable_sort(o, o + n, [s](std::int32_t a, std::int32_t b) { return s[a] > s[b]; });
-  std::int32_t* p = places.mutable_data();
-  for (std::size_t i = 0; i < n; ++i) p[o[i]] = static_cast<std::int32_t>(i);
+  sort_items({s, n}, order.mutable_data(), places.mutable_data());
   totals_ = Array<double>(totals);
   scores_ = std::move(scores);
   order_ = std::move(order);
@@ -147,6 +218,8 @@ void PopularityModel::fit_rows(const CsrMatrix& rows, const SharedIdMap& user_id
   fitted_ = true;
   set_ids(user_ids, item_ids);
   set_history(options_.keep_history ? rows : CsrMatrix{});
+  num_segments_ = 0;
+  rank_segments();
   report_ = {};
   report_.stop_reason = FitReport::StopReason::kClosedForm;
   report_.iterations = 1;
@@ -215,6 +288,7 @@ void PopularityModel::partial_fit_users(std::span<const std::int32_t> users, con
   count(rows.view(), 1.0, totals.data());
   rank(totals);
   set_history(rows);
+  rank_segments();
 }
 
 void PopularityModel::partial_fit_items(std::span<const std::int32_t> items, const CsrView& item_users) {
@@ -235,11 +309,13 @@ void PopularityModel::partial_fit_items(std::span<const std::int32_t> items, con
   }
   rank(totals);
   if (has_history()) set_history(transpose(replaced(transpose(history_.view()).view(), items, fresh.view()).view()));
+  rank_segments();
 }
 
 std::size_t PopularityModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
   require_fitted();
   check(query);
+  const Ranking ranking = ranking_of(query);
   std::vector<std::int32_t>& seen = scratch.impl().seen;
   seen.clear();
   if (query.exclude_seen) {
@@ -258,20 +334,20 @@ std::size_t PopularityModel::recommend(const Query& query, std::span<ItemScore> 
     for (const std::int64_t id : filter->allowed_ids()) {
       if (id >= num_items()) break;
       const auto item = static_cast<std::int32_t>(id);
-      if (filter->allows(id) && !is_seen(item)) places.push_back(places_[static_cast<std::size_t>(item)]);
+      if (filter->allows(id) && !is_seen(item)) places.push_back(ranking.places[static_cast<std::size_t>(item)]);
     }
     count = std::min(out.size(), places.size());
     std::partial_sort(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(count), places.end());
     for (std::size_t j = 0; j < count; ++j) {
-      const std::int32_t item = order_[static_cast<std::size_t>(places[j])];
-      out[j] = {item, scores_[static_cast<std::size_t>(item)]};
+      const std::int32_t item = ranking.order[static_cast<std::size_t>(places[j])];
+      out[j] = {item, ranking.scores[static_cast<std::size_t>(item)]};
     }
     return count;
   }
-  for (const std::int32_t item : order_) {
+  for (const std::int32_t item : ranking.order) {
     if (count == out.size()) break;
     if (is_seen(item) || (filter != nullptr && !filter->allows(item))) continue;
-    out[count++] = {item, scores_[static_cast<std::size_t>(item)]};
+    out[count++] = {item, ranking.scores[static_cast<std::size_t>(item)]};
   }
   return count;
 }
@@ -284,7 +360,7 @@ void PopularityModel::score(const Query& query, std::span<const std::int32_t> it
                                 std::to_string(items.size()) + " items");
   for (std::size_t j = 0; j < items.size(); ++j) {
     check_item(items[j], "item");
-    out[j] = scores_[static_cast<std::size_t>(items[j])];
+    out[j] = ranking_of(query).scores[static_cast<std::size_t>(items[j])];
   }
 }
 
@@ -292,7 +368,7 @@ Explanation PopularityModel::explain(const Query& query, std::int32_t item, std:
   require_fitted();
   check(query);
   check_item(item, "item_index");
-  return {scores_[static_cast<std::size_t>(item)], {}};
+  return {ranking_of(query).scores[static_cast<std::size_t>(item)], {}};
 }
 
 void PopularityModel::save_state(StateWriter& writer) const {
@@ -310,6 +386,13 @@ void PopularityModel::save_state(StateWriter& writer) const {
   writer.put_array("scores", scores_);
   writer.put_array("order", order_);
   writer.put_array("places", places_);
+  if (num_segments_ == 0) return;
+  writer.put_int("segments/count", num_segments_);
+  writer.put_double("segments/prior", prior_);
+  writer.put_array("segments/users", segments_);
+  writer.put_array("segments/scores", segment_scores_);
+  writer.put_array("segments/order", segment_order_);
+  writer.put_array("segments/places", segment_places_);
 }
 
 std::shared_ptr<PopularityModel> PopularityModel::from_state(const StateReader& reader) {
@@ -334,6 +417,25 @@ std::shared_ptr<PopularityModel> PopularityModel::from_state(const StateReader& 
       if (item < 0 || static_cast<std::size_t>(item) >= n ||
           model->places_[static_cast<std::size_t>(item)] != static_cast<std::int32_t>(i))
         reader.fail("order", "found " + std::to_string(item) + " at " + std::to_string(i) + ", expected the inverse of places");
+    }
+  }
+  if (reader.has("segments/count")) {
+    model->num_segments_ = static_cast<std::int32_t>(reader.get_int("segments/count", 1, 65536));
+    model->prior_ = reader.get_double("segments/prior");
+    const std::size_t all = static_cast<std::size_t>(model->num_segments_) * n;
+    model->segments_ = reader.get_array<std::int32_t>("segments/users", static_cast<std::size_t>(model->num_users_));
+    model->segment_scores_ = reader.get_array<float>("segments/scores", all);
+    model->segment_order_ = reader.get_array<std::int32_t>("segments/order", all);
+    model->segment_places_ = reader.get_array<std::int32_t>("segments/places", all);
+    if (reader.verify()) {
+      for (const std::int32_t g : model->segments_)
+        if (g < -1 || g >= model->num_segments_) reader.fail("segments/users", "found " + std::to_string(g) + ", expected a segment or -1");
+      for (std::size_t i = 0; i < all; ++i) {
+        const std::int32_t item = model->segment_order_[i];
+        if (item < 0 || static_cast<std::size_t>(item) >= n ||
+            model->segment_places_[i / n * n + static_cast<std::size_t>(item)] != static_cast<std::int32_t>(i % n))
+          reader.fail("segments/order", "found " + std::to_string(item) + ", expected the inverse of places");
+      }
     }
   }
   model->report_.stop_reason = FitReport::StopReason::kClosedForm;

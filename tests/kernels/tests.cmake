@@ -2,6 +2,7 @@ etalage_test(kernels/als_kernels_test.cpp)
 etalage_test(kernels/code_test.cpp)
 etalage_test(kernels/dense_test.cpp)
 etalage_test(kernels/dot_test.cpp)
+etalage_test(kernels/ratio_test.cpp)
 etalage_test(kernels/row_sums_test.cpp)
 etalage_test(kernels/scan_test.cpp)
 

@@ -122,6 +122,28 @@ TEST(EaseModel, ExactWeightsSolveTheRidgeProblem) {
   }
 }
 
+TEST(EaseModel, FewerUsersThanItemsGiveTheSameSolution) {
+  for (const auto& [users, items] : std::vector<std::pair<int, int>>{{1, 3}, {20, 60}, {70, 150}, {130, 200}}) {
+    const Interactions data = random_data(users, items, 11);
+    EaseModel over_users({.l2 = 7});
+    over_users.fit(data);
+    expect_ridge_solution(gram_of(data), weights_of(over_users), 7, [](std::size_t, std::size_t) { return true; });
+    // No room for the users' matrix beside W.
+    EaseModel over_items({.l2 = 7, .memory_budget = 4LL * items * items});
+    over_items.fit(data);
+    const Dense a = weights_of(over_users);
+    const Dense b = weights_of(over_items);
+    for (std::size_t i = 0; i < a.size(); ++i)
+      for (std::size_t j = 0; j < a.size(); ++j) EXPECT_NEAR(a[i][j], b[i][j], 1e-5);
+    EaseModel few({.l2 = 7, .num_neighbors = 4});
+    few.fit(data);
+    const Dense kept = weights_of(few);
+    for (std::size_t i = 0; i < a.size(); ++i)
+      for (std::size_t j = 0; j < a.size(); ++j)
+        EXPECT_TRUE(kept[i][j] == 0 || kept[i][j] == a[i][j]);
+  }
+}
+
 TEST(EaseModel, ApproximateWeightsSolveItOverTheCandidates) {
   const Interactions data = random_data(150, 50, 2, 6);
   const Dense g = gram_of(data);
@@ -144,7 +166,7 @@ TEST(EaseModel, ApproximateWeightsSolveItOverTheCandidates) {
 
 TEST(EaseModel, BeyondTheBudgetItIsApproximateOrRefused) {
   const Interactions data = random_data(100, 40, 3);
-  EaseModel small({.memory_budget = 4 * 40 * 40 - 1});
+  EaseModel small({.memory_budget = 4 * 40 * 40 - 1});  // 100 users
   small.fit(data);
   EXPECT_FALSE(small.is_dense());
   EaseModel enough({.memory_budget = 4 * 40 * 40});
@@ -227,6 +249,12 @@ TEST(LinearModels, ThreadsDoNotChangeABit) {
     EXPECT_EQ(weights_of(one), weights_of(three));
   };
   same([](int threads) { return EaseModel({.num_threads = threads}); });
+  const Interactions wide = random_data(90, 200, 8);
+  EaseModel one({.num_threads = 1});
+  EaseModel three({.num_threads = 3});
+  one.fit(wide);
+  three.fit(wide);
+  EXPECT_EQ(weights_of(one), weights_of(three));
   same([](int threads) { return EaseModel({.method = EaseMethod::kApproximate, .num_candidates = 20, .num_threads = threads}); });
   same([](int threads) { return SlimModel({.l1 = 0.5f, .l2 = 4, .num_candidates = 30, .num_threads = threads}); });
 }

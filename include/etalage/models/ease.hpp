@@ -22,7 +22,7 @@ struct EaseOptions {
   float l2 = 100;                   ///< ridge on the weights, > 0
   std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all
   EaseMethod method = EaseMethod::kAuto;
-  std::int64_t memory_budget = std::int64_t{8} << 30;  ///< bytes that an exact fit may take, > 0; it takes 4 num_items^2
+  std::int64_t memory_budget = std::int64_t{8} << 30;  ///< bytes that an exact fit may take, > 0; see Cost
   std::int32_t num_candidates = 500;                   ///< of the approximate method, >= 1
   bool keep_history = true;         ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;              ///< 0 means all CPUs
@@ -33,12 +33,13 @@ struct EaseOptions {
 /// Minimises  |X - X W|^2 + l2 |W|^2  with W(j, j) = 0:  W(i, j) = -P_ij / P_jj,  P = (X^T X + l2 I)^-1
 ///            approximate: the same with W(i, j) = 0 too for i outside the candidates of j, solved exactly
 /// Shapes     user_items CSR [n_users x n_items], any finite values; W [n_items x n_items]
-/// Cost       exact: num_items^3 flops and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors);
+/// Cost       exact: num_items^3 flops and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors); with
+///            fewer users than items, and 4 num_users^2 bytes more in the budget, num_users^3 flops (Woodbury's identity)
 ///            approximate: num_items x num_candidates^3 / 3 flops and about 16 num_items x num_candidates bytes
 /// Threads    const members are safe to call concurrently; fit() needs exclusive access
 /// Repeats    bit-identical for any num_threads
-/// Stopped    a callback that returns false leaves the solution over the items done so far: exact, W whose rows of the
-///            other items are 0; approximate, W whose columns of the other items are 0
+/// Stopped    a callback that returns false leaves the solution over what is done so far: exact, W whose rows of the
+///            other items are 0, or W of the users done; approximate, W whose columns of the other items are 0
 /// Errors     std::invalid_argument (options; exact beyond the budget), NotFittedError, NumericalError (not positive
 ///            definite in float32: a larger l2 helps)
 /// Source     Steck, WWW 2019; candidates: Ning, Karypis, ICDM 2011 (fsSLIM), with the ridge instead of the elastic net
@@ -52,7 +53,7 @@ class ETALAGE_EXPORT EaseModel final : public ItemSimilarityModel {
   [[nodiscard]] static std::shared_ptr<EaseModel> from_state(const StateReader& reader);
 
  private:
-  FitReport fit_exact(const Interactions& data, const ProgressCallback& callback);
+  FitReport fit_exact(const Interactions& data, const ProgressCallback& callback, bool over_users);
   FitReport fit_approximate(const Interactions& data, const ProgressCallback& callback);
 
   EaseOptions options_;

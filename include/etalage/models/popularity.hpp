@@ -30,6 +30,8 @@ struct PopularityOptions {
 
 /// The same ranking for everyone: what is bought most, less what this shopper has.
 ///
+/// Segments   with set_segments() a user of segment g is answered by its own ranking:
+///            s_gi = sum over the segment's users of his weight of i + prior s_i / sum_j s_j; everybody else by s_i
 /// Score      s_i = sum over events of i of weight * 2^(-(now - time) / half_life), or distinct users of i
 /// Shapes     user_items CSR [n_users x n_items]; scores float32 [n_items]
 /// Cost       fit O(nnz + n_items log n_items); a query O(k + seen + denied), however large the catalogue;
@@ -51,6 +53,13 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
   void fit(const EventLog& log, InteractionOptions weights = {});
   /// Every entry counts 1; decays by the sequences' times.
   void fit(const Sequences& sequences);
+
+  /// A ranking for each segment of users (a country, a tier of loyalty, new and old): user_segments [n_users] holds a
+  /// number in [0, 65535], or -1 for none; empty takes the segments away. `prior` >= 0 is the weight of the overall
+  /// ranking in each, in events: a segment of few events follows it. Needs kept rows; a fit takes the segments away, a
+  /// partial fit counts them anew. 12 bytes a segment and item.
+  void set_segments(std::span<const std::int32_t> user_segments, double prior = 100);
+  [[nodiscard]] std::int32_t num_segments() const noexcept { return num_segments_; }
 
   /// Rows [users.size() x n_items] replace the kept rows of these users, and the scores follow. Needs kept rows.
   void partial_fit_users(std::span<const std::int32_t> users, const CsrView& user_items);
@@ -79,7 +88,16 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
  private:
   void fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids);
   void count(const CsrView& rows, double sign, double* totals) const noexcept;
+  /// The ranking by scores [n_items]: order and places, both [n_items].
+  static void sort_items(std::span<const float> scores, std::int32_t* order, std::int32_t* places);
   void rank(std::span<const double> totals);
+  void rank_segments();
+  /// Where the arrays of the query's ranking begin: those of his segment, or of all.
+  struct Ranking {
+    std::span<const float> scores;
+    std::span<const std::int32_t> order, places;
+  };
+  [[nodiscard]] Ranking ranking_of(const Query& query) const noexcept;
   void require_fitted() const;
 
   PopularityOptions options_;
@@ -90,6 +108,12 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
   Array<float> scores_;         // [n_items]
   Array<std::int32_t> order_;   // [n_items]
   Array<std::int32_t> places_;  // [n_items], place of an item in order_
+  std::int32_t num_segments_ = 0;
+  double prior_ = 0;
+  Array<std::int32_t> segments_;        // [n_users], or empty
+  Array<float> segment_scores_;         // [num_segments x n_items]
+  Array<std::int32_t> segment_order_;   // the same
+  Array<std::int32_t> segment_places_;  // the same
 };
 
 }  // namespace etalage

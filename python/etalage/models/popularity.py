@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import numpy as np
+
 from .. import _core
 from . import _arguments as arg
 from ._base import Recommender
@@ -32,6 +34,25 @@ class Popularity(Recommender):
 
     def _fit(self, model, data, callback):
         model.fit(data, self.event_weights)
+
+    def set_segments(self, user_segments, prior=100.0):
+        """A ranking for each segment of users: a country, a tier of loyalty, new and old.
+
+        user_segments   one entry a user: a number >= 0 or -1 for none, or labels (strings, None for none)
+        prior           weight of the overall ranking in each, in events: a segment of few events follows it
+
+        A user of a segment is from now on answered by what his segment buys, everybody else by what all buy. Needs kept
+        rows; kept in the file; the next fit takes the segments away. An empty list does too.
+        """
+        segments = np.asarray(user_segments)
+        if segments.dtype.kind in "OUS":
+            known = sorted({str(s) for s in segments.tolist() if s is not None})
+            number = {label: i for i, label in enumerate(known)}
+            segments = np.array([-1 if s is None else number[str(s)] for s in segments.tolist()], np.int32)
+        elif segments.size == 0:
+            segments = np.empty(0, np.int32)
+        self._fitted().set_segments(segments, float(prior))
+        return self
 
     def similar_items(self, item_index, k=10, filter_items=None, items=None):
         self._no("similar_items")
