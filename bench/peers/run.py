@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """etalage beside what a user would pick instead, both sides in one run.
 
-    python bench/peers/run.py [--only als topk neighbours ease index events] [--data ../shared/data] [--threads 2] [--out bench/results]
+    python bench/peers/run.py [--only als topk neighbours ease index fold_in evaluate open events] [--data ../shared/data] [--threads 2]
+                              [--out bench/results]
 
 Each peer is installed in an environment of its own under build/peers on first use. Two sides alternate until the 95 %
 interval of the median ratio is within 5 %. A ratio above 1 means that etalage is faster. Prints tables and writes
@@ -26,10 +27,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from environments import python_of  # noqa: E402
 from pairing import alternate  # noqa: E402
+import serving_rows  # noqa: E402
 from protocol import Worker  # noqa: E402
 
-
-PARTS = ["als", "topk", "neighbours", "ease", "index", "events"]
+PARTS = ["als", "topk", "neighbours", "ease", "index", "fold_in", "evaluate", "open", "events"]
 
 
 class Bench:
@@ -69,10 +70,10 @@ class Bench:
         return str(path)
 
 
-def gowalla(data: Path) -> sp.csr_matrix:
-    """train + valid as float32 CSR of ones."""
+def gowalla(data: Path, parts=("train", "valid")) -> sp.csr_matrix:
+    """train + valid, or other parts, as float32 CSR of ones."""
     users, items = [], []
-    for name in ("train", "valid"):
+    for name in parts:
         with gzip.open(data / "gowalla" / f"{name}.txt.gz", "rt") as file:
             for line in file:
                 first, *rest = map(int, line.split())
@@ -172,6 +173,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=25, help="at most so many pairs a row")
     parser.add_argument("--factors", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--large", action="store_true", help="rows that need 7 GB and minutes: EASE on Gowalla")
+    parser.add_argument("--catalogue", type=int, default=1_000_000, help="items of the large fold-in row")
     parser.add_argument("--vectors", type=int, default=200_000, help="size of the index rows")
     args = parser.parse_args()
 
@@ -182,8 +184,9 @@ def main() -> int:
     print(f"\n{'work':44s} {'against':24s} {'etalage s':>9s} {'peer s':>9s} {'ratio':>7s}  95 % interval, rounds")
     b = Bench(args)
     have_data = (Path(args.data) / "gowalla").exists()
-    if not have_data and {"als", "topk", "neighbours", "ease"} & set(args.only):
-        print(f"als, topk, neighbours and ease skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
+    of_gowalla = {"als", "topk", "neighbours", "ease", "evaluate"} & set(args.only)
+    if not have_data and of_gowalla:
+        print(f"{', '.join(sorted(of_gowalla))} skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
     if have_data:
         train = gowalla(Path(args.data))
         if "als" in args.only:
@@ -194,6 +197,12 @@ def main() -> int:
             bench_neighbours(b, train)
         if "ease" in args.only:
             bench_ease(b, Path(args.data), train)
+        if "evaluate" in args.only:
+            serving_rows.evaluate(b, train, gowalla(Path(args.data), ("test",)))
+    if "fold_in" in args.only:
+        serving_rows.fold_in(b)
+    if "open" in args.only:
+        serving_rows.open_model(b)
     if "index" in args.only:
         bench_index(b)
     b.ours.close()

@@ -147,7 +147,9 @@ def test_bad_ranges_and_models(parts):
 
 
 def test_every_ready_space_fits_its_model():
-    for kind in tuning._space._SPACES:
+    ready = sorted(set(etalage.models.__all__) & set(tuning._space._SPACES))
+    assert len(ready) > 8
+    for kind in ready:
         model = getattr(etalage.models, kind)()
         space = tuning._space.checked(space_of(model), model)
         for name, p in space.items():

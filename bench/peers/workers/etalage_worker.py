@@ -7,8 +7,11 @@ import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from protocol import serve, task  # noqa: E402
+from serving_tasks import use_etalage  # noqa: E402
 
 import etalage  # noqa: E402
+
+use_etalage()
 
 
 @task

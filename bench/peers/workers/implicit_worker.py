@@ -7,10 +7,13 @@ import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from protocol import serve, task  # noqa: E402
+from serving_tasks import use_implicit  # noqa: E402
 
 from implicit import nearest_neighbours  # noqa: E402
 from implicit.cpu.als import AlternatingLeastSquares  # noqa: E402
 from implicit.cpu.topk import topk as implicit_topk  # noqa: E402
+
+use_implicit()
 
 
 @task

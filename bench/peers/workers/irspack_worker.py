@@ -6,10 +6,13 @@ import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from protocol import serve, task  # noqa: E402
+from serving_tasks import use_irspack  # noqa: E402
 
 import irspack  # noqa: E402
 from irspack import IALSRecommender  # noqa: E402
 from irspack.utils.id_mapping import retrieve_recommend_from_score  # noqa: E402
+
+use_irspack()
 
 
 @task

@@ -85,19 +85,32 @@ def _range(p):
 # Ranges that held the best setting of every data set of docs/tuning.md, with room on both sides.
 _SPACES: dict[str, dict[str, Any]] = {
     "ALS": {
-        "unobserved_weight": Float(0.002, 1.0, log=True),
+        "unobserved_weight": Float(0.002, 3.0, log=True),
         "alpha": Tied("unobserved_weight"),
         "regularization": Float(0.0003, 0.1, log=True),
-        "iterations": Int(6, 20),
+        "iterations": Int(6, 24),
         "nu": Choice(1.0),
     },
+    "BPR": {
+        "learning_rate": Float(0.02, 0.3, log=True),
+        "regularization": Float(0.0003, 0.1, log=True),
+        "epochs": Int(10, 60, log=True),
+        "num_candidates": Int(2, 32, log=True),
+    },
+    "EASE": {"l2": Float(5.0, 5000.0, log=True)},
     "GraphFilter": {
         "history_exponent": Float(0.0, 1.0),
-        "user_exponent": Float(0.2, 1.0),
+        "user_exponent": Float(0.2, 1.2),
         "item_exponent": Float(-0.1, 0.7),
         "low_pass_weight": Float(0.0, 1.0),
-        "low_pass_factors": Choice(64, 128, 256, 512),
-        "sharpen_weight": Float(0.0, 0.8),
+        "sharpen_weight": Float(0.0, 1.0),
+    },
+    "Item2Vec": {
+        "factors": Choice(32, 64, 128),
+        "window": Int(2, 10),
+        "epochs": Int(5, 40, log=True),
+        "learning_rate": Float(0.03, 0.3, log=True),
+        "query_decay": Float(0.5, 20.0, log=True),
     },
     "ItemKNN": {
         "similarity": Choice("cosine", "tfidf", "bm25", "conditional"),
@@ -107,6 +120,14 @@ _SPACES: dict[str, dict[str, Any]] = {
         "user_damping": Float(0.0, 1.0),
         "popularity_penalty": Float(0.0, 0.8),
     },
+    "LinearSequence": {
+        "l2": Float(3.0, 1000.0, log=True),
+        "ridge_exponent": Float(0.0, 1.0),
+        "backward": Float(0.0, 1.0),
+        "decay": Float(0.5, 10.0, log=True),
+        "column_exponent": Float(0.0, 0.6),
+        "query_decay": Float(0.5, 20.0, log=True),
+    },
     "P3alpha": {"alpha": Float(0.3, 1.5), "num_neighbors": Int(50, 2000, log=True), "normalize": Choice(False, True)},
     "Popularity": {"count": Choice("weights", "users")},
     "RP3beta": {
@@ -115,6 +136,12 @@ _SPACES: dict[str, dict[str, Any]] = {
         "num_neighbors": Int(50, 2000, log=True),
         "normalize": Choice(False, True),
     },
+    "RepeatPurchase": {
+        "min_gap_days": Float(0.1, 7.0, log=True),
+        "item_shrinkage": Float(1.0, 100.0, log=True),
+        "user_shrinkage": Float(0.3, 30.0, log=True),
+    },
+    "SLIM": {"l1": Float(0.1, 30.0, log=True), "l2": Float(3.0, 1000.0, log=True), "num_candidates": Choice(200, 500)},
     "SequentialRules": {
         "weighting": Choice("div", "quadratic", "linear", "log", "same"),
         "max_gap": Int(1, 50, log=True),
@@ -122,12 +149,35 @@ _SPACES: dict[str, dict[str, Any]] = {
         "query_decay": Float(0.0, 5.0),
         "num_neighbors": Int(50, 1000, log=True),
     },
+    "SessionKNN": {
+        "num_neighbors": Int(50, 1500, log=True),
+        "recent_sessions": Int(500, 10000, log=True),
+        "weighting": Choice("quadratic", "div", "linear", "same", "exponential"),
+        "place_decay": Float(0.5, 8.0, log=True),
+        "idf_weight": Float(0.0, 10.0),
+        "item_decay": Float(0.0, 8.0),
+        "backward": Float(0.0, 1.0),
+        "length_exponent": Float(0.0, 1.0),
+    },
     "Transitions": {
         "backward": Float(0.0, 1.0),
         "decay": Float(0.5, 30.0, log=True),
         "row_exponent": Float(0.0, 1.0),
         "column_exponent": Float(0.0, 0.8),
         "query_decay": Float(0.5, 30.0, log=True),
+    },
+    "UserKNN": {
+        "similarity": Choice("cosine", "tfidf", "bm25", "conditional"),
+        "num_neighbors": Int(30, 1000, log=True),
+        "shrinkage": Float(0.1, 100.0, log=True),
+        "asymmetry": Float(0.2, 0.8),
+        "item_damping": Float(0.0, 1.0),
+    },
+    "WARP": {
+        "learning_rate": Float(0.02, 0.3, log=True),
+        "regularization": Float(0.0003, 0.1, log=True),
+        "epochs": Int(10, 60, log=True),
+        "margin": Float(0.3, 2.0, log=True),
     },
 }
 
