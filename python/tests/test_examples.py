@@ -28,6 +28,12 @@ def test_evaluate_and_plot(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_rules_example():
+    shown = run(sys.executable, "examples/06_rules.py")
+    assert "editor's choice: pinned to 1" in shown and "affordable: chosen for its share" in shown
+    assert shown.count("eligible") == 3 and "relevance kept" in shown
+
+
 def test_offline_batch_is_restartable(tmp_path):
     events = tmp_path / "events.csv"
     events.write_text("user,item\n" + "".join(f"u{u},i{(u * 7 + n * n) % 30}\n" for u in range(50) for n in range(6)))
