@@ -17,17 +17,17 @@ knn = etalage.models.ItemKNN().fit(data)
 
 # Rows of the catalogue are the models' item indices.
 columns = store.catalog.to_dict()
-catalog = align_catalog(etalage.Catalog(store.catalog.item_ids, names=store.catalog.names, prices=store.catalog.prices,
-                                        stock=store.catalog.stock, brands=[str(b) for b in columns["brand"]],
-                                        categories=[str(c).split(" > ") for c in columns["category"]]), als)
+catalog = align_catalog(etalage.Catalog(columns["item"], names=columns["name"], brands=columns["brand"], prices=columns["price"],
+                                        stock=columns["stock"].astype(np.float32),
+                                        categories=[c.split(" > ") for c in columns["category"]]), als)
 index = CatalogIndex(catalog)
 
 popular = np.argsort(-np.asarray(data.user_items.sum(axis=0)).ravel()).astype(np.int32)
-affordable = float(np.nanmedian(catalog.prices))
+affordable = float(np.nanquantile(catalog.prices, 0.25))
 rules = Rules.from_json({"rules": [
     {"type": "include", "name": "sellable", "predicate": {"in_stock": True, "known_price": True}},
     {"type": "cap", "name": "two a brand", "by": "brand", "max": 2},
-    {"type": "min_share", "name": "affordable", "predicate": {"price": {"max": affordable}}, "share": 0.4},
+    {"type": "min_share", "name": "affordable", "predicate": {"price": {"max": affordable}}, "share": 0.7},
     {"type": "boost", "name": "campaign", "predicate": {"brand": catalog.brands[0]}, "factor": 1.5},
     {"type": "pin", "name": "editor's choice", "item": str(catalog.item_ids[int(popular[0])]), "position": 1, "placements": ["home"]}]})
 for message in rules.validate(index):
@@ -41,8 +41,8 @@ ranker = Ranker(index,
 
 history = data.user_items[3].indices
 for title, request in [("home page of a known shopper", dict(user=3, history=history)),
-                       ("product page of an unknown one, a third cheaper or more", dict(
-                           placement="product_page", anchors=[int(popular[5])], filter=Filter.price(max=0.67 * affordable))),
+                       ("product page of an unknown one, at most 15", dict(
+                           placement="product_page", anchors=[int(popular[5])], filter=Filter.price(max=15))),
                        ("nobody knows anything", dict())]:
     answer = ranker.rank(6, trace=True, **request)
     print(f"\n{title}: {answer.trace['eligible']} eligible, {answer.trace['candidates']} candidates")

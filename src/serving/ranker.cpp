@@ -16,7 +16,8 @@ using serving::Tracer;
 
 namespace {
 
-constexpr float kLowest = 0.1f;  // relevance of the last candidate that a source of the placement names
+constexpr float kLowest = 0.1f;      // relevance of the last candidate that a source of the placement names
+constexpr std::size_t kChoice = 3;   // candidates for each product of the answer, before fallback sources are asked
 
 // Tells the listener how long each stage took; reads no clock without one.
 class StageClock {
@@ -114,7 +115,7 @@ SourceQuery Ranker::Impl::query(const RequestContext& r, const CompiledFilter* e
 // The union of the sources, with what pins and shares need besides.
 void Ranker::Impl::gather(const SourceQuery& query, const SharedFilter& eligible, const RulePlan& plan, std::size_t k, RankScratch::Impl& s) const {
   CandidateSet& c = s.candidates;
-  mixer.mix(query, k, c, s.scratch);
+  mixer.mix(query, kChoice * k, c, s.scratch);
   for (const RulePlan::Share& share : plan.shares) {
     std::size_t there = 0;
     for (const std::int32_t item : c.items) there += share.set->bits.contains(item) ? 1u : 0u;
@@ -154,9 +155,10 @@ void Ranker::Impl::value(const RulePlan& plan, RankScratch::Impl& s, const Trace
   s.relevance.resize(n);
   s.boosted.resize(n);
   std::size_t place = 0;
+  const float highest = fallbacks == n ? 1.0f : kLowest;
   for (std::size_t i = 0; i < n; ++i) {
     if (c.from_fallback[i] != 0) {
-      s.relevance[i] = kLowest * static_cast<float>(fallbacks - place) / static_cast<float>(fallbacks + 1);
+      s.relevance[i] = highest * static_cast<float>(fallbacks - place) / static_cast<float>(fallbacks + 1);
       ++place;
     } else {
       s.relevance[i] = max > min ? kLowest + (1 - kLowest) * ((c.scores[i] - min) / (max - min)) : 1.0f;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -87,6 +88,32 @@ TEST(Rules, MistakesNameTheirPath) {
       {"", "rules: line 1, column 1"},
   };
   for (const auto& [json, expected] : cases) EXPECT_EQ(message(json).substr(0, expected.size()), expected) << json << "\n" << message(json);
+}
+
+// Whatever bytes come: rules, or std::invalid_argument.
+TEST(Rules, DamagedTextNeverDoesWorse) {
+  std::mt19937 random(7);
+  int accepted = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::string text = kAll;
+    for (auto n = random() % 4 + 1; n > 0; --n) {
+      const std::size_t at = random() % text.size();
+      switch (random() % 3) {
+        case 0: text[at] = static_cast<char>(random() % 256); break;
+        case 1: text.erase(at, random() % 20 + 1); break;
+        default: text.insert(at, text.substr(random() % text.size(), random() % 20)); break;
+      }
+    }
+    try {
+      const Rules rules = Rules::from_json(text);
+      EXPECT_EQ(Rules::from_json(rules.to_json()).to_json(), rules.to_json());
+      ++accepted;
+    } catch (const std::invalid_argument& e) {
+      EXPECT_NE(std::string(e.what()), "");
+    }
+  }
+  EXPECT_LT(accepted, 4000);
+  EXPECT_GT(accepted, 0);
 }
 
 TEST(Rules, FieldsAreCheckedInCodeToo) {

@@ -104,7 +104,8 @@ class ETALAGE_EXPORT RankScratch {
 /// Answers    min(k, eligible) products, none of which a filter, a rule or the request forbids; fewer only where caps
 ///            leave no more. What no source names is filled up from the catalogue in its order
 /// Relevance  of n candidates: 0.1 + 0.9 (s - min) / (max - min), 1 where all are equal; candidates of fallback sources
-///            get 0.1 (m + 1 - i) / (m + 1), the i-th of m. Boosts multiply
+///            get 0.1 (m + 1 - i) / (m + 1), the i-th of m, and ten times that where there are no others. Boosts multiply
+/// Fallback   sources are asked while there are fewer than 3 k candidates, so that caps and variety have a choice
 /// Rules      by the precedence of Rules; a share's products are asked for by themselves when the candidates are short
 ///            of them
 /// Threads    const members may be called from any number of threads, each with its own scratch; a request opens no
