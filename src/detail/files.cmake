@@ -1,1 +1,3 @@
-target_sources(etalage PRIVATE src/detail/parallel_for.cpp)
+target_sources(etalage PRIVATE
+  src/detail/huge_pages.cpp
+  src/detail/parallel_for.cpp)

@@ -39,19 +39,9 @@ std::size_t gather_links(const GraphView& graph, std::int32_t node, std::int32_t
   return n;
 }
 
-/// Best-first search with `ef` kept results among the rows that `allowed` accepts (Malkov and Yashunin, algorithms 2 and
-/// 5); rows that are not allowed are walked through. Leaves them in scratch.results, unordered. False when more than
-/// `budget` scores would be needed: the caller knows a cheaper way.
-template <class Allowed>
-bool walk(const GraphView& graph, const Scorer& scorer, std::size_t ef, std::size_t budget, Allowed allowed,
-          SearchScratch& scratch) {
-  scratch.results.clear();
-  scratch.frontier.clear();
-  if (graph.entry < 0) return true;
-  scratch.visited.start(graph.nodes);
-  std::int32_t* rows = Scratch::Impl::at_least(scratch.rows, 2 * graph.M);
-  float* scores = Scratch::Impl::at_least(scratch.scores, 2 * graph.M);
-
+/// From the entry down to the lowest layer, always to the best neighbour.
+template <class Scorer>
+ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* rows, float* scores) {
   ScoredRow best{scorer.one(graph.entry), graph.entry};
   for (std::int32_t layer = graph.top_layer; layer > 0; --layer) {
     for (bool moved = true; moved;) {
@@ -66,7 +56,78 @@ bool walk(const GraphView& graph, const Scorer& scorer, std::size_t ef, std::siz
       }
     }
   }
+  return best;
+}
 
+/// The same search where every row counts, in steps that end where memory is waited for: walk_begin(), then
+/// walk_gather() and walk_score() in turn until walk_gather() says no. Results are in pool[0, size), best first.
+template <class Scorer>
+void walk_begin(const GraphView& graph, const Scorer& scorer, std::size_t ef, WalkState& w) {
+  w.visited.start(graph.nodes);
+  if (w.pool.size() < ef + 1) w.pool.resize(ef + 1);
+  Scratch::Impl::at_least(w.rows, 2 * graph.M);
+  Scratch::Impl::at_least(w.scores, 2 * graph.M);
+  const ScoredRow best = descend(graph, scorer, w.rows.data(), w.scores.data());
+  w.visited.insert(best.row);
+  w.pool[0] = {best.score, static_cast<std::uint32_t>(best.row)};
+  w.size = 1;
+  w.next = 0;
+  w.pending = 0;
+}
+
+inline constexpr std::uint32_t kFollowed = std::uint32_t{1} << 31;
+
+/// Takes the links of the best open entry and asks for the rows behind them. False when there is no open entry.
+template <class Scorer>
+bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w) {
+  if (w.next >= w.size) return false;
+  WalkState::Entry& entry = w.pool[w.next];
+  const auto row = static_cast<std::int32_t>(entry.row);
+  entry.row |= kFollowed;
+  w.pending = gather_links(graph, row, 0, w.rows.data(), [&](std::int32_t r) {
+    if (!w.visited.insert(r)) return false;
+    scorer.prefetch(r);
+    return true;
+  });
+  return true;
+}
+
+/// Scores what walk_gather() took and asks for the links of the entry that is now the best open one.
+template <class Scorer>
+void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, WalkState& w) {
+  scorer.rows(w.rows.data(), w.pending, w.scores.data());
+  WalkState::Entry* pool = w.pool.data();
+  for (std::size_t i = 0; i < w.pending; ++i) {
+    const float score = w.scores[i];
+    if (w.size == ef && !(score > pool[w.size - 1].score)) continue;
+    const std::size_t at = static_cast<std::size_t>(
+        std::upper_bound(pool, pool + w.size, score, [](float s, const WalkState::Entry& e) { return s > e.score; }) - pool);
+    std::copy_backward(pool + at, pool + w.size, pool + w.size + 1);
+    pool[at] = {score, static_cast<std::uint32_t>(w.rows[i])};
+    w.size = std::min(w.size + 1, ef);
+    w.next = std::min(w.next, at);
+  }
+  while (w.next < w.size && (pool[w.next].row & kFollowed) != 0) ++w.next;
+  if (w.next < w.size) {
+    const std::int32_t* links = graph.links(static_cast<std::int32_t>(pool[w.next].row), 0);
+    for (std::size_t i = 0; i < 2 * graph.M; i += 16) __builtin_prefetch(links + i);
+  }
+}
+
+/// Best-first search with `ef` kept results among the rows that `allowed` accepts (Malkov and Yashunin, algorithms 2 and
+/// 5); rows that are not allowed are walked through. Leaves them in scratch.results, unordered. False when more than
+/// `budget` scores would be needed: the caller knows a cheaper way.
+template <class Scorer, class Allowed>
+bool walk(const GraphView& graph, const Scorer& scorer, std::size_t ef, std::size_t budget, Allowed allowed,
+          SearchScratch& scratch) {
+  scratch.results.clear();
+  scratch.frontier.clear();
+  if (graph.entry < 0) return true;
+  scratch.visited.start(graph.nodes);
+  std::int32_t* rows = Scratch::Impl::at_least(scratch.rows, 2 * graph.M);
+  float* scores = Scratch::Impl::at_least(scratch.scores, 2 * graph.M);
+
+  const ScoredRow best = descend(graph, scorer, rows, scores);
   auto& frontier = scratch.frontier;
   auto& results = scratch.results;
   const auto consider = [&](ScoredRow c) {

@@ -58,7 +58,7 @@ struct ItemIndex::Impl {
   void check_rows(MatrixView<const float> vectors, std::span<const std::int64_t> ids, bool present) const;
 
   // Search; `gate` is held shared.
-  [[nodiscard]] const float* prepare(std::span<const float> query, retrieval::SearchScratch& s) const;
+  [[nodiscard]] const float* prepare(std::span<const float> query, std::vector<float>& memory) const;
   /// Rows that the filter allows, into s.allowed.
   void resolve(const ItemFilter& filter, retrieval::SearchScratch& s) const;
   /// resolved: s.allowed holds the filter's rows.
@@ -66,6 +66,23 @@ struct ItemIndex::Impl {
                      retrieval::SearchScratch& s) const;
   std::size_t search_exact(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
                            retrieval::SearchScratch& s) const;
+  /// A batch that reads all rows, or all that one filter allows, many queries at a time. False when another way is
+  /// quicker.
+  bool search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
+                        const ItemFilter* filter, int num_threads) const;
+  /// Some queries without a filter by walks that take turns; out [queries.size()], counts the same. False when an
+  /// ordinary search is the way for them.
+  bool search_together(std::span<const float* const> queries, std::span<const std::span<Neighbor>> out, std::size_t* counts,
+                       retrieval::SearchScratch& s) const;
+  /// Scores what estimates cannot exclude from the best k; estimates are in units of the query.
+  template <class Estimates>
+  std::size_t take_best(const float* query, const kernels::CodedQuery& coded, const Estimates& estimates, std::span<Neighbor> out,
+                        retrieval::SearchScratch& s) const;
+  /// Reading all that is allowed is expected to be quicker than the graph or the lists.
+  [[nodiscard]] bool scans(std::size_t k, std::size_t allowed, bool filtered) const;
+  /// How many scores a search for k of `allowed` items is expected to take by way of the graph or the lists.
+  [[nodiscard]] double effort(std::size_t k, std::size_t allowed) const;
+  bool encode(const float* query, retrieval::PreparedCodes& codes) const;
   template <class Allowed>
   bool search_approximately(const float* query, std::size_t k, std::size_t candidates, Allowed allowed,
                             retrieval::SearchScratch& s) const;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -8,12 +11,16 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "kernels/coded_scan.hpp"
 #include "retrieval/graph_walk.hpp"
 #include "retrieval/item_index_impl.hpp"
 
 namespace etalage {
 
+using kernels::Bounded;
+using kernels::BoundedSelection;
 using retrieval::AccessGate;
+using retrieval::CodedScorer;
 using retrieval::ScoredRow;
 using retrieval::Scorer;
 using retrieval::SearchScratch;
@@ -21,6 +28,10 @@ using retrieval::SearchScratch;
 namespace {
 
 constexpr std::size_t kBlock = 256;  // rows scored at a time: they and their scores stay in cache
+constexpr std::size_t kFewestDimensions = 8;  // below, eight bits save nothing
+constexpr std::size_t kFewestTogether = 32;   // queries that make panels worth while
+constexpr double kScanGain = 2;           // rows read in the time of one met in a walk
+constexpr double kScanGainFiltered = 10;  // the same where each row met is looked up in a filter
 constexpr std::size_t kUnlimited = static_cast<std::size_t>(-1);
 
 void check_query(std::span<const float> query, int dim) {
@@ -35,11 +46,42 @@ void check_query(std::span<const float> query, int dim) {
     throw std::invalid_argument("query has a squared norm of " + std::to_string(norm2) + ", must be below 8e37");
 }
 
+/// What a bounded selection asks of an index.
+struct IndexRules {
+  const std::int64_t* ids;
+  const std::uint8_t* alive;  // null when every row of the scan is
+  const std::uint8_t* records;
+  const kernels::CodeShape* shape;
+  Scorer scorer;
+  const kernels::CodedQuery* query;
+
+  [[nodiscard]] bool allowed(std::uint32_t row) const noexcept { return alive == nullptr || alive[row] != 0; }
+  [[nodiscard]] bool before(const Bounded& a, const Bounded& b) const noexcept {
+    return a.exact > b.exact || (a.exact == b.exact && ids[a.index] < ids[b.index]);
+  }
+  static bool ties() noexcept { return true; }
+  [[nodiscard]] float constant() const noexcept { return query->constant(); }
+  [[nodiscard]] float widening(std::uint32_t row) const noexcept {
+    if (!query->distance) return 0;
+    kernels::CodeTail tail;
+    std::memcpy(&tail, records + row * shape->stride + shape->width, sizeof tail);
+    return query->widening(tail.norm2);
+  }
+  [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
+  void rescore(const std::int32_t* rows, std::size_t n, float* out) const noexcept { scorer.rows(rows, n, out); }
+};
+
+std::size_t write(BoundedSelection& selection, IndexRules& rules, std::span<Neighbor> out, kernels::BoundedScratch& scratch) {
+  const std::size_t n = selection.finish(rules, scratch);
+  for (std::size_t i = 0; i < n; ++i) out[i] = {rules.ids[selection.found[i].index], selection.found[i].exact};
+  return n;
+}
+
 }  // namespace
 
-const float* ItemIndex::Impl::prepare(std::span<const float> query, SearchScratch& s) const {
+const float* ItemIndex::Impl::prepare(std::span<const float> query, std::vector<float>& memory) const {
   if (metric != IndexMetric::kCosine) return query.data();
-  float* unit = Scratch::Impl::at_least(s.query, query.size());
+  float* unit = Scratch::Impl::at_least(memory, query.size());
   retrieval::normalize(query.data(), query.size(), unit);
   return unit;
 }
@@ -57,51 +99,133 @@ void ItemIndex::Impl::resolve(const ItemFilter& filter, SearchScratch& s) const 
     if (store.is_alive(r) && filter.allows(store.ids[r])) s.allowed.push_back(static_cast<std::int32_t>(r));
 }
 
+bool ItemIndex::Impl::encode(const float* query, retrieval::PreparedCodes& codes) const {
+  if (store.dim < kFewestDimensions) return false;
+  std::int8_t* to = Scratch::Impl::at_least(codes.codes, store.shape.width);
+  return kernels::encode_query(query, store.shape, kernels::code().query_max, metric == IndexMetric::kL2, to, codes.query);
+}
+
 std::size_t ItemIndex::Impl::search_exact(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
                                           SearchScratch& s) const {
   const Scorer scorer(metric, query, store.vectors.data(), store.dim);
+  if (filter != nullptr && !resolved) resolve(*filter, s);
+  const std::size_t rows = filter != nullptr ? s.allowed.size() : store.rows;
+  const std::int32_t* list = filter != nullptr ? s.allowed.data() : nullptr;
+  const std::size_t k = std::min(out.size(), rows);
+  if (k == 0) return 0;
+  if (rows >= 8 * BoundedSelection::limit(k) && encode(query, s.codes)) {
+    IndexRules rules{store.ids.data(), list == nullptr ? store.alive.data() : nullptr, store.codes.data(), &store.shape, scorer, &s.codes.query};
+    BoundedSelection selection;
+    selection.found = Scratch::Impl::at_least(s.candidates, BoundedSelection::limit(k) + kernels::kCodedStep);
+    selection.k = k;
+    kernels::scan_coded(kernels::code(), store.shape, store.codes.data(), list, 0, rows, s.codes.query, rules, selection, s.bounds);
+    return write(selection, rules, out, s.bounds);
+  }
   float* scores = Scratch::Impl::at_least(s.scores, kBlock);
   s.top.start(out.size());
-  if (filter != nullptr) {
-    if (!resolved) resolve(*filter, s);
-    for (std::size_t begin = 0; begin < s.allowed.size(); begin += kBlock) {
-      const std::size_t n = std::min(kBlock, s.allowed.size() - begin);
-      const std::int32_t* rows = s.allowed.data() + begin;
-      scorer.rows(rows, n, scores);
-      for (std::size_t i = 0; i < n; ++i)
-        if (s.top.wants(scores[i])) s.top.push(store.ids[static_cast<std::size_t>(rows[i])], scores[i]);
+  for (std::size_t begin = 0; begin < rows; begin += kBlock) {
+    const std::size_t n = std::min(kBlock, rows - begin);
+    if (list != nullptr) scorer.rows(list + begin, n, scores);
+    else scorer.range(begin, n, scores);
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t row = list != nullptr ? static_cast<std::size_t>(list[begin + i]) : begin + i;
+      if (s.top.wants(scores[i]) && store.is_alive(row)) s.top.push(store.ids[row], scores[i]);
     }
-    return s.top.finish(out);
-  }
-  for (std::size_t begin = 0; begin < store.rows; begin += kBlock) {
-    const std::size_t n = std::min(kBlock, store.rows - begin);
-    scorer.range(begin, n, scores);
-    for (std::size_t i = 0; i < n; ++i)
-      if (s.top.wants(scores[i]) && store.is_alive(begin + i)) s.top.push(store.ids[begin + i], scores[i]);
   }
   return s.top.finish(out);
+}
+
+template <class Estimates>
+std::size_t ItemIndex::Impl::take_best(const float* query, const kernels::CodedQuery& coded, const Estimates& estimates,
+                                       std::span<Neighbor> out, SearchScratch& s) const {
+  IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &coded};
+  BoundedSelection selection;
+  selection.found = Scratch::Impl::at_least(s.candidates, estimates.size());
+  selection.k = std::min(out.size(), estimates.size());
+  if (selection.k == 0) return 0;
+  for (const auto& e : estimates) {
+    const auto row = static_cast<std::size_t>(e.row) & (retrieval::kFollowed - 1);
+    const kernels::CodeTail tail = store.tail(row);
+    const float wide = tail.error * coded.terms.per_error + tail.norm * coded.terms.per_norm;
+    selection.found[selection.count++] = {e.score + wide, e.score - wide, std::numeric_limits<float>::quiet_NaN(), static_cast<std::uint32_t>(row)};
+  }
+  return write(selection, rules, out, s.bounds);
+}
+
+bool ItemIndex::Impl::search_together(std::span<const float* const> queries, std::span<const std::span<Neighbor>> out,
+                                      std::size_t* counts, SearchScratch& s) const {
+  if (kind != IndexKind::kHnsw || store.live == 0 || store.dead() != 0 || store.uncoded != 0) return false;
+  const std::size_t k = std::min(out[0].size(), store.live);
+  if (k == 0 || scans(k, store.live, false)) return false;
+  const std::size_t ef = std::max(k, static_cast<std::size_t>(ef_search.load(std::memory_order_relaxed)));
+  const retrieval::GraphView view = graph->view();
+  std::optional<CodedScorer> scorers[SearchScratch::kWalks];
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    if (!encode(queries[i], s.walks[i].codes)) return false;
+    scorers[i].emplace(s.walks[i].codes.query, store);
+  }
+  bool open[SearchScratch::kWalks] = {};
+  std::size_t left = queries.size();
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    retrieval::walk_begin(view, *scorers[i], ef, s.walks[i]);
+    open[i] = retrieval::walk_gather(view, *scorers[i], s.walks[i]);
+  }
+  while (left > 0) {
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      if (!open[i]) continue;
+      retrieval::walk_score(view, *scorers[i], ef, s.walks[i]);
+      open[i] = retrieval::walk_gather(view, *scorers[i], s.walks[i]);
+      left -= !open[i];
+    }
+  }
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    retrieval::WalkState& w = s.walks[i];
+    counts[i] = w.size >= k ? take_best(queries[i], w.codes.query, std::span(w.pool).first(w.size), out[i], s)
+                            : search_exact(queries[i], out[i], nullptr, false, s);  // part of the graph was out of reach
+  }
+  return true;
 }
 
 template <class Allowed>
 bool ItemIndex::Impl::search_approximately(const float* query, std::size_t k, std::size_t candidates, Allowed allowed,
                                            SearchScratch& s) const {
+  const bool coded = store.uncoded == 0 && encode(query, s.codes);
   const Scorer scorer(metric, query, store.vectors.data(), store.dim);
   if (kind == IndexKind::kHnsw) {
     const std::size_t ef = std::max(k, static_cast<std::size_t>(ef_search.load(std::memory_order_relaxed)));
     const retrieval::GraphView view = graph->view();
     // Without a filter the walk always ends early; with one it must not cost more than reading what is allowed.
     const std::size_t budget = candidates == kUnlimited ? kUnlimited : candidates + 4 * ef * view.M;
+    if (coded) return retrieval::walk(view, CodedScorer(s.codes.query, store), ef, budget, allowed, s);
     return retrieval::walk(view, scorer, ef, budget, allowed, s);
   }
   const std::size_t keep = k * static_cast<std::size_t>(options.rescore_factor);
   lists->search(metric, store, query, keep, nprobe.load(std::memory_order_relaxed), allowed, s);
-  // From codes to vectors.
+  // From parts of a code to all of a vector, in eight bits where that will do.
   std::int32_t* rows = Scratch::Impl::at_least(s.rows, s.results.size());
   float* scores = Scratch::Impl::at_least(s.scores, s.results.size());
   for (std::size_t i = 0; i < s.results.size(); ++i) rows[i] = s.results[i].row;
-  scorer.rows(rows, s.results.size(), scores);
+  if (coded) CodedScorer(s.codes.query, store).rows(rows, s.results.size(), scores);
+  else scorer.rows(rows, s.results.size(), scores);
   for (std::size_t i = 0; i < s.results.size(); ++i) s.results[i].score = scores[i];
   return true;
+}
+
+bool ItemIndex::Impl::scans(std::size_t k, std::size_t allowed, bool filtered) const {
+  // Rows that are met in a walk are cache misses; those of a list are asked for ahead, and nothing is looked up for them.
+  return static_cast<double>(allowed) <= (filtered ? kScanGainFiltered : kScanGain) * effort(k, allowed);
+}
+
+double ItemIndex::Impl::effort(std::size_t k, std::size_t allowed) const {
+  // A walk meets rows/allowed times as many rows as it keeps.
+  const double share = static_cast<double>(allowed) / static_cast<double>(store.rows);
+  if (kind == IndexKind::kHnsw) {
+    const auto ef = static_cast<double>(std::max(k, static_cast<std::size_t>(ef_search.load(std::memory_order_relaxed))));
+    return ef * options.M / share;
+  }
+  // Codes are cheaper to score than vectors, re-scoring is not.
+  const double keep = static_cast<double>(k) * options.rescore_factor;
+  return 2 * keep + 0.25 * keep / share;
 }
 
 std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
@@ -109,6 +233,10 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
   if (filter != nullptr && filter->allows_everything()) filter = nullptr;
   const bool ready = kind == IndexKind::kHnsw || (kind == IndexKind::kIvfPq && lists != nullptr);
   if (!ready || store.live == 0) return search_exact(query, out, filter, resolved, s);
+  if (filter == nullptr) {
+    std::size_t count = 0;
+    if (search_together({&query, 1}, {&out, 1}, &count, s)) return count;
+  }
 
   // At most so many rows are allowed, some of which may not exist.
   std::size_t allowed = store.live;
@@ -117,19 +245,7 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
   else if (filter != nullptr) allowed -= std::min(allowed, filter->denied_ids().size());
   const std::size_t k = std::min(out.size(), allowed);
   if (k == 0) return filter != nullptr && !resolved ? search_exact(query, out, filter, resolved, s) : 0;
-
-  // What either way would score: a walk meets rows/allowed times as many rows as it keeps.
-  const double share = static_cast<double>(allowed) / static_cast<double>(store.rows);
-  double effort = 0;
-  if (kind == IndexKind::kHnsw) {
-    const auto ef = static_cast<double>(std::max(k, static_cast<std::size_t>(ef_search.load(std::memory_order_relaxed))));
-    effort = ef * options.M / share;
-  } else {
-    // Codes are cheaper to score than vectors, re-scoring is not.
-    const double keep = static_cast<double>(k) * options.rescore_factor;
-    effort = 2 * keep + 0.25 * keep / share;
-  }
-  if (static_cast<double>(allowed) <= effort) return search_exact(query, out, filter, resolved, s);
+  if (scans(k, allowed, filter != nullptr)) return search_exact(query, out, filter, resolved, s);
 
   const bool finished =
       filter == nullptr
@@ -140,6 +256,7 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
             }, s);
   // Cut off, or short because part of the graph was out of reach.
   if (!finished || s.results.size() < k) return search_exact(query, out, filter, resolved, s);
+  if (store.uncoded == 0 && encode(query, s.codes)) return take_best(query, s.codes.query, s.results, out, s);
   s.top.start(out.size());
   for (const ScoredRow& r : s.results) s.top.push(store.ids[static_cast<std::size_t>(r.row)], r.score);
   return s.top.finish(out);
@@ -149,7 +266,7 @@ std::size_t ItemIndex::search(std::span<const float> query, std::span<Neighbor> 
                               Scratch& scratch) const {
   check_query(query, impl_->dim);
   SearchScratch& s = SearchScratch::of(scratch);
-  const float* q = impl_->prepare(query, s);
+  const float* q = impl_->prepare(query, s.query);
   const AccessGate::Shared section(impl_->gate);
   return impl_->search(q, out, filter, false, s);
 }
@@ -167,6 +284,8 @@ void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbo
   const ItemFilter* shared = filters.size() == 1 ? filters[0] : nullptr;
   if (shared != nullptr && shared->allows_everything()) shared = nullptr;
 
+  if (filters.size() <= 1 && impl_->search_by_panels(queries, out, counts, shared, num_threads)) return;
+
   struct Worker {
     SearchScratch scratch;
     bool resolved = false;
@@ -175,12 +294,27 @@ void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbo
   const auto threads = static_cast<std::size_t>(detail::resolve_threads(num_threads));
   std::vector<Worker> workers(threads);
   const std::size_t grain = std::clamp<std::size_t>(n / (threads * 8), 1, 16);
+  const bool together = shared == nullptr && filters.size() <= 1 && impl_->kind == IndexKind::kHnsw;
+  constexpr std::size_t kWalks = SearchScratch::kWalks;
   detail::parallel_for(n, grain, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
     Worker& w = workers[static_cast<std::size_t>(thread)];
     for (std::size_t i = begin; i < end; ++i) {
-      const float* q = impl_->prepare(queries.row(i), w.scratch);
-      // Entered anew for each query, so that a long batch does not hold up a writer.
+      // Entered anew for each query or few, so that a long batch does not hold up a writer.
       const AccessGate::Shared section(impl_->gate);
+      if (together) {
+        const float* some[kWalks];
+        std::span<Neighbor> places[kWalks];
+        const std::size_t m = std::min(kWalks, end - i);
+        for (std::size_t j = 0; j < m; ++j) {
+          some[j] = impl_->prepare(queries.row(i + j), w.scratch.walks[j].query);
+          places[j] = out.row(i + j);
+        }
+        if (impl_->search_together({some, m}, {places, m}, &counts[i], w.scratch)) {
+          i += m - 1;
+          continue;
+        }
+      }
+      const float* q = impl_->prepare(queries.row(i), w.scratch.query);
       if (shared != nullptr && n > 1 && (!w.resolved || w.generation != impl_->generation)) {
         impl_->resolve(*shared, w.scratch);
         w.resolved = true;
@@ -190,6 +324,99 @@ void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbo
       counts[i] = impl_->search(q, out.row(i), filter, w.resolved, w.scratch);
     }
   });
+}
+
+bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
+                                       const ItemFilter* filter, int num_threads) const {
+  const kernels::CodeTable& table = kernels::code();
+  const std::size_t n = queries.rows();
+  if (table.panel == 0 || n < kFewestTogether || out.cols() == 0) return false;
+  // Rows that are published never change: what is held here is one moment of the index, and nobody waits for it.
+  Array<float> vectors;
+  Array<std::uint8_t> codes;
+  Array<std::int64_t> ids;
+  kernels::CodeShape shape;
+  std::vector<std::int32_t> list;
+  bool listed = false;
+  std::size_t rows = 0;
+  {
+    const AccessGate::Shared section(gate);
+    SearchScratch s;
+    listed = filter != nullptr || store.dead() != 0;
+    if (filter != nullptr) {
+      resolve(*filter, s);
+      list = std::move(s.allowed);
+    } else if (listed) {
+      for (std::size_t r = 0; r < store.rows; ++r)
+        if (store.is_alive(r)) list.push_back(static_cast<std::int32_t>(r));
+    }
+    rows = listed ? list.size() : store.rows;
+    const std::size_t k = std::min(out.cols(), rows);
+    const bool exact = kind == IndexKind::kExact || (kind == IndexKind::kIvfPq && lists == nullptr);
+    // Only where a single search reads all of them too: a batch answers as its queries would alone.
+    if (!exact && (k == 0 || !scans(k, rows, filter != nullptr))) return false;
+    if (rows < 8 * BoundedSelection::limit(k) || store.dim < kFewestDimensions) return false;
+    vectors = store.vectors;
+    codes = store.codes;
+    ids = store.ids;
+    shape = store.shape;
+  }
+  struct Worker {
+    kernels::CodedMemory memory;
+    std::vector<float> units;
+    std::vector<IndexRules> rules;
+    SearchScratch scratch;
+  };
+  const int threads = detail::resolve_threads(num_threads);
+  std::vector<Worker> workers(static_cast<std::size_t>(threads));
+  const std::size_t k = std::min(out.cols(), rows);
+  const std::size_t room = BoundedSelection::limit(k) + kernels::kCodedStep;
+  const std::size_t block = kernels::scan_block_size(shape.dim, k, n, threads);
+  detail::parallel_for(n, block, threads, [&](std::size_t begin, std::size_t end, int thread) {
+    Worker& w = workers[static_cast<std::size_t>(thread)];
+    const std::size_t m = end - begin;
+    w.units.resize(m * shape.dim);
+    w.memory.codes.resize(m * shape.width);
+    w.memory.queries.clear();
+    w.memory.candidates.resize(m * room);
+    w.memory.selections.clear();
+    w.rules.clear();
+    w.memory.queries.reserve(m);
+    std::vector<std::size_t> names;
+    for (std::size_t i = 0; i < m; ++i) {
+      const float* q = queries.row(begin + i).data();
+      if (metric == IndexMetric::kCosine) {
+        retrieval::normalize(q, shape.dim, &w.units[i * shape.dim]);
+        q = &w.units[i * shape.dim];
+      }
+      kernels::CodedQuery coded;
+      if (!kernels::encode_query(q, shape, table.query_max, metric == IndexMetric::kL2, &w.memory.codes[i * shape.width], coded)) {
+        const AccessGate::Shared section(gate);
+        counts[begin + i] = search_exact(q, out.row(begin + i), filter, false, w.scratch);
+        continue;
+      }
+      w.memory.queries.push_back(coded);
+      BoundedSelection selection;
+      selection.found = &w.memory.candidates[names.size() * room];
+      selection.k = k;
+      w.memory.selections.push_back(selection);
+      w.rules.push_back({ids.data(), nullptr, codes.data(), &shape, Scorer(metric, q, vectors.data(), shape.dim), &w.memory.queries.back()});
+      names.push_back(begin + i);
+    }
+    kernels::scan_coded_block<IndexRules>(
+        table, shape, w.memory.queries, w.rules, w.memory.selections, names.empty() ? 0 : rows,
+        [&](std::size_t first, std::size_t count, kernels::PanelBuilder& builder, std::uint32_t* indices) {
+          for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t row = listed ? static_cast<std::size_t>(list[first + i]) : first + i;
+            builder.set(i, codes.data() + row * shape.stride);
+            indices[i] = static_cast<std::uint32_t>(row);
+          }
+        },
+        w.memory);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      counts[names[i]] = write(w.memory.selections[i], w.rules[i], out.row(names[i]), w.memory.scratch);
+  });
+  return true;
 }
 
 }  // namespace etalage

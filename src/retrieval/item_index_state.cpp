@@ -27,6 +27,8 @@ void save_store(StateWriter& writer, const ItemStore& s) {
   writer.put_int("rows", static_cast<std::int64_t>(s.rows));
   writer.put_int("live", static_cast<std::int64_t>(s.live));
   put_prefix(writer, "vectors", s.vectors, s.rows * s.dim);
+  put_prefix(writer, "codes", s.codes, s.rows * s.shape.stride);
+  writer.put_int("uncoded", static_cast<std::int64_t>(s.uncoded));
   put_prefix(writer, "ids", s.ids, s.rows);
   put_prefix(writer, "norms2", s.norms2, s.rows);
   // These change in place while the file is being written.
@@ -37,6 +39,7 @@ void save_store(StateWriter& writer, const ItemStore& s) {
 ItemStore load_store(const StateReader& reader, int dim) {
   ItemStore s;
   s.dim = static_cast<std::size_t>(dim);
+  s.shape = kernels::CodeShape(s.dim);
   s.rows = static_cast<std::size_t>(reader.get_int("rows", 0, std::numeric_limits<std::int32_t>::max()));
   s.live = static_cast<std::size_t>(reader.get_int("live", 0, static_cast<std::int64_t>(s.rows)));
   s.vectors = reader.get_array<float>("vectors", s.rows * s.dim);
@@ -47,12 +50,21 @@ ItemStore load_store(const StateReader& reader, int dim) {
   if ((slots.size() & (slots.size() - 1)) != 0 || slots.size() < 2 * s.live)
     reader.fail("slots", "found " + std::to_string(slots.size()) + " slots, expected a power of two of at least twice the items");
   s.table = IdTable(slots);
+  if (reader.has("codes")) {
+    s.codes = reader.get_array<std::uint8_t>("codes", s.rows * s.shape.stride);
+    s.uncoded = static_cast<std::size_t>(reader.get_int("uncoded", 0, static_cast<std::int64_t>(s.rows)));
+  } else {
+    s.encode_all();  // a file from before there were codes
+  }
   if (!reader.verify()) return s;
 
   for (const float x : s.vectors)
     if (!std::isfinite(x)) reader.fail("vectors", "found a value that is not finite");
   for (const float x : s.norms2)
     if (!(x >= 0) || !std::isfinite(x)) reader.fail("norms2", "found a squared norm that is negative or not finite");
+  for (std::size_t r = 0; r < s.rows; ++r)
+    if (const kernels::CodeTail t = s.tail(r); !(t.scale >= 0 && t.error >= 0 && t.norm >= 0 && t.norm2 >= 0) || std::isinf(t.scale) || std::isinf(t.norm2))
+      reader.fail("codes", "found a scale or bound that is negative or not finite at row " + std::to_string(r));
   std::size_t used = 0;
   for (const std::int32_t row : slots) {
     if (row == IdTable::kEmpty) continue;

@@ -5,11 +5,12 @@
 #include <cstdint>
 
 #include "etalage/core/array.hpp"
+#include "kernels/code_kernels.hpp"
 #include "retrieval/id_table.hpp"
 
 namespace etalage::retrieval {
 
-/// Vectors, ids and squared norms of rows, dead ones included. Rows are only ever appended: whoever holds the arrays of
+/// Vectors, the same in eight bits, ids and squared norms of rows, dead ones included. Rows are only ever appended: whoever holds the arrays of
 /// an earlier moment (a reader, a file being written) keeps rows that do not change. `alive` and the table do.
 ///
 /// A writer prepares rows behind the last published one while readers go on, and publishes them in a short section.
@@ -20,7 +21,10 @@ struct ItemStore {
   std::size_t dim = 0;
   std::size_t rows = 0;  ///< published
   std::size_t live = 0;
+  std::size_t uncoded = 0;  ///< rows whose codes say nothing (kMostCoded)
+  kernels::CodeShape shape;
   Array<float> vectors;        ///< [capacity x dim]
+  Array<std::uint8_t> codes;   ///< [capacity x shape.stride], records of the vectors
   Array<std::int64_t> ids;     ///< [capacity]
   Array<float> norms2;         ///< [capacity], squared norms of the stored vectors
   Array<std::uint8_t> alive;   ///< [capacity]
@@ -29,6 +33,8 @@ struct ItemStore {
   [[nodiscard]] std::size_t capacity() const noexcept { return ids.size(); }
   [[nodiscard]] std::size_t dead() const noexcept { return rows - live; }
   [[nodiscard]] const float* vector(std::size_t row) const noexcept { return vectors.data() + row * dim; }
+  [[nodiscard]] const std::uint8_t* record(std::size_t row) const noexcept { return codes.data() + row * shape.stride; }
+  [[nodiscard]] kernels::CodeTail tail(std::size_t row) const noexcept;
   [[nodiscard]] std::int32_t find(std::int64_t id) const noexcept { return table.find(id, ids.data()); }
   [[nodiscard]] bool is_alive(std::size_t row) const noexcept { return alive[row] != 0; }
 
@@ -42,6 +48,9 @@ struct ItemStore {
   [[nodiscard]] bool flags_owned() const noexcept { return flags_owned_; }
   void own_flags();
 
+  /// Makes the records of all rows, for a store that has none.
+  void encode_all();
+
   /// Fills a row that is not published yet; needs a private store.
   void write(std::size_t row, const float* vector, std::int64_t id);
   /// Makes the next row, already written, part of the store. The id's earlier row, if any, dies.
@@ -54,6 +63,7 @@ struct ItemStore {
  private:
   [[nodiscard]] ItemStore copy(std::size_t row_capacity, bool live_only) const;
   float* write_vectors_ = nullptr;
+  std::uint8_t* write_codes_ = nullptr;
   std::int64_t* write_ids_ = nullptr;
   float* write_norms2_ = nullptr;
   bool flags_owned_ = false;

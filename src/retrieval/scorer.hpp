@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "etalage/retrieval/item_index.hpp"
+#include "kernels/coded_query.hpp"
 #include "kernels/row_scores.hpp"
+#include "retrieval/item_store.hpp"
 
 namespace etalage::retrieval {
 
@@ -42,6 +44,32 @@ class Scorer {
   const float* query_;
   const float* data_;
   std::size_t dim_;
+};
+
+/// Estimates of the same order from rows in eight bits.
+class CodedScorer {
+ public:
+  CodedScorer(const kernels::CodedQuery& query, const ItemStore& store)
+      : table_(kernels::code()), terms_(query.estimate()), shape_(store.shape), records_(store.codes.data()) {}
+
+  void rows(const std::int32_t* rows, std::size_t n, float* out) const noexcept {
+    table_.scores(terms_, shape_, records_, rows, 0, n, out);
+  }
+  [[nodiscard]] float one(std::int32_t row) const noexcept {
+    float out = 0;
+    rows(&row, 1, &out);
+    return out;
+  }
+  void prefetch(std::int32_t row) const noexcept {
+    const std::uint8_t* record = records_ + static_cast<std::size_t>(row) * shape_.stride;
+    for (std::size_t b = 0; b < shape_.stride; b += 64) __builtin_prefetch(record + b);
+  }
+
+ private:
+  const kernels::CodeTable& table_;
+  kernels::CodeTerms terms_;
+  const kernels::CodeShape& shape_;
+  const std::uint8_t* records_;
 };
 
 }  // namespace etalage::retrieval

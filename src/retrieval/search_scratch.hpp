@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -9,6 +10,8 @@
 #include <vector>
 
 #include "etalage/retrieval/item_index.hpp"
+#include "kernels/bounded_selection.hpp"
+#include "kernels/coded_query.hpp"
 #include "models/scratch.hpp"
 
 namespace etalage::retrieval {
@@ -18,27 +21,29 @@ struct ScoredRow {
   std::int32_t row;
 };
 
-/// Rows that a walk has seen. Clearing is one increment.
+/// Rows that a walk has seen, one bit each, so that the marks of a large index stay in the cache. Clearing undoes what
+/// was marked.
 class Visited {
  public:
   void start(std::size_t rows) {
-    if (marks_.size() < rows) marks_.resize(rows, 0);
-    if (++epoch_ == 0) {
-      std::fill(marks_.begin(), marks_.end(), std::uint16_t{0});
-      epoch_ = 1;
-    }
+    for (const std::uint32_t w : touched_) words_[w] = 0;
+    touched_.clear();
+    if (words_.size() < (rows + 63) / 64) words_.resize((rows + 63) / 64, 0);
   }
   /// True the first time.
-  bool insert(std::int32_t row) noexcept {
-    std::uint16_t& m = marks_[static_cast<std::size_t>(row)];
-    if (m == epoch_) return false;
-    m = epoch_;
+  bool insert(std::int32_t row) {
+    const auto r = static_cast<std::uint32_t>(row);
+    std::uint64_t& word = words_[r / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (r % 64);
+    if ((word & bit) != 0) return false;
+    if (word == 0) touched_.push_back(r / 64);
+    word |= bit;
     return true;
   }
 
  private:
-  std::vector<std::uint16_t> marks_;
-  std::uint16_t epoch_ = 0;
+  std::vector<std::uint64_t> words_;
+  std::vector<std::uint32_t> touched_;
 };
 
 /// The best k neighbours so far: higher score first, ties by lower id.
@@ -79,8 +84,36 @@ class TopNeighbors {
   bool full_ = false;
 };
 
+/// A query in eight bits with the memory of its codes.
+struct PreparedCodes {
+  std::vector<std::int8_t> codes;
+  kernels::CodedQuery query;
+};
+
+/// One walk under way: several of them take turns in a batch.
+struct WalkState {
+  struct Entry {
+    float score;
+    std::uint32_t row;  ///< the top bit: its links were followed
+  };
+  Visited visited;
+  std::vector<Entry> pool;  ///< [ef + 1], best first
+  std::size_t size = 0;
+  std::size_t next = 0;     ///< the best entry whose links were not followed
+  std::vector<std::int32_t> rows;
+  std::vector<float> scores;
+  std::size_t pending = 0;  ///< rows that wait for their scores
+  std::vector<float> query;
+  PreparedCodes codes;
+};
+
 /// One thread's working memory for searches of any index.
 struct SearchScratch {
+  static constexpr std::size_t kWalks = 4;  ///< that take turns, so that one computes while the others wait for memory
+  std::array<WalkState, kWalks> walks;
+  PreparedCodes codes;
+  kernels::BoundedScratch bounds;
+  std::vector<kernels::Bounded> candidates;
   Visited visited;
   std::vector<ScoredRow> frontier;  ///< a heap, best on top
   std::vector<ScoredRow> results;   ///< a heap, worst on top
