@@ -14,7 +14,9 @@ PEERS = {
     "hnswlib": ["hnswlib==0.8.0", "numpy<2.3", "setuptools"],
     "usearch": ["usearch", "numpy<2.3"],
     "openblas": ["numpy"],
+    "scann": ["scann==1.4.2"],
     "scipy": ["numpy", "scipy"],
+    "voyager": ["voyager", "numpy<2.3"],
     "ranx": ["ranx"],
     "rectools": ["rectools"],
 }

@@ -25,6 +25,42 @@ def task(function):
     return function
 
 
+def rss_mb() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+def recall(found, exact) -> float:
+    return sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist())) / exact.size
+
+
+def index_curve_task(make):
+    """The task index_curve from make(x, metric, kind, build, threads, allowed) -> search(queries, k, effort): recall and
+    seconds of all queries at each effort. The index is built in the untimed first call."""
+    import numpy as np
+
+    def index_curve(vectors, queries, truth, metric, kind, build, efforts, threads, allowed=None):
+        x, q, exact = np.load(vectors), np.load(queries), np.load(truth)
+        before, started = rss_mb(), time.perf_counter()
+        search = make(x, metric, kind, build, threads, None if allowed is None else np.load(allowed))
+        built = {"build_seconds": time.perf_counter() - started, "index_mb": rss_mb() - before}
+
+        def work():
+            points = []
+            for effort in efforts:
+                best = float("inf")
+                for _ in range(2):
+                    begin = time.perf_counter()
+                    ids = np.asarray(search(q, exact.shape[1], effort))
+                    best = min(best, time.perf_counter() - begin)
+                points.append([recall(ids, exact), best])
+            return {"points": points, "seconds": points[0][1]} | built
+
+        return work
+
+    TASKS["index_curve"] = index_curve
+
+
 def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not reach the driver

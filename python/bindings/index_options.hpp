@@ -12,7 +12,7 @@ namespace etalage::python {
 inline constexpr std::initializer_list<std::pair<const char*, IndexMetric>> kIndexMetrics{
     {"cosine", IndexMetric::kCosine}, {"dot", IndexMetric::kDot}, {"l2", IndexMetric::kL2}};
 inline constexpr std::initializer_list<std::pair<const char*, IndexKind>> kIndexKinds{
-    {"exact", IndexKind::kExact}, {"hnsw", IndexKind::kHnsw}, {"ivf_pq", IndexKind::kIvfPq}};
+    {"exact", IndexKind::kExact}, {"hnsw", IndexKind::kHnsw}, {"ivf_pq", IndexKind::kIvfPq}, {"ivf", IndexKind::kIvf}};
 
 inline ItemIndexOptions index_options_from(const py::dict& d) {
   ItemIndexOptions o;

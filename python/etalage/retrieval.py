@@ -29,12 +29,13 @@ class ItemIndex:
     """Nearest items by their vectors, for any int64 ids >= 0, changing while it is searched.
 
     dim: length of a vector. metric: "cosine" (a zero vector has cosine 0 with everything), "dot" or "l2" (scores are
-    negative squared distances). kind: "exact" reads every vector, "hnsw" walks a graph, "ivf_pq" reads inverted lists of
-    compressed vectors and scores the best from the vectors themselves.
+    negative squared distances). kind: "exact" reads every vector, "hnsw" walks a graph, "ivf" reads inverted lists, "ivf_pq"
+    inverted lists of compressed vectors; both score the best from the vectors themselves.
 
     Options, with their defaults; those of another kind are ignored:
       hnsw    M=16, ef_construction=100, ef_search=64, deterministic=False
-      ivf_pq  nlist=0 (grows with the items), nprobe=16, pq_m=0 (about dim / 4), pq_bits=8, rescore_factor=10
+      ivf     nlist=0 (grows with the items), nprobe=16
+      ivf_pq  the same and pq_m=0 (about dim / 4), pq_bits=8, rescore_factor=10
       all     compact_share=0.3, seed=42, num_threads=0 (all CPUs of this process)
 
     Any number of threads may search while others add, update and remove. No call holds the GIL while it works.

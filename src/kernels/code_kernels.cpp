@@ -83,9 +83,11 @@ ETALAGE_INLINE __m128i sum_of_four(const Sum* s) {
 }
 #endif
 
-ETALAGE_INLINE __m128 scores_of_four(const CodeTerms& terms, std::size_t width, const std::uint8_t* const* rows) {
-  Sum sums[4];
-  products<4>(rows, terms.codes, width, sums);
+// Of the first kRows of four rows; the same arithmetic for all, so that a score does not depend on the company.
+template <std::size_t kRows>
+ETALAGE_INLINE __m128 scores_of(const CodeTerms& terms, std::size_t width, const std::uint8_t* const* rows) {
+  Sum sums[4] = {};
+  products<kRows>(rows, terms.codes, width, sums);
   const __m128 dots = _mm_cvtepi32_ps(_mm_add_epi32(sum_of_four(sums), _mm_set1_epi32(terms.correction)));
   __m128 scale = _mm_loadu_ps(reinterpret_cast<const float*>(rows[0] + width));
   __m128 error = _mm_loadu_ps(reinterpret_cast<const float*>(rows[1] + width));
@@ -112,7 +114,7 @@ void scores(const CodeTerms& terms, const CodeShape& shape, const std::uint8_t* 
         for (std::size_t f = 0; f < shape.stride; f += 64) __builtin_prefetch(next + f);
       }
     }
-    const __m128 s = scores_of_four(terms, shape.width, four);
+    const __m128 s = count == 1 ? scores_of<1>(terms, shape.width, four) : scores_of<4>(terms, shape.width, four);
     if (count == 4) {
       _mm_storeu_ps(out + i, s);
     } else {

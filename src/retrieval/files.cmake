@@ -3,6 +3,7 @@ target_sources(etalage PRIVATE
   src/retrieval/hnsw_graph.cpp
   src/retrieval/id_table.cpp
   src/retrieval/item_index.cpp
+  src/retrieval/item_index_batch.cpp
   src/retrieval/item_index_search.cpp
   src/retrieval/item_index_state.cpp
   src/retrieval/item_store.cpp

@@ -42,8 +42,23 @@ class RowDistance final : public faiss::DistanceComputer {
   explicit RowDistance(const LinkSpace& space) : space_(space), kernels_(kernels::row_scores()) {}
 
   void set_query(const float* x) override { query_ = x; }
-  void set_row(std::size_t row) { set_query(space_.data + row * space_.dim), row_ = static_cast<std::int32_t>(row); }
-  float operator()(idx_t i) override { return distance(query_, row_, static_cast<std::int32_t>(i)); }
+  void set_row(std::size_t row) {
+    set_query(space_.data + row * space_.dim);
+    row_ = static_cast<std::int32_t>(row);
+    codes_.resize(space_.shape.width);
+    coded_ = space_.records != nullptr && space_.dim >= kFewestCodedDimensions &&
+             kernels::encode_query(query_, space_.shape, kernels::code().query_max, space_.metric == IndexMetric::kL2, codes_.data(), coded_query_);
+  }
+  float operator()(idx_t i) override {
+    const auto row = static_cast<std::int32_t>(i);
+    if (!coded_) return distance(query_, row_, row);
+    // Where to look among many is found from eight bits; which of them to link is decided from the vectors.
+    float score = 0;
+    kernels::code().scores(coded_query_.estimate(), space_.shape, space_.records, &row, 0, 1, &score);
+    score *= coded_query_.step;
+    if (space_.metric == IndexMetric::kL2) return coded_query_.norm2 - 2 * score;
+    return from_product(score, row_, row);
+  }
   float symmetric_dis(idx_t i, idx_t j) override {
     return distance(space_.data + static_cast<std::size_t>(i) * space_.dim, static_cast<std::int32_t>(i),
                     static_cast<std::int32_t>(j));
@@ -57,6 +72,9 @@ class RowDistance final : public faiss::DistanceComputer {
       return -out;
     }
     kernels_.dot(x, space_.data, space_.dim, &j, 0, 1, &out);
+    return from_product(out, i, j);
+  }
+  [[nodiscard]] float from_product(float out, std::int32_t i, std::int32_t j) const {
     if (space_.metric == IndexMetric::kCosine) return 1 - out;
     // The inner product of (x, sqrt(R^2 - |x|^2)) and (y, sqrt(R^2 - |y|^2)), as large as possible.
     const float extra = std::sqrt(std::max(space_.radius2 - space_.norms2[i], 0.0f)) *
@@ -68,6 +86,9 @@ class RowDistance final : public faiss::DistanceComputer {
   const kernels::RowScores& kernels_;
   const float* query_ = nullptr;
   std::int32_t row_ = 0;
+  std::vector<std::int8_t> codes_;
+  kernels::CodedQuery coded_query_;
+  bool coded_ = false;
 };
 
 /// splitmix64: as good as random, and the same everywhere.

@@ -8,6 +8,7 @@
 
 #include "etalage/core/state.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "kernels/code_kernels.hpp"
 #include "retrieval/graph_walk.hpp"
 
 namespace etalage::retrieval {
@@ -18,6 +19,8 @@ struct LinkSpace {
   const float* data = nullptr;    ///< [rows x dim]
   const float* norms2 = nullptr;  ///< [rows]
   std::size_t dim = 0;
+  const std::uint8_t* records = nullptr;  ///< of the same rows in eight bits; null when some have none
+  kernels::CodeShape shape;
   float radius2 = 0;              ///< kDot: R^2 of the extra coordinate sqrt(max(R^2 - |x|^2, 0))
 };
 

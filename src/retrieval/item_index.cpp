@@ -101,7 +101,8 @@ void ItemIndex::Impl::check_rows(MatrixView<const float> vectors, std::span<cons
 }
 
 LinkSpace ItemIndex::Impl::link_space(const ItemStore& s) const {
-  return {metric, s.vectors.data(), s.norms2.data(), s.dim, static_cast<float>(eras.back().radius2)};
+  return {metric, s.vectors.data(), s.norms2.data(), s.dim, s.uncoded == 0 ? s.codes.data() : nullptr, s.shape,
+          static_cast<float>(eras.back().radius2)};
 }
 
 int ItemIndex::Impl::link_threads() const { return options.deterministic ? 1 : detail::resolve_threads(options.num_threads); }
@@ -140,6 +141,7 @@ void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const st
       note_norms(target);
       link_and_publish(target);
       break;
+    case IndexKind::kIvf:
     case IndexKind::kIvfPq: encode_and_publish(target); break;
   }
   tidy();
@@ -213,8 +215,8 @@ void ItemIndex::Impl::rebuild() {
     note_norms(fresh.rows);
     eras.back().rows = static_cast<std::int64_t>(fresh.rows);
     new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, fresh.rows, link_threads());
-  } else if (kind == IndexKind::kIvfPq) {
-    new_lists = IvfPq::train(fresh, options, options.num_threads);
+  } else if (has_lists()) {
+    new_lists = IvfPq::train(fresh, options, kind == IndexKind::kIvfPq, options.num_threads);
   }
   const AccessGate::Exclusive section(gate);
   ++generation;
@@ -235,11 +237,11 @@ void ItemIndex::Impl::tidy() {
       if (era.radius2 < eras.back().radius2 / 3 || era.radius2 > eras.back().radius2 * 3) stale += era.rows;
     outgrown = static_cast<double>(stale) > 0.2 * static_cast<double>(store.rows);
   }
-  if (kind == IndexKind::kIvfPq) outgrown = !lists || store.live > 4 * lists->trained_on();
+  if (has_lists()) outgrown = !lists || store.live > 4 * lists->trained_on();
   if (wasteful) return rebuild();
   if (!outgrown) return;
-  if (kind != IndexKind::kIvfPq) return rebuild();
-  if (auto trained = IvfPq::train(store, options, options.num_threads)) {
+  if (!has_lists()) return rebuild();
+  if (auto trained = IvfPq::train(store, options, kind == IndexKind::kIvfPq, options.num_threads)) {
     const AccessGate::Exclusive section(gate);
     ++generation;
     std::swap(lists, trained);

@@ -40,10 +40,12 @@ struct ItemIndex::Impl {
   mutable retrieval::AccessGate gate;
   retrieval::ItemStore store;
   std::shared_ptr<retrieval::HnswGraph> graph;  // kHnsw; null while empty
-  std::shared_ptr<retrieval::IvfPq> lists;      // kIvfPq; null until trained
+  std::shared_ptr<retrieval::IvfPq> lists;      // kIvf, kIvfPq; null until trained
   std::uint64_t generation = 0;                 // counts changes of the store
   std::vector<Era> eras;                        // graphs; guarded by `writer`
   double norm2_sum = 0;                         // over all rows; guarded by `writer`
+
+  [[nodiscard]] bool has_lists() const noexcept { return kind == IndexKind::kIvfPq || kind == IndexKind::kIvf; }
 
   // Mutation; `writer` is held.
   void insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
@@ -66,10 +68,16 @@ struct ItemIndex::Impl {
                      retrieval::SearchScratch& s) const;
   std::size_t search_exact(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
                            retrieval::SearchScratch& s) const;
+  /// Exact over rows of a list of live ones, or over all rows when it is null.
+  std::size_t scan_rows(const float* query, const std::int32_t* list, std::size_t rows, std::span<Neighbor> out,
+                        retrieval::SearchScratch& s) const;
   /// A batch that reads all rows, or all that one filter allows, many queries at a time. False when another way is
   /// quicker.
   bool search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                         const ItemFilter* filter, int num_threads) const;
+  /// A batch over inverted lists: each list is read once for all of a block's queries that want it. False when another
+  /// way is the one.
+  bool search_by_lists(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts, int num_threads) const;
   /// Some queries without a filter by walks that take turns; out [queries.size()], counts the same. False when an
   /// ordinary search is the way for them.
   bool search_together(std::span<const float* const> queries, std::span<const std::span<Neighbor>> out, std::size_t* counts,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -13,14 +12,15 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/coded_scan.hpp"
 #include "retrieval/graph_walk.hpp"
+#include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
 
 namespace etalage {
 
-using kernels::Bounded;
 using kernels::BoundedSelection;
 using retrieval::AccessGate;
 using retrieval::CodedScorer;
+using retrieval::IndexRules;
 using retrieval::ScoredRow;
 using retrieval::Scorer;
 using retrieval::SearchScratch;
@@ -28,8 +28,6 @@ using retrieval::SearchScratch;
 namespace {
 
 constexpr std::size_t kBlock = 256;  // rows scored at a time: they and their scores stay in cache
-constexpr std::size_t kFewestDimensions = 8;  // below, eight bits save nothing
-constexpr std::size_t kFewestTogether = 32;   // queries that make panels worth while
 constexpr double kScanGain = 2;           // rows read in the time of one met in a walk
 constexpr double kScanGainFiltered = 10;  // the same where each row met is looked up in a filter
 constexpr std::size_t kUnlimited = static_cast<std::size_t>(-1);
@@ -44,37 +42,6 @@ void check_query(std::span<const float> query, int dim) {
   }
   if (!(norm2 < std::numeric_limits<float>::max() / 4))
     throw std::invalid_argument("query has a squared norm of " + std::to_string(norm2) + ", must be below 8e37");
-}
-
-/// What a bounded selection asks of an index.
-struct IndexRules {
-  const std::int64_t* ids;
-  const std::uint8_t* alive;  // null when every row of the scan is
-  const std::uint8_t* records;
-  const kernels::CodeShape* shape;
-  Scorer scorer;
-  const kernels::CodedQuery* query;
-
-  [[nodiscard]] bool allowed(std::uint32_t row) const noexcept { return alive == nullptr || alive[row] != 0; }
-  [[nodiscard]] bool before(const Bounded& a, const Bounded& b) const noexcept {
-    return a.exact > b.exact || (a.exact == b.exact && ids[a.index] < ids[b.index]);
-  }
-  static bool ties() noexcept { return true; }
-  [[nodiscard]] float constant() const noexcept { return query->constant(); }
-  [[nodiscard]] float widening(std::uint32_t row) const noexcept {
-    if (!query->distance) return 0;
-    kernels::CodeTail tail;
-    std::memcpy(&tail, records + row * shape->stride + shape->width, sizeof tail);
-    return query->widening(tail.norm2);
-  }
-  [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
-  void rescore(const std::int32_t* rows, std::size_t n, float* out) const noexcept { scorer.rows(rows, n, out); }
-};
-
-std::size_t write(BoundedSelection& selection, IndexRules& rules, std::span<Neighbor> out, kernels::BoundedScratch& scratch) {
-  const std::size_t n = selection.finish(rules, scratch);
-  for (std::size_t i = 0; i < n; ++i) out[i] = {rules.ids[selection.found[i].index], selection.found[i].exact};
-  return n;
 }
 
 }  // namespace
@@ -100,17 +67,21 @@ void ItemIndex::Impl::resolve(const ItemFilter& filter, SearchScratch& s) const 
 }
 
 bool ItemIndex::Impl::encode(const float* query, retrieval::PreparedCodes& codes) const {
-  if (store.dim < kFewestDimensions) return false;
+  if (store.dim < retrieval::kFewestCodedDimensions) return false;
   std::int8_t* to = Scratch::Impl::at_least(codes.codes, store.shape.width);
   return kernels::encode_query(query, store.shape, kernels::code().query_max, metric == IndexMetric::kL2, to, codes.query);
 }
 
 std::size_t ItemIndex::Impl::search_exact(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
                                           SearchScratch& s) const {
+  if (filter == nullptr) return scan_rows(query, nullptr, store.rows, out, s);
+  if (!resolved) resolve(*filter, s);
+  return scan_rows(query, s.allowed.data(), s.allowed.size(), out, s);
+}
+
+std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* list, std::size_t rows, std::span<Neighbor> out,
+                                       SearchScratch& s) const {
   const Scorer scorer(metric, query, store.vectors.data(), store.dim);
-  if (filter != nullptr && !resolved) resolve(*filter, s);
-  const std::size_t rows = filter != nullptr ? s.allowed.size() : store.rows;
-  const std::int32_t* list = filter != nullptr ? s.allowed.data() : nullptr;
   const std::size_t k = std::min(out.size(), rows);
   if (k == 0) return 0;
   if (rows >= 8 * BoundedSelection::limit(k) && encode(query, s.codes)) {
@@ -119,7 +90,7 @@ std::size_t ItemIndex::Impl::search_exact(const float* query, std::span<Neighbor
     selection.found = Scratch::Impl::at_least(s.candidates, BoundedSelection::limit(k) + kernels::kCodedStep);
     selection.k = k;
     kernels::scan_coded(kernels::code(), store.shape, store.codes.data(), list, 0, rows, s.codes.query, rules, selection, s.bounds);
-    return write(selection, rules, out, s.bounds);
+    return retrieval::write(selection, rules, out, s.bounds);
   }
   float* scores = Scratch::Impl::at_least(s.scores, kBlock);
   s.top.start(out.size());
@@ -149,7 +120,7 @@ std::size_t ItemIndex::Impl::take_best(const float* query, const kernels::CodedQ
     const float wide = tail.error * coded.terms.per_error + tail.norm * coded.terms.per_norm;
     selection.found[selection.count++] = {e.score + wide, e.score - wide, std::numeric_limits<float>::quiet_NaN(), static_cast<std::uint32_t>(row)};
   }
-  return write(selection, rules, out, s.bounds);
+  return retrieval::write(selection, rules, out, s.bounds);
 }
 
 bool ItemIndex::Impl::search_together(std::span<const float* const> queries, std::span<const std::span<Neighbor>> out,
@@ -223,6 +194,10 @@ double ItemIndex::Impl::effort(std::size_t k, std::size_t allowed) const {
     const auto ef = static_cast<double>(std::max(k, static_cast<std::size_t>(ef_search.load(std::memory_order_relaxed))));
     return ef * options.M / share;
   }
+  if (kind == IndexKind::kIvf) {
+    const double lists_read = std::min(1.0, nprobe.load(std::memory_order_relaxed) / static_cast<double>(lists->num_lists()));
+    return lists_read * static_cast<double>(store.rows) / share;
+  }
   // Codes are cheaper to score than vectors, re-scoring is not.
   const double keep = static_cast<double>(k) * options.rescore_factor;
   return 2 * keep + 0.25 * keep / share;
@@ -231,7 +206,7 @@ double ItemIndex::Impl::effort(std::size_t k, std::size_t allowed) const {
 std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
                                     SearchScratch& s) const {
   if (filter != nullptr && filter->allows_everything()) filter = nullptr;
-  const bool ready = kind == IndexKind::kHnsw || (kind == IndexKind::kIvfPq && lists != nullptr);
+  const bool ready = kind == IndexKind::kHnsw || (has_lists() && lists != nullptr);
   if (!ready || store.live == 0) return search_exact(query, out, filter, resolved, s);
   if (filter == nullptr) {
     std::size_t count = 0;
@@ -246,6 +221,22 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
   const std::size_t k = std::min(out.size(), allowed);
   if (k == 0) return filter != nullptr && !resolved ? search_exact(query, out, filter, resolved, s) : 0;
   if (scans(k, allowed, filter != nullptr)) return search_exact(query, out, filter, resolved, s);
+  if (kind == IndexKind::kIvf) {
+    s.rows.clear();
+    const auto gather = [&](std::size_t least, auto accepted) {
+      lists->gather(metric, query, least, nprobe.load(std::memory_order_relaxed), accepted, s, s.rows);
+    };
+    if (filter == nullptr) {
+      gather(k, [&](std::int32_t r) { return store.is_alive(static_cast<std::size_t>(r)); });
+    } else {
+      // As many rows as without a filter: the best of them lie farther away.
+      gather(std::max(k, static_cast<std::size_t>(effort(k, store.rows))), [&](std::int32_t r) {
+        const auto row = static_cast<std::size_t>(r);
+        return store.is_alive(row) && filter->allows(store.ids[row]);
+      });
+    }
+    return scan_rows(query, s.rows.data(), s.rows.size(), out, s);
+  }
 
   const bool finished =
       filter == nullptr
@@ -285,6 +276,7 @@ void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbo
   if (shared != nullptr && shared->allows_everything()) shared = nullptr;
 
   if (filters.size() <= 1 && impl_->search_by_panels(queries, out, counts, shared, num_threads)) return;
+  if (filters.size() <= 1 && shared == nullptr && impl_->search_by_lists(queries, out, counts, num_threads)) return;
 
   struct Worker {
     SearchScratch scratch;
@@ -324,99 +316,6 @@ void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbo
       counts[i] = impl_->search(q, out.row(i), filter, w.resolved, w.scratch);
     }
   });
-}
-
-bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
-                                       const ItemFilter* filter, int num_threads) const {
-  const kernels::CodeTable& table = kernels::code();
-  const std::size_t n = queries.rows();
-  if (table.panel == 0 || n < kFewestTogether || out.cols() == 0) return false;
-  // Rows that are published never change: what is held here is one moment of the index, and nobody waits for it.
-  Array<float> vectors;
-  Array<std::uint8_t> codes;
-  Array<std::int64_t> ids;
-  kernels::CodeShape shape;
-  std::vector<std::int32_t> list;
-  bool listed = false;
-  std::size_t rows = 0;
-  {
-    const AccessGate::Shared section(gate);
-    SearchScratch s;
-    listed = filter != nullptr || store.dead() != 0;
-    if (filter != nullptr) {
-      resolve(*filter, s);
-      list = std::move(s.allowed);
-    } else if (listed) {
-      for (std::size_t r = 0; r < store.rows; ++r)
-        if (store.is_alive(r)) list.push_back(static_cast<std::int32_t>(r));
-    }
-    rows = listed ? list.size() : store.rows;
-    const std::size_t k = std::min(out.cols(), rows);
-    const bool exact = kind == IndexKind::kExact || (kind == IndexKind::kIvfPq && lists == nullptr);
-    // Only where a single search reads all of them too: a batch answers as its queries would alone.
-    if (!exact && (k == 0 || !scans(k, rows, filter != nullptr))) return false;
-    if (rows < 8 * BoundedSelection::limit(k) || store.dim < kFewestDimensions) return false;
-    vectors = store.vectors;
-    codes = store.codes;
-    ids = store.ids;
-    shape = store.shape;
-  }
-  struct Worker {
-    kernels::CodedMemory memory;
-    std::vector<float> units;
-    std::vector<IndexRules> rules;
-    SearchScratch scratch;
-  };
-  const int threads = detail::resolve_threads(num_threads);
-  std::vector<Worker> workers(static_cast<std::size_t>(threads));
-  const std::size_t k = std::min(out.cols(), rows);
-  const std::size_t room = BoundedSelection::limit(k) + kernels::kCodedStep;
-  const std::size_t block = kernels::scan_block_size(shape.dim, k, n, threads);
-  detail::parallel_for(n, block, threads, [&](std::size_t begin, std::size_t end, int thread) {
-    Worker& w = workers[static_cast<std::size_t>(thread)];
-    const std::size_t m = end - begin;
-    w.units.resize(m * shape.dim);
-    w.memory.codes.resize(m * shape.width);
-    w.memory.queries.clear();
-    w.memory.candidates.resize(m * room);
-    w.memory.selections.clear();
-    w.rules.clear();
-    w.memory.queries.reserve(m);
-    std::vector<std::size_t> names;
-    for (std::size_t i = 0; i < m; ++i) {
-      const float* q = queries.row(begin + i).data();
-      if (metric == IndexMetric::kCosine) {
-        retrieval::normalize(q, shape.dim, &w.units[i * shape.dim]);
-        q = &w.units[i * shape.dim];
-      }
-      kernels::CodedQuery coded;
-      if (!kernels::encode_query(q, shape, table.query_max, metric == IndexMetric::kL2, &w.memory.codes[i * shape.width], coded)) {
-        const AccessGate::Shared section(gate);
-        counts[begin + i] = search_exact(q, out.row(begin + i), filter, false, w.scratch);
-        continue;
-      }
-      w.memory.queries.push_back(coded);
-      BoundedSelection selection;
-      selection.found = &w.memory.candidates[names.size() * room];
-      selection.k = k;
-      w.memory.selections.push_back(selection);
-      w.rules.push_back({ids.data(), nullptr, codes.data(), &shape, Scorer(metric, q, vectors.data(), shape.dim), &w.memory.queries.back()});
-      names.push_back(begin + i);
-    }
-    kernels::scan_coded_block<IndexRules>(
-        table, shape, w.memory.queries, w.rules, w.memory.selections, names.empty() ? 0 : rows,
-        [&](std::size_t first, std::size_t count, kernels::PanelBuilder& builder, std::uint32_t* indices) {
-          for (std::size_t i = 0; i < count; ++i) {
-            const std::size_t row = listed ? static_cast<std::size_t>(list[first + i]) : first + i;
-            builder.set(i, codes.data() + row * shape.stride);
-            indices[i] = static_cast<std::uint32_t>(row);
-          }
-        },
-        w.memory);
-    for (std::size_t i = 0; i < names.size(); ++i)
-      counts[names[i]] = write(w.memory.selections[i], w.rules[i], out.row(names[i]), w.memory.scratch);
-  });
-  return true;
 }
 
 }  // namespace etalage

@@ -116,7 +116,7 @@ void ItemIndex::save_state(StateWriter& writer) const {
     writer.put_doubles("graph/eras", eras);
     writer.put_double("graph/norm2_sum", impl_->norm2_sum);
   }
-  if (impl_->kind == IndexKind::kIvfPq) {
+  if (impl_->has_lists()) {
     writer.put_bool("trained", impl_->lists != nullptr);
     if (impl_->lists) impl_->lists->save(writer);
   }
@@ -127,7 +127,7 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   ItemIndexOptions o;
   const int dim = static_cast<int>(reader.get_int("dim", 1, most));
   const auto metric = static_cast<IndexMetric>(reader.get_int("metric", 0, static_cast<int>(IndexMetric::kL2)));
-  const auto kind = static_cast<IndexKind>(reader.get_int("kind", 0, static_cast<int>(IndexKind::kIvfPq)));
+  const auto kind = static_cast<IndexKind>(reader.get_int("kind", 0, static_cast<int>(IndexKind::kIvf)));
   o.M = static_cast<int>(reader.get_int("options/M", 2, 256));
   o.ef_construction = static_cast<int>(reader.get_int("options/ef_construction", 1, most));
   o.ef_search = static_cast<int>(reader.get_int("options/ef_search", 1, most));
@@ -154,8 +154,8 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
       impl->eras.push_back({eras[i], static_cast<std::int64_t>(eras[i + 1])});
     }
   }
-  if (kind == IndexKind::kIvfPq && reader.get_bool("trained"))
-    impl->lists = std::make_shared<IvfPq>(reader, o, impl->store.dim, impl->store.rows);
+  if (impl->has_lists() && reader.get_bool("trained"))
+    impl->lists = std::make_shared<IvfPq>(reader, o, kind == IndexKind::kIvfPq, impl->store.dim, impl->store.rows);
   return std::shared_ptr<ItemIndex>(new ItemIndex(std::move(impl)));
 }
 

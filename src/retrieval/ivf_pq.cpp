@@ -50,18 +50,17 @@ void residual(const float* x, const Array<float>& centroids, std::size_t nlist, 
 
 }  // namespace
 
-std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptions& options, int num_threads) {
+std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptions& options, bool quantise, int num_threads) {
   const std::size_t dim = store.dim;
-  const std::size_t ksub = std::size_t{1} << options.pq_bits;
+  const std::size_t ksub = quantise ? std::size_t{1} << options.pq_bits : 0;
   const std::size_t nlist = lists_for(store.live, options.nlist);
   if (store.live < std::max(30 * nlist, 10 * ksub)) return nullptr;
   std::shared_ptr<IvfPq> out(new IvfPq);
   out->dim_ = dim;
   out->nlist_ = nlist;
-  out->m_ = parts_of(dim, options.pq_m);
+  out->m_ = quantise ? parts_of(dim, options.pq_m) : 0;
   out->ksub_ = ksub;
   out->trained_on_ = store.live;
-  const std::size_t sub = dim / out->m_;
 
   const auto rows = sample_rows(store, std::max(kListSample * nlist, kCodeSample * ksub), options.seed);
   std::vector<float> data(rows.size() * dim);
@@ -70,30 +69,7 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptio
   out->centroids_ = Array<float>(lists.columns);
   out->half_norms_ = Array<float>(lists.half_norms);
 
-  // Residuals of a smaller sample; every n-th keeps them spread over the rows.
-  const std::size_t step = std::max<std::size_t>(1, rows.size() / (kCodeSample * ksub));
-  const std::size_t count = (rows.size() + step - 1) / step;
-  std::vector<float> residuals(count * dim);
-  detail::parallel_for(count, 256, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    std::vector<float> scores(nlist);
-    for (std::size_t i = begin; i < end; ++i) {
-      const float* x = &data[i * step * dim];
-      const std::size_t list = nearest_centroid(x, dim, out->centroids_.data(), out->half_norms_.data(), nlist, scores.data());
-      residual(x, out->centroids_, nlist, list, dim, &residuals[i * dim]);
-    }
-  });
-  std::vector<float> codebook;
-  std::vector<float> half_norms;
-  std::vector<float> slice(count * sub);
-  for (std::size_t part = 0; part < out->m_; ++part) {
-    for (std::size_t i = 0; i < count; ++i)
-      std::memcpy(&slice[i * sub], &residuals[i * dim + part * sub], sub * sizeof(float));
-    const Centroids c = kmeans(slice, count, sub, ksub, kIterations, options.seed + part + 1, num_threads);
-    codebook.insert(codebook.end(), c.columns.begin(), c.columns.end());
-    half_norms.insert(half_norms.end(), c.half_norms.begin(), c.half_norms.end());
-  }
-  out->codebook_ = Array<float>(codebook);
-  out->code_half_norms_ = Array<float>(half_norms);
+  if (quantise) out->train_codes(data, options, num_threads);
 
   // Rows of a list lie together: that is what a search reads.
   const Encoded all = out->encode(store, 0, store.rows, num_threads);
@@ -110,17 +86,46 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptio
     if (!store.is_alive(r)) continue;
     const auto at = static_cast<std::size_t>(offsets[all.lists[r]]++);
     to_rows[at] = static_cast<std::int32_t>(r);
-    std::memcpy(to_codes + at * out->m_, &all.codes[r * out->m_], out->m_);
+    std::copy_n(all.codes.data() + r * out->m_, out->m_, to_codes + at * out->m_);
   }
   out->tails_.resize(nlist);
   return out;
+}
+
+void IvfPq::train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads) {
+  const std::size_t sub = dim_ / m_;
+  const std::size_t rows = data.size() / dim_;
+  // Residuals of a smaller sample; every n-th keeps them spread over the rows.
+  const std::size_t step = std::max<std::size_t>(1, rows / (kCodeSample * ksub_));
+  const std::size_t count = (rows + step - 1) / step;
+  std::vector<float> residuals(count * dim_);
+  detail::parallel_for(count, 256, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<float> scores(nlist_);
+    for (std::size_t i = begin; i < end; ++i) {
+      const float* x = &data[i * step * dim_];
+      const std::size_t list = nearest_centroid(x, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data());
+      residual(x, centroids_, nlist_, list, dim_, &residuals[i * dim_]);
+    }
+  });
+  std::vector<float> codebook;
+  std::vector<float> half_norms;
+  std::vector<float> slice(count * sub);
+  for (std::size_t part = 0; part < m_; ++part) {
+    for (std::size_t i = 0; i < count; ++i)
+      std::memcpy(&slice[i * sub], &residuals[i * dim_ + part * sub], sub * sizeof(float));
+    const Centroids c = kmeans(slice, count, sub, ksub_, kIterations, options.seed + part + 1, num_threads);
+    codebook.insert(codebook.end(), c.columns.begin(), c.columns.end());
+    half_norms.insert(half_norms.end(), c.half_norms.begin(), c.half_norms.end());
+  }
+  codebook_ = Array<float>(codebook);
+  code_half_norms_ = Array<float>(half_norms);
 }
 
 IvfPq::Encoded IvfPq::encode(const ItemStore& store, std::size_t begin, std::size_t end, int num_threads) const {
   Encoded out;
   out.lists.resize(end - begin);
   out.codes.resize((end - begin) * m_);
-  const std::size_t sub = dim_ / m_;
+  const std::size_t sub = m_ == 0 ? 0 : dim_ / m_;
   detail::parallel_for(end - begin, 64, num_threads, [&](std::size_t b, std::size_t e, int) {
     std::vector<float> scores(std::max(nlist_, ksub_));
     std::vector<float> rest(dim_);
@@ -145,19 +150,38 @@ void IvfPq::append(const Encoded& encoded, std::size_t i, std::int32_t row) {
   tail.codes.insert(tail.codes.end(), code, code + static_cast<std::ptrdiff_t>(m_));
 }
 
-void IvfPq::rank_lists(IndexMetric metric, const float* query, SearchScratch& scratch) const {
+namespace {
+
+// The inner product ranks lists for dot; the nearest centroid for the others.
+auto better_list(IndexMetric metric, const float* dots, const float* half_norms) {
+  return [dots, half_norms, weight = metric == IndexMetric::kDot ? 0.0f : 1.0f](std::int32_t a, std::int32_t b) {
+    const float x = dots[a] - weight * half_norms[a];
+    const float y = dots[b] - weight * half_norms[b];
+    return x > y || (x == y && a < b);
+  };
+}
+
+}  // namespace
+
+void IvfPq::rank_lists(IndexMetric metric, const float* query, std::size_t first, SearchScratch& scratch) const {
   float* dots = Scratch::Impl::at_least(scratch.list_scores, nlist_);
   kernels::row_scores().dot_columns(query, centroids_.data(), dim_, nlist_, dots);
-  Scratch::Impl::at_least(scratch.lists, nlist_);
-  const auto begin = scratch.lists.begin();
-  std::iota(begin, begin + static_cast<std::ptrdiff_t>(nlist_), 0);
-  // The inner product ranks lists for dot; the nearest centroid for the others.
-  const float weight = metric == IndexMetric::kDot ? 0.0f : 1.0f;
-  std::sort(begin, begin + static_cast<std::ptrdiff_t>(nlist_), [&](std::int32_t a, std::int32_t b) {
-    const float x = dots[a] - weight * half_norms_[static_cast<std::size_t>(a)];
-    const float y = dots[b] - weight * half_norms_[static_cast<std::size_t>(b)];
-    return x > y || (x == y && a < b);
-  });
+  std::int32_t* lists = Scratch::Impl::at_least(scratch.lists, nlist_);
+  std::iota(lists, lists + nlist_, 0);
+  const auto better = better_list(metric, dots, half_norms_.data());
+  if (first < nlist_) std::nth_element(lists, lists + first, lists + nlist_, better);
+  std::sort(lists, lists + first, better);
+}
+
+void IvfPq::rank_rest(IndexMetric metric, std::size_t first, SearchScratch& scratch) const {
+  std::sort(scratch.lists.data() + first, scratch.lists.data() + nlist_,
+            better_list(metric, scratch.list_scores.data(), half_norms_.data()));
+}
+
+std::size_t IvfPq::best_lists(IndexMetric metric, const float* query, int nprobe, SearchScratch& scratch) const {
+  const std::size_t first = std::min(static_cast<std::size_t>(nprobe), nlist_);
+  rank_lists(metric, query, first, scratch);
+  return first;
 }
 
 std::size_t IvfPq::memory_bytes() const noexcept {
@@ -194,13 +218,14 @@ void IvfPq::save(StateWriter& writer) const {
   writer.put_array("ivf/codes", Array<std::uint8_t>(codes));
 }
 
-IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, std::size_t dim, std::size_t store_rows) {
+IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool quantised, std::size_t dim,
+             std::size_t store_rows) {
   dim_ = dim;
-  ksub_ = std::size_t{1} << options.pq_bits;
+  ksub_ = quantised ? std::size_t{1} << options.pq_bits : 0;
   const auto n = static_cast<std::int64_t>(store_rows);
   nlist_ = static_cast<std::size_t>(reader.get_int("ivf/nlist", 1, n));
-  m_ = static_cast<std::size_t>(reader.get_int("ivf/m", 1, static_cast<std::int64_t>(dim)));
-  if (dim_ % m_ != 0) reader.fail("ivf/m", "found " + std::to_string(m_) + ", expected a divisor of " + std::to_string(dim_));
+  m_ = static_cast<std::size_t>(reader.get_int("ivf/m", quantised ? 1 : 0, quantised ? static_cast<std::int64_t>(dim) : 0));
+  if (quantised && dim_ % m_ != 0) reader.fail("ivf/m", "found " + std::to_string(m_) + ", expected a divisor of " + std::to_string(dim_));
   trained_on_ = static_cast<std::size_t>(reader.get_int("ivf/trained_on", 0, std::int64_t{1} << 31));
   centroids_ = reader.get_array<float>("ivf/centroids", dim_ * nlist_);
   half_norms_ = reader.get_array<float>("ivf/half_norms", nlist_);

@@ -16,12 +16,13 @@ namespace etalage::retrieval {
 
 /// Inverted lists of product-quantised residuals. A row's approximate score against q is q.c + sum over the parts of
 /// q_part.r_part (c the list's centroid, r the decoded residual), and for l2 2 q.x - |x|^2 with the row's exact norm:
-/// one table of a query serves every list and metric.
+/// one table of a query serves every list and metric. Without quantisation (m = 0) the lists alone.
 class IvfPq {
  public:
   /// Null while the store has too few live rows to train on.
-  [[nodiscard]] static std::shared_ptr<IvfPq> train(const ItemStore& store, const ItemIndexOptions& options, int num_threads);
-  IvfPq(const StateReader& reader, const ItemIndexOptions& options, std::size_t dim, std::size_t rows);
+  [[nodiscard]] static std::shared_ptr<IvfPq> train(const ItemStore& store, const ItemIndexOptions& options, bool quantise,
+                                                     int num_threads);
+  IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool quantised, std::size_t dim, std::size_t rows);
 
   /// List and code of rows [begin, end) that are written but need not be published.
   struct Encoded {
@@ -38,6 +39,18 @@ class IvfPq {
   void search(IndexMetric metric, const ItemStore& store, const float* query, std::size_t keep, int nprobe, Allowed allowed,
               SearchScratch& scratch) const;
 
+  /// Appends the rows of the nprobe best lists, and of further ones while there are fewer than `least`, that `allowed`
+  /// accepts.
+  template <class Allowed>
+  void gather(IndexMetric metric, const float* query, std::size_t least, int nprobe, Allowed allowed, SearchScratch& scratch,
+              std::vector<std::int32_t>& rows) const;
+  /// The best lists of a query, into scratch.lists[0, returned).
+  std::size_t best_lists(IndexMetric metric, const float* query, int nprobe, SearchScratch& scratch) const;
+  [[nodiscard]] std::size_t num_lists() const noexcept { return nlist_; }
+  /// All rows of a list that `allowed` accepts.
+  template <class Allowed>
+  void rows_of(std::size_t list, Allowed allowed, std::vector<std::int32_t>& rows) const;
+
   /// How many rows were there when this was trained.
   [[nodiscard]] std::size_t trained_on() const noexcept { return trained_on_; }
   void save(StateWriter& writer) const;
@@ -45,12 +58,15 @@ class IvfPq {
 
  private:
   IvfPq() = default;
+  void train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads);
   // A list is a stretch of the arrays, which may lie in a file, and what was appended since.
   struct Tail {
     std::vector<std::int32_t> rows;
     std::vector<std::uint8_t> codes;
   };
-  void rank_lists(IndexMetric metric, const float* query, SearchScratch& scratch) const;
+  /// Lists into scratch.lists, the best `first` of them in order; rank_rest() orders those behind.
+  void rank_lists(IndexMetric metric, const float* query, std::size_t first, SearchScratch& scratch) const;
+  void rank_rest(IndexMetric metric, std::size_t first, SearchScratch& scratch) const;
   template <class Allowed>
   void scan(IndexMetric metric, const ItemStore& store, float base, const std::int32_t* rows, const std::uint8_t* codes,
             std::size_t n, std::size_t keep, Allowed allowed, SearchScratch& scratch) const;
@@ -91,17 +107,38 @@ void IvfPq::scan(IndexMetric metric, const ItemStore& store, float base, const s
 }
 
 template <class Allowed>
+void IvfPq::rows_of(std::size_t list, Allowed allowed, std::vector<std::int32_t>& rows) const {
+  for (auto i = static_cast<std::size_t>(offsets_[list]), end = static_cast<std::size_t>(offsets_[list + 1]); i < end; ++i)
+    if (allowed(rows_[i])) rows.push_back(rows_[i]);
+  for (const std::int32_t r : tails_[list].rows)
+    if (allowed(r)) rows.push_back(r);
+}
+
+template <class Allowed>
+void IvfPq::gather(IndexMetric metric, const float* query, std::size_t least, int nprobe, Allowed allowed, SearchScratch& scratch,
+                   std::vector<std::int32_t>& rows) const {
+  const std::size_t first = best_lists(metric, query, nprobe, scratch);
+  for (std::size_t rank = 0; rank < nlist_; ++rank) {
+    if (rank >= first && rows.size() >= least) break;
+    if (rank == first) rank_rest(metric, first, scratch);
+    rows_of(static_cast<std::size_t>(scratch.lists[rank]), allowed, rows);
+  }
+}
+
+template <class Allowed>
 void IvfPq::search(IndexMetric metric, const ItemStore& store, const float* query, std::size_t keep, int nprobe, Allowed allowed,
                    SearchScratch& scratch) const {
   scratch.results.clear();
-  rank_lists(metric, query, scratch);
+  const std::size_t first = std::min(static_cast<std::size_t>(nprobe), nlist_);
+  rank_lists(metric, query, first, scratch);
   const std::size_t sub = dim_ / m_;
   float* table = Scratch::Impl::at_least(scratch.lookup, m_ * ksub_);
   for (std::size_t part = 0; part < m_; ++part)
     kernels::row_scores().dot_columns(query + part * sub, codebook_.data() + part * sub * ksub_, sub, ksub_,
                                       table + part * ksub_);
   for (std::size_t rank = 0; rank < nlist_; ++rank) {
-    if (rank >= static_cast<std::size_t>(nprobe) && scratch.results.size() >= keep) break;
+    if (rank >= first && scratch.results.size() >= keep) break;
+    if (rank == first) rank_rest(metric, first, scratch);
     const auto list = static_cast<std::size_t>(scratch.lists[rank]);
     const auto begin = static_cast<std::size_t>(offsets_[list]);
     const float base = scratch.list_scores[list];

@@ -46,6 +46,8 @@ class Scorer {
   std::size_t dim_;
 };
 
+inline constexpr std::size_t kFewestCodedDimensions = 8;  ///< below, eight bits save nothing
+
 /// Estimates of the same order from rows in eight bits.
 class CodedScorer {
  public:

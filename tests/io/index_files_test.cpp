@@ -69,7 +69,7 @@ TEST_P(IndexFiles, AModelIsNoIndexAndTheOtherWayRound) {
   EXPECT_THROW((void)load_index_from_memory(save_to_memory(testing::tiny_model())), FormatError);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, IndexFiles, ::testing::Values(IndexKind::kExact, IndexKind::kHnsw, IndexKind::kIvfPq));
+INSTANTIATE_TEST_SUITE_P(Kinds, IndexFiles, ::testing::Values(IndexKind::kExact, IndexKind::kHnsw, IndexKind::kIvf, IndexKind::kIvfPq));
 
 }  // namespace
 }  // namespace etalage

@@ -62,7 +62,7 @@ TEST_P(Concurrency, ThirtyTwoThreadsQueryWhileOneAddsUpdatesAndRemoves) {
   EXPECT_EQ(index.size(), n);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Concurrency, testing::Values(IndexKind::kExact, IndexKind::kHnsw, IndexKind::kIvfPq));
+INSTANTIATE_TEST_SUITE_P(Kinds, Concurrency, testing::Values(IndexKind::kExact, IndexKind::kHnsw, IndexKind::kIvf, IndexKind::kIvfPq));
 
 TEST(AccessGate, AWriterIsNotStarvedByASteadyStreamOfReaders) {
   retrieval::AccessGate gate;

@@ -22,12 +22,12 @@ using test::id_range;
 using test::Vectors;
 
 std::vector<IndexKind> kinds() {
-  std::vector<IndexKind> k{IndexKind::kExact, IndexKind::kIvfPq};
+  std::vector<IndexKind> k{IndexKind::kExact, IndexKind::kIvf, IndexKind::kIvfPq};
   if (retrieval::can_build_graphs()) k.push_back(IndexKind::kHnsw);
   return k;
 }
 
-const char* name(IndexKind k) { return k == IndexKind::kExact ? "exact" : k == IndexKind::kHnsw ? "hnsw" : "ivf_pq"; }
+const char* name(IndexKind k) { return k == IndexKind::kExact ? "exact" : k == IndexKind::kHnsw ? "hnsw" : k == IndexKind::kIvf ? "ivf" : "ivf_pq"; }
 
 double score(IndexMetric metric, std::span<const float> q, std::span<const float> x) {
   double dot = 0;

@@ -59,6 +59,8 @@ TEST_P(Recall, OfGraphs) {
 
 TEST_P(Recall, OfInvertedLists) { expect_recall(IndexKind::kIvfPq, {.nprobe = 32, .rescore_factor = 20}, 0.95); }
 
+TEST_P(Recall, OfInvertedListsInEightBits) { expect_recall(IndexKind::kIvf, {.nprobe = 24}, 0.97); }
+
 INSTANTIATE_TEST_SUITE_P(Data, Recall,
                          testing::Values(Case{"ClusteredCosine", false, IndexMetric::kCosine}, Case{"ClusteredL2", false, IndexMetric::kL2},
                                          Case{"HeavyTailedDot", true, IndexMetric::kDot}),

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import serve, task  # noqa: E402
+from protocol import index_curve_task, serve, task  # noqa: E402
 from serving_tasks import use_etalage  # noqa: E402
 
 import etalage  # noqa: E402
@@ -81,6 +81,27 @@ def index_search(vectors, queries, truth, metric, kind, options, threads):
         return {"recall": float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(ids, exact)]))}
 
     return work
+
+
+def _searcher(x, metric, kind, build, threads, allowed):
+    index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind=kind, num_threads=threads, **build)
+    index.add(x, np.arange(len(x), dtype=np.int64))
+    allow = None if allowed is None else etalage.retrieval.ItemFilter(allow=allowed)
+
+    def search(q, k, effort):
+        if kind == "hnsw":
+            index.ef_search = effort
+        elif kind != "exact":
+            index.nprobe = effort
+        if len(q) == 1:
+            return index.search(q[0], k, allow=allow, num_threads=1)[0][None]
+        return index.search(q, k, allow=allow, num_threads=threads)[0]
+
+    return search
+
+
+index_curve_task(_searcher)
+
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import serve, task  # noqa: E402
+from protocol import index_curve_task, serve, task  # noqa: E402
 
 
 @task
@@ -45,6 +45,46 @@ def index_search(vectors, queries, truth, options, threads, **_):
         return {"recall": float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(ids, exact)]))}
 
     return work
+
+
+def _searcher(x, metric, kind, build, threads, allowed):
+    faiss.omp_set_num_threads(threads)
+    inner = faiss.METRIC_INNER_PRODUCT if metric == "dot" else faiss.METRIC_L2
+    if kind == "subset":  # flat over the allowed rows alone
+        index = faiss.IndexFlat(x.shape[1], inner)
+        index.add(np.ascontiguousarray(x[allowed]))
+        return lambda q, k, effort: allowed[index.search(q, k)[1]]
+    if kind == "flat":
+        index = faiss.IndexFlat(x.shape[1], inner)
+        index.add(x)
+        return lambda q, k, effort: index.search(q, k)[1]
+    if kind == "ivf_pq_fast_scan":
+        index = faiss.index_factory(x.shape[1], f"IVF{build['nlist']},PQ{x.shape[1] // 2}x4fsr,RFlat", inner)
+        index.train(x)
+        index.add(x)
+
+        def search(q, k, effort):
+            index.k_factor = build["k_factor"]
+            faiss.extract_index_ivf(index.base_index).nprobe = effort
+            return index.search(q, k)[1]
+
+        return search
+    index = faiss.IndexHNSWFlat(x.shape[1], build["M"], inner)
+    index.hnsw.efConstruction = build["ef_construction"]
+    index.add(x)
+    selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
+
+    def search(q, k, effort):
+        if selector is None:
+            index.hnsw.efSearch = effort
+            return index.search(q, k)[1]
+        return index.search(q, k, params=faiss.SearchParametersHNSW(efSearch=effort, sel=selector))[1]
+
+    return search
+
+
+index_curve_task(_searcher)
+
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import hnswlib
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import serve, task  # noqa: E402
+from protocol import index_curve_task, serve, task  # noqa: E402
 
 
 def _index(x, options, threads):
@@ -34,6 +34,26 @@ def index_search(vectors, queries, truth, options, threads, **_):
         return {"recall": float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(ids, exact)]))}
 
     return work
+
+
+def _searcher(x, metric, kind, build, threads, allowed):
+    index = hnswlib.Index(space="l2" if metric == "l2" else "ip", dim=x.shape[1])
+    index.init_index(max_elements=len(x), M=build["M"], ef_construction=build["ef_construction"], random_seed=1)
+    index.set_num_threads(threads)
+    index.add_items(x)
+    may = None if allowed is None else set(allowed.tolist())
+
+    def search(q, k, effort):
+        index.set_ef(max(k, effort))
+        if may is None:
+            return index.knn_query(q, k=k, num_threads=threads)[0]
+        return index.knn_query(q, k=k, num_threads=1, filter=lambda i: i in may)[0]  # its filter is a Python call
+
+    return search
+
+
+index_curve_task(_searcher)
+
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ enum class IndexMetric : std::uint8_t {
 enum class IndexKind : std::uint8_t {
   kExact,  ///< reads every vector
   kHnsw,   ///< a navigable graph
-  kIvfPq   ///< inverted lists of product-quantised vectors, re-scored from the vectors themselves
+  kIvfPq,  ///< inverted lists of product-quantised vectors, re-scored from the vectors themselves
+  kIvf     ///< inverted lists; all vectors of the lists read are scored
 };
 
 /// Settings of ItemIndex. Those of another kind are ignored.
@@ -33,8 +34,8 @@ struct ETALAGE_EXPORT ItemIndexOptions {
   int M = 16;                  ///< hnsw: links of a node on upper layers, 2 M on the lowest; in [2, 256]
   int ef_construction = 100;   ///< hnsw: candidates kept while a node is linked; >= 1
   int ef_search = 64;          ///< hnsw: candidates kept while searching, at least k are; >= 1
-  int nlist = 0;               ///< ivf_pq: inverted lists; 0 grows with the number of items; >= 0
-  int nprobe = 16;             ///< ivf_pq: lists read for a query; >= 1
+  int nlist = 0;               ///< ivf, ivf_pq: inverted lists; 0 grows with the number of items; >= 0
+  int nprobe = 16;             ///< ivf, ivf_pq: lists read for a query; >= 1
   int pq_m = 0;                ///< ivf_pq: bytes of a code, must divide dim; 0 takes about dim / 4; >= 0
   int pq_bits = 8;             ///< ivf_pq: 2^bits centroids for each byte; in [4, 8]
   int rescore_factor = 10;     ///< ivf_pq: rescore_factor * k candidates are scored from their vectors; >= 1
@@ -54,12 +55,15 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 ///            (q, 0) orders as q.x does. R^2 is twice the mean squared norm: most items lie on one sphere, longer ones
 ///            stick out of it and draw links. As norms grow or shrink R follows, and the graph is linked anew when a
 ///            fifth of it was made for norms of another size
-/// IVF-PQ     searches exactly until there are enough items to train on, trains by itself then, and anew when the
+/// IVF        (-PQ) searches exactly until there are enough items to train on, trains by itself then, and anew when the
 ///            number of items has grown fourfold
-/// Cost       4 dim bytes an item; hnsw adds about 8 M + 12, ivf_pq about pq_m + 8
+/// Eight bits every vector is also kept in a byte a dimension: graphs and lists are searched and exact scans begin there.
+///            Bounds of what the bytes leave open are proven, and what these cannot exclude is scored in float32, so
+///            exact answers are those of brute force
+/// Cost       about 5 dim + 16 bytes an item; hnsw adds about 8 M + 12, ivf 4, ivf_pq about pq_m + 8
 /// Threads    const members may run while others add, update, remove, compact; these take turns among themselves, and
 ///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
-/// Repeats    exact and ivf_pq: same bits for any number of threads; hnsw: with `deterministic`
+/// Repeats    exact, ivf and ivf_pq: same bits for any number of threads; hnsw: with `deterministic`
 /// Errors     std::invalid_argument; UnsupportedError for hnsw in a build without FAISS
 /// Source     Malkov, Yashunin, TPAMI 2020 (HNSW, built by FAISS); Bachrach et al., RecSys 2014 (inner product);
 ///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ)

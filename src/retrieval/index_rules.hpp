@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "kernels/bounded_selection.hpp"
+#include "kernels/coded_query.hpp"
+#include "retrieval/scorer.hpp"
+
+namespace etalage::retrieval {
+
+using kernels::Bounded;
+using kernels::BoundedSelection;
+
+/// What a bounded selection asks of an index.
+struct IndexRules {
+  const std::int64_t* ids;
+  const std::uint8_t* alive;  // null when every row of the scan is
+  const std::uint8_t* records;
+  const kernels::CodeShape* shape;
+  Scorer scorer;
+  const kernels::CodedQuery* query;
+
+  [[nodiscard]] bool allowed(std::uint32_t row) const noexcept { return alive == nullptr || alive[row] != 0; }
+  [[nodiscard]] bool before(const Bounded& a, const Bounded& b) const noexcept {
+    return a.exact > b.exact || (a.exact == b.exact && ids[a.index] < ids[b.index]);
+  }
+  static bool ties() noexcept { return true; }
+  [[nodiscard]] float constant() const noexcept { return query->constant(); }
+  [[nodiscard]] float widening(std::uint32_t row) const noexcept {
+    if (!query->distance) return 0;
+    kernels::CodeTail tail;
+    std::memcpy(&tail, records + row * shape->stride + shape->width, sizeof tail);
+    return query->widening(tail.norm2);
+  }
+  [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
+  void rescore(const std::int32_t* rows, std::size_t n, float* out) const noexcept { scorer.rows(rows, n, out); }
+};
+
+inline std::size_t write(BoundedSelection& selection, IndexRules& rules, std::span<Neighbor> out, kernels::BoundedScratch& scratch) {
+  const std::size_t n = selection.finish(rules, scratch);
+  for (std::size_t i = 0; i < n; ++i) out[i] = {rules.ids[selection.found[i].index], selection.found[i].exact};
+  return n;
+}
+
+}  // namespace etalage::retrieval
