@@ -1,7 +1,3 @@
 etalage_test(retrieval/item_index_test.cpp LABELS threaded)
 etalage_test(retrieval/recall_test.cpp)
 etalage_test(retrieval/concurrency_test.cpp LABELS threaded)
-etalage_test(retrieval/exact_search_test.cpp LABELS threaded)
-etalage_test(retrieval/filtered_walk_test.cpp)
-etalage_test(retrieval/filtered_walk_slow_test.cpp LABELS slow)
-etalage_test(retrieval/golden_index_test.cpp)
