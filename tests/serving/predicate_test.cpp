@@ -107,17 +107,17 @@ TEST(Predicate, CanonicalFormForgetsOrder) {
 }
 
 TEST(Predicate, RefusesWhatMakesNoSense) {
-  EXPECT_THROW(P::price({}, {}), std::invalid_argument);
-  EXPECT_THROW(P::price(5, 2), std::invalid_argument);
-  EXPECT_THROW(P::price(-1, 2), std::invalid_argument);
-  EXPECT_THROW(P::stock(std::nan(""), {}), std::invalid_argument);
-  EXPECT_THROW(P::brand({}), std::invalid_argument);
-  EXPECT_THROW(P::brand({""}), std::invalid_argument);
-  EXPECT_THROW(P::brand({"\xff\xfe"}), std::invalid_argument);
-  EXPECT_THROW(P::category("a//b"), std::invalid_argument);
-  EXPECT_THROW(P::category(""), std::invalid_argument);
-  EXPECT_THROW(P::age(-1), std::invalid_argument);
-  EXPECT_THROW(P::attribute("a:b", {"c"}), std::invalid_argument);
+  EXPECT_THROW((void)P::price({}, {}), std::invalid_argument);
+  EXPECT_THROW((void)P::price(5, 2), std::invalid_argument);
+  EXPECT_THROW((void)P::price(-1, 2), std::invalid_argument);
+  EXPECT_THROW((void)P::stock(std::nan(""), {}), std::invalid_argument);
+  EXPECT_THROW((void)P::brand({}), std::invalid_argument);
+  EXPECT_THROW((void)P::brand({""}), std::invalid_argument);
+  EXPECT_THROW((void)P::brand({"\xff\xfe"}), std::invalid_argument);
+  EXPECT_THROW((void)P::category("a//b"), std::invalid_argument);
+  EXPECT_THROW((void)P::category(""), std::invalid_argument);
+  EXPECT_THROW((void)P::age(-1), std::invalid_argument);
+  EXPECT_THROW((void)P::attribute("a:b", {"c"}), std::invalid_argument);
 }
 
 TEST(Predicate, JsonMistakesNameTheirPlace) {
