@@ -3,8 +3,9 @@
 
     python bench/quality/intent.py [--data ../shared/data] [--figure reliability.png]
 
-Each log is cut in time: models see the first part alone (training and, at its end, calibration), and are judged on moments
-after the cut whose horizon lies within the log. AUC has a bootstrap interval and its difference to the baseline a paired
+Each log is cut in time: models are judged on moments after the cut whose horizon lies within the log. They are refitted every
+four weeks as the test goes on (PurchaseIntent.walk_forward): each moment is judged by the last fit before it, which saw nothing
+later, its own latest part held out for calibration. --refit-days 10000 fits once. AUC has a bootstrap interval and its difference to the baseline a paired
 one, shoppers resampled whole. ECE is over ten bins of equally many moments. Complete Journey and Online Retail ask at weekly
 cut-offs about each shopper, the synthetic store about each event of a visit.
 """
@@ -64,11 +65,12 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("ETALAGE_DATA", root.parent / "shared" / "data"))
     parser.add_argument("--only", nargs="*", help="parts of names")
+    parser.add_argument("--refit-days", type=float, default=28)
     parser.add_argument("--figure", help="where to draw the reliability curves")
     parser.add_argument("--resamples", type=int, default=200)
     args = parser.parse_args()
     curves = []
-    print(f"{'data':17s} {'model':22s} {'moments':>8s} {'buy':>6s} {'AUC':>7s} {'95 %':>17s} {'AUC - RFM':>26s} {'log-loss':>9s} {'ECE':>7s} {'fit s':>6s}")
+    print(f"{'data':17s} {'model':22s} {'moments':>8s} {'buy':>6s} {'AUC':>7s} {'95 %':>17s} {'AUC - RFM':>26s} {'log-loss':>9s} {'ECE':>7s} {'s':>6s}")
     for name, load, share in (("Complete Journey", complete_journey, 0.75), ("Online Retail", online_retail, 0.75), ("synthetic store", synthetic, 0.75)):
         if args.only and not any(o.lower() in name.lower() for o in args.only):
             continue
@@ -79,18 +81,16 @@ def main():
             continue
         times = log.times
         cut = int(times.min() + share * (times.max() - times.min()))
-        early = log.filtered(times <= cut)
         baseline = None
         for label, extra in (("recency, freq., money", {"features": "rfm", "knots": 0}), ("logistic, Platt", {}), ("logistic, isotonic", {"calibration": "isotonic"}),
                              ("boosting, Platt", {"model": "boosting"})):
             begin = time.perf_counter()
             try:
-                intent = PurchaseIntent(**settings, **extra).fit(early, catalog)
+                r = PurchaseIntent(**{**settings, **extra}).walk_forward(log, catalog, since=cut, refit_days=args.refit_days)
             except ImportError as error:
                 print(f"{name:17s} {label:22s} SKIPPED: {error}")
                 continue
             seconds = time.perf_counter() - begin
-            r = intent.evaluate(log, catalog, since=cut)
             baseline = baseline or r
             low, high = r.interval("auc", resamples=args.resamples)
             text = ""

@@ -44,6 +44,13 @@ def test_offline_batch_is_restartable(tmp_path):
     assert again.count("complete already, skipped") == 3
 
 
+def test_profiles_and_intent(tmp_path):
+    pytest.importorskip("matplotlib")
+    shown = run(sys.executable, "examples/profiles_and_intent.py", tmp_path / "reliability.png")
+    assert "segments:" in shown and "again: due" in shown and "AUC above recency, frequency and money: +" in shown
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.slow
 def test_real_data_prints_product_names(tmp_path):
     if not (DATA / "online-retail" / "online_retail.parquet").exists():

@@ -107,6 +107,18 @@ def test_reliability_curve_is_drawn(store, catalog, cut, fitted):
     assert axes.get_xlabel() and len(axes.lines) >= 2
 
 
+def test_walking_forward_uses_only_the_past(store, catalog, early, cut, fitted):
+    once = fitted.walk_forward(store.log, catalog, since=cut, refit_days=10000)
+    r = fitted.evaluate(store.log, catalog, since=cut)
+    np.testing.assert_array_equal(once.probabilities, r.probabilities)
+    often = fitted.walk_forward(store.log, catalog, since=cut, refit_days=30)
+    np.testing.assert_array_equal(np.sort(often.times), np.sort(r.times))
+    first = often.times < np.datetime64(cut + 30 * 86_400_000, "ms")
+    np.testing.assert_array_equal(often.probabilities[first], r.probabilities[r.times < np.datetime64(cut + 30 * 86_400_000, "ms")])
+    with pytest.raises(ValueError, match="refit_days"):
+        fitted.walk_forward(store.log, catalog, since=cut, refit_days=0)
+
+
 def test_bad_input_is_named(store, catalog, fitted):
     with pytest.raises(ValueError, match="unit is 'visit'"):
         PurchaseIntent("visit")

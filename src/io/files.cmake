@@ -2,6 +2,7 @@ target_sources(etalage PRIVATE
   src/io/atomic_file.cpp
   src/io/buffer.cpp
   src/io/checksum.cpp
+  src/io/cold_start_files.cpp
   src/io/csv.cpp
   src/io/csv_bytes.cpp
   src/io/csv_parser.cpp

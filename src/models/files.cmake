@@ -38,3 +38,10 @@ target_sources(etalage PRIVATE
   src/models/local_gram.cpp
   src/models/slim.cpp
   src/models/spd_inverse.cpp)
+
+# New products and people.
+target_sources(etalage PRIVATE
+  src/models/catalog_attributes.cpp
+  src/models/cold_start.cpp
+  src/models/cold_start_items.cpp
+  src/models/exploration_slot.cpp)

@@ -11,6 +11,7 @@
 #include "etalage/io/serialization.hpp"
 #include "io/sample_models.hpp"
 #include "io/tiny_model.hpp"
+#include "models/cold_start_sample.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
 
@@ -39,6 +40,8 @@ int main(int argc, char** argv) {
     out << std::setprecision(12);
     for (const double x : answers) out << x << '\n';
   };
+  const auto cold = testing::sample_cold_start();
+  write_object("ColdStartItems", *cold, testing::cold_start_answers(*cold));
   const auto profiles = testing::sample_profiles();
   write_object("Profiles", *profiles, testing::profile_answers(*profiles));
   for (const bool trees : {false, true}) {

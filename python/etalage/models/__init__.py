@@ -5,6 +5,7 @@ from ._base import Recommender
 from .als import ALS
 from .blend import Blend
 from .ease import EASE
+from .cold_start import ColdStart, ExplorationSlot
 from .graph_filter import GraphFilter
 from .item_knn import ItemKNN
 from .popularity import Popularity
@@ -20,6 +21,8 @@ __all__ = [
     "ALS",
     "Blend",
     "EASE",
+    "ColdStart",
+    "ExplorationSlot",
     "GraphFilter",
     "ItemKNN",
     "P3alpha",

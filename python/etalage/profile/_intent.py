@@ -204,6 +204,25 @@ class PurchaseIntent:
         core = self._fitted()
         return IntentEvaluation(core.evaluate(log, catalog or self._catalog, None if since is None else to_ms(since, "since"), bins))
 
+    def walk_forward(self, log, catalog=None, since=None, refit_days=28.0):
+        """IntentEvaluation of a model that is refitted every refit_days, as a shop would: each moment from `since` on is judged
+        by the last fit before it, which saw nothing later. `self` stays as it is. Needs `since`."""
+        begin, step = to_ms(since, "since"), round(refit_days * 86_400_000)
+        if step <= 0:
+            raise ValueError(f"refit_days is {refit_days}, must be > 0")
+        last = int(log.times.max()) - round(self.horizon_days * 86_400_000)
+        parts = []
+        while begin <= last:
+            model = type(self)(**self.get_params()).fit(log.filtered(log.times <= begin), catalog or self._catalog)
+            e = model._core.evaluate(log, model._catalog, begin, 10)
+            chosen = e["times"] < begin + step
+            parts.append({n: e[n][chosen] for n in ("probabilities", "labels", "users", "times")})
+            begin += step
+        if not parts or not sum(len(p["labels"]) for p in parts):
+            raise ValueError(f"since is {since}, must be a horizon before the log's end")
+        fields = {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
+        return IntentEvaluation({**fields, "summary": _core.evaluate_probabilities(fields["probabilities"], fields["labels"])})
+
     def predict(self, profiles, user_index=None, now=None):
         """Probabilities float64 (n,) for shoppers of Profiles, all by default; a scalar index gives a number. now: by default
         the newest event."""

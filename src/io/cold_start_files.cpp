@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/io/cold_start_files.hpp"
+
+#include "etalage/models/cold_start_items.hpp"
+#include "io/loading.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr const char* kKind = "ColdStartItems";
+
+std::shared_ptr<ColdStartItems> made(const StateFile& file) {
+  file.require_kind(kKind);
+  return io::make_from(file, [](const StateReader& reader) { return ColdStartItems::from_state(reader); });
+}
+
+}  // namespace
+
+void save(const ColdStartItems& cold, const std::filesystem::path& path) {
+  save_state(path, kKind, [&](StateWriter& w) { cold.save_state(w); });
+}
+
+std::shared_ptr<ColdStartItems> load_cold_start(const std::filesystem::path& path, LoadOptions options) { return made(StateFile::open(path, options)); }
+
+std::vector<char> save_to_memory(const ColdStartItems& cold) {
+  return save_state_to_memory(kKind, [&](StateWriter& w) { cold.save_state(w); });
+}
+
+std::shared_ptr<ColdStartItems> load_cold_start_from_memory(std::span<const char> bytes, LoadOptions options) {
+  return made(StateFile::from_memory(bytes, options));
+}
+
+}  // namespace etalage
