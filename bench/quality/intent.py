@@ -5,7 +5,7 @@
 
 Each log is cut in time: models are judged on moments after the cut whose horizon lies within the log. They are refitted every
 four weeks as the test goes on (PurchaseIntent.walk_forward): each moment is judged by the last fit before it, which saw nothing
-later, its own latest part held out for calibration. --refit-days 10000 fits once. AUC has a bootstrap interval and its difference to the baseline a paired
+later, its own latest tenth held out for calibration. --refit-days 10000 fits once. AUC has a bootstrap interval and its difference to the baseline a paired
 one, shoppers resampled whole. ECE is over ten bins of equally many moments. Complete Journey and Online Retail ask at weekly
 cut-offs about each shopper, the synthetic store about each event of a visit.
 """
@@ -51,7 +51,7 @@ def online_retail(folder):
          "value": (o.Quantity * o.Price).abs().to_numpy()}, event="event", time="time", value="value")
     prices = o.groupby("StockCode").Price.median()
     catalog = etalage.Catalog.from_frame({"item": prices.index.tolist(), "price": prices.to_numpy()}, price="price")
-    return log, catalog, {"unit": "shopper", "horizon_days": 14, "step_days": 7, "warmup_days": 60, "profile_options": {"value_is_amount": True}}
+    return log, catalog, {"unit": "shopper", "horizon_days": 7, "warmup_days": 60, "profile_options": {"value_is_amount": True}}
 
 
 def synthetic(_):
@@ -86,7 +86,7 @@ def main():
                              ("boosting, Platt", {"model": "boosting"})):
             begin = time.perf_counter()
             try:
-                r = PurchaseIntent(**{**settings, **extra}).walk_forward(log, catalog, since=cut, refit_days=args.refit_days)
+                r = PurchaseIntent(calibration_share=0.1, **settings, **extra).walk_forward(log, catalog, since=cut, refit_days=args.refit_days)
             except ImportError as error:
                 print(f"{name:17s} {label:22s} SKIPPED: {error}")
                 continue

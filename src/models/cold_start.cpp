@@ -311,7 +311,7 @@ std::shared_ptr<ColdStart> ColdStart::from_state(const StateReader& reader) {
   out->rows_ = reader.get_csr("rows");
   out->weights_ = reader.get_array<float>("weights", static_cast<std::size_t>(out->rows_.rows) * static_cast<std::size_t>(out->factors_));
   out->mean_ = reader.get_array<float>("mean", static_cast<std::size_t>(out->factors_));
-  if (reader.verify() && !(detail::all_finite(out->weights_) && detail::all_finite(out->mean_))) reader.fail("weights", "found values that are not finite");
+  if (reader.verify() && !(detail::all_finite(out->weights_.view()) && detail::all_finite(out->mean_.view()))) reader.fail("weights", "found values that are not finite");
   // The transpose has an entry a column: a width that nothing in the file backs must not become memory.
   if (out->rows_.cols > (std::int64_t{1} << 28)) reader.fail("rows", "found " + std::to_string(out->rows_.cols) + " attributes, expected at most 2^28");
   out->by_column_ = transpose(out->rows_.view(), reader.num_threads());

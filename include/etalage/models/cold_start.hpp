@@ -43,10 +43,11 @@ class ETALAGE_EXPORT ColdStart {
 
   /// support [n]: how often each was touched; those with 0 are unknown, their factors are not read. Empty: all known.
   void fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support = {});
-  /// The power, regularization and support_power that foretell best: a fixed fifth of the known rows (at most 2000) is left out, the rest (at most
-  /// 1500 different rows) learned from, and those left out are ranked for users by the foretold factors; the setting
-  /// (powers 1, 2, 3, 5, regularizations 0.3, 1, 3, 10, support_power 0, 0.5) with the highest mean recall@20 wins. user_items [users x n],
-  /// user_factors [users x f]; at most 2000 users, evenly spread, are asked. Options as given when nothing can be judged.
+  /// The power, regularization and support_power that foretell best: a fixed fifth of the known rows (at most 2000) is
+  /// left out, the rest (at most 1500 different rows) learned from, and those left out are ranked for users by the
+  /// foretold factors; the setting (powers 1, 2, 3, 5; regularizations 0.3, 1, 3, 10; support_power 0, 0.5) with the
+  /// highest mean recall@20 wins, ties by the earlier one. user_items [users x n], user_factors [users x f]; at most 2000
+  /// users, evenly spread, are asked. Options as given when there is nobody to judge by.
   [[nodiscard]] static ColdStartOptions chosen(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support,
                                                MatrixView<const float> user_factors, const CsrView& user_items, ColdStartOptions options);
   /// out [attributes.rows x factors()], fully overwritten.
