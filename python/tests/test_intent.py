@@ -68,9 +68,11 @@ def test_trees_are_scored_as_their_library_scores_them(early, catalog, store, cu
     pytest.importorskip({"scikit-learn": "sklearn", "lightgbm": "lightgbm"}[library], reason=f"{library} is not installed")
     from etalage.profile import _trees
 
-    intent = PurchaseIntent("session", horizon_days=0.02, model="boosting", library=library, calibration="none").fit(early, catalog)
+    few = {"n_estimators": 15} if library == "lightgbm" else {"max_iter": 15}
+    intent = PurchaseIntent("session", horizon_days=0.02, model="boosting", library=library, calibration="none", boosting_options=few,
+                            max_examples=4000).fit(early, catalog)
     e = intent.examples(early, catalog)
-    trees, model = _trees.grow(e["features"][e["training"]], e["labels"][e["training"]], library, 42, {})
+    trees, model = _trees.grow(e["features"][e["training"]], e["labels"][e["training"]], library, 42, few)
     expected = model.predict_proba(e["features"])[:, 1]
     np.testing.assert_allclose(1 / (1 + np.exp(-trees.margin(e["features"]))), expected, atol=1e-6)
     np.testing.assert_allclose(intent.predict_features(e["features"]), expected, atol=1e-6)
