@@ -65,6 +65,7 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("ETALAGE_DATA", root.parent / "shared" / "data"))
     parser.add_argument("--only", nargs="*", help="parts of names")
+    parser.add_argument("--boosting", action="store_true", help="also scikit-learn's trees, a minute or so a fit")
     parser.add_argument("--refit-days", type=float, default=28)
     parser.add_argument("--figure", help="where to draw the reliability curves")
     parser.add_argument("--resamples", type=int, default=200)
@@ -84,6 +85,8 @@ def main():
         baseline = None
         for label, extra in (("recency, freq., money", {"features": "rfm", "knots": 0}), ("logistic, Platt", {}), ("logistic, isotonic", {"calibration": "isotonic"}),
                              ("boosting, Platt", {"model": "boosting"})):
+            if "boosting" in label and not args.boosting:
+                continue
             begin = time.perf_counter()
             try:
                 r = PurchaseIntent(calibration_share=0.1, **settings, **extra).walk_forward(log, catalog, since=cut, refit_days=args.refit_days)
