@@ -164,6 +164,34 @@ std::size_t BlendModel::recommend(const Query& query, std::span<ItemScore> out, 
   return select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out, scratch);
 }
 
+void BlendModel::for_each_compared(std::span<const Query> queries, std::size_t per_member, int num_threads,
+                                   const std::function<void(std::size_t, Working&, Scratch&)>& answer) const {
+  const std::size_t block = std::min(kBlock, queries.size());
+  std::vector<ItemScore> lists(members_.size() * block * per_member);
+  std::vector<std::size_t> lengths(members_.size() * block);
+  std::vector<Scratch> scratch(static_cast<std::size_t>(num_threads));
+  for (std::size_t first = 0; first < queries.size(); first += block) {
+    const std::size_t n = std::min(block, queries.size() - first);
+    const auto asked = queries.subspan(first, n);
+    for (std::size_t m = 0; m < members_.size(); ++m)
+      members_[m].model->recommend_batch(asked, {lists.data() + m * block * per_member, n, per_member},
+                                         std::span(lengths).subspan(m * block, n), num_threads);
+    detail::parallel_for(n, 8, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+      Scratch& own = scratch[static_cast<std::size_t>(thread)];
+      Working& w = working(own);
+      for (std::size_t q = begin; q < end; ++q) {
+        w.items.clear();
+        for (std::size_t m = 0; m < members_.size(); ++m) {
+          const ItemScore* list = lists.data() + (m * block + q) * per_member;
+          for (std::size_t i = 0; i < lengths[m * block + q]; ++i) w.items.push_back(list[i].item);
+        }
+        compare(asked[q], w);
+        answer(first + q, w, own);
+      }
+    });
+  }
+}
+
 void BlendModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
                                  int num_threads) const {
   if (out.rows() < queries.size() || counts.size() < queries.size())
@@ -173,32 +201,10 @@ void BlendModel::recommend_batch(std::span<const Query> queries, MatrixView<Item
   std::fill_n(counts.begin(), queries.size(), std::size_t{0});
   if (out.cols() == 0 || num_items_ == 0) return;
   const int threads = detail::resolve_threads(num_threads == 0 ? options_.num_threads : num_threads);
-  const std::size_t length = list_length(out.cols());
-  const std::size_t block = std::min(kBlock, queries.size());
-  std::vector<ItemScore> lists(members_.size() * block * length);
-  std::vector<std::size_t> lengths(members_.size() * block);
-  std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
-  for (std::size_t first = 0; first < queries.size(); first += block) {
-    const std::size_t n = std::min(block, queries.size() - first);
-    const auto asked = queries.subspan(first, n);
-    for (std::size_t m = 0; m < members_.size(); ++m)
-      members_[m].model->recommend_batch(asked, {lists.data() + m * block * length, n, length},
-                                         std::span(lengths).subspan(m * block, n), threads);
-    detail::parallel_for(n, 8, threads, [&](std::size_t begin, std::size_t end, int thread) {
-      Scratch& own = scratch[static_cast<std::size_t>(thread)];
-      Working& w = working(own);
-      for (std::size_t q = begin; q < end; ++q) {
-        w.items.clear();
-        for (std::size_t m = 0; m < members_.size(); ++m) {
-          const ItemScore* list = lists.data() + (m * block + q) * length;
-          for (std::size_t i = 0; i < lengths[m * block + q]; ++i) w.items.push_back(list[i].item);
-        }
-        compare(asked[q], w);
-        fuse(w);
-        counts[first + q] = select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out.row(first + q), own);
-      }
-    });
-  }
+  for_each_compared(queries, list_length(out.cols()), threads, [&](std::size_t q, Working& w, Scratch& scratch) {
+    fuse(w);
+    counts[q] = select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out.row(q), scratch);
+  });
 }
 
 void BlendModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,

@@ -127,31 +127,28 @@ double BlendModel::learn_weights(const CsrView& histories, const CsrView& held_o
     if (held_out.row_size(u) > 0) users.push_back(u);
   const std::size_t n = std::min(users.size(), static_cast<std::size_t>(max_users));
   if (n == 0) return 0;
+  std::vector<Query> queries(n);
+  for (std::size_t s = 0; s < n; ++s) {
+    const std::int32_t user = users[s * users.size() / n];
+    queries[s] = {.user = user,
+                  .history = histories.row_columns(user),
+                  .history_values = histories.row_values(user),
+                  .history_given = true};
+  }
   std::vector<Asked> asked(n);
-  std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
-  detail::parallel_for(n, 4, threads, [&](std::size_t begin, std::size_t end, int thread) {
-    Working& w = working(scratch[static_cast<std::size_t>(thread)]);
-    for (std::size_t s = begin; s < end; ++s) {
-      const std::int32_t user = users[s * users.size() / n];
-      const Query query{.user = user,
-                        .history = histories.row_columns(user),
-                        .history_values = histories.row_values(user),
-                        .history_given = true};
-      gather(query, list_length(static_cast<std::size_t>(k)), w);
-      compare(query, w);
-      Asked& a = asked[s];
-      a.n = w.items.size();
-      a.values.resize(a.n * members_.size());
-      for (std::size_t m = 0; m < members_.size(); ++m)
-        for (std::size_t i = 0; i < a.n; ++i)
-          a.values[m * a.n + i] = comparable(w, m, w.items[i], w.scores[m * a.n + i]);
-      std::vector<std::int32_t> relevant(held_out.row_columns(user).begin(), held_out.row_columns(user).end());
-      std::sort(relevant.begin(), relevant.end());
-      relevant.erase(std::unique(relevant.begin(), relevant.end()), relevant.end());
-      a.relevant = relevant.size();
-      for (std::size_t i = 0; i < a.n; ++i)
-        if (std::binary_search(relevant.begin(), relevant.end(), w.items[i])) a.hits.push_back(i);
-    }
+  for_each_compared(queries, list_length(static_cast<std::size_t>(k)), threads, [&](std::size_t s, Working& w, Scratch&) {
+    Asked& a = asked[s];
+    a.n = w.items.size();
+    a.values.resize(a.n * members_.size());
+    for (std::size_t m = 0; m < members_.size(); ++m)
+      for (std::size_t i = 0; i < a.n; ++i) a.values[m * a.n + i] = comparable(w, m, w.items[i], w.scores[m * a.n + i]);
+    const auto row = held_out.row_columns(*queries[s].user);
+    std::vector<std::int32_t> relevant(row.begin(), row.end());
+    std::sort(relevant.begin(), relevant.end());
+    relevant.erase(std::unique(relevant.begin(), relevant.end()), relevant.end());
+    a.relevant = relevant.size();
+    for (std::size_t i = 0; i < a.n; ++i)
+      if (std::binary_search(relevant.begin(), relevant.end(), w.items[i])) a.hits.push_back(i);
   });
   Trial trial(asked, members_.size(), static_cast<std::size_t>(k), threads);
   double best = 0;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -95,6 +96,10 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   void compare(const Query& query, Working& w) const;
   [[nodiscard]] float comparable(const Working& w, std::size_t member, std::int32_t item, float score) const noexcept;
   void fuse(Working& w) const;
+  /// answer(q, w, scratch) for every query, whose candidates w holds by then: members are asked in batches, answers come
+  /// from several threads.
+  void for_each_compared(std::span<const Query> queries, std::size_t per_member, int num_threads,
+                         const std::function<void(std::size_t, Working&, Scratch&)>& answer) const;
   [[nodiscard]] std::size_t list_length(std::size_t k) const noexcept;
 
   std::vector<BlendMember> members_;
