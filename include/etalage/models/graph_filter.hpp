@@ -31,7 +31,7 @@ struct ETALAGE_EXPORT GraphFilterOptions {
   std::vector<float> coefficients = {0.0f, 1.0f};  ///< c, of the polynomial of S, lowest order first; may be empty; 64 at most
   FilterBasis basis = FilterBasis::kPower;
   std::int32_t low_pass_factors = -1;  ///< singular vectors kept; 0 none, -1 by the size of the data (default_factors)
-  float low_pass_weight = 0.2f;        ///< w, >= 0
+  float low_pass_weight = 0.1f;        ///< w, >= 0
   std::int32_t sharpen_factors = 128;  ///< singular vectors on which S^2 is subtracted; 0 none; >= 0
   float sharpen_weight = 0.45f;        ///< s, >= 0
   bool equal_scale = true;             ///< w and s count from root mean squares of scores equal to the first part's

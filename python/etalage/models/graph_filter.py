@@ -37,7 +37,7 @@ class GraphFilter(Recommender):
     _needs_history = True
 
     def __init__(self, history_exponent=0.6, user_exponent=0.8, item_exponent=0.15, *, coefficients=(0.0, 1.0),
-                 basis="power", low_pass_factors=None, low_pass_weight=0.2, sharpen_factors=128,
+                 basis="power", low_pass_factors=None, low_pass_weight=0.1, sharpen_factors=128,
                  sharpen_weight=0.45, equal_scale=True, low_pass_power=0.0,
                  low_pass_user_exponent=0.5, low_pass_item_exponent=0.5, low_pass_history_exponent=0.5,
                  low_pass_target_exponent=-0.5, low_pass_coefficients=(1.0,), power_iterations=6, num_threads=0, seed=42):
