@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "etalage/core/sequences.hpp"
+#include "etalage/models/item2vec.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
@@ -67,6 +68,22 @@ constexpr auto rules_fields = [](auto& o, const auto& visit) {
   visit("num_threads", o.num_threads);
 };
 
+constexpr auto item2vec_fields = [](auto& o, const auto& visit) {
+  visit("factors", o.factors);
+  visit("window", o.window);
+  visit("num_negatives", o.num_negatives);
+  visit("epochs", o.epochs);
+  visit("learning_rate", o.learning_rate);
+  visit("subsample", o.subsample);
+  visit("negative_exponent", o.negative_exponent);
+  visit("query_decay", o.query_decay);
+  visit("max_history", o.max_history);
+  visit("compute_objective", o.compute_objective);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+  visit("seed", o.seed);
+};
+
 }  // namespace
 
 void bind_sequence_models(py::module_& m) {
@@ -86,6 +103,13 @@ void bind_sequence_models(py::module_& m) {
   bind_sequence_model<SessionKnnModel>(m, "SessionKnnModel", session_knn_fields)
       .def("add_sessions", &add_sessions<SessionKnnModel>, py::arg("sequences"))
       .def_property_readonly("num_sessions", &SessionKnnModel::num_sessions);
+  bind_sequence_model<Item2VecModel>(m, "Item2VecModel", item2vec_fields)
+      .def_property_readonly(
+          "item_vectors",
+          [](const Item2VecModel& s) {
+            return to_numpy(s.item_vectors(), {static_cast<py::ssize_t>(s.num_items()), static_cast<py::ssize_t>(s.options().factors)});
+          },
+          "float32 [num_items x factors], rows of unit length, read-only.");
   bind_sequence_model<TransitionsModel>(m, "TransitionsModel", transitions_fields)
       .def("add_sessions", &add_sessions<TransitionsModel>, py::arg("sequences"));
   bind_sequence_model<SequentialRulesModel>(m, "SequentialRulesModel", rules_fields);

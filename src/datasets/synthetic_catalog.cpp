@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "datasets/random_stream.hpp"
+#include "detail/random_stream.hpp"
 
 namespace etalage::detail {
 namespace {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "datasets/random_stream.hpp"
+#include "detail/random_stream.hpp"
 #include "datasets/synthetic_catalog.hpp"
 #include "etalage/datasets/synthetic_store.hpp"
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "datasets/random_stream.hpp"
+#include "detail/random_stream.hpp"
 #include "datasets/synthetic_catalog.hpp"
 #include "datasets/synthetic_shopper.hpp"
 #include "detail/check.hpp"

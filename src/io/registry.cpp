@@ -8,8 +8,11 @@
 
 #include "etalage/models/als.hpp"
 #include "etalage/models/blend.hpp"
+#include "etalage/models/feature_als.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/ease.hpp"
+#include "etalage/models/bpr.hpp"
+#include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -20,6 +23,7 @@
 #include "etalage/models/slim.hpp"
 #include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
+#include "etalage/models/warp.hpp"
 
 namespace etalage {
 namespace {
@@ -36,6 +40,9 @@ struct Registry {
       {"Blend", &make<BlendModel>},
       {"GraphFilter", &make<GraphFilterModel>},
       {"EASE", &make<EaseModel>},
+      {"BPR", &make<BprModel>},
+      {"FeatureALS", &make<FeatureAlsModel>},
+      {"Item2Vec", &make<Item2VecModel>},
       {"ItemKNN", &make<ItemKnnModel>},
       {"P3alpha", &make<RandomWalkModel>},
       {"Popularity", &make<PopularityModel>},
@@ -46,6 +53,7 @@ struct Registry {
       {"SLIM", &make<SlimModel>},
       {"UserKNN", &make<UserKnnModel>},
       {"Vectors", &make<VectorsModel>},
+      {"WARP", &make<WarpModel>},
   };
 };
 

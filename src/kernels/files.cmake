@@ -33,3 +33,7 @@ etalage_kernels(dense_kernels.cpp)
 # Rows of similarities.
 target_sources(etalage PRIVATE src/kernels/ratio_scan_scalar.cpp)
 etalage_kernels(ratio_scan.cpp)
+
+# Stochastic gradient descent on factor rows.
+target_sources(etalage PRIVATE src/kernels/sgd_kernels_scalar.cpp)
+etalage_kernels(sgd_kernels.cpp)

@@ -14,57 +14,11 @@
 #include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
 #include "models/als_model_state.hpp"
+#include "models/als_query.hpp"
 #include "models/als_solver.hpp"
-#include "models/scratch.hpp"
 
 namespace etalage {
 namespace {
-
-// A query's taste as one row: items unique and ascending, values summed, zeros left out.
-struct QueryRow {
-  std::vector<std::pair<std::int32_t, float>> pairs;
-  std::vector<std::int32_t> columns;
-  std::vector<float> values;
-  als::RowScratch row;
-  std::vector<float> solution;
-
-  void collect(std::span<const std::int32_t> history, std::span<const float> history_values,
-               std::span<const std::int32_t> session) {
-    pairs.clear();
-    for (std::size_t i = 0; i < history.size(); ++i)
-      pairs.emplace_back(history[i], history_values.empty() ? 1.0f : history_values[i]);
-    for (const std::int32_t item : session) pairs.emplace_back(item, 1.0f);
-    // By value too: the sum of repeats does not depend on the order in which they came.
-    std::sort(pairs.begin(), pairs.end());
-    columns.clear();
-    values.clear();
-    for (std::size_t i = 0; i < pairs.size();) {
-      const std::int32_t item = pairs[i].first;
-      float sum = 0;
-      for (; i < pairs.size() && pairs[i].first == item; ++i) sum += pairs[i].second;
-      if (!std::isfinite(sum)) throw std::invalid_argument(detail::violated("sum of an item's history_values", sum, "finite"));
-      if (sum == 0) continue;
-      columns.push_back(item);
-      values.push_back(sum);
-    }
-  }
-  [[nodiscard]] als::Observed observed() const { return {columns.data(), values.data(), columns.size()}; }
-  [[nodiscard]] bool likes_something() const {
-    return std::any_of(values.begin(), values.end(), [](float v) { return v > 0; });
-  }
-};
-
-QueryRow& query_row(Scratch& scratch) {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<QueryRow>;  // std::any wants copies
-  if (Held* held = std::any_cast<Held>(&slot)) return **held;
-  return *slot.emplace<Held>(std::make_shared<QueryRow>());
-}
-
-[[noreturn]] void not_positive(const std::string& whose) {
-  throw NumericalError("the equations of " + whose +
-                       " are not positive definite in float32; increase regularization, or lower alpha or the weights");
-}
 
 // rows [n x others] solved exactly against `fixed`, into [n x width].
 Array<float> solve_rows(const CsrMatrix& rows, const als::Fixed& fixed, const als::ScaledGram& gram,
@@ -89,7 +43,7 @@ Array<float> solve_rows(const CsrMatrix& rows, const als::Fixed& fixed, const al
       if (std::none_of(values.begin(), values.end(), [](float v) { return v > 0; })) continue;
       if (!als::solve_exactly(fixed, gram, {view.row_columns(id).data(), values.data(), values.size()}, weights, s.row,
                               s.x.data()))
-        not_positive(std::string(whose) + " row " + std::to_string(r));
+        als::not_positive(std::string(whose) + " row " + std::to_string(r));
       std::copy_n(s.x.data(), fixed.width, data + r * fixed.width);
     }
   });
@@ -197,7 +151,7 @@ void check_grown_ids(const SharedIdMap& have, const SharedIdMap& given, std::int
 }  // namespace
 
 void AlsModel::fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const {
-  QueryRow& q = query_row(scratch);
+  als::QueryRow& q = als::query_row(scratch);
   q.collect(history_of(query), history_values_of(query), query.session);
   if (!q.likes_something()) {
     std::fill(factor.begin(), factor.end(), 0.0f);
@@ -206,7 +160,7 @@ void AlsModel::fold_in(const Query& query, std::span<float> factor, Scratch& scr
   if (q.solution.size() < grams_->scaled_item.n) q.solution.resize(grams_->scaled_item.n);
   if (!als::solve_exactly(als::factor_rows(item_factors(), num_items(), factors()), grams_->scaled_item, q.observed(),
                           als::Weights(options_), q.row, q.solution.data()))
-    not_positive("the query");
+    als::not_positive("the query");
   std::copy_n(q.solution.data(), factor.size(), factor.data());
 }
 
@@ -215,7 +169,7 @@ Explanation AlsModel::explain(const Query& query, std::int32_t item, std::size_t
   check(query);
   check_item(item, "item");
   Scratch scratch;
-  QueryRow& q = query_row(scratch);
+  als::QueryRow& q = als::query_row(scratch);
   q.collect(history_of(query), history_values_of(query), query.session);
   Explanation explanation;
   if (!q.likes_something()) return explanation;
@@ -223,24 +177,8 @@ Explanation AlsModel::explain(const Query& query, std::int32_t item, std::size_t
   q.solution.resize(gram.n);
   if (!als::solve_exactly(als::factor_rows(item_factors(), num_items(), factors()), gram, q.observed(), als::Weights(options_),
                           q.row, q.solution.data()))
-    not_positive("the query");
-  // z = A^-1 y_i with the factor of A that the solution left behind.
-  Array<float> z(gram.n);
-  std::copy_n(item_row(item).data(), item_row(item).size(), z.mutable_data());
-  als::solve_again(q.row, gram.n, z.mutable_data());
-  double total = 0;
-  const als::Weights weights(options_);
-  for (std::size_t j = 0; j < q.columns.size(); ++j) {
-    if (q.values[j] <= 0) continue;
-    const auto row = item_row(q.columns[j]);
-    const double part = std::inner_product(row.begin(), row.end(), z.begin(), 0.0) *
-                        static_cast<double>(weights.confidence(q.values[j]));
-    total += part;
-    explanation.contributions.push_back({q.columns[j], static_cast<float>(part)});
-  }
-  explanation.total = static_cast<float>(total);
-  std::stable_sort(explanation.contributions.begin(), explanation.contributions.end(),
-                   [](const ItemScore& a, const ItemScore& b) { return a.score > b.score; });
+    als::not_positive("the query");
+  explanation = als::explain_row(q, als::factor_rows(item_factors(), num_items(), factors()), item, als::Weights(options_), gram.n);
   if (explanation.contributions.size() > k) explanation.contributions.resize(k);
   return explanation;
 }

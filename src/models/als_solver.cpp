@@ -57,9 +57,9 @@ struct BlockScratch {
 class SideSolver {
  public:
   SideSolver(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
-             const char* side, float* x)
-      : rows_(rows), plan_(plan), fixed_(fixed), gram_(gram), options_(options), weights_(options), side_(side), x_(x), n_(gram.n),
-        kernels_(kernels::als()) {}
+             const char* side, float* x, const float* priors)
+      : rows_(rows), plan_(plan), fixed_(fixed), gram_(gram), options_(options), weights_(options), side_(side), x_(x),
+        priors_(priors), n_(gram.n), kernels_(kernels::als()) {}
 
   void run() {
     for (const std::int64_t id : plan_.nothing) std::fill_n(row(id), n_, 0.0f);
@@ -82,13 +82,16 @@ class SideSolver {
 
  private:
   [[nodiscard]] float* row(std::int64_t id) const { return x_ + static_cast<std::size_t>(id) * n_; }
+  [[nodiscard]] const float* prior(std::int64_t id) const {
+    return priors_ == nullptr ? nullptr : priors_ + static_cast<std::size_t>(id) * n_;
+  }
   [[nodiscard]] float ridge(std::int64_t id) const {
     return static_cast<float>(weights_.ridge(rows_.row_size(id), fixed_.count));
   }
 
   void cholesky(std::span<const std::int64_t> ids, RowScratch& s) const {
     for (const std::int64_t id : ids)
-      if (!solve_exactly(fixed_, gram_, observed_of(rows_, id), weights_, s, row(id))) not_positive(side_, id);
+      if (!solve_exactly(fixed_, gram_, observed_of(rows_, id), weights_, s, row(id), prior(id))) not_positive(side_, id);
   }
 
   void reserve(BlockScratch& s) const {
@@ -133,6 +136,10 @@ class SideSolver {
     std::fill_n(r, count * n_, 0.0f);
     for (std::size_t i = 0; i < count; ++i) {
       const auto columns = rows_.row_columns(ids[i]);
+      if (const float* m = prior(ids[i])) {
+        const float pull = ridge(ids[i]);
+        for (std::size_t k = 0; k < n_; ++k) r[i * n_ + k] = pull * m[k];
+      }
       kernels_.residual(fixed_.rows, fixed_.stride, n_, columns.data(), s.add.data() + s.begin[i],
                         s.weight.data() + s.begin[i], columns.size(), row(ids[i]), r + i * n_);
       rs[i] = start[i] = kernels_.cg_start(row(ids[i]), r + i * n_, p + i * n_, q + i * n_, n_, ridge(ids[i]));
@@ -190,6 +197,8 @@ class SideSolver {
           matrix[k * size + k] += ridge_i;
           delta[k] = -(q[i * n_ + begin + k] + ridge_i * xi[k]);
         }
+        if (const float* m = prior(ids[i]))
+          for (std::size_t k = 0; k < size; ++k) delta[k] += ridge_i * m[begin + k];
         s.row.add.resize(std::max(s.row.add.size(), columns.size()));
         for (std::size_t j = 0; j < columns.size(); ++j)
           s.row.add[j] = s.add[s.begin[i] + j] - weight[j] * predictions[j];
@@ -217,6 +226,7 @@ class SideSolver {
   Weights weights_;
   const char* side_;
   float* x_;
+  const float* priors_;
   std::size_t n_;
   const kernels::AlsTable& kernels_;
 };
@@ -224,8 +234,9 @@ class SideSolver {
 }  // namespace
 
 // The longest rows come first, so that no thread meets one at the end.
-Plan::Plan(const CsrView& rows, std::size_t n) {
-  for (std::int64_t r = 0; r < rows.rows; ++r) (has_positive(observed_of(rows, r)) ? order : nothing).push_back(r);
+Plan::Plan(const CsrView& rows, std::size_t n, bool with_priors) {
+  for (std::int64_t r = 0; r < rows.rows; ++r)
+    (has_positive(observed_of(rows, r)) || (with_priors && rows.row_size(r) != 0) ? order : nothing).push_back(r);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::int64_t a, std::int64_t b) { return rows.row_size(a) > rows.row_size(b); });
   offsets.push_back(0);
@@ -264,7 +275,7 @@ void RowScratch::reserve(std::size_t n) {
 }
 
 bool solve_exactly(const Fixed& fixed, const ScaledGram& gram, const Observed& observed, const Weights& weights,
-                   RowScratch& s, float* x) {
+                   RowScratch& s, float* x, const float* prior) {
   const kernels::AlsTable& k = kernels::als();
   const std::size_t n = gram.n;
   s.reserve(n);
@@ -273,7 +284,7 @@ bool solve_exactly(const Fixed& fixed, const ScaledGram& gram, const Observed& o
   std::copy_n(gram.full.data(), n * n, matrix);
   const auto ridge = static_cast<float>(weights.ridge(observed.count, fixed.count));
   for (std::size_t i = 0; i < n; ++i) matrix[i * n + i] += ridge;
-  std::fill_n(rhs, n, 0.0f);
+  for (std::size_t i = 0; i < n; ++i) rhs[i] = prior == nullptr ? 0.0f : ridge * prior[i];
   fill_weights(observed, weights, s.add, s.weight);
   for (std::size_t j = 0; j < observed.count; j += RowScratch::kChunk) {
     const std::size_t m = std::min(RowScratch::kChunk, observed.count - j);
@@ -292,8 +303,8 @@ void solve_again(const RowScratch& scratch, std::size_t n, float* b) {
 }
 
 void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
-                const char* side, float* x) {
-  SideSolver(rows, plan, fixed, gram, options, side, x).run();
+                const char* side, float* x, const float* priors) {
+  SideSolver(rows, plan, fixed, gram, options, side, x, priors).run();
 }
 
 std::vector<double> gram(const Fixed& fixed, int num_threads) {

@@ -67,9 +67,9 @@ class RowScratch {
 };
 
 /// x [n] = A^-1 b of one row, exactly (Cholesky in float32). Leaves the factor of A in scratch.matrix. Returns false when
-/// A is not positive definite in float32.
+/// A is not positive definite in float32. With `prior` [n] the ridge pulls towards it: b grows by ridge x prior.
 bool solve_exactly(const Fixed& fixed, const ScaledGram& gram, const Observed& observed, const Weights& weights,
-                   RowScratch& scratch, float* x);
+                   RowScratch& scratch, float* x, const float* prior = nullptr);
 
 /// b [n] = A^-1 b with the factor that solve_exactly() left; b 64-byte aligned.
 void solve_again(const RowScratch& scratch, std::size_t n, float* b);
@@ -79,13 +79,15 @@ struct Plan {
   std::vector<std::int64_t> order;    ///< rows with something liked, by falling number of observations, ties by index
   std::vector<std::size_t> offsets;   ///< block b solves order[offsets[b], offsets[b + 1])
   std::vector<std::int64_t> nothing;  ///< rows without anything liked, whose solution is zero
-  Plan(const CsrView& rows, std::size_t n);
+  /// With priors a row that only dislikes is solved as well.
+  Plan(const CsrView& rows, std::size_t n, bool with_priors = false);
 };
 
-/// Half a sweep: every row of x [rows.rows x n] moves to (or towards) its minimum with `fixed` as it stands.
+/// Half a sweep: every row of x [rows.rows x n] moves to (or towards) its minimum with `fixed` as it stands. `priors`
+/// [rows.rows x n], where given, are what the ridge pulls each row towards in the place of zero; the plan is made for them.
 /// Throws NumericalError naming `side` and row.
 void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
-                const char* side, float* x);
+                const char* side, float* x, const float* priors = nullptr);
 
 /// sum_S (c (p - s)^2 - w0 s^2) with s = x_u . y_i; x [rows.rows x fixed.stride].
 double observed_loss(const CsrView& rows, const Fixed& fixed, const float* x, const Weights& weights, int num_threads);

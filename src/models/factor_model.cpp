@@ -43,12 +43,13 @@ struct FactorModel::Norms {
     return mean.data();
   }
 
-  const float* of(const Array<float>& rows, std::size_t dim) {
+  // Of the first `dim` entries of each row.
+  const float* of(const Array<float>& rows, std::size_t dim, std::size_t stride) {
     std::call_once(once, [&] {
-      const std::size_t n = rows.size() / dim;
+      const std::size_t n = rows.size() / stride;
       Array<float> inv(n);
       float* out = inv.mutable_data();
-      for (std::size_t r = 0; r < n; ++r) out[r] = inverse_norm(rows.view().subspan(r * dim, dim));
+      for (std::size_t r = 0; r < n; ++r) out[r] = inverse_norm(rows.view().subspan(r * stride, dim));
       inverse = std::move(inv);
     });
     return inverse.data();
@@ -285,16 +286,18 @@ std::size_t FactorModel::similar_items(std::int32_t item, std::span<ItemScore> o
   require_fitted();
   check_item(item, "item");
   if (out.empty()) return 0;
-  return similar(scored_rows(item_factors_, num_items_, factors_),
-                 item_norms_->of(item_factors_, static_cast<std::size_t>(factors_)), item, filter, out, scratch);
+  kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  rows.dim = static_cast<std::size_t>(similarity_factors());
+  return similar(rows, item_norms_->of(item_factors_, rows.dim, rows.stride), item, filter, out, scratch);
 }
 
 std::size_t FactorModel::similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const {
   require_fitted();
   check_user(user, "user");
   if (out.empty()) return 0;
-  return similar(scored_rows(user_factors_, num_users_, factors_),
-                 user_norms_->of(user_factors_, static_cast<std::size_t>(factors_)), user, nullptr, out, scratch);
+  kernels::ScoredRows rows = scored_rows(user_factors_, num_users_, factors_);
+  rows.dim = static_cast<std::size_t>(similarity_factors());
+  return similar(rows, user_norms_->of(user_factors_, rows.dim, rows.stride), user, nullptr, out, scratch);
 }
 
 void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors,

@@ -45,3 +45,15 @@ target_sources(etalage PRIVATE
   src/models/cold_start.cpp
   src/models/cold_start_items.cpp
   src/models/exploration_slot.cpp)
+# Stochastic gradient descent.
+target_sources(etalage PRIVATE
+  src/models/block_schedule.cpp
+  src/models/bpr.cpp
+  src/models/item2vec.cpp
+  src/models/pairwise_model.cpp
+  src/models/pairwise_sgd.cpp
+  src/models/skip_gram.cpp
+  src/models/warp.cpp)
+
+# Alternating least squares with features.
+target_sources(etalage PRIVATE src/models/feature_als.cpp src/models/feature_regression.cpp)

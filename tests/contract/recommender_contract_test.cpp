@@ -14,6 +14,7 @@
 #include "etalage/models/als.hpp"
 #include "etalage/models/blend.hpp"
 #include "etalage/models/graph_filter.hpp"
+#include "etalage/models/bpr.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -24,6 +25,7 @@
 #include "etalage/models/slim.hpp"
 #include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
+#include "etalage/models/warp.hpp"
 
 namespace etalage {
 namespace {
@@ -78,6 +80,12 @@ const std::vector<Case>& cases() {
       {"AlsCg", [](const Interactions& d) { return als(d, AlsSolver::kConjugateGradient); }},
       {"AlsCholesky", [](const Interactions& d) { return als(d, AlsSolver::kCholesky); }},
       {"AlsSubspace", [](const Interactions& d) { return als(d, AlsSolver::kSubspace); }},
+      {"Bpr",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<BprModel>(BprOptions{.factors = 8, .learning_rate = 0.1f, .epochs = 100});
+         model->fit(d);
+         return model;
+       }},
       {"Popularity",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          auto model = std::make_shared<PopularityModel>();
@@ -144,6 +152,12 @@ const std::vector<Case>& cases() {
        [](const Interactions& d) { return in_order<SequentialRulesModel>(d, SequentialRulesOptions{.max_gap = kSize}); }, true, false},
       {"SessionKnn", [](const Interactions& d) { return in_order<SessionKnnModel>(d, SessionKnnOptions{}); }, true, false},
       {"Transitions", [](const Interactions& d) { return in_order<TransitionsModel>(d, TransitionsOptions{}); }, true, false},
+      {"Warp",
+       [](const Interactions& d) -> std::shared_ptr<Recommender> {
+         auto model = std::make_shared<WarpModel>(WarpOptions{.factors = 8, .regularization = 0.1f, .max_trials = 1});
+         model->fit(d);
+         return model;
+       }},
       {"Vectors",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          std::vector<float> vectors(2 * kSize);

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "datasets/random_stream.hpp"
+#include "detail/random_stream.hpp"
 
 namespace etalage {
 namespace {

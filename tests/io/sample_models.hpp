@@ -10,7 +10,10 @@
 #include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/models/blend.hpp"
+#include "etalage/models/feature_als.hpp"
 #include "etalage/models/graph_filter.hpp"
+#include "etalage/models/bpr.hpp"
+#include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -21,6 +24,7 @@
 #include "etalage/models/slim.hpp"
 #include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
+#include "etalage/models/warp.hpp"
 
 namespace etalage::testing {
 
@@ -108,9 +112,18 @@ inline std::vector<SampleModel> sample_models() {
                                       {"als", fitted<AlsModel>(AlsOptions{.factors = 4, .iterations = 2})}},
              BlendOptions{.method = FusionMethod::kZScore, .weights = {1, 0.5f}, .candidates = 5});
        }},
+      {"BPR", [] { return fitted<BprModel>(BprOptions{.factors = 6, .epochs = 3, .item_bias = true}); }},
+      {"FeatureALS",
+       [] {
+         const Interactions data = sample_data();
+         auto m = std::make_shared<FeatureAlsModel>(FeatureAlsOptions{.als = {.factors = 6, .iterations = 3}});
+         m->fit(data, data.user_items(), transpose(data.user_items().view()));
+         return m;
+       }},
       {"GraphFilter",
        [] { return fitted<GraphFilterModel>(GraphFilterOptions{.coefficients = {0, 1, -0.25f}, .low_pass_factors = 3}); }},
       {"EASE", [] { return fitted<EaseModel>(EaseOptions{.l2 = 3}); }},
+      {"Item2Vec", [] { return fitted_in_order<Item2VecModel>(Item2VecOptions{.factors = 6, .epochs = 3}); }},
       {"ItemKNN", [] { return fitted<ItemKnnModel>(); }},
       {"P3alpha", [] { return fitted<RandomWalkModel>(RandomWalkOptions{}, false); }},
       {"Popularity", [] { return fitted<PopularityModel>(); }},
@@ -128,6 +141,7 @@ inline std::vector<SampleModel> sample_models() {
          m->set_history(data.user_items());
          return m;
        }},
+      {"WARP", [] { return fitted<WarpModel>(WarpOptions{.factors = 6, .epochs = 3}); }},
   };
 }
 

@@ -91,6 +91,9 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   /// True when callers' vectors are scaled to unit length before they are used (zero ones are left alone).
   [[nodiscard]] virtual bool unit_queries() const noexcept { return false; }
 
+  /// Leading columns that count in similar_items and similar_users: all, unless some hold no taste (an item's level).
+  [[nodiscard]] virtual std::int32_t similarity_factors() const noexcept { return factors_; }
+
   /// Takes the arrays, [num_users x factors] and [num_items x factors]; std::invalid_argument when the sizes disagree.
   void set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors, std::int32_t num_items,
                    std::int32_t factors);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/progress.hpp"
@@ -72,6 +73,7 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   /// keys.
   [[nodiscard]] Sequences translated(const Sequences& sequences);
   void load_sequences(const StateReader& reader);
+  void set_report(FitReport report) { report_ = std::move(report); }
   /// The report of a fit in closed form, kept; tells the callback.
   FitReport finish(const char* phase, double seconds, const ProgressCallback& callback);
   void require_fitted() const;

@@ -6,7 +6,10 @@ from .als import ALS
 from .blend import Blend
 from .ease import EASE
 from .cold_start import ColdStart, ExplorationSlot
+from .bpr import BPR
+from .feature_als import FeatureALS
 from .graph_filter import GraphFilter
+from .item2vec import Item2Vec
 from .item_knn import ItemKNN
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
@@ -16,6 +19,7 @@ from .slim import SLIM
 from .transitions import Transitions
 from .user_knn import UserKNN
 from .vectors import Vectors
+from .warp import WARP
 
 __all__ = [
     "ALS",
@@ -23,7 +27,10 @@ __all__ = [
     "EASE",
     "ColdStart",
     "ExplorationSlot",
+    "BPR",
+    "FeatureALS",
     "GraphFilter",
+    "Item2Vec",
     "ItemKNN",
     "P3alpha",
     "Popularity",
@@ -35,4 +42,5 @@ __all__ = [
     "Transitions",
     "UserKNN",
     "Vectors",
+    "WARP",
 ]

@@ -94,9 +94,14 @@ CASES = [
          lacks=frozenset({"similar_users", "partial_fit"})),
     Case("SLIM", lambda **o: etalage.models.SLIM(l1=0, l2=5, **o), all_similar=False,
          lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("BPR", lambda **o: etalage.models.BPR(factors=8, learning_rate=0.1, epochs=100, seed=1, **o),
+         lacks=frozenset({"partial_fit"})),
+    Case("FeatureALS", lambda **o: etalage.models.FeatureALS(factors=2, iterations=15, seed=1, **o),
+         lacks=frozenset({"partial_fit"})),
     Case("ItemKNN", lambda **o: etalage.models.ItemKNN(**o), all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
     Case("ItemKNN-bm25", lambda **o: etalage.models.ItemKNN(num_neighbors=30, similarity="bm25", shrinkage=1, asymmetry=0.4, **o),
          all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
+    Case("Item2Vec", in_order("Item2Vec", factors=16, window=25, subsample=0.0), matrices=False, lacks=NO_PARTS),
     Case("P3alpha", lambda **o: etalage.models.P3alpha(**o), all_similar=False, lacks=frozenset({"similar_users", "partial_fit"})),
     Case("Blend", lambda **o: etalage.models.Blend([
         ("filter", etalage.models.GraphFilter(low_pass_factors=4, **o)), ("als", etalage.models.ALS(factors=2, seed=1, **o))],
@@ -120,4 +125,6 @@ CASES = [
     Case("UserKNN", lambda **o: etalage.models.UserKNN(**o), all_similar=False, lacks=frozenset({"partial_fit"})),
     Case("UserKNN-tfidf", lambda **o: etalage.models.UserKNN(similarity="tfidf", shrinkage=1, item_damping=0.3, normalize=True, **o),
          all_similar=False, lacks=frozenset({"partial_fit"})),
+    Case("WARP", lambda **o: etalage.models.WARP(factors=8, regularization=0.1, max_trials=1, seed=1, **o),
+         lacks=frozenset({"partial_fit"})),
 ]

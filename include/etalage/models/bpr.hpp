@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "etalage/export.hpp"
+#include "etalage/models/pairwise_model.hpp"
+
+namespace etalage {
+
+/// Settings of Bayesian personalized ranking.
+struct ETALAGE_EXPORT BprOptions {
+  int factors = 64;                ///< latent dimension f, in [1, 4096]
+  float learning_rate = 0.05f;     ///< > 0
+  float regularization = 0.01f;    ///< L2 weight on every row that a sample touches, >= 0
+  int epochs = 50;                 ///< passes over the liked pairs, >= 0
+  NegativeSampling negatives = NegativeSampling::kDynamic;
+  int num_candidates = 8;          ///< of kDynamic, in [1, 1024]; at most n_items / 16 are drawn
+  SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
+  float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
+  bool item_bias = false;          ///< one more column: the item's own level
+  float init_scale = 0.1f;         ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
+  int fold_in_epochs = 20;         ///< passes over the history of somebody who is folded in, >= 1
+  bool compute_objective = true;   ///< mean loss of the epoch's samples, before their steps, into the report
+  bool keep_history = true;        ///< keep the training rows in the model, for seen items and for fold-in
+  int num_threads = 0;             ///< 0 means all CPUs this process may use
+  std::uint64_t seed = 42;
+  void validate() const;           ///< throws std::invalid_argument: option, value, rule
+};
+
+/// Bayesian personalized ranking: a liked item should score above one that is not.
+/// Minimises  sum over samples (u, i, j) of  -ln sigma(x_u . (y_i - y_j)) + regularization / 2 (|x_u|^2 + |y_i|^2 + |y_j|^2)
+/// Shapes     user_items CSR [n_users x n_items]; factors float32 row-major [n x f], one column more with item_bias
+/// Cost       an epoch O(nnz f) with uniform and popular negatives, O(nnz f num_candidates) with dynamic ones;
+///            4 f (n_users + n_items) + 8 nnz bytes
+/// Threads    const members are safe to call concurrently; fit() needs exclusive access
+/// Repeats    bit-identical for equal seed and SIMD level, whatever num_threads is
+/// Errors     std::invalid_argument (options, shapes, values), NotFittedError, NumericalError (diverged)
+/// Source     Rendle, Freudenthaler, Gantner, Schmidt-Thieme, UAI 2009; Zhang, Chen, Wang, Yu, SIGIR 2013 (dynamic negatives)
+class ETALAGE_EXPORT BprModel final : public PairwiseModel {
+ public:
+  BprModel() : BprModel(BprOptions{}) {}
+  explicit BprModel(const BprOptions& options);
+  [[nodiscard]] const BprOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::string_view kind() const noexcept override { return "BPR"; }
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<BprModel> from_state(const StateReader& reader);
+
+ protected:
+  [[nodiscard]] pairwise::Settings settings() const noexcept override;
+
+ private:
+  BprOptions options_;
+};
+
+}  // namespace etalage

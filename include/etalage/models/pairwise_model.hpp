@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "etalage/core/interactions.hpp"
+#include "etalage/core/progress.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/factor_model.hpp"
+
+namespace etalage {
+
+namespace pairwise {
+struct Settings;
+}
+
+/// How far a step goes.
+enum class SgdOptimizer : std::uint8_t {
+  kAdaGrad,  ///< learning_rate / sqrt(mean square of the row's gradients so far, summed), one sum a row
+  kSgd       ///< learning_rate itself
+};
+
+/// Who is set against a liked item. Items that the user likes are never drawn.
+enum class NegativeSampling : std::uint8_t {
+  kUniform,     ///< any item
+  kPopularity,  ///< an item in proportion to its number of users
+  kDynamic      ///< the best scored of `num_candidates` uniform ones (Zhang et al., SIGIR 2013)
+};
+
+/// What BPR and WARP share: factors x_u, y_i trained by stochastic gradient descent over pairs (liked, not liked) of items.
+///
+/// A sample   a liked pair (u, i), each once an epoch in random order, a drawn item j and a weighted loss of the margin
+///            x = x_u . (y_i - y_j); the step follows the gradient of  loss(x) + regularization / 2 (|x_u|^2 + |y_i|^2 +
+///            |y_j|^2). Values r > 0 are liked, all alike; others are as good as absent.
+/// Schedule   users and items are cut into B random blocks (B <= 32 depends on the shape alone), items anew in each epoch.
+///            B rounds of B blocks that share no user and no item run side by side (Gemulla et al., KDD 2011, on pairs);
+///            j is drawn from the block of i, which is a random part of the catalogue.
+/// Bias       with item_bias the last column of item_factors is b_i and that of user_factors is 1; similar_items and
+///            similar_users leave it out.
+/// Folding in items fixed: `fold_in_epochs` passes over the history (each item once, ascending) with the steps that a user
+///            row gets in training, from zero, negatives drawn from the whole catalogue by a stream that depends on seed
+///            alone. The same row for the same history in any order.
+/// Explain    the folded-in row is a sum over the steps, each of which belongs to one liked item: its part is what these
+///            steps, shrunk by the later ones, add to the item's score. Parts sum to total, which is the score of the query
+///            with recalculate_user (without the item's bias).
+/// Repeats    bit-identical for equal seed and SIMD level, whatever num_threads is
+class ETALAGE_EXPORT PairwiseModel : public FactorModel {
+ public:
+  /// Replaces what was fitted before. The callback is asked after every epoch. After an exception the model is as before.
+  /// NumericalError when factors leave the finite numbers.
+  FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
+  [[nodiscard]] const FitReport& report() const noexcept { return report_; }
+  [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
+
+  void save_state(StateWriter& writer) const override;
+
+ protected:
+  PairwiseModel() = default;
+  void load_pairwise(const StateReader& reader);
+  void fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const override;
+  [[nodiscard]] std::int32_t similarity_factors() const noexcept override;
+  [[nodiscard]] virtual pairwise::Settings settings() const noexcept = 0;
+
+ private:
+  [[nodiscard]] std::span<const std::int32_t> liked_of(const Query& query, Scratch& scratch) const;
+  FitReport report_;
+};
+
+}  // namespace etalage

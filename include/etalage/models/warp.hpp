@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "etalage/export.hpp"
+#include "etalage/models/pairwise_model.hpp"
+
+namespace etalage {
+
+/// Settings of weighted approximate-rank pairwise learning.
+struct ETALAGE_EXPORT WarpOptions {
+  int factors = 64;                ///< latent dimension f, in [1, 4096]
+  float learning_rate = 0.05f;     ///< > 0
+  float regularization = 0.01f;    ///< L2 weight on every row that a step touches, >= 0
+  int epochs = 50;                 ///< passes over the liked pairs, >= 0
+  float margin = 1;                ///< by which a liked item should lead, > 0
+  int max_trials = 64;             ///< items drawn in search of one that violates the margin, in [1, 100000]
+  SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
+  float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
+  bool item_bias = false;          ///< one more column: the item's own level
+  float init_scale = 0.1f;         ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
+  int fold_in_epochs = 20;         ///< passes over the history of somebody who is folded in, >= 1
+  bool compute_objective = true;   ///< mean loss of the epoch's samples, before their steps, into the report
+  bool keep_history = true;        ///< keep the training rows in the model, for seen items and for fold-in
+  int num_threads = 0;             ///< 0 means all CPUs this process may use
+  std::uint64_t seed = 42;
+  void validate() const;           ///< throws std::invalid_argument: option, value, rule
+};
+
+/// WARP: as BPR, with a loss that counts an item's rank and steps taken only where the order is wrong.
+/// Minimises  sum over liked (u, i) of  L(rank of i) / L(n_items - 1) max(0, margin - x_u . (y_i - y_j)) + regularization / 2 (|x_u|^2 +
+///            |y_i|^2 + |y_j|^2), j the first of the drawn items that violates the margin, at draw t;
+///            rank = floor((n_items - 1) / t) and L(r) = sum_{s <= r} 1 / s. No step when max_trials draws find none; at
+///            most n_items / 16 are made, for the best of a small catalogue is what the user will like next.
+/// Shapes     user_items CSR [n_users x n_items]; factors float32 row-major [n x f], one column more with item_bias
+/// Cost       an epoch O(nnz f (trials + 3)), the mean number of trials growing towards max_trials as the fit gets better;
+///            4 f (n_users + n_items) + 8 nnz bytes
+/// Threads    const members are safe to call concurrently; fit() needs exclusive access
+/// Repeats    bit-identical for equal seed and SIMD level, whatever num_threads is
+/// Errors     std::invalid_argument (options, shapes, values), NotFittedError, NumericalError (diverged)
+/// Source     Weston, Bengio, Usunier, IJCAI 2011 (WSABIE); L2 weights here in the place of its bound on norms
+class ETALAGE_EXPORT WarpModel final : public PairwiseModel {
+ public:
+  WarpModel() : WarpModel(WarpOptions{}) {}
+  explicit WarpModel(const WarpOptions& options);
+  [[nodiscard]] const WarpOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::string_view kind() const noexcept override { return "WARP"; }
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<WarpModel> from_state(const StateReader& reader);
+
+ protected:
+  [[nodiscard]] pairwise::Settings settings() const noexcept override;
+
+ private:
+  WarpOptions options_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/pybind11.h>
+
+#include <memory>
+
+#include "etalage/core/interactions.hpp"
+#include "etalage/models/feature_als.hpp"
+#include "model_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_fields.hpp"
+
+namespace etalage::python {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, AlsSolver>> kSolvers = {
+    {"cg", AlsSolver::kConjugateGradient}, {"cholesky", AlsSolver::kCholesky}, {"subspace", AlsSolver::kSubspace}};
+
+constexpr auto fields = [](auto& o, const auto& visit) {
+  visit("factors", o.als.factors);
+  visit("regularization", o.als.regularization);
+  visit("alpha", o.als.alpha);
+  visit("iterations", o.als.iterations);
+  visit("num_threads", o.als.num_threads);
+  visit("seed", o.als.seed);
+  visit("feature_regularization", o.feature_regularization);
+  visit("unobserved_weight", o.als.unobserved_weight);
+  visit("nu", o.als.nu);
+  visit("solver", o.als.solver, kSolvers);
+  visit("cg_steps", o.als.cg_steps);
+  visit("block_size", o.als.block_size);
+  visit("init_scale", o.als.init_scale);
+  visit("compute_objective", o.als.compute_objective);
+  visit("keep_history", o.als.keep_history);
+};
+
+CsrMatrix features_from(py::handle given, const char* argument) {
+  return given.is_none() ? CsrMatrix{} : csr_from_python(given, argument);
+}
+
+py::array rows_of(const FeatureAlsModel& model, py::handle given, bool users) {
+  const char* argument = users ? "user_features" : "item_features";
+  const CsrMatrix features = csr_from_python(given, argument);
+  Array<float> rows;
+  {
+    const py::gil_scoped_release release;
+    rows = users ? model.user_rows(features.view()) : model.item_rows(features.view());
+  }
+  return to_numpy(rows, {static_cast<py::ssize_t>(features.rows), static_cast<py::ssize_t>(model.factors())});
+}
+
+void add(FeatureAlsModel& model, py::handle given, const std::shared_ptr<IdMap>& ids, bool users) {
+  const CsrMatrix features = csr_from_python(given, users ? "user_features" : "item_features");
+  const py::gil_scoped_release release;
+  if (users) model.add_users(features.view(), ids);
+  else model.add_items(features.view(), ids);
+}
+
+}  // namespace
+
+void bind_feature_als(py::module_& m) {
+  py::class_<FeatureAlsModel, FactorModel, std::shared_ptr<FeatureAlsModel>>(m, "FeatureAlsModel")
+      .def(py::init([](const py::dict& options) {
+             return std::make_shared<FeatureAlsModel>(options_from_dict<FeatureAlsOptions>(options, fields));
+           }),
+           py::arg("options"))
+      .def_property_readonly("options", [](const FeatureAlsModel& a) { return options_to_dict(a.options(), fields); })
+      .def_property_readonly("report", [](const FeatureAlsModel& a) { return a.report(); })
+      .def("copy", [](const FeatureAlsModel& a) { return std::make_shared<FeatureAlsModel>(a); })
+      .def(
+          "fit",
+          [](FeatureAlsModel& a, const py::object& data, const py::object& users, const py::object& items,
+             const py::object& callback) {
+            const Interactions interactions = interactions_from_python(data);
+            const CsrMatrix user_features = features_from(users, "user_features");
+            const CsrMatrix item_features = features_from(items, "item_features");
+            const ProgressCallback progress = progress_callback(callback);
+            const py::gil_scoped_release release;
+            a.fit(interactions, user_features, item_features, progress);
+          },
+          py::arg("data"), py::arg("user_features").none(true), py::arg("item_features").none(true), py::arg("callback").none(true))
+      .def("objective",
+           [](const FeatureAlsModel& a, const py::object& data) {
+             const Interactions interactions = interactions_from_python(data);
+             const py::gil_scoped_release release;
+             return a.objective(interactions);
+           },
+           py::arg("data"))
+      .def_property_readonly("user_feature_factors",
+                             [](const FeatureAlsModel& a) {
+                               return to_numpy(a.user_feature_factors(), {static_cast<py::ssize_t>(a.num_user_features()),
+                                                                          static_cast<py::ssize_t>(a.factors())});
+                             })
+      .def_property_readonly("item_feature_factors",
+                             [](const FeatureAlsModel& a) {
+                               return to_numpy(a.item_feature_factors(), {static_cast<py::ssize_t>(a.num_item_features()),
+                                                                          static_cast<py::ssize_t>(a.factors())});
+                             })
+      .def("user_rows", [](const FeatureAlsModel& a, const py::object& f) { return rows_of(a, f, true); }, py::arg("user_features"))
+      .def("item_rows", [](const FeatureAlsModel& a, const py::object& f) { return rows_of(a, f, false); }, py::arg("item_features"))
+      .def("add_users", [](FeatureAlsModel& a, const py::object& f, const std::shared_ptr<IdMap>& ids) { add(a, f, ids, true); },
+           py::arg("user_features"), py::arg("user_ids").none(true))
+      .def("add_items", [](FeatureAlsModel& a, const py::object& f, const std::shared_ptr<IdMap>& ids) { add(a, f, ids, false); },
+           py::arg("item_features"), py::arg("item_ids").none(true));
+}
+
+}  // namespace etalage::python

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from . import _arguments as arg
+from ._base import Recommender, extended_ids
+
+
+class FeatureALS(Recommender):
+    """ALS with side features: factor rows are pulled towards what their features say instead of towards zero, so that a
+    product nobody has bought yet, or a shopper of whom only features are known, has a row as well.
+
+    feature_regularization   L2 weight on the weights of the features, > 0
+    All other parameters are those of ALS.
+
+    Users and items without any observation get the row that their features say.
+    """
+
+    _kind = "FeatureALS"
+    _core_class = _core.FeatureAlsModel
+    _given = (None, None)
+
+    def __init__(self, factors=64, regularization=0.01, alpha=1.0, iterations=15, num_threads=0, seed=42, *,
+                 feature_regularization=1.0, unobserved_weight=1.0, nu=0.0, solver="cg", cg_steps=3, block_size=32,
+                 init_scale=0.1, compute_objective=True, keep_history=True):
+        self.factors = factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.iterations = iterations
+        self.num_threads = num_threads
+        self.seed = seed
+        self.feature_regularization = feature_regularization
+        self.unobserved_weight = unobserved_weight
+        self.nu = nu
+        self.solver = solver
+        self.cg_steps = cg_steps
+        self.block_size = block_size
+        self.init_scale = init_scale
+        self.compute_objective = compute_objective
+        self.keep_history = keep_history
+        self._validate()
+
+    def fit(self, data, show_progress=False, callback=None, *, user_features=None, item_features=None, keep_history=None):
+        """Fits on Interactions, an EventLog or a users x items CSR matrix; returns self.
+
+        user_features, item_features   sparse or dense matrices with a row for each user, each item, in index order
+        """
+        self._given = (arg.rows(user_features, "user_features"), arg.rows(item_features, "item_features"))
+        try:
+            return super().fit(data, show_progress, callback, keep_history=keep_history)
+        finally:
+            del self._given
+
+    def _fit(self, model, data, callback):
+        model.fit(data, *self._given, callback)
+
+    @property
+    def user_factors(self):
+        """float32 [num_users x factors], read-only."""
+        return self._fitted().user_factors
+
+    @property
+    def item_factors(self):
+        """float32 [num_items x factors], read-only."""
+        return self._fitted().item_factors
+
+    @property
+    def user_feature_factors(self):
+        """float32 [user features x factors], read-only: what each feature adds to a row."""
+        return self._fitted().user_feature_factors
+
+    @property
+    def item_feature_factors(self):
+        """float32 [item features x factors], read-only: what each feature adds to a row."""
+        return self._fitted().item_feature_factors
+
+    def objective(self, data):
+        """The objective of the model as it stands on data of its shape."""
+        return self._fitted().objective(self._training_data(data))
+
+    def user_rows(self, user_features):
+        """The rows of users of whom only features are known, float32 [n x factors]."""
+        return self._fitted().user_rows(arg.rows(user_features, "user_features"))
+
+    def item_rows(self, item_features):
+        """The rows of items of which only features are known, float32 [n x factors]."""
+        return self._fitted().item_rows(arg.rows(item_features, "item_features"))
+
+    def add_users(self, user_features, user_ids=None):
+        """New users behind the last, from their features alone; a model with keys needs one for each. Returns self."""
+        model = self._fitted()
+        features = arg.rows(user_features, "user_features")
+        new = range(model.num_users, model.num_users + features.shape[0])
+        model.add_users(features, extended_ids(model.user_ids, new, user_ids, model.num_users, "user_ids"))
+        return self
+
+    def add_items(self, item_features, item_ids=None):
+        """New items behind the last, from their features alone; a model with keys needs one for each. Returns self."""
+        model = self._fitted()
+        features = arg.rows(item_features, "item_features")
+        new = range(model.num_items, model.num_items + features.shape[0])
+        model.add_items(features, extended_ids(model.item_ids, new, item_ids, model.num_items, "item_ids"))
+        return self

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from ._sequence import SequenceRecommender
+
+
+class Item2Vec(SequenceRecommender):
+    """Item vectors from sessions, by skip-gram with negative sampling (Mikolov et al.; Barkan, Koenigstein): items that
+    are met in the same company get similar vectors. Scores are cosines with the history, the newest items first.
+
+    factors             length of the vectors, 1 to 4096
+    window              places that a context may be away; nearer ones count more
+    num_negatives       drawn for each pair
+    epochs              passes over the pairs
+    learning_rate       > 0; falls in a straight line to a hundredth
+    subsample           share of all events above which an item is thinned out; 0 keeps all
+    negative_exponent   negatives are drawn by (occurrences)^this
+    query_decay, max_history   places after which an item of the query weighs 1/e; newest items that count
+    compute_objective   put the mean loss of each epoch's pairs into the report
+    seed                equal seeds give equal bits on one SIMD level, for any number of threads
+    """
+
+    _kind = "Item2Vec"
+    _core_class = _core.Item2VecModel
+
+    def __init__(self, factors=64, window=5, num_negatives=5, epochs=20, learning_rate=0.1, subsample=1e-3,
+                 negative_exponent=0.75, query_decay=5.0, max_history=50, *, compute_objective=True, keep_history=True,
+                 num_threads=0, seed=42):
+        self.factors = factors
+        self.window = window
+        self.num_negatives = num_negatives
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.subsample = subsample
+        self.negative_exponent = negative_exponent
+        self.query_decay = query_decay
+        self.max_history = max_history
+        self.compute_objective = compute_objective
+        self.keep_history = keep_history
+        self.num_threads = num_threads
+        self.seed = seed
+        self._validate()
+
+    @property
+    def item_vectors(self):
+        """float32 [num_items x factors], rows of unit length, read-only; zero rows for items that never occurred."""
+        return self._fitted().item_vectors

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from ._base import Recommender
+
+
+class WARP(Recommender):
+    """Weighted approximate-rank pairwise learning: steps where the order is wrong, larger the further down an item is
+    (Weston, Bengio, Usunier, IJCAI 2011).
+
+    factors            latent dimension, 1 to 4096
+    learning_rate      > 0
+    regularization     L2 weight on every row that a step touches, >= 0
+    epochs             passes over the liked pairs, >= 0
+    num_threads        0 means all CPUs this process may use
+    seed               equal seeds give equal bits on one SIMD level, for any number of threads
+    margin             by which a liked item should lead, > 0
+    max_trials         items drawn in search of one that violates the margin
+    optimizer          "adagrad" (one memory a row) or "sgd"
+    decay              epoch e uses learning_rate / (1 + decay e)
+    item_bias          one more factor column: the item's own level
+    init_scale         standard deviation of the start, times sqrt(factors)
+    fold_in_epochs     passes over the history of somebody who is folded in
+    compute_objective  put the mean loss of each epoch's samples into the report
+    keep_history       keep the rows of Interactions and logs in the model
+
+    Weights above 0 are likes, all alike; others are as good as absent. People unknown to the model are folded in with the
+    item factors fixed; who brings nothing at all gets the ranking of the average user.
+    """
+
+    _kind = "WARP"
+    _core_class = _core.WarpModel
+
+    def __init__(self, factors=64, learning_rate=0.05, regularization=0.01, epochs=50, num_threads=0, seed=42, *,
+                 margin=1.0, max_trials=64, optimizer="adagrad", decay=0.0, item_bias=False, init_scale=0.1,
+                 fold_in_epochs=20, compute_objective=True, keep_history=True):
+        self.factors = factors
+        self.learning_rate = learning_rate
+        self.regularization = regularization
+        self.epochs = epochs
+        self.num_threads = num_threads
+        self.seed = seed
+        self.margin = margin
+        self.max_trials = max_trials
+        self.optimizer = optimizer
+        self.decay = decay
+        self.item_bias = item_bias
+        self.init_scale = init_scale
+        self.fold_in_epochs = fold_in_epochs
+        self.compute_objective = compute_objective
+        self.keep_history = keep_history
+        self._validate()
+
+    @property
+    def user_factors(self):
+        """float32 [num_users x factors], read-only; with item_bias a last column of ones."""
+        return self._fitted().user_factors
+
+    @property
+    def item_factors(self):
+        """float32 [num_items x factors], read-only; with item_bias a last column that holds it."""
+        return self._fitted().item_factors

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/warp.hpp"
+
+#include <limits>
+#include <stdexcept>
+
+#include "models/pairwise_options.hpp"
+
+namespace etalage {
+namespace {
+
+pairwise::Settings settings_of(const WarpOptions& o) noexcept {
+  pairwise::Settings s = pairwise::shared_settings(o);
+  s.loss = pairwise::Loss::kRankedHinge;
+  s.margin = o.margin;
+  s.max_trials = o.max_trials;
+  return s;
+}
+
+}  // namespace
+
+void WarpOptions::validate() const { settings_of(*this).validate(); }
+
+WarpModel::WarpModel(const WarpOptions& options) : options_(options) { options_.validate(); }
+
+pairwise::Settings WarpModel::settings() const noexcept { return settings_of(options_); }
+
+void WarpModel::save_state(StateWriter& writer) const {
+  PairwiseModel::save_state(writer);
+  writer.put_double("warp/margin", static_cast<double>(options_.margin));
+  writer.put_int("warp/max_trials", options_.max_trials);
+}
+
+std::shared_ptr<WarpModel> WarpModel::from_state(const StateReader& reader) {
+  auto o = pairwise::load_options<WarpOptions>(reader);
+  o.margin = static_cast<float>(reader.get_double("warp/margin"));
+  o.max_trials = static_cast<int>(reader.get_int("warp/max_trials", 1, std::numeric_limits<std::int32_t>::max()));
+  pairwise::check_loaded(o, reader);
+  auto model = std::make_shared<WarpModel>(o);
+  model->load_pairwise(reader);
+  return model;
+}
+
+}  // namespace etalage
