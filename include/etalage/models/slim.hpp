@@ -13,10 +13,10 @@ namespace etalage {
 
 /// Settings of the sparse linear item-item model.
 struct SlimOptions {
-  float l1 = 1;                       ///< weight of |W|_1, >= 0: larger is sparser
+  float l1 = 0.2f;                    ///< weight of |W|_1, >= 0: larger is sparser
   float l2 = 100;                     ///< weight of |W|^2 / 2, >= 0
   bool non_negative = true;           ///< W >= 0
-  std::int32_t num_candidates = 500;  ///< for each item, the most similar items that may have a weight, >= 1
+  std::int32_t num_candidates = 300;  ///< for each item, the most similar items that may have a weight, >= 1
   std::int32_t iterations = 100;      ///< at most so many sweeps over an item's candidates, >= 1
   float tolerance = 1e-4f;            ///< an item is done when a sweep moves no gradient by more than this share of its largest, >= 0
   bool keep_history = true;           ///< keep the training rows in the model, whose scores rest on them

@@ -20,7 +20,7 @@ class SLIM(ItemSimilarity):
     _kind = "SLIM"
     _core_class = _core.SlimModel
 
-    def __init__(self, l1=1.0, l2=100.0, *, non_negative=True, num_candidates=500, iterations=100, tolerance=1e-4,
+    def __init__(self, l1=0.2, l2=100.0, *, non_negative=True, num_candidates=300, iterations=100, tolerance=1e-4,
                  keep_history=True, num_threads=0):
         self.l1 = l1
         self.l2 = l2
