@@ -2,6 +2,15 @@
 // Compiled once for each SIMD level: nothing with inline code of its own may be included here.
 #include "kernels/row_scores.hpp"
 
+#if defined(__SSE2__)
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12's own header leaves operands of conversions undefined on purpose.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+#endif
+
 namespace etalage::kernels::ETALAGE_SIMD_NAMESPACE {
 namespace {
 
@@ -39,6 +48,30 @@ ETALAGE_INLINE const Vec& load(const float* p) noexcept { return *reinterpret_ca
 
 ETALAGE_INLINE void store(float* p, const Vec& v) noexcept { *reinterpret_cast<Vec*>(p) = v; }
 
+// Halves onto halves, in the same order on every level, without a detour through memory.
+ETALAGE_INLINE float total(const Vec& v) noexcept {
+#if defined(__SSE2__)
+#if defined(__AVX512F__)
+  const __m256 by_eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+#elif defined(__AVX__)
+  const __m256 by_eight = v;
+#endif
+#if defined(__AVX__)
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(by_eight), _mm256_extractf128_ps(by_eight, 1));
+#else
+  const __m128 four = v;
+#endif
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+#else
+  float lanes[kLanes];
+  __builtin_memcpy(lanes, &v, sizeof lanes);
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2)
+    for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  return lanes[0];
+#endif
+}
+
 template <class Op>
 ETALAGE_INLINE float one(const float* q, const float* r, std::size_t dim) noexcept {
   Vec a = {};
@@ -56,11 +89,7 @@ ETALAGE_INLINE float one(const float* q, const float* r, std::size_t dim) noexce
   a = (a + b) + (c + e);
   float sum = 0;
   for (; f < dim; ++f) Op::add(sum, q[f], r[f]);
-  float lanes[kLanes];
-  __builtin_memcpy(lanes, &a, sizeof lanes);
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2)
-    for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  return Op::finish(sum + lanes[0]);
+  return Op::finish(sum + total(a));
 }
 
 template <class Op>

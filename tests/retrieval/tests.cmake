@@ -1,3 +1,6 @@
 etalage_test(retrieval/item_index_test.cpp LABELS threaded)
 etalage_test(retrieval/recall_test.cpp)
 etalage_test(retrieval/concurrency_test.cpp LABELS threaded)
+etalage_test(retrieval/exact_search_test.cpp LABELS threaded)
+etalage_test(retrieval/filtered_walk_test.cpp)
+etalage_test(retrieval/golden_index_test.cpp)
