@@ -35,6 +35,7 @@ class ByteWriter {
     bytes_.resize(at + text.size());
     if (!text.empty()) std::memcpy(bytes_.data() + at, text.data(), text.size());
   }
+  void put_bytes(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
   void put_key(KeyView key) {
     put(static_cast<std::uint8_t>(key.index()));
     if (const auto* text = std::get_if<std::string_view>(&key)) put_text(*text);

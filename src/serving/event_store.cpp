@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -232,6 +232,38 @@ std::int32_t EventStore::find_item(KeyView item) const noexcept { return impl_->
 std::int32_t EventStore::intern_item(KeyView item) { return impl_->live.items.intern(item); }
 bool EventStore::item_key(std::int32_t item, Key& out) const { return impl_->live.items.key_at(item, out); }
 bool EventStore::user_key(std::int32_t user, Key& out) const { return impl_->live.users.key_at(user, out); }
+
+void EventStore::save_state(StateWriter& writer) const {
+  ByteWriter records;
+  const auto put = [&](std::span<const std::byte> record) {
+    records.put(static_cast<std::uint32_t>(record.size()));
+    records.put_bytes(record);
+  };
+  impl_->live.save(put);
+  writer.put_int("sequence", static_cast<std::int64_t>(last_sequence()));
+  const auto bytes = records.bytes();
+  writer.put_array("records", Array<std::uint8_t>(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())));
+}
+
+void EventStore::load_state(const StateReader& reader) {
+  Impl& s = *impl_;
+  if (s.journal || s.live.items.size() != 0 || s.live.users.size() != 0)
+    throw std::logic_error("a saved state is loaded into a store without events and without a folder");
+  const auto records = reader.get_array<std::uint8_t>("records");
+  const auto sequence = reader.get_int("sequence", 0, std::numeric_limits<std::int64_t>::max());
+  std::span<const std::byte> rest = std::as_bytes(records.view());
+  while (!rest.empty()) {
+    std::uint32_t size = 0;
+    if (rest.size() < sizeof size) reader.fail("records", "found its end within a record");
+    std::copy_n(rest.data(), sizeof size, reinterpret_cast<std::byte*>(&size));
+    rest = rest.subspan(sizeof size);
+    if (rest.size() < size) reader.fail("records", "found its end within a record");
+    s.live.load(rest.first(size));
+    rest = rest.subspan(size);
+  }
+  s.live.finish_loading();
+  s.counter.store(static_cast<std::uint64_t>(sequence), std::memory_order_relaxed);
+}
 
 EventStore::Counts EventStore::counts() const noexcept {
   const Impl& s = *impl_;

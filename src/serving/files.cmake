@@ -5,6 +5,10 @@ target_sources(etalage PRIVATE
   src/serving/catalog_attributes.cpp
   src/serving/catalog_index.cpp
   src/serving/compiled_rules.cpp
+  src/serving/engine.cpp
+  src/serving/engine_metrics.cpp
+  src/serving/engine_request.cpp
+  src/serving/epochs.cpp
   src/serving/event_store.cpp
   src/serving/growing_ids.cpp
   src/serving/index_source.cpp
@@ -16,6 +20,7 @@ target_sources(etalage PRIVATE
   src/serving/json.cpp
   src/serving/list_source.cpp
   src/serving/live_counters.cpp
+  src/serving/live_sources.cpp
   src/serving/live_state.cpp
   src/serving/live_state_records.cpp
   src/serving/mixer.cpp
@@ -29,4 +34,6 @@ target_sources(etalage PRIVATE
   src/serving/rerank.cpp
   src/serving/rules.cpp
   src/serving/rules_json.cpp
-  src/serving/rules_validate.cpp)
+  src/serving/rules_validate.cpp
+  src/serving/snapshot.cpp
+  src/serving/snapshot_state.cpp)

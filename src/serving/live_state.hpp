@@ -51,7 +51,7 @@ class LiveState {
   /// What save() put; finish_loading() after the last record.
   void load(std::span<const std::byte> record);
   void finish_loading();
-  /// Needs exclusive access.
+  /// Each user and item as it stands when it is its turn; what comes in meanwhile may or may not be in.
   void save(const std::function<void(std::span<const std::byte>)>& put) const;
 
   bool read_user(KeyView user, std::int64_t now_ms, UserView& out) const;

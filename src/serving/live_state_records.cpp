@@ -2,7 +2,9 @@
 // LiveState out of the journal's records and into those of a compaction.
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <mutex>
+#include <shared_mutex>
+#include <stdexcept>
 
 #include "etalage/error.hpp"
 #include "serving/live_state.hpp"
@@ -74,7 +76,8 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
   }
   for (std::int32_t i = 0; i < num_items; ++i) {
     const double level = trending.level(i);
-    const auto partners = together.partners(i);
+    auto partners = together.partners(i);
+    std::erase_if(partners, [&](const CoPurchases::Partner& p) { return p.item >= num_items; });
     if (std::isnan(level) && partners.empty()) continue;
     w.clear();
     w.put(StateKind::kItem);
@@ -88,10 +91,17 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
     put(w.bytes());
   }
   const std::int32_t num_users = users.size();
+  User user;
   for (std::int32_t u = 0; u < num_users; ++u) {
-    const auto found = shard_of(u).users.find(u);
-    if (found == shard_of(u).users.end() || !users.key_at(u, key)) continue;
-    const User& user = found->second;
+    {
+      const std::lock_guard guard(shard_of(u).mutex);
+      const auto found = shard_of(u).users.find(u);
+      if (found == shard_of(u).users.end() || !users.key_at(u, key)) continue;
+      user = found->second;
+    }
+    // Items that are newer than the list above are left to the events that come behind it.
+    std::erase_if(user.history, [&](const Past& p) { return p.item >= num_items; });
+    std::erase_if(user.seen, [&](const UserView::Seen& s) { return s.item >= num_items; });
     w.clear();
     w.put(StateKind::kUser);
     w.put_key(view_of(key));
@@ -112,6 +122,7 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
     }
     put(w.bytes());
   }
+  const std::shared_lock guard(erased_mutex_);
   for (const auto& [hash, time_ms] : erased_) {
     w.clear();
     w.put(StateKind::kErased);

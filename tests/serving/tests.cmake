@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+etalage_test(serving/engine_test.cpp)
 etalage_test(serving/event_store_test.cpp LABELS threaded)
 etalage_test(serving/journal_faults_test.cpp)
 etalage_test(serving/journal_kill_test.cpp)
@@ -9,3 +10,4 @@ etalage_test(serving/ranker_allocation_test.cpp)
 etalage_test(serving/ranker_test.cpp LABELS threaded)
 etalage_test(serving/rerank_test.cpp)
 etalage_test(serving/rules_test.cpp)
+etalage_test(serving/snapshot_swap_test.cpp LABELS threaded)

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/serving/key.hpp"
@@ -138,6 +139,11 @@ class ETALAGE_EXPORT EventStore {
   /// False for an index that was never given.
   bool item_key(std::int32_t item, Key& out) const;
   bool user_key(std::int32_t user, Key& out) const;
+
+  /// All that is live, as one array; events that come in meanwhile may or may not be in.
+  void save_state(StateWriter& writer) const;
+  /// Into a store without events and without a folder; std::logic_error otherwise.
+  void load_state(const StateReader& reader);
 
   struct Counts {
     std::uint64_t observed = 0;

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From candidates to an answer: filters, rules, candidate sources, re-ranking."""
+"""The shop engine, and what it is made of: filters, rules, candidate sources, re-ranking."""
 
 from .._core import CatalogIndex, Filter, category_paths
+from ._engine import Answer, Engine, Snapshot
 from ._ranker import GivenSource, IndexSource, ListSource, ModelSource, Ranked, Ranker, rerank
 from ._rules import Rules, align_catalog
 
 __all__ = [
+    "Answer",
     "CatalogIndex",
+    "Engine",
     "Filter",
     "GivenSource",
     "IndexSource",
@@ -15,6 +18,7 @@ __all__ = [
     "Ranked",
     "Ranker",
     "Rules",
+    "Snapshot",
     "align_catalog",
     "category_paths",
     "rerank",

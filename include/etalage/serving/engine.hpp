@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "etalage/export.hpp"
+#include "etalage/serving/engine_metrics.hpp"
+#include "etalage/serving/event_store.hpp"
+#include "etalage/serving/key.hpp"
+#include "etalage/serving/predicate.hpp"
+#include "etalage/serving/ranker.hpp"
+#include "etalage/serving/request.hpp"
+#include "etalage/serving/snapshot.hpp"
+
+namespace etalage {
+
+/// One question to the engine. Views must live as long as the call.
+struct Request {
+  std::optional<KeyView> user = {};         ///< nobody: an anonymous page
+  Placement placement = Placement::kHome;
+  std::size_t k = 10;
+  const Predicate* filter = nullptr;        ///< further condition; compiled once and cached
+  std::span<const KeyView> anchors = {};    ///< the product of the page, the basket's content; never in the answer
+  std::span<const KeyView> session = {};    ///< items of this visit that were not observed
+  std::span<const std::pair<KeyView, float>> given = {};  ///< the caller's candidates: search results to re-rank
+  std::span<const float> query_vector = {}; ///< of a search text, for sources that take one
+  std::string_view segment = {};            ///< for popularity by segment
+  bool exclude_seen = true;                 ///< leave out what the shopper has seen, viewed or bought
+  bool explain = false;                     ///< fill Answer::why
+  bool trace = false;                       ///< fill Answer::trace
+};
+
+struct Recommended {
+  Key item;
+  float score = 0;      ///< in [0, 1] times what rules make of it; descending but for pins and variety
+  std::string source;   ///< that named it first; "pin" or "catalogue" where none did
+};
+
+/// Why a product is there.
+struct Why {
+  std::vector<std::pair<std::string, float>> sources;  ///< all that named it, with their part of the score
+  std::vector<std::pair<Key, float>> because;          ///< history items by falling share; shares of what speaks for it sum to <= 1
+  std::vector<std::string> rules;                      ///< "boosted by 1.5", "pinned to 2"
+};
+
+/// Reused between requests: once warm, answering allocates nothing (without explain and trace).
+struct Answer {
+  std::vector<Recommended> items;
+  std::uint64_t snapshot = 0;      ///< number of the publication that answered, 0 for none
+  std::uint64_t audit_id = 0;      ///< unique, in order of requests
+  bool known_user = false;         ///< a model or an event knows the shopper
+  std::int64_t eligible = 0;       ///< products that filters and rules allow
+  std::size_t from_fallback = 0;   ///< candidates that only a fallback named
+  std::size_t filled = 0;          ///< of the answer, products that no source named
+  std::vector<Why> why;            ///< [items.size()] with explain
+  std::optional<Trace> trace;
+};
+
+struct ETALAGE_EXPORT EngineOptions {
+  EventStoreOptions events = {};
+  std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none
+  int explain_items = 5;                ///< contributions in Why::because, >= 1
+  bool metrics = false;                 ///< count and time; without it no clock is read
+  StageListener* listener = nullptr;    ///< told of every stage of every request, from their threads
+  std::function<void(const Request&, const Answer&)> on_answer = {};  ///< called after each request, on its thread
+  void validate() const;                ///< throws std::invalid_argument: option, value, rule
+};
+
+/// Working memory of one thread.
+class ETALAGE_EXPORT EngineScratch {
+ public:
+  EngineScratch();
+  ~EngineScratch();
+  EngineScratch(EngineScratch&&) noexcept;
+  EngineScratch& operator=(EngineScratch&&) noexcept;
+  struct Impl;
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The shop's engine: live events on one side, one published snapshot on the other, answers from both.
+///
+/// A request  reads the shopper (session, history, seen items), folds his new events into his factor row, asks the
+///            placement's sources, mixes, filters, applies rules and variety; docs/engine.md has the picture
+/// Sees       everything that was observed before it began, in the same snapshot from beginning to end
+/// Answers    min(k, eligible) products: an unknown shopper, placement without sources or item is no error. Without a
+///            snapshot: what is trending
+/// Snapshots  publish() and rollback() never make a request wait, and a replaced snapshot is freed when its last reader
+///            has left: at most two are kept, the one in use and the one to roll back to
+/// Forks      a child may recommend; observing there is std::logic_error when the engine has a folder
+/// Threads    every member may be called concurrently
+/// Errors     std::invalid_argument (an event or a filter that means nothing), those of EventStore and Journal
+class ETALAGE_EXPORT Engine {
+ public:
+  /// Events in memory alone.
+  explicit Engine(EngineOptions options = {});
+  /// Events in a journal in this folder, which is made if needed and recovered.
+  Engine(const std::filesystem::path& directory, EngineOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  std::uint64_t observe(const Event& event) { return events().observe(event); }
+  [[nodiscard]] std::uint64_t durable_through() const noexcept;
+  std::uint64_t merge_users(KeyView from, KeyView to) { return events().merge_users(from, to); }
+  /// Also from what this engine has cached. Models that were fitted with his data are not asked about him any more:
+  /// publish ones that were fitted without it, by their trained_ms.
+  std::uint64_t erase_user(KeyView user);
+  [[nodiscard]] EventStore& events() noexcept;
+  [[nodiscard]] const EventStore& events() const noexcept;
+
+  /// Returns the publication's number, which answers carry.
+  std::uint64_t publish(std::shared_ptr<const Snapshot> snapshot);
+  /// Back to the publication before; a second call comes back. Returns its number; std::logic_error when there is none.
+  std::uint64_t rollback();
+  /// Lets go of the snapshot to roll back to.
+  void forget_previous();
+  /// Null before the first publish().
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
+  /// Replaced publications that are not freed yet because somebody reads them.
+  [[nodiscard]] std::size_t unreclaimed() const;
+
+  [[nodiscard]] Answer recommend(const Request& request) const;
+  void recommend(const Request& request, Answer& answer, EngineScratch& scratch) const;
+
+  /// Empty unless options.metrics.
+  [[nodiscard]] EngineMetrics metrics() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+/// How long something took, counted in buckets of at most an eighth of their lower bound.
+struct ETALAGE_EXPORT LatencyHistogram {
+  static constexpr std::size_t kBuckets = 8 * 40;
+  std::array<std::uint64_t, kBuckets> counts{};
+  std::uint64_t count = 0;
+  std::uint64_t sum_ns = 0;
+
+  [[nodiscard]] static std::size_t bucket_of(std::uint64_t ns) noexcept;
+  /// Nanoseconds below which all of a bucket lies.
+  [[nodiscard]] static std::uint64_t upper_bound(std::size_t bucket) noexcept;
+  /// Upper bound of the bucket that holds the q-th part, in seconds; 0 without counts.
+  [[nodiscard]] double quantile(double q) const noexcept;
+};
+
+/// The engine's counters at one moment, since it was made.
+struct ETALAGE_EXPORT EngineMetrics {
+  struct Stage {
+    std::string name;  ///< "user", "fold_in", "filter", "sources", "rules", "rerank", "fallback", "total"
+    LatencyHistogram seconds;
+  };
+  struct Source {
+    std::string name;
+    std::uint64_t candidates = 0;  ///< it named
+    std::uint64_t shown = 0;       ///< of the answers, named by it first
+  };
+  std::vector<Stage> stages;
+  std::vector<Source> sources;
+  std::uint64_t requests = 0;
+  std::uint64_t unknown_users = 0;
+  std::uint64_t empty_answers = 0;
+  std::uint64_t short_answers = 0;       ///< fewer than k
+  std::uint64_t fallback_candidates = 0;
+  std::uint64_t filled = 0;              ///< products that no source named
+  std::uint64_t denied = 0;              ///< seen, anchors, bought: kept out of answers
+  std::uint64_t filtered = 0;            ///< products that filters and rules kept out, summed over requests
+  std::uint64_t folded_in = 0;
+  std::uint64_t folded_from_cache = 0;
+  std::uint64_t distinct_shown = 0;      ///< of the current snapshot's products
+  double coverage = 0;                   ///< distinct_shown / products
+  std::uint64_t snapshot = 0;
+  std::uint64_t publications = 0;
+  std::uint64_t rollbacks = 0;
+  double snapshot_age_seconds = 0;       ///< since trained_ms; 0 where that is not given
+  std::uint64_t events = 0;
+  std::uint64_t duplicate_events = 0;
+  std::uint64_t late_events = 0;
+  std::uint64_t events_not_durable = 0;
+  std::string journal_failure;
+
+  /// The text format of Prometheus, metrics named etalage_*.
+  [[nodiscard]] std::string prometheus() const;
+};
+
+}  // namespace etalage

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "etalage/core/catalog.hpp"
+#include "etalage/core/id_map.hpp"
+#include "etalage/core/state.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/factor_model.hpp"
+#include "etalage/models/recommender.hpp"
+#include "etalage/retrieval/item_index.hpp"
+#include "etalage/serving/candidate_source.hpp"
+#include "etalage/serving/catalog_index.hpp"
+#include "etalage/serving/key.hpp"
+#include "etalage/serving/mixer.hpp"
+#include "etalage/serving/rerank.hpp"
+#include "etalage/serving/rules.hpp"
+
+namespace etalage {
+
+/// A model under the name by which placements ask for it.
+struct SnapshotModel {
+  std::string source;  ///< "als", "item_to_item", "session", "popularity", ...; not one of the engine's own names
+  std::shared_ptr<const Recommender> model;
+  RecommenderSource::Ask ask = RecommenderSource::Ask::kShopper;
+};
+
+/// What a snapshot is made of. Everything may be empty; shared parts are not copied.
+struct SnapshotParts {
+  std::string label;                       ///< the host's own name of it
+  std::int64_t trained_ms = 0;             ///< UTC; the models know the events up to this moment, later ones count as live
+  std::shared_ptr<const Catalog> catalog;  ///< null: what the models know, without attributes
+  std::vector<SnapshotModel> models;       ///< at most 32
+  /// Over the item factors of the first FactorModel, ids = item indices, inner product; null: that model reads all rows.
+  std::shared_ptr<const ItemIndex> factor_index;
+  /// Over the catalogue's vectors, ids = rows of Snapshot::catalog(); null: made here where the catalogue has vectors.
+  std::shared_ptr<const ItemIndex> content_index;
+  std::map<std::string, std::shared_ptr<const Recommender>> segment_popularity;  ///< by segment, "" for all others
+  std::vector<Key> new_arrivals;           ///< newest first; empty: products that no model knows, last row first
+  MixOptions mix;                          ///< with an empty standard mix: the default one, of the sources that are there
+  Rules rules;
+  RerankOptions rerank;                    ///< by the catalogue's vectors, or the item factors where it has none
+  std::string calibrate_by = "category:1";
+};
+
+/// One state of everything that is not live: models, indexes, catalogue, rules. Immutable; made in the background,
+/// published to an Engine, freed when its last reader leaves.
+///
+/// Items      rows are those of the largest model, then the products that only the catalogue knows. All models must
+///            number their items alike: one that knows fewer must know the first so many. The same goes for users
+/// Sources    the models by their names; besides, of the engine: "content" (with vectors), "popular_in_segment",
+///            "new_arrivals", "trending", "co_purchase", "buy_again", "given"
+/// Default    home: models and live sources by their kind, popularity and trending as fallback; see docs/engine.md
+/// Cost       one pass over the keys; the content index where it is made here
+/// Threads    const members are safe to call concurrently
+/// Errors     std::invalid_argument: parts that do not fit together, with what differs
+class ETALAGE_EXPORT Snapshot {
+ public:
+  explicit Snapshot(SnapshotParts parts);
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  [[nodiscard]] const SnapshotParts& parts() const noexcept { return parts_; }
+  [[nodiscard]] const std::shared_ptr<const CatalogIndex>& catalog() const noexcept { return catalog_; }
+  [[nodiscard]] const IdMap& item_ids() const noexcept { return *catalog_->catalog().item_ids(); }
+  /// Null when no model knows users by key.
+  [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
+  /// The first model with factors, null without; it folds live events in when folds_in() says so.
+  [[nodiscard]] const FactorModel* factors() const noexcept { return factors_; }
+  [[nodiscard]] bool folds_in() const noexcept { return folds_in_; }
+  /// A model that keeps the rows it was fitted on; null when none does.
+  [[nodiscard]] const Recommender* keeper() const noexcept { return keeper_; }
+  [[nodiscard]] const std::shared_ptr<const ItemIndex>& content_index() const noexcept { return parts_.content_index; }
+  /// Rows of the new arrivals, newest first.
+  [[nodiscard]] const std::vector<std::int32_t>& arrivals() const noexcept { return arrivals_; }
+
+  void save_state(StateWriter& writer) const;
+  /// make_model makes a model of a kind from its state; null for an unknown kind.
+  using ModelMaker = std::function<std::shared_ptr<const Recommender>(std::string_view kind, const StateReader& reader)>;
+  [[nodiscard]] static std::shared_ptr<const Snapshot> from_state(const StateReader& reader, const ModelMaker& make_model);
+
+ private:
+  SnapshotParts parts_;
+  std::shared_ptr<const CatalogIndex> catalog_;
+  SharedIdMap user_ids_;
+  const FactorModel* factors_ = nullptr;
+  bool folds_in_ = false;
+  const Recommender* keeper_ = nullptr;
+  std::vector<std::int32_t> arrivals_;
+};
+
+}  // namespace etalage

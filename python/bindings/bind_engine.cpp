@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "etalage/core/event_log.hpp"
+#include "etalage/io/engine_files.hpp"
+#include "etalage/serving/engine.hpp"
+#include "numpy_helpers.hpp"
+#include "option_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+/// A key of the shop: str, or anything that is an integer.
+Key key_from(py::handle value, const char* argument) {
+  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
+  if (!PyBool_Check(value.ptr()) && PyIndex_Check(value.ptr())) {
+    const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+    if (!integer) throw py::error_already_set();
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
+    if (overflow != 0) throw std::invalid_argument(std::string(argument) + " is " + std::string(py::str(integer)) + ", must fit in 64 bits");
+    return static_cast<std::int64_t>(number);
+  }
+  throw py::type_error(std::string(argument) + " is " + describe(value) + ", must be a string or an integer");
+}
+
+py::object key_to(const Key& key) {
+  return std::visit([](const auto& k) -> py::object { return py::cast(k); }, key);
+}
+
+std::vector<Key> keys_from(const py::object& values, const char* argument) {
+  std::vector<Key> out;
+  if (values.is_none()) return out;
+  if (py::isinstance<py::str>(values) || PyIndex_Check(values.ptr())) return {key_from(values, argument)};
+  for (const py::handle v : values) out.push_back(key_from(v, argument));
+  return out;
+}
+
+std::vector<KeyView> views_of(const std::vector<Key>& keys) {
+  std::vector<KeyView> out;
+  for (const Key& k : keys) out.push_back(view_of(k));
+  return out;
+}
+
+Placement placement_from(const std::string& name) {
+  const auto placement = placement_from_name(name);
+  if (!placement)
+    throw std::invalid_argument("placement is '" + name + "', must be one of home, product_page, basket, category_page, search, email");
+  return *placement;
+}
+
+PlacementMix mix_from(const py::dict& d) {
+  PlacementMix out;
+  for (const auto& [name, slot] : py::cast<py::dict>(d["sources"])) {
+    const auto pair = py::cast<std::pair<int, float>>(slot);
+    out.sources.push_back({py::cast<std::string>(name), pair.first, pair.second});
+  }
+  out.fallback = py::cast<std::vector<std::string>>(d["fallback"]);
+  set_choice(d, "normalization", out.normalization,
+             {{"rank", Normalization::kRank}, {"minmax", Normalization::kMinMax}, {"none", Normalization::kNone}});
+  return out;
+}
+
+std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<Catalog> catalog, const py::dict& options,
+                                        std::shared_ptr<ItemIndex> factor_index, std::shared_ptr<ItemIndex> content_index,
+                                        const std::map<std::string, std::shared_ptr<Recommender>>& segments, const py::object& new_arrivals,
+                                        const py::dict& mix, const std::string& rules, const py::dict& rerank) {
+  SnapshotParts p;
+  for (const py::handle entry : models) {
+    const auto t = py::cast<py::tuple>(entry);
+    SnapshotModel m;
+    m.source = py::cast<std::string>(t[0]);
+    m.model = py::cast<std::shared_ptr<Recommender>>(t[1]);
+    py::dict ask;
+    ask["ask"] = t[2];
+    set_choice(ask, "ask", m.ask,
+               {{"shopper", RecommenderSource::Ask::kShopper}, {"anyone", RecommenderSource::Ask::kAnyone}, {"similar", RecommenderSource::Ask::kSimilar}});
+    p.models.push_back(std::move(m));
+  }
+  p.catalog = std::move(catalog);
+  p.factor_index = std::move(factor_index);
+  p.content_index = std::move(content_index);
+  for (const auto& [name, model] : segments) p.segment_popularity[name] = model;
+  p.new_arrivals = keys_from(new_arrivals, "new_arrivals");
+  if (options.contains("label")) p.label = py::cast<std::string>(options["label"]);
+  set_option(options, "trained_ms", p.trained_ms);
+  for (const auto& [name, placement] : mix) {
+    const auto text = py::cast<std::string>(name);
+    if (text == "standard") p.mix.standard = mix_from(py::cast<py::dict>(placement));
+    else p.mix.placements[placement_from(text)] = mix_from(py::cast<py::dict>(placement));
+  }
+  if (!rules.empty()) p.rules = Rules::from_json(rules);
+  set_choice(rerank, "method", p.rerank.method,
+             {{"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}});
+  set_choice(rerank, "similarity", p.rerank.similarity, {{"vectors", Similarity::kVectors}, {"categories", Similarity::kCategories}});
+  set_option(rerank, "diversity", p.rerank.diversity);
+  set_option(rerank, "window", p.rerank.window);
+  set_option(rerank, "smoothing", p.rerank.smoothing);
+  if (rerank.contains("by")) p.calibrate_by = py::cast<std::string>(rerank["by"]);
+  const py::gil_scoped_release release;
+  return std::make_shared<Snapshot>(std::move(p));
+}
+
+EngineOptions options_from(const py::dict& d) {
+  EngineOptions o;
+  set_option(d, "session_idle_minutes", o.events.session_idle_minutes);
+  set_option(d, "history_limit", o.events.history_limit);
+  set_option(d, "seen_limit", o.events.seen_limit);
+  set_option(d, "trending_half_life_hours", o.events.trending_half_life_hours);
+  set_option(d, "trending_size", o.events.trending_size);
+  set_option(d, "co_purchase_hours", o.events.co_purchase_hours);
+  set_option(d, "co_purchase_limit", o.events.co_purchase_limit);
+  set_option(d, "max_future_seconds", o.events.max_future_seconds);
+  set_option(d, "compact_bytes", o.events.compact_bytes);
+  set_option(d, "segment_bytes", o.events.journal.segment_bytes);
+  set_option(d, "interval_ms", o.events.journal.interval_ms);
+  set_choice(d, "durability", o.events.journal.durability,
+             {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});
+  set_option(d, "factor_cache", o.factor_cache);
+  set_option(d, "explain_items", o.explain_items);
+  set_option(d, "metrics", o.metrics);
+  if (d.contains("event_types")) {
+    o.events.event_types.clear();
+    for (const py::handle entry : d["event_types"]) {
+      const auto t = py::cast<py::dict>(entry);
+      EventType type;
+      type.name = py::cast<std::string>(t["name"]);
+      set_option(t, "weight", type.weight);
+      set_option(t, "trending", type.trending);
+      set_option(t, "purchase", type.purchase);
+      set_option(t, "returns", type.returns);
+      o.events.event_types.push_back(std::move(type));
+    }
+  }
+  return o;
+}
+
+py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k, const std::string& placement, const std::optional<std::string>& filter,
+                    const py::object& anchors, const py::object& session, const py::object& given, const py::object& query_vector,
+                    const std::string& segment, bool exclude_seen, bool explain) {
+  if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
+  const std::optional<Key> shopper = user.is_none() ? std::nullopt : std::optional<Key>(key_from(user, "user"));
+  const std::vector<Key> anchor_keys = keys_from(anchors, "anchors");
+  const std::vector<Key> session_keys = keys_from(session, "session");
+  const std::vector<KeyView> anchor_views = views_of(anchor_keys);
+  const std::vector<KeyView> session_views = views_of(session_keys);
+  std::vector<Key> given_keys;
+  std::vector<std::pair<KeyView, float>> given_views;
+  if (!given.is_none()) {
+    std::vector<float> scores;
+    for (const py::handle entry : given) {
+      const auto t = py::cast<py::tuple>(entry);
+      given_keys.push_back(key_from(t[0], "given"));
+      scores.push_back(py::cast<float>(t[1]));
+    }
+    for (std::size_t i = 0; i < scores.size(); ++i) given_views.emplace_back(view_of(given_keys[i]), scores[i]);
+  }
+  std::vector<float> vector;
+  if (!query_vector.is_none()) {
+    const auto a = from_numpy<float>(query_vector, "query_vector", 1);
+    vector.assign(a.data(), a.data() + a.size());
+  }
+  Answer answer;
+  {
+    const py::gil_scoped_release release;
+    Request r;
+    if (shopper) r.user = view_of(*shopper);
+    r.placement = placement_from(placement);
+    r.k = static_cast<std::size_t>(k);
+    Predicate predicate;
+    if (filter) {
+      predicate = Predicate::from_json(*filter);
+      r.filter = &predicate;
+    }
+    r.anchors = anchor_views;
+    r.session = session_views;
+    r.given = given_views;
+    r.query_vector = vector;
+    r.segment = segment;
+    r.exclude_seen = exclude_seen;
+    r.explain = explain;
+    answer = engine.recommend(r);
+  }
+  const std::size_t n = answer.items.size();
+  py::list keys(n);
+  py::list sources(n);
+  std::vector<float> scores(n);
+  const bool integers = n == 0 || std::holds_alternative<std::int64_t>(answer.items[0].item);
+  for (std::size_t i = 0; i < n; ++i) {
+    keys[i] = key_to(answer.items[i].item);
+    sources[i] = answer.items[i].source;
+    scores[i] = answer.items[i].score;
+  }
+  py::object why = py::none();
+  if (explain) {
+    py::list all;
+    for (const Why& w : answer.why) {
+      py::dict d;
+      py::dict by_source;
+      for (const auto& [name, part] : w.sources) by_source[py::str(name)] = part;
+      py::list because;
+      for (const auto& [item, share] : w.because) because.append(py::make_tuple(key_to(item), share));
+      d["sources"] = by_source;
+      d["because"] = because;
+      d["rules"] = w.rules;
+      all.append(d);
+    }
+    why = all;
+  }
+  py::dict about;
+  about["snapshot"] = answer.snapshot;
+  about["audit_id"] = answer.audit_id;
+  about["known_user"] = answer.known_user;
+  about["eligible"] = answer.eligible;
+  about["from_fallback"] = answer.from_fallback;
+  about["filled"] = answer.filled;
+  const py::object array = py::module_::import("numpy").attr("array")(keys, py::arg("dtype") = integers ? "int64" : "O");
+  return py::make_tuple(array, take(std::move(scores)), sources, why, about);
+}
+
+std::uint64_t observe(Engine& engine, const py::object& user, const py::object& item, const std::string& event, std::optional<std::int64_t> time_ms,
+                      float value) {
+  const Key u = key_from(user, "user");
+  const Key i = key_from(item, "item");
+  const py::gil_scoped_release release;
+  return engine.observe({view_of(u), view_of(i), event, time_ms, value});
+}
+
+std::uint64_t observe_log(Engine& engine, const EventLog& log, const std::string& event) {
+  const EventLog::Columns& c = log.columns();
+  const auto key = [](const SharedIdMap& ids, std::int32_t index) -> KeyView {
+    if (!ids) return std::int64_t{index};
+    if (ids->kind() == IdMap::Kind::kInteger) return ids->integer_at(index);
+    return ids->string_at(index);
+  };
+  std::uint64_t last = engine.events().last_sequence();
+  for (std::size_t i = 0; i < c.users.size(); ++i) {
+    Event e{key(c.user_ids, c.users[i]), key(c.item_ids, c.items[i])};
+    e.type = c.events.empty() ? std::string_view(event) : std::string_view(c.event_names[c.events[i]]);
+    if (!c.times_ms.empty()) e.time_ms = c.times_ms[i];
+    if (!c.values.empty()) e.value = c.values[i];
+    last = engine.observe(e);
+  }
+  return last;
+}
+
+py::object user_view(const Engine& engine, const py::object& user) {
+  const Key key = key_from(user, "user");
+  UserView v;
+  if (!engine.events().read_user(view_of(key), v)) return py::none();
+  const auto name = [&](std::int32_t item) {
+    Key k;
+    return engine.events().item_key(item, k) ? key_to(k) : py::object(py::none());
+  };
+  const auto& types = engine.events().options().event_types;
+  py::list history;
+  for (const auto& p : v.history)
+    history.append(py::make_tuple(name(p.item), p.type < types.size() ? types[p.type].name : std::string("?"), p.time_ms));
+  py::list session;
+  for (const std::int32_t item : v.session) session.append(name(item));
+  py::dict purchases;
+  for (const auto& s : v.seen)
+    if (s.purchases > 0) purchases[name(s.item)] = s.purchases;
+  py::dict d;
+  d["history"] = history;
+  d["session"] = session;
+  d["purchases"] = purchases;
+  return d;
+}
+
+py::object recovery(const Engine& engine) {
+  const JournalRecovery* r = engine.events().recovery();
+  if (r == nullptr) return py::none();
+  py::dict d;
+  d["events"] = r->events;
+  d["last_sequence"] = r->last_sequence;
+  d["cut_bytes"] = r->cut_bytes;
+  d["cut_reason"] = r->cut_reason;
+  return d;
+}
+
+py::dict metrics(const Engine& engine) {
+  const EngineMetrics m = engine.metrics();
+  py::dict stages;
+  for (const auto& s : m.stages) {
+    py::dict d;
+    d["count"] = s.seconds.count;
+    d["seconds"] = static_cast<double>(s.seconds.sum_ns) * 1e-9;
+    d["p50"] = s.seconds.quantile(0.5);
+    d["p99"] = s.seconds.quantile(0.99);
+    stages[py::str(s.name)] = d;
+  }
+  py::dict sources;
+  for (const auto& s : m.sources) {
+    py::dict d;
+    d["candidates"] = s.candidates;
+    d["shown"] = s.shown;
+    sources[py::str(s.name)] = d;
+  }
+  py::dict d;
+  d["stages"] = stages;
+  d["sources"] = sources;
+  d["requests"] = m.requests;
+  d["unknown_users"] = m.unknown_users;
+  d["empty_answers"] = m.empty_answers;
+  d["short_answers"] = m.short_answers;
+  d["fallback_candidates"] = m.fallback_candidates;
+  d["filled"] = m.filled;
+  d["denied"] = m.denied;
+  d["filtered"] = m.filtered;
+  d["folded_in"] = m.folded_in;
+  d["folded_from_cache"] = m.folded_from_cache;
+  d["coverage"] = m.coverage;
+  d["snapshot"] = m.snapshot;
+  d["publications"] = m.publications;
+  d["rollbacks"] = m.rollbacks;
+  d["snapshot_age_seconds"] = m.snapshot_age_seconds;
+  d["events"] = m.events;
+  d["duplicate_events"] = m.duplicate_events;
+  d["late_events"] = m.late_events;
+  d["events_not_durable"] = m.events_not_durable;
+  d["journal_failure"] = m.journal_failure;
+  return d;
+}
+
+}  // namespace
+
+void bind_engine(py::module_& m) {
+  using Release = py::call_guard<py::gil_scoped_release>;
+  py::class_<Snapshot, std::shared_ptr<Snapshot>>(m, "Snapshot", "The compiled part of etalage.serving.Snapshot.")
+      .def(py::init(&snapshot_from), py::arg("models"), py::arg("catalog").none(true), py::arg("options"), py::arg("factor_index").none(true),
+           py::arg("content_index").none(true), py::arg("segments"), py::arg("new_arrivals"), py::arg("mix"), py::arg("rules"), py::arg("rerank"))
+      .def_property_readonly("label", [](const Snapshot& s) { return s.parts().label; })
+      .def_property_readonly("trained_ms", [](const Snapshot& s) { return s.parts().trained_ms; })
+      .def_property_readonly("num_products", [](const Snapshot& s) { return s.catalog()->size(); })
+      .def_property_readonly("sources",
+                             [](const Snapshot& s) {
+                               std::vector<std::string> out;
+                               for (const SnapshotModel& model : s.parts().models) out.push_back(model.source);
+                               return out;
+                             })
+      .def("save", [](const Snapshot& s, const std::filesystem::path& path) { save(s, path); }, py::arg("path"), Release())
+      .def_static("load", [](const std::filesystem::path& path) { return std::const_pointer_cast<Snapshot>(load_snapshot(path)); }, py::arg("path"),
+                  Release());
+
+  py::class_<Engine>(m, "Engine", "The compiled part of etalage.serving.Engine.")
+      .def(py::init([](const std::optional<std::filesystem::path>& path, const py::dict& options) {
+             EngineOptions o = options_from(options);
+             const py::gil_scoped_release release;
+             return path ? std::make_unique<Engine>(*path, std::move(o)) : std::make_unique<Engine>(std::move(o));
+           }),
+           py::arg("path").none(true), py::arg("options"))
+      .def("observe", &observe, py::arg("user"), py::arg("item"), py::arg("event"), py::arg("time_ms").none(true), py::arg("value"))
+      .def("observe_log", &observe_log, py::arg("log"), py::arg("event"), Release())
+      .def("recommend", &recommend, py::arg("user"), py::arg("k"), py::arg("placement"), py::arg("filter").none(true), py::arg("anchors"),
+           py::arg("session"), py::arg("given"), py::arg("query_vector"), py::arg("segment"), py::arg("exclude_seen"), py::arg("explain"))
+      .def("merge_users",
+           [](Engine& e, const py::object& from, const py::object& to) { return e.merge_users(view_of(key_from(from, "from")), view_of(key_from(to, "to"))); },
+           py::arg("from_user"), py::arg("to_user"))
+      .def("erase_user", [](Engine& e, const py::object& user) { return e.erase_user(view_of(key_from(user, "user"))); }, py::arg("user"))
+      .def("user", &user_view, py::arg("user"))
+      .def("publish", [](Engine& e, std::shared_ptr<Snapshot> s) { return e.publish(std::move(s)); }, py::arg("snapshot"), Release())
+      .def("rollback", &Engine::rollback, Release())
+      .def("forget_previous", &Engine::forget_previous, Release())
+      .def_property_readonly("snapshot", [](const Engine& e) { return std::const_pointer_cast<Snapshot>(e.snapshot()); })
+      .def("durable_through", &Engine::durable_through)
+      .def("last_sequence", [](const Engine& e) { return e.events().last_sequence(); })
+      .def("sync", [](Engine& e) { e.events().sync(); }, Release())
+      .def("compact", [](Engine& e) { e.events().compact(); }, Release())
+      .def("recovery", &recovery)
+      .def("failure", [](const Engine& e) { return e.events().failure(); })
+      .def("metrics", &metrics)
+      .def("prometheus", [](const Engine& e) { return e.metrics().prometheus(); })
+      .def("save", [](const Engine& e, const std::filesystem::path& path) { save(e, path); }, py::arg("path"), Release())
+      .def_static("load",
+                  [](const std::filesystem::path& path, const py::dict& options) {
+                    EngineOptions o = options_from(options);
+                    const py::gil_scoped_release release;
+                    return load_engine(path, std::move(o));
+                  },
+                  py::arg("path"), py::arg("options"));
+}
+
+}  // namespace etalage::python

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import datetime
+import json
+import operator
+import os
+import re
+
+import numpy as np
+
+from .. import _core
+
+_SIMILAR = ("item_to_item", "similar", "similar_items")
+_EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
+           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "explain_items", "metrics")
+
+
+class Answer(tuple):
+    """What Engine.recommend() found: unpacks into keys and scores.
+
+    keys: the shop's, (n,); scores: float32 (n,); sources: the name of the source that named each product first.
+    why: with explain=True a dict for each product: "sources" (all that named it, with their parts), "because" (history
+    items with their shares), "rules" (what rules did). snapshot: number of the publication that answered.
+    """
+
+    def __new__(cls, keys, scores, sources, why, about):
+        self = super().__new__(cls, (keys, scores))
+        self.keys, self.scores, self.sources, self.why = keys, scores, sources, why
+        self.__dict__.update(about)
+        return self
+
+    def __repr__(self):
+        rows = ", ".join(f"{k!r}: {s:.3f} ({source})" for k, s, source in zip(self.keys[:5], self.scores, self.sources))
+        return f"Answer({len(self.keys)} products: {rows}{', ...' if len(self.keys) > 5 else ''})"
+
+
+def _milliseconds(time):
+    if time is None:
+        return None
+    if isinstance(time, np.datetime64):
+        return int(time.astype("datetime64[ms]").astype(np.int64))
+    if isinstance(time, datetime.datetime):
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.timezone.utc)
+        return round(aware.timestamp() * 1000)
+    try:
+        return operator.index(time)
+    except TypeError:
+        raise TypeError(f"time is {time!r}, must be a datetime, or milliseconds since 1970 (UTC) as an integer") from None
+
+
+def _json(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _rules(rules):
+    if rules is None:
+        return ""
+    return _json({"rules": rules} if isinstance(rules, list) else rules)
+
+
+def _placement(spec):
+    """{"sources": {name: quota or (quota, weight)}, "fallback": [names], "normalization": "rank"} made complete."""
+    unknown = set(spec) - {"sources", "fallback", "normalization"}
+    if unknown:
+        raise ValueError(f"a placement's mix has {sorted(unknown)[0]!r}, must have sources, fallback and normalization")
+    slots = {}
+    for name, slot in spec.get("sources", {}).items():
+        quota, weight = slot if isinstance(slot, (tuple, list)) else (slot, 1.0)
+        slots[name] = (operator.index(quota), float(weight))
+    out = {"sources": slots, "fallback": list(spec.get("fallback", ()))}
+    if "normalization" in spec:
+        out["normalization"] = spec["normalization"]
+    return out
+
+
+class Snapshot:
+    """One state of everything that is not live: models, indexes, catalogue and rules. Made in the background, published whole.
+
+    models: {name: model}, all fitted on one id space; the name is what placements call the source. A model is asked about
+      the shopper, one named "item_to_item" or "similar" for what is like the page's products, Popularity for everybody;
+      (model, "shopper" | "similar" | "anyone") says it outright.
+    catalog: an etalage.Catalog; products that no model knows are new arrivals. factor_index, content_index: ItemIndex.
+    rules: a list of rules, a dict or JSON. rerank: {"method": "mmr" | "dpp" | "calibrated", "diversity": 0.3, ...}.
+    mix: {placement or "standard": {"sources": {name: (quota, weight)}, "fallback": [names]}}; without one, the default.
+    trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live.
+    A model in a snapshot must not be changed any more by partial_fit_*(); fit() makes a new one inside and is fine.
+    """
+
+    def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
+                 segments=None, new_arrivals=None, trained=None, label=""):
+        entries = []
+        for name, model in (models or {}).items():
+            model, ask = model if isinstance(model, tuple) else (model, None)
+            if ask is None:
+                ask = "similar" if name in _SIMILAR else "anyone" if model.kind == "Popularity" else "shopper"
+            entries.append((name, self._compiled(model, name), ask))
+        self._core = _core.Snapshot(
+            entries, catalog, {"label": label, "trained_ms": _milliseconds(trained) or 0}, getattr(factor_index, "_core", None),
+            getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
+            {name: _placement(spec) for name, spec in (mix or {}).items()}, _rules(rules), dict(rerank or {}))
+
+    @staticmethod
+    def _compiled(model, name):
+        core = getattr(model, "_model", None)
+        if core is None:
+            raise _core.NotFittedError(f"model {name!r} is not fitted; call fit() first")
+        return core
+
+    @classmethod
+    def _from_core(cls, core):
+        snapshot = cls.__new__(cls)
+        snapshot._core = core
+        return snapshot
+
+    @property
+    def label(self):
+        return self._core.label
+
+    def __len__(self):
+        """Number of products."""
+        return self._core.num_products
+
+    def save(self, path):
+        """Writes models, indexes, catalogue and rules to one file."""
+        self._core.save(os.fspath(path))
+
+    @classmethod
+    def load(cls, path):
+        """Opens a file that Snapshot.save() or Engine.save() wrote; arrays are mapped, nothing is rebuilt."""
+        return cls._from_core(_core.Snapshot.load(os.fspath(path)))
+
+    def __repr__(self):
+        return f"Snapshot({len(self)} products, sources: {', '.join(self._core.sources)})"
+
+
+class Engine:
+    """Answers for this shopper, on this page, now: live events on one side, a published snapshot on the other.
+
+    path: folder of the event journal, recovered when it is there; None keeps events in memory alone.
+    durability: "every event", "every 50 ms" (any number of ms) or "none": when observe()d events survive a power loss.
+    models, catalog, rules, ...: what Snapshot takes; given here, a first snapshot is published at once.
+    event_types: {name: weight} or {name: {"weight": 5, "trending": 5, "purchase": True}}; by default view, cart, purchase
+      and return.
+    Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
+      co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, metrics=False.
+
+    Every method may be called from any number of threads; none holds the GIL while it works on many things.
+    """
+
+    def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, **options):
+        live = {name: options.pop(name) for name in _EVENTS if name in options}
+        self._core = _core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live))
+        if models is not None or catalog is not None or options:
+            self.publish(Snapshot(models, catalog, **options))
+
+    @staticmethod
+    def _options(durability, event_types, live):
+        out = dict(live)
+        every = re.fullmatch(r"every (\d+) ms", durability) if isinstance(durability, str) else None
+        if every:
+            out.update(durability="interval", interval_ms=int(every[1]))
+        elif durability in ("every event", "none"):
+            out["durability"] = durability
+        else:
+            raise ValueError(f"durability is {durability!r}, must be 'every event', 'every <n> ms' or 'none'")
+        if event_types is not None:
+            out["event_types"] = [{"name": name, **(meaning if isinstance(meaning, dict) else
+                                                    {"weight": meaning, "trending": max(0.0, meaning), "purchase": name == "purchase",
+                                                     "returns": name == "return"})}
+                                  for name, meaning in event_types.items()]
+        return out
+
+    def observe(self, user, item, event="view", time=None, value=1.0):
+        """Tells the engine what happened, and returns the event's sequence number. The shopper's next request sees it.
+
+        time: a datetime (naive is UTC), numpy.datetime64, or milliseconds since 1970; None is now. ValueError for an event
+        type that is not known, a time in the future, or a key of another kind.
+        """
+        return self._core.observe(user, item, event, _milliseconds(time), value)
+
+    def observe_log(self, log, event="purchase"):
+        """Observes every row of an EventLog, in its order; `event` is the type where the log has none."""
+        return self._core.observe_log(log, event)
+
+    def recommend(self, user=None, k=10, placement="home", *, filter=None, anchors=None, session=None, given=None, query_vector=None,
+                  segment="", exclude_seen=True, explain=False):
+        """The k best products for a shopper on a page: keys, scores = engine.recommend(user).
+
+        placement: "home", "product_page", "basket", "category_page", "search" or "email". filter: a condition as a dict or
+        JSON, {"price": {"max": 50}}. anchors: the page's product or the basket's. session: items of this visit that were
+        not observed. given: (key, score) pairs to re-rank. An unknown shopper or item is no error. See Answer.
+        """
+        return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else _json(filter), anchors, session,
+                                            given, query_vector, segment, exclude_seen, explain))
+
+    def publish(self, snapshot):
+        """Serves another snapshot from the next request on; returns the publication's number."""
+        return self._core.publish(snapshot._core)
+
+    def rollback(self):
+        """Back to the snapshot before; a second call comes back."""
+        return self._core.rollback()
+
+    def forget_previous(self):
+        """Lets go of the snapshot to roll back to."""
+        self._core.forget_previous()
+
+    @property
+    def snapshot(self):
+        """The snapshot in use, or None."""
+        core = self._core.snapshot
+        return None if core is None else Snapshot._from_core(core)
+
+    def merge_users(self, from_user, to_user):
+        """An anonymous visitor has logged in: his history joins the customer's."""
+        return self._core.merge_users(from_user, to_user)
+
+    def erase_user(self, user):
+        """Takes a user out of everything; compact() takes his events off the disk now, the next compaction otherwise."""
+        return self._core.erase_user(user)
+
+    def user(self, user):
+        """What is live about a user: a dict of history, session and purchases; None for one without events."""
+        return self._core.user(user)
+
+    def durable_through(self):
+        """The last sequence number that survives a power loss."""
+        return self._core.durable_through()
+
+    def sync(self):
+        """Makes everything observed so far durable."""
+        self._core.sync()
+
+    def compact(self):
+        """Replaces the journal's events by what they amount to; happens by itself beyond compact_bytes."""
+        self._core.compact()
+
+    @property
+    def recovery(self):
+        """What opening the journal found: events, last_sequence, cut_bytes, cut_reason. None without a path."""
+        return self._core.recovery()
+
+    @property
+    def failure(self):
+        """Why events are held back (a full disk, say); empty when all is well."""
+        return self._core.failure()
+
+    def metrics(self):
+        """Counters and latencies as a dict; with metrics=True."""
+        return self._core.metrics()
+
+    def prometheus(self):
+        """The same in Prometheus' text format."""
+        return self._core.prometheus()
+
+    def save(self, path):
+        """Writes the snapshot and everything live to one file."""
+        self._core.save(os.fspath(path))
+
+    @classmethod
+    def load(cls, path, *, event_types=None, **live):
+        """Opens a file that save() wrote; its events are in memory alone."""
+        engine = cls.__new__(cls)
+        engine._core = _core.Engine.load(os.fspath(path), cls._options("none", event_types, live))
+        return engine
+
+    def __repr__(self):
+        return f"Engine({self.snapshot!r}, {self._core.last_sequence()} events)"

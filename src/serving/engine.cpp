@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/serving/engine.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "detail/check.hpp"
+#include "serving/engine_impl.hpp"
+
+namespace etalage {
+
+using serving::EngineCounters;
+using serving::Publication;
+
+namespace serving {
+namespace {
+
+RankerParts parts_of(const Snapshot& snapshot, const EventStore& store, const LiveRows& rows) {
+  const SnapshotParts& p = snapshot.parts();
+  RankerParts out;
+  out.catalog = snapshot.catalog();
+  out.sources = make_sources(snapshot, store, rows);
+  out.mix = p.mix;
+  out.rules = p.rules;
+  out.rerank = p.rerank;
+  out.calibrate_by = p.calibrate_by;
+  if (p.rerank.method == RerankMethod::kNone) return out;
+  const Catalog::Columns& c = p.catalog->columns();
+  if (c.dim > 0) {
+    out.vectors = c.vectors;
+    out.dim = c.dim;
+  } else if (snapshot.factors() != nullptr) {
+    out.vectors = snapshot.factors()->item_factors();
+    out.dim = snapshot.factors()->factors();
+  }
+  return out;
+}
+
+}  // namespace
+
+Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore& store)
+    : snapshot(std::move(given)), rows(store, snapshot->catalog()->catalog()), ranker(parts_of(*snapshot, store, rows)),
+      coverage(static_cast<std::size_t>(snapshot->catalog()->size())) {}
+
+bool FactorCache::find(std::int32_t user, std::uint64_t version, std::uint64_t publication, std::span<float> out) const {
+  if (user < 0 || limit_ == 0) return false;
+  const Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
+  const std::lock_guard guard(shard.mutex);
+  const auto found = shard.entries.find(user);
+  if (found == shard.entries.end() || found->second.version != version || found->second.publication != publication || found->second.factor.size() != out.size())
+    return false;
+  std::copy(found->second.factor.begin(), found->second.factor.end(), out.begin());
+  return true;
+}
+
+void FactorCache::put(std::int32_t user, std::uint64_t version, std::uint64_t publication, std::span<const float> factor) {
+  if (user < 0 || limit_ == 0) return;
+  Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
+  const std::lock_guard guard(shard.mutex);
+  auto found = shard.entries.find(user);
+  if (found == shard.entries.end()) {
+    // The table's own order is as good as any, and costs nothing to keep.
+    if (shard.entries.size() >= limit_) shard.entries.erase(shard.entries.begin());
+    found = shard.entries.emplace(user, Entry{}).first;
+  }
+  found->second.version = version;
+  found->second.publication = publication;
+  found->second.factor.assign(factor.begin(), factor.end());
+}
+
+void FactorCache::erase(std::int32_t user) {
+  if (user < 0) return;
+  Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
+  const std::lock_guard guard(shard.mutex);
+  shard.entries.erase(user);
+}
+
+}  // namespace serving
+
+void EngineOptions::validate() const {
+  events.validate();
+  detail::require(explain_items >= 1, "explain_items", explain_items, ">= 1");
+}
+
+EngineScratch::EngineScratch() : impl_(std::make_unique<Impl>()) {}
+EngineScratch::~EngineScratch() = default;
+EngineScratch::EngineScratch(EngineScratch&&) noexcept = default;
+EngineScratch& EngineScratch::operator=(EngineScratch&&) noexcept = default;
+
+Engine::Impl::Impl(EngineOptions given)
+    : options((given.validate(), std::move(given))), store(options.events), factors(options.factor_cache),
+      next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20) {}
+
+Engine::Impl::Impl(const std::filesystem::path& directory, EngineOptions given)
+    : options((given.validate(), std::move(given))), store(directory, options.events), factors(options.factor_cache),
+      next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20) {}
+
+Engine::Impl::~Impl() {
+  stop.store(true, std::memory_order_relaxed);
+  if (!sweeper.joinable()) return;
+  if (process.in_child()) sweeper.detach();  // it was left behind in the parent
+  else sweeper.join();
+}
+
+std::uint64_t Engine::Impl::install(std::shared_ptr<const Publication> next) {
+  const std::uint64_t number = next->number;
+  previous = std::exchange(current, next);
+  published.publish(std::move(next));
+  sweep_later();
+  return number;
+}
+
+/// Frees what was replaced as soon as its last reader has left, away from requests, and ends then.
+void Engine::Impl::sweep_later() {
+  const std::lock_guard guard(sweeping);
+  if (published.reclaim() == 0 || sweeper_runs.load(std::memory_order_acquire) || process.in_child()) return;
+  if (sweeper.joinable()) sweeper.join();
+  sweeper_runs.store(true, std::memory_order_relaxed);
+  sweeper = std::thread([this] {
+    while (!stop.load(std::memory_order_relaxed)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      if (published.reclaim() == 0) break;
+    }
+    sweeper_runs.store(false, std::memory_order_release);
+  });
+}
+
+Engine::Engine(EngineOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Engine::Engine(const std::filesystem::path& directory, EngineOptions options) : impl_(std::make_unique<Impl>(directory, std::move(options))) {}
+Engine::~Engine() = default;
+
+EventStore& Engine::events() noexcept { return impl_->store; }
+const EventStore& Engine::events() const noexcept { return impl_->store; }
+std::uint64_t Engine::durable_through() const noexcept { return impl_->store.durable_through(); }
+
+std::uint64_t Engine::erase_user(KeyView user) {
+  UserView view;
+  impl_->store.read_user(user, view);
+  const std::uint64_t sequence = impl_->store.erase_user(user);
+  impl_->factors.erase(view.index);
+  return sequence;
+}
+
+std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
+  if (!snapshot) throw std::invalid_argument("snapshot is null, must be a snapshot");
+  auto next = std::make_shared<Publication>(std::move(snapshot), impl_->store);
+  const std::lock_guard guard(impl_->publishing);
+  next->number = ++impl_->last_number;
+  auto& names = impl_->source_names;
+  for (const SharedSource& source : next->ranker.sources()) {
+    auto at = std::find(names.begin(), names.end(), source->name());
+    if (at == names.end() && names.size() < EngineCounters::kSources) at = names.emplace(names.end(), source->name());
+    next->counters.push_back(at == names.end() ? names.size() - 1 : static_cast<std::size_t>(at - names.begin()));
+  }
+  EngineCounters::add(impl_->counters.publications);
+  return impl_->install(std::move(next));
+}
+
+std::uint64_t Engine::rollback() {
+  const std::lock_guard guard(impl_->publishing);
+  if (!impl_->previous) throw std::logic_error("there is no publication to roll back to");
+  EngineCounters::add(impl_->counters.rollbacks);
+  return impl_->install(impl_->previous);
+}
+
+void Engine::forget_previous() {
+  const std::lock_guard guard(impl_->publishing);
+  impl_->previous.reset();
+}
+
+std::shared_ptr<const Snapshot> Engine::snapshot() const {
+  const std::lock_guard guard(impl_->publishing);
+  return impl_->current ? impl_->current->snapshot : nullptr;
+}
+
+std::size_t Engine::unreclaimed() const { return impl_->published.waiting(); }
+
+void Engine::recommend(const Request& request, Answer& answer, EngineScratch& scratch) const { impl_->recommend(request, answer, scratch.impl()); }
+
+Answer Engine::recommend(const Request& request) const {
+  thread_local EngineScratch scratch;
+  Answer answer;
+  impl_->recommend(request, answer, scratch.impl());
+  return answer;
+}
+
+EngineMetrics Engine::metrics() const {
+  EngineMetrics m;
+  const Impl& e = *impl_;
+  if (!e.options.metrics) return m;
+  const EngineCounters& c = e.counters;
+  const auto step = [&](std::string_view name, std::size_t i) { m.stages.push_back({std::string(name), c.steps[i].read()}); };
+  step("user", serving::kUserStep);
+  step("fold_in", serving::kFoldInStep);
+  for (std::size_t i = 0; i < kStages; ++i) step(stage_name(static_cast<Stage>(i)), i);
+  step("total", serving::kTotalStep);
+  m.requests = c.requests;
+  m.unknown_users = c.unknown_users;
+  m.empty_answers = c.empty_answers;
+  m.short_answers = c.short_answers;
+  m.fallback_candidates = c.fallback_candidates;
+  m.filled = c.filled;
+  m.denied = c.denied;
+  m.filtered = c.filtered;
+  m.folded_in = c.folded_in;
+  m.folded_from_cache = c.folded_from_cache;
+  m.publications = c.publications;
+  m.rollbacks = c.rollbacks;
+  {
+    const std::lock_guard guard(e.publishing);
+    for (std::size_t i = 0; i < e.source_names.size(); ++i) m.sources.push_back({e.source_names[i], c.candidates[i], c.shown[i]});
+    if (e.current) {
+      m.snapshot = e.current->number;
+      m.distinct_shown = e.current->coverage.distinct;
+      const std::int32_t products = e.current->snapshot->catalog()->size();
+      m.coverage = products == 0 ? 0 : static_cast<double>(m.distinct_shown) / products;
+      const std::int64_t trained = e.current->snapshot->parts().trained_ms;
+      m.snapshot_age_seconds = trained == 0 ? 0 : static_cast<double>(e.store.now_ms() - trained) / 1000;
+    }
+  }
+  const EventStore::Counts counts = e.store.counts();
+  m.events = counts.observed;
+  m.duplicate_events = counts.duplicates;
+  m.late_events = counts.late;
+  if (e.store.recovery() != nullptr) m.events_not_durable = e.store.last_sequence() - e.store.durable_through();
+  m.journal_failure = e.store.failure();
+  return m;
+}
+
+}  // namespace etalage

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "etalage/serving/engine.hpp"
+#include "serving/engine_counters.hpp"
+#include "serving/epochs.hpp"
+#include "serving/fork_guard.hpp"
+#include "serving/live_sources.hpp"
+
+namespace etalage {
+namespace serving {
+
+/// A snapshot as one engine serves it: joined with the engine's live sources.
+struct Publication {
+  Publication(std::shared_ptr<const Snapshot> given, const EventStore& store);
+
+  std::shared_ptr<const Snapshot> snapshot;
+  LiveRows rows;
+  Ranker ranker;
+  std::uint64_t number = 0;
+  std::vector<std::size_t> counters;  ///< place of each source in EngineCounters
+  mutable Coverage coverage;
+};
+
+/// Folded-in factor rows of shoppers, each good for one version of the shopper and one publication.
+class FactorCache {
+ public:
+  explicit FactorCache(std::size_t capacity) : limit_((capacity + kShards - 1) / kShards), shards_(kShards) {}
+  bool find(std::int32_t user, std::uint64_t version, std::uint64_t publication, std::span<float> out) const;
+  void put(std::int32_t user, std::uint64_t version, std::uint64_t publication, std::span<const float> factor);
+  void erase(std::int32_t user);
+
+ private:
+  static constexpr std::size_t kShards = 64;
+  struct Entry {
+    std::uint64_t version;
+    std::uint64_t publication;
+    std::vector<float> factor;
+  };
+  struct Shard {
+    mutable std::mutex mutex;
+    std::unordered_map<std::int32_t, Entry> entries;
+  };
+  std::size_t limit_;
+  std::vector<Shard> shards_;
+};
+
+}  // namespace serving
+
+struct EngineScratch::Impl {
+  RankScratch rank;
+  Scratch scratch;
+  UserView user;
+  std::vector<std::int32_t> history, session, anchors, seen;
+  std::vector<Purchase> purchases;
+  std::vector<ItemScore> given;
+  std::vector<std::int32_t> fold_items;
+  std::vector<float> fold_values;
+  std::vector<float> factor;
+  std::vector<RankedItem> ranked;
+  std::vector<std::pair<std::int32_t, float>> trending;
+  Key key;
+};
+
+struct Engine::Impl {
+  explicit Impl(EngineOptions given);
+  Impl(const std::filesystem::path& directory, EngineOptions given);
+  ~Impl();
+
+  std::uint64_t install(std::shared_ptr<const serving::Publication> next);
+  void sweep_later();
+  void recommend(const Request& request, Answer& answer, EngineScratch::Impl& s);
+  /// Everything about the shopper that the Ranker is told.
+  void read_shopper(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
+  void fold_in(const serving::Publication& p, std::size_t live_from, RequestContext& ctx, EngineScratch::Impl& s);
+  void answer_from(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
+  void explain(const serving::Publication& p, const RequestContext& ctx, const Trace& trace, Answer& answer, const EngineScratch::Impl& s) const;
+  void answer_without_snapshot(const Request& request, Answer& answer, EngineScratch::Impl& s);
+
+  EngineOptions options;
+  EventStore store;  // outlives what is published
+  serving::FactorCache factors;
+  serving::EngineCounters counters;
+  std::atomic<std::uint64_t> next_audit;
+  serving::ForkGuard process;
+
+  mutable std::mutex publishing;  // guards what follows up to the next one
+  std::vector<std::string> source_names;
+  std::shared_ptr<const serving::Publication> current;
+  std::shared_ptr<const serving::Publication> previous;
+  std::uint64_t last_number = 0;
+
+  serving::Published<serving::Publication> published;
+  std::mutex sweeping;
+  std::atomic<bool> stop{false};
+  std::atomic<bool> sweeper_runs{false};
+  std::thread sweeper;
+};
+
+}  // namespace etalage

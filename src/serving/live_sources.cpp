@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/live_sources.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "serving/source_scratch.hpp"
+
+namespace etalage::serving {
+namespace {
+
+constexpr std::size_t kRecent = 10;
+constexpr double kDay = 86'400'000.0;
+
+/// A model with factors through an index over its item rows; explained by the model itself.
+class FactorSource final : public CandidateSource {
+ public:
+  FactorSource(std::string name, std::shared_ptr<const Recommender> model, std::shared_ptr<const ItemIndex> index)
+      : CandidateSource(name), near_(name, std::move(index), IndexSource::Ask::kUserVector), model_(std::move(name), std::move(model)) {}
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override { return near_.produce(query, out, scratch); }
+  Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override { return model_.explain(query, item, k); }
+
+ private:
+  IndexSource near_;
+  RecommenderSource model_;
+};
+
+/// What was bought with the page's products, or with the latest ones.
+std::vector<ItemScore>& partners_of(const RequestContext& r, const EventStore& store, const LiveRows& rows) {
+  thread_local std::vector<ItemScore> merged;
+  thread_local std::vector<std::pair<std::int32_t, float>> partners;
+  merged.clear();
+  partners.resize(static_cast<std::size_t>(store.options().co_purchase_limit));
+  for (const std::int32_t about : subject(r, kRecent)) {
+    const std::size_t n = store.bought_together(rows.item_of(about), partners);
+    for (std::size_t i = 0; i < n; ++i)
+      if (const std::int32_t row = rows.row_of(partners[i].first); row >= 0) merged.push_back({row, partners[i].second});
+  }
+  merged.resize(add_up(merged, merged));
+  return merged;
+}
+
+/// What was bought before, by how near the next purchase is: with t since the last one and g the usual gap,
+/// exp(-|ln(t / g)|), highest when it is due. A product bought once has the gap of 30 days, and a third of the weight.
+std::vector<ItemScore>& due_again(const RequestContext& r) {
+  thread_local std::vector<Purchase> sorted;
+  thread_local std::vector<ItemScore> due;
+  due.clear();
+  sorted.assign(r.purchases.begin(), r.purchases.end());
+  std::sort(sorted.begin(), sorted.end(), [](const Purchase& a, const Purchase& b) { return a.item != b.item ? a.item < b.item : a.time_ms < b.time_ms; });
+  for (std::size_t i = 0; i < sorted.size();) {
+    std::size_t end = i + 1;
+    while (end < sorted.size() && sorted[end].item == sorted[i].item) ++end;
+    const double since = std::max(1.0 / 24, static_cast<double>(r.now_ms - sorted[end - 1].time_ms) / kDay);
+    const auto gaps = static_cast<double>(end - i - 1);
+    const double gap = gaps > 0 ? std::max(1.0 / 24, static_cast<double>(sorted[end - 1].time_ms - sorted[i].time_ms) / kDay / gaps) : 30.0;
+    due.push_back({sorted[i].item, static_cast<float>(std::exp(-std::abs(std::log(since / gap))) * (gaps > 0 ? 1.0 : 1.0 / 3))});
+    i = end;
+  }
+  std::sort(due.begin(), due.end(), [](const ItemScore& a, const ItemScore& b) { return a.score != b.score ? a.score > b.score : a.item < b.item; });
+  return due;
+}
+
+std::vector<ItemScore> popular(const Recommender& model) {
+  std::vector<ItemScore> list(std::min<std::size_t>(1000, static_cast<std::size_t>(model.num_items())));
+  Scratch scratch;
+  list.resize(model.recommend(Query{}, list, scratch));
+  return list;
+}
+
+}  // namespace
+
+LiveRows::LiveRows(const EventStore& store, const Catalog& catalog)
+    : store_(store), catalog_(catalog), chunks_(std::make_unique<std::atomic<Cell*>[]>(kChunks)) {}
+
+LiveRows::~LiveRows() {
+  for (std::size_t i = 0; i < kChunks; ++i) delete[] chunks_[i].load(std::memory_order_relaxed);
+}
+
+std::int32_t LiveRows::row_of_key(KeyView key) const noexcept {
+  return std::visit([&](const auto& k) { return catalog_.item_ids()->find(k); }, key);
+}
+
+std::int32_t LiveRows::row_of(std::int32_t item) const {
+  if (item < 0) return -1;
+  std::atomic<Cell*>& chunk = chunks_[static_cast<std::size_t>(item) / kChunk];
+  Cell* cells = chunk.load(std::memory_order_acquire);
+  if (cells == nullptr) {
+    auto fresh = std::make_unique<Cell[]>(kChunk);
+    if (chunk.compare_exchange_strong(cells, fresh.get(), std::memory_order_acq_rel)) cells = fresh.release();
+  }
+  Cell& cell = cells[static_cast<std::size_t>(item) % kChunk];
+  std::int32_t known = cell.load(std::memory_order_relaxed);
+  if (known == 0) {
+    thread_local Key key;
+    known = 2 + (store_.item_key(item, key) ? row_of_key(view_of(key)) : -1);
+    cell.store(known, std::memory_order_relaxed);
+  }
+  return known - 2;
+}
+
+std::int32_t LiveRows::item_of(std::int32_t row) const {
+  if (row < 0 || row >= catalog_.size()) return -1;
+  const IdMap& ids = *catalog_.item_ids();
+  return ids.kind() == IdMap::Kind::kInteger ? store_.find_item(ids.integer_at(row)) : store_.find_item(ids.string_at(row));
+}
+
+std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStore& store, const LiveRows& rows) {
+  const SnapshotParts& p = snapshot.parts();
+  std::vector<SharedSource> out;
+  for (const SnapshotModel& m : p.models) {
+    if (m.model.get() == snapshot.factors() && p.factor_index) out.push_back(std::make_shared<FactorSource>(m.source, m.model, p.factor_index));
+    else out.push_back(std::make_shared<RecommenderSource>(m.source, m.model, m.ask));
+  }
+  if (p.content_index) out.push_back(std::make_shared<IndexSource>("content", p.content_index, IndexSource::Ask::kContent, p.catalog->columns().vectors));
+  if (!p.segment_popularity.empty()) {
+    std::map<std::string, std::vector<ItemScore>, std::less<>> lists;
+    for (const auto& [segment, model] : p.segment_popularity) lists.emplace(segment, popular(*model));
+    out.push_back(std::make_shared<ListSource>("popular_in_segment", std::move(lists)));
+  }
+  std::vector<ItemScore> arrivals;
+  for (const std::int32_t row : snapshot.arrivals()) arrivals.push_back({row, 1.0f / static_cast<float>(arrivals.size() + 1)});
+  out.push_back(std::make_shared<ListSource>("new_arrivals", std::move(arrivals)));
+  out.push_back(std::make_shared<FunctionSource>("trending", [&store, &rows](const RequestContext&, const FunctionSource::Emit& emit) {
+    thread_local std::vector<std::pair<std::int32_t, float>> top;
+    top.resize(static_cast<std::size_t>(store.options().trending_size));
+    const std::size_t n = store.trending(top);
+    for (std::size_t i = 0; i < n; ++i)
+      if (const std::int32_t row = rows.row_of(top[i].first); row >= 0 && !emit({row, top[i].second})) return;
+  }));
+  out.push_back(std::make_shared<FunctionSource>(
+      "co_purchase",
+      [&store, &rows](const RequestContext& r, const FunctionSource::Emit& emit) {
+        for (const ItemScore& s : partners_of(r, store, rows))
+          if (!emit(s)) return;
+      },
+      [&store, &rows](const RequestContext& r, std::int32_t item, std::size_t k) {
+        Explanation e;
+        std::vector<std::pair<std::int32_t, float>> partners(static_cast<std::size_t>(store.options().co_purchase_limit));
+        for (const std::int32_t about : subject(r, kRecent)) {
+          const std::size_t n = store.bought_together(rows.item_of(about), partners);
+          for (std::size_t i = 0; i < n; ++i) {
+            if (rows.row_of(partners[i].first) != item) continue;
+            e.total += partners[i].second;
+            e.contributions.push_back({about, partners[i].second});
+          }
+        }
+        keep_largest(e, k);
+        return e;
+      }));
+  out.push_back(std::make_shared<FunctionSource>(
+      "buy_again",
+      [](const RequestContext& r, const FunctionSource::Emit& emit) {
+        for (const ItemScore& s : due_again(r))
+          if (!emit(s)) return;
+      },
+      [](const RequestContext& r, std::int32_t item, std::size_t) {
+        Explanation e;
+        for (const ItemScore& s : due_again(r))
+          if (s.item == item) e = {s.score, {{item, s.score}}};
+        return e;
+      }));
+  out.push_back(std::make_shared<GivenSource>("given"));
+  return out;
+}
+
+MixOptions default_mix(const Snapshot& snapshot) {
+  const SnapshotParts& p = snapshot.parts();
+  enum Group : std::size_t { kShopper, kSimilar, kAnyone };
+  std::array<std::vector<std::string>, 3> models;
+  for (const SnapshotModel& m : p.models)
+    models[m.ask == RecommenderSource::Ask::kShopper ? kShopper : m.ask == RecommenderSource::Ask::kSimilar ? kSimilar : kAnyone].push_back(m.source);
+  const auto mix = [&](float shopper, float similar, float together, float content, float trending, float again) {
+    PlacementMix out;
+    const auto add = [&](const std::string& name, float weight, int quota) {
+      if (weight > 0) out.sources.push_back({name, quota, weight});
+    };
+    for (const std::string& name : models[kShopper]) add(name, shopper, 200);
+    for (const std::string& name : models[kSimilar]) add(name, similar, 100);
+    add("co_purchase", together, 100);
+    if (p.content_index) add("content", content, 100);
+    add("trending", trending, 50);
+    add("buy_again", again, 50);
+    if (!p.segment_popularity.empty()) out.fallback.emplace_back("popular_in_segment");
+    for (const std::string& name : models[kAnyone]) out.fallback.push_back(name);
+    out.fallback.emplace_back("trending");
+    out.fallback.emplace_back("new_arrivals");
+    return out;
+  };
+  MixOptions out;
+  out.standard = mix(1, 0.5f, 0.3f, 0.2f, 0.1f, 0.5f);
+  out.placements[Placement::kProductPage] = mix(0.3f, 1, 1, 0.5f, 0, 0);
+  out.placements[Placement::kBasket] = mix(0.3f, 0.5f, 1, 0.2f, 0, 0.3f);
+  out.placements[Placement::kCategoryPage] = mix(1, 0.3f, 0.2f, 0.2f, 0.3f, 0.3f);
+  out.placements[Placement::kEmail] = mix(1, 0.3f, 0.3f, 0.2f, 0.1f, 1);
+  PlacementMix search = mix(0, 0, 0, 0, 0, 0);
+  search.sources.push_back({"given", 1000, 1});
+  // What the shopper likes moves results up; it brings none in, which only fallbacks do.
+  out.placements[Placement::kSearch] = std::move(search);
+  return out;
+}
+
+}  // namespace etalage::serving
