@@ -105,7 +105,7 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
   if (!rules.empty()) p.rules = Rules::from_json(rules);
   set_choice(rerank, "method", p.rerank.method,
              {{"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}});
-  set_choice(rerank, "similarity", p.rerank.similarity, {{"vectors", Similarity::kVectors}, {"categories", Similarity::kCategories}});
+  set_choice(rerank, "likeness", p.rerank.likeness, {{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}});
   set_option(rerank, "diversity", p.rerank.diversity);
   set_option(rerank, "window", p.rerank.window);
   set_option(rerank, "smoothing", p.rerank.smoothing);

@@ -51,6 +51,11 @@ def test_profiles_and_intent(tmp_path):
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_day_of_a_shop():
+    shown = run(sys.executable, "examples/shop_engine.py")
+    assert "answered by publication 2 and after a rollback by 1" in shown and "'history'" in shown
+
+
 @pytest.mark.slow
 def test_real_data_prints_product_names(tmp_path):
     if not (DATA / "online-retail" / "online_retail.parquet").exists():

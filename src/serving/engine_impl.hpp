@@ -82,7 +82,8 @@ struct Engine::Impl {
   void recommend(const Request& request, Answer& answer, EngineScratch::Impl& s);
   /// Everything about the shopper that the Ranker is told.
   void read_shopper(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
-  void fold_in(const serving::Publication& p, std::size_t live_from, RequestContext& ctx, EngineScratch::Impl& s);
+  /// live_from: where in the history the models' knowledge ends; told: how many last items of the session the request brought.
+  void fold_in(const serving::Publication& p, std::size_t live_from, std::size_t told, RequestContext& ctx, EngineScratch::Impl& s);
   void answer_from(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
   void explain(const serving::Publication& p, const RequestContext& ctx, const Trace& trace, Answer& answer, const EngineScratch::Impl& s) const;
   void answer_without_snapshot(const Request& request, Answer& answer, EngineScratch::Impl& s);

@@ -2,7 +2,7 @@
 // The way of one request.
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -91,8 +91,13 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
       }
     }
   }
-  for (const KeyView key : request.session)
-    if (const std::int32_t row = p.rows.row_of_key(key); row >= 0) s.session.push_back(row);
+  std::size_t told = 0;  // items that came with the request alone
+  for (const KeyView key : request.session) {
+    const std::int32_t row = p.rows.row_of_key(key);
+    if (row < 0) continue;
+    s.session.push_back(row);
+    ++told;
+  }
   if (s.session.size() > kSessionItems) s.session.erase(s.session.begin(), s.session.end() - static_cast<std::ptrdiff_t>(kSessionItems));
   s.anchors.clear();
   for (const KeyView key : request.anchors)
@@ -107,22 +112,21 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
   ctx.purchases = s.purchases;
   ctx.anchors = s.anchors;
   ctx.given = s.given;
-  fold_in(p, live_from, ctx, s);
+  fold_in(p, live_from, std::min(told, s.session.size()), ctx, s);
 }
 
-void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, RequestContext& ctx, EngineScratch::Impl& s) {
+void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::size_t told, RequestContext& ctx, EngineScratch::Impl& s) {
   const FactorModel* model = p.snapshot->factors();
   if (model == nullptr || !model->fitted()) return;
   const bool fitted = ctx.user && *ctx.user < model->num_users();
   const bool news = s.user.index >= 0 && live_from < s.user.history.size();
-  if (!p.snapshot->folds_in() || (!news && s.session.empty())) {
+  if (!p.snapshot->folds_in() || (!news && told == 0)) {
     if (fitted) ctx.user_vector = model->user_row(*ctx.user);
     return;
   }
   s.factor.resize(static_cast<std::size_t>(model->factors()));
   ctx.user_vector = s.factor;
-  // Items that came with the request alone are not part of the shopper's version.
-  const bool cachable = news && s.session.size() <= s.user.history.size() - live_from;
+  const bool cachable = told == 0;  // the shopper's version says nothing of what came with the request
   if (cachable && factors.find(s.user.index, s.user.version, p.number, s.factor)) {
     if (options.metrics) EngineCounters::add(counters.folded_from_cache);
     return;
@@ -139,8 +143,7 @@ void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, RequestC
     for (std::size_t i = 0; i < rows.row_size(*ctx.user); ++i) add(rows.row_columns(*ctx.user)[i], rows.row_values(*ctx.user)[i]);
   }
   for (std::size_t i = live_from; news && i < s.user.history.size(); ++i) add(p.rows.row_of(s.user.history[i].item), s.user.history[i].taste);
-  if (!cachable)
-    for (const std::int32_t item : s.session) add(item, 1.0f);
+  for (const std::int32_t item : std::span(s.session).last(told)) add(item, 1.0f);
   Query query;
   query.history = s.fold_items;
   query.history_values = s.fold_values;
@@ -209,11 +212,15 @@ void Engine::Impl::explain(const Publication& p, const RequestContext& ctx, cons
     }
     if (s.ranked[i].source < 0) continue;
     const Explanation e = p.ranker.explain(ctx, s.ranked[i].source, s.ranked[i].item, static_cast<std::size_t>(options.explain_items));
+    // What speaks against a product makes the total less than what speaks for it.
+    float whole = 0;
+    for (const ItemScore& c : e.contributions) whole += std::max(0.0f, c.score);
+    whole = std::max(whole, e.total);
     for (const ItemScore& c : e.contributions) {
-      if (!(c.score > 0) || !(e.total > 0)) continue;
+      if (!(c.score > 0)) continue;
       Key key;
       set_key(ids, c.item, key);
-      why.because.emplace_back(std::move(key), c.score / e.total);
+      why.because.emplace_back(std::move(key), c.score / whole);
     }
   }
 }

@@ -165,7 +165,7 @@ void Snapshot::save_state(StateWriter& w) const {
   w.put_strings("placements", placements);
   w.put_string("rules", parts_.rules.to_json());
   w.put_int("rerank/method", static_cast<int>(parts_.rerank.method));
-  w.put_int("rerank/similarity", static_cast<int>(parts_.rerank.similarity));
+  w.put_int("rerank/likeness", static_cast<int>(parts_.rerank.likeness));
   w.put_double("rerank/diversity", parts_.rerank.diversity);
   w.put_int("rerank/window", parts_.rerank.window);
   w.put_double("rerank/smoothing", parts_.rerank.smoothing);
@@ -205,7 +205,7 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   }
   p.rules = Rules::from_json(r.get_string("rules"));
   p.rerank.method = static_cast<RerankMethod>(r.get_int("rerank/method", 0, 3));
-  p.rerank.similarity = static_cast<Similarity>(r.get_int("rerank/similarity", 0, 1));
+  p.rerank.likeness = static_cast<Likeness>(r.get_int("rerank/likeness", 0, 1));
   p.rerank.diversity = static_cast<float>(r.get_double("rerank/diversity"));
   p.rerank.window = static_cast<int>(r.get_int("rerank/window", 1, kMost));
   p.rerank.smoothing = static_cast<float>(r.get_double("rerank/smoothing"));

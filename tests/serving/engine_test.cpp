@@ -68,7 +68,7 @@ TEST(Engine, AShoppersNextRequestSeesHisLastEvent) {
   EXPECT_TRUE(a.known_user);
   EXPECT_GE(of_taste(a, 2), 8);
   EXPECT_EQ(engine.metrics().folded_in, 1u);
-  engine.recommend({.user = "newcomer", .k = 10});
+  (void)engine.recommend({.user = "newcomer", .k = 10});
   EXPECT_EQ(engine.metrics().folded_in, 1u);
   EXPECT_EQ(engine.metrics().folded_from_cache, 1u);
   for (const int i : {1, 5, 9, 13, 17}) engine.observe({"newcomer", numbered("i", i), "purchase"});
@@ -108,10 +108,10 @@ TEST(Engine, EventsThatTheModelsKnowAreNotCountedTwice) {
   Engine engine(at_noon(true));
   engine.publish(std::make_shared<const Snapshot>(std::move(parts)));
   engine.observe({"u3", "i70", "purchase", kNow - 2000});
-  engine.recommend({.user = "u3"});
+  (void)engine.recommend({.user = "u3"});
   EXPECT_EQ(engine.metrics().folded_in, 0u);
   engine.observe({"u3", "i71", "purchase", kNow - 500});
-  engine.recommend({.user = "u3"});
+  (void)engine.recommend({.user = "u3"});
   EXPECT_EQ(engine.metrics().folded_in, 1u);
 }
 
@@ -361,10 +361,10 @@ TEST(Engine, CountsWhatItDoes) {
   Engine engine(o);
   engine.publish(shop_snapshot());
   engine.observe({"v", "i3"});
-  for (int i = 0; i < 10; ++i) engine.recommend({.user = "v", .k = 5});
-  engine.recommend({.user = "stranger", .k = 5});
+  for (int i = 0; i < 10; ++i) (void)engine.recommend({.user = "v", .k = 5});
+  (void)engine.recommend({.user = "stranger", .k = 5});
   const Predicate stock = Predicate::in_stock();
-  engine.recommend({.k = 5, .filter = &stock});
+  (void)engine.recommend({.k = 5, .filter = &stock});
   const EngineMetrics m = engine.metrics();
   EXPECT_EQ(answers, 12);
   EXPECT_EQ(m.requests, 12u);

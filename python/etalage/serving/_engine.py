@@ -92,9 +92,10 @@ class Snapshot:
         entries = []
         for name, model in (models or {}).items():
             model, ask = model if isinstance(model, tuple) else (model, None)
+            compiled = self._compiled(model, name)
             if ask is None:
-                ask = "similar" if name in _SIMILAR else "anyone" if model.kind == "Popularity" else "shopper"
-            entries.append((name, self._compiled(model, name), ask))
+                ask = "similar" if name in _SIMILAR else "anyone" if compiled.kind == "Popularity" else "shopper"
+            entries.append((name, compiled, ask))
         self._core = _core.Snapshot(
             entries, catalog, {"label": label, "trained_ms": _milliseconds(trained) or 0}, getattr(factor_index, "_core", None),
             getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
