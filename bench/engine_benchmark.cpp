@@ -211,7 +211,6 @@ int run(const std::filesystem::path& file, double seconds) {
   std::printf("filter leaves %.1f %%\n", 100.0 * static_cast<double>(filter->count) / snapshot->catalog()->size());
 
   // The smallest width of the walk that keeps the recall.
-  const auto& index = snapshot->parts().factor_index;
   double reached = 0;
   for (const int ef : {300, 400, 600, 800, 1200, 1600, 2400}) {
     for (const auto& s : {snapshot, second}) std::const_pointer_cast<ItemIndex>(s->parts().factor_index)->set_ef_search(ef);

@@ -68,7 +68,7 @@ std::shared_ptr<const Snapshot> train(const SyntheticStore& store, std::uint64_t
                   {"item_to_item", neighbours, RecommenderSource::Ask::kSimilar},
                   {"popularity", popularity, RecommenderSource::Ask::kAnyone}};
   parts.rules = Rules::from_json(R"({"rules": [
-      {"type": "include", "predicate": "in_stock"},
+      {"type": "include", "predicate": {"in_stock": true}},
       {"type": "cap", "by": "brand", "max": 4},
       {"type": "not_again", "days": 30}]})");
   parts.rerank.method = RerankMethod::kMmr;
