@@ -5,7 +5,7 @@ import tempfile
 import etalage
 
 store = etalage.datasets.synthetic_store(users=2000, items=800, seed=1)
-products = etalage.Catalog(store.catalog.item_ids, store.catalog.names(), brands=store.catalog.to_dict()["brand"], prices=store.catalog.prices)
+products = etalage.Catalog(store.catalog.item_ids, names=store.catalog.names(), brands=store.catalog.to_dict()["brand"], prices=store.catalog.prices)
 data = store.log.interactions(event_weights={"view": 1, "cart": 3, "purchase": 5, "return": 0})
 als = etalage.models.ALS(factors=32, iterations=5).fit(data)
 popularity = etalage.models.Popularity().fit(data)
