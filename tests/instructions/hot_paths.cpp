@@ -130,12 +130,7 @@ Work csv() {
     for (int i = 0; i < 5000; ++i) file << "shopper-" << random() % 700 << ",sku-" << random() % 300 << ",2024-03-0" << random() % 9 + 1 << "T10:11:12Z\n";
   }
   return [path] {
-    EventColumns columns;
-    columns.user = "user";
-    columns.item = "item";
-    columns.time = "time";
-    columns.num_threads = 1;
-    const EventLog log = read_events_csv(path, columns);
+    const EventLog log = read_events_csv(path, {.user = "user", .item = "item", .time = "time", .num_threads = 1});
     std::filesystem::remove(path);
     return static_cast<std::uint64_t>(log.num_users());
   };

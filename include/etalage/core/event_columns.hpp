@@ -31,11 +31,11 @@ enum class TimeUnit : std::uint8_t { kSecond, kMillisecond, kMicrosecond, kNanos
 struct EventColumns {
   std::string user = "user";           ///< strings or integers
   std::string item = "item";           ///< strings or integers
-  std::optional<std::string> event;    ///< type of the event: view, cart, purchase, ...
-  std::optional<std::string> time;     ///< dates, timestamps (without a zone: UTC), ISO-8601 text, or numbers with time_unit
-  std::optional<std::string> value;    ///< quantity, rating, price: finite
-  std::optional<std::string> session;  ///< strings or integers
-  std::optional<TimeUnit> time_unit;   ///< what a number in the time column counts since 1970-01-01 UTC
+  std::optional<std::string> event = {};    ///< type of the event: view, cart, purchase, ...
+  std::optional<std::string> time = {};     ///< dates, timestamps (without a zone: UTC), ISO-8601 text, or numbers with time_unit
+  std::optional<std::string> value = {};    ///< quantity, rating, price: finite
+  std::optional<std::string> session = {};  ///< strings or integers
+  std::optional<TimeUnit> time_unit = {};   ///< what a number in the time column counts since 1970-01-01 UTC
   OnError on_error = OnError::kRaise;
   int num_threads = 0;
 };

@@ -26,7 +26,7 @@ struct Split {
 struct LeaveLastOutOptions {
   bool valid = true;            ///< the item before the last one goes to valid
   bool keep_repeats = false;    ///< hold out the last row alone and leave earlier rows of that item where they are
-  std::vector<std::string> target_events;  ///< only events of these types are held out; empty means any
+  std::vector<std::string> target_events = {};  ///< only events of these types are held out; empty means any
 };
 
 /// The last item of each user is test, the last other one before it valid. A user keeps at least one item in train: with

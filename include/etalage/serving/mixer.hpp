@@ -37,8 +37,8 @@ struct PlacementMix {
 };
 
 struct ETALAGE_EXPORT MixOptions {
-  PlacementMix standard;                        ///< of placements that are not named
-  std::map<Placement, PlacementMix> placements;
+  PlacementMix standard = {};                        ///< of placements that are not named
+  std::map<Placement, PlacementMix> placements = {};
   void validate() const;                        ///< std::invalid_argument: placement, slot, field, rule
 };
 
