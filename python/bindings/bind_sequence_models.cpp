@@ -2,10 +2,14 @@
 // The models on Sequences.
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 
 #include "etalage/core/sequences.hpp"
 #include "etalage/models/item2vec.hpp"
+#include "etalage/models/linear_sequence.hpp"
+#include "etalage/models/repeat_purchase.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
@@ -27,6 +31,38 @@ constexpr std::initializer_list<std::pair<const char*, GapWeight>> kGapWeights =
 constexpr std::initializer_list<std::pair<const char*, PlaceWeight>> kPlaceWeights = {
     {"div", PlaceWeight::kDiv}, {"quadratic", PlaceWeight::kQuadratic}, {"linear", PlaceWeight::kLinear},
     {"log", PlaceWeight::kLog}, {"same", PlaceWeight::kSame},           {"exponential", PlaceWeight::kExponential}};
+
+constexpr std::initializer_list<std::pair<const char*, LinearSequenceMethod>> kMethods = {
+    {"auto", LinearSequenceMethod::kAuto},
+    {"exact", LinearSequenceMethod::kExact},
+    {"candidates", LinearSequenceMethod::kCandidates}};
+
+constexpr auto linear_fields = [](auto& o, const auto& visit) {
+  visit("l2", o.l2);
+  visit("ridge_exponent", o.ridge_exponent);
+  visit("forward", o.forward);
+  visit("backward", o.backward);
+  visit("decay", o.decay);
+  visit("window", o.window);
+  visit("column_exponent", o.column_exponent);
+  visit("query_decay", o.query_decay);
+  visit("max_history", o.max_history);
+  visit("method", o.method, kMethods);
+  visit("memory_budget", o.memory_budget);
+  visit("num_candidates", o.num_candidates);
+  visit("num_neighbors", o.num_neighbors);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+constexpr auto repeat_fields = [](auto& o, const auto& visit) {
+  visit("min_gap_days", o.min_gap_days);
+  visit("item_shrinkage", o.item_shrinkage);
+  visit("user_shrinkage", o.user_shrinkage);
+  visit("now_ms", o.now_ms);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
 
 constexpr auto session_knn_fields = [](auto& o, const auto& visit) {
   visit("num_neighbors", o.num_neighbors);
@@ -100,6 +136,21 @@ void bind_sequence_models(py::module_& m) {
                                                         Array<std::int32_t>(), s.user_ids(), s.item_ids()));
           },
           "The kept lists, one a user.");
+  bind_sequence_model<LinearSequenceModel>(m, "LinearSequenceModel", linear_fields);
+  bind_sequence_model<RepeatPurchaseModel>(m, "RepeatPurchaseModel", repeat_fields)
+      .def("set_now", &RepeatPurchaseModel::set_now, py::arg("now_ms"))
+      .def("again",
+           [](const RepeatPurchaseModel& r, std::int32_t item, std::int64_t purchases) {
+             check_indices({&item, 1}, r.num_items(), "item_index");
+             return r.again(item, static_cast<std::size_t>(std::max<std::int64_t>(purchases, 1)));
+           },
+           py::arg("item_index"), py::arg("purchases"))
+      .def("median_gap_days",
+           [](const RepeatPurchaseModel& r, std::int32_t item) {
+             check_indices({&item, 1}, r.num_items(), "item_index");
+             return r.median_gap_days(item);
+           },
+           py::arg("item_index"));
   bind_sequence_model<SessionKnnModel>(m, "SessionKnnModel", session_knn_fields)
       .def("add_sessions", &add_sessions<SessionKnnModel>, py::arg("sequences"))
       .def_property_readonly("num_sessions", &SessionKnnModel::num_sessions);

@@ -14,9 +14,11 @@
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
+#include "etalage/models/linear_sequence.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/models/repeat_purchase.hpp"
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
@@ -44,9 +46,11 @@ struct Registry {
       {"FeatureALS", &make<FeatureAlsModel>},
       {"Item2Vec", &make<Item2VecModel>},
       {"ItemKNN", &make<ItemKnnModel>},
+      {"LinearSequence", &make<LinearSequenceModel>},
       {"P3alpha", &make<RandomWalkModel>},
       {"Popularity", &make<PopularityModel>},
       {"RP3beta", &make<RandomWalkModel>},
+      {"RepeatPurchase", &make<RepeatPurchaseModel>},
       {"SequentialRules", &make<SequentialRulesModel>},
       {"SessionKNN", &make<SessionKnnModel>},
       {"Transitions", &make<TransitionsModel>},

@@ -16,6 +16,8 @@ target_sources(etalage PRIVATE
   src/models/randomized_svd.cpp)
 target_sources(etalage PRIVATE
   src/models/directed_items.cpp
+  src/models/linear_sequence.cpp
+  src/models/repeat_purchase.cpp
   src/models/sequence_model.cpp
   src/models/sequential_rules.cpp
   src/models/session_knn.cpp

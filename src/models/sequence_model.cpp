@@ -145,6 +145,11 @@ void SequenceModel::add_counts(const Sequences& sequences) {
   for (const std::int64_t t : sequences.times()) newest_ms_ = std::max(newest_ms_.value_or(t), t);
 }
 
+void SequenceModel::set_counts(Array<float> counts) {
+  counts_ = std::move(counts);
+  set_largest_count(*std::max_element(counts_.begin(), counts_.end()));
+}
+
 void SequenceModel::set_history(CsrMatrix history) {
   Recommender::set_history(std::move(history));
   history_times_ = {};

@@ -15,8 +15,10 @@
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
+#include "etalage/models/linear_sequence.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
+#include "etalage/models/repeat_purchase.hpp"
 #include "etalage/models/sequential_rules.hpp"
 #include "etalage/models/session_knn.hpp"
 #include "etalage/models/transitions.hpp"
@@ -128,6 +130,8 @@ inline std::vector<SampleModel> sample_models() {
       {"P3alpha", [] { return fitted<RandomWalkModel>(RandomWalkOptions{}, false); }},
       {"Popularity", [] { return fitted<PopularityModel>(); }},
       {"RP3beta", [] { return fitted<RandomWalkModel>(RandomWalkOptions{.beta = 0.5f}, true); }},
+      {"LinearSequence", [] { return fitted_in_order<LinearSequenceModel>(); }},
+      {"RepeatPurchase", [] { return fitted_in_order<RepeatPurchaseModel>(); }},
       {"SequentialRules", [] { return fitted_in_order<SequentialRulesModel>(); }},
       {"SessionKNN", [] { return fitted_in_order<SessionKnnModel>(); }},
       {"Transitions", [] { return fitted_in_order<TransitionsModel>(); }},

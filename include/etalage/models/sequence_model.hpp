@@ -68,6 +68,8 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   void take_sequences(const Sequences& sequences, bool keep_history);
   /// Adds the counts and times of more sessions; grows the catalogue to hold their items.
   void add_counts(const Sequences& sequences);
+  /// Another measure of popularity than the number of occurrences, float32 [num_items].
+  void set_counts(Array<float> counts);
   /// `sequences` in this model's indices. Keys on both sides are matched by key, new ones get indices behind the last;
   /// without keys indices are taken as they are, and are std::invalid_argument beyond the catalogue of a model that has
   /// keys.

@@ -11,8 +11,10 @@ from .feature_als import FeatureALS
 from .graph_filter import GraphFilter
 from .item2vec import Item2Vec
 from .item_knn import ItemKNN
+from .linear_sequence import LinearSequence
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
+from .repeat_purchase import RepeatPurchase
 from .sequential_rules import SequentialRules
 from .session_knn import SessionKNN
 from .slim import SLIM
@@ -32,10 +34,12 @@ __all__ = [
     "GraphFilter",
     "Item2Vec",
     "ItemKNN",
+    "LinearSequence",
     "P3alpha",
     "Popularity",
     "RP3beta",
     "Recommender",
+    "RepeatPurchase",
     "SLIM",
     "SequentialRules",
     "SessionKNN",

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "etalage/core/progress.hpp"
+#include "etalage/core/sequences.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/directed_items.hpp"
+
+namespace etalage {
+
+/// How the ridge regression of a linear sequence model is solved.
+enum class LinearSequenceMethod : std::uint8_t {
+  kAuto,   ///< exact where the Gram matrix fits memory_budget, else by candidates
+  kExact,  ///< every item may speak for every item
+  kCandidates  ///< for each target the num_candidates strongest sources, solved among themselves exactly
+};
+
+/// Settings of the linear sequence model.
+struct LinearSequenceOptions {
+  float l2 = 100.0f;                ///< ridge, > 0
+  float ridge_exponent = 0.4f;      ///< the ridge on source i is l2 (square sum of i)^this, in [0, 1]
+  float forward = 1.0f;             ///< weight of the items before a target as sources, >= 0
+  float backward = 0.3f;            ///< weight of those behind it, >= 0; one of the two must be > 0
+  float decay = 2.0f;               ///< places after which a source's weight falls to 1/e, >= 0; 0 means no decay
+  std::int32_t window = 20;         ///< sources are at most this many places from their target, >= 1
+  float column_exponent = 0.2f;     ///< a target's weights are divided by (its count)^this, >= 0
+  float query_decay = 2.0f;         ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
+  std::int32_t max_history = 50;    ///< newest items of a query that count, >= 1
+  LinearSequenceMethod method = LinearSequenceMethod::kAuto;
+  std::int64_t memory_budget = std::int64_t{256} << 20;  ///< bytes for the Gram matrix of the exact method, > 0
+  std::int32_t num_candidates = 200;  ///< sources of each target, >= 1
+  std::int32_t num_neighbors = 0;   ///< weights kept for each source, the largest by size; 0 keeps all
+  bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
+  int num_threads = 0;              ///< 0 means all CPUs
+  void validate() const;            ///< throws std::invalid_argument: field, value, bound
+};
+
+/// Closed-form linear sequence model: ridge regression from what is near a place to what stands there.
+///
+/// Minimises  sum over places t of |e(x_t) - s_t B|^2 + sum_i R_ii |B_i|^2, where s_t [num_items] holds
+///            forward exp(-(d - 1) / decay) at items d <= window places before t and `backward` times that at those behind it
+/// Solution   B = (G + R)^-1 K with G = sum_t s_t^T s_t, K = sum_t s_t^T e(x_t), R_ii = l2 G_ii^ridge_exponent
+///            (the 1000 largest weights of each target are kept). By candidates: for each j the sources i with the largest K(i, j) / sqrt(G_ii), and their block of G + R alone
+/// Scores     as DirectedItemModel says, with W = B, r = 1, c(j) = count(j)^-column_exponent
+/// Cost       G and K O(events x window^2); exact 4 n^2 bytes and about n^3 flops for n items; by candidates n times
+///            (m^3 / 3 flops), m = num_candidates, 8 n m bytes kept
+/// Repeats    bit-identical for any num_threads
+/// Errors     std::invalid_argument (options, no lists, exact beyond the budget), NotFittedError, NumericalError (ridge too
+///            small); UnsupportedError for similar_users
+/// Source     Choi et al., WWW 2021 (SLIST); Park et al., WSDM 2025 (TALE): one target at a time. Sources on both sides
+///            are ours
+class ETALAGE_EXPORT LinearSequenceModel final : public DirectedItemModel {
+ public:
+  static constexpr std::string_view kKind = "LinearSequence";
+  explicit LinearSequenceModel(LinearSequenceOptions options = {});
+  [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
+  [[nodiscard]] const LinearSequenceOptions& options() const noexcept { return options_; }
+  FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});
+
+  void save_state(StateWriter& writer) const override;
+  [[nodiscard]] static std::shared_ptr<LinearSequenceModel> from_state(const StateReader& reader);
+
+ private:
+  LinearSequenceOptions options_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _core
+from ._sequence import SequenceRecommender
+
+
+class LinearSequence(SequenceRecommender):
+    """Closed-form linear sequence model: ridge regression from what is near a place of a list to what stands there.
+
+    l2, ridge_exponent  the ridge on a source is l2 x (its square sum)^ridge_exponent
+    forward, backward   weight as sources of the items before, behind a target
+    decay, window       places after which a source's weight falls to 1/e (0: no decay); farthest source
+    column_exponent     how strongly a target's popularity is divided out
+    query_decay, max_history   places after which an item of the query weighs 1/e; newest items that count
+    method              "exact", "candidates" (the num_candidates strongest sources of each target) or "auto": exact where
+                        the Gram matrix, 4 items^2 bytes, fits memory_budget
+    num_neighbors       weights kept for each source; 0 keeps all
+    """
+
+    _kind = "LinearSequence"
+    _core_class = _core.LinearSequenceModel
+
+    def __init__(self, l2=100.0, ridge_exponent=0.4, forward=1.0, backward=0.3, decay=2.0, window=20, column_exponent=0.2, query_decay=2.0,
+                 max_history=50, method="auto", memory_budget=256 << 20, num_candidates=200, num_neighbors=0, *, keep_history=True,
+                 num_threads=0):
+        self.l2 = l2
+        self.ridge_exponent = ridge_exponent
+        self.forward = forward
+        self.backward = backward
+        self.decay = decay
+        self.window = window
+        self.column_exponent = column_exponent
+        self.query_decay = query_decay
+        self.max_history = max_history
+        self.method = method
+        self.memory_budget = memory_budget
+        self.num_candidates = num_candidates
+        self.num_neighbors = num_neighbors
+        self.keep_history = keep_history
+        self.num_threads = num_threads
+        self._validate()
