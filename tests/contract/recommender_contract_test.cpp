@@ -16,7 +16,6 @@
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/item_knn.hpp"
-#include "etalage/models/linear_sequence.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/repeat_purchase.hpp"
@@ -150,7 +149,6 @@ const std::vector<Case>& cases() {
          return model;
        },
        true, false},
-      {"LinearSequence", [](const Interactions& d) { return in_order<LinearSequenceModel>(d, LinearSequenceOptions{}); }, true, false},
       {"RepeatPurchase", [](const Interactions& d) { return in_order<RepeatPurchaseModel>(d, RepeatPurchaseOptions{}); }, false, false},
       {"SequentialRules",
        [](const Interactions& d) { return in_order<SequentialRulesModel>(d, SequentialRulesOptions{.max_gap = kSize}); }, true, false},

@@ -117,7 +117,7 @@ CASES = [
          personal=False, lacks=frozenset({"similar_items", "similar_users"})),
     Case("RP3beta", lambda **o: etalage.models.RP3beta(beta=0.2, normalize=True, **o), all_similar=False,
          lacks=frozenset({"similar_users", "partial_fit"})),
-    Case("LinearSequence", in_order("LinearSequence"), matrices=False, lacks=NO_PARTS),
+    Case("LinearSequence", in_order("LinearSequence", backward=1.0, decay=0.0, window=N, query_decay=0.0), matrices=False, lacks=NO_PARTS),
     Case("RepeatPurchase", in_order("RepeatPurchase"), personal=False, matrices=False, lacks=NO_PARTS | {"similar_items"}),
     Case("SequentialRules", in_order("SequentialRules", laps=2, max_gap=N), matrices=False, lacks=NO_PARTS),
     Case("SessionKNN", in_order("SessionKNN"), matrices=False, lacks=NO_PARTS),
