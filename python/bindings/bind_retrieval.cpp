@@ -153,6 +153,17 @@ void bind_retrieval(py::module_& m) {
              return take(std::move(ids));
            })
       .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("filters"), py::arg("num_threads"))
+      .def("distances_per_query",
+           [](const ItemIndex& ix, py::handle queries, std::size_t k) {
+             const Array<float> q = wrap(from_numpy<float>(queries, "queries", 2));
+             const auto dim = static_cast<std::size_t>(ix.dim());
+             const std::size_t n = py::len(queries);
+             if (q.size() != n * dim)
+               throw py::value_error("queries has " + std::to_string(n == 0 ? 0 : q.size() / n) + " columns, must have dim = " + std::to_string(dim));
+             const py::gil_scoped_release release;
+             return ix.distances_per_query({q.data(), n, dim}, k);
+           },
+           py::arg("queries"), py::arg("k"))
       .def_property_readonly("dim", &ItemIndex::dim)
       .def_property_readonly("metric", [](const ItemIndex& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
       .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.kind(), kIndexKinds); })

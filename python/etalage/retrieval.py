@@ -107,6 +107,14 @@ class ItemIndex:
         ids, scores = self._core.search(queries, k, filters, num_threads)
         return (ids[0], scores[0]) if single else (ids, scores)
 
+    def distances_per_query(self, queries, k=10):
+        """How many vectors a search for k items scores, as a mean over queries (n, dim), each asked by itself: what a
+        search costs, whatever the machine. Of kind "ivf_pq" codes are counted."""
+        k = operator.index(k)
+        if k < 0:
+            raise ValueError(f"k is {k}, must be >= 0")
+        return self._core.distances_per_query(np.atleast_2d(np.asarray(queries)), k)
+
     def _filters(self, allow, deny, count):
         if allow is None and deny is None:
             return []

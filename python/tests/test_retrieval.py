@@ -150,3 +150,21 @@ def test_a_damaged_file_is_a_format_error(x, tmp_path):
     path.write_bytes(content)
     with pytest.raises(etalage.FormatError, match="checksum"):
         etalage.load(path)
+
+
+def test_counts_what_a_search_scores():
+    rng = np.random.default_rng(3)
+    x, q = rng.standard_normal((4000, 16)).astype(np.float32), rng.standard_normal((20, 16)).astype(np.float32)
+    exact = ItemIndex(16, kind="exact")
+    exact.add(x, np.arange(4000))
+    assert exact.distances_per_query(q, 10) == 4000
+    lists = ItemIndex(16, kind="ivf_pq", nprobe=2)
+    lists.add(x, np.arange(4000))
+    graph = ItemIndex(16, kind="hnsw", ef_search=16)
+    graph.add(x, np.arange(4000))
+    few = graph.distances_per_query(q, 10)
+    assert 16 < few < 2000 and 10 <= lists.distances_per_query(q, 10) < 4000
+    graph.ef_search = 64
+    assert graph.distances_per_query(q[0], 10) > 0 and graph.distances_per_query(q, 10) > few
+    with pytest.raises(ValueError, match="queries has 15 columns, must have dim = 16"):
+        exact.distances_per_query(q[:, :15], 10)

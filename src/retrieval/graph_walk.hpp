@@ -41,13 +41,15 @@ std::size_t gather_links(const GraphView& graph, std::int32_t node, std::int32_t
 
 /// From the entry down to the lowest layer, always to the best neighbour.
 template <class Scorer>
-ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* rows, float* scores) {
+ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* rows, float* scores, std::size_t& scored) {
   ScoredRow best{scorer.one(graph.entry), graph.entry};
+  ++scored;
   for (std::int32_t layer = graph.top_layer; layer > 0; --layer) {
     for (bool moved = true; moved;) {
       moved = false;
       const std::size_t n = gather_links(graph, best.row, layer, rows, [](std::int32_t) { return true; });
       scorer.rows(rows, n, scores);
+      scored += n;
       for (std::size_t i = 0; i < n; ++i) {
         if (scores[i] > best.score) {
           best = {scores[i], rows[i]};
@@ -67,7 +69,7 @@ void walk_begin(const GraphView& graph, const Scorer& scorer, std::size_t ef, Wa
   if (w.pool.size() < ef + 1) w.pool.resize(ef + 1);
   Scratch::Impl::at_least(w.rows, 2 * graph.M);
   Scratch::Impl::at_least(w.scores, 2 * graph.M);
-  const ScoredRow best = descend(graph, scorer, w.rows.data(), w.scores.data());
+  const ScoredRow best = descend(graph, scorer, w.rows.data(), w.scores.data(), w.scored);
   w.visited.insert(best.row);
   w.pool[0] = {best.score, static_cast<std::uint32_t>(best.row)};
   w.size = 1;
@@ -96,6 +98,7 @@ bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w) {
 template <class Scorer>
 void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, WalkState& w) {
   scorer.rows(w.rows.data(), w.pending, w.scores.data());
+  w.scored += w.pending;
   WalkState::Entry* pool = w.pool.data();
   for (std::size_t i = 0; i < w.pending; ++i) {
     const float score = w.scores[i];
@@ -127,7 +130,7 @@ bool walk(const GraphView& graph, const Scorer& scorer, std::size_t ef, std::siz
   std::int32_t* rows = Scratch::Impl::at_least(scratch.rows, 2 * graph.M);
   float* scores = Scratch::Impl::at_least(scratch.scores, 2 * graph.M);
 
-  const ScoredRow best = descend(graph, scorer, rows, scores);
+  const ScoredRow best = descend(graph, scorer, rows, scores, scratch.scored);
   auto& frontier = scratch.frontier;
   auto& results = scratch.results;
   const auto consider = [&](ScoredRow c) {
@@ -154,6 +157,7 @@ bool walk(const GraphView& graph, const Scorer& scorer, std::size_t ef, std::siz
         gather_links(graph, c.row, 0, rows, [&](std::int32_t row) { return scratch.visited.insert(row); });
     if (n > budget - scored) return false;
     scored += n;
+    scratch.scored += n;
     scorer.rows(rows, n, scores);
     for (std::size_t i = 0; i < n; ++i) consider({scores[i], rows[i]});
   }

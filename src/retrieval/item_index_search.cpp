@@ -84,6 +84,7 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
   const Scorer scorer(metric, query, store.vectors.data(), store.dim);
   const std::size_t k = std::min(out.size(), rows);
   if (k == 0) return 0;
+  s.scored += rows;
   if (rows >= 8 * BoundedSelection::limit(k) && encode(query, s.codes)) {
     IndexRules rules{store.ids.data(), list == nullptr ? store.alive.data() : nullptr, store.codes.data(), &store.shape, scorer, &s.codes.query};
     BoundedSelection selection;
@@ -260,6 +261,20 @@ std::size_t ItemIndex::search(std::span<const float> query, std::span<Neighbor> 
   const float* q = impl_->prepare(query, s.query);
   const AccessGate::Shared section(impl_->gate);
   return impl_->search(q, out, filter, false, s);
+}
+
+double ItemIndex::distances_per_query(MatrixView<const float> queries, std::size_t k,
+                                      std::span<const ItemFilter* const> filters) const {
+  const std::size_t n = queries.rows();
+  if (filters.size() > 1 && filters.size() != n)
+    throw std::invalid_argument("filters has " + std::to_string(filters.size()) + " entries, must have none, one for all, or one for each of the " +
+                                std::to_string(n) + " queries");
+  Scratch scratch;
+  std::vector<Neighbor> out(std::min(k, size()));
+  for (std::size_t i = 0; i < n; ++i)
+    search(queries.row(i), out, filters.empty() ? nullptr : filters[filters.size() == 1 ? 0 : i], scratch);
+  const SearchScratch& s = SearchScratch::of(scratch);
+  return n == 0 ? 0 : static_cast<double>(s.scored + s.walks[0].scored) / static_cast<double>(n);
 }
 
 void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,

@@ -91,6 +91,7 @@ void IvfPq::scan(IndexMetric metric, const ItemStore& store, float base, const s
                  std::size_t n, std::size_t keep, Allowed allowed, SearchScratch& scratch) const {
   auto& results = scratch.results;
   const float* table = scratch.lookup.data();
+  scratch.scored += n;
   for (std::size_t i = 0; i < n; ++i, codes += m_) {
     float score = base;
     for (std::size_t part = 0; part < m_; ++part) score += table[part * ksub_ + codes[part]];

@@ -103,6 +103,7 @@ struct WalkState {
   std::vector<std::int32_t> rows;
   std::vector<float> scores;
   std::size_t pending = 0;  ///< rows that wait for their scores
+  std::size_t scored = 0;   ///< vectors scored so far, over all walks
   std::vector<float> query;
   PreparedCodes codes;
 };
@@ -125,6 +126,7 @@ struct SearchScratch {
   std::vector<std::int32_t> lists;
   std::vector<std::int32_t> allowed;  ///< rows of a filter resolved for a batch
   TopNeighbors top;
+  std::size_t scored = 0;  ///< vectors scored so far outside of `walks`, in full or in eight bits
 
   static SearchScratch& of(Scratch& scratch) {
     std::any& slot = scratch.impl().index;

@@ -96,6 +96,10 @@ class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
   /// query (null allows everything).
   void search_batch(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                     std::span<const ItemFilter* const> filters = {}, int num_threads = 0) const;
+  /// How many vectors (of ivf_pq: codes) a single search for k items scores, as a mean over the queries: what it costs,
+  /// whatever the machine. filters as in search_batch. 0 without queries.
+  [[nodiscard]] double distances_per_query(MatrixView<const float> queries, std::size_t k,
+                                           std::span<const ItemFilter* const> filters = {}) const;
 
   [[nodiscard]] int dim() const noexcept override;
   [[nodiscard]] bool ranks_by_dot() const noexcept override { return metric() == IndexMetric::kDot; }
