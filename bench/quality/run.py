@@ -167,7 +167,7 @@ def main() -> int:
         text = " / ".join(f"{v:.4f}" for v in answer["values"])
         floor = " / ".join(f"{v:g}" for v in row.floor)
         if floor:
-            floor += " reached" if all(v >= f for v, f in zip(answer["values"], row.floor)) else " MISSED"
+            floor += " reached" if all(round(v, 4) >= f for v, f in zip(answer["values"], row.floor)) else " MISSED"
         alone = share = "-"
         if plain and "values" in plain:
             alone = " / ".join(f"{v:.4f}" for v in plain["values"])

@@ -175,7 +175,7 @@ _SPACES: dict[str, dict[str, Any]] = {
     },
     "WARP": {
         "learning_rate": Float(0.02, 0.3, log=True),
-        "regularization": Float(0.0003, 0.1, log=True),
+        "regularization": Float(0.001, 1.0, log=True),
         "epochs": Int(10, 60, log=True),
         "margin": Float(0.3, 2.0, log=True),
     },
