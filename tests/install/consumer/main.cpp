@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     std::printf("refused: %s\n", e.what());
   }
   try {
-    (void)etalage::load(__FILE__);
+    (void)etalage::load(argv[0]);  // a program is no model
     return 1;
   } catch (const etalage::FormatError& e) {
     std::printf("refused: %s\n", e.what());
