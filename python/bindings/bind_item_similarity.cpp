@@ -23,7 +23,8 @@ constexpr std::initializer_list<std::pair<const char*, Similarity>> kSimilaritie
     {"jaccard", Similarity::kJaccard}, {"tversky", Similarity::kTversky}, {"conditional", Similarity::kConditional},
     {"lift", Similarity::kLift}};
 
-constexpr auto knn_fields = [](auto& o, const auto& visit) {
+// What ItemKNN and UserKNN share.
+constexpr auto similarity_fields = [](auto& o, const auto& visit) {
   visit("num_neighbors", o.num_neighbors);
   visit("similarity", o.similarity, kSimilarities);
   visit("shrinkage", o.shrinkage);
@@ -33,6 +34,10 @@ constexpr auto knn_fields = [](auto& o, const auto& visit) {
   visit("popularity_penalty", o.popularity_penalty);
   visit("bm25_k1", o.bm25_k1);
   visit("bm25_b", o.bm25_b);
+};
+
+constexpr auto knn_fields = [](auto& o, const auto& visit) {
+  similarity_fields(o, visit);
   visit("user_damping", o.user_damping);
   visit("normalize", o.normalize);
   visit("keep_history", o.keep_history);
@@ -40,15 +45,7 @@ constexpr auto knn_fields = [](auto& o, const auto& visit) {
 };
 
 constexpr auto user_knn_fields = [](auto& o, const auto& visit) {
-  visit("num_neighbors", o.num_neighbors);
-  visit("similarity", o.similarity, kSimilarities);
-  visit("shrinkage", o.shrinkage);
-  visit("asymmetry", o.asymmetry);
-  visit("tversky_alpha", o.tversky_alpha);
-  visit("tversky_beta", o.tversky_beta);
-  visit("popularity_penalty", o.popularity_penalty);
-  visit("bm25_k1", o.bm25_k1);
-  visit("bm25_b", o.bm25_b);
+  similarity_fields(o, visit);
   visit("item_damping", o.item_damping);
   visit("normalize", o.normalize);
   visit("keep_history", o.keep_history);

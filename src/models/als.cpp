@@ -17,6 +17,7 @@
 #include "etalage/error.hpp"
 #include "models/als_model_state.hpp"
 #include "models/als_solver.hpp"
+#include "models/fit_report_state.hpp"
 
 namespace etalage {
 
@@ -322,18 +323,7 @@ void AlsModel::save_state(StateWriter& writer) const {
   writer.put_int("als/seed", static_cast<std::int64_t>(options_.seed));
   writer.put_array("als/user_gram", grams_ ? grams_->user : Array<double>());
   writer.put_array("als/item_gram", grams_ ? grams_->item : Array<double>());
-  writer.put_int("report/stop_reason", static_cast<std::int64_t>(report_.stop_reason));
-  writer.put_int("report/iterations", report_.iterations);
-  writer.put_doubles("report/objective", report_.objective);
-  writer.put_double("report/seconds", report_.seconds);
-  std::vector<std::string> phases;
-  std::vector<double> seconds;
-  for (const auto& [phase, s] : report_.phase_seconds) {
-    phases.push_back(phase);
-    seconds.push_back(s);
-  }
-  writer.put_strings("report/phases", phases);
-  writer.put_doubles("report/phase_seconds", seconds);
+  put_report(writer, report_);
 }
 
 std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
@@ -377,16 +367,7 @@ std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
   if (model->fitted())
     model->grams_ = std::make_shared<const Grams>(std::move(user_gram), std::move(item_gram), f, o.unobserved_weight);
   model->load_base(reader);
-  FitReport& report = model->report_;
-  report.stop_reason = static_cast<FitReport::StopReason>(
-      reader.get_int("report/stop_reason", 0, static_cast<int>(FitReport::StopReason::kClosedForm)));
-  report.iterations = integer("report/iterations");
-  report.objective = reader.get_doubles("report/objective");
-  report.seconds = reader.get_double("report/seconds");
-  const std::vector<std::string> phases = reader.get_strings("report/phases");
-  const std::vector<double> seconds = reader.get_doubles("report/phase_seconds");
-  if (phases.size() != seconds.size()) reader.fail("report/phases", "names and seconds of different number");
-  for (std::size_t i = 0; i < phases.size(); ++i) report.phase_seconds.emplace_back(phases[i], seconds[i]);
+  model->report_ = get_report(reader);
   return model;
 }
 
