@@ -36,19 +36,24 @@ void subtract_product(const float* a, const float* b, std::size_t depth, float* 
   }
 }
 
+/// kVectors vectors of every row.
+template <std::size_t kVectors>
+void add_spans(const float* base, std::size_t ld, const std::size_t* index, const float* weights, std::size_t count, float* y) {
+  V s[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) s[v] = hn::LoadU(d, y + v * kLanes);
+  for (std::size_t k = 0; k < count; ++k) {
+    const float* x = base + index[k] * ld;
+    const V w = hn::Set(d, weights[k]);
+    for (std::size_t v = 0; v < kVectors; ++v) s[v] = hn::MulAdd(w, hn::LoadU(d, x + v * kLanes), s[v]);
+  }
+  for (std::size_t v = 0; v < kVectors; ++v) hn::StoreU(s[v], d, y + v * kLanes);
+}
+
 void add_rows(const float* base, std::size_t ld, const std::size_t* index, const float* weights, std::size_t count,
               std::size_t n, float* y) {
   std::size_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
-    V s[4];
-    for (std::size_t v = 0; v < 4; ++v) s[v] = hn::LoadU(d, y + i + v * kLanes);
-    for (std::size_t k = 0; k < count; ++k) {
-      const float* x = base + index[k] * ld + i;
-      const V w = hn::Set(d, weights[k]);
-      for (std::size_t v = 0; v < 4; ++v) s[v] = hn::MulAdd(w, hn::LoadU(d, x + v * kLanes), s[v]);
-    }
-    for (std::size_t v = 0; v < 4; ++v) hn::StoreU(s[v], d, y + i + v * kLanes);
-  }
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) add_spans<4>(base + i, ld, index, weights, count, y + i);
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) add_spans<2>(base + i, ld, index, weights, count, y + i);
   for (; i < n; ++i)
     for (std::size_t k = 0; k < count; ++k) y[i] += weights[k] * base[index[k] * ld + i];
 }

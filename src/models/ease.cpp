@@ -19,7 +19,7 @@
 #include "models/ease_dual.hpp"
 #include "models/option_state.hpp"
 #include "models/sparse_product.hpp"
-#include "models/spd_inverse.hpp"
+#include "models/sparse_first_inverse.hpp"
 
 namespace etalage {
 namespace {
@@ -35,10 +35,11 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("num_threads", o.num_threads);
 };
 
-/// From the matrix swept over its first `done` rows (all: minus the inverse), upper triangle, to W in place.
-void to_weights(float* a, std::size_t n, std::size_t done, int num_threads) {
-  std::vector<float> scale(n, 1.0f);
-  for (std::size_t j = 0; j < done; ++j) scale[j] = -1.0f / a[j * n + j];
+/// From minus the inverse, upper triangle, to W in place; rows and columns that are zero stay so.
+void to_weights(float* a, std::size_t n, int num_threads) {
+  std::vector<float> scale(n, 0.0f);
+  for (std::size_t j = 0; j < n; ++j)
+    if (a[j * n + j] != 0.0f) scale[j] = -1.0f / a[j * n + j];
   constexpr std::size_t kTile = 64;
   const std::size_t tiles = (n + kTile - 1) / kTile;
   detail::parallel_for(tiles, 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
@@ -47,8 +48,8 @@ void to_weights(float* a, std::size_t n, std::size_t done, int num_threads) {
         for (std::size_t i = i0; i < std::min(n, i0 + kTile); ++i)
           for (std::size_t j = std::max(j0, i); j < std::min(n, j0 + kTile); ++j) {
             const float v = a[i * n + j];
-            a[j * n + i] = j < done ? v * scale[i] : 0.0f;
-            a[i * n + j] = i < done ? v * scale[j] : 0.0f;
+            a[j * n + i] = v * scale[i];
+            a[i * n + j] = v * scale[j];
             if (i == j) a[i * n + i] = 0.0f;
           }
   });
@@ -139,9 +140,7 @@ FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback&
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
   const auto total = static_cast<std::size_t>(over_users ? data.num_users() : data.num_items());
-  std::size_t done = 0;
   const auto after = [&](std::size_t swept) {
-    done = swept;
     return !callback || callback({static_cast<int>(swept), static_cast<int>(total), since(), std::numeric_limits<double>::quiet_NaN(), "inverse"}) ||
            swept == total;
   };
@@ -158,9 +157,9 @@ FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback&
   } else {
     fill_gram(rows, columns, o.l2, o.num_threads, a);
     report.phase_seconds.emplace_back("gram", since());
-    finished = negated_inverse(a, n, n, o.num_threads, after);
+    finished = sparse_first_inverse(a, n, n, o.num_threads, after);
     report.phase_seconds.emplace_back("inverse", since() - report.phase_seconds[0].second);
-    to_weights(a, n, done, o.num_threads);
+    to_weights(a, n, o.num_threads);
     if (!dense)
       detail::parallel_for(n, 16, o.num_threads, [&](std::size_t begin, std::size_t end, int) { pruned.take(begin, end - begin, a + begin * n); });
   }

@@ -39,6 +39,7 @@ target_sources(etalage PRIVATE
   src/models/ease_dual.cpp
   src/models/local_gram.cpp
   src/models/slim.cpp
+  src/models/sparse_first_inverse.cpp
   src/models/spd_inverse.cpp)
 
 # New products and people.

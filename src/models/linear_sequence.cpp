@@ -20,7 +20,7 @@
 #include "models/occurrences.hpp"
 #include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
-#include "models/spd_inverse.hpp"
+#include "models/sparse_first_inverse.hpp"
 
 namespace etalage {
 namespace {
@@ -203,7 +203,7 @@ CsrMatrix solve_exact(const CsrMatrix& gram, const CsrMatrix& targets, std::span
     for (std::size_t p = 0; p < columns.size(); ++p) a[i * n + static_cast<std::size_t>(columns[p])] = values[p];
     a[i * n + i] = diagonal[i];
   }
-  negated_inverse(a, n, n, num_threads);
+  sparse_first_inverse(a, n, n, num_threads);
   constexpr std::size_t kTile = 64;
   detail::parallel_for((n + kTile - 1) / kTile, 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin * kTile; i < std::min(n, end * kTile); ++i)

@@ -18,15 +18,13 @@ namespace {
 constexpr std::size_t kSmall = 32;  // swept entry by entry
 
 /// a [n x n] symmetric (both triangles), n <= kSmall: -(A^-1) in double.
-void sweep_entries(float* a, std::size_t n, std::size_t ld, std::size_t first_row) {
+void sweep_entries(float* a, std::size_t n, std::size_t ld, std::size_t first_row, const std::size_t* names) {
   double m[kSmall][kSmall];
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = 0; j < n; ++j) m[i][j] = static_cast<double>(a[std::min(i, j) * ld + std::max(i, j)]);
   for (std::size_t k = 0; k < n; ++k) {
     const double pivot = m[k][k];
-    if (!(pivot > 0) || !std::isfinite(pivot))
-      throw NumericalError("row " + std::to_string(first_row + k) + " has the pivot " + std::to_string(pivot) +
-                           ", must be positive; a larger l2 makes the matrix positive definite in float32");
+    if (!(pivot > 0) || !std::isfinite(pivot)) throw_pivot(names == nullptr ? first_row + k : names[first_row + k], pivot);
     for (std::size_t i = 0; i < n; ++i) {
       if (i == k) continue;
       const double factor = m[i][k] / pivot;
@@ -43,8 +41,8 @@ void sweep_entries(float* a, std::size_t n, std::size_t ld, std::size_t first_ro
 
 class Sweep {
  public:
-  Sweep(float* a, std::size_t n, std::size_t ld, std::size_t block, int num_threads, std::size_t first_row)
-      : a_(a), n_(n), ld_(ld), block_(std::min(block, n)), threads_(num_threads), first_row_(first_row), kernel_(kernels::dense()),
+  Sweep(float* a, std::size_t n, std::size_t ld, std::size_t block, int num_threads, std::size_t first_row, const std::size_t* names)
+      : a_(a), n_(n), ld_(ld), block_(std::min(block, n)), threads_(num_threads), first_row_(first_row), names_(names), kernel_(kernels::dense()),
         left_(round_up(n, kernel_.rows) * block_, uninitialized), right_(round_up(n, kernel_.cols) * block_, uninitialized),
         pivot_(block_ * block_), inverse_(round_up(block_, kernel_.rows) * block_, uninitialized),
         left_data_(left_.mutable_data()), right_data_(right_.mutable_data()) {}
@@ -94,9 +92,9 @@ class Sweep {
     float* d = pivot_.mutable_data();
     for (std::size_t i = 0; i < b; ++i) std::copy_n(a_ + (k0_ + i) * ld_ + k0_, b, d + i * b);
     if (b <= kSmall) {
-      sweep_entries(d, b, b, first_row_ + k0_);
+      sweep_entries(d, b, b, first_row_ + k0_, names_);
     } else {
-      Sweep inner(d, b, b, kSmall, 1, first_row_ + k0_);
+      Sweep inner(d, b, b, kSmall, 1, first_row_ + k0_, names_);
       for (std::size_t k = 0; k < b; k += kSmall) inner.block(k);
       for (std::size_t i = 0; i < b; ++i)
         for (std::size_t j = 0; j < i; ++j) d[i * b + j] = d[j * b + i];
@@ -176,6 +174,7 @@ class Sweep {
   std::size_t n_, ld_, block_;
   int threads_;
   std::size_t first_row_;
+  const std::size_t* names_;
   const kernels::DenseTable& kernel_;
   Array<float> left_, right_, pivot_, inverse_;
   float* left_data_;
@@ -186,10 +185,16 @@ class Sweep {
 
 }  // namespace
 
-bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t)>& after) {
+void throw_pivot(std::size_t row, double pivot) {
+  throw NumericalError("row " + std::to_string(row) + " has the pivot " + std::to_string(pivot) +
+                       ", must be positive; a larger l2 makes the matrix positive definite in float32");
+}
+
+bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t)>& after,
+                     const std::size_t* names) {
   if (n == 0) return true;
   const std::size_t block = n <= kSmall ? kSmall : n <= 16384 ? 128 : 512;
-  Sweep sweep(a, n, ld, block, num_threads, 0);
+  Sweep sweep(a, n, ld, block, num_threads, 0, names);
   for (std::size_t k = 0; k < n; k += block) {
     sweep.block(k);
     if (after && !after(std::min(n, k + block))) return false;

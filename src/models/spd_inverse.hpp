@@ -14,7 +14,10 @@ namespace etalage {
 /// Memory     2 x 512 n floats besides a
 /// Repeats    bit-identical for any num_threads
 /// after(done) is called between blocks on the calling thread; returning false ends the work (the return value is then
-/// false and a is left half done). Throws NumericalError naming the row whose pivot is not positive.
-bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t done)>& after = {});
+/// false and a is left half done). Throws NumericalError naming the row whose pivot is not positive: names[i] for row i.
+bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t done)>& after = {},
+                     const std::size_t* names = nullptr);
+
+[[noreturn]] void throw_pivot(std::size_t row, double pivot);
 
 }  // namespace etalage

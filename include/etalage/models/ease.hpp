@@ -33,13 +33,14 @@ struct EaseOptions {
 /// Minimises  |X - X W|^2 + l2 |W|^2  with W(j, j) = 0:  W(i, j) = -P_ij / P_jj,  P = (X^T X + l2 I)^-1
 ///            approximate: the same with W(i, j) = 0 too for i outside the candidates of j, solved exactly
 /// Shapes     user_items CSR [n_users x n_items], any finite values; W [n_items x n_items]
-/// Cost       exact: num_items^3 flops and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors); with
+/// Cost       exact: num_items^3 flops, half of them where items share few users (rows of the Gram matrix with few
+///            entries are eliminated first), and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors); with
 ///            fewer users than items, and 4 num_users^2 bytes more in the budget, num_users^3 flops (Woodbury's identity)
 ///            approximate: num_items x num_candidates^3 / 3 flops and about 16 num_items x num_candidates bytes
 /// Threads    const members are safe to call concurrently; fit() needs exclusive access
 /// Repeats    bit-identical for any num_threads
-/// Stopped    a callback that returns false leaves the solution over what is done so far: exact, W whose rows of the
-///            other items are 0, or W of the users done; approximate, W whose columns of the other items are 0
+/// Stopped    a callback that returns false leaves the solution over what is done so far: exact, W of the
+///            items reached, 0 elsewhere, or W of the users done; approximate, W whose columns of the other items are 0
 /// Errors     std::invalid_argument (options; exact beyond the budget), NotFittedError, NumericalError (not positive
 ///            definite in float32: a larger l2 helps)
 /// Source     Steck, WWW 2019; candidates: Ning, Karypis, ICDM 2011 (fsSLIM), with the ridge instead of the elastic net
