@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 PEERS = {
-    "buffalo": ["buffalo==2.0.6", "numpy==1.26.4", "scipy<1.14", "setuptools"],
-    "cmfrec": ["cmfrec==3.5.1.post13", "numpy<2.3", "scipy<1.16", "pandas<3"],
+    "buffalo": ["buffalo==2.0.6", "setuptools"],
+    "cmfrec": ["cmfrec==3.5.1.post13", "threadpoolctl", "findblas", "numpy<2.3", "scipy<1.16", "pandas<3"],
     "implicit": ["implicit==0.7.3", "numpy<2.3", "scipy<1.16"],
     "irspack": ["irspack==0.5.2", "numpy<2.3", "scipy<1.16", "pandas<3"],
     "faiss": ["faiss-cpu", "numpy<2.3"],

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """etalage beside what a user would pick instead, both sides in one run.
 
-    python bench/peers/run.py [--only als topk neighbours ease index fold_in evaluate open events] [--data ../shared/data] [--threads 2]
+    python bench/peers/run.py [--only als als_synthetic als_to_recall bpr topk topk_million neighbours ease index fold_in
+                              evaluate open events] [--data ../shared/data] [--threads 2]
                               [--out bench/results]
 
 Each peer is installed in an environment of its own under build/peers on first use. Two sides alternate until the 95 %
@@ -28,9 +29,10 @@ sys.path.insert(0, str(HERE))
 from environments import python_of  # noqa: E402
 from pairing import alternate  # noqa: E402
 import serving_rows  # noqa: E402
+import training_rows  # noqa: E402
 from protocol import Worker  # noqa: E402
 
-PARTS = ["als", "topk", "neighbours", "ease", "index", "fold_in", "evaluate", "open", "events"]
+PARTS = ["als", "als_synthetic", "als_to_recall", "bpr", "topk", "topk_million", "neighbours", "ease", "index", "fold_in", "evaluate", "open", "events"]
 
 
 class Bench:
@@ -84,19 +86,6 @@ def gowalla(data: Path, parts=("train", "valid")) -> sp.csr_matrix:
     return matrix
 
 
-def bench_als(b: Bench, train: sp.csr_matrix) -> None:
-    path = b.save("train.npz", train)
-    for factors in b.args.factors:
-        mine = {"task": "als", "train": path, "factors": factors, "sweeps": 5}
-        ials = {"regularization": 0.0015, "unobserved_weight": 0.02}
-        for solver, name in (("cg", "CG"), ("subspace", "IALSPP"), ("cholesky", "CHOLESKY")):
-            b.compare(f"ALS fit, 5 sweeps, {factors} factors, {solver}", f"irspack {name}", "irspack",
-                      mine | ials | {"solver": solver}, mine | ials | {"solver": name})
-        flat = {"regularization": 1.0}
-        b.compare(f"ALS fit, 5 sweeps, {factors} factors, cg", "implicit CG", "implicit",
-                  mine | flat | {"unobserved_weight": 1.0}, mine | flat)
-
-
 def bench_topk(b: Bench, train: sp.csr_matrix) -> None:
     path = b.save("train.npz", train)
     factors = b.scratch / "factors.npz"
@@ -109,6 +98,31 @@ def bench_topk(b: Bench, train: sp.csr_matrix) -> None:
     b.compare(label, "implicit", "implicit", work, work)
     b.compare(label, "faiss-cpu flat, no filter", "faiss", work, work)
     b.compare(label, "bare OpenBLAS product", "openblas", work, work)
+
+
+def bench_topk_million(b: Bench) -> None:
+    rng = np.random.default_rng(5)
+    users, items = 2_000, b.args.catalogue
+    popularity = np.exp(0.3 * rng.standard_normal((items, 1), dtype=np.float32))  # norms differ as those of fitted factors do
+    nothing = sp.csr_matrix((users, items), dtype=np.float32)
+    work = {"task": "topk", "users": b.save("many_users.npy", rng.standard_normal((users, 128), dtype=np.float32)),
+            "items": b.save("many_items.npy", popularity * rng.standard_normal((items, 128), dtype=np.float32)),
+            "seen": b.save("nothing.npz", nothing), "k": 20}
+    for name, peer in (("implicit", "implicit"), ("faiss-cpu flat, no filter", "faiss"), ("bare OpenBLAS product", "openblas")):
+        b.compare(f"exact top-20, {users:,} users x {items:,} items", name, peer, work, work)
+
+
+def synthetic_events(pairs: int) -> sp.csr_matrix:
+    """users x 100,000 items, 40 pairs a user, items by popularity 1 / (rank + 50), shuffled."""
+    rng = np.random.default_rng(6)
+    users, items = pairs // 40, 100_000
+    chance = np.cumsum(1.0 / (np.arange(items) + 50.0))
+    order = rng.permutation(items).astype(np.int32)
+    what = order[np.searchsorted(chance, rng.random(pairs) * chance[-1]).clip(max=items - 1)]
+    rows = sp.csr_matrix((np.ones(pairs, np.float32), what, np.arange(0, pairs + 1, 40, dtype=np.int64)), shape=(users, items))
+    rows.sum_duplicates()
+    rows.data[:] = 1
+    return rows
 
 
 def bench_neighbours(b: Bench, train: sp.csr_matrix) -> None:
@@ -171,9 +185,10 @@ def main() -> int:
     parser.add_argument("--out", default="build/peers/results")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=25, help="at most so many pairs a row")
-    parser.add_argument("--factors", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--factors", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--large", action="store_true", help="rows that need 7 GB and minutes: EASE on Gowalla")
     parser.add_argument("--catalogue", type=int, default=1_000_000, help="items of the large fold-in row")
+    parser.add_argument("--events", type=int, default=20_000_000, help="size of the synthetic ALS row")
     parser.add_argument("--vectors", type=int, default=200_000, help="size of the index rows")
     args = parser.parse_args()
 
@@ -184,13 +199,17 @@ def main() -> int:
     print(f"\n{'work':44s} {'against':24s} {'etalage s':>9s} {'peer s':>9s} {'ratio':>7s}  95 % interval, rounds")
     b = Bench(args)
     have_data = (Path(args.data) / "gowalla").exists()
-    of_gowalla = {"als", "topk", "neighbours", "ease", "evaluate"} & set(args.only)
+    of_gowalla = {"als", "als_to_recall", "bpr", "topk", "neighbours", "ease", "evaluate"} & set(args.only)
     if not have_data and of_gowalla:
         print(f"{', '.join(sorted(of_gowalla))} skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
     if have_data:
         train = gowalla(Path(args.data))
         if "als" in args.only:
-            bench_als(b, train)
+            training_rows.sweeps(b, train, "Gowalla", True)
+        if "als_to_recall" in args.only:
+            training_rows.to_recall(b, train, gowalla(Path(args.data), ("test",)))
+        if "bpr" in args.only:
+            training_rows.bpr(b, train, gowalla(Path(args.data), ("test",)))
         if "topk" in args.only:
             bench_topk(b, train)
         if "neighbours" in args.only:
@@ -199,6 +218,11 @@ def main() -> int:
             bench_ease(b, Path(args.data), train)
         if "evaluate" in args.only:
             serving_rows.evaluate(b, train, gowalla(Path(args.data), ("test",)))
+    if "als_synthetic" in args.only:
+        b.args.factors = args.factors[:1]
+        training_rows.sweeps(b, synthetic_events(args.events), f"{args.events / 1e6:g} million synthetic", False)
+    if "topk_million" in args.only:
+        bench_topk_million(b)
     if "fold_in" in args.only:
         serving_rows.fold_in(b)
     if "open" in args.only:

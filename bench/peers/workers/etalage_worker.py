@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,34 @@ use_etalage()
 
 
 @task
-def als(train, factors, sweeps, regularization, unobserved_weight, threads, solver="cg", out=None):
+def als(train, factors, sweeps, regularization, unobserved_weight, threads, alpha=1.0, nu=1.0, solver="cg", out=None):
     """Seconds of a fit of `sweeps` sweeps from SciPy CSR, conversion included."""
     matrix = sp.load_npz(train)
 
     def work():
-        model = etalage.models.ALS(factors=factors, regularization=regularization, unobserved_weight=unobserved_weight,
-                                   alpha=1.0, iterations=sweeps, solver=solver, num_threads=threads)
+        model = etalage.models.ALS(factors=factors, regularization=regularization, unobserved_weight=unobserved_weight, alpha=alpha, nu=nu,
+                                   iterations=sweeps, solver=solver, compute_objective=False, num_threads=threads)
+        started = time.perf_counter()
         model.fit(matrix)
+        seconds = time.perf_counter() - started
         if out:
             np.savez(out, users=model.user_factors, items=model.item_factors)
+        return {"seconds": seconds}
+
+    return work
+
+
+@task
+def bpr(train, options, threads, out=None):
+    matrix = sp.load_npz(train)
+
+    def work():
+        started = time.perf_counter()
+        model = etalage.models.BPR(num_threads=threads, compute_objective=False, **options).fit(matrix)
+        seconds = time.perf_counter() - started
+        if out:
+            np.savez(out, users=model.user_factors, items=model.item_factors)
+        return {"seconds": seconds}
 
     return work
 
@@ -101,7 +120,6 @@ def _searcher(x, metric, kind, build, threads, allowed):
 
 
 index_curve_task(_searcher)
-
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,44 @@ from serving_tasks import use_implicit  # noqa: E402
 
 from implicit import nearest_neighbours  # noqa: E402
 from implicit.cpu.als import AlternatingLeastSquares  # noqa: E402
+from implicit.cpu.bpr import BayesianPersonalizedRanking  # noqa: E402
 from implicit.cpu.topk import topk as implicit_topk  # noqa: E402
 
 use_implicit()
 
 
+def keep(out, model):
+    if out:
+        np.savez(out, users=model.user_factors, items=model.item_factors)
+
+
 @task
-def als(train, factors, sweeps, regularization, threads, solver="cg"):
+def als(train, factors, sweeps, regularization, threads, alpha=1.0, solver="cg", out=None):
     matrix = sp.load_npz(train)
 
     def work():
-        model = AlternatingLeastSquares(factors=factors, regularization=regularization, iterations=sweeps, num_threads=threads,
+        model = AlternatingLeastSquares(factors=factors, regularization=regularization, alpha=alpha, iterations=sweeps, num_threads=threads,
                                         use_cg=solver == "cg", calculate_training_loss=False)
+        started = time.perf_counter()
         model.fit(matrix, show_progress=False)
+        seconds = time.perf_counter() - started
+        keep(out, model)
+        return {"seconds": seconds}
+
+    return work
+
+
+@task
+def bpr(train, options, threads, out=None):
+    matrix = sp.load_npz(train)
+
+    def work():
+        model = BayesianPersonalizedRanking(num_threads=threads, random_state=1, **options)
+        started = time.perf_counter()
+        model.fit(matrix, show_progress=False)
+        seconds = time.perf_counter() - started
+        keep(out, model)
+        return {"seconds": seconds}
 
     return work
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -16,12 +18,17 @@ use_irspack()
 
 
 @task
-def als(train, factors, sweeps, regularization, unobserved_weight, threads, solver="CG"):
+def als(train, factors, sweeps, regularization, unobserved_weight, threads, solver="CG", out=None):
     matrix = sp.load_npz(train)
 
     def work():
-        IALSRecommender(matrix, n_components=factors, alpha0=unobserved_weight, reg=regularization, train_epochs=sweeps,
-                        solver_type=solver, n_threads=threads).learn()
+        started = time.perf_counter()
+        model = IALSRecommender(matrix, n_components=factors, alpha0=unobserved_weight, reg=regularization, train_epochs=sweeps,
+                                solver_type=solver, n_threads=threads).learn()
+        seconds = time.perf_counter() - started
+        if out:
+            np.savez(out, users=model.get_user_embedding(), items=model.get_item_embedding())
+        return {"seconds": seconds}
 
     return work
 
