@@ -64,13 +64,14 @@ void bind_blend(py::module_& m) {
       .def("copy", [](const BlendModel& b) { return std::make_shared<BlendModel>(b); })
       .def(
           "learn_weights",
-          [](BlendModel& b, const py::object& histories, const py::object& held_out, int k, int max_users, int num_threads) {
+          [](BlendModel& b, const py::object& histories, const py::object& held_out, int k, int max_users, int num_threads,
+             bool exclude_seen) {
             const CsrMatrix rows = canonical(csr_from_python(histories, "train"), "train");
             const CsrMatrix relevant = canonical(csr_from_python(held_out, "valid"), "valid");
             const py::gil_scoped_release release;
-            return b.learn_weights(rows.view(), relevant.view(), k, max_users, num_threads);
+            return b.learn_weights(rows.view(), relevant.view(), k, max_users, num_threads, exclude_seen);
           },
-          py::arg("train"), py::arg("valid"), py::arg("k"), py::arg("max_users"), py::arg("num_threads"),
+          py::arg("train"), py::arg("valid"), py::arg("k"), py::arg("max_users"), py::arg("num_threads"), py::arg("exclude_seen"),
           "Returns the NDCG@k reached.");
 }
 

@@ -84,6 +84,15 @@ def test_files_pickles_and_parameters(tmp_path):
     assert "rrf" in repr(blend)
 
 
+def test_weights_of_repeats_are_learned_on_lists_with_what_was_bought():
+    again = rows()
+    model = Blend(members(), method="zscore")
+    model.fit(again, valid=again, refit_members=False)
+    masked = Blend(members(), method="zscore").fit(again, valid=again, refit_members=False, filter_already_liked_items=True)
+    assert set(masked.weights_.values()) == {pytest.approx(1 / len(masked.weights_))}, "nothing can be learned from empty lists"
+    assert model.weights_ != masked.weights_
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match="members is empty"):
         Blend([])

@@ -110,7 +110,8 @@ std::vector<double> search(Trial& ndcg, std::size_t members, double& best) {
 
 }  // namespace
 
-double BlendModel::learn_weights(const CsrView& histories, const CsrView& held_out, int k, int max_users, int num_threads) {
+double BlendModel::learn_weights(const CsrView& histories, const CsrView& held_out, int k, int max_users, int num_threads,
+                                bool exclude_seen) {
   detail::require(k >= 1, "k", k, ">= 1");
   detail::require(max_users >= 1, "max_users", max_users, ">= 1");
   const auto expect = [&](const CsrView& m, const char* name) {
@@ -132,6 +133,7 @@ double BlendModel::learn_weights(const CsrView& histories, const CsrView& held_o
     const std::int32_t user = users[s * users.size() / n];
     queries[s] = {.user = user,
                   .history = histories.row_columns(user),
+                  .exclude_seen = exclude_seen,
                   .history_values = histories.row_values(user),
                   .history_given = true};
   }

@@ -106,6 +106,16 @@ TEST(Blend, ScoresAreTheFormula) {
   }
 }
 
+/// Everybody buys what he had again: only a member that ranks the history first is right, and only if it may name it.
+TEST(Blend, LearnsWithWhatWasSeenWhereThatIsBoughtAgain) {
+  const CsrMatrix all = tastes(2, 2);
+  const Interactions train(all);
+  BlendModel masked(members(train), {.method = FusionMethod::kZScore, .candidates = 30});
+  BlendModel open = masked;
+  EXPECT_EQ(masked.learn_weights(all.view(), all.view(), 10), 0) << "nothing that is held out may be named";
+  EXPECT_GT(open.learn_weights(all.view(), all.view(), 10, 4096, 0, false), 0.2);
+}
+
 TEST(Blend, LearnsToTrustTheBetterMember) {
   const CsrMatrix all = tastes(2, 2);
   // Every third interaction is held out.

@@ -72,10 +72,11 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   [[nodiscard]] std::span<const float> weights() const noexcept { return weights_; }
 
   /// Sets the weights that rank held_out [users x items] best, each user asked with his row of `histories` (the rows that
-  /// the members were fitted on) and up to max_users of them, evenly spaced. Returns the mean NDCG@k reached, and leaves
-  /// the weights alone when nobody has held-out items.
+  /// the members were fitted on) and up to max_users of them, evenly spaced; exclude_seen as in the queries to come, false
+  /// where what is bought again counts. Returns the mean NDCG@k reached, and leaves the weights alone when nobody has
+  /// held-out items.
   double learn_weights(const CsrView& histories, const CsrView& held_out, int k = 20, int max_users = 4096,
-                       int num_threads = 0);
+                       int num_threads = 0, bool exclude_seen = true);
 
   std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
   void recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,

@@ -90,7 +90,8 @@ class Blend(Recommender):
         """{name: what the last fit of this member did}; a loaded model's own members know theirs."""
         return {name: model.report for name, model in self.fitted_members.items()}
 
-    def fit(self, train, valid=None, refit_members=True, show_progress=False, callback=None, *, k=20, keep_history=None):
+    def fit(self, train, valid=None, refit_members=True, show_progress=False, callback=None, *, k=20, keep_history=None,
+            filter_already_liked_items=None):
         """Fits the members on train and, where valid is given and no weights are, learns the weights that rank it best.
 
         train          what the members take: Interactions, a log, Sequences or a CSR matrix
@@ -98,6 +99,8 @@ class Blend(Recommender):
         refit_members  True: every member is fitted on train and, once the weights are learned, again on train and valid
                        together where both are Interactions or matrices. False: members that are fitted stay as they are
         k              length of the lists whose NDCG the weights maximise
+        filter_already_liked_items  whether these lists leave out what the user has in train. None: unless a hundredth of
+                       valid is in train already, for then it is about what is bought again
         callback       callback(progress) for each member's fit; returning False ends that member's fit early
         """
         models = [(name, copy.copy(model)) for name, model in self.members]
@@ -107,7 +110,10 @@ class Blend(Recommender):
             model = self._joined(models)
             if learn:
                 rows, held_out = _matrix(train), _matrix(valid, train)
-                model.learn_weights(rows, held_out, arg.count(k), 4096, self.num_threads)
+                masked = filter_already_liked_items
+                if masked is None:
+                    masked = rows.shape != held_out.shape or held_out.multiply(rows != 0).nnz < 0.01 * held_out.nnz
+                model.learn_weights(rows, held_out, arg.count(k), 4096, self.num_threads, bool(masked))
                 if refit_members and (whole := _together(train, valid, held_out)) is not None:
                     learned = model.weights
                     self._fit_members(models, whole, report, True, keep_history)
