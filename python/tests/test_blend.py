@@ -89,7 +89,7 @@ def test_weights_of_repeats_are_learned_on_lists_with_what_was_bought():
     model = Blend(members(), method="zscore")
     model.fit(again, valid=again, refit_members=False)
     masked = Blend(members(), method="zscore").fit(again, valid=again, refit_members=False, filter_already_liked_items=True)
-    assert set(masked.weights_.values()) == {pytest.approx(1 / len(masked.weights_))}, "nothing can be learned from empty lists"
+    assert max(masked.weights_.values()) == min(masked.weights_.values()), "nothing can be learned from lists without what counts"
     assert model.weights_ != masked.weights_
 
 
