@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace etalage::kernels {
 
@@ -44,6 +45,29 @@ bool encode_query(const float* query, const CodeShape& shape, int query_max, boo
   out.terms.per_error = static_cast<float>(std::sqrt(steps2) * (1 + 1e-6));
   out.terms.per_norm = static_cast<float>((std::sqrt(error2) + gamma * std::sqrt(norm2)) / static_cast<double>(step) * (1 + 1e-6));
   out.terms.per_norm2 = distance ? (-0.5f + out.gamma) / step : 0;
+  return true;
+}
+
+bool query_of_record(const std::uint8_t* record, const CodeShape& shape, int query_max, bool distance, std::int8_t* codes,
+                     CodedQuery& out) noexcept {
+  CodeTail tail;
+  std::memcpy(&tail, record + shape.width, sizeof tail);
+  if (!(tail.scale > 0)) return false;
+  const bool halved = query_max < 127;  // halves are rounded away from zero, 127 to 63
+  std::int32_t sum = 0;
+  for (std::size_t f = 0; f < shape.width; ++f) {
+    int code = static_cast<int>(record[f]) - 128;
+    if (halved) code = std::clamp((code + (code > 0) - (code < 0)) / 2, -query_max, query_max);
+    codes[f] = static_cast<std::int8_t>(code);
+    sum += code;
+  }
+  out = {};
+  out.step = halved ? 2 * tail.scale : tail.scale;
+  out.norm2 = tail.norm2;
+  out.distance = distance;
+  out.terms.codes = codes;
+  out.terms.correction = -128 * sum;
+  out.terms.per_norm2 = distance ? -0.5f / out.step : 0;
   return true;
 }
 

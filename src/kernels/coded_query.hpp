@@ -46,4 +46,8 @@ struct CodedQuery {
 bool encode_query(const float* query, const CodeShape& shape, int query_max, bool distance, std::int8_t* codes,
                   CodedQuery& out) noexcept;
 
+/// A stored row as a query, from its codes alone, for estimates: without bounds. False for a row without a scale.
+bool query_of_record(const std::uint8_t* record, const CodeShape& shape, int query_max, bool distance, std::int8_t* codes,
+                     CodedQuery& out) noexcept;
+
 }  // namespace etalage::kernels

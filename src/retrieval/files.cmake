@@ -1,5 +1,6 @@
 target_sources(etalage PRIVATE
   src/retrieval/access_gate.cpp
+  src/retrieval/graph_linker.cpp
   src/retrieval/hnsw_graph.cpp
   src/retrieval/id_table.cpp
   src/retrieval/item_index.cpp
@@ -8,4 +9,5 @@ target_sources(etalage PRIVATE
   src/retrieval/item_index_state.cpp
   src/retrieval/item_store.cpp
   src/retrieval/ivf_pq.cpp
-  src/retrieval/kmeans.cpp)
+  src/retrieval/kmeans.cpp
+  src/retrieval/link_choice.cpp)

@@ -5,14 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "retrieval/scorer.hpp"
 #include "retrieval/search_scratch.hpp"
 
 namespace etalage::retrieval {
 
-/// A navigable graph as arrays, in FAISS's layout, wherever they lie: node r owns neighbors[offsets[r], offsets[r + 1]):
-/// first 2 M links of layer 0, then M links of each further layer it is on; -1 ends a layer's links early.
+/// A navigable graph as arrays, wherever they lie: node r owns neighbors[offsets[r], offsets[r + 1]): first its links of
+/// layer 0, at most 2 M, then M places for each further layer it is on. -1 ends a layer's links where they do not fill its
+/// part. A graph that grows has 2 M places for layer 0, one at rest has no more than it needs.
 struct GraphView {
   const std::uint64_t* offsets = nullptr;   ///< [nodes + 1]
   const std::int32_t* levels = nullptr;     ///< [nodes], layers that a node is on, >= 1
@@ -22,29 +24,31 @@ struct GraphView {
   std::int32_t entry = -1;
   std::int32_t top_layer = -1;
 
-  [[nodiscard]] const std::int32_t* links(std::int32_t node, std::int32_t layer) const noexcept {
+  /// Places of links; the first that is -1 ends them.
+  [[nodiscard]] std::span<const std::int32_t> links(std::int32_t node, std::int32_t layer) const noexcept {
     const std::uint64_t begin = offsets[node];
-    return neighbors + begin + (layer == 0 ? 0 : 2 * M + static_cast<std::size_t>(layer - 1) * M);
+    const std::uint64_t end = offsets[node + 1];
+    if (layer == 0) return {neighbors + begin, std::min<std::size_t>(end - begin, 2 * M)};
+    return {neighbors + end - M * static_cast<std::size_t>(levels[node] - layer), M};
   }
-  [[nodiscard]] std::size_t max_links(std::int32_t layer) const noexcept { return layer == 0 ? 2 * M : M; }
 };
 
 /// Copies the links of a node that `take` accepts; returns how many.
 template <class Take>
 std::size_t gather_links(const GraphView& graph, std::int32_t node, std::int32_t layer, std::int32_t* out, Take take) {
-  const std::int32_t* links = graph.links(node, layer);
   std::size_t n = 0;
-  for (std::size_t i = 0, most = graph.max_links(layer); i < most && links[i] >= 0; ++i)
-    if (take(links[i])) out[n++] = links[i];
+  for (const std::int32_t link : graph.links(node, layer)) {
+    if (link < 0) break;
+    if (take(link)) out[n++] = link;
+  }
   return n;
 }
 
-/// From the entry down to the lowest layer, always to the best neighbour.
+/// From `best` on layer `from` down to the layer above `to`, always to the best neighbour.
 template <class Scorer>
-ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* rows, float* scores, std::size_t& scored) {
-  ScoredRow best{scorer.one(graph.entry), graph.entry};
-  ++scored;
-  for (std::int32_t layer = graph.top_layer; layer > 0; --layer) {
+ScoredRow descend(const GraphView& graph, const Scorer& scorer, ScoredRow best, std::int32_t from, std::int32_t to, std::int32_t* rows,
+                  float* scores, std::size_t& scored) {
+  for (std::int32_t layer = from; layer > to; --layer) {
     for (bool moved = true; moved;) {
       moved = false;
       const std::size_t n = gather_links(graph, best.row, layer, rows, [](std::int32_t) { return true; });
@@ -61,32 +65,44 @@ ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* ro
   return best;
 }
 
-/// The same search where every row counts, in steps that end where memory is waited for: walk_begin(), then
-/// walk_gather() and walk_score() in turn until walk_gather() says no. Results are in pool[0, size), best first.
+/// From the entry down to the lowest layer.
 template <class Scorer>
-void walk_begin(const GraphView& graph, const Scorer& scorer, std::size_t ef, WalkState& w) {
+ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* rows, float* scores, std::size_t& scored) {
+  ++scored;
+  return descend(graph, scorer, {scorer.one(graph.entry), graph.entry}, graph.top_layer, 0, rows, scores, scored);
+}
+
+/// The same search as walk() where every row counts, in steps that end where memory is waited for: walk_begin(), then
+/// walk_gather() and walk_score() in turn until walk_gather() says no. Results are in pool[0, size), best first.
+inline void walk_prepare(const GraphView& graph, std::size_t ef, WalkState& w) {
   w.visited.start(graph.nodes);
   if (w.pool.size() < ef + 1) w.pool.resize(ef + 1);
   Scratch::Impl::at_least(w.rows, 2 * graph.M);
   Scratch::Impl::at_least(w.scores, 2 * graph.M);
-  const ScoredRow best = descend(graph, scorer, w.rows.data(), w.scores.data(), w.scored);
+}
+inline void walk_begin_at(ScoredRow best, WalkState& w) {
   w.visited.insert(best.row);
   w.pool[0] = {best.score, static_cast<std::uint32_t>(best.row)};
   w.size = 1;
   w.next = 0;
   w.pending = 0;
 }
+template <class Scorer>
+void walk_begin(const GraphView& graph, const Scorer& scorer, std::size_t ef, WalkState& w) {
+  walk_prepare(graph, ef, w);
+  walk_begin_at(descend(graph, scorer, w.rows.data(), w.scores.data(), w.scored), w);
+}
 
 inline constexpr std::uint32_t kFollowed = std::uint32_t{1} << 31;
 
 /// Takes the links of the best open entry and asks for the rows behind them. False when there is no open entry.
 template <class Scorer>
-bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w) {
+bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w, std::int32_t layer = 0) {
   if (w.next >= w.size) return false;
   WalkState::Entry& entry = w.pool[w.next];
   const auto row = static_cast<std::int32_t>(entry.row);
   entry.row |= kFollowed;
-  w.pending = gather_links(graph, row, 0, w.rows.data(), [&](std::int32_t r) {
+  w.pending = gather_links(graph, row, layer, w.rows.data(), [&](std::int32_t r) {
     if (!w.visited.insert(r)) return false;
     scorer.prefetch(r);
     return true;
@@ -112,8 +128,8 @@ void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, Wa
   }
   while (w.next < w.size && (pool[w.next].row & kFollowed) != 0) ++w.next;
   if (w.next < w.size) {
-    const std::int32_t* links = graph.links(static_cast<std::int32_t>(pool[w.next].row), 0);
-    for (std::size_t i = 0; i < 2 * graph.M; i += 16) __builtin_prefetch(links + i);
+    const auto links = graph.links(static_cast<std::int32_t>(pool[w.next].row), 0);
+    for (std::size_t i = 0; i < links.size(); i += 16) __builtin_prefetch(links.data() + i);
   }
 }
 

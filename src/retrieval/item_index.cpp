@@ -14,6 +14,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "retrieval/graph_linker.hpp"
 #include "retrieval/item_index_impl.hpp"
 
 namespace etalage {
@@ -29,6 +30,7 @@ namespace {
 constexpr std::size_t kMaxRows = std::numeric_limits<std::int32_t>::max();
 constexpr std::size_t kFewRows = 64;       // not worth tidying
 constexpr std::size_t kPublishChunk = 1024;
+constexpr std::size_t kLinkChunk = 32;     // linked in less than kSection
 constexpr auto kSection = std::chrono::milliseconds(1);
 
 /// Room for more: amortised, exact for a first bulk load.
@@ -105,7 +107,7 @@ LinkSpace ItemIndex::Impl::link_space(const ItemStore& s) const {
           static_cast<float>(eras.back().radius2)};
 }
 
-int ItemIndex::Impl::link_threads() const { return options.deterministic ? 1 : detail::resolve_threads(options.num_threads); }
+int ItemIndex::Impl::link_threads() const { return detail::resolve_threads(options.num_threads); }
 
 void ItemIndex::Impl::note_norms(std::size_t rows) {
   // R^2 is twice the mean squared norm: most items lie on the sphere, where links lead both ways, and the long ones
@@ -116,8 +118,6 @@ void ItemIndex::Impl::note_norms(std::size_t rows) {
 
 void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
   if (ids.empty()) return;
-  if (kind == IndexKind::kHnsw && !retrieval::can_build_graphs())
-    throw UnsupportedError("kind is hnsw, but this build has no FAISS to link new items with; it can search this index and remove items");
   const std::size_t target = store.rows + ids.size();
   if (!store.writable() || target > store.capacity()) {
     ItemStore bigger = store.with_capacity(next_capacity(store.capacity(), target));
@@ -159,7 +159,7 @@ void ItemIndex::Impl::link_and_publish(std::size_t target) {
   if (target - store.rows >= store.rows) {
     // A bulk load: the whole graph is made aside. Rows that it knows and that are not published yet are not alive.
     eras.assign(1, {eras.back().radius2, static_cast<std::int64_t>(target)});
-    auto whole = HnswGraph::build(options, link_space(store), target, store.capacity(), link_threads());
+    auto whole = HnswGraph::build(options, link_space(store), target, link_threads());
     {
       const AccessGate::Exclusive section(gate);
       std::swap(graph, whole);
@@ -171,7 +171,7 @@ void ItemIndex::Impl::link_and_publish(std::size_t target) {
     const AccessGate::Exclusive section(gate);
     std::swap(graph, bigger);
   }
-  HnswGraph::Linker linker(*graph, link_space(store), store.capacity(), link_threads());
+  retrieval::GraphLinker linker(*graph, link_space(store), options.ef_construction, link_threads());
   std::vector<std::int32_t> batch;
   while (store.rows < target) {
     const AccessGate::Exclusive section(gate);
@@ -179,7 +179,7 @@ void ItemIndex::Impl::link_and_publish(std::size_t target) {
     const auto start = std::chrono::steady_clock::now();
     // In batches whose borders depend on nothing but the numbers, until a millisecond is over and someone waits.
     do {
-      const std::size_t end = std::min(target, store.rows + linker.batch());
+      const std::size_t end = std::min(target, store.rows + std::min(kLinkChunk, retrieval::GraphLinker::batch(store.rows)));
       graph->allocate(end);
       batch.resize(end - store.rows);
       std::iota(batch.begin(), batch.end(), static_cast<std::int32_t>(store.rows));
@@ -214,7 +214,7 @@ void ItemIndex::Impl::rebuild() {
     eras.clear();
     note_norms(fresh.rows);
     eras.back().rows = static_cast<std::int64_t>(fresh.rows);
-    new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, fresh.rows, link_threads());
+    new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, link_threads());
   } else if (has_lists()) {
     new_lists = IvfPq::train(fresh, options, kind == IndexKind::kIvfPq, options.num_threads);
   }
@@ -226,7 +226,6 @@ void ItemIndex::Impl::rebuild() {
 }
 
 void ItemIndex::Impl::tidy() {
-  if (kind == IndexKind::kHnsw && !retrieval::can_build_graphs()) return;
   const bool wasteful = options.compact_share < 1 && store.dead() > kFewRows &&
                         static_cast<double>(store.dead()) > options.compact_share * static_cast<double>(store.rows);
   bool outgrown = false;
@@ -284,8 +283,6 @@ std::size_t ItemIndex::remove(std::span<const std::int64_t> ids) {
 
 void ItemIndex::compact() {
   const std::lock_guard lock(impl_->writer);
-  if (impl_->kind == IndexKind::kHnsw && !retrieval::can_build_graphs())
-    throw UnsupportedError("kind is hnsw, but this build has no FAISS to link items with; it can search this index and remove items");
   impl_->rebuild();
 }
 

@@ -19,11 +19,9 @@ using test::Vectors;
 class Concurrency : public testing::TestWithParam<IndexKind> {};
 
 TEST_P(Concurrency, ThirtyTwoThreadsQueryWhileOneAddsUpdatesAndRemoves) {
-  if (GetParam() == IndexKind::kHnsw && !retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   constexpr std::size_t n = 600;
   const Vectors kept = test::clustered(n, 8, 5, 1);
   const Vectors passing = test::clustered(100, 8, 5, 2);
-  // num_threads 1: FAISS's locks are invisible to ThreadSanitizer.
   ItemIndex index(8, IndexMetric::kL2, GetParam(), {.M = 8, .ef_construction = 20, .nlist = 8, .pq_bits = 4, .num_threads = 1});
   index.add(kept.view(), id_range(0, n));
   std::atomic<bool> done{false};

@@ -118,7 +118,6 @@ TEST(SingleSearches, AddNoThreads) {
   const Vectors items = test::clustered(3000, 16, 10, 1);
   const Vectors queries = test::clustered(50, 16, 10, 2);
   for (const IndexKind kind : {IndexKind::kExact, IndexKind::kHnsw, IndexKind::kIvf, IndexKind::kIvfPq}) {
-    if (kind == IndexKind::kHnsw && !retrieval::can_build_graphs()) continue;
     ItemIndex index(16, IndexMetric::kDot, kind, {.ef_search = 16, .num_threads = 1});
     index.add(items.view(), id_range(0, items.rows()));
     const std::size_t before = threads_now();

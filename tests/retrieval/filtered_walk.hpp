@@ -8,7 +8,6 @@
 #include <initializer_list>
 
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/hnsw_graph.hpp"
 #include "retrieval/index_data.hpp"
 
 namespace etalage::test {

@@ -5,7 +5,6 @@ namespace etalage {
 namespace {
 
 TEST(FilteredWalk, KeepsItsRecallOnASmallIndex) {
-  if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   test::expect_recall_under_filters(6000, {.M = 8, .ef_construction = 60, .ef_search = 24}, {2}, 0.95);
 }
 

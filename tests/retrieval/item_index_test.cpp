@@ -23,7 +23,7 @@ using test::Vectors;
 
 std::vector<IndexKind> kinds() {
   std::vector<IndexKind> k{IndexKind::kExact, IndexKind::kIvf, IndexKind::kIvfPq};
-  if (retrieval::can_build_graphs()) k.push_back(IndexKind::kHnsw);
+  k.push_back(IndexKind::kHnsw);
   return k;
 }
 
@@ -260,12 +260,11 @@ TEST(ItemIndex, EmptyIndexesAndEmptyCallsAreFine) {
   }
 }
 
-TEST(ItemIndex, GraphsRepeatWhenAsked) {
-  if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
+TEST(ItemIndex, GraphsRepeatForAnyNumberOfThreads) {
   const Vectors items = clustered(3000, 16, 10, 5);
   const Vectors queries = clustered(50, 16, 10, 6);
   const auto run = [&](int threads) {
-    ItemIndex index(16, IndexMetric::kDot, IndexKind::kHnsw, {.ef_search = 10, .num_threads = threads, .deterministic = true});
+    ItemIndex index(16, IndexMetric::kDot, IndexKind::kHnsw, {.ef_search = 10, .num_threads = threads});
     index.add(items.slice(0, 2000).view(), id_range(0, 2000));
     index.add(items.slice(2000, 3000).view(), id_range(2000, 1000));
     return test::search_all(index, queries, 10);
@@ -337,16 +336,6 @@ TEST(ItemIndexOptions, EachBoundIsHeld) {
   refused([](auto& o) { o.compact_share = 0; }, "compact_share is 0, must be in (0, 1]");
   refused([](auto& o) { o.compact_share = NAN; }, "compact_share is nan");
   refused([](auto& o) { o.num_threads = -1; }, "num_threads is -1, must be >= 0");
-}
-
-TEST(ItemIndex, WithoutFaissGraphsSayHowToGetThem) {
-  if (retrieval::can_build_graphs()) GTEST_SKIP() << "built with FAISS";
-  try {
-    ItemIndex index(4, IndexMetric::kDot, IndexKind::kHnsw);
-    FAIL();
-  } catch (const UnsupportedError& e) {
-    EXPECT_NE(std::string(e.what()).find("-DETALAGE_WITH_FAISS=ON"), std::string::npos);
-  }
 }
 
 }  // namespace

@@ -53,7 +53,6 @@ class Recall : public testing::TestWithParam<Case> {
 };
 
 TEST_P(Recall, OfGraphs) {
-  if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   expect_recall(IndexKind::kHnsw, {.ef_search = 100}, 0.97);
 }
 
@@ -67,7 +66,6 @@ INSTANTIATE_TEST_SUITE_P(Data, Recall,
                          [](const auto& i) { return i.param.name; });
 
 TEST(Replacement, OfHalfByLargerNormsKeepsRecallAndMemory) {
-  if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   constexpr std::size_t items = 5000;
   const Vectors before = test::clustered(items, kDim, 40, 1);
   const Vectors larger = test::clustered(items / 2, kDim, 40, 3).scale(1, 10, 4);
@@ -97,7 +95,6 @@ TEST(Replacement, OfHalfByLargerNormsKeepsRecallAndMemory) {
 }
 
 TEST(Growth, OneByOneWithEverLargerNormsKeepsRecall) {
-  if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   constexpr std::size_t n = 3000;
   Vectors data = test::clustered(n, kDim, 40, 1);
   for (std::size_t i = 0; i < n; ++i)
@@ -111,7 +108,6 @@ TEST(Growth, OneByOneWithEverLargerNormsKeepsRecall) {
 }
 
 TEST(Filters, ThatContradictTheQueryAreStillAnsweredInFull) {
-  if (!retrieval::can_build_graphs()) GTEST_SKIP() << "built without FAISS";
   // Allowed: the items farthest from the query. A walk would have to cross the whole graph.
   const Vectors data = test::clustered(kItems, kDim, 40, 1);
   ItemIndex index(kDim, IndexMetric::kL2, IndexKind::kHnsw);

@@ -42,7 +42,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
   double compact_share = 0.3;  ///< compaction starts by itself above this share of dead rows; in (0, 1], 1 means never
   std::uint64_t seed = 42;     ///< layers of the graph, starting points of k-means
   int num_threads = 0;         ///< of add, update, compact; 0 means the CPUs this process may use
-  bool deterministic = false;  ///< hnsw: link in one thread, so that equal input gives equal graphs
+  bool deterministic = false;  ///< kept for files; equal input gives equal graphs without it
   void validate() const;       ///< throws std::invalid_argument: field, value, rule
 };
 
@@ -63,9 +63,9 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 /// Cost       about 5 dim + 16 bytes an item; hnsw adds about 8 M + 12, ivf 4, ivf_pq about pq_m + 8
 /// Threads    const members may run while others add, update, remove, compact; these take turns among themselves, and
 ///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
-/// Repeats    exact, ivf and ivf_pq: same bits for any number of threads; hnsw: with `deterministic`
-/// Errors     std::invalid_argument; UnsupportedError for hnsw in a build without FAISS
-/// Source     Malkov, Yashunin, TPAMI 2020 (HNSW, built by FAISS); Bachrach et al., RecSys 2014 (inner product);
+/// Repeats    same bits for any number of threads
+/// Errors     std::invalid_argument
+/// Source     Malkov, Yashunin, TPAMI 2020 (HNSW); Manohar et al., PPoPP 2024 (linked in batches); Bachrach et al., RecSys 2014 (inner product);
 ///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ)
 class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
  public:
