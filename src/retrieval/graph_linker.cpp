@@ -15,6 +15,7 @@ constexpr std::size_t kWalks = SearchScratch::kWalks;
 constexpr std::size_t kBuckets = 64;
 constexpr std::size_t kMostAtOnce = 4096;
 constexpr std::size_t kShareAtOnce = 32;  // of the graph
+constexpr std::size_t kWorthAThread = 12;
 constexpr std::int32_t kUnreached = -2;
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
@@ -51,7 +52,9 @@ void GraphLinker::link(std::span<const std::int32_t> nodes) {
 }
 
 void GraphLinker::link_together(std::span<const std::int32_t> nodes) {
-  detail::parallel_for(nodes.size(), kWalks, threads_, [&](std::size_t begin, std::size_t end, int thread) {
+  // Threads that have less to do than it takes to start them are left out.
+  const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(threads_), 1 + nodes.size() / kWorthAThread));
+  detail::parallel_for(nodes.size(), kWalks, threads, [&](std::size_t begin, std::size_t end, int thread) {
     choose(nodes.subspan(begin, end - begin), *workers_[static_cast<std::size_t>(thread)]);
   });
   for (auto& bucket : buckets_) bucket.clear();
@@ -59,7 +62,7 @@ void GraphLinker::link_together(std::span<const std::int32_t> nodes) {
     for (const Edge& edge : worker->edges) buckets_[static_cast<std::size_t>(edge.target) % kBuckets].push_back(edge);
     worker->edges.clear();
   }
-  detail::parallel_for(kBuckets, 1, threads_, [&](std::size_t begin, std::size_t, int thread) {
+  detail::parallel_for(kBuckets, 1, threads, [&](std::size_t begin, std::size_t, int thread) {
     std::vector<Edge>& edges = buckets_[begin];
     std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) {
       return a.target != b.target ? a.target < b.target : a.layer != b.layer ? a.layer < b.layer : a.source < b.source;

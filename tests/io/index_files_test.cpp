@@ -7,15 +7,12 @@
 #include "etalage/io/serialization.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "io/tiny_model.hpp"
-#include "retrieval/hnsw_graph.hpp"
 
 namespace etalage {
 namespace {
 
 class IndexFiles : public ::testing::TestWithParam<IndexKind> {
  protected:
-  void SetUp() override {
-  }
   static constexpr int kDim = 16;
   std::vector<float> vectors_ = [] {
     std::mt19937 rng(5);

@@ -7,7 +7,6 @@
 
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/access_gate.hpp"
-#include "retrieval/hnsw_graph.hpp"
 #include "retrieval/index_data.hpp"
 
 namespace etalage {

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/hnsw_graph.hpp"
 #include "retrieval/index_data.hpp"
 #include "retrieval/scorer.hpp"
 

@@ -169,9 +169,9 @@ TEST_P(EveryMetric, AGraphAtRestGrowsAsOneThatWasNeverPacked) {
     }
   grown->allocate(1200);
   GraphLinker linker(*grown, space_of(store, GetParam()), 40, 2);
-  std::vector<std::int32_t> nodes(200);
-  std::iota(nodes.begin(), nodes.end(), 1000);
-  for (std::size_t begin = 0; begin < 200; begin += 25) linker.link(std::span(nodes).subspan(begin, 25));
+  std::vector<std::int32_t> nodes(1200);
+  std::iota(nodes.begin(), nodes.end(), 0);
+  for (std::size_t begin = 1000; begin < 1200; begin += 25) linker.link(std::span(nodes).subspan(begin, 25));
   std::vector<std::int32_t> everybody(1200);
   std::iota(everybody.begin(), everybody.end(), 0);
   linker.connect(everybody);

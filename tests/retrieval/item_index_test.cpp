@@ -11,7 +11,6 @@
 #include <string>
 
 #include "etalage/error.hpp"
-#include "retrieval/hnsw_graph.hpp"
 #include "retrieval/index_data.hpp"
 
 namespace etalage {
@@ -21,11 +20,7 @@ using test::clustered;
 using test::id_range;
 using test::Vectors;
 
-std::vector<IndexKind> kinds() {
-  std::vector<IndexKind> k{IndexKind::kExact, IndexKind::kIvf, IndexKind::kIvfPq};
-  k.push_back(IndexKind::kHnsw);
-  return k;
-}
+std::vector<IndexKind> kinds() { return {IndexKind::kExact, IndexKind::kIvf, IndexKind::kIvfPq, IndexKind::kHnsw}; }
 
 const char* name(IndexKind k) { return k == IndexKind::kExact ? "exact" : k == IndexKind::kHnsw ? "hnsw" : k == IndexKind::kIvf ? "ivf" : "ivf_pq"; }
 

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/hnsw_graph.hpp"
 #include "retrieval/index_data.hpp"
 
 namespace etalage {
