@@ -3,7 +3,7 @@
 
     python bench/quality/engine_mix.py [--data ../shared/data] [--only online-retail]
 
-Each source names its 200 best; serving.Ranker mixes them. Weights and normalisation are chosen on validation by
+Sources have the settings that were chosen for them on the same validation part (settings.json). Each names its 200 best; serving.Ranker mixes them. Weights and normalisation are chosen on validation by
 coordinate search, models are refitted on train + validation, test is measured once. Differences are paired by user, with
 95 % bootstrap intervals.
 """
@@ -11,6 +11,7 @@ coordinate search, models are refitted on train + validation, test is measured o
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pathlib
 
@@ -23,6 +24,12 @@ from etalage.serving import CatalogIndex, GivenSource, ModelSource, Ranker
 
 K, QUOTA = 20, 200
 GRID = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def chosen(task, model, **more):
+    """With the settings that were chosen on the task's validation part."""
+    settings = json.loads((pathlib.Path(__file__).parent / "settings.json").read_text())
+    return getattr(etalage.models, model)(**settings[f"{task}: {model}"]["params"], **more)
 
 
 def own_history(sequences_of, users):
@@ -42,13 +49,13 @@ def online_retail(data, which):
     d = datasets.online_retail(data)
     log, held = (d["head"], d["tail"]) if which == "choose" else (d["all"], d["test"])
     interactions = log.interactions()
-    binary = log.interactions(duplicates="binary")
     models = {
-        "als": etalage.models.ALS(factors=64, regularization=0.003, unobserved_weight=0.02, nu=1.0, iterations=15, seed=1).fit(interactions),
-        "item knn": etalage.models.ItemKNN(num_neighbors=100).fit(binary),
-        "rp3beta": etalage.models.RP3beta(beta=0.3).fit(binary),
+        "als": chosen("online retail, all", "ALS", factors=64, seed=1).fit(log),
+        "item knn": chosen("online retail, all", "ItemKNN").fit(log),
+        "rp3beta": chosen("online retail, all", "RP3beta").fit(log),
+        "repeats": etalage.models.RepeatPurchase().fit(log),
         "transitions": etalage.models.Transitions().fit(log),
-        "popular": etalage.models.Popularity().fit(interactions),
+        "popular": etalage.models.Popularity().fit(log),
     }
     relevant = held.interactions(duplicates="binary").user_items
     known = np.diff(interactions.user_items.indptr) > 0
@@ -73,7 +80,8 @@ def beauty(data, which):
         "als": etalage.models.ALS(factors=64, regularization=0.003, unobserved_weight=0.02, nu=1.0, iterations=15, seed=1).fit(binary),
         "item knn": etalage.models.ItemKNN(num_neighbors=100).fit(binary),
         "rp3beta": etalage.models.RP3beta(beta=0.3).fit(binary),
-        "transitions": etalage.models.Transitions().fit(datasets.sequences(history, n)),
+        "linear": chosen("beauty", "LinearSequence").fit(datasets.sequences(history, n)),
+        "transitions": chosen("beauty", "Transitions").fit(datasets.sequences(history, n)),
         "popular": etalage.models.Popularity().fit(binary),
     }
     target = np.array([x[-cut] for x in lists])

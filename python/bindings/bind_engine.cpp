@@ -4,6 +4,8 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -11,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -19,9 +22,19 @@
 #include "etalage/serving/engine.hpp"
 #include "numpy_helpers.hpp"
 #include "option_helpers.hpp"
+#include "profile_helpers.hpp"
 
 namespace etalage::python {
 namespace {
+
+/// A clock that a replay sets; 0 is the system's.
+struct Clock {
+  std::atomic<std::int64_t> ms{0};
+  [[nodiscard]] std::int64_t now() const {
+    if (const std::int64_t set = ms.load(std::memory_order_relaxed); set != 0) return set;
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  }
+};
 
 /// A key of the shop: str, or anything that is an integer.
 Key key_from(py::handle value, const char* argument) {
@@ -97,6 +110,24 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
   p.new_arrivals = keys_from(new_arrivals, "new_arrivals");
   if (options.contains("label")) p.label = py::cast<std::string>(options["label"]);
   set_option(options, "trained_ms", p.trained_ms);
+  const auto part = [&](const char* name, auto& to) {
+    if (options.contains(name)) to = py::cast<std::remove_reference_t<decltype(to)>>(options[name]);
+  };
+  std::shared_ptr<Profiles> profiles;
+  std::shared_ptr<PurchaseIntent> intent;
+  std::shared_ptr<ColdStartItems> cold_start;
+  part("profiles", profiles);
+  part("intent", intent);
+  part("cold_start", cold_start);
+  p.profiles = std::move(profiles);
+  p.intent = std::move(intent);
+  p.cold_start = std::move(cold_start);
+  if (options.contains("segment_factors"))
+    for (const auto& [name, row] : py::cast<py::dict>(options["segment_factors"])) {
+      const auto values = from_numpy<float>(py::reinterpret_borrow<py::object>(row), "segment_factors", 1);
+      p.segment_factors[py::cast<std::string>(name)].assign(values.data(), values.data() + values.size());
+    }
+  set_option(options, "segment_strength", p.segment_strength);
   for (const auto& [name, placement] : mix) {
     const auto text = py::cast<std::string>(name);
     if (text == "standard") p.mix.standard = mix_from(py::cast<py::dict>(placement));
@@ -130,8 +161,10 @@ EngineOptions options_from(const py::dict& d) {
   set_choice(d, "durability", o.events.journal.durability,
              {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});
   set_option(d, "factor_cache", o.factor_cache);
+  set_option(d, "profile_cache", o.profile_cache);
   set_option(d, "explain_items", o.explain_items);
   set_option(d, "metrics", o.metrics);
+  o.events.now_ms = [clock = py::cast<std::shared_ptr<Clock>>(d["clock"])] { return clock->now(); };
   if (d.contains("event_types")) {
     o.events.event_types.clear();
     for (const py::handle entry : d["event_types"]) {
@@ -281,6 +314,26 @@ py::object user_view(const Engine& engine, const py::object& user) {
   return d;
 }
 
+py::dict profile(const Engine& engine, const py::object& user) {
+  const Key key = key_from(user, "user");
+  const ShopperState s = [&] {
+    const py::gil_scoped_release release;
+    return engine.profile(view_of(key));
+  }();
+  return profile_fields(s.profile, s.snapshot->facts(), s.snapshot->profile_options(), s.now_ms);
+}
+
+py::tuple buy_again(const Engine& engine, const py::object& user, std::size_t k, double horizon_days) {
+  const Key key = key_from(user, "user");
+  std::vector<BuyAgain> list;
+  py::list keys;
+  for (const DueAgain& d : engine.buy_again(view_of(key), k, horizon_days)) {
+    keys.append(key_to(d.key));
+    list.push_back(d.what);
+  }
+  return py::make_tuple(keys, due_fields(list));
+}
+
 py::object recovery(const Engine& engine) {
   const JournalRecovery* r = engine.events().recovery();
   if (r == nullptr) return py::none();
@@ -356,6 +409,11 @@ void bind_engine(py::module_& m) {
       .def_static("load", [](const std::filesystem::path& path) { return std::const_pointer_cast<Snapshot>(load_snapshot(path)); }, py::arg("path"),
                   Release());
 
+  py::class_<Clock, std::shared_ptr<Clock>>(m, "Clock", "What time it is for an engine: the system's, or one that a replay sets.")
+      .def(py::init<>())
+      .def("now", &Clock::now)
+      .def("set", [](Clock& c, std::int64_t ms) { c.ms.store(ms, std::memory_order_relaxed); }, py::arg("ms"));
+
   py::class_<Engine>(m, "Engine", "The compiled part of etalage.serving.Engine.")
       .def(py::init([](const std::optional<std::filesystem::path>& path, const py::dict& options) {
              EngineOptions o = options_from(options);
@@ -372,6 +430,9 @@ void bind_engine(py::module_& m) {
            py::arg("from_user"), py::arg("to_user"))
       .def("erase_user", [](Engine& e, const py::object& user) { return e.erase_user(view_of(key_from(user, "user"))); }, py::arg("user"))
       .def("user", &user_view, py::arg("user"))
+      .def("profile", &profile, py::arg("user"))
+      .def("buy_again", &buy_again, py::arg("user"), py::arg("k"), py::arg("horizon_days"))
+      .def("intent", [](const Engine& e, const py::object& user) { return e.intent(view_of(key_from(user, "user"))); }, py::arg("user"))
       .def("publish", [](Engine& e, std::shared_ptr<Snapshot> s) { return e.publish(std::move(s)); }, py::arg("snapshot"), Release())
       .def("rollback", &Engine::rollback, Release())
       .def("forget_previous", &Engine::forget_previous, Release())

@@ -44,38 +44,6 @@ std::vector<double> shares(const std::array<double, N>& a) {
   return out;
 }
 
-py::dict one_user(const Profiles& p, std::int32_t user, std::int64_t now) {
-  const UserProfile& u = p.at(user);
-  const auto& c = u.counts();
-  const auto& s = u.sums();
-  py::dict d;
-  d["segment"] = std::string(lifecycle_name(u.lifecycle(now, p.options())));
-  d["first_ms"] = c.first_ms;
-  d["last_ms"] = c.last_ms;
-  d["last_purchase_ms"] = c.last_purchase_ms;
-  d["recency_days"] = u.recency_days(now);
-  d["orders"] = c.orders;
-  d["money"] = s.money;
-  d["events"] = c.events;
-  d["views"] = c.views;
-  d["carts"] = c.carts;
-  d["purchases"] = c.purchases;
-  d["returns"] = c.returns;
-  d["sessions"] = c.sessions;
-  d["gap_days"] = c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none());
-  d["price_level"] = u.price_level();
-  py::dict categories;
-  for (const Affinity& a : u.categories()) categories[path_or_none(p.facts(), a.id)] = u.category_share(a.id, p.facts());
-  d["categories"] = categories;
-  py::dict brands;
-  for (const Affinity& a : u.brands()) brands[brand_or_none(p.facts(), a.id)] = u.brand_share(a.id);
-  d["brands"] = brands;
-  d["price_bands"] = shares(s.bands);
-  d["hours"] = shares(s.hours);
-  d["weekdays"] = shares(s.weekdays);
-  return d;
-}
-
 py::dict table(const Profiles& p, std::int64_t now) {
   const auto n = static_cast<std::size_t>(p.size());
   std::vector<std::int64_t> first(n), last(n), last_purchase(n), orders(n), events(n), views(n), carts(n), purchases(n), returns(n), sessions(n);
@@ -138,6 +106,59 @@ py::dict table(const Profiles& p, std::int64_t now) {
 }
 
 }  // namespace
+
+py::dict profile_fields(const UserProfile& u, const ItemFacts& facts, const ProfileOptions& options, std::int64_t now) {
+  const auto& c = u.counts();
+  const auto& s = u.sums();
+  py::dict d;
+  d["segment"] = std::string(lifecycle_name(u.lifecycle(now, options)));
+  d["first_ms"] = c.first_ms;
+  d["last_ms"] = c.last_ms;
+  d["last_purchase_ms"] = c.last_purchase_ms;
+  d["recency_days"] = u.recency_days(now);
+  d["orders"] = c.orders;
+  d["money"] = s.money;
+  d["events"] = c.events;
+  d["views"] = c.views;
+  d["carts"] = c.carts;
+  d["purchases"] = c.purchases;
+  d["returns"] = c.returns;
+  d["sessions"] = c.sessions;
+  d["gap_days"] = c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none());
+  d["price_level"] = u.price_level();
+  py::dict categories;
+  for (const Affinity& a : u.categories()) categories[path_or_none(facts, a.id)] = u.category_share(a.id, facts);
+  d["categories"] = categories;
+  py::dict brands;
+  for (const Affinity& a : u.brands()) brands[brand_or_none(facts, a.id)] = u.brand_share(a.id);
+  d["brands"] = brands;
+  d["price_bands"] = shares(s.bands);
+  d["hours"] = shares(s.hours);
+  d["weekdays"] = shares(s.weekdays);
+  return d;
+}
+
+py::dict due_fields(const std::vector<BuyAgain>& list) {
+  std::vector<std::int32_t> items, counts;
+  std::vector<std::int64_t> last, due;
+  std::vector<double> gap, probability;
+  for (const BuyAgain& b : list) {
+    items.push_back(b.item);
+    counts.push_back(b.count);
+    last.push_back(b.last_ms);
+    due.push_back(b.due_ms);
+    gap.push_back(b.gap_days);
+    probability.push_back(b.probability);
+  }
+  py::dict d;
+  d["item_index"] = take(std::move(items));
+  d["count"] = take(std::move(counts));
+  d["last"] = take(std::move(last));
+  d["due"] = take(std::move(due));
+  d["gap_days"] = take(std::move(gap));
+  d["probability"] = take(std::move(probability));
+  return d;
+}
 
 std::shared_ptr<const ItemFacts> facts_for(const std::shared_ptr<Catalog>& catalog, const EventLog* log, const ItemFacts& before) {
   if (!catalog) return std::make_shared<const ItemFacts>(before);
@@ -202,29 +223,13 @@ void bind_profile(py::module_& m) {
       .def_property_readonly("newest_ms", &Profiles::newest_ms)
       .def_property_readonly("user_ids", [](const Profiles& p) { return std::const_pointer_cast<IdMap>(p.user_ids()); })
       .def_property_readonly("item_ids", [](const Profiles& p) { return std::const_pointer_cast<IdMap>(p.item_ids()); })
-      .def("user", &one_user, py::arg("user"), py::arg("now_ms"))
+      .def("user",
+           [](const Profiles& p, std::int32_t user, std::int64_t now_ms) { return profile_fields(p.at(user), p.facts(), p.options(), now_ms); },
+           py::arg("user"), py::arg("now_ms"))
       .def("table", &table, py::arg("now_ms"))
       .def("buy_again",
            [](const Profiles& p, std::int32_t user, std::int64_t now_ms, std::size_t k, double horizon_days) {
-             std::vector<std::int32_t> items, counts;
-             std::vector<std::int64_t> last, due;
-             std::vector<double> gap, probability;
-             for (const BuyAgain& b : p.buy_again(user, now_ms, k, horizon_days)) {
-               items.push_back(b.item);
-               counts.push_back(b.count);
-               last.push_back(b.last_ms);
-               due.push_back(b.due_ms);
-               gap.push_back(b.gap_days);
-               probability.push_back(b.probability);
-             }
-             py::dict d;
-             d["item_index"] = take(std::move(items));
-             d["count"] = take(std::move(counts));
-             d["last"] = take(std::move(last));
-             d["due"] = take(std::move(due));
-             d["gap_days"] = take(std::move(gap));
-             d["probability"] = take(std::move(probability));
-             return d;
+             return due_fields(p.buy_again(user, now_ms, k, horizon_days));
            },
            py::arg("user"), py::arg("now_ms"), py::arg("k"), py::arg("horizon_days"))
       .def("segments",

@@ -7,10 +7,12 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/event_log.hpp"
 #include "etalage/io/state_file.hpp"
+#include "etalage/profile/profiles.hpp"
 #include "etalage/profile/user_profile.hpp"
 #include "option_helpers.hpp"
 
@@ -22,6 +24,11 @@ namespace py = pybind11;
 
 /// Facts of a log's items by its keys, or by row where it has none; of nothing without a catalogue.
 [[nodiscard]] std::shared_ptr<const ItemFacts> facts_for(const std::shared_ptr<Catalog>& catalog, const EventLog* log, const ItemFacts& before);
+
+/// One shopper at one moment, as etalage.profile.UserProfile reads it.
+[[nodiscard]] py::dict profile_fields(const UserProfile& user, const ItemFacts& facts, const ProfileOptions& options, std::int64_t now);
+/// Arrays of what he may buy again.
+[[nodiscard]] py::dict due_fields(const std::vector<BuyAgain>& list);
 
 [[nodiscard]] inline LoadOptions verify_option(const std::string& verify) {
   if (verify != "full" && verify != "header") throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");

@@ -139,3 +139,66 @@ def test_log_is_observed_in_order(data):
     assert engine.observe_log(log) == 3
     assert engine.user("a")["history"] == [("x", "view", 1_000_000), ("y", "purchase", 2_000_000)]
     assert list(engine.recommend("b").keys) == ["y"]
+
+
+@pytest.fixture(scope="module")
+def store():
+    store = etalage.datasets.synthetic_store(users=200, items=120, seed=3)
+    catalog = etalage.Catalog.from_frame(store.catalog.to_dict(), name="name", category="category", brand="brand", price="price")
+    return store.log, catalog
+
+
+def test_profile_buy_again_and_intent_follow_live_events(store):
+    log, catalog = store
+    cut = np.sort(np.asarray(log.times))[len(log) // 2]
+    before, after = log.filtered(np.asarray(log.times) <= cut), log.filtered(np.asarray(log.times) > cut)
+    profiles = etalage.profile.Profiles(catalog).add(before)
+    intent = etalage.profile.PurchaseIntent(horizon_days=14).fit(log, catalog)
+    engine = Engine(catalog=catalog, profiles=profiles, intent=intent, trained=int(cut), history_limit=60000)
+    engine.now = int(cut)
+    key = log.user_ids[int(before.users[0])]
+    assert engine.profile(key).to_dict()["events"] == profiles.by_id(key).events
+    order = np.argsort(after.times, kind="stable")
+    for row in order:
+        engine.now = int(after.times[row])
+        engine.observe(log.user_ids[int(after.users[row])], log.item_ids[int(after.items[row])], after.event_names[after.events[row]],
+                       int(after.times[row]), float(after.values[row]))
+    whole = etalage.profile.Profiles(catalog).add(log)
+    now = np.datetime64(int(after.times.max()), "ms")
+    for user in range(0, 200, 7):
+        live, batch = engine.profile(log.user_ids[user]), whole.user(user, now)
+        assert (live.orders, live.events, live.segment) == (batch.orders, batch.events, batch.segment)
+        assert live.money == batch.money and live.hours == batch.hours
+        assert engine.intent(log.user_ids[user]) == intent.predict(whole, user, now)
+    again = engine.buy_again(key, k=3)
+    assert set(again) == set(whole.buy_again(0, k=3)) and (np.diff(again["probability"]) <= 0).all()
+    assert engine.profile("nobody").segment == "unknown" and len(engine.buy_again("nobody")["item"]) == 0
+    with pytest.raises(RuntimeError, match="intent"):
+        Engine(catalog=catalog).intent(key)
+    with pytest.raises(RuntimeError, match="snapshot"):
+        Engine().profile(key)
+
+
+def test_new_products_and_newcomers_by_segment(store, tmp_path):
+    log, catalog = store
+    known = np.unique(log.items)[:-15]
+    train = log.filtered(np.isin(log.items, known)).interactions(event_weights={"view": 1, "cart": 3, "purchase": 5, "return": 0})
+    als = etalage.models.ALS(factors=8, iterations=5).fit(train)
+    cold = etalage.models.ColdStart(als, catalog)
+    mix = {"standard": {"sources": {"als": (200, 1.0)}, "normalization": "none"}}
+    snapshot = Snapshot({"als": als}, catalog, cold_start=cold, mix=mix, segment_factors={"vip": als.user_factors[3]})
+    engine = Engine()
+    engine.publish(snapshot)
+    user = train.user_ids[5]
+    with_cold = engine.recommend(user, k=60).keys
+    plain = Engine(models={"als": als}, catalog=catalog, mix=mix).recommend(user, k=60).keys
+    touched = set(np.asarray(train.item_ids.keys, object)[np.unique(train.user_items.indices)])
+    assert set(with_cold) - touched and len(set(with_cold) - touched) > len(set(plain) - touched)
+    vip = engine.recommend("newcomer", k=10, segment="vip").keys
+    assert list(vip) != list(engine.recommend("newcomer", k=10).keys)
+    snapshot.save(tmp_path / "s.etalage")
+    opened = Engine()
+    opened.publish(Snapshot.load(tmp_path / "s.etalage"))
+    assert list(opened.recommend("newcomer", k=10, segment="vip").keys) == list(vip)
+    with pytest.raises(ValueError, match="segment_factors"):
+        Snapshot({"als": als}, catalog, segment_factors={"vip": [1.0]})

@@ -40,40 +40,15 @@ RankerParts parts_of(const Snapshot& snapshot, const EventStore& store, const Li
 }  // namespace
 
 Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore& store)
-    : snapshot(std::move(given)), rows(store, snapshot->catalog()->catalog()), ranker(parts_of(*snapshot, store, rows)),
-      coverage(static_cast<std::size_t>(snapshot->catalog()->size())) {}
-
-bool FactorCache::find(std::int32_t user, std::uint64_t version, std::uint64_t publication, std::span<float> out) const {
-  if (user < 0 || limit_ == 0) return false;
-  const Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
-  const std::lock_guard guard(shard.mutex);
-  const auto found = shard.entries.find(user);
-  if (found == shard.entries.end() || found->second.version != version || found->second.publication != publication || found->second.factor.size() != out.size())
-    return false;
-  std::copy(found->second.factor.begin(), found->second.factor.end(), out.begin());
-  return true;
-}
-
-void FactorCache::put(std::int32_t user, std::uint64_t version, std::uint64_t publication, std::span<const float> factor) {
-  if (user < 0 || limit_ == 0) return;
-  Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
-  const std::lock_guard guard(shard.mutex);
-  auto found = shard.entries.find(user);
-  if (found == shard.entries.end()) {
-    // The table's own order is as good as any, and costs nothing to keep.
-    if (shard.entries.size() >= limit_) shard.entries.erase(shard.entries.begin());
-    found = shard.entries.emplace(user, Entry{}).first;
+    : snapshot(std::move(given)), rows(store, snapshot->catalog()->catalog()), profiles(*snapshot, store.options(), rows),
+      ranker(parts_of(*snapshot, store, rows)), coverage(static_cast<std::size_t>(snapshot->catalog()->size())) {
+  const MixOptions& mix = snapshot->parts().mix;
+  for (std::size_t i = 0; i < kPlacements; ++i) {
+    const auto own = mix.placements.find(static_cast<Placement>(i));
+    const PlacementMix& m = own == mix.placements.end() ? mix.standard : own->second;
+    wants_profile[i] = profiles.num_groups() > 0 || std::ranges::any_of(m.sources, [](const SourceSlot& s) { return s.source == "buy_again"; }) ||
+                       std::ranges::any_of(m.fallback, [](const std::string& name) { return name == "buy_again"; });
   }
-  found->second.version = version;
-  found->second.publication = publication;
-  found->second.factor.assign(factor.begin(), factor.end());
-}
-
-void FactorCache::erase(std::int32_t user) {
-  if (user < 0) return;
-  Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
-  const std::lock_guard guard(shard.mutex);
-  shard.entries.erase(user);
 }
 
 }  // namespace serving
@@ -89,11 +64,11 @@ EngineScratch::EngineScratch(EngineScratch&&) noexcept = default;
 EngineScratch& EngineScratch::operator=(EngineScratch&&) noexcept = default;
 
 Engine::Impl::Impl(EngineOptions given)
-    : options((given.validate(), std::move(given))), store(options.events), factors(options.factor_cache),
+    : options((given.validate(), std::move(given))), store(options.events), factors(options.factor_cache), profiles(options.profile_cache),
       next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20) {}
 
 Engine::Impl::Impl(const std::filesystem::path& directory, EngineOptions given)
-    : options((given.validate(), std::move(given))), store(directory, options.events), factors(options.factor_cache),
+    : options((given.validate(), std::move(given))), store(directory, options.events), factors(options.factor_cache), profiles(options.profile_cache),
       next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20) {}
 
 Engine::Impl::~Impl() {
@@ -139,6 +114,7 @@ std::uint64_t Engine::erase_user(KeyView user) {
   impl_->store.read_user(user, view);
   const std::uint64_t sequence = impl_->store.erase_user(user);
   impl_->factors.erase(view.index);
+  impl_->profiles.erase(view.index);
   return sequence;
 }
 
@@ -178,10 +154,57 @@ std::size_t Engine::unreclaimed() const { return impl_->published.waiting(); }
 
 void Engine::recommend(const Request& request, Answer& answer, EngineScratch& scratch) const { impl_->recommend(request, answer, scratch.impl()); }
 
-Answer Engine::recommend(const Request& request) const {
+namespace {
+
+EngineScratch& own_scratch() {
   thread_local EngineScratch scratch;
+  return scratch;
+}
+
+}  // namespace
+
+std::shared_ptr<const Publication> Engine::Impl::in_use() const {
+  const std::lock_guard guard(publishing);
+  if (!current) throw std::logic_error("there is no snapshot, publish one first");
+  return current;
+}
+
+ShopperState Engine::profile(KeyView user) const {
+  const auto p = impl_->in_use();
+  return impl_->state_of(*p, user, own_scratch().impl());
+}
+
+std::vector<DueAgain> Engine::buy_again(KeyView user, std::size_t k, double horizon_days) const {
+  const auto p = impl_->in_use();
+  const ShopperState shopper = impl_->state_of(*p, user, own_scratch().impl());
+  static const RepurchaseStatistics nothing;
+  const std::shared_ptr<const Profiles>& profiles = p->snapshot->parts().profiles;
+  std::vector<DueAgain> out;
+  for (const ItemMemory& m : shopper.profile.bought_unsorted()) {
+    if (m.item >= p->snapshot->catalog()->size()) continue;
+    DueAgain due{{}, (profiles ? profiles->repurchases() : nothing).expect(m, shopper.now_ms, horizon_days)};
+    const IdMap& ids = p->snapshot->item_ids();
+    if (ids.kind() == IdMap::Kind::kInteger) due.key = ids.integer_at(m.item);
+    else due.key = std::string(ids.string_at(m.item));
+    out.push_back(std::move(due));
+  }
+  std::sort(out.begin(), out.end(), [](const DueAgain& a, const DueAgain& b) {
+    return a.what.probability != b.what.probability ? a.what.probability > b.what.probability : a.what.item < b.what.item;
+  });
+  if (out.size() > k) out.resize(k);
+  return out;
+}
+
+double Engine::intent(KeyView user) const {
+  const auto p = impl_->in_use();
+  if (!p->snapshot->parts().intent) throw std::logic_error("the snapshot has no intent, publish one with a PurchaseIntent");
+  const ShopperState shopper = impl_->state_of(*p, user, own_scratch().impl());
+  return p->snapshot->parts().intent->predict(shopper.profile, shopper.now_ms);
+}
+
+Answer Engine::recommend(const Request& request) const {
   Answer answer;
-  impl_->recommend(request, answer, scratch.impl());
+  impl_->recommend(request, answer, own_scratch().impl());
   return answer;
 }
 

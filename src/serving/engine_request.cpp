@@ -37,6 +37,7 @@ std::int32_t model_row(const Snapshot& snapshot, const EventStore& store, KeyVie
   } else if (const auto* index = std::get_if<std::int64_t>(&user)) {
     for (const SnapshotModel& m : snapshot.parts().models)
       if (*index >= 0 && *index < m.model->num_users()) row = static_cast<std::int32_t>(*index);
+    if (const auto& profiles = snapshot.parts().profiles; profiles && *index >= 0 && *index < profiles->size()) row = static_cast<std::int32_t>(*index);
   }
   if (row < 0) return -1;
   const std::int64_t erased = store.erased_ms(user);
@@ -81,14 +82,6 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
         s.seen.push_back(item);
         if (seen.last_purchase_ms != 0) s.purchases.push_back({item, seen.last_purchase_ms});
       }
-      // Earlier purchases of the same product tell how often it is needed.
-      const auto& types = options.events.event_types;
-      for (const UserView::Past& e : s.user.history) {
-        if (e.type >= types.size() || !types[e.type].purchase) continue;
-        const std::int32_t item = p.rows.row_of(e.item);
-        const bool last = std::any_of(s.purchases.begin(), s.purchases.end(), [&](const Purchase& q) { return q.item == item && q.time_ms == e.time_ms; });
-        if (item >= 0 && !last) s.purchases.push_back({item, e.time_ms});
-      }
     }
   }
   std::size_t told = 0;  // items that came with the request alone
@@ -113,6 +106,45 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
   ctx.anchors = s.anchors;
   ctx.given = s.given;
   fold_in(p, live_from, std::min(told, s.session.size()), ctx, s);
+  lean_on_segment(p, ctx, s);
+  if (!p.wants_profile[static_cast<std::size_t>(request.placement)] || !answer.known_user) return;
+  make_profile(p, ctx.user.value_or(-1), s);
+  ctx.profile = &s.profile;
+  s.target.resize(p.profiles.num_groups());
+  if (!s.target.empty() && p.profiles.target(s.profile, s.target)) ctx.target = s.target;
+}
+
+void Engine::Impl::make_profile(const Publication& p, std::int32_t row, EngineScratch::Impl& s) {
+  if (profiles.find(s.user.index, s.user.version, p.number, s.profile)) return;
+  p.profiles.make(row, s.user, s.profile);
+  profiles.put(s.user.index, s.user.version, p.number, s.profile);
+}
+
+ShopperState Engine::Impl::state_of(const Publication& p, KeyView user, EngineScratch::Impl& s) {
+  ShopperState out;
+  out.snapshot = p.snapshot;
+  out.now_ms = store.now_ms();
+  const bool live = store.read_user(user, s.user);
+  const std::int32_t row = model_row(*p.snapshot, store, user);
+  out.known = live || row >= 0;
+  make_profile(p, row, s);
+  out.profile = s.profile;
+  return out;
+}
+
+void Engine::Impl::lean_on_segment(const Publication& p, RequestContext& ctx, EngineScratch::Impl& s) {
+  const FactorModel* model = p.snapshot->factors();
+  const auto& segments = p.snapshot->parts().segment_factors;
+  if (segments.empty() || model == nullptr || (ctx.user && *ctx.user < model->num_users())) return;
+  const auto segment = segments.find(ctx.segment);
+  if (segment == segments.end()) return;
+  float done = 0;  // his own events that the model has a row for
+  for (const auto* items : {&s.history, &s.session})
+    for (const std::int32_t item : *items) done += !ctx.user_vector.empty() && item < model->num_items() ? 1.0f : 0.0f;
+  const float strength = p.snapshot->parts().segment_strength;
+  s.factor.resize(segment->second.size(), 0.0f);
+  for (std::size_t f = 0; f < s.factor.size(); ++f) s.factor[f] = ((done > 0 ? done * s.factor[f] : 0.0f) + strength * segment->second[f]) / (done + strength);
+  ctx.user_vector = s.factor;
 }
 
 void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::size_t told, RequestContext& ctx, EngineScratch::Impl& s) {

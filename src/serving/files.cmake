@@ -35,5 +35,6 @@ target_sources(etalage PRIVATE
   src/serving/rules.cpp
   src/serving/rules_json.cpp
   src/serving/rules_validate.cpp
+  src/serving/shopper_profiles.cpp
   src/serving/snapshot.cpp
   src/serving/snapshot_state.cpp)

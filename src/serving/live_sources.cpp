@@ -6,25 +6,72 @@
 #include <string>
 #include <utility>
 
+#include "kernels/dot_kernels.hpp"
 #include "serving/source_scratch.hpp"
 
 namespace etalage::serving {
 namespace {
 
 constexpr std::size_t kRecent = 10;
-constexpr double kDay = 86'400'000.0;
+constexpr double kDueDays = 7;
 
-/// A model with factors through an index over its item rows; explained by the model itself.
+/// A model with factors, through an index over its item rows where there is one, and with the new products that it does
+/// not know by the factors foretold for them.
 class FactorSource final : public CandidateSource {
  public:
-  FactorSource(std::string name, std::shared_ptr<const Recommender> model, std::shared_ptr<const ItemIndex> index)
-      : CandidateSource(name), near_(name, std::move(index), IndexSource::Ask::kUserVector), model_(std::move(name), std::move(model)) {}
-  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override { return near_.produce(query, out, scratch); }
-  Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override { return model_.explain(query, item, k); }
+  FactorSource(std::string name, std::shared_ptr<const Recommender> model, RecommenderSource::Ask ask, std::shared_ptr<const ItemIndex> index,
+               std::shared_ptr<const ItemIndex> fresh, const Snapshot& snapshot)
+      : CandidateSource(name), model_(name, std::move(model), ask), snapshot_(snapshot) {
+    if (index) near_ = std::make_unique<IndexSource>(name, std::move(index), IndexSource::Ask::kUserVector);
+    if (fresh) fresh_ = std::make_unique<IndexSource>(std::move(name), std::move(fresh), IndexSource::Ask::kUserVector);
+  }
+
+  std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override {
+    const std::size_t known = near_ ? near_->produce(query, out, scratch) : model_.produce(query, out, scratch);
+    if (!fresh_) return known;
+    std::vector<ItemScore>& fresh = SourceScratch::of(scratch).fresh;
+    if (fresh.size() < out.size()) fresh.resize(out.size());
+    const std::size_t more = fresh_->produce(query, std::span(fresh).first(out.size()), scratch);
+    // The same inner product says how good both are: one list, the better first.
+    std::vector<ItemScore>& merged = SourceScratch::of(scratch).merged;
+    merged.resize(known + more);
+    std::merge(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(known), fresh.begin(), fresh.begin() + static_cast<std::ptrdiff_t>(more), merged.begin(),
+               [](const ItemScore& a, const ItemScore& b) { return a.score != b.score ? a.score > b.score : a.item < b.item; });
+    const std::size_t n = std::min(out.size(), merged.size());
+    std::copy_n(merged.begin(), n, out.begin());
+    return n;
+  }
+
+  Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override {
+    const auto& rows = snapshot_.new_products();
+    const auto at = std::lower_bound(rows.begin(), rows.end(), item);
+    if (at == rows.end() || *at != item) return model_.explain(query, item, k);
+    // Nobody has touched it: what speaks for it is what it is like, by the factors foretold for it.
+    const FactorModel& model = *snapshot_.factors();
+    const auto f = static_cast<std::size_t>(model.factors());
+    const std::span<const float> row = snapshot_.parts().new_factors.view().subspan(static_cast<std::size_t>(at - rows.begin()) * f, f);
+    Explanation e;
+    const auto add = [&](std::span<const std::int32_t> items) {
+      for (const std::int32_t about : items) {
+        if (about < 0 || about >= model.num_items()) continue;
+        const float part = kernels::dot().dot(row.data(), model.item_row(about).data(), f);
+        e.total += std::max(0.0f, part);
+        if (part > 0) e.contributions.push_back({about, part});
+      }
+    };
+    const RequestContext& r = *query.request;
+    if (r.user && model.has_history() && *r.user < model.history().rows) add(model.history().view().row_columns(*r.user));
+    add(r.history);
+    add(r.session);
+    keep_largest(e, k);
+    return e;
+  }
 
  private:
-  IndexSource near_;
+  std::unique_ptr<IndexSource> near_;
+  std::unique_ptr<IndexSource> fresh_;
   RecommenderSource model_;
+  const Snapshot& snapshot_;  // outlives its publication's sources
 };
 
 /// What was bought with the page's products, or with the latest ones.
@@ -42,24 +89,17 @@ std::vector<ItemScore>& partners_of(const RequestContext& r, const EventStore& s
   return merged;
 }
 
-/// What was bought before, by how near the next purchase is: with t since the last one and g the usual gap,
-/// exp(-|ln(t / g)|), highest when it is due. A product bought once has the gap of 30 days, and a third of the weight.
-std::vector<ItemScore>& due_again(const RequestContext& r) {
-  thread_local std::vector<Purchase> sorted;
-  thread_local std::vector<ItemScore> due;
+/// What he bought, by the probability that he buys it again within a week; ties by what is due first.
+std::vector<BuyAgain>& due_again(const RequestContext& r, const RepurchaseStatistics& shop, std::int32_t num_products) {
+  thread_local std::vector<BuyAgain> due;
   due.clear();
-  sorted.assign(r.purchases.begin(), r.purchases.end());
-  std::sort(sorted.begin(), sorted.end(), [](const Purchase& a, const Purchase& b) { return a.item != b.item ? a.item < b.item : a.time_ms < b.time_ms; });
-  for (std::size_t i = 0; i < sorted.size();) {
-    std::size_t end = i + 1;
-    while (end < sorted.size() && sorted[end].item == sorted[i].item) ++end;
-    const double since = std::max(1.0 / 24, static_cast<double>(r.now_ms - sorted[end - 1].time_ms) / kDay);
-    const auto gaps = static_cast<double>(end - i - 1);
-    const double gap = gaps > 0 ? std::max(1.0 / 24, static_cast<double>(sorted[end - 1].time_ms - sorted[i].time_ms) / kDay / gaps) : 30.0;
-    due.push_back({sorted[i].item, static_cast<float>(std::exp(-std::abs(std::log(since / gap))) * (gaps > 0 ? 1.0 : 1.0 / 3))});
-    i = end;
-  }
-  std::sort(due.begin(), due.end(), [](const ItemScore& a, const ItemScore& b) { return a.score != b.score ? a.score > b.score : a.item < b.item; });
+  if (r.profile == nullptr) return due;
+  for (const ItemMemory& m : r.profile->bought_unsorted())
+    if (m.item < num_products) due.push_back(shop.expect(m, r.now_ms, kDueDays));
+  std::sort(due.begin(), due.end(), [](const BuyAgain& a, const BuyAgain& b) {
+    if (a.probability != b.probability) return a.probability > b.probability;
+    return a.due_ms != b.due_ms ? a.due_ms < b.due_ms : a.item < b.item;
+  });
   return due;
 }
 
@@ -111,7 +151,8 @@ std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStor
   const SnapshotParts& p = snapshot.parts();
   std::vector<SharedSource> out;
   for (const SnapshotModel& m : p.models) {
-    if (m.model.get() == snapshot.factors() && p.factor_index) out.push_back(std::make_shared<FactorSource>(m.source, m.model, p.factor_index));
+    if (m.model.get() == snapshot.factors() && (p.factor_index || snapshot.new_index()))
+      out.push_back(std::make_shared<FactorSource>(m.source, m.model, m.ask, p.factor_index, snapshot.new_index(), snapshot));
     else out.push_back(std::make_shared<RecommenderSource>(m.source, m.model, m.ask));
   }
   if (p.content_index) out.push_back(std::make_shared<IndexSource>("content", p.content_index, IndexSource::Ask::kContent, p.catalog->columns().vectors));
@@ -150,16 +191,19 @@ std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStor
         keep_largest(e, k);
         return e;
       }));
+  // Without profiles nothing is known of what others buy again: his own gaps have to do.
+  const auto shop = p.profiles ? std::shared_ptr<const RepurchaseStatistics>(p.profiles, &p.profiles->repurchases()) : std::make_shared<const RepurchaseStatistics>();
+  const std::int32_t products = snapshot.catalog()->size();
   out.push_back(std::make_shared<FunctionSource>(
       "buy_again",
-      [](const RequestContext& r, const FunctionSource::Emit& emit) {
-        for (const ItemScore& s : due_again(r))
-          if (!emit(s)) return;
+      [shop, products](const RequestContext& r, const FunctionSource::Emit& emit) {
+        for (const BuyAgain& b : due_again(r, *shop, products))
+          if (!emit({b.item, static_cast<float>(b.probability)})) return;
       },
-      [](const RequestContext& r, std::int32_t item, std::size_t) {
+      [shop, products](const RequestContext& r, std::int32_t item, std::size_t) {
         Explanation e;
-        for (const ItemScore& s : due_again(r))
-          if (s.item == item) e = {s.score, {{item, s.score}}};
+        for (const BuyAgain& b : due_again(r, *shop, products))
+          if (b.item == item) e = {static_cast<float>(b.probability), {{item, static_cast<float>(b.probability)}}};
         return e;
       }));
   out.push_back(std::make_shared<GivenSource>("given"));

@@ -226,7 +226,7 @@ bool LiveState::read_user(KeyView key, std::int64_t now_ms, UserView& out) const
     out.version = user.version;
     for (const Past& p : user.history) {
       const float weight = p.type < options_.event_types.size() ? options_.event_types[p.type].weight : 0;
-      out.history.push_back({p.time_ms, p.item, weight * p.value, p.type});
+      out.history.push_back({p.time_ms, p.item, weight * p.value, p.type, p.value});
     }
     out.seen.assign(user.seen.begin(), user.seen.end());
   }

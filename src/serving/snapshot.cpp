@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "detail/check.hpp"
+#include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "serving/live_sources.hpp"
 
@@ -43,6 +45,42 @@ SharedIdMap common(const std::vector<std::pair<std::string, SharedIdMap>>& maps,
   for (const auto& [name, ids] : maps)
     if (ids && ids != longest) require_same_numbers(*longest, *ids, std::string(what) + " of model '" + name + "'");
   return longest;
+}
+
+/// The catalogue's products of these rows alone.
+Catalog catalog_rows(const Catalog& catalog, std::span<const std::int32_t> rows) {
+  const Catalog::Columns& c = catalog.columns();
+  Catalog::Columns out;
+  const auto pick = [&](auto& to, const auto& from) {
+    if (from.empty()) return;
+    to.reserve(rows.size());
+    for (const std::int32_t r : rows) to.push_back(from[static_cast<std::size_t>(r)]);
+  };
+  if (c.item_ids->kind() == IdMap::Kind::kInteger) {
+    std::vector<std::int64_t> keys;
+    for (const std::int32_t r : rows) keys.push_back(c.item_ids->integer_at(r));
+    out.item_ids = std::make_shared<const IdMap>(IdMap::from_integers(Array<std::int64_t>(keys)));
+  } else {
+    std::vector<std::string_view> keys;
+    for (const std::int32_t r : rows) keys.push_back(c.item_ids->string_at(r));
+    out.item_ids = std::make_shared<const IdMap>(IdMap::from_strings(std::span<const std::string_view>(keys)));
+  }
+  pick(out.names, c.names);
+  pick(out.categories, c.categories);
+  pick(out.brands, c.brands);
+  pick(out.tags, c.tags);
+  pick(out.texts, c.texts);
+  std::vector<float> prices, vectors;
+  pick(prices, c.prices);
+  out.prices = Array<float>(prices);
+  out.dim = c.dim;
+  const auto dim = static_cast<std::size_t>(c.dim);
+  for (const std::int32_t r : rows) {
+    const std::span<const float> v = c.vectors.view().subspan(static_cast<std::size_t>(r) * dim, dim);
+    vectors.insert(vectors.end(), v.begin(), v.end());
+  }
+  out.vectors = Array<float>(vectors);
+  return Catalog(std::move(out));
 }
 
 bool can_fold_in(const FactorModel& model) {
@@ -94,6 +132,16 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
     items.emplace_back("segment " + segment, model->item_ids());
     num_items = std::max(num_items, model->num_items());
   }
+  if (parts_.profiles) {
+    items.emplace_back("profiles", parts_.profiles->item_ids());
+    users.emplace_back("profiles", parts_.profiles->user_ids());
+    if (parts_.profiles->item_ids()) num_items = std::max(num_items, parts_.profiles->item_ids()->size());
+  }
+  if (parts_.intent) {
+    if (!parts_.intent->fitted()) throw std::invalid_argument("intent is not fitted, must be");
+    if (parts_.profiles && !(parts_.intent->profile_options() == parts_.profiles->options()))
+      throw std::invalid_argument("intent learned from profiles of other options, must be of the options of profiles");
+  }
   user_ids_ = common(users, "user_ids");
   SharedIdMap item_ids = common(items, "item_ids");
   if (item_ids && item_ids->size() < num_items)
@@ -143,11 +191,60 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   } else if (num_items > 0) {
     for (std::int32_t row = rows - 1; row >= num_items && arrivals_.size() < kArrivals; --row) arrivals_.push_back(row);
   }
+  foretell_new_products();
+  const auto factors = static_cast<std::size_t>(factors_ == nullptr ? 0 : factors_->factors());
+  for (const auto& [segment, row] : parts_.segment_factors)
+    if (row.size() != factors || !detail::all_finite(row))
+      throw std::invalid_argument("segment_factors of '" + segment + "' has " + std::to_string(row.size()) + " numbers, must have the " +
+                                  std::to_string(factors) + " factors of the model, all finite");
+  detail::require_finite(parts_.segment_strength > 0, "segment_strength", parts_.segment_strength, "finite and > 0");
+  facts_ = std::make_shared<const ItemFacts>(parts_.profiles ? parts_.profiles->facts().updated(*parts_.catalog) : ItemFacts(*parts_.catalog));
   (void)parts_.rules.validate(catalog_.get());  // oddities are the host's to ask for; what cannot be meant throws
   if (parts_.mix.standard.sources.empty() && parts_.mix.standard.fallback.empty() && parts_.mix.placements.empty())
     parts_.mix = serving::default_mix(*this);
 }
 
 Snapshot::~Snapshot() = default;
+
+const ProfileOptions& Snapshot::profile_options() const noexcept {
+  static const ProfileOptions usual;
+  return parts_.profiles ? parts_.profiles->options() : parts_.intent ? parts_.intent->profile_options() : usual;
+}
+
+/// Products that the model with factors does not know, or that nobody touched, and that no index of the host's holds.
+void Snapshot::foretell_new_products() {
+  if (!parts_.cold_start) {
+    if (!parts_.new_factors.empty()) throw std::invalid_argument("new_factors is given, must come with cold_start");
+    return;
+  }
+  if (factors_ == nullptr || factors_->factors() != parts_.cold_start->factors())
+    throw std::invalid_argument("cold_start foretells " + std::to_string(parts_.cold_start->factors()) + " factors, must be of the snapshot's first model with factors");
+  std::vector<std::uint8_t> held(static_cast<std::size_t>(catalog_->size()), 0);
+  if (parts_.factor_index)
+    for (const std::int64_t id : parts_.factor_index->ids()) held[static_cast<std::size_t>(id)] = 1;
+  for (std::int32_t row = 0; row < catalog_->size(); ++row) {
+    const bool known = row < factors_->num_items();
+    if (known && std::ranges::any_of(factors_->item_row(row), [](float v) { return v != 0; })) continue;
+    if (known || held[static_cast<std::size_t>(row)] == 0) new_products_.push_back(row);
+  }
+  if (new_products_.empty()) {
+    parts_.new_factors = {};
+    return;
+  }
+  const auto f = static_cast<std::size_t>(factors_->factors());
+  if (parts_.new_factors.empty()) {
+    parts_.new_factors = Array<float>(new_products_.size() * f);
+    parts_.cold_start->predict(catalog_rows(*parts_.catalog, new_products_), {parts_.new_factors.mutable_data(), new_products_.size(), f});
+  }
+  if (parts_.new_factors.size() != new_products_.size() * f || !detail::all_finite(parts_.new_factors.view()))
+    throw std::invalid_argument("new_factors has " + std::to_string(parts_.new_factors.size()) + " numbers, must have " + std::to_string(f) + " finite ones for each of " +
+                                std::to_string(new_products_.size()) + " new products");
+  const auto* vectors = dynamic_cast<const VectorsModel*>(factors_);
+  const bool unit = vectors != nullptr && vectors->options().metric == VectorMetric::kCosine;
+  auto index = std::make_shared<ItemIndex>(factors_->factors(), unit ? IndexMetric::kCosine : IndexMetric::kDot,
+                                           new_products_.size() <= static_cast<std::size_t>(kExactContent) ? IndexKind::kExact : IndexKind::kHnsw);
+  index->add({parts_.new_factors.data(), new_products_.size(), f}, std::vector<std::int64_t>(new_products_.begin(), new_products_.end()));
+  new_index_ = std::move(index);
+}
 
 }  // namespace etalage

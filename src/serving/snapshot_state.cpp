@@ -155,6 +155,31 @@ void Snapshot::save_state(StateWriter& w) const {
   };
   put_index("factor_index", parts_.factor_index);
   put_index("content_index", parts_.content_index);
+  w.put_bool("has_profiles", parts_.profiles != nullptr);
+  if (parts_.profiles) {
+    ScopedWriter inner(w, "profiles/");
+    parts_.profiles->save_state(inner);
+  }
+  w.put_bool("has_intent", parts_.intent != nullptr);
+  if (parts_.intent) {
+    ScopedWriter inner(w, "intent/");
+    parts_.intent->save_state(inner);
+  }
+  w.put_bool("has_cold_start", parts_.cold_start != nullptr);
+  if (parts_.cold_start) {
+    ScopedWriter inner(w, "cold_start/");
+    parts_.cold_start->save_state(inner);
+    w.put_array("new_factors", parts_.new_factors);
+  }
+  std::vector<std::string> newcomers;
+  std::vector<float> newcomer_factors;
+  for (const auto& [segment, row] : parts_.segment_factors) {
+    newcomers.push_back(segment);
+    newcomer_factors.insert(newcomer_factors.end(), row.begin(), row.end());
+  }
+  w.put_strings("segment_factors/names", newcomers);
+  w.put_array("segment_factors/rows", Array<float>(newcomer_factors));
+  w.put_double("segment_strength", parts_.segment_strength);
   w.put_array("arrivals", Array<std::int32_t>(arrivals_));
   put_mix(w, "mix/standard", parts_.mix.standard);
   std::vector<std::string> placements;
@@ -191,6 +216,22 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   p.catalog = get_catalog(ScopedReader(r, "catalog/"));
   if (r.get_bool("has_factor_index")) p.factor_index = ItemIndex::from_state(ScopedReader(r, "factor_index/"));
   if (r.get_bool("has_content_index")) p.content_index = ItemIndex::from_state(ScopedReader(r, "content_index/"));
+  if (r.get_bool("has_profiles")) p.profiles = Profiles::from_state(ScopedReader(r, "profiles/"));
+  if (r.get_bool("has_intent")) p.intent = PurchaseIntent::from_state(ScopedReader(r, "intent/"));
+  if (r.get_bool("has_cold_start")) {
+    p.cold_start = ColdStartItems::from_state(ScopedReader(r, "cold_start/"));
+    p.new_factors = r.get_array<float>("new_factors");
+  }
+  const auto newcomers = r.get_strings("segment_factors/names");
+  const auto newcomer_factors = r.get_array<float>("segment_factors/rows");
+  if (newcomers.empty() ? !newcomer_factors.empty() : newcomer_factors.size() % newcomers.size() != 0)
+    r.fail("segment_factors/rows", "found " + std::to_string(newcomer_factors.size()) + " numbers, expected as many for each segment");
+  for (std::size_t i = 0; i < newcomers.size(); ++i) {
+    const std::size_t width = newcomer_factors.size() / newcomers.size();
+    const std::span<const float> row = newcomer_factors.view().subspan(i * width, width);
+    p.segment_factors[newcomers[i]].assign(row.begin(), row.end());
+  }
+  p.segment_strength = static_cast<float>(r.get_double("segment_strength"));
   for (const std::int32_t row : r.get_array<std::int32_t>("arrivals")) {
     if (row < 0 || row >= p.catalog->size()) r.fail("arrivals", "found row " + std::to_string(row) + ", expected one of the catalogue");
     const IdMap& ids = *p.catalog->item_ids();

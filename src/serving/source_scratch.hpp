@@ -17,6 +17,7 @@ namespace etalage::serving {
 struct SourceScratch {
   std::vector<ItemScore> found;
   std::vector<ItemScore> merged;
+  std::vector<ItemScore> fresh;
   std::vector<Neighbor> neighbors;
   std::vector<std::int32_t> history;
   std::vector<std::int32_t> session;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iomanip>
 
+#include "etalage/io/engine_files.hpp"
 #include "etalage/io/profile_files.hpp"
 #include "etalage/io/serialization.hpp"
 #include "io/sample_models.hpp"
@@ -14,6 +15,7 @@
 #include "models/cold_start_sample.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
+#include "serving/engine_sample.hpp"
 
 int main(int argc, char** argv) {
   using namespace etalage;
@@ -30,15 +32,18 @@ int main(int argc, char** argv) {
     std::printf("%s\n", path.c_str());
     return true;
   };
+  const auto write_answers = [&](const std::string& name, const std::vector<double>& answers) {
+    std::ofstream out(dir / (name + ".txt"));
+    out << std::setprecision(12);
+    for (const double x : answers) out << x << '\n';
+  };
   // Objects that are no models, with what they say.
   const auto write_object = [&](const std::string& name, const auto& object, const std::vector<double>& answers) {
     const auto path = dir / (name + ".etalage");
     if (std::filesystem::exists(path)) return;
     save(object, path);
     std::printf("%s\n", path.c_str());
-    std::ofstream out(dir / (name + ".txt"));
-    out << std::setprecision(12);
-    for (const double x : answers) out << x << '\n';
+    write_answers(name, answers);
   };
   const auto cold = testing::sample_cold_start();
   write_object("ColdStartItems", *cold, testing::cold_start_answers(*cold));
@@ -48,6 +53,12 @@ int main(int argc, char** argv) {
     const auto intent = testing::sample_intent(trees);
     write_object(trees ? "PurchaseIntentTrees" : "PurchaseIntent", *intent, testing::intent_answers(*intent));
   }
+  Engine quiet(testing::sample_engine_options());
+  quiet.publish(testing::sample_snapshot());
+  write_object("Snapshot", *quiet.snapshot(), testing::engine_answers(quiet));
+  const auto engine = testing::sample_engine();
+  write_object("Engine", *engine, testing::engine_answers(*engine));
+  if (!std::filesystem::exists(dir / "Journal")) write_answers("Journal", testing::sample_journal(dir / "Journal"));
   write("Tiny", testing::tiny_model());
   for (const testing::SampleModel& sample : testing::sample_models()) {
     const auto model = sample.make();

@@ -48,6 +48,7 @@ struct ETALAGE_EXPORT ProfileOptions {
 
   /// The roles of a log's event types, or the one of untyped logs. std::invalid_argument names a type without a role.
   [[nodiscard]] std::vector<EventRole> roles_of(std::span<const std::string> event_names) const;
+  bool operator==(const ProfileOptions&) const = default;
 };
 
 /// One event of one shopper.
@@ -155,6 +156,8 @@ class ETALAGE_EXPORT UserProfile {
   /// By falling weight, ties by lower number; weights as of Counts::last_ms.
   [[nodiscard]] std::vector<Affinity> categories() const { return sorted(categories_); }
   [[nodiscard]] std::vector<Affinity> brands() const { return sorted(brands_); }
+  [[nodiscard]] std::span<const Affinity> categories_unsorted() const noexcept { return categories_; }
+  [[nodiscard]] std::span<const Affinity> brands_unsorted() const noexcept { return brands_; }
   /// Share of all weight that lies in this category or below it, in [0, 1]; of this brand; of this price band.
   [[nodiscard]] double category_share(std::int32_t category, const ItemFacts& facts) const;
   [[nodiscard]] double brand_share(std::int32_t brand) const;

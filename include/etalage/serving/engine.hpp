@@ -69,11 +69,27 @@ struct Answer {
 struct ETALAGE_EXPORT EngineOptions {
   EventStoreOptions events = {};
   std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none
+  std::size_t profile_cache = 20'000;   ///< profiles kept, likewise
   int explain_items = 5;                ///< contributions in Why::because, >= 1
   bool metrics = false;                 ///< count and time; without it no clock is read
   StageListener* listener = nullptr;    ///< told of every stage of every request, from their threads
   std::function<void(const Request&, const Answer&)> on_answer = {};  ///< called after each request, on its thread
   void validate() const;                ///< throws std::invalid_argument: option, value, rule
+};
+
+/// A shopper at one moment: his profile with what it takes to read it.
+struct ShopperState {
+  bool known = false;                      ///< a model, the snapshot's profiles or an event knows him
+  UserProfile profile;                     ///< items are rows of the snapshot's catalogue
+  std::int64_t now_ms = 0;
+  std::shared_ptr<const Snapshot> snapshot;  ///< whose facts() and profile_options() it was made by
+  [[nodiscard]] Lifecycle lifecycle() const { return profile.lifecycle(now_ms, snapshot->profile_options()); }
+};
+
+/// A product that he bought and may want again, under the shop's key.
+struct DueAgain {
+  Key key;
+  BuyAgain what;
 };
 
 /// Working memory of one thread.
@@ -133,6 +149,15 @@ class ETALAGE_EXPORT Engine {
   [[nodiscard]] std::size_t unreclaimed() const;
 
   [[nodiscard]] Answer recommend(const Request& request) const;
+
+  /// The shopper as he stands now: what the snapshot's profiles say of him and every live event after its trained_ms, by
+  /// the function that batch profiles are made with. std::logic_error without a snapshot, as for the next two.
+  [[nodiscard]] ShopperState profile(KeyView user) const;
+  /// Products that he bought, the likeliest to be bought within the horizon first; at most k.
+  [[nodiscard]] std::vector<DueAgain> buy_again(KeyView user, std::size_t k, double horizon_days = 7) const;
+  /// The probability that he buys within the horizon that the snapshot's PurchaseIntent was made for; std::logic_error
+  /// when it has none.
+  [[nodiscard]] double intent(KeyView user) const;
   void recommend(const Request& request, Answer& answer, EngineScratch& scratch) const;
 
   /// Empty unless options.metrics.

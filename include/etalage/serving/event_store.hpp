@@ -64,6 +64,7 @@ struct UserView {
     std::int32_t item;
     float taste;         ///< weight of the type times value
     std::uint16_t type;  ///< index into event_types
+    float value;
   };
   struct Seen {
     std::int32_t item;

@@ -15,6 +15,8 @@
 
 namespace etalage {
 
+class UserProfile;
+
 /// Where in the shop an answer is shown.
 enum class Placement : std::uint8_t { kHome, kProductPage, kBasket, kCategoryPage, kSearch, kEmail };
 inline constexpr std::size_t kPlacements = 6;
@@ -49,6 +51,7 @@ struct RequestContext {
   std::span<const std::int32_t> anchors = {};    ///< the product of the page, the basket's content; never in the answer
   std::span<const std::int32_t> seen = {};       ///< further items that exclude_seen leaves out
   std::span<const Purchase> purchases = {};      ///< for rules of the type not_again, any order
+  const UserProfile* profile = nullptr;          ///< items are rows; for what is due to be bought again
   std::span<const float> user_vector = {};       ///< a factor row folded in by the caller; factor sources take it as it is
   std::span<const float> query_vector = {};      ///< of a search text, say
   std::span<const ItemScore> given = {};         ///< candidates of the caller's: search results to re-rank

@@ -13,8 +13,11 @@
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
+#include "etalage/models/cold_start_items.hpp"
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/recommender.hpp"
+#include "etalage/profile/profiles.hpp"
+#include "etalage/profile/purchase_intent.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "etalage/serving/candidate_source.hpp"
 #include "etalage/serving/catalog_index.hpp"
@@ -43,6 +46,16 @@ struct SnapshotParts {
   /// Over the catalogue's vectors, ids = rows of Snapshot::catalog(); null: made here where the catalogue has vectors.
   std::shared_ptr<const ItemIndex> content_index;
   std::map<std::string, std::shared_ptr<const Recommender>> segment_popularity;  ///< by segment, "" for all others
+  /// What shoppers did up to trained_ms, of the same log as the models; null: profiles are of live events alone, and no
+  /// product is known to be bought again by others.
+  std::shared_ptr<const Profiles> profiles;
+  std::shared_ptr<const PurchaseIntent> intent;  ///< of the same profile options as `profiles`
+  /// Learned beside the first FactorModel: products that nobody touched get factors from their attributes, and that
+  /// model's source names them too.
+  std::shared_ptr<const ColdStartItems> cold_start;
+  Array<float> new_factors = {};           ///< those factors [new products x factors]; empty: foretold here
+  std::map<std::string, std::vector<float>, std::less<>> segment_factors;  ///< of a newcomer by Request::segment, [factors] each
+  float segment_strength = 5;              ///< as many events as his segment counts for beside his own; > 0
   std::vector<Key> new_arrivals;           ///< newest first; empty: products that no model knows, last row first
   MixOptions mix;                          ///< with an empty standard mix: the default one, of the sources that are there
   Rules rules;
@@ -58,7 +71,8 @@ struct SnapshotParts {
 /// Sources    the models by their names; besides, of the engine: "content" (with vectors), "popular_in_segment",
 ///            "new_arrivals", "trending", "co_purchase", "buy_again", "given"
 /// Default    home: models and live sources by their kind, popularity and trending as fallback; see docs/engine.md
-/// Cost       one pass over the keys; the content index where it is made here
+/// Profiles   read as they stand: what `profiles` says, and every live event after trained_ms
+/// Cost       one pass over the keys and one over the catalogue; the content index where it is made here
 /// Threads    const members are safe to call concurrently
 /// Errors     std::invalid_argument: parts that do not fit together, with what differs
 class ETALAGE_EXPORT Snapshot {
@@ -81,6 +95,13 @@ class ETALAGE_EXPORT Snapshot {
   [[nodiscard]] const std::shared_ptr<const ItemIndex>& content_index() const noexcept { return parts_.content_index; }
   /// Rows of the new arrivals, newest first.
   [[nodiscard]] const std::vector<std::int32_t>& arrivals() const noexcept { return arrivals_; }
+  /// Rows that cold_start foretells, ascending, and an index over their factors; null without.
+  [[nodiscard]] const std::vector<std::int32_t>& new_products() const noexcept { return new_products_; }
+  [[nodiscard]] const std::shared_ptr<const ItemIndex>& new_index() const noexcept { return new_index_; }
+  /// The catalogue as profiles see it: row i is row i of catalog(); categories and brands numbered as in parts().profiles.
+  [[nodiscard]] const ItemFacts& facts() const noexcept { return *facts_; }
+  [[nodiscard]] const std::shared_ptr<const ItemFacts>& shared_facts() const noexcept { return facts_; }
+  [[nodiscard]] const ProfileOptions& profile_options() const noexcept;
 
   void save_state(StateWriter& writer) const;
   /// make_model makes a model of a kind from its state; null for an unknown kind.
@@ -88,6 +109,7 @@ class ETALAGE_EXPORT Snapshot {
   [[nodiscard]] static std::shared_ptr<const Snapshot> from_state(const StateReader& reader, const ModelMaker& make_model);
 
  private:
+  void foretell_new_products();
   SnapshotParts parts_;
   std::shared_ptr<const CatalogIndex> catalog_;
   SharedIdMap user_ids_;
@@ -95,6 +117,9 @@ class ETALAGE_EXPORT Snapshot {
   bool folds_in_ = false;
   const Recommender* keeper_ = nullptr;
   std::vector<std::int32_t> arrivals_;
+  std::vector<std::int32_t> new_products_;
+  std::shared_ptr<const ItemIndex> new_index_;
+  std::shared_ptr<const ItemFacts> facts_;
 };
 
 }  // namespace etalage

@@ -10,10 +10,11 @@ import re
 import numpy as np
 
 from .. import _core
+from ..profile import UserProfile
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
 _EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
-           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "explain_items", "metrics")
+           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "explain_items", "metrics")
 
 
 class Answer(tuple):
@@ -83,12 +84,17 @@ class Snapshot:
     catalog: an etalage.Catalog; products that no model knows are new arrivals. factor_index, content_index: ItemIndex.
     rules: a list of rules, a dict or JSON. rerank: {"method": "mmr" | "dpp" | "calibrated", "diversity": 0.3, ...}.
     mix: {placement or "standard": {"sources": {name: (quota, weight)}, "fallback": [names]}}; without one, the default.
+    profiles: etalage.profile.Profiles of the same log; live events go on from there. intent: a fitted PurchaseIntent.
+    cold_start: models.ColdStart(model, catalog) of the first model with factors: it names new products too, by the factors
+      that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
+      ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
     trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live.
     A model in a snapshot must not be changed any more by partial_fit_*(); fit() makes a new one inside and is fine.
     """
 
     def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
-                 segments=None, new_arrivals=None, trained=None, label=""):
+                 segments=None, new_arrivals=None, profiles=None, intent=None, cold_start=None, segment_factors=None, segment_strength=5.0,
+                 trained=None, label=""):
         entries = []
         for name, model in (models or {}).items():
             model, ask = model if isinstance(model, tuple) else (model, None)
@@ -96,8 +102,19 @@ class Snapshot:
             if ask is None:
                 ask = "similar" if name in _SIMILAR else "anyone" if compiled.kind == "Popularity" else "shopper"
             entries.append((name, compiled, ask))
+        parts = {"label": label, "trained_ms": _milliseconds(trained) or 0, "segment_strength": float(segment_strength)}
+        if profiles is not None:
+            parts["profiles"] = profiles._core
+        if intent is not None:
+            parts["intent"] = intent._fitted()
+        if cold_start is not None:
+            if not isinstance(cold_start._core, _core.ColdStartItems):
+                raise TypeError("cold_start learned from a matrix, must have learned from a Catalog")
+            parts["cold_start"] = cold_start._core
+        if segment_factors:
+            parts["segment_factors"] = {name: np.ascontiguousarray(row, np.float32) for name, row in segment_factors.items()}
         self._core = _core.Snapshot(
-            entries, catalog, {"label": label, "trained_ms": _milliseconds(trained) or 0}, getattr(factor_index, "_core", None),
+            entries, catalog, parts, getattr(factor_index, "_core", None),
             getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
             {name: _placement(spec) for name, spec in (mix or {}).items()}, _rules(rules), dict(rerank or {}))
 
@@ -144,20 +161,21 @@ class Engine:
     event_types: {name: weight} or {name: {"weight": 5, "trending": 5, "purchase": True}}; by default view, cart, purchase
       and return.
     Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
-      co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, metrics=False.
+      co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000, metrics=False.
 
     Every method may be called from any number of threads; none holds the GIL while it works on many things.
     """
 
     def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, **options):
         live = {name: options.pop(name) for name in _EVENTS if name in options}
-        self._core = _core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live))
+        self._clock = _core.Clock()
+        self._core = _core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock))
         if models is not None or catalog is not None or options:
             self.publish(Snapshot(models, catalog, **options))
 
     @staticmethod
-    def _options(durability, event_types, live):
-        out = dict(live)
+    def _options(durability, event_types, live, clock):
+        out = dict(live, clock=clock)
         every = re.fullmatch(r"every (\d+) ms", durability) if isinstance(durability, str) else None
         if every:
             out.update(durability="interval", interval_ms=int(every[1]))
@@ -171,6 +189,15 @@ class Engine:
                                                      "returns": name == "return"})}
                                   for name, meaning in event_types.items()]
         return out
+
+    @property
+    def now(self):
+        """The engine's time, numpy.datetime64[ms]. Set it to replay a past day; None goes back to the system's clock."""
+        return np.datetime64(self._clock.now(), "ms")
+
+    @now.setter
+    def now(self, time):
+        self._clock.set(_milliseconds(time) or 0)
 
     def observe(self, user, item, event="view", time=None, value=1.0):
         """Tells the engine what happened, and returns the event's sequence number. The shopper's next request sees it.
@@ -225,6 +252,22 @@ class Engine:
         """What is live about a user: a dict of history, session and purchases; None for one without events."""
         return self._core.user(user)
 
+    def profile(self, user):
+        """UserProfile of a shopper as he stands now: what the snapshot's profiles say, and every live event since. One whom
+        nobody knows has an empty profile."""
+        return UserProfile(user, self._core.profile(user))
+
+    def buy_again(self, user, k=10, horizon_days=7.0):
+        """Products that he bought and may want again, the likeliest within horizon_days first: the dict of arrays that
+        Profiles.buy_again() gives."""
+        keys, out = self._core.buy_again(user, operator.index(k), horizon_days)
+        return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), **out,
+                "last": out["last"].view("datetime64[ms]"), "due": out["due"].view("datetime64[ms]")}
+
+    def intent(self, user):
+        """The probability that he buys within the horizon of the snapshot's PurchaseIntent."""
+        return self._core.intent(user)
+
     def durable_through(self):
         """The last sequence number that survives a power loss."""
         return self._core.durable_through()
@@ -263,7 +306,8 @@ class Engine:
     def load(cls, path, *, event_types=None, **live):
         """Opens a file that save() wrote; its events are in memory alone."""
         engine = cls.__new__(cls)
-        engine._core = _core.Engine.load(os.fspath(path), cls._options("none", event_types, live))
+        engine._clock = _core.Clock()
+        engine._core = _core.Engine.load(os.fspath(path), cls._options("none", event_types, live, engine._clock))
         return engine
 
     def __repr__(self):
