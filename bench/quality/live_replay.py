@@ -55,7 +55,7 @@ def replayed(train, test, catalog, limit):
     """Rows by time, and by customer within a time: (user key, item key, event, ms)."""
     times = np.asarray(test.times)
     order = np.lexsort((np.asarray(test.users), times))[:limit]
-    users, items = np.asarray(test.user_ids.keys, object)[test.users], np.asarray(test.item_ids.keys, object)[test.items]
+    users, items = np.asarray(test.user_ids, object)[test.users], np.asarray(test.item_ids, object)[test.items]
     events = np.array([test.event_names[e] for e in test.events], object) if len(test.events) else np.full(len(times), "purchase", object)
     return [(users[i], items[i], events[i], int(times[i])) for i in order]
 

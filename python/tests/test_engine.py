@@ -192,7 +192,7 @@ def test_new_products_and_newcomers_by_segment(store, tmp_path):
     user = train.user_ids[5]
     with_cold = engine.recommend(user, k=60).keys
     plain = Engine(models={"als": als}, catalog=catalog, mix=mix).recommend(user, k=60).keys
-    touched = set(np.asarray(train.item_ids.keys, object)[np.unique(train.user_items.indices)])
+    touched = set(np.asarray(train.item_ids, object)[np.unique(train.user_items.indices)])
     assert set(with_cold) - touched and len(set(with_cold) - touched) > len(set(plain) - touched)
     vip = engine.recommend("newcomer", k=10, segment="vip").keys
     assert list(vip) != list(engine.recommend("newcomer", k=10).keys)
