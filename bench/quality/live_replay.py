@@ -56,7 +56,7 @@ def replayed(train, test, catalog, limit):
     times = np.asarray(test.times)
     order = np.lexsort((np.asarray(test.users), times))[:limit]
     users, items = np.asarray(test.user_ids, object)[test.users], np.asarray(test.item_ids, object)[test.items]
-    events = np.array([test.event_names[e] for e in test.events], object) if len(test.events) else np.full(len(times), "purchase", object)
+    events = np.array([test.event_names[e] for e in test.events], object) if test.events is not None and len(test.events) else np.full(len(times), "purchase", object)
     return [(users[i], items[i], events[i], int(times[i])) for i in order]
 
 
