@@ -74,7 +74,7 @@ def beibei(data) -> dict:
 
 @functools.lru_cache(1)
 def beibei_newest(data) -> dict:
-    """The same, validation is the training buy with the largest item id. Ids grow with time: the test buy's lies at the 86th percentile of its
+    """The same, validation is the training buy with the largest item id. Ids seem to grow with time: the test buy's lies at the 86th percentile of its
     user's row (read off train and test ids, so this cut is not blind to test)."""
     train, shape = _rows(data, "beibei/buy-train.txt.gz"), beibei(data)["all"].shape
     held = {u: [max(r)] for u, r in train.items() if len(r) > 1}

@@ -88,7 +88,8 @@ class EveryMetric : public testing::TestWithParam<IndexMetric> {
 
 TEST_P(EveryMetric, GraphsAreWholeAtEverySize) {
   for (const int M : {2, 6, 16})
-    for (const std::size_t n : {0, 1, 2, 3, M + 1, 2 * M + 2, 65, 1500}) {
+    for (const int count : {0, 1, 2, 3, M + 1, 2 * M + 2, 65, 1500}) {
+      const auto n = static_cast<std::size_t>(count);
       SCOPED_TRACE(testing::Message() << n << " nodes, M " << M);
       const auto graph = graph_of(clustered(n, 19, 9, 1), M);
       expect_whole(graph->view(), n);
@@ -96,7 +97,7 @@ TEST_P(EveryMetric, GraphsAreWholeAtEverySize) {
 }
 
 TEST_P(EveryMetric, GraphsOfShortVectorsAndOfHeavyTailsAreWhole) {
-  for (const std::size_t dim : {1, 3, 8}) expect_whole(graph_of(clustered(800, dim, 9, 1), 4)->view(), 800);
+  for (const std::size_t dim : {1u, 3u, 8u}) expect_whole(graph_of(clustered(800, dim, 9, 1), 4)->view(), 800);
   expect_whole(graph_of(heavy_tailed(1500, 24, 1), 8)->view(), 1500);
 }
 
@@ -234,7 +235,7 @@ TEST_P(EveryMetric, ChoicesAreTheirDefinition) {
   for (std::int32_t i = 1; i < 90; ++i) sorted.push_back({scorer.one(i), i, false});
   std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.similarity > b.similarity; });
   LinkChoice choice;
-  for (const std::size_t limit : {1, 4, 16, 90}) {
+  for (const std::size_t limit : {1u, 4u, 16u, 90u}) {
     std::vector<std::int32_t> expected;
     for (const auto& c : sorted) {
       const bool stands = std::none_of(expected.begin(), expected.end(), [&](std::int32_t taken) {

@@ -59,7 +59,7 @@ void expect_same(const UserProfile& a, const UserProfile& b, const char* what) {
 
 class EngineProfiles : public ::testing::Test {
  protected:
-  EngineProfiles() : log_(keyed_log(40, 7, 19)), half_(log_.size() / 2) {
+  EngineProfiles() : log_(keyed_log(40, 7, 19)), half_(static_cast<std::size_t>(log_.size()) / 2) {
     intent_ = std::make_shared<PurchaseIntent>(PurchaseIntentOptions{.horizon_days = 14});
     intent_->fit(log_, ItemFacts(*testing::small_catalog()));
   }

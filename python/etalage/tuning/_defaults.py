@@ -51,7 +51,14 @@ def _als(s: DataShape) -> dict:
             "regularization": 0.004, "iterations": 14}
 
 
-_RULES = {"ALS": _als}
+def _item_knn(s: DataShape) -> dict:
+    # Where matrices are dense, weights of popular items and long rows matter most; where they are sparse, heavy users do.
+    if s.density >= 4e-3:
+        return {"similarity": "bm25", "num_neighbors": 500, "shrinkage": 1.0, "asymmetry": 0.65, "user_damping": 0.65, "popularity_penalty": 0.1}
+    return {"num_neighbors": 500, "shrinkage": 3.0, "asymmetry": 0.8, "user_damping": 0.9}
+
+
+_RULES = {"ALS": _als, "ItemKNN": _item_knn}
 
 
 def defaults(model, data) -> dict:
