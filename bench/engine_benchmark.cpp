@@ -42,35 +42,13 @@ constexpr int kEvents = 10;  // a shopper
 
 double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
 
-/// Whom of the made-up shop touched what, as a matrix of ones; shoppers and products have their numbers as keys.
+/// Who of the made-up shop touched what, as ones; shoppers and products have their numbers as keys.
 Interactions touched(std::int32_t products, std::int32_t shoppers, const SharedIdMap& product_keys) {
   const SyntheticStore store = make_synthetic_store({.users = shoppers, .items = products, .events = std::int64_t{kEvents} * shoppers});
-  const std::int32_t* who = store.events.users.data();
-  const std::int32_t* what = store.events.items.data();
-  std::vector<std::int64_t> begins(static_cast<std::size_t>(shoppers) + 1, 0);
-  for (std::size_t e = 0; e < store.events.users.size(); ++e) ++begins[static_cast<std::size_t>(who[e]) + 1];
-  std::partial_sum(begins.begin(), begins.end(), begins.begin());
-  std::vector<std::int32_t> of_shopper(store.events.users.size());
-  std::vector<std::int64_t> next(begins.begin(), begins.end() - 1);
-  for (std::size_t e = 0; e < of_shopper.size(); ++e) of_shopper[static_cast<std::size_t>(next[static_cast<std::size_t>(who[e])]++)] = what[e];
-  CsrMatrix rows;
-  rows.rows = shoppers;
-  rows.cols = products;
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> columns;
-  for (std::size_t u = 0; u + 1 < begins.size(); ++u) {
-    const auto begin = of_shopper.begin() + begins[u];
-    const auto end = of_shopper.begin() + begins[u + 1];
-    std::sort(begin, end);
-    columns.insert(columns.end(), begin, std::unique(begin, end));
-    offsets.push_back(static_cast<std::int64_t>(columns.size()));
-  }
-  rows.offsets = Array<std::int64_t>(offsets);
-  rows.columns = Array<std::int32_t>(columns);
-  rows.values = Array<float>(std::vector<float>(columns.size(), 1.0f));
   Array<std::int64_t> user_keys(static_cast<std::size_t>(shoppers));
   std::iota(user_keys.mutable_data(), user_keys.mutable_data() + shoppers, std::int64_t{0});
-  return Interactions(rows, std::make_shared<const IdMap>(IdMap::from_integers(std::move(user_keys))), product_keys);
+  return Interactions(store.log().interactions({.duplicates = Duplicates::kBinary}).user_items(),
+                      std::make_shared<const IdMap>(IdMap::from_integers(std::move(user_keys))), product_keys);
 }
 
 std::shared_ptr<const Catalog> make_catalog(std::int32_t products) {

@@ -61,6 +61,22 @@ def index_curve_task(make):
     TASKS["index_curve"] = index_curve
 
 
+def timed_fit(fit, factors, out):
+    """work() of a training task: seconds of fit(), and where `out` is a path the factors(model) -> (users, items) there."""
+    import numpy as np
+
+    def work():
+        started = time.perf_counter()
+        model = fit()
+        seconds = time.perf_counter() - started
+        if out:
+            users, items = factors(model)
+            np.savez(out, users=users, items=items)
+        return {"seconds": seconds}
+
+    return work
+
+
 def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not reach the driver

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -82,7 +81,7 @@ class SparseFirst {
       // What inverting one row more in the dense part takes, against the slower steps of one row eliminated.
       if (16 * degree * static_cast<double>(n_) + 8 * degree * degree >= 3 * static_cast<double>(left) * static_cast<double>(left)) break;
       const float pivot = a_[k * ld_ + k];
-      if (!(pivot > 0) || !std::isfinite(pivot)) throw_pivot(k, static_cast<double>(pivot));
+      require_pivot(k, static_cast<double>(pivot));
       alive[k / 64] &= ~(std::uint64_t{1} << (k % 64));
       const std::size_t begin = index_.size();
       for (std::size_t w = 0; w < words_; ++w) {

@@ -24,7 +24,7 @@ void sweep_entries(float* a, std::size_t n, std::size_t ld, std::size_t first_ro
     for (std::size_t j = 0; j < n; ++j) m[i][j] = static_cast<double>(a[std::min(i, j) * ld + std::max(i, j)]);
   for (std::size_t k = 0; k < n; ++k) {
     const double pivot = m[k][k];
-    if (!(pivot > 0) || !std::isfinite(pivot)) throw_pivot(names == nullptr ? first_row + k : names[first_row + k], pivot);
+    require_pivot(names == nullptr ? first_row + k : names[first_row + k], pivot);
     for (std::size_t i = 0; i < n; ++i) {
       if (i == k) continue;
       const double factor = m[i][k] / pivot;
@@ -185,7 +185,8 @@ class Sweep {
 
 }  // namespace
 
-void throw_pivot(std::size_t row, double pivot) {
+void require_pivot(std::size_t row, double pivot) {
+  if (pivot > 0 && std::isfinite(pivot)) return;
   throw NumericalError("row " + std::to_string(row) + " has the pivot " + std::to_string(pivot) +
                        ", must be positive; a larger l2 makes the matrix positive definite in float32");
 }

@@ -18,6 +18,7 @@ namespace etalage {
 bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t done)>& after = {},
                      const std::size_t* names = nullptr);
 
-[[noreturn]] void throw_pivot(std::size_t row, double pivot);
+/// Throws NumericalError naming the row unless the pivot is positive and finite.
+void require_pivot(std::size_t row, double pivot);
 
 }  // namespace etalage

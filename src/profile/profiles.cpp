@@ -125,13 +125,7 @@ std::int64_t Profiles::newest_ms() const noexcept {
 }
 
 std::vector<BuyAgain> Profiles::buy_again(std::int32_t user, std::int64_t now_ms, std::size_t k, double horizon_days) const {
-  std::vector<BuyAgain> out;
-  for (const ItemMemory& m : at(user).bought_unsorted()) out.push_back(repurchases_.expect(m, now_ms, horizon_days));
-  std::sort(out.begin(), out.end(), [](const BuyAgain& a, const BuyAgain& b) {
-    return a.probability != b.probability ? a.probability > b.probability : a.item < b.item;
-  });
-  if (out.size() > k) out.resize(k);
-  return out;
+  return repurchases_.likeliest(at(user), now_ms, k, horizon_days);
 }
 
 std::array<std::int64_t, 7> Profiles::segment_sizes(std::int64_t now_ms) const {

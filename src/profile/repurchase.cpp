@@ -54,6 +54,16 @@ RepurchaseStatistics::Law RepurchaseStatistics::of(std::int32_t item) const noex
   return {mean, std::max(kLeastVariance, variance), share};
 }
 
+std::vector<BuyAgain> RepurchaseStatistics::likeliest(const UserProfile& user, std::int64_t now_ms, std::size_t k, double horizon_days) const {
+  std::vector<BuyAgain> out;
+  for (const ItemMemory& m : user.bought_unsorted()) out.push_back(expect(m, now_ms, horizon_days));
+  std::sort(out.begin(), out.end(), [](const BuyAgain& a, const BuyAgain& b) {
+    return a.probability != b.probability ? a.probability > b.probability : a.item < b.item;
+  });
+  if (out.size() > k) out.resize(k);
+  return out;
+}
+
 double RepurchaseStatistics::gap_days(std::int32_t item) const noexcept { return std::exp(of(item).mean); }
 double RepurchaseStatistics::repeat_share(std::int32_t item) const noexcept { return of(item).share; }
 

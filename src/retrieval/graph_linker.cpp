@@ -122,10 +122,12 @@ void GraphLinker::take_chosen(std::int32_t node, std::int32_t layer, const WalkS
     places[i] = candidates[i].row;
     w.edges.push_back({candidates[i].row, node, layer, candidates[i].similarity});
   }
-  if (layer == 0) {
-    arrays_.chosen[static_cast<std::size_t>(node)] = static_cast<std::uint16_t>(n);
-    arrays_.farthest[static_cast<std::size_t>(node)] = n == places.size() ? candidates[n - 1].similarity : kNone;
-  }
+  if (layer == 0) note_chosen(node, n, n == places.size() ? candidates[n - 1].similarity : kNone);
+}
+
+void GraphLinker::note_chosen(std::int32_t node, std::size_t count, float farthest) {
+  arrays_.chosen[static_cast<std::size_t>(node)] = static_cast<std::uint16_t>(count);
+  arrays_.farthest[static_cast<std::size_t>(node)] = farthest;
 }
 
 void GraphLinker::take_back(std::span<const Edge> edges, Worker& w) {
@@ -161,10 +163,7 @@ void GraphLinker::take_back(std::span<const Edge> edges, Worker& w) {
   });
   const std::size_t n = w.choice.from_list(space_, scorer.one(node), places.size(), candidates);
   for (std::size_t i = 0; i < places.size(); ++i) places[i] = i < n ? candidates[i].row : -1;
-  if (layer == 0) {
-    arrays_.chosen[at] = static_cast<std::uint16_t>(n);
-    arrays_.farthest[at] = n == places.size() ? candidates[n - 1].similarity : kNone;
-  }
+  if (layer == 0) note_chosen(node, n, n == places.size() ? candidates[n - 1].similarity : kNone);
 }
 
 void GraphLinker::reach(std::int32_t from, std::span<std::int32_t> parents, std::vector<std::int32_t>& queue) const {
@@ -190,9 +189,7 @@ bool GraphLinker::attach(std::int32_t node, std::int32_t to, std::span<std::int3
   }
   places[at] = node;
   parents[static_cast<std::size_t>(node)] = to;
-  const auto row = static_cast<std::size_t>(to);
-  arrays_.chosen[row] = static_cast<std::uint16_t>(std::min<std::size_t>(arrays_.chosen[row], at));
-  arrays_.farthest[row] = kNone;
+  note_chosen(to, std::min<std::size_t>(arrays_.chosen[static_cast<std::size_t>(to)], at), kNone);
   return true;
 }
 

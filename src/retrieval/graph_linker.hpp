@@ -49,6 +49,8 @@ class GraphLinker {
   void link_together(std::span<const std::int32_t> nodes);
   void choose(std::span<const std::int32_t> nodes, Worker& w);
   void take_chosen(std::int32_t node, std::int32_t layer, const WalkState& walk, Worker& w);
+  /// The first `count` links of the lowest layer leave each other in place; nothing farther gets into a full list.
+  void note_chosen(std::int32_t node, std::size_t count, float farthest);
   void take_back(std::span<const Edge> edges, Worker& w);
   void reach(std::int32_t from, std::span<std::int32_t> parents, std::vector<std::int32_t>& queue) const;
   [[nodiscard]] bool attach(std::int32_t node, std::int32_t to, std::span<std::int32_t> parents);

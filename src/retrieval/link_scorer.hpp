@@ -60,11 +60,8 @@ class LinkScorer {
     return out;
   }
   void prefetch(std::int32_t row) const noexcept {
-    if (!coded_) return;
-    const std::uint8_t* record = space_->records + static_cast<std::size_t>(row) * space_->shape.stride;
-    for (std::size_t b = 0; b < space_->shape.stride; b += 64) __builtin_prefetch(record + b);
+    if (coded_) prefetch_record(space_->records, space_->shape, row);
   }
-  [[nodiscard]] std::int32_t row() const noexcept { return row_; }
 
  private:
   [[nodiscard]] float extra(std::int32_t row) const noexcept {

@@ -48,6 +48,11 @@ class Scorer {
 
 inline constexpr std::size_t kFewestCodedDimensions = 8;  ///< below, eight bits save nothing
 
+inline void prefetch_record(const std::uint8_t* records, const kernels::CodeShape& shape, std::int32_t row) noexcept {
+  const std::uint8_t* record = records + static_cast<std::size_t>(row) * shape.stride;
+  for (std::size_t b = 0; b < shape.stride; b += 64) __builtin_prefetch(record + b);
+}
+
 /// Estimates of the same order from rows in eight bits.
 class CodedScorer {
  public:
@@ -62,10 +67,7 @@ class CodedScorer {
     rows(&row, 1, &out);
     return out;
   }
-  void prefetch(std::int32_t row) const noexcept {
-    const std::uint8_t* record = records_ + static_cast<std::size_t>(row) * shape_.stride;
-    for (std::size_t b = 0; b < shape_.stride; b += 64) __builtin_prefetch(record + b);
-  }
+  void prefetch(std::int32_t row) const noexcept { prefetch_record(records_, shape_, row); }
 
  private:
   const kernels::CodeTable& table_;

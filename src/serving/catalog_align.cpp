@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "etalage/serving/catalog_index.hpp"
+#include "serving/catalog_rows.hpp"
 
 namespace etalage {
 namespace {
@@ -34,8 +35,7 @@ Array<float> picked(const Array<float>& column, const std::vector<std::int32_t>&
 }  // namespace
 
 Catalog align_catalog(const Catalog& catalog, const IdMap& item_ids) {
-  const Catalog::Columns& c = catalog.columns();
-  const IdMap& own = *c.item_ids;
+  const IdMap& own = *catalog.item_ids();
   if (own.kind() != item_ids.kind() && !own.empty() && !item_ids.empty())
     throw std::invalid_argument(std::string("item_ids has ") + (item_ids.kind() == IdMap::Kind::kString ? "string" : "integer") +
                                 " keys, must have keys of the catalogue's kind");
@@ -52,12 +52,14 @@ Catalog align_catalog(const Catalog& catalog, const IdMap& item_ids) {
     if (text) strings.push_back(own.string_at(r));
     else integers.push_back(own.integer_at(r));
   }
+  if (item_ids.empty()) return serving::catalog_rows(catalog, rows, catalog.item_ids());
+  return serving::catalog_rows(catalog, rows, std::make_shared<const IdMap>(text ? item_ids.extended(strings) : item_ids.extended(integers)));
+}
+
+Catalog serving::catalog_rows(const Catalog& catalog, const std::vector<std::int32_t>& rows, SharedIdMap item_ids) {
+  const Catalog::Columns& c = catalog.columns();
   Catalog::Columns out;
-  if (item_ids.empty()) {
-    out.item_ids = c.item_ids;
-  } else {
-    out.item_ids = std::make_shared<const IdMap>(text ? item_ids.extended(strings) : item_ids.extended(integers));
-  }
+  out.item_ids = std::move(item_ids);
   out.names = picked(c.names, rows);
   out.categories = picked(c.categories, rows);
   out.brands = picked(c.brands, rows);

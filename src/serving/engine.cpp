@@ -179,19 +179,11 @@ std::vector<DueAgain> Engine::buy_again(KeyView user, std::size_t k, double hori
   const ShopperState shopper = impl_->state_of(*p, user, own_scratch().impl());
   static const RepurchaseStatistics nothing;
   const std::shared_ptr<const Profiles>& profiles = p->snapshot->parts().profiles;
+  const std::vector<BuyAgain> likeliest =
+      (profiles ? profiles->repurchases() : nothing).likeliest(shopper.profile, shopper.now_ms, shopper.profile.bought_unsorted().size(), horizon_days);
   std::vector<DueAgain> out;
-  for (const ItemMemory& m : shopper.profile.bought_unsorted()) {
-    if (m.item >= p->snapshot->catalog()->size()) continue;
-    DueAgain due{{}, (profiles ? profiles->repurchases() : nothing).expect(m, shopper.now_ms, horizon_days)};
-    const IdMap& ids = p->snapshot->item_ids();
-    if (ids.kind() == IdMap::Kind::kInteger) due.key = ids.integer_at(m.item);
-    else due.key = std::string(ids.string_at(m.item));
-    out.push_back(std::move(due));
-  }
-  std::sort(out.begin(), out.end(), [](const DueAgain& a, const DueAgain& b) {
-    return a.what.probability != b.what.probability ? a.what.probability > b.what.probability : a.what.item < b.what.item;
-  });
-  if (out.size() > k) out.resize(k);
+  for (const BuyAgain& b : likeliest)
+    if (out.size() < k && b.item < p->snapshot->catalog()->size()) out.push_back({key_of(key_at(p->snapshot->item_ids(), b.item)), b});
   return out;
 }
 

@@ -143,8 +143,7 @@ std::int32_t LiveRows::row_of(std::int32_t item) const {
 
 std::int32_t LiveRows::item_of(std::int32_t row) const {
   if (row < 0 || row >= catalog_.size()) return -1;
-  const IdMap& ids = *catalog_.item_ids();
-  return ids.kind() == IdMap::Kind::kInteger ? store_.find_item(ids.integer_at(row)) : store_.find_item(ids.string_at(row));
+  return store_.find_item(key_at(*catalog_.item_ids(), row));
 }
 
 std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStore& store, const LiveRows& rows) {

@@ -10,6 +10,7 @@
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
+#include "serving/catalog_rows.hpp"
 #include "serving/live_sources.hpp"
 
 namespace etalage {
@@ -47,40 +48,16 @@ SharedIdMap common(const std::vector<std::pair<std::string, SharedIdMap>>& maps,
   return longest;
 }
 
-/// The catalogue's products of these rows alone.
-Catalog catalog_rows(const Catalog& catalog, std::span<const std::int32_t> rows) {
-  const Catalog::Columns& c = catalog.columns();
-  Catalog::Columns out;
-  const auto pick = [&](auto& to, const auto& from) {
-    if (from.empty()) return;
-    to.reserve(rows.size());
-    for (const std::int32_t r : rows) to.push_back(from[static_cast<std::size_t>(r)]);
-  };
-  if (c.item_ids->kind() == IdMap::Kind::kInteger) {
+/// Keys of these rows alone.
+SharedIdMap ids_of(const IdMap& ids, std::span<const std::int32_t> rows) {
+  if (ids.kind() == IdMap::Kind::kInteger) {
     std::vector<std::int64_t> keys;
-    for (const std::int32_t r : rows) keys.push_back(c.item_ids->integer_at(r));
-    out.item_ids = std::make_shared<const IdMap>(IdMap::from_integers(Array<std::int64_t>(keys)));
-  } else {
-    std::vector<std::string_view> keys;
-    for (const std::int32_t r : rows) keys.push_back(c.item_ids->string_at(r));
-    out.item_ids = std::make_shared<const IdMap>(IdMap::from_strings(std::span<const std::string_view>(keys)));
+    for (const std::int32_t r : rows) keys.push_back(ids.integer_at(r));
+    return std::make_shared<const IdMap>(IdMap::from_integers(Array<std::int64_t>(keys)));
   }
-  pick(out.names, c.names);
-  pick(out.categories, c.categories);
-  pick(out.brands, c.brands);
-  pick(out.tags, c.tags);
-  pick(out.texts, c.texts);
-  std::vector<float> prices, vectors;
-  pick(prices, c.prices);
-  out.prices = Array<float>(prices);
-  out.dim = c.dim;
-  const auto dim = static_cast<std::size_t>(c.dim);
-  for (const std::int32_t r : rows) {
-    const std::span<const float> v = c.vectors.view().subspan(static_cast<std::size_t>(r) * dim, dim);
-    vectors.insert(vectors.end(), v.begin(), v.end());
-  }
-  out.vectors = Array<float>(vectors);
-  return Catalog(std::move(out));
+  std::vector<std::string_view> keys;
+  for (const std::int32_t r : rows) keys.push_back(ids.string_at(r));
+  return std::make_shared<const IdMap>(IdMap::from_strings(std::span<const std::string_view>(keys)));
 }
 
 bool can_fold_in(const FactorModel& model) {
@@ -234,7 +211,8 @@ void Snapshot::foretell_new_products() {
   const auto f = static_cast<std::size_t>(factors_->factors());
   if (parts_.new_factors.empty()) {
     parts_.new_factors = Array<float>(new_products_.size() * f);
-    parts_.cold_start->predict(catalog_rows(*parts_.catalog, new_products_), {parts_.new_factors.mutable_data(), new_products_.size(), f});
+    parts_.cold_start->predict(serving::catalog_rows(*parts_.catalog, new_products_, ids_of(*parts_.catalog->item_ids(), new_products_)),
+                                  {parts_.new_factors.mutable_data(), new_products_.size(), f});
   }
   if (parts_.new_factors.size() != new_products_.size() * f || !detail::all_finite(parts_.new_factors.view()))
     throw std::invalid_argument("new_factors has " + std::to_string(parts_.new_factors.size()) + " numbers, must have " + std::to_string(f) + " finite ones for each of " +

@@ -234,9 +234,7 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   p.segment_strength = static_cast<float>(r.get_double("segment_strength"));
   for (const std::int32_t row : r.get_array<std::int32_t>("arrivals")) {
     if (row < 0 || row >= p.catalog->size()) r.fail("arrivals", "found row " + std::to_string(row) + ", expected one of the catalogue");
-    const IdMap& ids = *p.catalog->item_ids();
-    if (ids.kind() == IdMap::Kind::kInteger) p.new_arrivals.emplace_back(ids.integer_at(row));
-    else p.new_arrivals.emplace_back(std::string(ids.string_at(row)));
+    p.new_arrivals.push_back(key_of(key_at(*p.catalog->item_ids(), row)));
   }
   p.mix.standard = get_mix(r, "mix/standard");
   for (const std::string& name : r.get_strings("placements")) {

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import index_curve_task, serve, task  # noqa: E402
+from protocol import index_curve_task, serve, task, timed_fit  # noqa: E402
 from serving_tasks import use_etalage  # noqa: E402
 
 import etalage  # noqa: E402
@@ -15,37 +14,23 @@ import etalage  # noqa: E402
 use_etalage()
 
 
+def factors_of(model):
+    return model.user_factors, model.item_factors
+
+
 @task
 def als(train, factors, sweeps, regularization, unobserved_weight, threads, alpha=1.0, nu=1.0, solver="cg", out=None):
     """Seconds of a fit of `sweeps` sweeps from SciPy CSR, conversion included."""
     matrix = sp.load_npz(train)
-
-    def work():
-        model = etalage.models.ALS(factors=factors, regularization=regularization, unobserved_weight=unobserved_weight, alpha=alpha, nu=nu,
-                                   iterations=sweeps, solver=solver, compute_objective=False, num_threads=threads)
-        started = time.perf_counter()
-        model.fit(matrix)
-        seconds = time.perf_counter() - started
-        if out:
-            np.savez(out, users=model.user_factors, items=model.item_factors)
-        return {"seconds": seconds}
-
-    return work
+    return timed_fit(lambda: etalage.models.ALS(factors=factors, regularization=regularization, unobserved_weight=unobserved_weight, alpha=alpha,
+                                                nu=nu, iterations=sweeps, solver=solver, compute_objective=False, num_threads=threads).fit(matrix),
+                     factors_of, out)
 
 
 @task
 def bpr(train, options, threads, out=None):
     matrix = sp.load_npz(train)
-
-    def work():
-        started = time.perf_counter()
-        model = etalage.models.BPR(num_threads=threads, compute_objective=False, **options).fit(matrix)
-        seconds = time.perf_counter() - started
-        if out:
-            np.savez(out, users=model.user_factors, items=model.item_factors)
-        return {"seconds": seconds}
-
-    return work
+    return timed_fit(lambda: etalage.models.BPR(num_threads=threads, compute_objective=False, **options).fit(matrix), factors_of, out)
 
 
 @task

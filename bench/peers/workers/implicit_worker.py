@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import serve, task  # noqa: E402
+from protocol import serve, task, timed_fit  # noqa: E402
 from serving_tasks import use_implicit  # noqa: E402
 
 from implicit import nearest_neighbours  # noqa: E402
@@ -18,40 +17,27 @@ from implicit.cpu.topk import topk as implicit_topk  # noqa: E402
 use_implicit()
 
 
-def keep(out, model):
-    if out:
-        np.savez(out, users=model.user_factors, items=model.item_factors)
+def timed(make, train, out):
+    """A fresh model each time: implicit's fit goes on from the factors that a model has."""
+    matrix = sp.load_npz(train)
+
+    def fit():
+        model = make()
+        model.fit(matrix, show_progress=False)
+        return model
+
+    return timed_fit(fit, lambda model: (model.user_factors, model.item_factors), out)
 
 
 @task
 def als(train, factors, sweeps, regularization, threads, alpha=1.0, solver="cg", out=None):
-    matrix = sp.load_npz(train)
-
-    def work():
-        model = AlternatingLeastSquares(factors=factors, regularization=regularization, alpha=alpha, iterations=sweeps, num_threads=threads,
-                                        use_cg=solver == "cg", calculate_training_loss=False)
-        started = time.perf_counter()
-        model.fit(matrix, show_progress=False)
-        seconds = time.perf_counter() - started
-        keep(out, model)
-        return {"seconds": seconds}
-
-    return work
+    return timed(lambda: AlternatingLeastSquares(factors=factors, regularization=regularization, alpha=alpha, iterations=sweeps, num_threads=threads,
+                                                 use_cg=solver == "cg", calculate_training_loss=False), train, out)
 
 
 @task
 def bpr(train, options, threads, out=None):
-    matrix = sp.load_npz(train)
-
-    def work():
-        model = BayesianPersonalizedRanking(num_threads=threads, random_state=1, **options)
-        started = time.perf_counter()
-        model.fit(matrix, show_progress=False)
-        seconds = time.perf_counter() - started
-        keep(out, model)
-        return {"seconds": seconds}
-
-    return work
+    return timed(lambda: BayesianPersonalizedRanking(num_threads=threads, random_state=1, **options), train, out)
 
 
 @task

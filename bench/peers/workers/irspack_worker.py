@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import serve, task  # noqa: E402
+from protocol import serve, task, timed_fit  # noqa: E402
 from serving_tasks import use_irspack  # noqa: E402
 
 import irspack  # noqa: E402
@@ -20,17 +18,9 @@ use_irspack()
 @task
 def als(train, factors, sweeps, regularization, unobserved_weight, threads, solver="CG", out=None):
     matrix = sp.load_npz(train)
-
-    def work():
-        started = time.perf_counter()
-        model = IALSRecommender(matrix, n_components=factors, alpha0=unobserved_weight, reg=regularization, train_epochs=sweeps,
-                                solver_type=solver, n_threads=threads).learn()
-        seconds = time.perf_counter() - started
-        if out:
-            np.savez(out, users=model.get_user_embedding(), items=model.get_item_embedding())
-        return {"seconds": seconds}
-
-    return work
+    return timed_fit(lambda: IALSRecommender(matrix, n_components=factors, alpha0=unobserved_weight, reg=regularization, train_epochs=sweeps,
+                                             solver_type=solver, n_threads=threads).learn(),
+                     lambda model: (model.get_user_embedding(), model.get_item_embedding()), out)
 
 
 @task

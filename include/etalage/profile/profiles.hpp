@@ -39,6 +39,8 @@ class ETALAGE_EXPORT RepurchaseStatistics {
   /// Gap and chance for a product that somebody bought, within horizon_days from now:
   ///   share * (F(elapsed + horizon) - F(elapsed)) / (1 - share * F(elapsed)),  F log-normal
   [[nodiscard]] BuyAgain expect(const ItemMemory& memory, std::int64_t now_ms, double horizon_days) const;
+  /// The k likeliest of what somebody bought, ties by lower item.
+  [[nodiscard]] std::vector<BuyAgain> likeliest(const UserProfile& user, std::int64_t now_ms, std::size_t k, double horizon_days) const;
   /// Median days between two purchases of a product by one shopper, of an unknown product the shop's; 30 when nothing
   /// was ever bought again.
   [[nodiscard]] double gap_days(std::int32_t item) const noexcept;

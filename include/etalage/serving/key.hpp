@@ -6,6 +6,8 @@
 #include <string_view>
 #include <variant>
 
+#include "etalage/core/id_map.hpp"
+
 namespace etalage {
 
 /// The shop's own name of a user or an item: a 64-bit integer or a string.
@@ -20,6 +22,11 @@ using KeyView = std::variant<std::int64_t, std::string_view>;
 [[nodiscard]] inline Key key_of(KeyView key) {
   if (const auto* text = std::get_if<std::string_view>(&key)) return std::string(*text);
   return std::get<std::int64_t>(key);
+}
+/// The key in a row of an id map, which owns the text.
+[[nodiscard]] inline KeyView key_at(const IdMap& ids, std::int32_t row) {
+  if (ids.kind() == IdMap::Kind::kInteger) return ids.integer_at(row);
+  return ids.string_at(row);
 }
 [[nodiscard]] inline std::string text_of(KeyView key) {
   if (const auto* text = std::get_if<std::string_view>(&key)) return std::string(*text);
