@@ -149,7 +149,7 @@ def main():
             begin = time.perf_counter()
             start = ColdStart(model, catalog)
             seconds += time.perf_counter() - begin
-            settings.append((start.options["power"], start.options["regularization"], start.options["support_power"]))
+            settings.append(tuple(start.options[n] for n in ("power", "regularization", "support_power", "target_power", "evenness")))
             foretold = start.factors(catalog)[rows[cold]].astype(np.float64)
             one["ColdStart"] = recalls(u, foretold, wanted)
             for method, r in one.items():
@@ -167,7 +167,7 @@ def main():
         differences = one["ColdStart"] - one[best]
         samples = [differences[rng.integers(0, len(differences), len(differences))].mean() for _ in range(1000)]
         low, high = np.quantile(samples, [0.025, 0.975])
-        print(f"  difference on the first split {differences.mean():+.4f} [{low:+.4f}, {high:+.4f}]; (power, regularization, support_power) chosen: {settings}; "
+        print(f"  difference on the first split {differences.mean():+.4f} [{low:+.4f}, {high:+.4f}]; (power, regularization, support_power, target_power, evenness) chosen: {settings}; "
               f"{seconds / args.seeds:.1f} s to choose and learn")
         print(f"  exploration slot at place 5 of 10, 30000 lists: {'':6s} clicks on known  on new  known clicks given up  new products shown")
         for label, clicks, new, lost, shown in exploration(log, cold, model, users, wanted, foretold, 0):

@@ -34,6 +34,8 @@ ColdStartOptions cold_start_options(const py::dict& d) {
   set_option(d, "power", o.power);
   set_option(d, "regularization", o.regularization);
   set_option(d, "support_power", o.support_power);
+  set_option(d, "target_power", o.target_power);
+  set_option(d, "evenness", o.evenness);
   set_option(d, "max_rows", o.max_rows);
   set_option(d, "num_threads", o.num_threads);
   o.validate();
@@ -45,6 +47,8 @@ py::dict to_dict(const ColdStartOptions& o) {
   d["power"] = o.power;
   d["regularization"] = o.regularization;
   d["support_power"] = o.support_power;
+  d["target_power"] = o.target_power;
+  d["evenness"] = o.evenness;
   d["max_rows"] = o.max_rows;
   d["num_threads"] = o.num_threads;
   return d;

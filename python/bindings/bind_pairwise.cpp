@@ -70,6 +70,7 @@ WarpOptions warp_options(const py::dict& d) {
   read_shared(d, o);
   set_option(d, "margin", o.margin);
   set_option(d, "max_trials", o.max_trials);
+  set_option(d, "num_violators", o.num_violators);
   o.validate();
   return o;
 }
@@ -109,6 +110,7 @@ void bind_pairwise(py::module_& m) {
         py::dict d = shared_dict(a.options());
         d["margin"] = shortest(a.options().margin);
         d["max_trials"] = a.options().max_trials;
+        d["num_violators"] = a.options().num_violators;
         return d;
       });
 }

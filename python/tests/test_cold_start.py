@@ -44,7 +44,7 @@ def test_new_products_are_ranked_better_than_by_chance(store, catalog, model, co
     found = recall(model.user_factors, cold.factors(catalog)[rows], store, cold_items)
     chance = recall(model.user_factors, np.random.default_rng(1).standard_normal((40, 16)), store, cold_items)
     assert found > 1.25 * chance
-    assert set(cold.options) == {"power", "regularization", "support_power", "max_rows", "num_threads"}
+    assert set(cold.options) == {"power", "regularization", "support_power", "target_power", "evenness", "max_rows", "num_threads"}
 
 
 def test_extended_model_keeps_what_is_known(store, catalog, model, cold_items):

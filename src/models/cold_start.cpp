@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -26,11 +24,37 @@ double kernel_of(double cosine, std::int32_t power) {
   return sum / power;
 }
 
-/// 1 / |row|, 0 for an empty one.
-double scale_of(std::span<const float> values) {
+double norm_of(std::span<const float> values) {
   double squares = 0;
   for (const float v : values) squares += static_cast<double>(v) * static_cast<double>(v);
-  return squares > 0 ? 1 / std::sqrt(squares) : 0;
+  return std::sqrt(squares);
+}
+
+/// 1 / |row|, 0 for an empty one.
+double scale_of(std::span<const float> values) {
+  const double norm = norm_of(values);
+  return norm > 0 ? 1 / norm : 0;
+}
+
+/// The values with their columns' scales; empty scales are all 1.
+std::span<const float> scaled(std::span<const std::int32_t> columns, std::span<const float> values, const Array<float>& scales, std::vector<float>& out) {
+  if (scales.empty()) return values;
+  out.resize(values.size());
+  for (std::size_t e = 0; e < values.size(); ++e) out[e] = values[e] * scales[static_cast<std::size_t>(columns[e])];
+  return out;
+}
+
+/// ln(1 + n / c)^-evenness for a column that c of the n known rows have; as if one had those that none has.
+Array<float> column_scales(const CsrView& attributes, std::span<const std::size_t> known, double evenness) {
+  if (evenness == 0) return {};
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(attributes.cols), 0);
+  for (const std::size_t i : known)
+    for (const std::int32_t c : attributes.row_columns(static_cast<std::int64_t>(i))) ++counts[static_cast<std::size_t>(c)];
+  Array<float> out(counts.size(), uninitialized);
+  float* to = out.mutable_data();
+  for (std::size_t c = 0; c < counts.size(); ++c)
+    to[c] = static_cast<float>(std::pow(std::log1p(static_cast<double>(known.size()) / static_cast<double>(std::max<std::int64_t>(1, counts[c]))), -evenness));
+  return out;
 }
 
 /// Cosines of one row with all known ones, by walking the columns that it has; out [known rows].
@@ -51,6 +75,8 @@ void ColdStartOptions::validate() const {
   detail::require(power >= 1 && power <= 16, "power", power, "in [1, 16]");
   detail::require_finite(regularization > 0, "regularization", regularization, "a finite number > 0");
   detail::require_finite(support_power >= 0 && support_power <= 1, "support_power", support_power, "in [0, 1]");
+  detail::require_finite(target_power >= 0 && target_power <= 1, "target_power", target_power, "in [0, 1]");
+  detail::require_finite(evenness >= 0 && evenness <= 1, "evenness", evenness, "in [0, 1]");
   detail::require(max_rows >= 1 && max_rows <= 32768, "max_rows", max_rows, "in [1, 32768]");
   (void)detail::resolve_threads(num_threads);
 }
@@ -79,12 +105,27 @@ void ColdStart::fit(const CsrView& attributes, MatrixView<const float> factors, 
   double all = 0;
   for (const std::size_t i : known) all += weight[i] = support.empty() ? 1.0 : std::pow(static_cast<double>(support[i]), options_.support_power);
   for (const std::size_t i : known) weight[i] *= static_cast<double>(known.size()) / all;
-  Array<float> mean(f);
+  // Factors at the size that is learned, and how much that is undone at the end.
+  std::vector<double> size(n, 1.0);
+  double back = 1;
+  if (options_.target_power > 0) {
+    double along = 0;
+    double squares = 0;
+    for (const std::size_t i : known) {
+      const double norm = norm_of(factors.row(i));
+      if (norm > 0) size[i] = std::pow(norm, -options_.target_power);
+      along += weight[i] * norm * norm * size[i];
+      squares += weight[i] * norm * norm * size[i] * size[i];
+    }
+    if (squares > 0) back = along / squares;
+  }
+  std::vector<double> mean(f);
   for (std::size_t k = 0; k < f; ++k) {
     double sum = 0;
-    for (const std::size_t i : known) sum += weight[i] * static_cast<double>(factors(i, k));
-    mean.mutable_data()[k] = static_cast<float>(sum / static_cast<double>(known.size()));
+    for (const std::size_t i : known) sum += weight[i] * size[i] * static_cast<double>(factors(i, k));
+    mean[k] = sum / static_cast<double>(known.size());
   }
+  Array<float> column_scale = column_scales(attributes, known, options_.evenness);
 
   // Rows with the same attributes are one.
   const auto same_order = [&](std::size_t a, std::size_t b) {
@@ -125,17 +166,19 @@ void ColdStart::fit(const CsrView& attributes, MatrixView<const float> factors, 
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> columns;
   std::vector<float> values;
+  std::vector<float> scaled_row;
   Eigen::MatrixXd target(static_cast<Eigen::Index>(r), static_cast<Eigen::Index>(f));
   for (std::size_t g = 0; g < r; ++g) {
     const auto row = static_cast<std::int64_t>(known[groups[g].begin]);
-    const double scale = scale_of(attributes.row_values(row));
+    const std::span<const float> there = scaled(attributes.row_columns(row), attributes.row_values(row), column_scale, scaled_row);
+    const double scale = scale_of(there);
     columns.insert(columns.end(), attributes.row_columns(row).begin(), attributes.row_columns(row).end());
-    for (const float v : attributes.row_values(row)) values.push_back(static_cast<float>(scale * static_cast<double>(v)));
+    for (const float v : there) values.push_back(static_cast<float>(scale * static_cast<double>(v)));
     offsets.push_back(static_cast<std::int64_t>(columns.size()));
     for (std::size_t k = 0; k < f; ++k) {
       double sum = 0;
-      for (std::size_t i = groups[g].begin; i < groups[g].end; ++i) sum += weight[known[i]] * static_cast<double>(factors(known[i], k));
-      target(static_cast<Eigen::Index>(g), static_cast<Eigen::Index>(k)) = sum / groups[g].weight - static_cast<double>(mean[k]);
+      for (std::size_t i = groups[g].begin; i < groups[g].end; ++i) sum += weight[known[i]] * size[known[i]] * static_cast<double>(factors(known[i], k));
+      target(static_cast<Eigen::Index>(g), static_cast<Eigen::Index>(k)) = sum / groups[g].weight - mean[k];
     }
   }
   rows.offsets = Array<std::int64_t>(offsets);
@@ -157,109 +200,15 @@ void ColdStart::fit(const CsrView& attributes, MatrixView<const float> factors, 
   const Eigen::MatrixXd solved = r != 0 ? Eigen::MatrixXd(factorised.solve(target)) : target;
   Array<float> weights(r * f, uninitialized);
   for (std::size_t g = 0; g < r; ++g)
-    for (std::size_t k = 0; k < f; ++k) weights.mutable_data()[g * f + k] = static_cast<float>(solved(static_cast<Eigen::Index>(g), static_cast<Eigen::Index>(k)));
+    for (std::size_t k = 0; k < f; ++k) weights.mutable_data()[g * f + k] = static_cast<float>(back * solved(static_cast<Eigen::Index>(g), static_cast<Eigen::Index>(k)));
+  mean_ = Array<float>(f);
+  for (std::size_t k = 0; k < f; ++k) mean_.mutable_data()[k] = static_cast<float>(back * mean[k]);
 
   rows_ = std::move(rows);
   by_column_ = by_column;
   weights_ = std::move(weights);
-  mean_ = std::move(mean);
+  column_scale_ = std::move(column_scale);
   factors_ = static_cast<std::int32_t>(f);
-}
-
-ColdStartOptions ColdStart::chosen(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support,
-                                   MatrixView<const float> user_factors, const CsrView& user_items, ColdStartOptions options) {
-  options.validate();
-  validate(attributes, "attributes");
-  validate(user_items, "user_items");
-  const auto n = static_cast<std::size_t>(attributes.rows);
-  detail::require(factors.rows() == n, "factors.rows()", factors.rows(), "attributes.rows");
-  detail::require(support.empty() || support.size() == n, "support.size()", support.size(), "attributes.rows, or 0");
-  detail::require(user_items.cols == attributes.rows, "user_items.cols", user_items.cols, "attributes.rows");
-  detail::require(user_factors.rows() == static_cast<std::size_t>(user_items.rows), "user_factors.rows()", user_factors.rows(), "user_items.rows");
-  detail::require(user_factors.cols() == factors.cols(), "user_factors.cols()", user_factors.cols(), "factors.cols()");
-
-  // A fifth of the known rows, or 2000 of very many, by a hash of their number.
-  const std::size_t all = support.empty() ? n : static_cast<std::size_t>(std::ranges::count_if(support, [](float v) { return v > 0; }));
-  const std::size_t every = std::max<std::size_t>(5, all / 2000);
-  std::vector<float> rest(n, 0.0f);
-  std::vector<std::int32_t> place(n, -1);
-  std::vector<std::int64_t> out_rows;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (!support.empty() && support[i] <= 0) continue;
-    if (((i + 1) * 0x9E3779B97F4A7C15ull >> 32) % every == 0) {
-      place[i] = static_cast<std::int32_t>(out_rows.size());
-      out_rows.push_back(static_cast<std::int64_t>(i));
-    } else {
-      rest[i] = support.empty() ? 1.0f : support[i];
-    }
-  }
-  std::vector<std::int64_t> users;
-  const std::int64_t stride = std::max<std::int64_t>(1, user_items.rows / 2000);
-  for (std::int64_t u = 0; u < user_items.rows; u += stride)
-    if (std::ranges::any_of(user_items.row_columns(u), [&](std::int32_t i) { return place[static_cast<std::size_t>(i)] >= 0; })) users.push_back(u);
-  constexpr std::size_t top = 20;
-  if (users.size() < 20 || out_rows.size() <= top || std::ranges::count_if(rest, [](float s) { return s > 0; }) < 10) return options;
-
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> columns;
-  std::vector<float> values;
-  for (const std::int64_t i : out_rows) {
-    columns.insert(columns.end(), attributes.row_columns(i).begin(), attributes.row_columns(i).end());
-    values.insert(values.end(), attributes.row_values(i).begin(), attributes.row_values(i).end());
-    offsets.push_back(static_cast<std::int64_t>(columns.size()));
-  }
-  const CsrView left_out{static_cast<std::int64_t>(out_rows.size()), attributes.cols, offsets, columns, values};
-  const std::size_t f = factors.cols();
-  std::vector<float> foretold(out_rows.size() * f);
-  ColdStartOptions best = options;
-  double best_recall = -1;
-  std::vector<ColdStartOptions> grid;
-  for (const std::int32_t power : {1, 2, 3, 5})
-    for (const double regularization : {0.3, 1.0, 3.0, 10.0})
-      for (const double support_power : {0.0, 0.5}) {
-        if (support_power > 0 && support.empty()) continue;
-        grid.push_back(options);
-        grid.back().power = power;
-        grid.back().regularization = regularization;
-        grid.back().support_power = support_power;
-      }
-  for (const ColdStartOptions& setting : grid) {
-    ColdStartOptions o = setting;
-    o.max_rows = std::min(o.max_rows, 1500);
-    ColdStart model(o);
-    model.fit(attributes, factors, rest);
-    model.predict(left_out, {foretold.data(), out_rows.size(), f});
-    std::vector<double> recalls(users.size());
-    detail::parallel_for(users.size(), 32, options.num_threads, [&](std::size_t b, std::size_t e, int) {
-      std::vector<double> scores(out_rows.size());
-      for (std::size_t j = b; j < e; ++j) {
-        const std::span<const float> x = user_factors.row(static_cast<std::size_t>(users[j]));
-        for (std::size_t i = 0; i < scores.size(); ++i) {
-          double s = 0;
-          for (std::size_t k = 0; k < f; ++k) s += static_cast<double>(x[k]) * static_cast<double>(foretold[i * f + k]);
-          scores[i] = s;
-        }
-        double hits = 0;
-        double wanted = 0;
-        for (const std::int32_t item : user_items.row_columns(users[j])) {
-          const std::int32_t at = place[static_cast<std::size_t>(item)];
-          if (at < 0) continue;
-          wanted += 1;
-          std::size_t above = 0;
-          for (std::size_t i = 0; i < scores.size(); ++i)
-            above += scores[i] > scores[static_cast<std::size_t>(at)] || (scores[i] == scores[static_cast<std::size_t>(at)] && i < static_cast<std::size_t>(at));
-          hits += above < top ? 1 : 0;
-        }
-        recalls[j] = hits / wanted;
-      }
-    });
-    const double recall = std::accumulate(recalls.begin(), recalls.end(), 0.0);
-    if (recall > best_recall) {
-      best_recall = recall;
-      best = setting;
-    }
-  }
-  return best;
 }
 
 void ColdStart::predict(const CsrView& attributes, MatrixView<float> out) const {
@@ -273,9 +222,11 @@ void ColdStart::predict(const CsrView& attributes, MatrixView<float> out) const 
   detail::parallel_for(out.rows(), 16, options_.num_threads, [&](std::size_t b, std::size_t e, int) {
     std::vector<double> kernel(r);
     std::vector<double> sum(f);
+    std::vector<float> scaled_row;
     for (std::size_t i = b; i < e; ++i) {
       const auto row = static_cast<std::int64_t>(i);
-      cosines(attributes.row_columns(row), attributes.row_values(row), scale_of(attributes.row_values(row)), by_column_, kernel);
+      const std::span<const float> values = scaled(attributes.row_columns(row), attributes.row_values(row), column_scale_, scaled_row);
+      cosines(attributes.row_columns(row), values, scale_of(values), by_column_, kernel);
       std::copy(mean_.begin(), mean_.end(), sum.begin());
       for (std::size_t g = 0; g < r; ++g) {
         if (kernel[g] == 0) continue;
@@ -293,11 +244,14 @@ void ColdStart::save_state(StateWriter& writer) const {
   writer.put_int("power", options_.power);
   writer.put_double("regularization", options_.regularization);
   writer.put_double("support_power", options_.support_power);
+  writer.put_double("target_power", options_.target_power);
+  writer.put_double("evenness", options_.evenness);
   writer.put_int("max_rows", options_.max_rows);
   writer.put_int("factors", factors_);
   writer.put_csr("rows", rows_);
   writer.put_array("weights", weights_);
   writer.put_array("mean", mean_);
+  if (!column_scale_.empty()) writer.put_array("column_scale", column_scale_);
 }
 
 std::shared_ptr<ColdStart> ColdStart::from_state(const StateReader& reader) {
@@ -305,12 +259,17 @@ std::shared_ptr<ColdStart> ColdStart::from_state(const StateReader& reader) {
   o.power = static_cast<std::int32_t>(reader.get_int("power", 1, 16));
   o.regularization = reader.get_double("regularization");
   o.support_power = reader.get_double("support_power");
+  // The first files know neither.
+  if (reader.has("target_power")) o.target_power = reader.get_double("target_power");
+  if (reader.has("evenness")) o.evenness = reader.get_double("evenness");
   o.max_rows = static_cast<std::int32_t>(reader.get_int("max_rows", 1, 32768));
   auto out = std::make_shared<ColdStart>(o);
   out->factors_ = static_cast<std::int32_t>(reader.get_int("factors", 1, 65535));
   out->rows_ = reader.get_csr("rows");
   out->weights_ = reader.get_array<float>("weights", static_cast<std::size_t>(out->rows_.rows) * static_cast<std::size_t>(out->factors_));
   out->mean_ = reader.get_array<float>("mean", static_cast<std::size_t>(out->factors_));
+  if (reader.has("column_scale")) out->column_scale_ = reader.get_array<float>("column_scale", static_cast<std::size_t>(out->rows_.cols));
+  if (reader.verify() && !detail::all_finite(out->column_scale_.view())) reader.fail("column_scale", "found values that are not finite");
   if (reader.verify() && !(detail::all_finite(out->weights_.view()) && detail::all_finite(out->mean_.view()))) reader.fail("weights", "found values that are not finite");
   // The transpose has an entry a column: a width that nothing in the file backs must not become memory.
   if (out->rows_.cols > (std::int64_t{1} << 28)) reader.fail("rows", "found " + std::to_string(out->rows_.cols) + " attributes, expected at most 2^28");

@@ -46,6 +46,7 @@ target_sources(etalage PRIVATE
 target_sources(etalage PRIVATE
   src/models/catalog_attributes.cpp
   src/models/cold_start.cpp
+  src/models/cold_start_choice.cpp
   src/models/cold_start_items.cpp
   src/models/exploration_slot.cpp)
 # Stochastic gradient descent.

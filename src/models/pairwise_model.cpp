@@ -93,16 +93,14 @@ void fold(const pairwise::Settings& s, const float* item_factors, std::int32_t n
         }
         if (other < 0) continue;
       } else {
-        const float wanted = k.dot(x, i, width) - s.margin;
-        for (int t = 1; t <= max_trials; ++t) {
-          const std::int32_t j = draw_other();
-          if (j < 0) break;
-          if (!(k.dot(x, row(j), width) > wanted)) continue;
-          other = j;
-          slope = pairwise::rank_weight(num_items, t);
-          break;
-        }
+        const pairwise::Violation found = pairwise::find_violation(
+            s.num_violators, max_trials, k.dot(x, i, width) - s.margin, draw_other,
+            [&](std::span<const std::int32_t> drawn, float* out) {
+              for (const std::int32_t j : drawn) *out++ = k.dot(x, row(j), width);
+            });
+        other = found.item;
         if (other < 0) continue;
+        slope = pairwise::rank_weight(num_items, found.violators, found.trials);
       }
       const float* j = row(other);
       for (std::size_t f = 0; f < width; ++f) difference[f] = i[f] - j[f];

@@ -41,6 +41,7 @@ void Settings::validate() const {
   require(num_candidates >= 1 && num_candidates <= 1024, "num_candidates", num_candidates, "in [1, 1024]");
   require_finite(margin > 0, "margin", margin, "finite and > 0");
   require(max_trials >= 1 && max_trials <= 100000, "max_trials", max_trials, "in [1, 100000]");
+  require(num_violators >= 1 && num_violators <= 1024, "num_violators", num_violators, "in [1, 1024]");
   require(optimizer == SgdOptimizer::kAdaGrad || optimizer == SgdOptimizer::kSgd, "optimizer", static_cast<int>(optimizer),
           "one of the enumerators of SgdOptimizer");
   require_finite(decay >= 0, "decay", decay, "finite and >= 0");
@@ -88,8 +89,12 @@ Trainer::Trainer(const Settings& settings, CsrView liked) : settings_(settings),
     if (liked.row_size(static_cast<std::int64_t>(u)) == 0) std::fill_n(users_ + u * rows_.n, factors, 0.0f);
   rows_.user_sums.assign(num_users, 0.0f);
   rows_.item_sums.assign(num_items, 0.0f);
-  if (settings.loss == Loss::kRankedHinge)
-    for (int t = 1; t <= settings_.max_trials; ++t) weights_.push_back(rank_weight(liked.cols, t));
+  if (settings.loss == Loss::kRankedHinge) {
+    weights_.resize(std::max<std::size_t>(2, num_items));
+    double sum = 0;
+    for (std::size_t r = 1; r < weights_.size(); ++r) weights_[r] = static_cast<float>(sum += 1 / static_cast<double>(r));
+    for (float& w : weights_) w /= static_cast<float>(sum);
+  }
 }
 
 double Trainer::epoch(int number) {
@@ -122,7 +127,7 @@ double Trainer::run(std::size_t user_block, std::size_t item_block, int epoch) {
     return -1;
   };
   const auto candidates = static_cast<std::size_t>(settings_.negatives == NegativeSampling::kDynamic ? settings_.num_candidates : 1);
-  std::vector<const float*> candidate_rows(candidates);
+  std::vector<const float*> candidate_rows(std::max<std::size_t>(candidates, kDrawnAtOnce));
   std::vector<std::int32_t> candidate_items(candidates);
   std::vector<float> scores(candidates);
   const std::size_t bias = static_cast<std::size_t>(settings_.factors);
@@ -165,18 +170,18 @@ double Trainer::run(std::size_t user_block, std::size_t item_block, int epoch) {
       if (settings_.compute_objective) loss += detail::logistic_loss(x);
       step(pair, other, detail::logistic_slope(x), norms[0], norms[1]);
     } else {
-      const float wanted = k.dot(u, i, n) - settings_.margin;
-      for (int t = 1; t <= settings_.max_trials; ++t) {
-        const std::int32_t other = draw_other(liked);
-        if (other < 0) break;
-        const float* j = row_of(items, other);
-        if (!(k.dot(u, j, n) > wanted)) continue;
-        const float x = k.pair_score(u, i, j, n, norms);
-        const float weight = weights_[static_cast<std::size_t>(t) - 1];
-        if (settings_.compute_objective) loss += static_cast<double>(weight * (settings_.margin - x));
-        step(pair, other, weight, norms[0], norms[1]);
-        break;
-      }
+      const Violation found = find_violation(
+          settings_.num_violators, settings_.max_trials, k.dot(u, i, n) - settings_.margin, [&] { return draw_other(liked); },
+          [&](std::span<const std::int32_t> drawn, float* out) {
+            for (std::size_t c = 0; c < drawn.size(); ++c) candidate_rows[c] = row_of(items, drawn[c]);
+            k.dots(u, candidate_rows.data(), drawn.size(), n, out);
+          });
+      if (found.violators == 0) continue;
+      const float x = k.pair_score(u, i, row_of(items, found.item), n, norms);
+      const std::int64_t rank = (liked_.cols - 1) * found.violators / found.trials;
+      const float weight = weights_[static_cast<std::size_t>(std::max<std::int64_t>(1, rank))];
+      if (settings_.compute_objective) loss += static_cast<double>(weight * (settings_.margin - x));
+      step(pair, found.item, weight, norms[0], norms[1]);
     }
   }
   return loss;

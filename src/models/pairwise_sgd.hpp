@@ -2,6 +2,8 @@
 // The engine behind BPR and WARP: settings, rates, and the steps over pairs.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +29,7 @@ struct Settings {
   int num_candidates = 1;
   float margin = 1;
   int max_trials = 1;
+  int num_violators = 1;
   SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
   float decay = 0;
   bool item_bias = false;
@@ -47,10 +50,45 @@ struct Settings {
 /// L(r) = 1 + 1/2 + .. + 1/r: summed up to 64, by Euler and Maclaurin beyond.
 double harmonic(std::int64_t rank) noexcept;
 
-/// L(floor((num_items - 1) / trials)) / L(num_items - 1), ranks of at least 1.
-inline float rank_weight(std::int64_t num_items, int trials) noexcept {
+/// L(floor((num_items - 1) violators / trials)) / L(num_items - 1), ranks of at least 1.
+inline float rank_weight(std::int64_t num_items, int violators, int trials) noexcept {
   const auto rank = [](std::int64_t r) { return r < 1 ? std::int64_t{1} : r; };
-  return static_cast<float>(harmonic(rank((num_items - 1) / trials)) / harmonic(rank(num_items - 1)));
+  return static_cast<float>(harmonic(rank((num_items - 1) * violators / trials)) / harmonic(rank(num_items - 1)));
+}
+
+/// What a search for items that score above a level found.
+struct Violation {
+  std::int32_t item = -1;  ///< the highest-scored, the earlier draw on ties; -1 where there is none
+  int violators = 0;
+  int trials = 0;  ///< draws up to the last one that was looked at
+};
+
+/// Draws until `wanted` items score above `level`, at most max_trials. draw() gives an item, or -1 for none; score(items,
+/// scores) fills in the scores of up to kDrawnAtOnce of them. Draws come in lots that grow, for scores by the lot are faster.
+inline constexpr int kDrawnAtOnce = 32;
+template <class Draw, class Score>
+Violation find_violation(int wanted, int max_trials, float level, Draw&& draw, Score&& score) {
+  Violation found;
+  float best = 0;
+  std::array<std::int32_t, kDrawnAtOnce> items;
+  std::array<float, kDrawnAtOnce> scores;
+  while (found.violators < wanted && found.trials < max_trials) {
+    const int lot = std::min({kDrawnAtOnce, max_trials - found.trials, std::max(wanted - found.violators, found.trials)});
+    std::size_t drawn = 0;
+    for (; drawn < static_cast<std::size_t>(lot); ++drawn)
+      if ((items[drawn] = draw()) < 0) break;
+    score(std::span<const std::int32_t>(items.data(), drawn), scores.data());
+    for (std::size_t t = 0; t < drawn && found.violators < wanted; ++t) {
+      ++found.trials;
+      if (!(scores[t] > level)) continue;
+      if (found.violators++ == 0 || scores[t] > best) {
+        found.item = items[t];
+        best = scores[t];
+      }
+    }
+    if (drawn < static_cast<std::size_t>(lot)) break;
+  }
+  return found;
 }
 
 /// Of `wanted` draws those that a catalogue bears: the hardest of a large part of it is what the user will like next.
@@ -120,7 +158,7 @@ class Trainer {
   Rows rows_;
   float* users_ = nullptr;  // the rows, exclusive to the trainer; blocks side by side share none
   float* items_ = nullptr;
-  std::vector<float> weights_;  // of WARP, by number of trials
+  std::vector<float> weights_;  // of WARP, by rank
 };
 
 }  // namespace etalage::pairwise

@@ -14,6 +14,7 @@ pairwise::Settings settings_of(const WarpOptions& o) noexcept {
   s.loss = pairwise::Loss::kRankedHinge;
   s.margin = o.margin;
   s.max_trials = o.max_trials;
+  s.num_violators = o.num_violators;
   return s;
 }
 
@@ -29,12 +30,15 @@ void WarpModel::save_state(StateWriter& writer) const {
   PairwiseModel::save_state(writer);
   writer.put_double("warp/margin", static_cast<double>(options_.margin));
   writer.put_int("warp/max_trials", options_.max_trials);
+  writer.put_int("warp/num_violators", options_.num_violators);
 }
 
 std::shared_ptr<WarpModel> WarpModel::from_state(const StateReader& reader) {
   auto o = pairwise::load_options<WarpOptions>(reader);
   o.margin = static_cast<float>(reader.get_double("warp/margin"));
   o.max_trials = static_cast<int>(reader.get_int("warp/max_trials", 1, std::numeric_limits<std::int32_t>::max()));
+  // Older files know no other number.
+  o.num_violators = reader.has("warp/num_violators") ? static_cast<int>(reader.get_int("warp/num_violators", 1, std::numeric_limits<std::int32_t>::max())) : 1;
   pairwise::check_loaded(o, reader);
   auto model = std::make_shared<WarpModel>(o);
   model->load_pairwise(reader);

@@ -130,6 +130,46 @@ TEST(ColdStart, IsTheClosedFormOverAllProductsOneByOne) {
   }
 }
 
+TEST(ColdStart, TargetPowerAndEvennessAreThoseOfScaledInput) {
+  const Problem p = make(80, 6, 3, 11);
+  constexpr double t = 0.5;
+  constexpr double e = 0.8;
+  const ColdStart both = [&] {
+    ColdStart model({.target_power = t, .evenness = e});
+    model.fit(p.x.view(), p.matrix());
+    return model;
+  }();
+  std::vector<double> counts(6, 0.0);
+  for (const std::int32_t c : p.x.columns) counts[static_cast<std::size_t>(c)] += 1;
+  const auto even = [&](const CsrMatrix& x) {
+    CsrMatrix out = x;
+    out.values = Array<float>(x.values.view());
+    for (std::size_t i = 0; i < x.columns.size(); ++i) {
+      const double weight = std::pow(std::log(1 + 80 / counts[static_cast<std::size_t>(x.columns[i])]), -e);
+      out.values.mutable_data()[i] = static_cast<float>(static_cast<double>(x.values[i]) * weight);
+    }
+    return out;
+  };
+  Problem scaled = p;
+  scaled.x = even(p.x);
+  double along = 0;
+  double squares = 0;
+  for (std::size_t i = 0; i < 80; ++i) {
+    double norm = 0;
+    for (std::size_t k = 0; k < 3; ++k) norm += std::pow(static_cast<double>(p.factors[i * 3 + k]), 2);
+    norm = std::sqrt(norm);
+    for (std::size_t k = 0; k < 3; ++k) scaled.factors[i * 3 + k] = static_cast<float>(static_cast<double>(p.factors[i * 3 + k]) * std::pow(norm, -t));
+    along += std::pow(norm, 2 - t);
+    squares += std::pow(norm, 2 - 2 * t);
+  }
+  ColdStart plain;
+  plain.fit(scaled.x.view(), scaled.matrix());
+  const Problem fresh = make(30, 6, 3, 12);
+  const auto found = predicted(both, fresh.x);
+  const auto expected = predicted(plain, even(fresh.x));
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(static_cast<double>(found[i]), along / squares * static_cast<double>(expected[i]), 1e-5);
+}
+
 TEST(ColdStart, UnknownFactorsAreNotReadAndNothingKnownIsTheMean) {
   Problem p = make(40, 5, 2, 3);
   std::vector<float> support(40, 1.0f);
@@ -205,6 +245,8 @@ TEST(ColdStart, BadInputIsNamed) {
   EXPECT_THROW(ColdStart({.power = 0}), std::invalid_argument);
   EXPECT_THROW(ColdStart({.regularization = 0}), std::invalid_argument);
   EXPECT_THROW(ColdStart({.support_power = 2}), std::invalid_argument);
+  EXPECT_THROW(ColdStart({.target_power = -0.5}), std::invalid_argument);
+  EXPECT_THROW(ColdStart({.evenness = 1.5}), std::invalid_argument);
   EXPECT_THROW(ColdStart({.max_rows = 0}), std::invalid_argument);
   ColdStart model;
   EXPECT_THROW((void)predicted(model, p.x), NotFittedError);

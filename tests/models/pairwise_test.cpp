@@ -97,9 +97,58 @@ TEST(Pairwise, RankWeightsAreRatiosOfHarmonicNumbers) {
   };
   for (const std::int64_t items : {2, 10, 66, 1000, 40981})
     for (const int trials : {1, 2, 3, 16, 100, 100000})
-      EXPECT_NEAR(pairwise::rank_weight(items, trials),
-                  harmonic(std::max<std::int64_t>(1, (items - 1) / trials)) / harmonic(items - 1), 2e-6)
-          << items << " " << trials;
+      for (const int violators : {1, 2, 16}) {
+        if (violators > trials) continue;
+        EXPECT_NEAR(pairwise::rank_weight(items, violators, trials),
+                    harmonic(std::max<std::int64_t>(1, (items - 1) * violators / trials)) / harmonic(items - 1), 2e-6)
+            << items << " " << violators << " " << trials;
+      }
+}
+
+TEST(Pairwise, ViolationIsTheHighestScoredOfTheFirstViolators) {
+  detail::RandomStream random(5, 1, 1);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> scores(200);
+    for (float& s : scores) s = static_cast<float>(random.below(40));
+    const float level = static_cast<float>(random.below(45)) - 1;
+    const int wanted = 1 + static_cast<int>(random.below(40));
+    const int most = 1 + static_cast<int>(random.below(150));
+    const int last = random.below(2) == 0 ? most : static_cast<int>(random.below(150));  // draws before there is none left
+    pairwise::Violation expected;
+    for (int t = 0; t < std::min(most, last) && expected.violators < wanted; ++t) {
+      expected.trials = t + 1;
+      const auto at = static_cast<std::size_t>(t);
+      if (!(scores[at] > level)) continue;
+      ++expected.violators;
+      if (expected.item < 0 || scores[at] > scores[static_cast<std::size_t>(expected.item)]) expected.item = t;
+    }
+    std::int32_t next = 0;
+    const pairwise::Violation found = pairwise::find_violation(
+        wanted, most, level, [&] { return next < last ? next++ : -1; },
+        [&](std::span<const std::int32_t> items, float* out) {
+          for (const std::int32_t i : items) *out++ = scores[static_cast<std::size_t>(i)];
+        });
+    EXPECT_EQ(found.item, expected.item);
+    EXPECT_EQ(found.violators, expected.violators);
+    EXPECT_EQ(found.trials, expected.trials);
+    EXPECT_LE(next, std::max(2 * expected.trials, wanted)) << "at most as many draws again as were needed";
+  }
+}
+
+TEST(Warp, EveryNumberOfViolatorsFindsTheGroups) {
+  const Interactions data = planted(300, 400, 4, 25);
+  for (const int violators : {1, 4, 1000}) {
+    WarpModel m(WarpOptions{.factors = 8, .learning_rate = 0.1f, .regularization = 0.05f, .epochs = 15, .num_violators = violators});
+    m.fit(data);
+    Scratch scratch;
+    int right = 0;
+    std::vector<ItemScore> out(5);
+    for (std::int32_t u = 0; u < 300; ++u) {
+      m.recommend({.user = u}, out, scratch);
+      for (const ItemScore& r : out) right += r.item % 4 == u % 4 ? 1 : 0;
+    }
+    EXPECT_GT(right, 1200) << "of 1500, violators " << violators;
+  }
 }
 
 TEST(Pairwise, ContainsIsBinarySearch) {
@@ -283,6 +332,8 @@ TYPED_TEST(PairwiseModels, OptionsNameWhatIsWrong) {
   } else {
     expect("margin", [](Options& o) { o.margin = 0; });
     expect("max_trials", [](Options& o) { o.max_trials = 0; });
+    expect("num_violators", [](Options& o) { o.num_violators = 0; });
+    expect("num_violators", [](Options& o) { o.num_violators = 1025; });
   }
 }
 

@@ -18,6 +18,7 @@ struct ETALAGE_EXPORT WarpOptions {
   int epochs = 50;                 ///< passes over the liked pairs, >= 0
   float margin = 1;                ///< by which a liked item should lead, > 0
   int max_trials = 64;             ///< items drawn in search of one that violates the margin, in [1, 100000]
+  int num_violators = 1;           ///< draws go on for so many violators, and the step is on the highest-scored; in [1, 1024]
   SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
   float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
   bool item_bias = false;          ///< one more column: the item's own level

@@ -18,23 +18,24 @@ class ColdStart:
                     matched by key), or a CSR or dense matrix with a row for each item of the model
     side            "items", or "users": features is then a matrix with a row for each user
     attributes      with a Catalog, weights of its kinds: {"text": 1, "price": 0, ...}, min_count, max_words
-    power, regularization, support_power    of the regression; None has them chosen on known items left out for it, where
-                    the model keeps its rows
+    power, regularization, support_power, target_power, evenness    of the regression; None has them chosen on known items
+                    left out for it, where the model keeps its rows
     max_rows        different rows of attributes that are learned from, those of most support
 
     Kernel ridge regression on the cosine of attributes; docs/cold_start.md has the formula and what it gains.
     """
 
-    _DEFAULTS = {"power": 2, "regularization": 0.3, "support_power": 0.5}
+    _DEFAULTS = {"power": 2, "regularization": 0.3, "support_power": 0.5, "target_power": 0.0, "evenness": 0.0}
 
     def __init__(self, model, features, *, side="items", attributes=None, power=None, regularization=None, support_power=None,
-                 max_rows=4096, num_threads=0):
+                 target_power=None, evenness=None, max_rows=4096, num_threads=0):
         if side not in ("items", "users"):
             raise ValueError(f"side is {side!r}, must be 'items' or 'users'")
         core = model._fitted()
         if not isinstance(core, _core.FactorModel):
             raise TypeError(f"model is a {type(model).__name__}, must be one with factors")
-        given = {"power": power, "regularization": regularization, "support_power": support_power}
+        given = {"power": power, "regularization": regularization, "support_power": support_power, "target_power": target_power,
+                 "evenness": evenness}
         options = {**self._DEFAULTS, **{n: v for n, v in given.items() if v is not None}, "max_rows": max_rows, "num_threads": num_threads}
         choose = all(v is None for v in given.values())
         self.side = side

@@ -16,7 +16,8 @@ class WARP(Recommender):
     num_threads        0 means all CPUs this process may use
     seed               equal seeds give equal bits on one SIMD level, for any number of threads
     margin             by which a liked item should lead, > 0
-    max_trials         items drawn in search of one that violates the margin
+    max_trials         items drawn in search of those that violate the margin
+    num_violators      draws go on for so many violators, and the step is on the highest-scored of them
     optimizer          "adagrad" (one memory a row) or "sgd"
     decay              epoch e uses learning_rate / (1 + decay e)
     item_bias          one more factor column: the item's own level
@@ -33,7 +34,7 @@ class WARP(Recommender):
     _core_class = _core.WarpModel
 
     def __init__(self, factors=64, learning_rate=0.05, regularization=0.01, epochs=50, num_threads=0, seed=42, *,
-                 margin=1.0, max_trials=64, optimizer="adagrad", decay=0.0, item_bias=False, init_scale=0.1,
+                 margin=1.0, max_trials=64, num_violators=1, optimizer="adagrad", decay=0.0, item_bias=False, init_scale=0.1,
                  fold_in_epochs=20, compute_objective=True, keep_history=True):
         self.factors = factors
         self.learning_rate = learning_rate
@@ -43,6 +44,7 @@ class WARP(Recommender):
         self.seed = seed
         self.margin = margin
         self.max_trials = max_trials
+        self.num_violators = num_violators
         self.optimizer = optimizer
         self.decay = decay
         self.item_bias = item_bias
