@@ -137,7 +137,7 @@ TEST(Pairwise, ViolationIsTheHighestScoredOfTheFirstViolators) {
 
 TEST(Warp, EveryNumberOfViolatorsFindsTheGroups) {
   const Interactions data = planted(300, 400, 4, 25);
-  for (const int violators : {1, 4, 1000}) {
+  for (const int violators : {1, 2, 4}) {
     WarpModel m(WarpOptions{.factors = 8, .learning_rate = 0.1f, .regularization = 0.05f, .epochs = 15, .num_violators = violators});
     m.fit(data);
     Scratch scratch;

@@ -33,16 +33,18 @@ struct ETALAGE_EXPORT WarpOptions {
 
 /// WARP: as BPR, with a loss that counts an item's rank and steps taken only where the order is wrong.
 /// Minimises  sum over liked (u, i) of  L(rank of i) / L(n_items - 1) max(0, margin - x_u . (y_i - y_j)) + regularization / 2 (|x_u|^2 +
-///            |y_i|^2 + |y_j|^2), j the first of the drawn items that violates the margin, at draw t;
-///            rank = floor((n_items - 1) / t) and L(r) = sum_{s <= r} 1 / s. No step when max_trials draws find none; at
-///            most n_items / 16 are made, for the best of a small catalogue is what the user will like next.
+///            |y_i|^2 + |y_j|^2), j the highest-scored of the first num_violators drawn items that violate the margin, the last
+///            of them at draw t; rank = floor((n_items - 1) violators / t) and L(r) = sum_{s <= r} 1 / s. max_trials draws at
+///            most are made, and the violators that they hold are used, or no step taken; at most n_items / 16, for the best of
+///            a small catalogue is what the user will like next.
 /// Shapes     user_items CSR [n_users x n_items]; factors float32 row-major [n x f], one column more with item_bias
 /// Cost       an epoch O(nnz f (trials + 3)), the mean number of trials growing towards max_trials as the fit gets better;
 ///            4 f (n_users + n_items) + 8 nnz bytes
 /// Threads    const members are safe to call concurrently; fit() needs exclusive access
 /// Repeats    bit-identical for equal seed and SIMD level, whatever num_threads is
 /// Errors     std::invalid_argument (options, shapes, values), NotFittedError, NumericalError (diverged)
-/// Source     Weston, Bengio, Usunier, IJCAI 2011 (WSABIE); L2 weights here in the place of its bound on norms
+/// Source     Weston, Bengio, Usunier, IJCAI 2011 (WSABIE), whose one violator is num_violators = 1; the rank from several draws
+///            after Liu, Natarajan, WMRB, RecSys 2017, the hardest of them after Zhang, Chen, Wang, Yu, SIGIR 2013; L2 weights here in the place of its bound on norms
 class ETALAGE_EXPORT WarpModel final : public PairwiseModel {
  public:
   WarpModel() : WarpModel(WarpOptions{}) {}

@@ -175,8 +175,11 @@ _SPACES: dict[str, dict[str, Any]] = {
     },
     "WARP": {
         "learning_rate": Float(0.02, 0.3, log=True),
-        "regularization": Float(0.001, 1.0, log=True),
+        "regularization": Float(0.003, 0.3, log=True),
         "epochs": Int(10, 60, log=True),
+        "max_trials": Int(32, 128, log=True),
+        "num_violators": Int(1, 32, log=True),
+        "item_bias": Choice(False, True),
         "margin": Float(0.3, 2.0, log=True),
     },
 }
