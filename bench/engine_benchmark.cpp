@@ -281,6 +281,7 @@ int observe() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // progress shows in a pipe too
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "prepare" && argc > 2) return prepare(argv[2], argc > 4 ? std::atoi(argv[3]) : 1'000'000, argc > 4 ? std::atoi(argv[4]) : 1'000'000);
   if (what == "run" && argc > 2) return run(argv[2], argc > 3 ? std::atof(argv[3]) : 30);

@@ -201,10 +201,12 @@ void GraphLinker::connect(std::span<const std::int32_t> nodes) {
   reach(graph_.entry_, parents, queue);
   const GraphView view = graph_.view();
   Worker& w = *workers_[0];
+  std::uint64_t turn = 1;
   for (const std::int32_t node : nodes) {
     if (parents[static_cast<std::size_t>(node)] != kUnreached) continue;
     const auto reached = [&](std::int32_t to) { return parents[static_cast<std::size_t>(to)] != kUnreached; };
     bool done = false;
+    std::int32_t nearest = graph_.entry_;
     for (const std::int32_t link : view.links(node, 0)) {
       if (link < 0 || done) break;
       done = reached(link) && attach(node, link, parents);
@@ -217,10 +219,18 @@ void GraphLinker::connect(std::span<const std::int32_t> nodes) {
       while (walk_gather(view, scorer, walk)) walk_score(view, scorer, ef_, walk);
       for (std::size_t i = 0; i < walk.size && !done; ++i) {
         const auto to = static_cast<std::int32_t>(walk.pool[i].row & ~kFollowed);
-        done = reached(to) && attach(node, to, parents);
+        if (!reached(to)) continue;
+        if (nearest == graph_.entry_) nearest = to;
+        done = attach(node, to, parents);
       }
     }
-    for (std::size_t i = 0; i < nodes.size() && !done; ++i) done = reached(nodes[i]) && attach(node, nodes[i], parents);
+    // All near ones are full of links that are some node's only way, as among many copies of one vector. Down the tree of
+    // those ways a node without any has room; turns differ from node to node, so that the tree stays flat.
+    for (std::int32_t to = nearest; !done && !attach(node, to, parents);) {
+      const std::span<const std::int32_t> children = graph_.places(to, 0);
+      turn = turn * 6364136223846793005ULL + 1442695040888963407ULL;
+      to = children[static_cast<std::size_t>(turn >> 33) % children.size()];
+    }
     reach(node, parents, queue);
   }
 }
