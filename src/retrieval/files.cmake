@@ -10,4 +10,5 @@ target_sources(etalage PRIVATE
   src/retrieval/item_store.cpp
   src/retrieval/ivf_pq.cpp
   src/retrieval/kmeans.cpp
-  src/retrieval/link_choice.cpp)
+  src/retrieval/link_choice.cpp
+  src/retrieval/norm_tiers.cpp)

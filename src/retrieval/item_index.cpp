@@ -216,7 +216,7 @@ void ItemIndex::Impl::rebuild() {
     eras.back().rows = static_cast<std::int64_t>(fresh.rows);
     new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, link_threads());
   } else if (has_lists()) {
-    new_lists = IvfPq::train(fresh, options, kind == IndexKind::kIvfPq, options.num_threads);
+    new_lists = IvfPq::train(fresh, metric, options, kind == IndexKind::kIvfPq, options.num_threads);
   }
   const AccessGate::Exclusive section(gate);
   ++generation;
@@ -240,7 +240,7 @@ void ItemIndex::Impl::tidy() {
   if (wasteful) return rebuild();
   if (!outgrown) return;
   if (!has_lists()) return rebuild();
-  if (auto trained = IvfPq::train(store, options, kind == IndexKind::kIvfPq, options.num_threads)) {
+  if (auto trained = IvfPq::train(store, metric, options, kind == IndexKind::kIvfPq, options.num_threads)) {
     const AccessGate::Exclusive section(gate);
     ++generation;
     std::swap(lists, trained);

@@ -214,7 +214,7 @@ bool ItemIndex::Impl::search_by_lists(MatrixView<const float> queries, MatrixVie
   std::size_t k = 0;
   {
     const AccessGate::Shared section(gate);
-    if (!lists || store.live == 0 || store.dim < retrieval::kFewestCodedDimensions) return false;
+    if (!lists || lists->tiered() || store.live == 0 || store.dim < retrieval::kFewestCodedDimensions) return false;
     k = std::min(out.cols(), store.live);
     if (scans(k, store.live, false)) return false;
     partition = lists;

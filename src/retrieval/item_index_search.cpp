@@ -85,7 +85,8 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
   const std::size_t k = std::min(out.size(), rows);
   if (k == 0) return 0;
   s.scored += rows;
-  if (rows >= 8 * BoundedSelection::limit(k) && encode(query, s.codes)) {
+  // Rows of a list are cache misses, fewer of them in bytes.
+  if (rows >= (list != nullptr ? 2 * k : 8 * BoundedSelection::limit(k)) && encode(query, s.codes)) {
     IndexRules rules{store.ids.data(), list == nullptr ? store.alive.data() : nullptr, store.codes.data(), &store.shape, scorer, &s.codes.query};
     BoundedSelection selection;
     selection.found = Scratch::Impl::at_least(s.candidates, BoundedSelection::limit(k) + kernels::kCodedStep);
@@ -227,11 +228,12 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
     const auto gather = [&](std::size_t least, auto accepted) {
       lists->gather(metric, query, least, nprobe.load(std::memory_order_relaxed), accepted, s, s.rows);
     };
+    const std::size_t usual = std::max(k, static_cast<std::size_t>(effort(k, store.rows)));
     if (filter == nullptr) {
-      gather(k, [&](std::int32_t r) { return store.is_alive(static_cast<std::size_t>(r)); });
+      gather(lists->tiered() ? usual : k, [&](std::int32_t r) { return store.is_alive(static_cast<std::size_t>(r)); });
     } else {
       // As many rows as without a filter: the best of them lie farther away.
-      gather(std::max(k, static_cast<std::size_t>(effort(k, store.rows))), [&](std::int32_t r) {
+      gather(usual, [&](std::int32_t r) {
         const auto row = static_cast<std::size_t>(r);
         return store.is_alive(row) && filter->allows(store.ids[row]);
       });

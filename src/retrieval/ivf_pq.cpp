@@ -17,6 +17,7 @@ namespace {
 constexpr int kIterations = 8;
 constexpr std::size_t kListSample = 64;   // training rows for each list
 constexpr std::size_t kCodeSample = 128;  // training rows for each centroid of a code
+constexpr float kReach = 1.25f;           // deviations above a list's mean at which its best rows are expected
 
 std::size_t parts_of(std::size_t dim, int pq_m) {
   if (pq_m > 0) return static_cast<std::size_t>(pq_m);
@@ -50,7 +51,8 @@ void residual(const float* x, const Array<float>& centroids, std::size_t nlist, 
 
 }  // namespace
 
-std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptions& options, bool quantise, int num_threads) {
+std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, const ItemIndexOptions& options, bool quantise,
+                                    int num_threads) {
   const std::size_t dim = store.dim;
   const std::size_t ksub = quantise ? std::size_t{1} << options.pq_bits : 0;
   const std::size_t nlist = lists_for(store.live, options.nlist);
@@ -62,18 +64,22 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptio
   out->ksub_ = ksub;
   out->trained_on_ = store.live;
 
-  const auto rows = sample_rows(store, std::max(kListSample * nlist, kCodeSample * ksub), options.seed);
-  std::vector<float> data(rows.size() * dim);
-  for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(&data[i * dim], store.vector(rows[i]), dim * sizeof(float));
-  Centroids lists = kmeans(data, rows.size(), dim, nlist, kIterations, options.seed, num_threads);
-  out->centroids_ = Array<float>(lists.columns);
-  out->half_norms_ = Array<float>(lists.half_norms);
-
-  if (quantise) out->train_codes(data, options, num_threads);
+  if (metric == IndexMetric::kDot && !quantise) {
+    out->tiers_ = NormTiers::train(store, nlist, options.seed, num_threads);
+    out->nlist_ = out->tiers_->num_lists();
+  } else {
+    const auto rows = sample_rows(store, std::max(kListSample * nlist, kCodeSample * ksub), options.seed);
+    std::vector<float> data(rows.size() * dim);
+    for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(&data[i * dim], store.vector(rows[i]), dim * sizeof(float));
+    Centroids lists = kmeans(data, rows.size(), dim, nlist, kIterations, options.seed, num_threads);
+    out->centroids_ = Array<float>(lists.columns);
+    out->half_norms_ = Array<float>(lists.half_norms);
+    if (quantise) out->train_codes(data, options, num_threads);
+  }
 
   // Rows of a list lie together: that is what a search reads.
   const Encoded all = out->encode(store, 0, store.rows, num_threads);
-  std::vector<std::int64_t> offsets(nlist + 1, 0);
+  std::vector<std::int64_t> offsets(out->nlist_ + 1, 0);
   for (std::size_t r = 0; r < store.rows; ++r)
     if (store.is_alive(r)) ++offsets[all.lists[r] + 1];
   std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
@@ -88,8 +94,42 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, const ItemIndexOptio
     to_rows[at] = static_cast<std::int32_t>(r);
     std::copy_n(all.codes.data() + r * out->m_, out->m_, to_codes + at * out->m_);
   }
-  out->tails_.resize(nlist);
+  out->tails_.resize(out->nlist_);
+  if (out->tiered()) out->measure_lists(store, num_threads);
   return out;
+}
+
+void IvfPq::measure_lists(const ItemStore& store, int num_threads) {
+  centroids_ = Array<float>(dim_ * nlist_);
+  half_norms_ = Array<float>(nlist_);
+  spreads_ = Array<float>(nlist_);
+  float* means = centroids_.mutable_data();
+  float* half_norms = half_norms_.mutable_data();
+  float* spreads = spreads_.mutable_data();
+  detail::parallel_for(nlist_, 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<double> mean(dim_);
+    for (std::size_t list = begin; list < end; ++list) {
+      const auto first = static_cast<std::size_t>(offsets_[list]);
+      const auto last = static_cast<std::size_t>(offsets_[list + 1]);
+      if (first == last) continue;
+      const auto count = static_cast<double>(last - first);
+      std::fill(mean.begin(), mean.end(), 0.0);
+      double square = 0;
+      for (std::size_t i = first; i < last; ++i) {
+        const auto row = static_cast<std::size_t>(rows_[i]);
+        for (std::size_t f = 0; f < dim_; ++f) mean[f] += static_cast<double>(store.vector(row)[f]);
+        square += static_cast<double>(store.norms2[row]);
+      }
+      double norm2 = 0;
+      for (std::size_t f = 0; f < dim_; ++f) {
+        mean[f] /= count;
+        means[f * nlist_ + list] = static_cast<float>(mean[f]);
+        norm2 += mean[f] * mean[f];
+      }
+      half_norms[list] = static_cast<float>(norm2 / 2);
+      spreads[list] = static_cast<float>(std::sqrt(std::max(square / count - norm2, 0.0) / static_cast<double>(dim_)));
+    }
+  });
 }
 
 void IvfPq::train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads) {
@@ -131,6 +171,10 @@ IvfPq::Encoded IvfPq::encode(const ItemStore& store, std::size_t begin, std::siz
     std::vector<float> rest(dim_);
     for (std::size_t i = b; i < e; ++i) {
       const float* x = store.vector(begin + i);
+      if (tiered()) {
+        out.lists[i] = static_cast<std::uint32_t>(tiers_->list_of(x, store.norms2[begin + i], scores.data()));
+        continue;
+      }
       const std::size_t list = nearest_centroid(x, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data());
       residual(x, centroids_, nlist_, list, dim_, rest.data());
       out.lists[i] = static_cast<std::uint32_t>(list);
@@ -166,6 +210,12 @@ auto better_list(IndexMetric metric, const float* dots, const float* half_norms)
 void IvfPq::rank_lists(IndexMetric metric, const float* query, std::size_t first, SearchScratch& scratch) const {
   float* dots = Scratch::Impl::at_least(scratch.list_scores, nlist_);
   kernels::row_scores().dot_columns(query, centroids_.data(), dim_, nlist_, dots);
+  if (tiered()) {
+    float norm2 = 0;
+    for (std::size_t f = 0; f < dim_; ++f) norm2 += query[f] * query[f];
+    const float reach = kReach * std::sqrt(norm2);
+    for (std::size_t list = 0; list < nlist_; ++list) dots[list] += reach * spreads_[list];
+  }
   std::int32_t* lists = Scratch::Impl::at_least(scratch.lists, nlist_);
   std::iota(lists, lists + nlist_, 0);
   const auto better = better_list(metric, dots, half_norms_.data());
@@ -173,9 +223,11 @@ void IvfPq::rank_lists(IndexMetric metric, const float* query, std::size_t first
   std::sort(lists, lists + first, better);
 }
 
-void IvfPq::rank_rest(IndexMetric metric, std::size_t first, SearchScratch& scratch) const {
-  std::sort(scratch.lists.data() + first, scratch.lists.data() + nlist_,
-            better_list(metric, scratch.list_scores.data(), half_norms_.data()));
+void IvfPq::rank_more(IndexMetric metric, std::size_t first, std::size_t last, SearchScratch& scratch) const {
+  const auto better = better_list(metric, scratch.list_scores.data(), half_norms_.data());
+  std::int32_t* lists = scratch.lists.data();
+  if (last < nlist_) std::nth_element(lists + first, lists + last, lists + nlist_, better);
+  std::sort(lists + first, lists + last, better);
 }
 
 std::size_t IvfPq::best_lists(IndexMetric metric, const float* query, int nprobe, SearchScratch& scratch) const {
@@ -187,7 +239,7 @@ std::size_t IvfPq::best_lists(IndexMetric metric, const float* query, int nprobe
 std::size_t IvfPq::memory_bytes() const noexcept {
   std::size_t bytes = (centroids_.size() + half_norms_.size() + codebook_.size() + code_half_norms_.size()) * sizeof(float) +
                       offsets_.size() * sizeof(std::int64_t) + rows_.size() * sizeof(std::int32_t) + codes_.size() +
-                      tails_.capacity() * sizeof(Tail);
+                      tails_.capacity() * sizeof(Tail) + spreads_.size() * sizeof(float) + (tiers_ ? tiers_->memory_bytes() : 0);
   for (const Tail& t : tails_) bytes += t.rows.capacity() * sizeof(std::int32_t) + t.codes.capacity();
   return bytes;
 }
@@ -198,6 +250,10 @@ void IvfPq::save(StateWriter& writer) const {
   writer.put_int("ivf/trained_on", static_cast<std::int64_t>(trained_on_));
   writer.put_array("ivf/centroids", centroids_);
   writer.put_array("ivf/half_norms", half_norms_);
+  if (tiers_) {
+    writer.put_array("ivf/spreads", spreads_);
+    tiers_->save(writer);
+  }
   writer.put_array("ivf/codebook", codebook_);
   writer.put_array("ivf/code_half_norms", code_half_norms_);
   // Lists and what was appended to them become one.
@@ -229,6 +285,11 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   trained_on_ = static_cast<std::size_t>(reader.get_int("ivf/trained_on", 0, std::int64_t{1} << 31));
   centroids_ = reader.get_array<float>("ivf/centroids", dim_ * nlist_);
   half_norms_ = reader.get_array<float>("ivf/half_norms", nlist_);
+  if (reader.has("ivf/spreads")) {  // not in files from before there were tiers
+    spreads_ = reader.get_array<float>("ivf/spreads", nlist_);
+    tiers_ = std::make_shared<const NormTiers>(reader, dim_, nlist_);
+    if (quantised) reader.fail("ivf/spreads", "found tiers of lists in an index with codes");
+  }
   codebook_ = reader.get_array<float>("ivf/codebook", dim_ * ksub_);
   code_half_norms_ = reader.get_array<float>("ivf/code_half_norms", m_ * ksub_);
   offsets_ = reader.get_array<std::int64_t>("ivf/offsets", nlist_ + 1);

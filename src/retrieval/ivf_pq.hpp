@@ -10,18 +10,20 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/row_scores.hpp"
 #include "retrieval/item_store.hpp"
+#include "retrieval/norm_tiers.hpp"
 #include "retrieval/search_scratch.hpp"
 
 namespace etalage::retrieval {
 
 /// Inverted lists of product-quantised residuals. A row's approximate score against q is q.c + sum over the parts of
 /// q_part.r_part (c the list's centroid, r the decoded residual), and for l2 2 q.x - |x|^2 with the row's exact norm:
-/// one table of a query serves every list and metric. Without quantisation (m = 0) the lists alone.
+/// one table of a query serves every list and metric. Without quantisation (m = 0) the lists alone; for inner products
+/// those are NormTiers, and a list is as good as q.mean + 1.25 |q| sqrt(mean |x - mean|^2 / dim): what its best rows reach.
 class IvfPq {
  public:
   /// Null while the store has too few live rows to train on.
-  [[nodiscard]] static std::shared_ptr<IvfPq> train(const ItemStore& store, const ItemIndexOptions& options, bool quantise,
-                                                     int num_threads);
+  [[nodiscard]] static std::shared_ptr<IvfPq> train(const ItemStore& store, IndexMetric metric, const ItemIndexOptions& options,
+                                                     bool quantise, int num_threads);
   IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool quantised, std::size_t dim, std::size_t rows);
 
   /// List and code of rows [begin, end) that are written but need not be published.
@@ -40,13 +42,14 @@ class IvfPq {
               SearchScratch& scratch) const;
 
   /// Appends the rows of the nprobe best lists, and of further ones while there are fewer than `least`, that `allowed`
-  /// accepts.
+  /// accepts. Lists of tiers are of many sizes: there it is `least` alone.
   template <class Allowed>
   void gather(IndexMetric metric, const float* query, std::size_t least, int nprobe, Allowed allowed, SearchScratch& scratch,
               std::vector<std::int32_t>& rows) const;
   /// The best lists of a query, into scratch.lists[0, returned).
   std::size_t best_lists(IndexMetric metric, const float* query, int nprobe, SearchScratch& scratch) const;
   [[nodiscard]] std::size_t num_lists() const noexcept { return nlist_; }
+  [[nodiscard]] bool tiered() const noexcept { return tiers_ != nullptr; }
   /// All rows of a list that `allowed` accepts.
   template <class Allowed>
   void rows_of(std::size_t list, Allowed allowed, std::vector<std::int32_t>& rows) const;
@@ -59,14 +62,17 @@ class IvfPq {
  private:
   IvfPq() = default;
   void train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads);
+  static constexpr int kTieredStep = 32;
   // A list is a stretch of the arrays, which may lie in a file, and what was appended since.
   struct Tail {
     std::vector<std::int32_t> rows;
     std::vector<std::uint8_t> codes;
   };
-  /// Lists into scratch.lists, the best `first` of them in order; rank_rest() orders those behind.
+  /// Means, and how far rows lie around them.
+  void measure_lists(const ItemStore& store, int num_threads);
+  /// Lists into scratch.lists, the best `first` of them in order; rank_more() orders those behind, up to `last`.
   void rank_lists(IndexMetric metric, const float* query, std::size_t first, SearchScratch& scratch) const;
-  void rank_rest(IndexMetric metric, std::size_t first, SearchScratch& scratch) const;
+  void rank_more(IndexMetric metric, std::size_t first, std::size_t last, SearchScratch& scratch) const;
   template <class Allowed>
   void scan(IndexMetric metric, const ItemStore& store, float base, const std::int32_t* rows, const std::uint8_t* codes,
             std::size_t n, std::size_t keep, Allowed allowed, SearchScratch& scratch) const;
@@ -78,6 +84,8 @@ class IvfPq {
   std::size_t trained_on_ = 0;
   Array<float> centroids_;      // [dim x nlist]
   Array<float> half_norms_;     // [nlist]
+  Array<float> spreads_;        // [nlist] with tiers
+  std::shared_ptr<const NormTiers> tiers_;
   Array<float> codebook_;       // [m][dim / m][ksub]
   Array<float> code_half_norms_;  // [m][ksub]
   Array<std::int64_t> offsets_;   // [nlist + 1]
@@ -118,10 +126,13 @@ void IvfPq::rows_of(std::size_t list, Allowed allowed, std::vector<std::int32_t>
 template <class Allowed>
 void IvfPq::gather(IndexMetric metric, const float* query, std::size_t least, int nprobe, Allowed allowed, SearchScratch& scratch,
                    std::vector<std::int32_t>& rows) const {
-  const std::size_t first = best_lists(metric, query, nprobe, scratch);
-  for (std::size_t rank = 0; rank < nlist_; ++rank) {
-    if (rank >= first && rows.size() >= least) break;
-    if (rank == first) rank_rest(metric, first, scratch);
+  const std::size_t first = best_lists(metric, query, tiered() ? kTieredStep : nprobe, scratch);
+  for (std::size_t rank = 0, ranked = first; rank < nlist_; ++rank) {
+    if ((tiered() || rank >= first) && rows.size() >= least) break;
+    if (rank == ranked) {
+      ranked = tiered() ? std::min(2 * ranked, nlist_) : nlist_;
+      rank_more(metric, rank, ranked, scratch);
+    }
     rows_of(static_cast<std::size_t>(scratch.lists[rank]), allowed, rows);
   }
 }
@@ -139,7 +150,7 @@ void IvfPq::search(IndexMetric metric, const ItemStore& store, const float* quer
                                       table + part * ksub_);
   for (std::size_t rank = 0; rank < nlist_; ++rank) {
     if (rank >= first && scratch.results.size() >= keep) break;
-    if (rank == first) rank_rest(metric, first, scratch);
+    if (rank == first) rank_more(metric, first, nlist_, scratch);
     const auto list = static_cast<std::size_t>(scratch.lists[rank]);
     const auto begin = static_cast<std::size_t>(offsets_[list]);
     const float base = scratch.list_scores[list];

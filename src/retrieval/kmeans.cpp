@@ -2,6 +2,7 @@
 #include "retrieval/kmeans.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -15,6 +16,14 @@ void set_half_norms(Centroids& c, std::size_t dim, std::size_t k) {
   c.half_norms.assign(k, 0);
   for (std::size_t f = 0; f < dim; ++f)
     for (std::size_t j = 0; j < k; ++j) c.half_norms[j] += 0.5f * c.columns[f * k + j] * c.columns[f * k + j];
+}
+
+void to_unit(Centroids& c, std::size_t dim, std::size_t k) {
+  set_half_norms(c, dim, k);
+  for (std::size_t j = 0; j < k; ++j) {
+    const float length = std::sqrt(2 * c.half_norms[j]);
+    for (std::size_t f = 0; f < dim && length > 0; ++f) c.columns[f * k + j] /= length;
+  }
 }
 
 }  // namespace
@@ -35,7 +44,7 @@ std::size_t nearest_centroid(const float* x, std::size_t dim, const float* colum
 }
 
 Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t dim, std::size_t k, int iterations,
-                 std::uint64_t seed, int num_threads) {
+                 std::uint64_t seed, int num_threads, bool directions) {
   std::mt19937_64 random(seed);
   std::vector<std::size_t> order(rows);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -79,6 +88,7 @@ Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t d
       sizes[j] = sizes[largest] / 2;
       sizes[largest] -= sizes[j];
     }
+    if (directions) to_unit(c, dim, k);
   }
   set_half_norms(c, dim, k);
   return c;

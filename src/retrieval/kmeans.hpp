@@ -19,8 +19,9 @@ std::size_t nearest_centroid(const float* x, std::size_t dim, const float* colum
 
 /// Lloyd's k-means from k distinct rows; a centroid that loses its rows takes over half of the largest cluster. Our own
 /// and not FAISS's, whose OpenMP regions are as wide as the host's settings say, and which prints.
+/// With `directions` rows are of length 1 and so are centroids, unless a cluster's rows cancel out.
 /// Same bits for any number of threads. rows >= k >= 1.
 Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t dim, std::size_t k, int iterations,
-                 std::uint64_t seed, int num_threads);
+                 std::uint64_t seed, int num_threads, bool directions = false);
 
 }  // namespace etalage::retrieval

@@ -35,7 +35,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
   int ef_construction = 100;   ///< hnsw: candidates kept while a node is linked; >= 1
   int ef_search = 64;          ///< hnsw: candidates kept while searching, at least k are; >= 1
   int nlist = 0;               ///< ivf, ivf_pq: inverted lists; 0 grows with the number of items; >= 0
-  int nprobe = 16;             ///< ivf, ivf_pq: lists read for a query; >= 1
+  int nprobe = 16;             ///< ivf, ivf_pq: lists read for a query, of ivf under dot so many average lists' worth of rows; >= 1
   int pq_m = 0;                ///< ivf_pq: bytes of a code, must divide dim; 0 takes about dim / 4; >= 0
   int pq_bits = 8;             ///< ivf_pq: 2^bits centroids for each byte; in [4, 8]
   int rescore_factor = 10;     ///< ivf_pq: rescore_factor * k candidates are scored from their vectors; >= 1
@@ -55,6 +55,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 ///            (q, 0) orders as q.x does. R^2 is twice the mean squared norm: most items lie on one sphere, longer ones
 ///            stick out of it and draw links. As norms grow or shrink R follows, and the graph is linked anew when a
 ///            fifth of it was made for norms of another size
+///            Lists of ivf hold rows of about one length and direction: NormTiers (norm_tiers.hpp)
 /// IVF        (-PQ) searches exactly until there are enough items to train on, trains by itself then, and anew when the
 ///            number of items has grown fourfold
 /// Eight bits every vector is also kept in a byte a dimension: graphs and lists are searched and exact scans begin there.
@@ -66,7 +67,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 /// Repeats    same bits for any number of threads
 /// Errors     std::invalid_argument
 /// Source     Malkov, Yashunin, TPAMI 2020 (HNSW); Manohar et al., PPoPP 2024 (linked in batches); Bachrach et al., RecSys 2014 (inner product);
-///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ)
+///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ); Yan et al., NeurIPS 2018 (tiers of length)
 class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
  public:
   ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options = {});
