@@ -172,5 +172,13 @@ def test_shape_and_defaults_follow_the_data(parts):
     for kind in tuning._defaults._RULES:
         model = getattr(etalage.models, kind)
         assert model(**defaults(model, parts.train)).get_params().items() >= defaults(kind, parts.train).items()
-    small = defaults("ALS", sp.random(20, 10, 0.3, format="csr"))
-    assert small["factors"] <= 10
+    for kind in ("ALS", "BPR", "WARP"):
+        assert defaults(kind, sp.random(20, 10, 0.3, format="csr"))["factors"] <= 10
+        assert defaults(kind, sp.csr_matrix((3, 4)))["factors"] >= 1
+    for kind in tuning._defaults._RULES:
+        getattr(etalage.models, kind)(**defaults(kind, sp.csr_matrix((3, 4))))
+    dense, sparse = sp.random(300, 200, 0.05, format="csr", random_state=1), sp.random(4000, 3000, 0.0004, format="csr", random_state=1)
+    assert defaults("RP3beta", dense)["beta"] > defaults("RP3beta", sparse)["beta"]
+    assert defaults("EASE", dense)["l2"] > defaults("EASE", sparse)["l2"]
+    assert defaults("WARP", dense)["regularization"] < defaults("WARP", sparse)["regularization"]
+    assert defaults("GraphFilter", dense)["sharpen_weight"] > defaults("GraphFilter", sparse)["sharpen_weight"]

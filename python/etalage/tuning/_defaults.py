@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,16 @@ class DataShape:
     @property
     def density(self) -> float:
         return self.pairs / max(1, self.users * self.items)
+
+    @property
+    def dense(self) -> bool:
+        """Where popular items and long rows overlap so much that what is common says little."""
+        return self.density >= 4e-3
+
+    @property
+    def row_mean(self) -> float:
+        """Pairs a row of factors, of users and items alike."""
+        return self.pairs / max(1, self.users + self.items)
 
 
 def shape_of(data) -> DataShape:
@@ -53,12 +64,50 @@ def _als(s: DataShape) -> dict:
 
 def _item_knn(s: DataShape) -> dict:
     # Where matrices are dense, weights of popular items and long rows matter most; where they are sparse, heavy users do.
-    if s.density >= 4e-3:
+    if s.dense:
         return {"similarity": "bm25", "num_neighbors": 500, "shrinkage": 1.0, "asymmetry": 0.65, "user_damping": 0.65, "popularity_penalty": 0.1}
     return {"num_neighbors": 500, "shrinkage": 3.0, "asymmetry": 0.8, "user_damping": 0.9}
 
 
-_RULES = {"ALS": _als, "ItemKNN": _item_knn}
+def _sgd_factors(s: DataShape) -> int:
+    return max(1, min(128 if s.pairs >= 400_000 else 64, s.items, s.users))
+
+
+def _bpr(s: DataShape) -> dict:
+    # The fewer pairs a row has to learn from, the more it is held back.
+    return {"factors": _sgd_factors(s), "num_candidates": 16, "item_bias": True, "epochs": 30,
+            "regularization": round(min(0.1, max(0.02, 0.24 / max(s.row_mean, 1e-9))), 4)}
+
+
+def _warp(s: DataShape) -> dict:
+    factors = _sgd_factors(s)
+    held_back = 0.1 * (8 / max(s.row_mean, 1e-9)) ** 0.7 * (max(64, factors) / 64) ** 0.5
+    return {"factors": factors, "max_trials": 64, "num_violators": 8, "item_bias": True, "epochs": 30,
+            "regularization": round(min(0.3, max(0.02, held_back)), 4)}
+
+
+def _ease(s: DataShape) -> dict:
+    return {"l2": 200.0 if s.dense else 100.0}
+
+
+def _p3alpha(s: DataShape) -> dict:
+    return {"alpha": 1.2 if s.dense else 0.7}
+
+
+def _rp3beta(s: DataShape) -> dict:
+    # Popularity is divided out the more, the denser the matrix; less so where items have too few users to be told apart.
+    beta = 0.16 * math.log(max(s.density, 1e-9) / 2.5e-4) * min(1.0, s.item_mean / 8)
+    return {"alpha": 0.7 if s.dense else 0.6, "beta": round(min(0.6, max(0.0, beta)), 3), "num_neighbors": 2000 if s.dense else 500}
+
+
+def _graph_filter(s: DataShape) -> dict:
+    if s.dense:
+        return {"history_exponent": 0.4, "sharpen_weight": 0.8}
+    # Few pairs a row: singular vectors are noise, and what is common is the best guess.
+    return {"history_exponent": 0.5, "user_exponent": 0.5, "item_exponent": 0.0, "sharpen_weight": 0.15} if s.row_mean < 6 else {}
+
+
+_RULES = {"ALS": _als, "BPR": _bpr, "EASE": _ease, "GraphFilter": _graph_filter, "ItemKNN": _item_knn, "P3alpha": _p3alpha, "RP3beta": _rp3beta, "WARP": _warp}
 
 
 def defaults(model, data) -> dict:
