@@ -36,6 +36,11 @@ class DataShape:
         """Pairs a row of factors, of users and items alike."""
         return self.pairs / max(1, self.users + self.items)
 
+    @property
+    def short(self) -> bool:
+        """Where rows hold so little that what is common is the best guess."""
+        return not self.dense and self.row_mean < 6
+
 
 def shape_of(data) -> DataShape:
     """The shape of Interactions, a CSR matrix, Sequences or an EventLog."""
@@ -58,14 +63,18 @@ def _als(s: DataShape) -> dict:
     # Rank grows with what there is to fit; the weight of the unobserved with how dense the matrix is (docs/tuning.md).
     factors = 256 if s.pairs >= 600_000 else 128 if s.pairs >= 150_000 else 64
     weight = min(1.0, max(0.01, 0.02 * (s.density / 1e-3) ** (4 / 3)))
+    # The ridge of a mean row is about a third of its pairs, more where items have too few users to be told apart.
+    ridge = 0.35 * s.density / max(weight, 0.02) * max(1.0, 8 / max(s.item_mean, 1e-9))
     return {"factors": max(1, min(factors, s.items, s.users)), "unobserved_weight": weight, "alpha": weight, "nu": 1.0,
-            "regularization": 0.004, "iterations": 14}
+            "regularization": round(min(0.06, max(0.002, ridge)), 4), "iterations": 14}
 
 
 def _item_knn(s: DataShape) -> dict:
     # Where matrices are dense, weights of popular items and long rows matter most; where they are sparse, heavy users do.
     if s.dense:
         return {"similarity": "bm25", "num_neighbors": 500, "shrinkage": 1.0, "asymmetry": 0.65, "user_damping": 0.65, "popularity_penalty": 0.1}
+    if s.short:
+        return {"num_neighbors": 500, "shrinkage": 10.0, "asymmetry": 0.8, "user_damping": 0.5}
     return {"num_neighbors": 500, "shrinkage": 3.0, "asymmetry": 0.8, "user_damping": 0.9}
 
 
@@ -91,20 +100,20 @@ def _ease(s: DataShape) -> dict:
 
 
 def _p3alpha(s: DataShape) -> dict:
-    return {"alpha": 1.2 if s.dense else 0.7}
+    return {"alpha": 1.2 if s.dense else 0.6 if s.short else 0.8}
 
 
 def _rp3beta(s: DataShape) -> dict:
     # Popularity is divided out the more, the denser the matrix; less so where items have too few users to be told apart.
     beta = 0.16 * math.log(max(s.density, 1e-9) / 2.5e-4) * min(1.0, s.item_mean / 8)
-    return {"alpha": 0.7 if s.dense else 0.6, "beta": round(min(0.6, max(0.0, beta)), 3), "num_neighbors": 2000 if s.dense else 500}
+    return {"alpha": 0.6 if s.short else 0.7, "beta": round(min(0.6, max(0.0, beta)), 3), "num_neighbors": 2000 if s.dense else 500}
 
 
 def _graph_filter(s: DataShape) -> dict:
     if s.dense:
         return {"history_exponent": 0.4, "sharpen_weight": 0.8}
-    # Few pairs a row: singular vectors are noise, and what is common is the best guess.
-    return {"history_exponent": 0.5, "user_exponent": 0.5, "item_exponent": 0.0, "sharpen_weight": 0.15} if s.row_mean < 6 else {}
+    # Singular vectors of short rows are noise.
+    return {"history_exponent": 0.5, "user_exponent": 0.5, "item_exponent": 0.0, "sharpen_weight": 0.15} if s.short else {}
 
 
 _RULES = {"ALS": _als, "BPR": _bpr, "EASE": _ease, "GraphFilter": _graph_filter, "ItemKNN": _item_knn, "P3alpha": _p3alpha, "RP3beta": _rp3beta, "WARP": _warp}
