@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/sequences.hpp"
 #include "etalage/models/blend.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -65,13 +66,27 @@ void bind_blend(py::module_& m) {
       .def(
           "learn_weights",
           [](BlendModel& b, const py::object& histories, const py::object& held_out, int k, int max_users, int num_threads,
-             bool exclude_seen) {
-            const CsrMatrix rows = canonical(csr_from_python(histories, "train"), "train");
+             bool exclude_seen, const std::vector<float>& importance) {
             const CsrMatrix relevant = canonical(csr_from_python(held_out, "valid"), "valid");
+            if (py::isinstance<Sequences>(histories)) {
+              const Sequences lists = histories.cast<Sequences>();
+              const py::gil_scoped_release release;
+              return b.learn_weights(lists, relevant.view(), k, max_users, num_threads, exclude_seen, importance);
+            }
+            const CsrMatrix rows = canonical(csr_from_python(histories, "train"), "train");
             const py::gil_scoped_release release;
-            return b.learn_weights(rows.view(), relevant.view(), k, max_users, num_threads, exclude_seen);
+            return b.learn_weights(rows.view(), relevant.view(), k, max_users, num_threads, exclude_seen, importance);
           },
           py::arg("train"), py::arg("valid"), py::arg("k"), py::arg("max_users"), py::arg("num_threads"), py::arg("exclude_seen"),
+          py::arg("importance") = std::vector<float>(), "train: Sequences or a CSR matrix. Returns the NDCG@k reached.")
+      .def(
+          "learn_weights_next",
+          [](BlendModel& b, const Sequences& given, bool last_only, int k, int max_places, int num_threads, bool exclude_seen) {
+            const Sequences lists = given;
+            const py::gil_scoped_release release;
+            return b.learn_weights_next(lists, last_only, k, max_places, num_threads, exclude_seen);
+          },
+          py::arg("valid"), py::arg("last_only"), py::arg("k"), py::arg("max_places"), py::arg("num_threads"), py::arg("exclude_seen"),
           "Returns the NDCG@k reached.");
 }
 

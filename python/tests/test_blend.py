@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import etalage
 from etalage.evaluation import split
-from etalage.models import ALS, Blend, GraphFilter, P3alpha, Popularity, Vectors
+from etalage.models import ALS, Blend, GraphFilter, P3alpha, Popularity, Transitions, Vectors
 
 USERS, ITEMS = 120, 80
 
@@ -93,6 +93,38 @@ def test_weights_of_repeats_are_learned_on_lists_with_what_was_bought():
     assert model.weights_ != masked.weights_
 
 
+def walks(seed, count=USERS):
+    """Lists that walk a ring of items: the newest item tells the next."""
+    rng = np.random.default_rng(seed)
+    steps = np.where(rng.random((count, 8)) < 0.25, rng.integers(0, ITEMS, (count, 8)), -7)
+    steps[:, 0] = rng.integers(0, ITEMS, count)
+    lists = np.cumsum(steps, axis=1) % ITEMS
+    return etalage.Sequences(np.arange(count + 1) * 8, lists.ravel().astype(np.int32), num_items=ITEMS)
+
+
+@pytest.mark.parametrize("positions", ["all", "last"])
+def test_weights_of_sequence_models_are_learned_on_next_items(positions):
+    near = Transitions(backward=0, window=1, query_decay=0.3)
+    around = Transitions(backward=1, decay=0, query_decay=0)
+    train, valid = walks(1), walks(2, 150)
+    blend = Blend([("near", near), ("around", around)], method="zscore").fit(train, valid, positions=positions)
+    assert blend.weights_["near"] > 0.4 and blend.weights_["near"] != 0.5
+    alone = etalage.evaluation.evaluate_next(near.fit(train), valid, positions)["ndcg@20"]
+    assert etalage.evaluation.evaluate_next(blend, valid, positions)["ndcg@20"] >= alone - 1e-9
+
+
+def test_logs_keep_the_order_of_histories():
+    lists = np.asarray(walks(3).items).reshape(USERS, 8)
+    users, items, times = np.repeat(np.arange(USERS), 8), lists.ravel().astype(np.int64), np.tile(np.arange(8), USERS)
+    frame = {"user": users, "item": items, "time": (times * 86_400_000).astype("datetime64[ms]")}
+    log = etalage.EventLog.from_frame(frame, user="user", item="item", time="time")
+    part = split.leave_last_out(log, valid=False, keep_repeats=True)
+    blend = Blend([("near", Transitions(backward=0, window=1, query_decay=0.3)), ("around", Transitions(backward=1, decay=0, query_decay=0))],
+                  method="zscore").fit(part.train, part.test, refit_members=False, filter_already_liked_items=False)
+    alone = etalage.evaluation.evaluate(blend.fitted_members["near"], part.train, part.test, k=(20,), filter_already_liked_items=False)["ndcg@20"]
+    assert etalage.evaluation.evaluate(blend, part.train, part.test, k=(20,), filter_already_liked_items=False)["ndcg@20"] >= alone - 1e-9 > 0.3
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match="members is empty"):
         Blend([])
@@ -108,6 +140,8 @@ def test_what_is_refused():
         Blend(members(), weights=[1, 2])
     with pytest.raises(ValueError, match="candidates is 0"):
         Blend(members(), candidates=0)
+    with pytest.raises(ValueError, match="positions is 'first'"):
+        Blend(members()).fit(rows(), positions="first")
     with pytest.raises(etalage.NotFittedError):
         Blend(members()).recommend(0)
     with pytest.raises(ValueError, match="valid has other"):

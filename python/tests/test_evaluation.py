@@ -211,3 +211,24 @@ def test_bad_input_is_named(parts):
         split.leave_last_out(train)
     with pytest.raises(ValueError, match="share is 1.5"):
         split.random_holdout(train, 1.5)
+
+
+def test_importance_by_popularity():
+    train, valid = rows([0, 1], [0], [0, 2], [0], width=4), rows([2], [3, 1], [], [1], width=4)
+    # users of the items in both parts: 4, 3, 2, 1
+    raw = np.array([2**-0.5, (1 + 3**-0.5) / 2, 0, 3**-0.5])
+    np.testing.assert_allclose(evaluation.inverse_popularity(train, valid), raw / raw[[0, 1, 3]].mean())
+    np.testing.assert_allclose(evaluation.inverse_popularity(train, valid, 0.0), [1, 1, 0, 1])
+    np.testing.assert_array_equal(evaluation.inverse_popularity(train, rows([], [], [], [], width=4)), np.zeros(4))
+    r = evaluate_ranking(np.array([[2], [0], [0], [3]]), valid, train=train, k=(1,), metrics=("recall",))
+    counts = evaluation.inverse_popularity(train, valid)
+    assert r.mean("recall@1", counts) == pytest.approx(raw[0] / raw.sum())
+    assert r.mean("recall@1") == r["recall@1"] == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="exponent is -1"):
+        evaluation.inverse_popularity(train, valid, -1)
+    with pytest.raises(ValueError, match="importance has shape"):
+        r.mean("recall@1", counts[:2])
+    with pytest.raises(ValueError, match="importance must hold"):
+        r.mean("recall@1", -counts)
+    with pytest.raises(ValueError, match="train has shape"):
+        evaluation.inverse_popularity(train, valid[:2])

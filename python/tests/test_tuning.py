@@ -57,6 +57,15 @@ def test_staged_fit_is_the_whole_fit(parts):
     np.testing.assert_array_equal(staged[-1].item_factors, whole.item_factors)
 
 
+def test_importance_decides_what_is_best(parts):
+    counts = np.zeros(parts.train.num_users)
+    counts[::7] = 1
+    found = search(als(), parts.train, parts.test, budget=2, importance=counts, prune=False)
+    r = evaluate(found.fit(parts.train), parts.train, parts.test, k=(20,))
+    some = np.isin(r.user_index, np.flatnonzero(counts))
+    assert found.best_value == pytest.approx(r.per_user["ndcg@20"][some].mean(), abs=1e-6)
+
+
 def test_prunes_what_is_below_the_median_early(parts):
     space = {"regularization": Float(1e-4, 1e4, log=True)}
     found = search(als(nu=1.0), parts.train, parts.test, budget=20, space=space, seed=2)
@@ -126,6 +135,7 @@ def test_table_and_picture(parts, tmp_path):
         ({"space": {"alpha": "high"}}, TypeError, "alpha"),
         ({"starts": [{"warmth": 1}]}, ValueError, "starts names 'warmth'"),
         ({"callback": 3}, TypeError, "callback is 3"),
+        ({"importance": [1.0, 2.0]}, ValueError, "importance has shape"),
     ],
 )
 def test_bad_input_names_argument_value_and_rule(parts, options, error, text):

@@ -11,11 +11,14 @@
 #include <vector>
 
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/sequences.hpp"
 #include "etalage/error.hpp"
+#include "etalage/evaluation/evaluator.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/popularity.hpp"
+#include "etalage/models/transitions.hpp"
 
 namespace etalage {
 namespace {
@@ -116,6 +119,18 @@ TEST(Blend, LearnsWithWhatWasSeenWhereThatIsBoughtAgain) {
   EXPECT_GT(open.learn_weights(all.view(), all.view(), 10, 4096, 0, false), 0.2);
 }
 
+/// NDCG@10 of the list that u gets.
+double ndcg_of(const BlendModel& blend, const CsrMatrix& held_out, std::int32_t u) {
+  const auto relevant = held_out.view().row_columns(u);
+  double gain = 0;
+  double ideal = 0;
+  const auto got = ask(blend, {.user = u}, 10);
+  for (std::size_t r = 0; r < got.size(); ++r)
+    if (std::binary_search(relevant.begin(), relevant.end(), got[r].item)) gain += 1 / std::log2(static_cast<double>(r) + 2);
+  for (std::size_t r = 0; r < std::min<std::size_t>(10, relevant.size()); ++r) ideal += 1 / std::log2(static_cast<double>(r) + 2);
+  return relevant.empty() ? 0 : gain / ideal;
+}
+
 TEST(Blend, LearnsToTrustTheBetterMember) {
   const CsrMatrix all = tastes(2, 2);
   // Every third interaction is held out.
@@ -143,19 +158,89 @@ TEST(Blend, LearnsToTrustTheBetterMember) {
   EXPECT_GT(one.weights()[0] + one.weights()[1], 3 * one.weights()[2]);
   // The value that it reports is the NDCG of the lists that it gives.
   double ndcg = 0;
-  for (std::int32_t u = 0; u < kUsers; ++u) {
-    const auto relevant = split[1].view().row_columns(u);
-    double gain = 0;
-    double ideal = 0;
-    const auto got = ask(one, {.user = u}, 10);
-    for (std::size_t r = 0; r < got.size(); ++r)
-      if (std::binary_search(relevant.begin(), relevant.end(), got[r].item)) gain += 1 / std::log2(static_cast<double>(r) + 2);
-    for (std::size_t r = 0; r < std::min<std::size_t>(10, relevant.size()); ++r) ideal += 1 / std::log2(static_cast<double>(r) + 2);
-    ndcg += gain / ideal / kUsers;
-  }
+  for (std::int32_t u = 0; u < kUsers; ++u) ndcg += ndcg_of(one, split[1], u) / kUsers;
   EXPECT_NEAR(ndcg, reached, 1e-3);
+  // Only the named users count.
+  std::vector<float> importance(kUsers, 0.0f);
+  for (std::size_t u = 0; u < kUsers; u += 2) importance[u] = u % 4 == 0 ? 3.0f : 1.0f;
+  BlendModel some(members(train), {.method = FusionMethod::kZScore, .candidates = 30});
+  const double theirs = some.learn_weights(split[0].view(), split[1].view(), 10, 1000, 2, true, importance);
+  double gained = 0;
+  double whole = 0;
+  for (std::int32_t u = 0; u < kUsers; u += 2) {
+    const double counts = u % 4 == 0 ? 3 : 1;
+    gained += counts * ndcg_of(some, split[1], u);
+    whole += split[1].view().row_size(u) > 0 ? counts : 0;
+  }
+  EXPECT_NEAR(gained / whole, theirs, 1e-3);
+  EXPECT_THROW(some.learn_weights(split[0].view(), split[1].view(), 10, 1000, 2, true, std::span(importance).first(3)), std::invalid_argument);
+  importance[1] = -1;
+  EXPECT_THROW(some.learn_weights(split[0].view(), split[1].view(), 10, 1000, 2, true, importance), std::invalid_argument);
   const CsrMatrix nothing{kUsers, kItems, Array<std::int64_t>(kUsers + 1), {}, {}};
   EXPECT_EQ(three.learn_weights(split[0].view(), nothing.view()), 0);
+}
+
+/// Lists that walk a ring of items: what comes next is told by the newest item alone.
+Sequences walks(std::uint32_t seed, std::int32_t count) {
+  std::mt19937 rng(seed);
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> items;
+  for (std::int32_t s = 0; s < count; ++s) {
+    auto at = static_cast<std::int32_t>(rng() % kItems);
+    for (int step = 0; step < 8; ++step) {
+      items.push_back(at);
+      at = rng() % 4 == 0 ? static_cast<std::int32_t>(rng() % kItems) : (at + kItems - 7) % kItems;
+    }
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  return {Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, kItems};
+}
+
+std::vector<BlendMember> ordered_members(const Sequences& lists) {
+  auto near = std::make_shared<TransitionsModel>(TransitionsOptions{.backward = 0, .window = 1, .query_decay = 0.3f});
+  near->fit(lists);
+  auto around = std::make_shared<TransitionsModel>(TransitionsOptions{.backward = 1, .decay = 0, .query_decay = 0});
+  around->fit(lists);
+  return {{"near", near}, {"around", around}};
+}
+
+TEST(Blend, LearnsFromNextItemsInTheirOrder) {
+  const Sequences lists = walks(5, kUsers);
+  const Sequences others = walks(6, 150);
+  for (const bool last_only : {true, false}) {
+    BlendModel one(ordered_members(lists), {.method = FusionMethod::kZScore, .candidates = 40});
+    BlendModel three = one;
+    const double reached = one.learn_weights_next(others, last_only, 10, 5000, 1);
+    EXPECT_EQ(three.learn_weights_next(others, last_only, 10, 5000, 3), reached);
+    // The value is the NDCG of next items, as the evaluation has it.
+    NextItemOptions options;
+    options.k = {10};
+    options.metrics = {"ndcg"};
+    options.positions = last_only ? Positions::kLast : Positions::kAll;
+    EXPECT_NEAR(evaluate_next(one, others, options).value("ndcg@10"), reached, 1e-3);
+    for (const BlendMember& m : one.members()) EXPECT_GE(reached + 1e-3, evaluate_next(*m.model, others, options).value("ndcg@10"));
+  }
+  const Sequences one_item(Array<std::int64_t>(std::vector<std::int64_t>{0, 1, 1}), Array<std::int32_t>(std::vector<std::int32_t>{3}), {}, kItems);
+  BlendModel blend(ordered_members(lists), {});
+  const std::vector<float> before(blend.weights().begin(), blend.weights().end());
+  EXPECT_EQ(blend.learn_weights_next(one_item, false), 0) << "lists of one item have no next one";
+  EXPECT_EQ(std::vector<float>(blend.weights().begin(), blend.weights().end()), before);
+}
+
+TEST(Blend, HistoriesKeepTheirOrder) {
+  const Sequences lists = walks(7, kUsers);
+  // The continuation of each list's newest item is held out.
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> columns;
+  for (std::int64_t s = 0; s < lists.size(); ++s) {
+    columns.push_back((lists.items_of(s).back() + kItems - 7) % kItems);
+    offsets.push_back(static_cast<std::int64_t>(columns.size()));
+  }
+  Array<float> ones(columns.size());
+  ones.fill(1.0f);
+  const CsrMatrix next{kUsers, kItems, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), ones};
+  BlendModel blend(ordered_members(lists), {.method = FusionMethod::kZScore, .candidates = 40});
+  EXPECT_GT(blend.learn_weights(lists, next.view(), 10, 1000, 0, false), 0.9);
 }
 
 TEST(Blend, PartsOfAnExplanationSumToTheScore) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
 
@@ -73,10 +74,18 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
 
   /// Sets the weights that rank held_out [users x items] best, each user asked with his row of `histories` (the rows that
   /// the members were fitted on) and up to max_users of them, evenly spaced; exclude_seen as in the queries to come, false
-  /// where what is bought again counts. Returns the mean NDCG@k reached, and leaves the weights alone when nobody has
-  /// held-out items.
+  /// where what is bought again counts; importance [num_users] >= 0 says how much each user's NDCG counts, empty means 1.
+  /// Returns the mean NDCG@k reached, and leaves the weights alone when nobody has held-out items of any importance.
   double learn_weights(const CsrView& histories, const CsrView& held_out, int k = 20, int max_users = 4096,
-                       int num_threads = 0, bool exclude_seen = true);
+                       int num_threads = 0, bool exclude_seen = true, std::span<const float> importance = {});
+  /// The same with histories in order, one list a user at most, for members to which order matters.
+  double learn_weights(const Sequences& histories, const CsrView& held_out, int k = 20, int max_users = 4096,
+                       int num_threads = 0, bool exclude_seen = true, std::span<const float> importance = {});
+  /// Sets the weights that rank next items best: what stands at a place of a list is asked for with the items before it as
+  /// the session of somebody unknown, as evaluate_next() does. Places are the last of each list, or all but the first;
+  /// up to max_places of them, evenly spaced. Returns the mean NDCG@k; leaves the weights alone when there is no place.
+  double learn_weights_next(const Sequences& lists, bool last_only, int k = 20, int max_places = 4096, int num_threads = 0,
+                            bool exclude_seen = false);
 
   std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
   void recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
@@ -93,6 +102,10 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   struct Working;  // a thread's own memory, in Scratch
   Working& working(Scratch& scratch) const;
   void set_weights(std::span<const float> weights);
+  struct Lesson;  // queries and what answers them
+  double learn(const Lesson& lesson, int k, int num_threads);
+  [[nodiscard]] Lesson lesson_of(const std::function<Query(std::int32_t)>& query, const CsrView& held_out, int max_users,
+                                 std::span<const float> importance) const;
   void gather(const Query& query, std::size_t per_member, Working& w) const;
   void compare(const Query& query, Working& w) const;
   [[nodiscard]] float comparable(const Working& w, std::size_t member, std::int32_t item, float score) const noexcept;

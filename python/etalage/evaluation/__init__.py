@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import split
 from ._compare import Comparison, compare
 from ._evaluate import Evaluation, evaluate, evaluate_next, evaluate_ranking
+from ._importance import inverse_popularity
 from ._metrics import (
     average_precision_at_k,
     capped_recall_at_k,
@@ -29,6 +30,7 @@ __all__ = [
     "evaluate_next",
     "evaluate_ranking",
     "hit_rate_at_k",
+    "inverse_popularity",
     "ndcg_at_k",
     "precision_at_k",
     "recall_at_k",

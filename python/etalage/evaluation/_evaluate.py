@@ -70,6 +70,19 @@ class Evaluation(Mapping):
         """int32 [users]: the user (for next-item evaluation, the sequence) behind each value of per_user."""
         return self._core.user_index
 
+    def mean(self, name: str, importance=None) -> float:
+        """The mean of a metric over users, each counted by importance[his index] >= 0 (None: all alike)."""
+        if importance is None:
+            return self[name]
+        values = self.per_user[name]
+        counts = np.asarray(importance, np.float64)
+        if counts.ndim != 1 or len(counts) <= self.user_index.max():
+            raise ValueError(f"importance has shape {counts.shape}, must have one entry for each user, at least {self.user_index.max() + 1}")
+        counts = counts[self.user_index]
+        if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.sum() > 0):
+            raise ValueError("importance must hold finite numbers >= 0, one of them > 0 for a user with a relevant item")
+        return float(values @ counts / counts.sum())
+
     def interval(self, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0):
         """(low, high) of the mean by percentile bootstrap over users."""
         return self._core.interval(name, samples, confidence, seed, num_threads)

@@ -13,6 +13,10 @@ from ._base import _KINDS, Recommender
 from ._progress import progress
 
 
+# Users, or places of lists, on which weights are learned: more where each of them holds little.
+_FEWEST, _MOST, _HELD_OUT = 4096, 16384, 32768
+
+
 class _Members(list):
     """(name, model) pairs, equal when names, types and parameters are."""
 
@@ -91,35 +95,53 @@ class Blend(Recommender):
         return {name: model.report for name, model in self.fitted_members.items()}
 
     def fit(self, train, valid=None, refit_members=True, show_progress=False, callback=None, *, k=20, keep_history=None,
-            filter_already_liked_items=None):
+            filter_already_liked_items=None, positions="all", importance=None):
         """Fits the members on train and, where valid is given and no weights are, learns the weights that rank it best.
 
         train          what the members take: Interactions, a log, Sequences or a CSR matrix
-        valid          held-out interactions of the same users and items: Interactions, a log or a CSR matrix
+        valid          held-out interactions of the same users and items: Interactions, a log or a CSR matrix; or Sequences,
+                       whose items at `positions` ("all", "last") are then predicted from those before, as evaluate_next() does
         refit_members  True: every member is fitted on train and, once the weights are learned, again on train and valid
                        together where both are Interactions or matrices. False: members that are fitted stay as they are
         k              length of the lists whose NDCG the weights maximise
-        filter_already_liked_items  whether these lists leave out what the user has in train. None: unless a hundredth of
-                       valid is in train already, for then it is about what is bought again
+        filter_already_liked_items  whether these lists leave out what the user has in train, or before the position. None:
+                       unless a hundredth of valid is in train already, for then it is about what is bought again; not for
+                       Sequences, where repeats are legitimate
+        importance     float [users]: how much each user's list counts (evaluation.inverse_popularity makes some); None means 1
         callback       callback(progress) for each member's fit; returning False ends that member's fit early
         """
+        if positions not in ("all", "last"):
+            raise ValueError(f"positions is {positions!r}, must be 'all' or 'last'")
         models = [(name, copy.copy(model)) for name, model in self.members]
         learn = valid is not None and self.weights is None and len(models) > 1
         with progress(type(self).__name__, show_progress, callback) as report:
             self._fit_members(models, train, report, refit_members, keep_history)
             model = self._joined(models)
             if learn:
-                rows, held_out = _matrix(train), _matrix(valid, train)
-                masked = filter_already_liked_items
-                if masked is None:
-                    masked = rows.shape != held_out.shape or held_out.multiply(rows != 0).nnz < 0.01 * held_out.nnz
-                model.learn_weights(rows, held_out, arg.count(k), 4096, self.num_threads, bool(masked))
-                if refit_members and (whole := _together(train, valid, held_out)) is not None:
+                whole = self._learn(model, train, valid, arg.count(k), filter_already_liked_items, positions, importance)
+                if refit_members and whole is not None:
                     learned = model.weights
                     self._fit_members(models, whole, report, True, keep_history)
                     model = self._joined(models, learned)
         self._model = model
         return self
+
+    def _learn(self, model, train, valid, k, masked, positions, importance):
+        """Sets the weights of model; returns train and valid as one, or None where they cannot be joined."""
+        if isinstance(valid, _core.Sequences):
+            if importance is not None:
+                raise ValueError("importance is given with Sequences, must be None there: their places have none")
+            model.learn_weights_next(valid, positions == "last", k, _MOST, self.num_threads, bool(masked))
+            return None
+        rows, held_out = _matrix(train), _matrix(valid, train)
+        if masked is None:
+            masked = rows.shape != held_out.shape or held_out.multiply(rows != 0).nnz < 0.01 * held_out.nnz
+        # Logs and lists know an order, which some members go by.
+        histories = train.sequences() if isinstance(train, _core.EventLog) else train if isinstance(train, _core.Sequences) else rows
+        asked = min(_MOST, max(_FEWEST, _HELD_OUT * np.count_nonzero(np.diff(held_out.indptr)) // max(1, held_out.nnz)))
+        model.learn_weights(histories, held_out, k, asked, self.num_threads, bool(masked),
+                            [] if importance is None else np.asarray(importance, np.float32).ravel())
+        return _together(train, valid, held_out)
 
     @staticmethod
     def _fit_members(models, data, callback, anew, keep_history):

@@ -17,7 +17,7 @@ _STAGES = 3
 
 
 def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", starts=(), prune=True, seed=42, positions="all",
-           filter_already_liked_items=None, num_threads=0, show_progress=False, callback=None) -> SearchResult:
+           filter_already_liked_items=None, importance=None, num_threads=0, show_progress=False, callback=None) -> SearchResult:
     """Looks for the parameters with which `model`, fitted on train, is best on valid.
 
     model     an instance or a class. What an instance has set away from its defaults stays as it is, unless `space` names it
@@ -30,6 +30,8 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
               defaults() reads from the shape of the data
     filter_already_liked_items   leave out, and do not count, what train or the items before hold; None means True for
               matrices and logs and False for Sequences, where repeats are legitimate
+    importance   how much each row of valid counts, one number >= 0 a user (evaluation.inverse_popularity makes them); None
+              means 1 each
     prune     give a trial up at an early stage where it is below the median of its predecessors there. Iterative models
               that can go on from where they are (parameter warm_start) are fitted in three stages; others are not pruned
     callback  called with each finished trial (a dict as in SearchResult.trials); returning False ends the search
@@ -47,7 +49,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
     name, k = _metric(metric)
     trials_limit, seconds_limit = _budget.limits(budget)
     space = _space(model, space)
-    measure = _measure(valid, name, k, positions, filter_already_liked_items, num_threads)
+    measure = _measure(valid, name, k, positions, filter_already_liked_items, importance, num_threads)
     distributions = {n: p.distribution(optuna) for n, p in space.items() if not isinstance(p, Tied)}
 
     with _quiet(optuna):
@@ -156,14 +158,16 @@ def _starts(model, train, space, given):
             yield origin, values
 
 
-def _measure(valid, name, k, positions, filter_seen, num_threads):
+def _measure(valid, name, k, positions, filter_seen, importance, num_threads):
     if filter_seen is None:
         filter_seen = not isinstance(valid, _core.Sequences)
     if isinstance(valid, _core.Sequences):
+        if importance is not None:
+            raise ValueError("importance is given with Sequences, must be None there: their places have none")
         return lambda m, train: evaluation.evaluate_next(m, valid, positions, k=(k,), metrics=(name,), num_threads=num_threads,
                                                          filter_already_liked_items=filter_seen)[f"{name}@{k}"]
     return lambda m, train: evaluation.evaluate(m, train, valid, k=(k,), metrics=(name,), num_threads=num_threads,
-                                                filter_already_liked_items=filter_seen)[f"{name}@{k}"]
+                                                filter_already_liked_items=filter_seen).mean(f"{name}@{k}", importance)
 
 
 def _metric(metric):
