@@ -66,6 +66,7 @@ constexpr std::initializer_list<std::pair<const char*, EaseMethod>> kMethods = {
 
 constexpr auto ease_fields = [](auto& o, const auto& visit) {
   visit("l2", o.l2);
+  visit("popularity_penalty", o.popularity_penalty);
   visit("num_neighbors", o.num_neighbors);
   visit("method", o.method, kMethods);
   visit("memory_budget", o.memory_budget);

@@ -27,6 +27,7 @@ namespace {
 /// visit("name", field) for every option.
 constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("l2", o.l2);
+  visit("popularity_penalty", o.popularity_penalty);
   visit("num_neighbors", o.num_neighbors);
   visit("method", o.method);
   visit("memory_budget", o.memory_budget);
@@ -35,11 +36,28 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("num_threads", o.num_threads);
 };
 
+/// (users of item)^-penalty; empty where the penalty is 0. `columns` has a row for each item.
+std::vector<float> penalties(const CsrMatrix& columns, float penalty) {
+  std::vector<float> out;
+  if (penalty == 0.0f) return out;
+  for (std::int64_t j = 0; j < columns.rows; ++j)
+    out.push_back(std::pow(static_cast<float>(std::max<std::size_t>(1, columns.view().row_size(j))), -penalty));
+  return out;
+}
+
+void penalize(float* rows, std::size_t count, const std::vector<float>& penalty, int num_threads) {
+  const std::size_t n = penalty.size();
+  detail::parallel_for(n == 0 ? 0 : count, 16, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t r = begin; r < end; ++r)
+      for (std::size_t j = 0; j < n; ++j) rows[r * n + j] *= penalty[j];
+  });
+}
+
 /// From minus the inverse, upper triangle, to W in place; rows and columns that are zero stay so.
-void to_weights(float* a, std::size_t n, int num_threads) {
+void to_weights(float* a, std::size_t n, const std::vector<float>& penalty, int num_threads) {
   std::vector<float> scale(n, 0.0f);
   for (std::size_t j = 0; j < n; ++j)
-    if (a[j * n + j] != 0.0f) scale[j] = -1.0f / a[j * n + j];
+    if (a[j * n + j] != 0.0f) scale[j] = -(penalty.empty() ? 1.0f : penalty[j]) / a[j * n + j];
   constexpr std::size_t kTile = 64;
   const std::size_t tiles = (n + kTile - 1) / kTile;
   detail::parallel_for(tiles, 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
@@ -60,10 +78,16 @@ class Pruned {
  public:
   Pruned(std::size_t n, std::size_t num_kept) : n_(n), kept_(std::min(num_kept, n)), rows_(n) {}
 
-  void take(std::size_t first, std::size_t count, const float* rows) {
+  /// penalty: of the rows' columns, or empty.
+  void take(std::size_t first, std::size_t count, const float* rows, const std::vector<float>& penalty) {
     std::vector<std::uint64_t> keys(n_);
+    std::vector<float> scaled(penalty.size());
     for (std::size_t r = 0; r < count; ++r) {
       const float* row = rows + r * n_;
+      if (!penalty.empty()) {
+        std::transform(row, row + n_, penalty.begin(), scaled.begin(), std::multiplies<>());
+        row = scaled.data();
+      }
       std::size_t found = 0;
       for (std::size_t j = 0; j < n_; ++j)
         if (row[j] != 0.0f) keys[found++] = kernels::rank_key(std::fabs(row[j]), static_cast<std::uint32_t>(j));
@@ -105,6 +129,7 @@ class Pruned {
 void EaseOptions::validate() const {
   using detail::require;
   detail::require_finite(l2 > 0, "l2", l2, "finite and > 0");
+  detail::require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty, "in [0, 1]");
   require(num_neighbors >= 0, "num_neighbors", num_neighbors, ">= 0 (0 keeps all)");
   require(static_cast<int>(method) <= static_cast<int>(EaseMethod::kApproximate), "method", static_cast<int>(method), "an EaseMethod");
   require(memory_budget > 0, "memory_budget", memory_budget, "> 0 bytes");
@@ -147,21 +172,23 @@ FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback&
   Array<float> w(dense || !over_users ? n * n : 0, uninitialized);
   float* a = w.mutable_data();
   Pruned pruned(dense ? 0 : n, static_cast<std::size_t>(o.num_neighbors));
+  const std::vector<float> penalty = penalties(columns, o.popularity_penalty);
   bool finished = true;
   if (over_users) {
     finished = dual_weights(
         rows, columns, o.l2, o.num_threads, after, [&](std::size_t first) { return dense ? a + first * n : nullptr; },
         [&](std::size_t first, std::size_t count, const float* made) {
-          if (!dense) pruned.take(first, count, made);
+          if (!dense) pruned.take(first, count, made, penalty);
         });
+    if (dense) penalize(a, n, penalty, o.num_threads);
   } else {
     fill_gram(rows, columns, o.l2, o.num_threads, a);
     report.phase_seconds.emplace_back("gram", since());
     finished = sparse_first_inverse(a, n, n, o.num_threads, after);
     report.phase_seconds.emplace_back("inverse", since() - report.phase_seconds[0].second);
-    to_weights(a, n, o.num_threads);
+    to_weights(a, n, penalty, o.num_threads);
     if (!dense)
-      detail::parallel_for(n, 16, o.num_threads, [&](std::size_t begin, std::size_t end, int) { pruned.take(begin, end - begin, a + begin * n); });
+      detail::parallel_for(n, 16, o.num_threads, [&](std::size_t begin, std::size_t end, int) { pruned.take(begin, end - begin, a + begin * n, {}); });
   }
   if (over_users) report.phase_seconds.emplace_back("inverse", since());
   if (!finished) report.stop_reason = FitReport::StopReason::kCancelled;
@@ -204,6 +231,11 @@ FitReport EaseModel::fit_approximate(const Interactions& data, const ProgressCal
         kernel.solve(g, ld, n, b);
         std::copy_n(b, m, weights.data());
       });
+  if (o.popularity_penalty > 0) {
+    const std::vector<float> penalty = penalties(transpose(data.user_items().view(), o.num_threads), o.popularity_penalty);
+    float* values = w.values.mutable_data();
+    for (std::size_t p = 0; p < w.columns.size(); ++p) values[p] *= penalty[static_cast<std::size_t>(w.columns[p])];
+  }
   if (o.num_neighbors > 0) w = top_entries(w, static_cast<std::size_t>(o.num_neighbors));
   finish_fit(data, std::move(w), o.keep_history, report);
   return report;

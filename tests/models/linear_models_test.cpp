@@ -193,6 +193,40 @@ TEST(EaseModel, KeepsTheLargestWeightsOfEachItem) {
   }
 }
 
+TEST(EaseModel, APenaltyDividesWeightsForPopularItems) {
+  for (const auto& [users, items] : std::vector<std::pair<int, int>>{{150, 50}, {50, 150}}) {
+    const Interactions data = random_data(users, items, 14);
+    const CsrMatrix columns = transpose(data.user_items().view());
+    for (const EaseMethod method : {EaseMethod::kExact, EaseMethod::kApproximate}) {
+      EaseModel plain({.l2 = 9, .method = method});
+      EaseModel penalized({.l2 = 9, .popularity_penalty = 0.3f, .method = method});
+      EaseModel few({.l2 = 9, .popularity_penalty = 0.3f, .num_neighbors = 5, .method = method});
+      plain.fit(data);
+      penalized.fit(data);
+      few.fit(data);
+      const Dense w = weights_of(plain);
+      const Dense p = weights_of(penalized);
+      const Dense kept = weights_of(few);
+      for (std::size_t i = 0; i < w.size(); ++i) {
+        std::vector<double> sizes;
+        for (std::size_t j = 0; j < w.size(); ++j) {
+          const auto count = static_cast<double>(std::max<std::size_t>(1, columns.view().row_size(static_cast<std::int64_t>(j))));
+          EXPECT_NEAR(p[i][j], w[i][j] * std::pow(count, -0.3), 1e-6);
+          sizes.push_back(std::fabs(p[i][j]));
+        }
+        std::sort(sizes.begin(), sizes.end(), std::greater<>());
+        for (std::size_t j = 0; j < w.size(); ++j) {
+          EXPECT_TRUE(kept[i][j] == 0 || kept[i][j] == p[i][j]);
+          if (std::fabs(p[i][j]) > sizes[5]) {
+            EXPECT_EQ(kept[i][j], p[i][j]) << "the largest are those after the penalty";
+          }
+        }
+      }
+    }
+  }
+  EXPECT_THROW(EaseModel({.popularity_penalty = 1.5f}), std::invalid_argument);
+}
+
 TEST(EaseModel, AStoppedFitIsTheSolutionOverTheItemsDone) {
   const Interactions data = random_data(300, 300, 5);
   EaseModel model({.l2 = 20});

@@ -20,6 +20,7 @@ enum class EaseMethod : std::uint8_t {
 /// Settings of the linear item-item model with a closed form.
 struct EaseOptions {
   float l2 = 100;                   ///< ridge on the weights, > 0
+  float popularity_penalty = 0;     ///< p: weights for an item are divided by (its users)^p, in [0, 1]
   std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all
   EaseMethod method = EaseMethod::kAuto;
   std::int64_t memory_budget = std::int64_t{8} << 30;  ///< bytes that an exact fit may take, > 0; see Cost
@@ -32,6 +33,8 @@ struct EaseOptions {
 /// EASE: each item's column regressed on all the others with a ridge, in closed form.
 /// Minimises  |X - X W|^2 + l2 |W|^2  with W(j, j) = 0:  W(i, j) = -P_ij / P_jj,  P = (X^T X + l2 I)^-1
 ///            approximate: the same with W(i, j) = 0 too for i outside the candidates of j, solved exactly
+///            then W(i, j) n_j^-p, n_j the users of j, p = popularity_penalty: not the minimum any more, but less of what sells
+///            anyway
 /// Shapes     user_items CSR [n_users x n_items], any finite values; W [n_items x n_items]
 /// Cost       exact: num_items^3 flops, half of them where items share few users (rows of the Gram matrix with few
 ///            entries are eliminated first), and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors); with

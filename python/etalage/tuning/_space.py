@@ -97,7 +97,7 @@ _SPACES: dict[str, dict[str, Any]] = {
         "epochs": Int(10, 60, log=True),
         "num_candidates": Int(2, 32, log=True),
     },
-    "EASE": {"l2": Float(5.0, 5000.0, log=True)},
+    "EASE": {"l2": Float(5.0, 5000.0, log=True), "popularity_penalty": Float(0.0, 0.5)},
     "GraphFilter": {
         "history_exponent": Float(0.0, 1.0),
         "user_exponent": Float(0.2, 1.2),
