@@ -49,7 +49,7 @@ ROWS = (
     Row("beauty", "LinearSequence", (0.088, 0.054), BEAUTY),
     Row("beauty", "SessionKNN", (), BEAUTY),
     Row("beauty", "Item2Vec", (), BEAUTY),
-    Row("beauty", "Blend", (0.088, 0.054), BEAUTY, fixed={"method": "zscore"}, members=("Transitions", "LinearSequence")),
+    Row("beauty", "Blend", (0.088, 0.054), BEAUTY, fixed={"method": "zscore"}, members=("LinearSequence", "SessionKNN")),
     Row("beauty, refit", "Transitions", (), BEAUTY),
     Row("beauty, refit", "LinearSequence", (), BEAUTY),
     Row("yoochoose", "SessionKNN", (), VSKNN, label="VSKNN"),
@@ -63,7 +63,7 @@ ROWS = (
     Row("beibei", "GraphFilter", (0.057, 0.0295, 0.170), BEIBEI),
     Row("beibei", "ALS", (), BEIBEI, fixed={"factors": 128, "compute_objective": False}),
     Row("beibei", "RP3beta", (), BEIBEI),
-    Row("beibei", "Blend", (0.057, 0.0295, 0.170), BEIBEI, fixed={"method": "zscore"}, members=("EASE", "GraphFilter")),
+    Row("beibei", "Blend", (0.057, 0.0295, 0.170), BEIBEI, fixed={"method": "zscore"}, members=("EASE", "ALS")),
     Row("beibei, newest", "EASE", (), BEIBEI),  # no floor: its validation part was found by looking at test
     *(Row(task, model) for task in ("movielens", "online retail, all", "online retail, new")
       for model in ("Popularity", "ALS", "ItemKNN", "RP3beta", "EASE", "SLIM", "GraphFilter")),

@@ -67,9 +67,10 @@ def one(queue, key: str, data: str, by_defaults: bool) -> None:
         before, began = peak_mb("VmRSS"), time.perf_counter()
         if row.members:
             inner, held, options = task.choose(data)
-            model.fit(inner, valid=held, refit_members=False)
+            asked = {name: options[name] for name in ("positions", "filter_already_liked_items", "importance") if name in options}
+            model.fit(inner, valid=held, refit_members=False, k=max(int(m.partition("@")[2]) for m in task.metrics), **asked)
             if task.final(data) is not inner:
-                model.fit(train)
+                model.set_params(weights=list(model.weights_.values())).fit(train)
         else:
             model.fit(train)
         fit = time.perf_counter() - began
