@@ -7,6 +7,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "detail/parallel_for.hpp"
 #include "retrieval/kmeans.hpp"
@@ -299,6 +300,10 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   if (offsets_[0] != 0 || offsets_.back() != static_cast<std::int64_t>(rows_.size()))
     reader.fail("ivf/offsets", "found offsets that do not span the rows");
   if (!reader.verify()) return;
+  for (const auto& [name, values] : {std::pair("ivf/centroids", &centroids_), std::pair("ivf/half_norms", &half_norms_), std::pair("ivf/spreads", &spreads_),
+                                     std::pair("ivf/codebook", &codebook_), std::pair("ivf/code_half_norms", &code_half_norms_)})
+    if (!std::all_of(values->data(), values->data() + values->size(), [](float x) { return std::isfinite(x); }))
+      reader.fail(name, "found a value that is not finite");
   for (std::size_t list = 0; list < nlist_; ++list)
     if (offsets_[list] > offsets_[list + 1]) reader.fail("ivf/offsets", "found a falling offset at list " + std::to_string(list));
   for (const std::int32_t row : rows_)

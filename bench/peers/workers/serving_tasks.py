@@ -33,12 +33,23 @@ def use_etalage():
     import etalage
 
     @task
-    def fold_in(items, histories, quantile, threads):
-        factors, lists = np.load(items), np.load(histories)
-        model = etalage.models.ALS(factors=factors.shape[1], iterations=0, regularization=0.1, num_threads=threads)
-        few = sp.csr_matrix((np.ones(len(factors), np.float32), (np.zeros(len(factors), np.int64), np.arange(len(factors)))))
-        model.fit(few)  # no sweeps: factors of the right shape, solved against like any others
-        rows = csr_of(lists, len(factors))
+    def fold_in(items, histories, quantile, threads, train, index=None):
+        lists, seen = np.load(histories), sp.load_npz(train)
+        weight = {"alpha": 0.02, "unobserved_weight": 0.02, "nu": 1.0, "regularization": 2.4 / (0.02 * seen.shape[1])}
+        model = etalage.models.ALS(factors=np.load(items, mmap_mode="r").shape[1], iterations=2, compute_objective=False, num_threads=threads, **weight)
+        model.fit(seen)
+        rows = csr_of(lists, seen.shape[1])
+        if index == "exact":
+            model.build_index("exact")
+        elif index == "ivf":
+            truth = [set(model.recommend(None, r, k=10)[0]) for r in rows]
+            for nprobe in (1, 2, 4, 8, 16, 32, 64):
+                model.build_index("ivf", nprobe=nprobe)
+                recall = np.mean([len(t & set(model.recommend(None, r, k=10)[0])) / 10 for t, r in zip(truth, rows)])
+                if recall >= 0.95:
+                    break
+            else:
+                raise RuntimeError(f"recall@10 of {recall:.3f} is below 0.95")
         return lambda: quantile_of(rows, lambda r: model.recommend(None, r, k=10), quantile)
 
     @task
@@ -65,7 +76,7 @@ def use_implicit():
     from implicit.evaluation import ranking_metrics_at_k
 
     @task
-    def fold_in(items, histories, quantile, threads):
+    def fold_in(items, histories, quantile, threads, train):
         factors, lists = np.load(items), np.load(histories)
         model = AlternatingLeastSquares(factors=factors.shape[1], regularization=0.1, num_threads=threads)
         model.item_factors, model.user_factors = factors, factors[:1].copy()
@@ -94,7 +105,7 @@ def use_irspack():
     from irspack import Evaluator, IALSRecommender
 
     @task
-    def fold_in(items, histories, quantile, threads):
+    def fold_in(items, histories, quantile, threads, train):
         factors, lists = np.load(items), np.load(histories)
         few = sp.csr_matrix((np.ones(len(factors), np.float32), (np.zeros(len(factors), np.int64), np.arange(len(factors)))))
         model = IALSRecommender(few, n_components=factors.shape[1], train_epochs=1, n_threads=threads).learn()
