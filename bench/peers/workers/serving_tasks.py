@@ -42,10 +42,10 @@ def use_etalage():
         if index == "exact":
             model.build_index("exact")
         elif index == "ivf":
-            truth = [set(model.recommend(None, r, k=10)[0]) for r in rows]
+            truth = [set(np.ravel(model.recommend(None, r, k=10)[0])) for r in rows]
             for nprobe in (1, 2, 4, 8, 16, 32, 64):
                 model.build_index("ivf", nprobe=nprobe)
-                recall = np.mean([len(t & set(model.recommend(None, r, k=10)[0])) / 10 for t, r in zip(truth, rows)])
+                recall = np.mean([len(t & set(np.ravel(model.recommend(None, r, k=10)[0]))) / 10 for t, r in zip(truth, rows)])
                 if recall >= 0.95:
                     break
             else:
