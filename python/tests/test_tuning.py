@@ -48,6 +48,14 @@ def test_what_the_model_has_set_stays(parts):
     assert found.model._model is None
 
 
+def test_what_is_not_varied_follows_the_shape_of_the_data():
+    rows = sp.random(60, 40, 0.2, format="csr", random_state=2, dtype=np.float32)
+    found = search(etalage.models.ALS, rows, rows, budget=2, filter_already_liked_items=False)
+    assert all(t["params"]["factors"] == 40 for t in found.trials)
+    assert found.best_params["factors"] == defaults("ALS", rows)["factors"]
+    assert "factors" not in search(als(), rows, rows, budget=2, filter_already_liked_items=False).best_params
+
+
 def test_staged_fit_is_the_whole_fit(parts):
     from etalage.tuning._search import _stages
 

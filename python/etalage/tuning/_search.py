@@ -11,7 +11,7 @@ from ..models import Recommender
 from . import _budget
 from ._defaults import defaults
 from ._result import SearchResult
-from ._space import Tied, checked, resolved, space_of
+from ._space import Choice, Tied, checked, resolved, space_of
 
 _STAGES = 3
 
@@ -24,7 +24,8 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
     train     what the model fits on; valid: Interactions, EventLog or CSR over the same users and items, or Sequences, whose
               items at `positions` ("all", "last") are then predicted from those before (evaluate_next)
     budget    30 is so many trials; "90 s", "5 min" or a timedelta ends the search after the trial that passes it
-    space     {parameter: Float(low, high, log), Int, Choice, Tied}; None means space_of(model)
+    space     {parameter: Float(low, high, log), Int, Choice, Tied}; None means space_of(model), and all else that defaults()
+              reads from the shape of the data as it says
     metric    "ndcg@20", "recall@10", ...: larger is better
     starts    parameters (dicts, or an earlier SearchResult) that are tried first, after the model's own and those that
               defaults() reads from the shape of the data
@@ -48,7 +49,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
         raise TypeError(f"callback is {callback!r}, must be callable or None")
     name, k = _metric(metric)
     trials_limit, seconds_limit = _budget.limits(budget)
-    space = _space(model, space)
+    space = _space(model, train, space)
     measure = _measure(valid, name, k, positions, filter_already_liked_items, importance, num_threads)
     distributions = {n: p.distribution(optuna) for n, p in space.items() if not isinstance(p, Tied)}
 
@@ -121,11 +122,14 @@ def _unfitted(model):
     return new
 
 
-def _space(model, space):
+def _space(model, train, space):
     if space is not None:
         return checked(space, model)
     fresh = type(model)().get_params()
-    return {n: p for n, p in checked(space_of(model), model).items() if model.get_params()[n] == fresh[n]} or _nothing(model)
+    free = {n for n, v in model.get_params().items() if v == fresh[n]}
+    varied = {n: p for n, p in checked(space_of(model), model).items() if n in free} or _nothing(model)
+    # What the data's shape says of parameters that are not varied (factors, say) holds in all trials.
+    return varied | {n: Choice(v) for n, v in defaults(model, train).items() if n in free and n not in varied}
 
 
 def _nothing(model):

@@ -95,7 +95,8 @@ _SPACES: dict[str, dict[str, Any]] = {
         "learning_rate": Float(0.02, 0.3, log=True),
         "regularization": Float(0.0003, 0.1, log=True),
         "epochs": Int(10, 60, log=True),
-        "num_candidates": Int(2, 32, log=True),
+        "num_candidates": Int(2, 64, log=True),
+        "item_bias": Choice(True, False),
     },
     "EASE": {"l2": Float(5.0, 5000.0, log=True), "popularity_penalty": Float(0.0, 0.5)},
     "GraphFilter": {
@@ -179,7 +180,7 @@ _SPACES: dict[str, dict[str, Any]] = {
         "epochs": Int(10, 60, log=True),
         "max_trials": Int(32, 128, log=True),
         "num_violators": Int(1, 32, log=True),
-        "item_bias": Choice(False, True),
+        "item_bias": Choice(True, False),
         "margin": Float(0.3, 2.0, log=True),
     },
 }
