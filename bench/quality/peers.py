@@ -143,7 +143,9 @@ def main() -> None:
     parser.add_argument("--environments", default="build/peers")
     parser.add_argument("--out", default="build/quality_peers.json")
     args = parser.parse_args()
-    results = {}
+    out = pathlib.Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    results = json.loads(out.read_text()) if out.exists() else {}
     for name in args.tasks:
         task = TASKS[name]
         row, value, model = ours(task, args.data)
@@ -168,9 +170,7 @@ def main() -> None:
                       f"{share[0]:+.1f} [{share[1]:+.1f}, {share[2]:+.1f}] |", flush=True)
                 results[f"{name}: {peer} {what}"] = {"fit": found["seconds"], "values": [theirs["recall@20"], theirs[METRIC]], "share": share,
                                                      "params": found["params"], "valid": found["valid"]}
-    out = pathlib.Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(results, indent=1))
+                out.write_text(json.dumps(results, indent=1))  # hours of work: kept as it goes
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def main() -> int:
     parser.add_argument("--no-defaults", action="store_true", help="leave the column of default settings out")
     parser.add_argument("--choose", help="search settings with this budget (30 trials, or '5 min')")
     parser.add_argument("--plot", help="a picture of accuracy against fit time")
+    parser.add_argument("--peers", default="build/quality_peers.json", help="what peers.py wrote: drawn beside, if it is there")
     parser.add_argument("--out", default="build/quality.json")
     args = parser.parse_args()
     rows = [r for r in ROWS if (not args.only and (args.heavy or not r.heavy)) or any(t.lower() in r.key.lower() for t in args.only)]
@@ -182,7 +183,10 @@ def main() -> int:
     if args.plot and results:
         from plot import accuracy_against_time
 
-        accuracy_against_time(results, args.plot)
+        peers = pathlib.Path(args.peers)
+        drawn = {r.task for r in rows}
+        beside = {k: v for k, v in json.loads(peers.read_text()).items() if k.partition(": ")[0] in drawn} if peers.exists() else {}
+        accuracy_against_time(results, args.plot, beside)
         print(f"\n{args.plot}")
     return 1 if failed else 0
 
