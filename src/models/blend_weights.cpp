@@ -25,8 +25,11 @@ struct Asked {
   std::vector<std::size_t> hits;
 };
 
-std::string shape_of(std::int64_t rows, std::int64_t cols) {
-  return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+void expect(const CsrView& m, const char* name, std::int64_t rows, std::int64_t cols) {
+  validate(m, name);
+  if (m.rows != rows || m.cols != cols)
+    throw std::invalid_argument(std::string(name) + " has shape (" + std::to_string(m.rows) + ", " + std::to_string(m.cols) + "), must be (" +
+                                std::to_string(rows) + ", " + std::to_string(cols) + ")");
 }
 
 class Trial {
@@ -129,9 +132,7 @@ struct BlendModel::Lesson {
 BlendModel::Lesson BlendModel::lesson_of(const std::function<Query(std::int32_t)>& query, const CsrView& held_out, int max_users,
                                          std::span<const float> importance) const {
   detail::require(max_users >= 1, "max_users", max_users, ">= 1");
-  validate(held_out, "held_out");
-  if (held_out.rows != num_users_ || held_out.cols != num_items_)
-    throw std::invalid_argument("held_out has shape " + shape_of(held_out.rows, held_out.cols) + ", must be " + shape_of(num_users_, num_items_));
+  expect(held_out, "held_out", num_users_, num_items_);
   if (!importance.empty() && importance.size() != static_cast<std::size_t>(num_users_))
     throw std::invalid_argument("importance has " + std::to_string(importance.size()) + " entries, must have one for each of the " +
                                 std::to_string(num_users_) + " users");
@@ -181,10 +182,7 @@ double BlendModel::learn(const Lesson& lesson, int k, int num_threads) {
 
 double BlendModel::learn_weights(const CsrView& histories, const CsrView& held_out, int k, int max_users, int num_threads, bool exclude_seen,
                                  std::span<const float> importance) {
-  validate(histories, "histories");
-  if (histories.rows != num_users_ || histories.cols != num_items_)
-    throw std::invalid_argument("histories has shape " + shape_of(histories.rows, histories.cols) + ", must be " +
-                                shape_of(num_users_, num_items_));
+  expect(histories, "histories", num_users_, num_items_);
   const auto query = [&](std::int32_t user) {
     return Query{.user = user,
                  .history = histories.row_columns(user),

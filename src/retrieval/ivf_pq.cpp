@@ -219,9 +219,7 @@ void IvfPq::rank_lists(IndexMetric metric, const float* query, std::size_t first
   }
   std::int32_t* lists = Scratch::Impl::at_least(scratch.lists, nlist_);
   std::iota(lists, lists + nlist_, 0);
-  const auto better = better_list(metric, dots, half_norms_.data());
-  if (first < nlist_) std::nth_element(lists, lists + first, lists + nlist_, better);
-  std::sort(lists, lists + first, better);
+  rank_more(metric, 0, first, scratch);
 }
 
 void IvfPq::rank_more(IndexMetric metric, std::size_t first, std::size_t last, SearchScratch& scratch) const {

@@ -37,6 +37,18 @@ Interactions planted(std::int32_t users, std::int32_t items, std::int32_t groups
   return Interactions({users, items, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), Array<float>(ones)});
 }
 
+/// Of five items each for `users` of planted(.., .., 4, ..), how many are of the user's group.
+int of_own_group(const Recommender& model, std::int32_t users) {
+  Scratch scratch;
+  int right = 0;
+  std::vector<ItemScore> out(5);
+  for (std::int32_t u = 0; u < users; ++u) {
+    model.recommend({.user = u}, out, scratch);
+    for (const ItemScore& r : out) right += r.item % 4 == u % 4 ? 1 : 0;
+  }
+  return right;
+}
+
 bool same_bits(const Array<float>& a, const Array<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -140,14 +152,7 @@ TEST(Warp, EveryNumberOfViolatorsFindsTheGroups) {
   for (const int violators : {1, 2, 4}) {
     WarpModel m(WarpOptions{.factors = 8, .learning_rate = 0.1f, .regularization = 0.05f, .epochs = 15, .num_violators = violators});
     m.fit(data);
-    Scratch scratch;
-    int right = 0;
-    std::vector<ItemScore> out(5);
-    for (std::int32_t u = 0; u < 300; ++u) {
-      m.recommend({.user = u}, out, scratch);
-      for (const ItemScore& r : out) right += r.item % 4 == u % 4 ? 1 : 0;
-    }
-    EXPECT_GT(right, 1200) << "of 1500, violators " << violators;
+    EXPECT_GT(of_own_group(m, 300), 1200) << "of 1500, violators " << violators;
   }
 }
 
@@ -348,14 +353,7 @@ TEST(Bpr, EverySamplingFindsTheGroups) {
   for (const NegativeSampling negatives : {NegativeSampling::kUniform, NegativeSampling::kPopularity, NegativeSampling::kDynamic}) {
     BprModel m(BprOptions{.factors = 8, .learning_rate = 0.1f, .epochs = 25, .negatives = negatives});
     m.fit(data);
-    Scratch scratch;
-    int right = 0;
-    std::vector<ItemScore> out(5);
-    for (std::int32_t u = 0; u < 600; ++u) {
-      m.recommend({.user = u}, out, scratch);
-      for (const ItemScore& r : out) right += r.item % 4 == u % 4 ? 1 : 0;
-    }
-    EXPECT_GT(right, 2700) << "of 3000, sampling " << static_cast<int>(negatives);
+    EXPECT_GT(of_own_group(m, 600), 2700) << "of 3000, sampling " << static_cast<int>(negatives);
   }
 }
 
