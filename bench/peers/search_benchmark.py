@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Approximate, exact and filtered search beside other libraries, at recall@10 of exactly 0.95 and 0.99.
 
-    python bench/peers/search_benchmark.py [--rows graph lists exact filter] [--data gowalla clustered] [--vectors 500000]
+    python bench/peers/search_benchmark.py [--rows graph lists exact filter] [--sets clustered FOLDER] [--vectors 500000] [--dim 96]
                                            [--threads 1 2] [--rounds 5] [--peers hnswlib faiss usearch voyager scann]
 
 Each side builds its index once, in a process of its own, and answers all queries at several efforts; the time at a recall is
@@ -112,6 +112,7 @@ def main() -> int:
     parser.add_argument("--rows", nargs="+", default=["graph", "lists", "exact", "filter"])
     parser.add_argument("--sets", nargs="+", default=["clustered"], help="clustered, or a folder with items.npy and users.npy")
     parser.add_argument("--vectors", type=int, default=500_000)
+    parser.add_argument("--dim", type=int, default=96, help="of the clustered vectors")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=["hnswlib", "faiss", "usearch", "voyager", "scann"])
@@ -123,15 +124,17 @@ def main() -> int:
         if name == "clustered":
             from run import clustered
 
-            x, q = clustered(args.vectors, 96)
-            metric, label = "cosine", f"{len(x):,} x 96 clustered"
+            x, q = clustered(args.vectors, args.dim)
+            metric, label = "cosine", f"{len(x):,} x {args.dim} clustered"
         else:
             x, q = np.load(Path(name) / "items.npy"), np.load(Path(name) / "users.npy")
             q = q[np.random.default_rng(1).permutation(len(q))[:4000]]
             metric, label = "dot", f"{len(x):,} x {x.shape[1]} factors"
         x, q = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(q, np.float32)
         b.queries = len(q)
-        files = {"vectors": b.save("x.npy", x), "queries": b.save("q.npy", q), "truth": b.save("t.npy", truth_of(x, q))}
+        files = {"vectors": b.save("x.npy", x), "queries": b.save("q.npy", q)}
+        if {"graph", "lists"} & set(args.rows):
+            files["truth"] = b.save("t.npy", truth_of(x, q))
         graph = {"metric": metric, "build": GRAPH, "efforts": EFS}
         leaves = max(16, int(len(x) ** 0.5))
         partitioned = {

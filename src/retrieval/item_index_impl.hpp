@@ -75,6 +75,9 @@ struct ItemIndex::Impl {
   /// quicker.
   bool search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                         const ItemFilter* filter, int num_threads) const;
+  /// The same where the rows are so few that float32 is quicker than bytes with bounds.
+  bool search_among_few(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
+                        const ItemFilter* filter, int num_threads) const;
   /// A batch over inverted lists: each list is read once for all of a block's queries that want it. False when another
   /// way is the one.
   bool search_by_lists(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts, int num_threads) const;

@@ -35,11 +35,18 @@ constexpr std::size_t kUnlimited = static_cast<std::size_t>(-1);
 void check_query(std::span<const float> query, int dim) {
   if (query.size() != static_cast<std::size_t>(dim))
     throw std::invalid_argument("query has " + std::to_string(query.size()) + " values, must have dim = " + std::to_string(dim));
+  // Chains that compilers turn into vectors: a batch checks every query before it begins.
+  constexpr std::size_t kChains = 8;
+  float sums[kChains] = {};
+  std::size_t f = 0;
+  for (; f + kChains <= query.size(); f += kChains)
+    for (std::size_t c = 0; c < kChains; ++c) sums[c] += query[f + c] * query[f + c];
+  for (; f < query.size(); ++f) sums[0] += query[f] * query[f];
   float norm2 = 0;
-  for (const float x : query) {
-    if (!std::isfinite(x)) throw std::invalid_argument("query holds " + std::to_string(x) + ", must be finite");
-    norm2 += x * x;
-  }
+  for (const float s : sums) norm2 += s;
+  if (!std::isfinite(norm2))
+    for (const float x : query)
+      if (!std::isfinite(x)) throw std::invalid_argument("query holds " + std::to_string(x) + ", must be finite");
   if (!(norm2 < std::numeric_limits<float>::max() / 4))
     throw std::invalid_argument("query has a squared norm of " + std::to_string(norm2) + ", must be below 8e37");
 }
@@ -292,6 +299,7 @@ void ItemIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbo
   const ItemFilter* shared = filters.size() == 1 ? filters[0] : nullptr;
   if (shared != nullptr && shared->allows_everything()) shared = nullptr;
 
+  if (filters.size() <= 1 && impl_->search_among_few(queries, out, counts, shared, num_threads)) return;
   if (filters.size() <= 1 && impl_->search_by_panels(queries, out, counts, shared, num_threads)) return;
   if (filters.size() <= 1 && shared == nullptr && impl_->search_by_lists(queries, out, counts, num_threads)) return;
 

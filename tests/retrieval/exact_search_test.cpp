@@ -78,28 +78,39 @@ class ExactSearch : public testing::TestWithParam<IndexMetric> {
       }
     }
   }
+  static void expect_exact_on_awkward_rows(std::size_t rows) {
+    Vectors items = test::heavy_tailed(rows, 16, 3);
+    for (std::size_t i = 0; i < items.rows(); ++i)
+      for (std::size_t f = 0; f < items.dim; ++f) {
+        float& x = items.data[i * items.dim + f];
+        if (i % 3 == 0) x = items.data[(i % 48) * items.dim + f];  // copies
+        if (i % 50 == 7) x = 0;
+        if (i % 50 == 8) x *= 1e9f;
+        if (i % 50 == 9) x *= 1e-15f;
+      }
+    Vectors queries = test::clustered(40, 16, 20, 2);
+    std::fill_n(queries.data.begin(), 16, 0.0f);
+    for (std::size_t f = 0; f < 16; ++f) queries.data[16 + f] *= 1e12f, queries.data[32 + f] *= 1e-14f;
+    expect_exact(items, queries, 10);
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Metrics, ExactSearch, testing::Values(IndexMetric::kCosine, IndexMetric::kDot, IndexMetric::kL2));
 
 TEST_P(ExactSearch, EqualsBruteForce) {
   for (const std::size_t dim : {8u, 20u, 64u})
-    for (const std::size_t k : {1u, 10u}) expect_exact(test::clustered(1501, dim, 20, 1), test::clustered(40, dim, 20, 2), k);
+    for (const std::size_t k : {1u, 10u})
+      // A filter leaves half: few rows, read in float32 panels, or many, in bytes; and as few as there are queries.
+      for (const std::size_t rows : {47u, 1501u, 5003u}) expect_exact(test::clustered(rows, dim, 20, 1), test::clustered(40, dim, 20, 2), k);
 }
 
 TEST_P(ExactSearch, EqualsBruteForceOnTiesZerosAndNormsOfAnySize) {
-  Vectors items = test::heavy_tailed(1600, 16, 3);
-  for (std::size_t i = 0; i < items.rows(); ++i)
-    for (std::size_t f = 0; f < items.dim; ++f) {
-      float& x = items.data[i * items.dim + f];
-      if (i % 3 == 0) x = items.data[(i % 48) * items.dim + f];  // copies
-      if (i % 50 == 7) x = 0;
-      if (i % 50 == 8) x *= 1e9f;
-      if (i % 50 == 9) x *= 1e-15f;
-    }
-  Vectors queries = test::clustered(40, 16, 20, 2);
-  std::fill_n(queries.data.begin(), 16, 0.0f);
-  for (std::size_t f = 0; f < 16; ++f) queries.data[16 + f] *= 1e12f, queries.data[32 + f] *= 1e-14f;
-  expect_exact(items, queries, 10);
+  for (const std::size_t rows : {1600u, 6000u}) expect_exact_on_awkward_rows(rows);
+}
+
+TEST_P(ExactSearch, EqualsBruteForceWhereAllRowsAreOne) {
+  Vectors items = test::clustered(600, 24, 1, 3);
+  for (std::size_t i = 1; i < items.rows(); ++i) std::copy_n(items.data.begin(), 24, items.data.begin() + static_cast<std::ptrdiff_t>(24 * i));
+  expect_exact(items, test::clustered(33, 24, 5, 2), 10);
 }
 
 TEST(SingleSearches, AddNoThreads) {
