@@ -46,8 +46,10 @@ class Bench:
         python = python_of(name, Path(self.args.environments))
         return Worker(python, str(HERE / "workers" / f"{name}_worker.py"), self.args.threads, extra_env)
 
-    def compare(self, work: str, against: str, peer: str, mine: dict, theirs: dict) -> None:
+    def compare(self, work: str, against: str, peer: str, mine: dict, theirs: dict, fields: dict | None = None) -> None:
+        """fields: names of what the tasks return beside "seconds", and what to call them in the table."""
         threads = self.args.threads
+        fields = {"seconds": ""} | (fields or {})
         try:
             worker = self.peer(peer)
         except RuntimeError as error:
@@ -55,16 +57,18 @@ class Bench:
             self.rows.append({"work": work, "against": against, "error": str(error)})
             return
         result = alternate(lambda: self.ours.ask(**mine, threads=threads), lambda: worker.ask(**theirs, threads=threads),
-                           at_most=self.args.rounds)
+                           at_most=self.args.rounds, fields=tuple(fields))
         worker.close()
         self.rows.append({"work": work, "against": against} | result)
         if "error" in result:
             print(f"{work:44s} {against:24s} {result['error']}", flush=True)
             return
-        mark = "" if result["low"] >= result["ratio"] * 0.95 and result["high"] <= result["ratio"] * 1.05 else "  (noisy)"
         quality = "".join(f"  {k} {result['ours'][k]:.3f} / {result['theirs'][k]:.3f}" for k in ("recall",) if k in result["ours"])
-        print(f"{work:44s} {against:24s} {result['ours']['seconds']:9.3f} {result['theirs']['seconds']:9.3f} "
-              f"{result['ratio']:6.2f}x [{result['low']:.2f}, {result['high']:.2f}] {result['rounds']:3d}{mark}{quality}", flush=True)
+        for field, label in fields.items():
+            r = result["fields"][field]
+            mark = "" if r["low"] >= r["ratio"] * 0.95 and r["high"] <= r["ratio"] * 1.05 else "  (noisy)"
+            print(f"{work + label:44s} {against:24s} {r['ours']:9.3g} {r['theirs']:9.3g} "
+                  f"{r['ratio']:6.2f}x [{r['low']:.2f}, {r['high']:.2f}] {result['rounds']:3d}{mark}{quality}", flush=True)
 
     def save(self, name: str, array) -> str:
         path = self.scratch / name

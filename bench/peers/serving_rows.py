@@ -11,23 +11,24 @@ import scipy.sparse as sp
 
 
 def fold_in(b, factors: int = 128, seen: int = 20) -> None:
-    """One shopper of 20 events, folded in and given the best 10 of the catalogue: p50 and p99 of 300 such requests. Ours
-    reads float32 rows, then an exact index (another dim + 16 bytes an item), then lists that find at least 0.95 of them."""
+    """One shopper of 20 events, folded in and given the best 10 of the catalogue: p50 and p99 of 300 such requests (100 of the
+    larger catalogue). Ours reads float32 rows, then an exact index (another dim + 16 bytes an item), then lists that find at
+    least 0.95 of them."""
     import etalage
 
     rng = np.random.default_rng(3)
-    for items in (41_000, b.args.catalogue):
+    for items in sorted({41_000, b.args.catalogue}):
+        requests = 300 if items < 100_000 else 100
         store = etalage.datasets.synthetic_store(users=items, items=items, events=10 * items)
         rows = store.log.interactions(duplicates="binary").user_items
-        many = np.flatnonzero(np.diff(rows.indptr) >= seen)[:300]
+        many = np.flatnonzero(np.diff(rows.indptr) >= seen)[:requests]
         histories = np.stack([rows.indices[rows.indptr[u] : rows.indptr[u] + seen] for u in many])
-        work = {"task": "fold_in", "train": b.save(f"store_{items}.npz", rows), "histories": b.save(f"histories_{items}.npy", histories.astype(np.int32)),
-                "items": b.save(f"items_{items}.npy", (rng.standard_normal((items, factors)) / factors**0.5).astype(np.float32))}
-        for quantile in (50, 99):
-            for label, index in (("", {}), (", exact index", {"index": "exact"}), (", ivf", {"index": "ivf"})):
-                for peer, name in (("implicit", "implicit recalculate_user"), ("irspack", "irspack cold user")):
-                    b.compare(f"fold in + top 10, {items:,} items{label}, p{quantile}", name, peer,
-                              work | {"quantile": quantile} | index, work | {"quantile": quantile})
+        theirs = {"task": "fold_in", "histories": b.save(f"histories_{items}.npy", histories.astype(np.int32)),
+                  "items": b.save(f"items_{items}.npy", (rng.standard_normal((items, factors)) / factors**0.5).astype(np.float32))}
+        mine = theirs | {"train": b.save(f"store_{items}.npz", rows)}
+        for label, index in (("", {}), (", exact index", {"index": "exact"}), (", ivf", {"index": "ivf"})):
+            for peer, name in (("implicit", "implicit recalculate_user"), ("irspack", "irspack cold user")):
+                b.compare(f"fold in + top 10, {items:,} items{label}", name, peer, mine | index, theirs, {"p99": ", p99"})
 
 
 def evaluate(b, train: sp.csr_matrix, test: sp.csr_matrix) -> None:

@@ -2,53 +2,24 @@
 #include "kernels/exact_scan.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <numeric>
 
 #include "etalage/core/array.hpp"
-#include "kernels/coded_scan.hpp"
+#include "kernels/exact_scan_plan.hpp"
+#include "kernels/row_scores.hpp"
 
 namespace etalage::kernels {
 namespace {
 
 constexpr std::size_t kChunk = 256;  // most rows of a step of the single scan
 constexpr std::size_t kMostPanel = 64;
-// Fewer requests than this gain nothing from sharing the rows, or from rows in eight bits, made anew for each block.
+// Fewer requests than this gain nothing from sharing the rows.
 constexpr std::size_t kFewest = 3;
-constexpr std::size_t kFewestCoded = 48;
-
-constexpr std::size_t rounded_up(std::size_t n, std::size_t unit) noexcept { return (n + unit - 1) / unit * unit; }
-
-template <class T>
-T* at_least(std::vector<T>& v, std::size_t n) {
-  if (v.size() < n) v.resize(n);
-  return v.data();
-}
-
-// Which rows a request is scored against, and what is still to be looked up of its filter.
-struct Plan {
-  bool listed = false;
-  std::span<const std::int64_t> list;  // ascending, inside the rows
-  const ItemFilter* filter = nullptr;
-  [[nodiscard]] std::size_t size(const ScoredRows& rows) const noexcept { return listed ? list.size() : rows.rows; }
-  [[nodiscard]] std::size_t row(std::size_t i) const noexcept { return listed ? static_cast<std::size_t>(list[i]) : i; }
-};
-
-Plan plan(const ScoredRows& rows, const ItemFilter* filter) noexcept {
-  Plan p;
-  if (filter == nullptr || filter->allows_everything()) return p;
-  p.filter = filter;
-  if (!filter->has_allow_list()) return p;
-  const std::span<const std::int64_t> ids = filter->allowed_ids();
-  const auto end = std::lower_bound(ids.begin(), ids.end(), static_cast<std::int64_t>(rows.rows));
-  const auto n = static_cast<std::size_t>(end - ids.begin());
-  if (n > rows.rows / 2) return p;  // the rows in order, looked up, are quicker than the list
-  p.listed = true;
-  p.list = ids.first(n);
-  if (filter->denied_ids().empty()) p.filter = nullptr;
-  return p;
-}
+constexpr std::size_t kPanelsACheck = 4;  // of a scan by norms
+constexpr std::size_t kFewestStraight = 64;  // dimensions from which reading is what takes the time
 
 // A run of rows as the kernels take them, padded to whole panels.
 template <std::size_t kMost>
@@ -83,9 +54,54 @@ Selection selection(const ScanRequest& request, const Plan& p, std::size_t n, st
   return s;
 }
 
+// As scan_one() over all rows in order. The scores that are given out take rows in lanes, many at a time: too many streams
+// for the memory. Here each row is read once, straight through, and what its product cannot exclude is scored.
+std::span<const std::uint64_t> scan_straight(const ScoredRows& rows, const ScanRequest& request, const Plan& p, std::uint64_t* keys,
+                                             const ScanTable& table) noexcept {
+  Selection s = selection(request, p, rows.rows, keys);
+  if (s.k == 0) return {};
+  constexpr std::size_t kStraight = 64;
+  const RowScores& kernels = row_scores();
+  float dots[kStraight];
+  float squares[kStraight];
+  float square = 0;
+  kernels.dot_and_square(request.query, request.query, rows.dim, rows.dim, 1, dots, &square);
+  // Two float32 sums of a product in different orders are within gamma |q| |x|, gamma = (dim + 32) 2^-23, as in CodedQuery;
+  // the constant is for products that are too small for that.
+  const float gamma = static_cast<float>(rows.dim + 32) * 0x1p-23f * std::sqrt(square);
+  constexpr float kTiny = 1e-36f;
+  std::size_t pending[kMostPanel];
+  std::size_t many = 0;
+  Run<kMostPanel> run;
+  const auto score = [&] {
+    if (many == 0) return;
+    float scores[kMostPanel];
+    run.take(rows, many, table.panel, [&](std::size_t i) { return pending[i]; });
+    table.score_rows(run.pointers, many, request.query, rows.dim, nullptr, nullptr, scores);
+    for (std::size_t i = 0; i < many; ++i)
+      if (scores[i] > s.threshold) s.keys[s.count++] = rank_key(scores[i], static_cast<std::uint32_t>(pending[i]));
+    many = 0;
+    if (s.full()) s.shrink();
+  };
+  for (std::size_t begin = 0; begin < rows.rows; begin += kStraight) {
+    const std::size_t count = std::min(kStraight, rows.rows - begin);
+    kernels.dot_and_square(request.query, rows.data + begin * rows.stride, rows.stride, rows.dim, count, dots, squares);
+    for (std::size_t i = 0; i < count; ++i) {
+      // Also where the bound is not a number: the score may be one.
+      if (dots[i] + gamma * std::sqrt(squares[i]) + kTiny <= s.threshold) continue;
+      pending[many++] = begin + i;
+      if (many == table.panel) score();
+    }
+  }
+  score();
+  return {s.keys, s.finish()};
+}
+
 std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanRequest& request, const Plan& p,
                                         std::uint64_t* keys, const ScanTable& table) noexcept {
   const std::size_t n = p.size(rows);
+  if (!p.listed && rows.scale == nullptr && rows.offset == nullptr && rows.dim >= kFewestStraight && n >= kMostPanel)
+    return scan_straight(rows, request, p, keys, table);
   Selection s = selection(request, p, n, keys);
   if (s.k == 0) return {};
   const std::size_t step = kChunk / table.panel * table.panel;
@@ -106,138 +122,79 @@ std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanReques
   return {s.keys, s.finish()};
 }
 
-/// What a bounded selection asks of a request.
-struct ScanRules {
-  const ScoredRows* rows;
-  const ScanRequest* request;
-  const ItemFilter* filter;
-  const CodedQuery* query;
-  const ScanTable* table;
-  std::size_t cursor = 0;  // excluded[0, cursor) lie below every index still to come
-
-  bool allowed(std::uint32_t row) noexcept {
-    const auto index = static_cast<std::int32_t>(row);
-    const auto excluded = request->excluded;
-    cursor = static_cast<std::size_t>(
-        std::lower_bound(excluded.begin() + static_cast<std::ptrdiff_t>(cursor), excluded.end(), index) - excluded.begin());
-    if (cursor < excluded.size() && excluded[cursor] == index) return false;
-    return filter == nullptr || filter->allows(index);
-  }
-  static bool before(const Bounded& a, const Bounded& b) noexcept {
-    return a.exact > b.exact || (a.exact == b.exact && a.index < b.index);
-  }
-  static bool ties() noexcept { return false; }
-  [[nodiscard]] float constant() const noexcept { return query->constant(); }
-  static float widening(std::uint32_t) noexcept { return 0; }
-  [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
-  void rescore(const std::int32_t* indices, std::size_t n, float* out) const noexcept {
-    exact_scores(*rows, request->query, {indices, n}, out, *table);
-  }
-};
-
-// As scan_together(), by way of rows in eight bits. False when that does not pay or does not apply.
-bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> requests, std::span<const std::size_t> members,
-                         std::uint64_t* keys, std::size_t room, std::span<std::span<const std::uint64_t>> results,
-                         ScanWorkspace& workspace, const ScanTable& table, const CodeTable& codes) {
-  if (codes.panel == 0 || members.size() < kFewestCoded || rows.dim < 16 || rows.scale != nullptr || rows.offset != nullptr)
-    return false;
-  const Plan shared = plan(rows, requests[members[0]].filter);
-  const std::size_t n = shared.size(rows);
-  std::size_t most = 0;
-  for (const std::size_t m : members) most = std::max(most, std::min(requests[m].k, n));
-  if (n < 8 * BoundedSelection::limit(most)) return false;  // nearly everything would be a candidate
-
-  const CodeShape shape(rows.dim);
-  CodedMemory& memory = workspace.coded;
-  std::int8_t* query_codes = at_least(memory.codes, members.size() * shape.width);
-  memory.queries.resize(members.size());
-  for (std::size_t q = 0; q < members.size(); ++q)
-    if (!encode_query(requests[members[q]].query, shape, codes.query_max, false, query_codes + q * shape.width, memory.queries[q]))
-      return false;
-  const std::size_t buffer = BoundedSelection::limit(most) + kCodedStep;
-  Bounded* candidates = at_least(memory.candidates, members.size() * buffer);
-  memory.selections.assign(members.size(), {});
-  std::vector<ScanRules> rules;
-  rules.reserve(members.size());
-  for (std::size_t q = 0; q < members.size(); ++q) {
-    const ScanRequest& request = requests[members[q]];
-    memory.selections[q].found = candidates + q * buffer;
-    memory.selections[q].k = std::min(request.k, n);
-    rules.push_back({&rows, &request, plan(rows, request.filter).filter, &memory.queries[q], &table});
-  }
-  scan_coded_block<ScanRules>(
-      codes, shape, memory.queries, rules, memory.selections, n,
-      [&](std::size_t begin, std::size_t count, PanelBuilder& builder, std::uint32_t* indices) {
-        for (std::size_t i = 0; i < count; ++i) {
-          const std::size_t row = shared.row(begin + i);
-          builder.set(i, rows.data + row * rows.stride);
-          indices[i] = static_cast<std::uint32_t>(row);
-        }
-      },
-      memory);
-  for (std::size_t q = 0; q < members.size(); ++q) {
-    BoundedSelection& s = memory.selections[q];
-    std::uint64_t* out = keys + members[q] * room;
-    const std::size_t found = s.k == 0 ? 0 : s.finish(rules[q], memory.scratch);
-    for (std::size_t i = 0; i < found; ++i) out[i] = rank_key(s.found[i].exact, s.found[i].index);
-    results[members[q]] = {out, found};
-  }
-  return true;
-}
-
-// Requests that share a plan but for filters that are looked up.
+// Requests that share a plan but for filters that are looked up. With an order of the rows those for which what is left is
+// too short take no further part.
 void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests, std::span<const std::size_t> members,
                    std::uint64_t* keys, std::size_t room, std::span<std::span<const std::uint64_t>> results,
                    ScanWorkspace& workspace, const ScanTable& table) {
   const Plan shared = plan(rows, requests[members[0]].filter);
+  const RowOrder* order = shared.listed ? nullptr : rows.order;
   const std::size_t n = shared.size(rows);
-  const std::size_t padded = rounded_up(members.size(), table.group);
-  float* packed = at_least(workspace.queries, padded * rows.dim);
+  const std::size_t most = rounded_up(members.size(), table.group);
+  float* packed = at_least(workspace.queries, most * rows.dim);
   float* panel = at_least(workspace.panel, table.panel * rows.dim + kAlignment / sizeof(float));
   panel += (kAlignment - reinterpret_cast<std::uintptr_t>(panel) % kAlignment) % kAlignment / sizeof(float);
-  float* thresholds = at_least(workspace.thresholds, padded);
-  std::uint64_t** buffers = at_least(workspace.buffers, padded);
-  std::size_t* counts = at_least(workspace.counts, padded);
+  float* thresholds = at_least(workspace.thresholds, most);
+  std::uint64_t** buffers = at_least(workspace.buffers, most);
+  std::size_t* counts = at_least(workspace.counts, most);
   std::vector<Selection>& selections = workspace.selections;
+  std::vector<std::size_t>& live = workspace.live;
   selections.clear();
-  for (std::size_t q = 0; q < padded; ++q) {
-    counts[q] = 0;
-    thresholds[q] = std::numeric_limits<float>::infinity();
-    buffers[q] = nullptr;
-    if (q >= members.size()) continue;
+  live.clear();
+  workspace.norms.clear();
+  for (std::size_t q = 0; q < members.size(); ++q) {
     const ScanRequest& request = requests[members[q]];
-    buffers[q] = keys + members[q] * room;
-    selections.push_back(selection(request, plan(rows, request.filter), n, buffers[q]));
-    if (selections[q].k > 0) thresholds[q] = selections[q].threshold;
+    selections.push_back(selection(request, plan(rows, request.filter), n, keys + members[q] * room));
+    selections[q].ascending = order == nullptr || order->ascending;
+    if (selections[q].k > 0) live.push_back(q);
+    if (order == nullptr) continue;
+    float dot = 0;
+    float square = 0;
+    row_scores().dot_and_square(request.query, request.query, rows.dim, rows.dim, 1, &dot, &square);
+    workspace.norms.push_back(std::sqrt(square) * (1 + static_cast<float>(rows.dim + 32) * 0x1p-22f));
   }
-  for (std::size_t q = 0; q < padded; q += table.group) {
-    const float* group[kMostPanel];
-    for (std::size_t r = 0; r < table.group; ++r)
-      group[r] = requests[members[std::min(q + r, members.size() - 1)]].query;
-    table.pack_queries(group, rows.dim, packed + q * rows.dim);
-  }
+  const auto pack = [&] {
+    const std::size_t padded = rounded_up(live.size(), table.group);
+    for (std::size_t i = 0; i < padded; ++i) {
+      const bool meant = i < live.size();
+      thresholds[i] = meant ? selections[live[i]].threshold : std::numeric_limits<float>::infinity();
+      buffers[i] = meant ? selections[live[i]].keys : nullptr;
+      counts[i] = meant ? selections[live[i]].count : 0;
+    }
+    for (std::size_t i = 0; i < padded; i += table.group) {
+      const float* group[kMostPanel];
+      for (std::size_t r = 0; r < table.group; ++r) group[r] = requests[members[live[std::min(i + r, live.size() - 1)]]].query;
+      table.pack_queries(group, rows.dim, packed + i * rows.dim);
+    }
+  };
+  pack();
   Run<kMostPanel> run;
   std::uint32_t indices[kMostPanel] = {};
-  for (std::size_t begin = 0; begin < n; begin += table.panel) {
+  std::size_t scanned = 0;
+  for (std::size_t begin = 0; begin < n && !live.empty(); begin += table.panel) {
     const std::size_t count = std::min(table.panel, n - begin);
-    run.take(rows, count, table.panel, [&](std::size_t i) { return shared.row(begin + i); });
-    for (std::size_t i = 0; i < count; ++i) indices[i] = static_cast<std::uint32_t>(shared.row(begin + i));
+    for (std::size_t i = 0; i < count; ++i)
+      indices[i] = order == nullptr ? static_cast<std::uint32_t>(shared.row(begin + i)) : order->rows[begin + i];
+    run.take(rows, count, table.panel, [&](std::size_t i) { return static_cast<std::size_t>(indices[i]); });
     table.pack_rows(run.pointers, rows.dim, panel);
-    table.scan_panel({panel, count, rows.dim, indices, run.scale, run.offset},
-                     {packed, members.size(), thresholds, buffers, counts});
-    for (std::size_t q = 0; q < members.size(); ++q) {
-      Selection& s = selections[q];
-      if (counts[q] <= Selection::limit(s.k)) continue;
-      s.count = counts[q];
+    table.scan_panel({panel, count, rows.dim, indices, run.scale, run.offset}, {packed, live.size(), thresholds, buffers, counts});
+    for (std::size_t i = 0; i < live.size(); ++i) {
+      Selection& s = selections[live[i]];
+      s.count = counts[i];
+      if (!s.full()) continue;
       s.shrink();
-      counts[q] = s.count;
-      thresholds[q] = s.threshold;
+      counts[i] = s.count;
+      thresholds[i] = s.threshold;
     }
+    if (order == nullptr || ++scanned % kPanelsACheck != 0) continue;
+    const auto done = [&](std::size_t q) { return out_of_reach(*order, begin + count, workspace.norms[q], selections[q].threshold); };
+    const auto many = static_cast<std::size_t>(std::count_if(live.begin(), live.end(), done));
+    if (many == 0 || 8 * many < live.size()) continue;
+    std::erase_if(live, done);
+    pack();
   }
-  for (std::size_t q = 0; q < members.size(); ++q) {
-    selections[q].count = counts[q];
-    if (selections[q].k > 0) results[members[q]] = {buffers[q], selections[q].finish()};
-  }
+  for (std::size_t q = 0; q < members.size(); ++q)
+    if (selections[q].k > 0) results[members[q]] = {selections[q].keys, selections[q].finish()};
 }
 
 }  // namespace

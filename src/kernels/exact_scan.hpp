@@ -8,6 +8,8 @@
 
 #include "etalage/core/item_filter.hpp"
 #include "kernels/coded_memory.hpp"
+#include "kernels/coded_panels.hpp"
+#include "kernels/row_order.hpp"
 #include "kernels/scan_kernels.hpp"
 #include "kernels/selection.hpp"
 
@@ -22,6 +24,8 @@ struct ScoredRows {
   std::size_t stride = 0;         ///< >= dim
   const float* scale = nullptr;   ///< [rows]; null means 1
   const float* offset = nullptr;  ///< [rows]; null means 0
+  const CodedPanels* panels = nullptr;  ///< of `order`, or null: each block makes its own
+  const RowOrder* order = nullptr;  ///< of these rows without scale and offset, for several requests at once; null: as they lie
 };
 
 /// One question put to the rows.
@@ -41,6 +45,10 @@ struct ScanWorkspace {
   std::vector<std::uint64_t*> buffers;
   std::vector<std::size_t> counts;
   std::vector<std::size_t> order;
+  std::vector<std::size_t> live;  ///< requests that a scan by norms has not done with
+  std::vector<float> norms;
+  std::vector<CodedQuery> live_queries;
+  std::vector<std::uint64_t> marks;  ///< a bit a row, all zero between two uses
   std::vector<Selection> selections;
   CodedMemory coded;
 };
@@ -51,7 +59,8 @@ std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanReq
                                            const ScanTable& table = scan());
 
 /// The same for several requests at once, which share each read of the rows; results [requests.size()]. Requests that
-/// name the same selective allow list are taken together wherever they stand. Where the CPU multiplies bytes quickly,
+/// name the same selective allow list are taken together wherever they stand. With an order of the rows a request is done
+/// with as soon as no row that is left is long enough for it. Where the CPU multiplies bytes quickly,
 /// many requests are first scored in eight bits with proven bounds; what these cannot exclude is scored as ever, so the
 /// results have the same bits.
 void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,

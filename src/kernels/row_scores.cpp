@@ -121,6 +121,39 @@ void negative_l2(const float* query, const float* data, std::size_t dim, const s
   all<NegativeL2>(query, data, dim, rows, first, n, out);
 }
 
+void dot_and_square(const float* query, const float* data, std::size_t stride, std::size_t dim, std::size_t n, float* dots,
+                    float* squares) noexcept {
+  for (std::size_t i = 0; i < n; ++i, data += stride) {
+    Vec a = {};
+    Vec b = {};
+    Vec c = {};
+    Vec e = {};
+    std::size_t f = 0;
+    for (; f + 2 * kLanes <= dim; f += 2 * kLanes) {
+      const Vec r = load(data + f);
+      const Vec s = load(data + f + kLanes);
+      a += load(query + f) * r;
+      c += r * r;
+      b += load(query + f + kLanes) * s;
+      e += s * s;
+    }
+    if (f + kLanes <= dim) {
+      const Vec r = load(data + f);
+      a += load(query + f) * r;
+      c += r * r;
+      f += kLanes;
+    }
+    float dot = total(a + b);
+    float square = total(c + e);
+    for (; f < dim; ++f) {
+      dot += query[f] * data[f];
+      square += data[f] * data[f];
+    }
+    dots[i] = dot;
+    squares[i] = square;
+  }
+}
+
 void dot_columns(const float* query, const float* data, std::size_t dim, std::size_t n, float* out) noexcept {
   std::size_t j = 0;
   for (; j + 4 * kLanes <= n; j += 4 * kLanes) {
@@ -151,6 +184,6 @@ void dot_columns(const float* query, const float* data, std::size_t dim, std::si
 }  // namespace
 
 extern const RowScores row_scores_table;
-const RowScores row_scores_table{&dot, &negative_l2, &dot_columns};
+const RowScores row_scores_table{&dot, &negative_l2, &dot_and_square, &dot_columns};
 
 }  // namespace etalage::kernels::ETALAGE_SIMD_NAMESPACE

@@ -18,6 +18,9 @@ struct RowScores {
   /// out[i] = -|query - row|^2
   void (*negative_l2)(const float* query, const float* data, std::size_t dim, const std::int32_t* rows, std::size_t first,
                       std::size_t n, float* out) noexcept;
+  /// dots[i] = query . row and squares[i] = |row|^2 of the first dim values of n rows that follow one another, stride apart.
+  void (*dot_and_square)(const float* query, const float* data, std::size_t stride, std::size_t dim, std::size_t n, float* dots,
+                         float* squares) noexcept;
   /// out[j] = sum over f of query[f] * data[f * n + j]: against n columns, for vectors shorter than a register.
   void (*dot_columns)(const float* query, const float* data, std::size_t dim, std::size_t n, float* out) noexcept;
 };

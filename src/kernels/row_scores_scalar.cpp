@@ -28,6 +28,18 @@ void negative_l2(const float* query, const float* data, std::size_t dim, const s
   }
 }
 
+void dot_and_square(const float* query, const float* data, std::size_t stride, std::size_t dim, std::size_t n, float* dots,
+                    float* squares) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float* r = data + i * stride;
+    dots[i] = squares[i] = 0;
+    for (std::size_t f = 0; f < dim; ++f) {
+      dots[i] += query[f] * r[f];
+      squares[i] += r[f] * r[f];
+    }
+  }
+}
+
 void dot_columns(const float* query, const float* data, std::size_t dim, std::size_t n, float* out) noexcept {
   for (std::size_t j = 0; j < n; ++j) {
     float sum = 0;
@@ -38,6 +50,6 @@ void dot_columns(const float* query, const float* data, std::size_t dim, std::si
 
 }  // namespace
 
-const RowScores row_scores_table{&dot, &negative_l2, &dot_columns};
+const RowScores row_scores_table{&dot, &negative_l2, &dot_and_square, &dot_columns};
 
 }  // namespace etalage::kernels::scalar

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -26,6 +27,7 @@ struct Selection {
   std::span<const std::int32_t> excluded;  ///< sorted
   std::size_t cursor = 0;                  ///< excluded[0, cursor) lie below every index still to come
   const ItemFilter* filter = nullptr;      ///< null when every index of the scan is allowed
+  bool ascending = true;                   ///< indices come in order; else what equals the k-th best may still win the tie
 
   /// Keys held before a shrink pays: small enough to keep the threshold tight, large enough to be rare.
   static constexpr std::size_t limit(std::size_t k) noexcept { return 2 * k + 32; }
@@ -37,6 +39,7 @@ struct Selection {
     std::nth_element(keys, keys + (k - 1), keys + count, std::greater<>());
     count = checked = k;
     threshold = key_score(keys[k - 1]);
+    if (!ascending) threshold = std::nextafter(threshold, -std::numeric_limits<float>::infinity());
   }
 
   /// Leaves the results in keys[0, returned), best first.
@@ -58,6 +61,7 @@ struct Selection {
     std::size_t kept = checked;
     for (std::size_t i = checked; i < count; ++i) {
       const auto index = static_cast<std::int32_t>(key_index(keys[i]));
+      if (!ascending) cursor = 0;
       cursor = static_cast<std::size_t>(
           std::lower_bound(excluded.begin() + static_cast<std::ptrdiff_t>(cursor), excluded.end(), index) - excluded.begin());
       if (cursor < excluded.size() && excluded[cursor] == index) continue;

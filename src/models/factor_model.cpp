@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -23,12 +24,26 @@
 #include "models/top_k.hpp"
 
 namespace etalage {
+namespace {
+
+// Queries of a batch that make up for ordering the items.
+constexpr std::size_t fewest_for_order(std::size_t items) noexcept { return 512 + items / 64; }
+constexpr std::size_t kMostForPanels = std::size_t{40} << 20;  // bytes of items in eight bits while a batch runs
+
+}  // namespace
 
 struct FactorModel::Norms {
   std::once_flag once;
   Array<float> inverse;  // [rows]
   std::once_flag mean_once;
   Array<float> mean;  // [dim], the average row
+  std::once_flag order_once;
+  kernels::RowOrder order;
+
+  const kernels::RowOrder* order_of(const kernels::ScoredRows& rows, int num_threads) {
+    std::call_once(order_once, [&] { order = kernels::RowOrder::of(rows.data, rows.rows, rows.stride, rows.dim, num_threads); });
+    return order.rows.empty() ? nullptr : &order;
+  }
 
   const float* mean_of(const Array<float>& rows, std::size_t dim) {
     std::call_once(mean_once, [&] {
@@ -230,7 +245,13 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
     std::vector<std::span<const std::uint64_t>> results;
   };
   std::vector<Worker> workers(static_cast<std::size_t>(threads));
-  const kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  std::optional<kernels::CodedPanels> panels;
+  if (num_queries >= fewest_for_order(rows.rows)) {
+    rows.order = item_norms_->order_of(rows, threads);
+    if (rows.order != nullptr && kernels::code().panel != 0 && kernels::CodedPanels::bytes(rows.rows, dim) <= kMostForPanels)
+      rows.panels = &panels.emplace(rows, *rows.order, kernels::code(), threads);
+  }
   const std::size_t block = kernels::scan_block_size(dim, std::min(out.cols(), rows.rows), num_queries, threads);
   detail::parallel_for(num_queries, block, threads, [&](std::size_t begin, std::size_t end, int thread) {
     Worker& w = workers[static_cast<std::size_t>(thread)];

@@ -129,7 +129,7 @@ std::vector<std::uint64_t> brute_force(const ScoredRows& rows, const ScanRequest
 
 TEST_P(ScanLevels, SingleAndBlockedScansEqualBruteForce) {
   for (const auto& [num_rows, dim, integers] : {std::tuple<std::size_t, std::size_t, bool>{1, 3, true}, {47, 8, true},
-                                                {49, 17, false}, {640, 30, true}, {2500, 33, false}, {900, 128, true}}) {
+                                                {49, 17, false}, {640, 30, true}, {2500, 33, false}, {900, 128, true}, {1100, 96, false}, {500, 65, true}}) {
     const TestRows data(num_rows, dim, 1, integers, 3);
     const TestRows queries(37, dim, 1, integers, 4);
     std::vector<float> scale(num_rows), offset(num_rows);

@@ -89,6 +89,29 @@ TEST_P(VectorsMetric, UsersAndTheirVectorsAnswerAlike) {
                std::invalid_argument);
 }
 
+TEST_P(VectorsMetric, LargeBatchesAnswerAsEachQueryAlone) {
+  constexpr std::size_t kUsers = 700, kItems = 2600, kDim = 24;  // enough queries to take the items by their norms
+  const Array<float> users = normal_factors(kUsers, kDim, 1);
+  Array<float> items = normal_factors(kItems, kDim, 2);
+  float* values = items.mutable_data();
+  for (std::size_t i = 0; i < items.size(); ++i) values[i] /= static_cast<float>(1 + (i / kDim) % 30);
+  const VectorsModel m(view(users, kDim), view(items, kDim), {GetParam()});
+  std::vector<Query> queries;
+  for (std::size_t u = 0; u < kUsers; ++u) queries.push_back({.user = static_cast<std::int32_t>(u)});
+  std::vector<ItemScore> batch(kUsers * 20);
+  std::vector<std::size_t> counts(kUsers);
+  m.recommend_batch(queries, {batch.data(), kUsers, 20}, counts, 2);
+  Scratch scratch;
+  for (std::size_t u = 0; u < kUsers; ++u) {
+    std::vector<ItemScore> one(20);
+    ASSERT_EQ(m.recommend(queries[u], one, scratch), counts[u]);
+    for (std::size_t i = 0; i < counts[u]; ++i) {
+      ASSERT_EQ(batch[u * 20 + i].item, one[i].item);
+      ASSERT_EQ(batch[u * 20 + i].score, one[i].score);
+    }
+  }
+}
+
 TEST_P(VectorsMetric, HistoryAndSessionAreTheMeanOfTheirItems) {
   const VectorsModel m = model(GetParam());
   const std::vector<std::int32_t> history{4, 9, 30};
