@@ -83,7 +83,7 @@ void GraphLinker::choose(std::span<const std::int32_t> nodes, Worker& w) {
     WalkState& walk = w.walks[i];
     scorer.set(nodes[i]);
     walk_prepare(view, ef_, walk);
-    const std::int32_t top = std::min(view.levels[nodes[i]] - 1, view.top_layer);
+    const std::int32_t top = std::min(view.level(static_cast<std::size_t>(nodes[i])) - 1, view.top_layer);
     ScoredRow at{scorer.one(view.entry), view.entry};
     at = descend(view, scorer, at, view.top_layer, top, walk.rows.data(), walk.scores.data(), walk.scored);
     for (std::int32_t layer = top; layer > 0; --layer) {

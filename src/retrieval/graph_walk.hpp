@@ -5,33 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
 
+#include "retrieval/graph_view.hpp"
 #include "retrieval/scorer.hpp"
 #include "retrieval/search_scratch.hpp"
 
 namespace etalage::retrieval {
-
-/// A navigable graph as arrays, wherever they lie: node r owns neighbors[offsets[r], offsets[r + 1]): first its links of
-/// layer 0, at most 2 M, then M places for each further layer it is on. -1 ends a layer's links where they do not fill its
-/// part. A graph that grows has 2 M places for layer 0, one at rest has no more than it needs.
-struct GraphView {
-  const std::uint64_t* offsets = nullptr;   ///< [nodes + 1]
-  const std::int32_t* levels = nullptr;     ///< [nodes], layers that a node is on, >= 1
-  const std::int32_t* neighbors = nullptr;
-  std::size_t nodes = 0;
-  std::size_t M = 0;
-  std::int32_t entry = -1;
-  std::int32_t top_layer = -1;
-
-  /// Places of links; the first that is -1 ends them.
-  [[nodiscard]] std::span<const std::int32_t> links(std::int32_t node, std::int32_t layer) const noexcept {
-    const std::uint64_t begin = offsets[node];
-    const std::uint64_t end = offsets[node + 1];
-    if (layer == 0) return {neighbors + begin, std::min<std::size_t>(end - begin, 2 * M)};
-    return {neighbors + end - M * static_cast<std::size_t>(levels[node] - layer), M};
-  }
-};
 
 /// Copies the links of a node that `take` accepts; returns how many.
 template <class Take>
@@ -127,10 +106,7 @@ void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, Wa
     w.next = std::min(w.next, at);
   }
   while (w.next < w.size && (pool[w.next].row & kFollowed) != 0) ++w.next;
-  if (w.next < w.size) {
-    const auto links = graph.links(static_cast<std::int32_t>(pool[w.next].row), 0);
-    for (std::size_t i = 0; i < links.size(); i += 16) __builtin_prefetch(links.data() + i);
-  }
+  if (w.next < w.size) graph.links(static_cast<std::int32_t>(pool[w.next].row), 0).prefetch();
 }
 
 /// Best-first search with `ef` kept results among the rows that `allowed` accepts (Malkov and Yashunin, algorithms 2 and

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <string>
 #include <utility>
 
+#include "detail/huge_pages.hpp"
 #include "retrieval/graph_linker.hpp"
 
 namespace etalage::retrieval {
@@ -56,21 +58,21 @@ std::shared_ptr<HnswGraph> HnswGraph::grown(const ItemIndexOptions& options, std
   Growing& g = *out->growing_;
   g.capacity = std::max(capacity, v.nodes);
   g.levels.reserve(g.capacity);
-  g.levels.assign(v.levels, v.levels + v.nodes);
+  for (std::size_t i = 0; i < v.nodes; ++i) g.levels.push_back(v.level(i));
   std::size_t links = 0;
   for (std::size_t i = 0; i < g.capacity; ++i)
-    links += M_ * static_cast<std::size_t>((i < v.nodes ? v.levels[i] : layers_of(i, g.seed, M_)) + 1);
+    links += M_ * static_cast<std::size_t>((i < v.nodes ? g.levels[i] : layers_of(i, g.seed, M_)) + 1);
   g.neighbors.reserve(links);
   g.offsets.reserve(g.capacity + 1);
   for (std::size_t i = 0; i < v.nodes; ++i) {
     const auto node = static_cast<std::int32_t>(i);
-    for (std::int32_t layer = 0; layer < v.levels[i]; ++layer) {
-      const auto from = v.links(node, layer);
-      g.neighbors.insert(g.neighbors.end(), from.begin(), from.end());
+    for (std::int32_t layer = 0; layer < g.levels[i]; ++layer) {
+      const Links from = v.links(node, layer);
+      for (const std::int32_t link : from) g.neighbors.push_back(link);
       if (layer == 0) g.neighbors.insert(g.neighbors.end(), 2 * M_ - from.size(), -1);
     }
     // What a packed node holds of upper layers begins within the 2 M places of its lowest.
-    if (v.levels[i] > 1) {
+    if (g.levels[i] > 1) {
       const auto begin = g.neighbors.begin() + static_cast<std::ptrdiff_t>(g.offsets.back());
       const auto end = begin + static_cast<std::ptrdiff_t>(2 * M_);
       std::fill(std::find(begin, end, -1), end, -1);
@@ -98,48 +100,91 @@ void HnswGraph::allocate(std::size_t nodes) {
 }
 
 std::span<std::int32_t> HnswGraph::places(std::int32_t node, std::int32_t layer) noexcept {
-  const auto links = view().links(node, layer);
-  return {growing_->neighbors.data() + (links.data() - growing_->neighbors.data()), links.size()};
+  Growing& g = *growing_;
+  const auto at = static_cast<std::size_t>(node);
+  if (layer == 0) return {g.neighbors.data() + g.offsets[at], 2 * M_};
+  return {g.neighbors.data() + g.offsets[at + 1] - M_ * static_cast<std::size_t>(g.levels[at] - layer), M_};
 }
 
-void HnswGraph::pack() {
+void HnswGraph::pack(std::size_t narrowest) {
   const GraphView v = view();
-  const auto used = [&](std::size_t i) {
-    const auto links = v.links(static_cast<std::int32_t>(i), 0);
-    const auto count = static_cast<std::size_t>(std::find(links.begin(), links.end(), -1) - links.begin());
-    // Where upper layers follow, the end has to be marked.
-    return v.levels[i] > 1 ? std::min(count + 1, links.size()) : count;
-  };
-  Array<std::uint64_t> offsets(v.nodes == 0 ? 0 : v.nodes + 1);
+  Packed to;
+  // All ones is no node.
+  for (to.width = narrowest; to.width < sizeof(std::int32_t) && v.nodes >= std::size_t{1} << (8 * to.width);) ++to.width;
   if (v.nodes != 0) {
-    std::uint64_t* to = offsets.mutable_data();
-    for (std::size_t i = 0; i < v.nodes; ++i) to[i + 1] = to[i] + used(i) + M_ * static_cast<std::size_t>(v.levels[i] - 1);
+    to.bases = Array<std::uint64_t>(v.nodes / GraphView::kBlock + 1);
+    to.rests = Array<std::uint32_t>(v.nodes + 1);
+    to.levels = Array<std::uint8_t>(v.nodes);
   }
-  Array<std::int32_t> neighbors(v.nodes == 0 ? 0 : offsets.back());
-  std::int32_t* to = neighbors.mutable_data();
+  const auto used = [&](std::size_t i) {
+    const Links links = v.links(static_cast<std::int32_t>(i), 0);
+    // Where upper layers follow, the end has to be marked.
+    return v.level(i) > 1 ? std::min(links.used() + 1, links.size()) : links.used();
+  };
+  std::uint64_t* bases = to.bases.mutable_data();
+  std::uint32_t* rests = to.rests.mutable_data();
+  std::uint8_t* levels = to.levels.mutable_data();
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; v.nodes != 0 && i <= v.nodes; ++i) {
+    if (i % GraphView::kBlock == 0) bases[i / GraphView::kBlock] = count;
+    rests[i] = static_cast<std::uint32_t>(count - bases[i / GraphView::kBlock]);
+    if (i == v.nodes) break;
+    levels[i] = static_cast<std::uint8_t>(v.level(i));
+    count += used(i) + M_ * static_cast<std::size_t>(v.level(i) - 1);
+  }
+  to.places = Array<std::uint8_t>(count * to.width + sizeof(std::int32_t), uninitialized);
+  std::uint8_t* place = to.places.mutable_data();
+  detail::prefer_huge_pages(place, to.places.size());  // read in no order by walks
+  std::memset(place + count * to.width, 0, sizeof(std::int32_t));
+  const auto put = [&](std::int32_t link) {
+    std::memcpy(place, &link, to.width);
+    place += to.width;
+  };
   for (std::size_t i = 0; i < v.nodes; ++i) {
-    to = std::copy_n(v.links(static_cast<std::int32_t>(i), 0).data(), used(i), to);
-    for (std::int32_t layer = 1; layer < v.levels[i]; ++layer) {
-      const auto from = v.links(static_cast<std::int32_t>(i), layer);
-      to = std::copy(from.begin(), from.end(), to);
+    std::size_t left = used(i);
+    for (const std::int32_t link : v.links(static_cast<std::int32_t>(i), 0)) {
+      if (left-- == 0) break;
+      put(link);
     }
+    for (std::int32_t layer = 1; layer < v.level(i); ++layer)
+      for (const std::int32_t link : v.links(static_cast<std::int32_t>(i), layer)) put(link);
   }
-  levels_ = Array<std::int32_t>(std::span(v.levels, v.nodes));
-  offsets_ = std::move(offsets);
-  neighbors_ = std::move(neighbors);
+  packed_ = std::move(to);
   growing_.reset();
 }
 
 GraphView HnswGraph::view() const noexcept {
-  if (!growing_) return {offsets_.data(), levels_.data(), neighbors_.data(), levels_.size(), M_, entry_, top_layer_};
-  const Growing& g = *growing_;
-  return {g.offsets.data(), g.levels.data(), g.neighbors.data(), g.levels.size(), M_, entry_, top_layer_};
+  GraphView v;
+  v.M = M_;
+  v.entry = entry_;
+  v.top_layer = top_layer_;
+  const auto show = [&v](const auto& offsets, const auto& levels, const auto& neighbors) {
+    v.nodes = levels.size();
+    v.places = reinterpret_cast<const std::uint8_t*>(neighbors.data());
+    v.offsets = offsets.data();
+    v.levels = levels.data();
+  };
+  if (growing_) {
+    show(growing_->offsets, growing_->levels, growing_->neighbors);
+  } else if (packed_.width == 0) {
+    show(mapped_.offsets, mapped_.levels, mapped_.neighbors);
+  } else {
+    v.nodes = packed_.levels.size();
+    v.places = packed_.places.data();
+    v.width = packed_.width;
+    v.bases = packed_.bases.data();
+    v.rests = packed_.rests.data();
+    v.small_levels = packed_.levels.data();
+  }
+  return v;
 }
 
 bool HnswGraph::has_room(std::size_t nodes) const noexcept { return growing_ != nullptr && nodes <= growing_->capacity; }
 
 std::size_t HnswGraph::memory_bytes() const noexcept {
-  if (!growing_) return offsets_.size() * sizeof(std::uint64_t) + (levels_.size() + neighbors_.size()) * sizeof(std::int32_t);
+  if (!growing_)
+    return (packed_.bases.size() + mapped_.offsets.size()) * sizeof(std::uint64_t) + packed_.rests.size() * sizeof(std::uint32_t) +
+           packed_.levels.size() + packed_.places.size() + (mapped_.levels.size() + mapped_.neighbors.size()) * sizeof(std::int32_t);
   const Growing& g = *growing_;
   return g.offsets.capacity() * sizeof(std::uint64_t) + (g.levels.capacity() + g.neighbors.capacity()) * sizeof(std::int32_t) +
          g.chosen.capacity() * sizeof(std::uint16_t) + g.farthest.capacity() * sizeof(float);
@@ -170,36 +215,45 @@ void HnswGraph::save(StateWriter& writer) const {
   const GraphView v = view();
   writer.put_int("graph/entry", v.entry);
   writer.put_int("graph/top_layer", v.top_layer);
-  // Copies: links change in place while the file is being written.
-  writer.put_array("graph/offsets", Array<std::uint64_t>(std::span(v.offsets, v.nodes == 0 ? 0 : v.nodes + 1)));
-  writer.put_array("graph/levels", Array<std::int32_t>(std::span(v.levels, v.nodes)));
-  writer.put_array("graph/neighbors", Array<std::int32_t>(std::span(v.neighbors, v.nodes == 0 ? 0 : v.offsets[v.nodes])));
+  // Copies: links change in place while the file is being written. Files have one form, whatever the graph's is.
+  const Links links = v.all_links();
+  Array<std::uint64_t> offsets(v.nodes == 0 ? 0 : v.nodes + 1, uninitialized);
+  Array<std::int32_t> levels(v.nodes, uninitialized);
+  Array<std::int32_t> neighbors(links.size(), uninitialized);
+  for (std::size_t i = 0; std::uint64_t& offset : offsets.mutable_view()) offset = v.begin_of(i++);
+  for (std::size_t i = 0; std::int32_t& level : levels.mutable_view()) level = v.level(i++);
+  std::int32_t* to = neighbors.mutable_data();
+  for (const std::int32_t link : links) *to++ = link;
+  writer.put_array("graph/offsets", offsets);
+  writer.put_array("graph/levels", levels);
+  writer.put_array("graph/neighbors", neighbors);
 }
 
 HnswGraph::HnswGraph(const StateReader& reader, int M, std::size_t nodes) : M_(static_cast<std::size_t>(M)) {
   const auto n = static_cast<std::int64_t>(nodes);
-  offsets_ = reader.get_array<std::uint64_t>("graph/offsets", nodes == 0 ? 0 : nodes + 1);
-  levels_ = reader.get_array<std::int32_t>("graph/levels", nodes);
-  neighbors_ = reader.get_array<std::int32_t>("graph/neighbors", nodes == 0 ? 0 : offsets_.back());
+  auto& [offsets, levels, neighbors] = mapped_;
+  offsets = reader.get_array<std::uint64_t>("graph/offsets", nodes == 0 ? 0 : nodes + 1);
+  levels = reader.get_array<std::int32_t>("graph/levels", nodes);
+  neighbors = reader.get_array<std::int32_t>("graph/neighbors", nodes == 0 ? 0 : offsets.back());
   entry_ = static_cast<std::int32_t>(reader.get_int("graph/entry", nodes == 0 ? -1 : 0, n - 1));
   top_layer_ = static_cast<std::int32_t>(reader.get_int("graph/top_layer", -1, 64));
   if (nodes == 0) return;
-  if (offsets_[0] != 0) reader.fail("graph/offsets", "found a first offset that is not 0");
-  if (levels_[static_cast<std::size_t>(entry_)] != top_layer_ + 1)
+  if (offsets[0] != 0) reader.fail("graph/offsets", "found a first offset that is not 0");
+  if (levels[static_cast<std::size_t>(entry_)] != top_layer_ + 1)
     reader.fail("graph/top_layer", "found " + std::to_string(top_layer_) + ", which is not the entry's top layer");
   if (!reader.verify()) return;
   for (std::size_t i = 0; i < nodes; ++i) {
-    if (levels_[i] < 1 || levels_[i] > top_layer_ + 1)
-      reader.fail("graph/levels", "found " + std::to_string(levels_[i]) + " at " + std::to_string(i) + ", expected a value in [1, " +
+    if (levels[i] < 1 || levels[i] > top_layer_ + 1)
+      reader.fail("graph/levels", "found " + std::to_string(levels[i]) + " at " + std::to_string(i) + ", expected a value in [1, " +
                                       std::to_string(top_layer_ + 1) + "]");
     // Written packed; with 2 M places for the lowest layer before there was packing, and from a graph that grows.
-    const std::size_t upper = M_ * static_cast<std::size_t>(levels_[i] - 1);
-    if (offsets_[i + 1] < offsets_[i] || offsets_[i + 1] - offsets_[i] < upper || offsets_[i + 1] - offsets_[i] > upper + 2 * M_)
+    const std::size_t upper = M_ * static_cast<std::size_t>(levels[i] - 1);
+    if (offsets[i + 1] < offsets[i] || offsets[i + 1] - offsets[i] < upper || offsets[i + 1] - offsets[i] > upper + 2 * M_)
       reader.fail("graph/offsets", "found a node of another size than its layers have, at " + std::to_string(i));
-    for (std::int32_t layer = 0; layer < levels_[i]; ++layer) {
+    for (std::int32_t layer = 0; layer < levels[i]; ++layer) {
       for (const std::int32_t link : view().links(static_cast<std::int32_t>(i), layer)) {
         if (link < 0) break;
-        if (link >= n || levels_[static_cast<std::size_t>(link)] <= layer)
+        if (link >= n || levels[static_cast<std::size_t>(link)] <= layer)
           reader.fail("graph/neighbors", "found link " + std::to_string(link) + " at node " + std::to_string(i) +
                                              ", which is no node of that layer");
       }

@@ -9,12 +9,13 @@
 
 #include "etalage/core/state.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/graph_walk.hpp"
+#include "retrieval/graph_view.hpp"
 #include "retrieval/link_scorer.hpp"
 
 namespace etalage::retrieval {
 
-/// The arrays of a graph, either with room to grow or at rest: packed, or in a file. Nodes are linked by GraphLinker.
+/// The arrays of a graph, either with room to grow or at rest: packed, or as they lie in a file. Nodes are linked by
+/// GraphLinker.
 class HnswGraph {
  public:
   /// Empty, with room for `capacity` nodes.
@@ -34,8 +35,9 @@ class HnswGraph {
   [[nodiscard]] std::shared_ptr<HnswGraph> grown(const ItemIndexOptions& options, std::size_t capacity) const;
   /// Appends nodes without links, up to `nodes` in all; needs room.
   void allocate(std::size_t nodes);
-  /// Gives back the places that no link fills and the room to grow.
-  void pack();
+  /// Gives back the places that no link fills and the room to grow. A link takes as few bytes as there are nodes, but at
+  /// least `narrowest`.
+  void pack(std::size_t narrowest = 2);
 
   void save(StateWriter& writer) const;
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
@@ -54,11 +56,25 @@ class HnswGraph {
   };
   [[nodiscard]] std::span<std::int32_t> places(std::int32_t node, std::int32_t layer) noexcept;
 
+  /// What a view shows, in as few bytes as it takes.
+  struct Packed {
+    Array<std::uint64_t> bases;
+    Array<std::uint32_t> rests;
+    Array<std::uint8_t> levels;
+    Array<std::uint8_t> places;
+    std::size_t width = 0;
+  };
+  /// What a view shows, in the form that files have.
+  struct Mapped {
+    Array<std::uint64_t> offsets;
+    Array<std::int32_t> levels;
+    Array<std::int32_t> neighbors;
+  };
+
   std::unique_ptr<Growing> growing_;  // null at rest
   std::size_t M_;
-  Array<std::uint64_t> offsets_;
-  Array<std::int32_t> levels_;
-  Array<std::int32_t> neighbors_;
+  Packed packed_;
+  Mapped mapped_;
   std::int32_t entry_ = -1;
   std::int32_t top_layer_ = -1;
 };

@@ -16,7 +16,7 @@ using kernels::BoundedSelection;
 
 /// What a bounded selection asks of an index.
 struct IndexRules {
-  const std::int64_t* ids;
+  const std::int64_t* ids;    // null where rows are their ids
   const std::uint8_t* alive;  // null when every row of the scan is
   const std::uint8_t* records;
   const kernels::CodeShape* shape;
@@ -24,8 +24,9 @@ struct IndexRules {
   const kernels::CodedQuery* query;
 
   [[nodiscard]] bool allowed(std::uint32_t row) const noexcept { return alive == nullptr || alive[row] != 0; }
+  [[nodiscard]] std::int64_t id(std::uint32_t row) const noexcept { return ids != nullptr ? ids[row] : static_cast<std::int64_t>(row); }
   [[nodiscard]] bool before(const Bounded& a, const Bounded& b) const noexcept {
-    return a.exact > b.exact || (a.exact == b.exact && ids[a.index] < ids[b.index]);
+    return a.exact > b.exact || (a.exact == b.exact && id(a.index) < id(b.index));
   }
   static bool ties() noexcept { return true; }
   [[nodiscard]] float constant() const noexcept { return query->constant(); }
@@ -41,7 +42,7 @@ struct IndexRules {
 
 inline std::size_t write(BoundedSelection& selection, IndexRules& rules, std::span<Neighbor> out, kernels::BoundedScratch& scratch) {
   const std::size_t n = selection.finish(rules, scratch);
-  for (std::size_t i = 0; i < n; ++i) out[i] = {rules.ids[selection.found[i].index], selection.found[i].exact};
+  for (std::size_t i = 0; i < n; ++i) out[i] = {rules.id(selection.found[i].index), selection.found[i].exact};
   return n;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
@@ -59,7 +60,7 @@ ItemIndex::Impl::Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOption
   options.validate();
   if (kind == IndexKind::kIvfPq && options.pq_m > 0)
     detail::require(dim % options.pq_m == 0, "pq_m", options.pq_m, ("a divisor of dim (" + std::to_string(dim) + ")").c_str());
-  store = ItemStore(static_cast<std::size_t>(dim), 0);
+  store = ItemStore(static_cast<std::size_t>(dim), 0, needs_norms2());
 }
 
 ItemIndex::ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options)
@@ -78,14 +79,18 @@ void ItemIndex::Impl::check_rows(MatrixView<const float> vectors, std::span<cons
     throw std::invalid_argument("vectors has " + std::to_string(vectors.cols()) + " columns, must have dim = " + std::to_string(dim));
   if (ids.size() > kMaxRows - store.rows)
     throw std::invalid_argument("ids has " + std::to_string(ids.size()) + " entries, an index holds at most " + std::to_string(kMaxRows) + " rows");
+  // One block of memory, which goes back to the system: of a set of so many ids, pieces stay.
+  std::vector<std::int64_t> sorted;
+  if (std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) != ids.end()) sorted.assign(ids.begin(), ids.end());
+  std::sort(sorted.begin(), sorted.end());
+  const bool repeated = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
   std::unordered_set<std::int64_t> seen;
-  seen.reserve(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto refuse = [&](const char* rule) {
       throw std::invalid_argument("ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) + ", " + rule);
     };
     if (ids[i] < 0) refuse("must be >= 0");
-    if (!seen.insert(ids[i]).second) refuse("must not occur twice in one call");
+    if (repeated && !seen.insert(ids[i]).second) refuse("must not occur twice in one call");
     if ((store.find(ids[i]) >= 0) != present)
       refuse(present ? "must be in the index (add is for new items)" : "must not be in the index yet (update replaces)");
   }
@@ -119,10 +124,12 @@ void ItemIndex::Impl::note_norms(std::size_t rows) {
 void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
   if (ids.empty()) return;
   const std::size_t target = store.rows + ids.size();
-  if (!store.writable() || target > store.capacity()) {
-    ItemStore bigger = store.with_capacity(next_capacity(store.capacity(), target));
+  const bool room = store.writable() && target <= store.capacity();
+  if (!room || !store.takes(ids)) {
+    ItemStore next = room ? store : store.with_capacity(next_capacity(store.capacity(), target));
+    if (!next.takes(ids)) next.keep_ids();
     const AccessGate::Exclusive section(gate);
-    std::swap(store, bigger);
+    std::swap(store, next);
   }
   // Behind what readers see.
   std::vector<float> unit(static_cast<std::size_t>(dim));
@@ -133,7 +140,7 @@ void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const st
       x = unit.data();
     }
     store.write(store.rows + i, x, ids[i]);
-    norm2_sum += static_cast<double>(store.norms2[store.rows + i]);
+    norm2_sum += static_cast<double>(store.norm2(store.rows + i));
   }
   switch (kind) {
     case IndexKind::kExact: publish_plain(target); break;
@@ -210,7 +217,7 @@ void ItemIndex::Impl::rebuild() {
   std::shared_ptr<IvfPq> new_lists;
   if (kind == IndexKind::kHnsw) {
     norm2_sum = 0;
-    for (std::size_t r = 0; r < fresh.rows; ++r) norm2_sum += static_cast<double>(fresh.norms2[r]);
+    for (std::size_t r = 0; r < fresh.rows; ++r) norm2_sum += static_cast<double>(fresh.norm2(r));
     eras.clear();
     note_norms(fresh.rows);
     eras.back().rows = static_cast<std::int64_t>(fresh.rows);
@@ -296,7 +303,7 @@ std::vector<std::int64_t> ItemIndex::ids() const {
   std::vector<std::int64_t> out;
   out.reserve(impl_->store.live);
   for (std::size_t r = 0; r < impl_->store.rows; ++r)
-    if (impl_->store.is_alive(r)) out.push_back(impl_->store.ids[r]);
+    if (impl_->store.is_alive(r)) out.push_back(impl_->store.id(r));
   return out;
 }
 

@@ -45,6 +45,8 @@ struct ItemIndex::Impl {
   std::vector<Era> eras;                        // graphs; guarded by `writer`
   double norm2_sum = 0;                         // over all rows; guarded by `writer`
 
+  /// By links of a graph of products, and by lists.
+  [[nodiscard]] bool needs_norms2() const noexcept { return has_lists() || (kind == IndexKind::kHnsw && metric == IndexMetric::kDot); }
   [[nodiscard]] bool has_lists() const noexcept { return kind == IndexKind::kIvfPq || kind == IndexKind::kIvf; }
 
   // Mutation; `writer` is held.

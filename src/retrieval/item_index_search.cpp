@@ -70,7 +70,7 @@ void ItemIndex::Impl::resolve(const ItemFilter& filter, SearchScratch& s) const 
     return;
   }
   for (std::size_t r = 0; r < store.rows; ++r)
-    if (store.is_alive(r) && filter.allows(store.ids[r])) s.allowed.push_back(static_cast<std::int32_t>(r));
+    if (store.is_alive(r) && filter.allows(store.id(r))) s.allowed.push_back(static_cast<std::int32_t>(r));
 }
 
 bool ItemIndex::Impl::encode(const float* query, retrieval::PreparedCodes& codes) const {
@@ -109,7 +109,7 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
     else scorer.range(begin, n, scores);
     for (std::size_t i = 0; i < n; ++i) {
       const std::size_t row = list != nullptr ? static_cast<std::size_t>(list[begin + i]) : begin + i;
-      if (s.top.wants(scores[i]) && store.is_alive(row)) s.top.push(store.ids[row], scores[i]);
+      if (s.top.wants(scores[i]) && store.is_alive(row)) s.top.push(store.id(row), scores[i]);
     }
   }
   return s.top.finish(out);
@@ -242,7 +242,7 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
       // As many rows as without a filter: the best of them lie farther away.
       gather(usual, [&](std::int32_t r) {
         const auto row = static_cast<std::size_t>(r);
-        return store.is_alive(row) && filter->allows(store.ids[row]);
+        return store.is_alive(row) && filter->allows(store.id(row));
       });
     }
     return scan_rows(query, s.rows.data(), s.rows.size(), out, s);
@@ -253,13 +253,13 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
           ? search_approximately(query, k, kUnlimited, [&](std::int32_t r) { return store.is_alive(static_cast<std::size_t>(r)); }, s)
           : search_approximately(query, k, allowed, [&](std::int32_t r) {
               const auto row = static_cast<std::size_t>(r);
-              return store.is_alive(row) && filter->allows(store.ids[row]);
+              return store.is_alive(row) && filter->allows(store.id(row));
             }, s);
   // Cut off, or short because part of the graph was out of reach.
   if (!finished || s.results.size() < k) return search_exact(query, out, filter, resolved, s);
   if (store.uncoded == 0 && encode(query, s.codes)) return take_best(query, s.codes.query, s.results, out, s);
   s.top.start(out.size());
-  for (const ScoredRow& r : s.results) s.top.push(store.ids[static_cast<std::size_t>(r.row)], r.score);
+  for (const ScoredRow& r : s.results) s.top.push(store.id(static_cast<std::size_t>(r.row)), r.score);
   return s.top.finish(out);
 }
 

@@ -29,14 +29,22 @@ void save_store(StateWriter& writer, const ItemStore& s) {
   put_prefix(writer, "vectors", s.vectors, s.rows * s.dim);
   put_prefix(writer, "codes", s.codes, s.rows * s.shape.stride);
   writer.put_int("uncoded", static_cast<std::int64_t>(s.uncoded));
-  put_prefix(writer, "ids", s.ids, s.rows);
-  put_prefix(writer, "norms2", s.norms2, s.rows);
+  // Files hold all, kept or not.
+  ItemStore full = s;
+  full.keep_ids();
+  put_prefix(writer, "ids", full.ids, s.rows);
+  Array<float> norms2 = s.norms2;
+  if (norms2.empty()) {
+    norms2 = Array<float>(s.rows, uninitialized);
+    for (std::size_t r = 0; float& x : norms2.mutable_view()) x = s.norm2(r++);
+  }
+  put_prefix(writer, "norms2", norms2, s.rows);
   // These change in place while the file is being written.
   writer.put_array("alive", Array<std::uint8_t>(s.alive.view().first(s.rows)));
-  writer.put_array("slots", Array<std::int32_t>(s.table.slots().view()));
+  writer.put_array("slots", Array<std::int32_t>(full.table.slots().view()));
 }
 
-ItemStore load_store(const StateReader& reader, int dim) {
+ItemStore load_store(const StateReader& reader, int dim, bool with_norms2) {
   ItemStore s;
   s.dim = static_cast<std::size_t>(dim);
   s.shape = kernels::CodeShape(s.dim);
@@ -44,7 +52,9 @@ ItemStore load_store(const StateReader& reader, int dim) {
   s.live = static_cast<std::size_t>(reader.get_int("live", 0, static_cast<std::int64_t>(s.rows)));
   s.vectors = reader.get_array<float>("vectors", s.rows * s.dim);
   s.ids = reader.get_array<std::int64_t>("ids", s.rows);
-  s.norms2 = reader.get_array<float>("norms2", s.rows);
+  const Array<float> norms2 = reader.get_array<float>("norms2", s.rows);
+  s.keeps_norms2 = with_norms2;
+  if (with_norms2) s.norms2 = norms2;
   s.alive = reader.get_array<std::uint8_t>("alive", s.rows);
   const Array<std::int32_t> slots = reader.get_array<std::int32_t>("slots");
   if ((slots.size() & (slots.size() - 1)) != 0 || slots.size() < 2 * s.live)
@@ -60,7 +70,7 @@ ItemStore load_store(const StateReader& reader, int dim) {
 
   for (const float x : s.vectors)
     if (!std::isfinite(x)) reader.fail("vectors", "found a value that is not finite");
-  for (const float x : s.norms2)
+  for (const float x : norms2)
     if (!(x >= 0) || !std::isfinite(x)) reader.fail("norms2", "found a squared norm that is negative or not finite");
   for (std::size_t r = 0; r < s.rows; ++r)
     if (const kernels::CodeTail t = s.tail(r); !(t.scale >= 0 && t.error >= 0 && t.norm >= 0 && t.norm2 >= 0) || std::isinf(t.scale) || std::isinf(t.norm2))
@@ -141,7 +151,7 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, most));
   o.deterministic = reader.get_bool("options/deterministic");
   auto impl = std::make_unique<Impl>(dim, metric, kind, o);
-  impl->store = load_store(reader, dim);
+  impl->store = load_store(reader, dim, impl->needs_norms2());
   if (kind == IndexKind::kHnsw) {
     impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);
     impl->norm2_sum = reader.get_double("graph/norm2_sum");

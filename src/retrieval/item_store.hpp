@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "etalage/core/array.hpp"
 #include "kernels/code_kernels.hpp"
@@ -13,10 +14,13 @@ namespace etalage::retrieval {
 /// Vectors, the same in eight bits, ids and squared norms of rows, dead ones included. Rows are only ever appended: whoever holds the arrays of
 /// an earlier moment (a reader, a file being written) keeps rows that do not change. `alive` and the table do.
 ///
+/// Most often the ids are 0, 1, 2, ... in order; then none are kept, and no table: the row is the id.
+///
 /// A writer prepares rows behind the last published one while readers go on, and publishes them in a short section.
 struct ItemStore {
   ItemStore() = default;
-  ItemStore(std::size_t dimension, std::size_t row_capacity);
+  /// Without norms2 where nobody reads them over and over.
+  ItemStore(std::size_t dimension, std::size_t row_capacity, bool with_norms2 = true);
 
   std::size_t dim = 0;
   std::size_t rows = 0;  ///< published
@@ -25,17 +29,24 @@ struct ItemStore {
   kernels::CodeShape shape;
   Array<float> vectors;        ///< [capacity x dim]
   Array<std::uint8_t> codes;   ///< [capacity x shape.stride], records of the vectors
-  Array<std::int64_t> ids;     ///< [capacity]
-  Array<float> norms2;         ///< [capacity], squared norms of the stored vectors
+  Array<std::int64_t> ids;     ///< [capacity], or empty while every row's id is its number
+  Array<float> norms2;         ///< [capacity], squared norms of the stored vectors, or empty
   Array<std::uint8_t> alive;   ///< [capacity]
-  IdTable table;               ///< live ids only
+  IdTable table;               ///< live ids only; empty where `ids` is
+  bool keeps_norms2 = true;
 
-  [[nodiscard]] std::size_t capacity() const noexcept { return ids.size(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return alive.size(); }
   [[nodiscard]] std::size_t dead() const noexcept { return rows - live; }
   [[nodiscard]] const float* vector(std::size_t row) const noexcept { return vectors.data() + row * dim; }
   [[nodiscard]] const std::uint8_t* record(std::size_t row) const noexcept { return codes.data() + row * shape.stride; }
   [[nodiscard]] kernels::CodeTail tail(std::size_t row) const noexcept;
-  [[nodiscard]] std::int32_t find(std::int64_t id) const noexcept { return table.find(id, ids.data()); }
+  [[nodiscard]] std::int64_t id(std::size_t row) const noexcept { return ids.empty() ? static_cast<std::int64_t>(row) : ids[row]; }
+  /// The live row of an id, else -1.
+  [[nodiscard]] std::int32_t find(std::int64_t id) const noexcept {
+    if (!ids.empty()) return table.find(id, ids.data());
+    return id >= 0 && id < static_cast<std::int64_t>(rows) && is_alive(static_cast<std::size_t>(id)) ? static_cast<std::int32_t>(id) : -1;
+  }
+  [[nodiscard]] float norm2(std::size_t row) const noexcept { return norms2.empty() ? norm2_of(vector(row)) : norms2[row]; }
   [[nodiscard]] bool is_alive(std::size_t row) const noexcept { return alive[row] != 0; }
 
   /// A private, writable copy with room for row_capacity rows.
@@ -43,15 +54,20 @@ struct ItemStore {
   /// A private, writable copy of the live rows alone, without spare room.
   [[nodiscard]] ItemStore compacted() const;
   /// False for a store in a file.
-  [[nodiscard]] bool writable() const noexcept { return write_ids_ != nullptr; }
+  [[nodiscard]] bool writable() const noexcept { return write_vectors_ != nullptr; }
   /// Rows may die and ids may move: `alive` and the table are private.
   [[nodiscard]] bool flags_owned() const noexcept { return flags_owned_; }
   void own_flags();
 
+  /// The next rows may have these ids.
+  [[nodiscard]] bool takes(std::span<const std::int64_t> next) const noexcept;
+  /// Keeps ids from now on: the next rows may have any. Needs a private store.
+  void keep_ids();
+
   /// Makes the records of all rows, for a store that has none.
   void encode_all();
 
-  /// Fills a row that is not published yet; needs a private store.
+  /// Fills a row that is not published yet, with an id that the store takes; needs a private store.
   void write(std::size_t row, const float* vector, std::int64_t id);
   /// Makes the next row, already written, part of the store. The id's earlier row, if any, dies.
   void publish();
@@ -61,6 +77,7 @@ struct ItemStore {
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:
+  [[nodiscard]] float norm2_of(const float* vector) const noexcept;
   [[nodiscard]] ItemStore copy(std::size_t row_capacity, bool live_only) const;
   float* write_vectors_ = nullptr;
   std::uint8_t* write_codes_ = nullptr;

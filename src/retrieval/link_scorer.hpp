@@ -18,7 +18,7 @@ namespace etalage::retrieval {
 struct LinkSpace {
   IndexMetric metric = IndexMetric::kCosine;
   const float* data = nullptr;    ///< [rows x dim]
-  const float* norms2 = nullptr;  ///< [rows]
+  const float* norms2 = nullptr;  ///< [rows], for kDot
   std::size_t dim = 0;
   const std::uint8_t* records = nullptr;  ///< of the same rows in eight bits; null when some have none
   kernels::CodeShape shape;
@@ -34,7 +34,7 @@ class LinkScorer {
 
   void set(std::int32_t row) {
     row_ = row;
-    extra_ = extra(row);
+    if (space_->metric == IndexMetric::kDot) extra_ = extra(row);
     codes_.resize(space_->shape.width);
     coded_ = space_->records != nullptr && space_->dim >= kFewestCodedDimensions &&
              kernels::query_of_record(space_->records + static_cast<std::size_t>(row) * space_->shape.stride, space_->shape,

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "etalage/retrieval/item_index.hpp"
+#include "retrieval/graph_walk.hpp"
 #include "retrieval/index_data.hpp"
 #include "retrieval/item_store.hpp"
 
@@ -50,13 +51,13 @@ void expect_whole(const GraphView& g, std::size_t nodes) {
   }
   ASSERT_GE(g.entry, 0);
   ASSERT_LT(static_cast<std::size_t>(g.entry), nodes);
-  EXPECT_EQ(g.levels[g.entry], g.top_layer + 1);
+  EXPECT_EQ(g.level(static_cast<std::size_t>(g.entry)), g.top_layer + 1);
   std::vector<std::uint8_t> reached(nodes);
   std::vector<std::int32_t> queue{g.entry};
   reached[static_cast<std::size_t>(g.entry)] = 1;
   for (std::size_t i = 0; i < nodes; ++i) {
     const auto node = static_cast<std::int32_t>(i);
-    for (std::int32_t layer = 0; layer < g.levels[i]; ++layer) {
+    for (std::int32_t layer = 0; layer < g.level(i); ++layer) {
       const auto links = g.links(node, layer);
       ASSERT_LE(links.size(), layer == 0 ? 2 * g.M : g.M);
       std::set<std::int32_t> seen;
@@ -64,7 +65,7 @@ void expect_whole(const GraphView& g, std::size_t nodes) {
         if (link < 0) break;
         ASSERT_LT(static_cast<std::size_t>(link), nodes);
         EXPECT_NE(link, node);
-        EXPECT_GT(g.levels[link], layer);
+        EXPECT_GT(g.level(static_cast<std::size_t>(link)), layer);
         EXPECT_TRUE(seen.insert(link).second) << "node " << i << " links to " << link << " twice";
       }
     }
@@ -76,6 +77,20 @@ void expect_whole(const GraphView& g, std::size_t nodes) {
     }
   }
   EXPECT_EQ(queue.size(), nodes) << "some nodes are out of reach";
+}
+
+std::vector<std::int32_t> links_of(const GraphView& g, std::size_t node, std::int32_t layer) {
+  std::vector<std::int32_t> out(2 * g.M);
+  out.resize(gather_links(g, static_cast<std::int32_t>(node), layer, out.data(), [](std::int32_t) { return true; }));
+  return out;
+}
+
+void expect_same_links(const GraphView& a, const GraphView& b) {
+  ASSERT_EQ(a.nodes, b.nodes);
+  for (std::size_t i = 0; i < a.nodes; ++i) {
+    ASSERT_EQ(a.level(i), b.level(i)) << i;
+    for (std::int32_t layer = 0; layer < a.level(i); ++layer) ASSERT_EQ(links_of(a, i, layer), links_of(b, i, layer)) << i;
+  }
 }
 
 class EveryMetric : public testing::TestWithParam<IndexMetric> {
@@ -123,8 +138,7 @@ TEST_P(EveryMetric, AnyNumberOfThreadsGivesTheSameBits) {
     const GraphView b = many->view();
     ASSERT_EQ(a.nodes, b.nodes);
     EXPECT_EQ(a.entry, b.entry);
-    EXPECT_TRUE(std::equal(a.offsets, a.offsets + a.nodes + 1, b.offsets));
-    EXPECT_TRUE(std::equal(a.neighbors, a.neighbors + a.offsets[a.nodes], b.neighbors));
+    expect_same_links(a, b);
   }
 }
 
@@ -162,7 +176,7 @@ TEST_P(EveryMetric, AGraphAtRestGrowsAsOneThatWasNeverPacked) {
   std::vector<std::int32_t> y(10);
   const auto any = [](std::int32_t) { return true; };
   for (std::int32_t node = 0; node < 1000; ++node)
-    for (std::int32_t layer = 0; layer < a.levels[node]; ++layer) {
+    for (std::int32_t layer = 0; layer < a.level(static_cast<std::size_t>(node)); ++layer) {
       const std::size_t n = gather_links(a, node, layer, x.data(), any);
       ASSERT_EQ(gather_links(b, node, layer, y.data(), any), n);
       EXPECT_TRUE(std::equal(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(n), y.begin()));
@@ -178,6 +192,28 @@ TEST_P(EveryMetric, AGraphAtRestGrowsAsOneThatWasNeverPacked) {
   linker.connect(everybody);
   grown->pack();
   expect_whole(grown->view(), 1200);
+}
+
+TEST(PackedGraph, LinksOfEveryWidthAreTheSame) {
+  // More nodes than two bytes name, and than are counted from one base.
+  for (const std::size_t n : {0u, 1u, 2u, 3000u, 65535u, 65536u, 70000u}) {
+    SCOPED_TRACE(n);
+    const ItemStore store = store_of(clustered(n, 4, 30, 1), IndexMetric::kL2);
+    const ItemIndexOptions options{.M = 3, .ef_construction = 4};
+    const auto built = HnswGraph::build(options, space_of(store, IndexMetric::kL2), n, 2);
+    const GraphView packed = built->view();
+    EXPECT_EQ(packed.width, n < 65536 ? 2u : 3u);
+    expect_whole(packed, n);
+    const auto wide = built->grown(options, n);
+    expect_same_links(packed, wide->view());
+    for (const std::size_t width : {2u, 3u, 4u}) {
+      const auto again = built->grown(options, n);
+      again->pack(width);
+      EXPECT_EQ(again->view().width, std::max(width, packed.width));
+      expect_same_links(packed, again->view());
+      EXPECT_EQ(again->view().all_links().size(), packed.all_links().size());
+    }
+  }
 }
 
 /// Similarities in double.
