@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "detail/prefetch.hpp"
+
 namespace etalage::retrieval {
 
 /// Node numbers in `width` bytes each, 2 to 4; all ones is -1, which is no node. Four bytes can be read at every place,
@@ -48,9 +50,7 @@ class Links {
     }
     return n;
   }
-  void prefetch() const noexcept {
-    for (std::size_t b = 0; b < count_ * width_; b += 64) __builtin_prefetch(at_ + b);
-  }
+  void prefetch() const noexcept { detail::prefetch(at_, count_ * width_); }
 
  private:
   const std::uint8_t* at_;
@@ -81,6 +81,11 @@ struct GraphView {
   }
   [[nodiscard]] std::int32_t level(std::size_t node) const noexcept { return levels != nullptr ? levels[node] : small_levels[node]; }
   [[nodiscard]] Links all_links() const noexcept { return {places, nodes == 0 ? 0 : begin_of(nodes), width}; }
+  /// Asks for what links() reads of a node.
+  void prefetch(std::size_t node) const noexcept {
+    if (offsets != nullptr) __builtin_prefetch(offsets + node);
+    else __builtin_prefetch(rests + node);
+  }
   /// Places of links; the first that is -1 ends them.
   [[nodiscard]] Links links(std::int32_t node, std::int32_t layer) const noexcept {
     const auto at = static_cast<std::size_t>(node);

@@ -73,6 +73,7 @@ void walk_begin(const GraphView& graph, const Scorer& scorer, std::size_t ef, Wa
 }
 
 inline constexpr std::uint32_t kFollowed = std::uint32_t{1} << 31;
+inline constexpr std::size_t kLinksAhead = 3;
 
 /// Takes the links of the best open entry and asks for the rows behind them. False when there is no open entry.
 template <class Scorer>
@@ -89,7 +90,18 @@ bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w, std
   return true;
 }
 
-/// Scores what walk_gather() took and asks for the links of the entry that is now the best open one.
+/// Behind all entries that are at least as good; without a branch that nobody can foretell.
+inline std::size_t walk_place(const WalkState::Entry* pool, std::size_t size, float score) noexcept {
+  const WalkState::Entry* at = pool;
+  while (size > 1) {
+    const std::size_t half = size / 2;
+    at += at[half - 1].score >= score ? half : 0;
+    size -= half;
+  }
+  return static_cast<std::size_t>(at - pool) + (size == 1 && at->score >= score ? 1 : 0);
+}
+
+/// Scores what walk_gather() took and asks for the links of the entry that is now the best open one, and a few more.
 template <class Scorer>
 void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, WalkState& w) {
   scorer.rows(w.rows.data(), w.pending, w.scores.data());
@@ -98,15 +110,17 @@ void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, Wa
   for (std::size_t i = 0; i < w.pending; ++i) {
     const float score = w.scores[i];
     if (w.size == ef && !(score > pool[w.size - 1].score)) continue;
-    const std::size_t at = static_cast<std::size_t>(
-        std::upper_bound(pool, pool + w.size, score, [](float s, const WalkState::Entry& e) { return s > e.score; }) - pool);
+    graph.prefetch(static_cast<std::size_t>(w.rows[i]));
+    const std::size_t at = walk_place(pool, w.size, score);
     std::copy_backward(pool + at, pool + w.size, pool + w.size + 1);
     pool[at] = {score, static_cast<std::uint32_t>(w.rows[i])};
     w.size = std::min(w.size + 1, ef);
     w.next = std::min(w.next, at);
   }
   while (w.next < w.size && (pool[w.next].row & kFollowed) != 0) ++w.next;
-  if (w.next < w.size) graph.links(static_cast<std::int32_t>(pool[w.next].row), 0).prefetch();
+  // Those after it are often the next ones.
+  for (std::size_t i = w.next; i < std::min(w.next + kLinksAhead, w.size); ++i)
+    if ((pool[i].row & kFollowed) == 0) graph.links(static_cast<std::int32_t>(pool[i].row), 0).prefetch();
 }
 
 /// Best-first search with `ef` kept results among the rows that `allowed` accepts (Malkov and Yashunin, algorithms 2 and

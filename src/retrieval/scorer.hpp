@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "detail/prefetch.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/coded_query.hpp"
 #include "kernels/row_scores.hpp"
@@ -49,8 +50,7 @@ class Scorer {
 inline constexpr std::size_t kFewestCodedDimensions = 8;  ///< below, eight bits save nothing
 
 inline void prefetch_record(const std::uint8_t* records, const kernels::CodeShape& shape, std::int32_t row) noexcept {
-  const std::uint8_t* record = records + static_cast<std::size_t>(row) * shape.stride;
-  for (std::size_t b = 0; b < shape.stride; b += 64) __builtin_prefetch(record + b);
+  detail::prefetch(records + static_cast<std::size_t>(row) * shape.stride, shape.stride);
 }
 
 /// Estimates of the same order from rows in eight bits.

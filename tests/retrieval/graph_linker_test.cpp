@@ -194,6 +194,20 @@ TEST_P(EveryMetric, AGraphAtRestGrowsAsOneThatWasNeverPacked) {
   expect_whole(grown->view(), 1200);
 }
 
+TEST(WalkPlace, IsBehindAllThatAreAsGood) {
+  std::mt19937 random(1);
+  for (std::size_t size = 0; size < 40; ++size)
+    for (int turn = 0; turn < 50; ++turn) {
+      std::vector<WalkState::Entry> pool(size + 1);
+      for (std::size_t i = 0; i < size; ++i) pool[i] = {static_cast<float>(random() % 12), 0};
+      std::sort(pool.begin(), pool.end() - 1, [](const auto& a, const auto& b) { return a.score > b.score; });
+      const auto score = static_cast<float>(random() % 14) - 1;
+      std::size_t expected = 0;
+      while (expected < size && pool[expected].score >= score) ++expected;
+      ASSERT_EQ(walk_place(pool.data(), size, score), expected);
+    }
+}
+
 TEST(PackedGraph, LinksOfEveryWidthAreTheSame) {
   // More nodes than two bytes name, and than are counted from one base.
   for (const std::size_t n : {0u, 1u, 2u, 3000u, 65535u, 65536u, 70000u}) {
