@@ -238,7 +238,7 @@ bool ItemIndex::Impl::search_among_few(MatrixView<const float> queries, MatrixVi
     for (std::size_t i = 0; i < rows.rows; ++i) {
       const auto row = static_cast<std::size_t>(list[i]);
       std::copy_n(store.vector(row), dimension, &rows.vectors[i * dimension]);
-      rows.ids.push_back(store.ids[row]);
+      rows.ids.push_back(store.id(row));
     }
   }
   const bool distance = metric == IndexMetric::kL2;
