@@ -181,9 +181,23 @@ void build_index(FactorModel& model, const py::dict& given) {
   const ItemIndexOptions options = index_options_from(given);
   const py::gil_scoped_release release;
   auto index = std::make_shared<ItemIndex>(static_cast<int>(model.factors()), IndexMetric::kDot, kind, options);
-  std::vector<std::int64_t> ids(static_cast<std::size_t>(model.num_items()));
+  const auto n = static_cast<std::size_t>(model.num_items());
+  const auto dim = static_cast<std::size_t>(model.factors());
+  std::vector<std::int64_t> ids(n);
   std::iota(ids.begin(), ids.end(), std::int64_t{0});
-  index->add({model.item_factors().data(), ids.size(), static_cast<std::size_t>(model.factors())}, ids);
+  const float* rows = model.item_factors().data();
+  std::vector<float> sorted;
+  if (kind == IndexKind::kExact) {
+    // By falling norm a search ends where what is left is too short.
+    std::vector<double> norms2(n, 0.0);
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t f = 0; f < dim; ++f) norms2[i] += static_cast<double>(rows[i * dim + f]) * static_cast<double>(rows[i * dim + f]);
+    std::stable_sort(ids.begin(), ids.end(), [&](std::int64_t a, std::int64_t b) { return norms2[static_cast<std::size_t>(a)] > norms2[static_cast<std::size_t>(b)]; });
+    sorted.resize(n * dim);
+    for (std::size_t i = 0; i < n; ++i) std::copy_n(rows + static_cast<std::size_t>(ids[i]) * dim, dim, &sorted[i * dim]);
+    rows = sorted.data();
+  }
+  index->add({rows, n, dim}, ids);
   model.set_index(std::move(index));
 }
 

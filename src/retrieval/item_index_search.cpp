@@ -28,6 +28,7 @@ using retrieval::SearchScratch;
 namespace {
 
 constexpr std::size_t kBlock = 256;  // rows scored at a time: they and their scores stay in cache
+constexpr std::size_t kStretch = 256;  // rows between two looks at how long those are that follow
 constexpr double kScanGain = 2;           // rows read in the time of one met in a walk
 constexpr double kScanGainFiltered = 10;  // the same where each row met is looked up in a filter
 constexpr std::size_t kUnlimited = static_cast<std::size_t>(-1);
@@ -91,16 +92,29 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
   const Scorer scorer(metric, query, store.vectors.data(), store.dim);
   const std::size_t k = std::min(out.size(), rows);
   if (k == 0) return 0;
-  s.scored += rows;
   // Rows of a list are cache misses, fewer of them in bytes.
   if (rows >= (list != nullptr ? 2 * k : 8 * BoundedSelection::limit(k)) && encode(query, s.codes)) {
     IndexRules rules{store.ids.data(), list == nullptr ? store.alive.data() : nullptr, store.codes.data(), &store.shape, scorer, &s.codes.query};
     BoundedSelection selection;
     selection.found = Scratch::Impl::at_least(s.candidates, BoundedSelection::limit(k) + kernels::kCodedStep);
     selection.k = k;
-    kernels::scan_coded(kernels::code(), store.shape, store.codes.data(), list, 0, rows, s.codes.query, rules, selection, s.bounds);
+    std::size_t begin = 0;
+    const auto scan = [&](std::size_t end) {
+      kernels::scan_coded(kernels::code(), store.shape, store.codes.data(), list, begin, end - begin, s.codes.query, rules, selection, s.bounds);
+      s.scored += end - begin;
+      begin = end;
+    };
+    if (list == nullptr && metric == IndexMetric::kDot) {
+      // By Cauchy and Schwarz nothing behind a row is in reach once the row is too short.
+      const kernels::CodedQuery& q = s.codes.query;
+      const float reach = std::sqrt(q.norm2) * (1 + 2 * q.gamma) * retrieval::ItemStore::kFallingSlack / q.step;
+      while (begin < store.falling && !(reach * store.tail(begin).norm < selection.threshold)) scan(std::min(store.falling, begin + kStretch));
+      begin = store.falling;
+    }
+    scan(rows);
     return retrieval::write(selection, rules, out, s.bounds);
   }
+  s.scored += rows;
   float* scores = Scratch::Impl::at_least(s.scores, kBlock);
   s.top.start(out.size());
   for (std::size_t begin = 0; begin < rows; begin += kBlock) {

@@ -29,6 +29,7 @@ void save_store(StateWriter& writer, const ItemStore& s) {
   put_prefix(writer, "vectors", s.vectors, s.rows * s.dim);
   put_prefix(writer, "codes", s.codes, s.rows * s.shape.stride);
   writer.put_int("uncoded", static_cast<std::int64_t>(s.uncoded));
+  if (s.falling > 1) writer.put_int("falling", static_cast<std::int64_t>(s.falling));
   // Files hold all, kept or not.
   ItemStore full = s;
   full.keep_ids();
@@ -66,8 +67,15 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2) {
   } else {
     s.encode_all();  // a file from before there were codes
   }
+  if (reader.has("falling")) s.falling = static_cast<std::size_t>(reader.get_int("falling", 0, static_cast<std::int64_t>(s.rows)));
   if (!reader.verify()) return s;
 
+  float shortest = std::numeric_limits<float>::infinity();
+  for (std::size_t r = 0; r < s.falling; ++r) {
+    const float norm = s.tail(r).norm;
+    if (!(norm <= ItemStore::kFallingSlack * shortest)) reader.fail("falling", "found a longer row at " + std::to_string(r));
+    shortest = std::min(shortest, norm);
+  }
   for (const float x : s.vectors)
     if (!std::isfinite(x)) reader.fail("vectors", "found a value that is not finite");
   for (const float x : norms2)

@@ -60,6 +60,7 @@ ItemStore ItemStore::copy(std::size_t row_capacity, bool live_only) const {
     out.uncoded += std::isinf(tail(r).error);
     if (keeps_norms2) out.write_norms2_[to] = norm2(r);
     flags[to] = alive[r];
+    out.note_norm(to);
     if (out.ids.empty()) continue;
     out.write_ids_[to] = id(r);
     if (is_alive(r)) out.table.assign(id(r), static_cast<std::int32_t>(to), out.ids.data());
@@ -111,6 +112,14 @@ void ItemStore::write(std::size_t row, const float* vector, std::int64_t id) {
   if (keeps_norms2) write_norms2_[row] = norm2_of(vector);
 }
 
+void ItemStore::note_norm(std::size_t row) noexcept {
+  if (row != falling) return;
+  const float norm = tail(row).norm;
+  if (row > 0 && !(norm <= kFallingSlack * shortest_)) return;
+  shortest_ = row == 0 ? norm : std::min(shortest_, norm);
+  ++falling;
+}
+
 void ItemStore::publish() {
   const std::int32_t old = find(id(rows));
   std::uint8_t* flags = alive.mutable_data();
@@ -118,6 +127,7 @@ void ItemStore::publish() {
   flags[rows] = 1;
   if (!ids.empty()) table.assign(ids[rows], static_cast<std::int32_t>(rows), ids.data());
   uncoded += std::isinf(tail(rows).error);
+  note_norm(rows);
   live += old < 0;
   ++rows;
 }

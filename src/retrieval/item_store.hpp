@@ -34,6 +34,9 @@ struct ItemStore {
   Array<std::uint8_t> alive;   ///< [capacity]
   IdTable table;               ///< live ids only; empty where `ids` is
   bool keeps_norms2 = true;
+  /// Rows [0, falling) were put in by falling norm: behind row r of them none is longer than kFallingSlack times it.
+  std::size_t falling = 0;
+  static constexpr float kFallingSlack = 1.0001f;
 
   [[nodiscard]] std::size_t capacity() const noexcept { return alive.size(); }
   [[nodiscard]] std::size_t dead() const noexcept { return rows - live; }
@@ -77,6 +80,8 @@ struct ItemStore {
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:
+  void note_norm(std::size_t row) noexcept;
+  float shortest_ = 0;  // of the falling rows
   [[nodiscard]] float norm2_of(const float* vector) const noexcept;
   [[nodiscard]] ItemStore copy(std::size_t row_capacity, bool live_only) const;
   float* write_vectors_ = nullptr;

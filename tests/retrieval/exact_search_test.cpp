@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "etalage/io/serialization.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/index_data.hpp"
 #include "retrieval/scorer.hpp"
@@ -111,6 +112,44 @@ TEST_P(ExactSearch, EqualsBruteForceWhereAllRowsAreOne) {
   Vectors items = test::clustered(600, 24, 1, 3);
   for (std::size_t i = 1; i < items.rows(); ++i) std::copy_n(items.data.begin(), 24, items.data.begin() + static_cast<std::ptrdiff_t>(24 * i));
   expect_exact(items, test::clustered(33, 24, 5, 2), 10);
+}
+
+Vectors by_falling_norm(const Vectors& v) {
+  std::vector<std::size_t> order(v.rows());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  const auto norm2 = [&](std::size_t i) {
+    double sum = 0;
+    for (const float x : v.row(i)) sum += static_cast<double>(x) * static_cast<double>(x);
+    return sum;
+  };
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return norm2(a) > norm2(b); });
+  Vectors out{v.dim, {}};
+  for (const std::size_t i : order) out.data.insert(out.data.end(), v.row(i).begin(), v.row(i).end());
+  return out;
+}
+
+TEST_P(ExactSearch, EqualsBruteForceOnRowsByFallingNorm) {
+  for (const std::size_t rows : {1501u, 5003u}) {
+    Vectors items = by_falling_norm(test::heavy_tailed(rows, 24, 3));
+    expect_exact(items, test::clustered(40, 24, 20, 2), 10);
+    // Long ones behind, some of them copies.
+    const Vectors more = test::heavy_tailed(300, 24, 9);
+    items.data.insert(items.data.end(), more.data.begin(), more.data.end());
+    items.data.insert(items.data.end(), more.data.begin(), more.data.end());
+    expect_exact(items, test::clustered(40, 24, 20, 2), 10);
+  }
+}
+
+TEST(ExactSearchByNorm, ReadsFewRowsAndStillDoesFromAFile) {
+  const Vectors items = by_falling_norm(test::heavy_tailed(20'000, 24, 3));
+  const Vectors queries = test::clustered(30, 24, 20, 2);
+  ItemIndex index(24, IndexMetric::kDot, IndexKind::kExact);
+  index.add(items.view(), id_range(0, items.rows()));
+  const double read = index.distances_per_query(queries.view(), 10);
+  EXPECT_LT(read, 4000);
+  const std::vector<char> file = save_to_memory(index);
+  for (const Verify verify : {Verify::kHeader, Verify::kFull})
+    EXPECT_EQ(load_index_from_memory(file, {.verify = verify})->distances_per_query(queries.view(), 10), read);
 }
 
 TEST(SingleSearches, AddNoThreads) {
