@@ -141,16 +141,54 @@ def factors(report, args):
                "between 1 (pairs) and 2 (Gram products) expected")
 
 
+def bandwidth(threads: int) -> float:
+    """GB/s of a triad over arrays far larger than the caches, in one process a thread."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    n = 20_000_000
+    arrays = [(np.zeros(n, np.float32), np.ones(n, np.float32), np.ones(n, np.float32)) for _ in range(threads)]
+
+    def triad(three):
+        for s in range(0, n, 1 << 16):  # in pieces, so that the intermediate product stays in the cache
+            out, x, y = (v[s : s + (1 << 16)] for v in three)
+            np.multiply(y, 3.0, out=out)
+            np.add(out, x, out=out)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return threads * 12e-9 * n / best_of(lambda: list(pool.map(triad, arrays)))
+
+
 def threads(report, args):
     m = matrix(2_000_000, 80_000, 40_000)
     rng = np.random.default_rng(1)
     users, catalogue = rng.standard_normal((4096, 128), dtype=np.float32), rng.standard_normal((100_000, 128), dtype=np.float32)
-    lists = {}
-    for n in (1, 2):
-        model = etalage.models.Vectors(users, catalogue, num_threads=n)
-        lists[n] = (sweep_seconds(m, 128, n), best_of(lambda model=model: model.recommend(np.arange(4096), k=20, filter_already_liked_items=False)))
-    for at, title in enumerate(("ALS, one sweep of CG, 128 factors", "top-20 of 4,096 users over 100,000 items, 128 factors")):
-        one, two = lists[1][at], lists[2][at]
+    x, queries = clustered(100_000, 96, 4, 1_000), clustered(4_000, 96, 5, 1_000)
+    few = etalage.Interactions.from_csr(matrix(400_000, 20_000, 6_000))
+    indexes = {}
+    for kind in ("hnsw", "ivf"):
+        indexes[kind] = etalage.retrieval.ItemIndex(96, metric="cosine", kind=kind)
+        indexes[kind].add(x, np.arange(len(x)))
+    everyone = np.arange(4096)
+    names = np.char.add("user-", rng.integers(200_000, size=2_000_000).astype(str))
+    events = {"user": names, "item": np.char.add("item-", rng.integers(50_000, size=len(names)).astype(str)), "time": np.arange(len(names), dtype=np.int64)}
+
+    def log(n):
+        return etalage.EventLog.from_frame(events, user="user", item="item", time="time", time_unit="s", num_threads=n).interactions(num_threads=n)
+
+    work = {
+        "ALS, one sweep of CG, 128 factors": lambda n: sweep_seconds(m, 128, n),
+        "top-20 of 4,096 users over 100,000 items, 128 factors": lambda n: best_of(
+            lambda model=etalage.models.Vectors(users, catalogue, num_threads=n): model.recommend(everyone, k=20, filter_already_liked_items=False)),
+        "graph, 4,000 queries, 100,000 x 96": lambda n: best_of(lambda: indexes["hnsw"].search(queries, 10, num_threads=n)),
+        "lists, 4,000 queries, 100,000 x 96": lambda n: best_of(lambda: indexes["ivf"].search(queries, 10, num_threads=n)),
+        "ItemKNN, 100 neighbours, fit": lambda n: best_of(lambda: etalage.models.ItemKNN(100, num_threads=n).fit(m)),
+        "EASE, 6,000 items, fit": lambda n: best_of(lambda: etalage.models.EASE(l2=100.0, num_threads=n).fit(few), 6),
+        "BPR, 3 epochs, 64 factors": lambda n: best_of(lambda: etalage.models.BPR(factors=64, epochs=3, compute_objective=False, num_threads=n).fit(few)),
+        "2 million events with string keys to a matrix": lambda n: best_of(lambda: log(n)),
+    }
+    print("\nbandwidth of a triad, GB/s: " + ", ".join(f"{n} thread{'s' * (n > 1)} {bandwidth(n):.1f}" for n in (1, 2)))
+    for title, seconds in work.items():
+        one, two = seconds(1), seconds(2)
         report.add(f"{title}, by threads", "threads", "seconds", [(1, one), (2, two, f"{one / two:.2f} times as fast")], "", fit=None)
 
 

@@ -43,9 +43,8 @@ def use_etalage():
             model.build_index("exact")
         elif index == "ivf":
             truth = [set(np.ravel(model.recommend(None, r, k=10)[0])) for r in rows]
-            model.build_index("ivf")
             for nprobe in (1, 2, 4, 8, 16, 32, 64):
-                model.index.nprobe = nprobe
+                model.build_index("ivf", nprobe=nprobe)
                 recall = np.mean([len(t & set(np.ravel(model.recommend(None, r, k=10)[0]))) / 10 for t, r in zip(truth, rows)])
                 if recall >= 0.95:
                     break
