@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events to a matrix, and a CSV file to typed columns, beside polars.
+"""Events to a matrix beside polars and pandas, and a CSV file to typed columns beside polars.
 
-    python bench/peers/events_benchmark.py [--events 10000000] [--users 1000000] [--items 100000] [--threads 2] [--rounds 3]
+    python bench/peers/events_benchmark.py [--events 10000000] [--users 1000000] [--items 100000] [--threads 2] [--rounds 9]
 
 Matrix: 10 million events with string ids as Arrow columns -> users x items with summed weights and the keys in index order.
 polars does the same work in two ways: a lazy group_by on the two strings that sums, or Categorical codes first and a group_by
-on those; etalage: Interactions.from_frame. Every side runs in a process of its own, warm (the first round is not counted), the
-rounds of all sides taking turns, so that a busy machine is busy for all. Peak memory is that of the process, input included,
-and of the process without the work.
+on those; pandas in two as well: factorize both columns to codes and group the sums by one 64-bit code of the pair, or a groupby
+on the two strings (--pandas-strings: slow); etalage: Interactions.from_frame. polars and pandas begin with frames of their own
+made of the table, which is not counted; etalage with the table. Every side runs in a process of its own, warm (the first round
+is not counted), the rounds of all sides taking turns in an order that turns round, so that a busy machine is busy for all.
+Ratios are those of a round, their median with its 95 % interval. Peak memory is that of the process, input included, and of the
+process without the work.
 """
 
 import argparse
@@ -18,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from pairing import median_interval
 
 
 def make_table(a):
@@ -80,6 +85,32 @@ def side_polars_codes(a):
     return run
 
 
+def side_pandas_codes(a):
+    import numpy as np
+    import pandas as pd
+
+    frame = load(a).to_pandas()
+
+    def run():
+        users, user_ids = pd.factorize(frame["user"])
+        items, item_ids = pd.factorize(frame["item"])
+        pair = users.astype(np.int64) * len(item_ids) + items
+        out = frame["value"].groupby(pair, sort=False).sum()
+        return len(out), float(out.to_numpy().sum(dtype="f8"))
+
+    return run
+
+
+def side_pandas_strings(a):
+    frame = load(a).to_pandas()
+
+    def run():
+        out = frame.groupby(["user", "item"], sort=False)["value"].sum()
+        return len(out), float(out.to_numpy().sum(dtype="f8"))
+
+    return run
+
+
 def side_input_only(a):
     load(a)
     return lambda: (0, 0.0)
@@ -127,8 +158,8 @@ def compare(a, title, sides):
         workers[side] = p
     seconds = {s: [] for s in sides}
     last = {}
-    for _ in range(a.rounds):
-        for s, p in workers.items():
+    for r in range(a.rounds):
+        for s, p in list(workers.items())[:: 1 if r % 2 == 0 else -1]:
             p.stdin.write("go\n")
             p.stdin.flush()
             last[s] = json.loads(p.stdout.readline())
@@ -146,9 +177,10 @@ def compare(a, title, sides):
     for s in sides:
         print(f"{s:22}{min(seconds[s]):9.2f}{sorted(seconds[s])[len(seconds[s]) // 2]:9.2f}{last[s]['peak_mb']:10.0f}")
     ours = work[0]
-    fastest = min(peers, key=lambda s: min(seconds[s]))
-    print(f"time against {fastest}: {min(seconds[ours]) / min(seconds[fastest]):.2f}; "
-          f"peak memory: {last[ours]['peak_mb'] / min(last[s]['peak_mb'] for s in peers):.2f} (of the smaller)")
+    for s in peers:
+        ratio, low, high = median_interval([theirs / mine for mine, theirs in zip(seconds[ours], seconds[s])])
+        print(f"{s} / {ours}: {ratio:.2f} [{low:.2f}, {high:.2f}]")
+    print(f"peak memory: {last[ours]['peak_mb'] / min(last[s]['peak_mb'] for s in peers):.2f} of the smallest")
 
 
 def main():
@@ -157,8 +189,10 @@ def main():
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--skip-csv", action="store_true")
+    parser.add_argument("--sides", nargs="+", default=["etalage", "polars_strings", "polars_codes", "pandas_codes"], help="of the matrix; ours first")
+    parser.add_argument("--pandas-strings", action="store_true", help="pandas' groupby on the strings as well")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     parser.add_argument("--csv", help=argparse.SUPPRESS)
@@ -174,7 +208,7 @@ def main():
         with pa.OSFile(a.data, "wb") as f, pa.ipc.new_file(f, table.schema) as out:
             out.write_table(table)
         compare(a, f"{a.events:,} events, {a.users:,} users, {a.items:,} items, strings -> matrix",
-                ["etalage", "polars_strings", "polars_codes", "input_only"])
+                a.sides + ["pandas_strings"] * a.pandas_strings + ["input_only"])
         if not a.skip_csv:
             a.csv = os.path.join(folder, "events.csv")
             times = pa.array(range(a.events), pa.int64()).cast(pa.timestamp("s")).cast(pa.string())

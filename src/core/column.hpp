@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -87,7 +88,9 @@ struct Column {
 /// Calls f(chunk index, first row within it, last row within it, first row in the column) over rows [begin, end).
 template <class F>
 void for_chunks(const Column& column, std::int64_t begin, std::int64_t end, F&& f) {
-  for (std::size_t c = 0; c < column.chunks.size() && column.starts[c] < end; ++c) {
+  const auto after = std::upper_bound(column.starts.begin(), column.starts.end(), begin);
+  for (auto c = static_cast<std::size_t>(std::max<std::ptrdiff_t>(1, after - column.starts.begin())) - 1;
+       c < column.chunks.size() && column.starts[c] < end; ++c) {
     const std::int64_t b = std::max(begin, column.starts[c]);
     const std::int64_t e = std::min(end, column.starts[c + 1]);
     if (b < e) f(c, b - column.starts[c], e - column.starts[c], b);

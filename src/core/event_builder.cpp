@@ -83,7 +83,7 @@ class Builder {
 
     ReadReport report = refuse();
     Interned* const maps[] = {&users, &items, &events, &sessions};
-    parallel_for(4, 1, options_.num_threads, [&](std::size_t k, std::size_t, int) { maps[k]->finish(); });
+    for (Interned* k : maps) k->finish();
     if (report.rows_kept != static_cast<std::int64_t>(n)) {
       const auto kept = static_cast<std::size_t>(report.rows_kept);
       for (Interned* k : maps)

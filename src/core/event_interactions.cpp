@@ -9,6 +9,8 @@
 
 #include "core/event_weights.hpp"
 #include "core/group_rows.hpp"
+#include "core/large_array.hpp"
+#include "core/row_order.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -60,8 +62,8 @@ CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t u
   std::int64_t* o = offsets.mutable_data();  // counts on entry
   for (std::size_t u = 0; u < static_cast<std::size_t>(num_users); ++u) o[u + 1] += o[u];
   const auto nnz = static_cast<std::size_t>(o[num_users]);
-  out.columns = Array<std::int32_t>(nnz, uninitialized);
-  out.values = Array<float>(nnz, uninitialized);
+  out.columns = detail::large_array<std::int32_t>(nnz);
+  out.values = detail::large_array<float>(nnz);
   std::int32_t* columns = out.columns.mutable_data();
   float* values = out.values.mutable_data();
   detail::parallel_for(pieces.size(), 1, num_threads, [&](std::size_t p, std::size_t, int) {
@@ -102,28 +104,31 @@ CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, c
     std::vector<std::size_t> at(per_block + 1, 0);
     for (std::size_t j = 0; j < n; ++j) ++at[static_cast<std::size_t>(begin[j].user) - first + 1];
     for (std::size_t u = 0; u < per_block; ++u) at[u + 1] += at[u];
-    // Item above, place below: sorting by one word keeps equal items in log order.
-    std::vector<std::uint64_t> order(n);
-    std::vector<float> weight(n);
+    std::vector<std::int32_t> items(n);
+    std::vector<float> values(n);
     std::vector<std::size_t> cursor(at.begin(), at.end() - 1);
     for (std::size_t j = 0; j < n; ++j) {
       const std::size_t to = cursor[static_cast<std::size_t>(begin[j].user) - first]++;
-      order[to] = static_cast<std::uint64_t>(static_cast<std::uint32_t>(begin[j].item)) << 32 | to;
-      weight[to] = begin[j].weight;
+      items[to] = begin[j].item;
+      values[to] = begin[j].weight;
     }
     Entry* out = begin;
     Merger merger(options.duplicates);
+    detail::RowOrder row_order;
     for (std::size_t u = 0; u < per_block && first + u < users; ++u) {
-      std::sort(order.begin() + static_cast<std::ptrdiff_t>(at[u]), order.begin() + static_cast<std::ptrdiff_t>(at[u + 1]));
+      const std::int32_t* item_of = items.data() + at[u];
+      const float* value_of = values.data() + at[u];
+      const std::size_t size = at[u + 1] - at[u];
+      const std::uint32_t* order = row_order(item_of, size);
       const Entry* const row = out;
-      for (std::size_t j = at[u]; j < at[u + 1];) {
-        const std::uint64_t item = order[j] >> 32;
-        const auto value = [&](std::size_t k) { return static_cast<double>(weight[order[k] & 0xffffffffu]); };
+      for (std::size_t j = 0; j < size;) {
+        const std::int32_t item = item_of[order[j]];
+        const auto value = [&](std::size_t k) { return static_cast<double>(value_of[order[k]]); };
         merger.begin(value(j));
-        for (++j; j < at[u + 1] && order[j] >> 32 == item; ++j) merger.add(value(j));
+        for (++j; j < size && item_of[order[j]] == item; ++j) merger.add(value(j));
         const auto user = static_cast<std::int32_t>(first + u);
-        const float w = merger.end(user, static_cast<std::int32_t>(item));
-        if (w != 0) *out++ = {user, static_cast<std::int32_t>(item), w};
+        const float w = merger.end(user, item);
+        if (w != 0) *out++ = {user, item, w};
       }
       row_size[first + u] = out - row;
     }

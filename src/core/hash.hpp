@@ -46,10 +46,15 @@ inline std::uint64_t hash_key(std::string_view key) noexcept {
     p += 8;
     n -= 8;
   }
+  // The last n bytes, 0 to 8, in the low end: by loads of fixed size, which may reach back into what was read.
   std::uint64_t tail = 0;
-  if (n == 8) tail = load(p, 8);
-  else if (n != 0) {
-    // A fixed-size copy is quicker than a call for each length.
+  if (n == 8) {
+    tail = load(p, 8);
+  } else if (key.size() >= 8) {
+    if (n != 0) tail = load(p + n - 8, 8) >> (64 - 8 * n);
+  } else if (n >= 4) {
+    tail = load(p, 4) | load(p + n - 4, 4) << (8 * (n - 4));
+  } else {
     for (std::size_t i = 0; i < n; ++i) tail |= static_cast<std::uint64_t>(static_cast<unsigned char>(p[i])) << (8 * i);
   }
   return mix(fold(h ^ tail, k1) + n);

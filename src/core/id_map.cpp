@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/hash.hpp"
+#include "core/id_map_slots.hpp"
 #include "etalage/error.hpp"
 
 namespace etalage {
@@ -20,9 +21,6 @@ std::int32_t checked_size(std::size_t n) {
     throw std::invalid_argument("keys has " + std::to_string(n) + " entries, must be at most " + std::to_string(kMaxKeys));
   return static_cast<std::int32_t>(n);
 }
-
-/// Slots for n keys: a power of two at most two thirds full, at least one slot free so that every probe ends.
-std::size_t slot_count(std::size_t n) { return std::bit_ceil(n + n / 2 + 1); }
 
 template <class Strings>
 std::pair<Array<std::int64_t>, Array<char>> pack(const Strings& keys) {
@@ -84,28 +82,15 @@ IdMap IdMap::from_strings(Array<std::int64_t> offsets, Array<char> bytes) {
 
 void IdMap::build_slots() {
   const auto n = static_cast<std::size_t>(size_);
-  slots_ = Array<std::uint32_t>(slot_count(n));
+  slots_ = Array<std::uint32_t>(detail::slot_count(n));
   std::uint32_t* slots = slots_.mutable_data();
-  const std::size_t mask = slots_.size() - 1;
-  const auto insert = [&](std::uint64_t hash, std::size_t i, auto&& same) {
-    std::size_t s = static_cast<std::size_t>(hash) & mask;
-    for (; slots[s] != 0; s = (s + 1) & mask) {
-      const std::size_t other = slots[s] - 1;
-      if (same(other))
-        throw std::invalid_argument("keys holds '" + text_at(static_cast<std::int32_t>(i)) + "' at " + std::to_string(other) +
-                                    " and at " + std::to_string(i) + ", must be unique");
-    }
-    slots[s] = static_cast<std::uint32_t>(i + 1);
-  };
-  // Hashes first, then inserts with the target slot fetched a few keys ahead: the table is larger than cache.
-  constexpr std::size_t kAhead = 16;
   std::vector<std::uint64_t> hashes(n);
   for (std::size_t i = 0; i < n; ++i) hashes[i] = kind_ == Kind::kInteger ? detail::hash_key(keys_[i]) : detail::hash_key(bytes_at(i));
-  for (std::size_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) __builtin_prefetch(slots + (hashes[i + kAhead] & mask), 1);
-    if (kind_ == Kind::kInteger) insert(hashes[i], i, [&](std::size_t o) { return keys_[o] == keys_[i]; });
-    else insert(hashes[i], i, [&](std::size_t o) { return bytes_at(o) == bytes_at(i); });
-  }
+  detail::fill_slots(hashes, slots, slots_.size() - 1, [&](std::size_t other, std::size_t i) {
+    if (kind_ == Kind::kInteger ? keys_[other] == keys_[i] : bytes_at(other) == bytes_at(i))
+      throw std::invalid_argument("keys holds '" + text_at(static_cast<std::int32_t>(i)) + "' at " + std::to_string(other) +
+                                  " and at " + std::to_string(i) + ", must be unique");
+  });
 }
 
 std::int32_t IdMap::find(std::int64_t key) const noexcept {

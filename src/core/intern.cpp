@@ -2,86 +2,55 @@
 #include "core/intern.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <array>
+#include <cstring>
 #include <map>
 #include <utility>
 
+#include "core/hash.hpp"
+#include "core/id_map_slots.hpp"
+#include "core/intern_partitioned.hpp"
+#include "core/intern_rows.hpp"
 #include "core/intern_table.hpp"
+#include "core/large_array.hpp"
 #include "detail/parallel_for.hpp"
 
 namespace etalage::detail {
 namespace {
 
-// A key longer than this is a broken file, not a key.
-constexpr std::size_t kMaxKeyBytes = std::size_t{1} << 20;
-
-/// Number -> key; false where it is no 64-bit integer.
-template <class T>
-bool to_integer(T v, std::int64_t& key) noexcept {
-  if constexpr (std::is_floating_point_v<T>) {
-    // 2^53 bounds the integers that every double tells apart.
-    if (!(v == std::floor(v) && std::abs(static_cast<double>(v)) <= 9007199254740992.0)) return false;
-  } else if constexpr (std::is_same_v<T, std::uint64_t>) {
-    if (v > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return false;
-  }
-  key = static_cast<std::int64_t>(v);
-  return true;
-}
-
-template <class Policy, class Read>
-bool read_key(const Read& read, std::int64_t i, typename Policy::Key& key) {
-  if constexpr (std::is_same_v<typename Policy::Key, std::int64_t>) {
-    return to_integer(read(i), key);
-  } else {
-    const std::string_view s = read(i);
-    if (s.empty() || s.size() > kMaxKeyBytes) return false;
-    key = {s.data(), static_cast<std::uint32_t>(s.size())};
-    return true;
-  }
-}
-
-template <class Policy, class F>
-void with_values(const ColumnChunk& chunk, F&& f) {
-  if constexpr (std::is_same_v<typename Policy::Key, std::int64_t>) with_numbers(chunk, f);
-  else with_strings(chunk, f);
-}
+// From here on one table falls out of the caches, and dealing rows out to smaller ones pays.
+constexpr std::size_t kManyKeys = 200000;
 
 /// Adds rows [b, e) of a chunk without a dictionary; codes go to out.
 template <class Policy>
 void add_rows(InternTable<Policy>& table, const ColumnChunk& chunk, std::int64_t b, std::int64_t e, std::int32_t* out) {
   using Key = typename Policy::Key;
   constexpr std::size_t batch = InternTable<Policy>::kBatch;
-  if (chunk.type == ColumnType::kNull) {
-    std::fill(out, out + (e - b), -1);
-    return;
-  }
-  with_values<Policy>(chunk, [&](auto read) {
-    std::array<Key, batch> keys{};
-    std::array<std::int32_t, batch> codes;
-    std::array<std::int64_t, batch> rows;
-    std::size_t n = 0;
-    const bool nullable = chunk.validity != nullptr || chunk.type == ColumnType::kFieldRefs;
-    const auto flush = [&] {
-      table.add(keys.data(), n, codes.data());
-      for (std::size_t j = 0; j < n; ++j) out[rows[j]] = codes[j];
-      n = 0;
-    };
-    for (std::int64_t i = b; i < e; ++i) {
-      if ((nullable && !chunk.valid(i)) || !read_key<Policy>(read, i, keys[n])) {
-        out[i - b] = -1;
-        continue;
-      }
-      rows[n] = i - b;
-      if (++n == batch) flush();
-    }
-    flush();
-  });
+  std::array<Key, batch> keys{};
+  std::array<std::int32_t, batch> codes;
+  std::array<std::int64_t, batch> rows;
+  std::size_t n = 0;
+  const auto flush = [&] {
+    table.add(keys.data(), n, codes.data());
+    for (std::size_t j = 0; j < n; ++j) out[rows[j]] = codes[j];
+    n = 0;
+  };
+  for_keys<Policy>(
+      chunk, b, e,
+      [&](std::int64_t i, const Key& key) {
+        keys[n] = key;
+        rows[n] = i - b;
+        if (++n == batch) flush();
+      },
+      [&](std::int64_t i) { out[i - b] = -1; });
+  flush();
 }
 
 /// One thread's part: a contiguous range of rows with a table of its own.
 template <class Policy>
 struct Range {
+  explicit Range(std::size_t expected_keys) : table(expected_keys) {}
+
   InternTable<Policy> table;
   // Codes of a dictionary's entries, -2 where no row has used it yet; dictionaries are told apart by address, since
   // chunks of one stream usually share one.
@@ -107,39 +76,97 @@ struct Range {
           continue;
         }
         std::int32_t& code = known[static_cast<std::size_t>(w)];
-        if (code == -2) add_rows(table, words, w, w + 1, &code);
+        if (code == -2) {
+          for_keys<Policy>(
+              words, w, w + 1, [&](std::int64_t, const typename Policy::Key& key) { table.add(&key, 1, &code); },
+              [&](std::int64_t) { code = -1; });
+        }
         out[i - b] = code;
       }
     });
   }
 };
 
-SharedIdMap make_map(const std::vector<std::int64_t>& keys, int /*num_threads*/) {
-  return std::make_shared<const IdMap>(IdMap::from_integers(Array<std::int64_t>(keys)));
+/// The map of keys that are known to differ, whose slots need not be compared.
+template <class HashOf>
+SharedIdMap make_unique_map(IdMap::Parts parts, std::size_t n, int num_threads, HashOf hash_of) {
+  parts.size = static_cast<std::int32_t>(n);
+  Array<std::uint64_t> hashes = large_array<std::uint64_t>(n);
+  std::uint64_t* h = hashes.mutable_data();
+  parts.slots = large_array<std::uint32_t>(slot_count(n));
+  std::uint32_t* slots = parts.slots.mutable_data();
+  std::memset(slots, 0, parts.slots.size() * sizeof *slots);
+  parallel_for(n, 65536, num_threads, [&](std::size_t b, std::size_t e, int) {
+    for (std::size_t i = b; i < e; ++i) h[i] = hash_of(i);
+  });
+  fill_slots(hashes.view(), slots, parts.slots.size() - 1, [](std::size_t, std::size_t) {});
+  return std::make_shared<const IdMap>(IdMap::from_parts(std::move(parts), false));
+}
+
+SharedIdMap make_map(const std::vector<std::int64_t>& keys, int num_threads) {
+  IdMap::Parts parts;
+  parts.kind = IdMap::Kind::kInteger;
+  parts.keys = Array<std::int64_t>(keys);
+  return make_unique_map(std::move(parts), keys.size(), num_threads, [&](std::size_t i) { return hash_key(keys[i]); });
 }
 
 SharedIdMap make_map(const std::vector<StringRef>& keys, int num_threads) {
-  Array<std::int64_t> offsets(keys.size() + 1, uninitialized);
-  std::int64_t* o = offsets.mutable_data();
+  IdMap::Parts parts;
+  parts.kind = IdMap::Kind::kString;
+  parts.offsets = large_array<std::int64_t>(keys.size() + 1);
+  std::int64_t* o = parts.offsets.mutable_data();
   o[0] = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) o[i + 1] = o[i] + keys[i].size;
-  Array<char> bytes(static_cast<std::size_t>(o[keys.size()]), uninitialized);
-  char* to = bytes.mutable_data();
-  parallel_for(keys.size(), 65536, num_threads, [&](std::size_t b, std::size_t e, int) {
-    for (std::size_t i = b; i < e; ++i) std::memcpy(to + o[i], keys[i].data, keys[i].size);
+  parts.bytes = large_array<char>(static_cast<std::size_t>(o[keys.size()]));
+  char* to = parts.bytes.mutable_data();
+  return make_unique_map(std::move(parts), keys.size(), num_threads, [&, to, o](std::size_t i) {
+    std::memcpy(to + o[i], keys[i].data, keys[i].size);
+    return hash_key(keys[i].view());
   });
-  return std::make_shared<const IdMap>(IdMap::from_strings(std::move(offsets), std::move(bytes)));
+}
+
+/// How many keys a long column holds, by how many of a sample's rows repeat one (as if all were as frequent, so rather
+/// fewer than there are); 0 where the column is short. Speed alone depends on it.
+template <class Policy>
+std::size_t estimate_keys(const Column& column) {
+  constexpr std::int64_t runs = 64;
+  constexpr std::int64_t per_run = 512;
+  if (column.size() < (std::int64_t{1} << 20)) return 0;
+  InternTable<Policy> table(runs * per_run);
+  std::vector<std::int32_t> codes(per_run);
+  std::size_t used = 0;
+  for (std::int64_t r = 0; r < runs; ++r) {
+    const std::int64_t begin = column.size() / runs * r;
+    for_chunks(column, begin, begin + per_run, [&](std::size_t c, std::int64_t b, std::int64_t e, std::int64_t first) {
+      add_rows(table, column.chunks[c], b, e, codes.data() + (first - begin));
+    });
+    used += static_cast<std::size_t>(std::count_if(codes.begin(), codes.end(), [](std::int32_t c) { return c >= 0; }));
+  }
+  const std::size_t repeated = std::max<std::size_t>(1, used - table.keys().size());
+  return std::min(static_cast<std::size_t>(column.size()), used * used / (2 * repeated));
 }
 
 template <class Policy>
-Interned intern(const Column& column, int num_threads) {
+Interned intern(const Column& column, int num_threads, InternWay way) {
   const auto n = static_cast<std::size_t>(column.size());
-  Interned out{Array<std::int32_t>(n, uninitialized), nullptr, nullptr};
+  Interned out{large_array<std::int32_t>(n), nullptr, nullptr};
   std::int32_t* codes = out.codes.mutable_data();
+  const auto finish = [&](std::vector<typename Policy::Key> of_column) {
+    auto keys = std::make_shared<const std::vector<typename Policy::Key>>(std::move(of_column));
+    out.make_ids = [keys, num_threads] { return make_map(*keys, num_threads); };
+    return std::move(out);
+  };
+  // A dictionary's words are looked up once each, which one table does well.
+  const bool words = std::any_of(column.chunks.begin(), column.chunks.end(), [](const ColumnChunk& c) { return c.dictionary != nullptr; });
+  const std::size_t expected = words || way == InternWay::kOneTable ? 0 : estimate_keys<Policy>(column);
+  if (!words && (way == InternWay::kPartitioned || expected >= kManyKeys))
+    return finish(PartitionedInterner<Policy>(column, expected, num_threads).run(codes));
   // Order of first appearance is the same wherever the rows are cut, so the number of ranges may follow the threads.
   const std::size_t grain = std::max<std::size_t>(65536, (n + static_cast<std::size_t>(num_threads) - 1) / static_cast<std::size_t>(num_threads));
   const std::size_t count = std::max<std::size_t>(1, num_chunks(n, grain));
-  std::vector<Range<Policy>> ranges(count);
+  std::vector<Range<Policy>> ranges;
+  ranges.reserve(count);
+  for (std::size_t r = 0; r < count; ++r) ranges.emplace_back(expected + expected / 4);
   parallel_for(n, grain, num_threads, [&](std::size_t b, std::size_t e, int) {
     ranges[b / grain].add(column, static_cast<std::int64_t>(b), static_cast<std::int64_t>(e), codes);
   });
@@ -160,17 +187,15 @@ Interned intern(const Column& column, int num_threads) {
       if (codes[i] >= 0) codes[i] = map[codes[i]];
   });
   first.release_slots();
-  auto keys = std::make_shared<const std::vector<typename Policy::Key>>(first.take_keys());
-  out.make_ids = [keys, num_threads] { return make_map(*keys, num_threads); };
-  return out;
+  return finish(first.take_keys());
 }
 
 }  // namespace
 
-Interned intern_keys(const Column& column, int num_threads) {
+Interned intern_keys(const Column& column, int num_threads, InternWay way) {
   const int threads = resolve_threads(num_threads);
-  if (column.has_strings() || column.type == ColumnType::kNull) return intern<StringPolicy>(column, threads);
-  if (column.has_integers() || column.has_floats()) return intern<IntegerPolicy>(column, threads);
+  if (column.has_strings() || column.type == ColumnType::kNull) return intern<StringPolicy>(column, threads, way);
+  if (column.has_integers() || column.has_floats()) return intern<IntegerPolicy>(column, threads, way);
   throw std::invalid_argument("column '" + column.name + "' is of type " + type_name(column.type) +
                               ", keys must be strings or integers");
 }

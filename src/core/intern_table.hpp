@@ -3,7 +3,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -15,6 +17,7 @@
 
 #include "core/column.hpp"
 #include "core/hash.hpp"
+#include "detail/huge_pages.hpp"
 
 namespace etalage::detail {
 
@@ -42,6 +45,10 @@ class ZeroedPages {
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
 };
+
+[[noreturn]] inline void too_many_keys() {
+  throw std::invalid_argument("a column holds more than 2147483647 different keys, which is the limit");
+}
 
 /// Strings in a slot: up to 16 bytes lie in the slot itself (two words that overlap cover any length from 8 on), so a
 /// probe touches one cache line; longer ones are a hash and a pointer to their first appearance.
@@ -75,6 +82,9 @@ struct StringPolicy {
     }
     return s;
   }
+  static void prefetch(const Slot& s) noexcept {
+    if (s.size > 16) __builtin_prefetch(reinterpret_cast<const void*>(static_cast<std::uintptr_t>(s.b)));
+  }
   static std::uint64_t hash(const Slot& s) noexcept {
     if (s.size > 16) return s.a;
     __extension__ using u128 = unsigned __int128;
@@ -97,6 +107,7 @@ struct IntegerPolicy {
     std::uint32_t index;
   };
   static Slot prepare(std::int64_t key) noexcept { return {key, 0}; }
+  static void prefetch(const Slot&) noexcept {}
   static std::uint64_t hash(const Slot& s) noexcept { return hash_key(s.key); }
   static bool same(const Slot& x, const Slot& y) noexcept { return x.key == y.key; }
 };
@@ -108,30 +119,41 @@ class InternTable {
   using Key = typename Policy::Key;
   using Slot = typename Policy::Slot;
 
-  InternTable() { allocate(1024); }
+  explicit InternTable(std::size_t expected_keys = 0) {
+    allocate(std::bit_ceil(std::max<std::size_t>(1024, expected_keys * 2)));
+    keys_.reserve(expected_keys);
+    prefer_huge_pages(keys_.data(), keys_.capacity() * sizeof(Key));
+  }
 
-  /// Numbers a batch: out[j] for keys[j]. Slots are fetched for the whole batch before the first is looked at.
-  static constexpr std::size_t kBatch = 32;
+  /// Numbers a batch: out[j] for keys[j]. Slots are fetched kAhead keys before they are looked at, since a table of many
+  /// keys is larger than cache.
+  static constexpr std::size_t kBatch = 512;
   void add(const Key* keys, std::size_t n, std::int32_t* out) {
     if ((keys_.size() + n) * 2 > mask_ + 1) grow();
-    std::array<Slot, kBatch> slots;
-    std::array<std::size_t, kBatch> at;
-    for (std::size_t j = 0; j < n; ++j) {
-      slots[j] = Policy::prepare(keys[j]);
-      at[j] = static_cast<std::size_t>(Policy::hash(slots[j])) & mask_;
-      __builtin_prefetch(table_ + at[j], 1);
-    }
-    for (std::size_t j = 0; j < n; ++j) {
-      std::size_t s = at[j];
-      while (table_[s].index != 0 && !Policy::same(table_[s], slots[j])) s = (s + 1) & mask_;
-      if (table_[s].index == 0) {
-        if (keys_.size() >= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
-          throw std::invalid_argument("a column holds more than 2147483647 different keys, which is the limit");
-        keys_.push_back(keys[j]);
-        slots[j].index = static_cast<std::uint32_t>(keys_.size());
-        table_[s] = slots[j];
+    std::array<Slot, kAhead> slots;
+    std::array<std::size_t, kAhead> at;
+    const std::size_t ahead = std::min(n, kAhead);
+    for (std::size_t j = 0; j < n + ahead; ++j) {
+      if (j >= ahead) {
+        const std::size_t k = (j - ahead) % kAhead;
+        std::size_t s = at[k];
+        while (table_[s].index != 0 && !Policy::same(table_[s], slots[k])) s = (s + 1) & mask_;
+        if (table_[s].index == 0) {
+          if (keys_.size() >= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) too_many_keys();
+          keys_.push_back(keys[j - ahead]);
+          slots[k].index = static_cast<std::uint32_t>(keys_.size());
+          table_[s] = slots[k];
+        }
+        out[j - ahead] = static_cast<std::int32_t>(table_[s].index - 1);
       }
-      out[j] = static_cast<std::int32_t>(table_[s].index - 1);
+      if (j < n) {
+        const std::size_t k = j % kAhead;
+        slots[k] = Policy::prepare(keys[j]);
+        at[k] = static_cast<std::size_t>(Policy::hash(slots[k])) & mask_;
+        const auto* slot = reinterpret_cast<const char*>(table_ + at[k]);
+        __builtin_prefetch(slot, 1);
+        __builtin_prefetch(slot + sizeof(Slot) - 1, 1);  // it may lie across two lines
+      }
     }
   }
 
@@ -140,6 +162,8 @@ class InternTable {
   void release_slots() { pages_ = ZeroedPages(); }
 
  private:
+  static constexpr std::size_t kAhead = 32;
+
   void allocate(std::size_t slots) {
     pages_ = ZeroedPages(slots * sizeof(Slot));
     table_ = static_cast<Slot*>(pages_.data());
@@ -149,7 +173,7 @@ class InternTable {
     ZeroedPages old = std::move(pages_);
     const Slot* from = table_;
     const std::size_t n = mask_ + 1;
-    allocate(n * 4);
+    allocate(n < 65536 ? n * 4 : n * 2);
     for (std::size_t i = 0; i < n; ++i) {
       if (from[i].index == 0) continue;
       std::size_t s = static_cast<std::size_t>(Policy::hash(from[i])) & mask_;

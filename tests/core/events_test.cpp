@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <numeric>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/event_builder.hpp"
+#include "core/hash.hpp"
 #include "core/intern.hpp"
+#include "core/row_order.hpp"
 #include "core/time_text.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -124,6 +132,199 @@ TEST(InternKeys, CoverEveryLengthAroundTheSlotBorders) {
   for (std::size_t i = 0; i < interned.codes.size(); ++i) {
     EXPECT_EQ(interned.codes[i], static_cast<std::int32_t>(i) % distinct);
     EXPECT_EQ(interned.ids->string_at(interned.codes[i]), std::string_view(bytes).substr(static_cast<std::size_t>(offsets[i]), static_cast<std::size_t>(offsets[i + 1] - offsets[i])));
+  }
+}
+
+namespace intern_ways {
+
+using etalage::detail::Column;
+using etalage::detail::ColumnChunk;
+using etalage::detail::ColumnType;
+using etalage::detail::intern_keys;
+using etalage::detail::InternWay;
+
+/// A column of strings or integers in chunks of odd sizes and offsets, some rows missing, some empty.
+struct Keys {
+  Keys(std::size_t n, std::uint64_t distinct, bool strings, bool nulls) : text(strings), valid((n + 16) / 8 + 1, 0xff) {
+    std::uint64_t x = n + distinct;
+    for (std::size_t i = 0; i < n; ++i) {
+      x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+      const std::uint64_t k = (x >> 33) % distinct;
+      numbers.push_back(static_cast<std::int64_t>(k * 0x9e3779b97f4a7c15ULL >> 1));
+      std::string key = std::to_string(k);
+      if (k % 5 == 1) key = "key " + std::string(static_cast<std::size_t>(k % 40), 'x') + key;
+      if (k % 97 == 3) key.clear();
+      offsets.push_back(static_cast<std::int64_t>(bytes.size()));
+      bytes += key;
+      if (nulls && k % 11 == 7) valid[i >> 3] = static_cast<std::uint8_t>(valid[i >> 3] & ~(1U << (i & 7)));
+    }
+    offsets.push_back(static_cast<std::int64_t>(bytes.size()));
+    column.name = "key";
+    column.type = strings ? ColumnType::kLargeUtf8 : ColumnType::kInt64;
+    for (std::size_t b = 0, size = 1; b < n; size = size * 3 + 1) {
+      ColumnChunk c;
+      c.type = column.type;
+      c.offset = static_cast<std::int64_t>(b);
+      c.size = static_cast<std::int64_t>(std::min(size, n - b));
+      if (nulls) c.validity = valid.data();
+      if (strings) {
+        c.offsets = offsets.data();
+        c.data = bytes.data();
+      } else {
+        c.data = numbers.data();
+      }
+      b += static_cast<std::size_t>(c.size);
+      column.push(c);
+    }
+  }
+  bool text;
+  std::vector<std::uint8_t> valid;
+  std::string bytes;
+  std::vector<std::int64_t> offsets;
+  std::vector<std::int64_t> numbers;
+  Column column;
+};
+
+void expect_same_numbers(const Keys& keys) {
+  auto one = intern_keys(keys.column, 1, InternWay::kOneTable);
+  one.finish();
+  // First appearance, by the plainest means.
+  std::int32_t next = 0;
+  for (const std::int32_t code : one.codes) {
+    ASSERT_LE(code, next);
+    next = std::max(next, code + 1);
+  }
+  ASSERT_EQ(next, one.ids->size());
+  for (const int threads : {1, 2, 3})
+    for (const InternWay way : {InternWay::kOneTable, InternWay::kPartitioned, InternWay::kAutomatic}) {
+      auto other = intern_keys(keys.column, threads, way);
+      other.finish();
+      ASSERT_TRUE(std::equal(one.codes.begin(), one.codes.end(), other.codes.begin(), other.codes.end()));
+      const auto a = one.ids->parts();
+      const auto b = other.ids->parts();
+      EXPECT_TRUE(std::equal(a.keys.begin(), a.keys.end(), b.keys.begin(), b.keys.end()));
+      EXPECT_TRUE(std::equal(a.offsets.begin(), a.offsets.end(), b.offsets.begin(), b.offsets.end()));
+      EXPECT_TRUE(std::equal(a.bytes.begin(), a.bytes.end(), b.bytes.begin(), b.bytes.end()));
+      EXPECT_TRUE(std::equal(a.slots.begin(), a.slots.end(), b.slots.begin(), b.slots.end()));
+    }
+}
+
+TEST(InternKeys, EveryWayNumbersAlike) {
+  for (const bool strings : {false, true})
+    for (const bool nulls : {false, true})
+      for (const std::size_t n : {0, 1, 31, 32, 33, 513, 8191, 8192, 8193, 70001})
+        for (const std::uint64_t distinct : {1, 50, 30000}) {
+          SCOPED_TRACE(std::to_string(n) + " rows of " + std::to_string(distinct) + " keys" + (strings ? ", strings" : "") + (nulls ? ", some missing" : ""));
+          expect_same_numbers(Keys(n, distinct, strings, nulls));
+        }
+}
+
+TEST(InternKeys, EveryWayNumbersAlikeOverManyBlocks) {
+  expect_same_numbers(Keys(2300000, 400000, false, true));
+  expect_same_numbers(Keys(2300000, 400000, true, true));
+}
+
+TEST(InternKeys, ColumnsOfNothingHoldNothing) {
+  Column column;
+  column.name = "key";
+  column.type = ColumnType::kNull;
+  ColumnChunk c;
+  c.size = 9000;
+  column.push(c);
+  for (const InternWay way : {InternWay::kOneTable, InternWay::kPartitioned}) {
+    auto none = intern_keys(column, 2, way);
+    none.finish();
+    EXPECT_EQ(none.ids->size(), 0);
+    EXPECT_EQ(std::count(none.codes.begin(), none.codes.end(), -1), 9000);
+  }
+}
+
+TEST(InternKeys, MapsAreThoseOfTheirKeys) {
+  const Keys keys(70001, 30000, true, true);
+  auto interned = intern_keys(keys.column, 2);
+  interned.finish();
+  std::vector<std::string> words;
+  for (std::int32_t i = 0; i < interned.ids->size(); ++i) words.emplace_back(interned.ids->string_at(i));
+  const auto a = interned.ids->parts();
+  const auto b = etalage::IdMap::from_strings(std::span<const std::string>(words)).parts();
+  EXPECT_TRUE(std::equal(a.slots.begin(), a.slots.end(), b.slots.begin(), b.slots.end()));
+  EXPECT_TRUE(std::equal(a.bytes.begin(), a.bytes.end(), b.bytes.begin(), b.bytes.end()));
+  for (std::size_t i = 0; i < words.size(); ++i) ASSERT_EQ(interned.ids->find(std::string_view(words[i])), static_cast<std::int32_t>(i));
+}
+
+}  // namespace intern_ways
+
+TEST(RowOrder, IsAStableSortByItem) {
+  etalage::detail::RowOrder row_order;
+  std::uint64_t x = 5;
+  for (std::size_t n = 0; n < 120; ++n)
+    for (const std::uint64_t range : {std::uint64_t{1}, std::uint64_t{7}, std::uint64_t{2147483648}}) {
+      std::vector<std::int32_t> items;
+      for (std::size_t i = 0; i < n; ++i) {
+        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+        items.push_back(static_cast<std::int32_t>((x >> 33) % range));
+      }
+      if (n > 2) items[n / 2] = std::numeric_limits<std::int32_t>::max();
+      std::vector<std::uint32_t> expected(n);
+      std::iota(expected.begin(), expected.end(), 0U);
+      std::stable_sort(expected.begin(), expected.end(), [&](std::uint32_t a, std::uint32_t b) { return items[a] < items[b]; });
+      const std::uint32_t* order = row_order(items.data(), n);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), order)) << n << " of " << range;
+    }
+}
+
+TEST(HashKey, NeverChanges) {
+  // The hash as files hold it: eight bytes at a time, then the rest byte by byte.
+  const auto plain = [](std::string_view key) {
+    __extension__ using u128 = unsigned __int128;
+    const auto fold = [](std::uint64_t a, std::uint64_t b) {
+      const u128 p = static_cast<u128>(a) * b;
+      return static_cast<std::uint64_t>(p) ^ static_cast<std::uint64_t>(p >> 64);
+    };
+    std::size_t n = key.size();
+    std::uint64_t h = 0x9e3779b97f4a7c15ULL ^ (n * 0xd6e8feb86659fd93ULL);
+    const auto word = [&](std::size_t size) {
+      std::uint64_t v = 0;
+      for (std::size_t i = 0; i < size; ++i) v |= static_cast<std::uint64_t>(static_cast<unsigned char>(key[key.size() - n + i])) << (8 * i);
+      return v;
+    };
+    for (; n > 8; n -= 8) h = fold(h ^ word(8), 0xd6e8feb86659fd93ULL);
+    return etalage::detail::mix(fold(h ^ word(n), 0x9e3779b97f4a7c15ULL) + n);
+  };
+  std::string text;
+  for (std::size_t n = 0; n < 70; ++n) {
+    EXPECT_EQ(etalage::detail::hash_key(std::string_view(text)), plain(text)) << n;
+    text += static_cast<char>(n * 37 + 200);
+  }
+  EXPECT_EQ(etalage::detail::hash_key(std::string_view("user-000000001")), plain("user-000000001"));
+}
+
+TEST(EventLog, WeightsAreThoseOfAMapOfPairs) {
+  std::vector<std::int32_t> users;
+  std::vector<std::int32_t> items;
+  std::vector<float> values;
+  std::uint64_t x = 9;
+  for (int i = 0; i < 60000; ++i) {
+    x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+    const auto u = static_cast<std::int32_t>((x >> 33) % 5000);
+    users.push_back(u * u / 5000);  // rows of every length, from none to more than a hundred
+    items.push_back(static_cast<std::int32_t>((x >> 20) % 900));
+    values.push_back(static_cast<float>((x >> 50) % 7) / 3.0f - 1.0f);
+  }
+  const EventLog log = make_log(users, items, values);
+  std::map<std::pair<std::int32_t, std::int32_t>, double> sums;
+  for (std::size_t i = 0; i < users.size(); ++i)
+    if (values[i] != 0) sums[{users[i], items[i]}] += static_cast<double>(values[i]);
+  std::erase_if(sums, [](const auto& s) { return static_cast<float>(s.second) == 0; });
+  const auto m = log.interactions().user_items();
+  ASSERT_EQ(m.nnz(), static_cast<std::int64_t>(sums.size()));
+  std::size_t j = 0;
+  for (const auto& [pair, sum] : sums) {
+    EXPECT_EQ(m.columns[j], pair.second);
+    EXPECT_EQ(m.values[j], static_cast<float>(sum));
+    EXPECT_LT(static_cast<std::int64_t>(j), m.offsets[static_cast<std::size_t>(pair.first) + 1]);
+    EXPECT_GE(static_cast<std::int64_t>(j), m.offsets[static_cast<std::size_t>(pair.first)]);
+    ++j;
   }
 }
 
