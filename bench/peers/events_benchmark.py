@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events to a matrix beside polars and pandas, and a CSV file to typed columns beside polars.
 
-    python bench/peers/events_benchmark.py [--events 10000000] [--users 1000000] [--items 100000] [--threads 2] [--rounds 9]
+    python bench/peers/events_benchmark.py [--events 10000000] [--users 1000000] [--items 100000] [--threads 2] [--rounds 5]
 
 Matrix: 10 million events with string ids as Arrow columns -> users x items with summed weights and the keys in index order.
 polars does the same work in two ways: a lazy group_by on the two strings that sums, or Categorical codes first and a group_by
 on those; pandas in two as well: factorize both columns to codes and group the sums by one 64-bit code of the pair, or a groupby
 on the two strings (--pandas-strings: slow); etalage: Interactions.from_frame. polars and pandas begin with frames of their own
 made of the table, which is not counted; etalage with the table. Every side runs in a process of its own, warm (the first round
-is not counted), the rounds of all sides taking turns in an order that turns round, so that a busy machine is busy for all.
-Ratios are those of a round, their median with its 95 % interval. Peak memory is that of the process, input included, and of the
-process without the work.
+is not counted). Against each peer the two sides take turns (pairing.py), so that a busy machine is busy for both; ratios are
+those of a pair, their median with its 95 % interval. Peak memory is that of the process, input included, and of the process
+without the work.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 
-from pairing import median_interval
+from pairing import alternate
 
 
 def make_table(a):
@@ -158,29 +158,37 @@ def compare(a, title, sides):
         workers[side] = p
     seconds = {s: [] for s in sides}
     last = {}
-    for r in range(a.rounds):
-        for s, p in list(workers.items())[:: 1 if r % 2 == 0 else -1]:
-            p.stdin.write("go\n")
-            p.stdin.flush()
-            last[s] = json.loads(p.stdout.readline())
-            seconds[s].append(last[s]["seconds"])
+
+    def once(side):
+        def run():
+            workers[side].stdin.write("go\n")
+            workers[side].stdin.flush()
+            last[side] = json.loads(workers[side].stdout.readline())
+            seconds[side].append(last[side]["seconds"])
+            return last[side]
+
+        return run
+
+    ours = sides[0]
+    work = [s for s in sides if s != "input_only"]
+    ratios = {s: alternate(once(ours), once(s), at_least=a.rounds, at_most=max(a.rounds, a.most_rounds)) for s in work[1:]}
+    for s in sides:
+        if s not in last:
+            once(s)()
     for p in workers.values():
         p.stdin.close()
         p.wait()
-    work = [s for s in sides if s != "input_only"]
     checks = {s: last[s]["check"] for s in work}
     for s in work:
-        assert checks[s][0] == checks[work[0]][0] and abs(checks[s][1] / checks[work[0]][1] - 1) < 1e-6, checks
-    peers = [s for s in work if not s.startswith("etalage")]
-    print(f"\n{title}; best of {a.rounds}, {a.threads} threads, results equal")
-    print(f"{'':22}{'seconds':>9}{'median':>9}{'peak MB':>10}")
+        assert checks[s][0] == checks[ours][0] and abs(checks[s][1] / checks[ours][1] - 1) < 1e-6, checks
+    print(f"\n{title}; {a.threads} threads, results equal")
+    print(f"{'':16}{'best s':>8}{'median':>9}{'peak MB':>10}   that / etalage, 95 % interval, pairs")
     for s in sides:
-        print(f"{s:22}{min(seconds[s]):9.2f}{sorted(seconds[s])[len(seconds[s]) // 2]:9.2f}{last[s]['peak_mb']:10.0f}")
-    ours = work[0]
-    for s in peers:
-        ratio, low, high = median_interval([theirs / mine for mine, theirs in zip(seconds[ours], seconds[s])])
-        print(f"{s} / {ours}: {ratio:.2f} [{low:.2f}, {high:.2f}]")
-    print(f"peak memory: {last[ours]['peak_mb'] / min(last[s]['peak_mb'] for s in peers):.2f} of the smallest")
+        line = f"{s:16}{min(seconds[s]):8.2f}{sorted(seconds[s])[len(seconds[s]) // 2]:9.2f}{last[s]['peak_mb']:10.0f}"
+        if s in ratios:
+            r = ratios[s]
+            line += f"   {r['ratio']:.2f} [{r['low']:.2f}, {r['high']:.2f}] {r['rounds']}"
+        print(line)
 
 
 def main():
@@ -189,7 +197,8 @@ def main():
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs against each peer at least")
+    parser.add_argument("--most-rounds", type=int, default=25)
     parser.add_argument("--skip-csv", action="store_true")
     parser.add_argument("--sides", nargs="+", default=["etalage", "polars_strings", "polars_codes", "pandas_codes"], help="of the matrix; ours first")
     parser.add_argument("--pandas-strings", action="store_true", help="pandas' groupby on the strings as well")

@@ -62,8 +62,8 @@ CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t u
   std::int64_t* o = offsets.mutable_data();  // counts on entry
   for (std::size_t u = 0; u < static_cast<std::size_t>(num_users); ++u) o[u + 1] += o[u];
   const auto nnz = static_cast<std::size_t>(o[num_users]);
-  out.columns = detail::large_array<std::int32_t>(nnz);
-  out.values = detail::large_array<float>(nnz);
+  out.columns = detail::large_array<std::int32_t>(nnz, num_threads);
+  out.values = detail::large_array<float>(nnz, num_threads);
   std::int32_t* columns = out.columns.mutable_data();
   float* values = out.values.mutable_data();
   detail::parallel_for(pieces.size(), 1, num_threads, [&](std::size_t p, std::size_t, int) {

@@ -44,7 +44,7 @@ std::vector<std::size_t> partition(std::size_t n, std::size_t num_keys, int num_
     }
   }
   borders[blocks] = total;
-  entries = large_array<Entry>(total);
+  entries = large_array<Entry>(total, num_threads);
   Entry* to = entries.mutable_data();
   parallel_for(n, grain, num_threads, [&](std::size_t b, std::size_t e, int) {
     std::size_t* at = cursor.data() + b / grain * blocks;
@@ -74,7 +74,7 @@ inline RowGroups group_rows(std::span<const std::int32_t> keys, std::int32_t num
   const std::vector<std::size_t> borders = partition<Entry>(
       keys.size(), k, num_threads, [&](std::size_t i) { return keys[i]; }, [](std::size_t) { return true; },
       [&](std::size_t i) { return Entry{static_cast<std::int64_t>(i), keys[i]}; }, entries);
-  RowGroups out{Array<std::int64_t>(k + 1), large_array<std::int64_t>(keys.size())};
+  RowGroups out{Array<std::int64_t>(k + 1), large_array<std::int64_t>(keys.size(), num_threads)};
   std::int64_t* offsets = out.offsets.mutable_data();
   std::int64_t* rows = out.rows.mutable_data();
   const Entry* from = entries.data();

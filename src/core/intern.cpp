@@ -91,9 +91,9 @@ struct Range {
 template <class HashOf>
 SharedIdMap make_unique_map(IdMap::Parts parts, std::size_t n, int num_threads, HashOf hash_of) {
   parts.size = static_cast<std::int32_t>(n);
-  Array<std::uint64_t> hashes = large_array<std::uint64_t>(n);
+  Array<std::uint64_t> hashes = large_array<std::uint64_t>(n, num_threads);
   std::uint64_t* h = hashes.mutable_data();
-  parts.slots = large_array<std::uint32_t>(slot_count(n));
+  parts.slots = large_array<std::uint32_t>(slot_count(n), num_threads);
   std::uint32_t* slots = parts.slots.mutable_data();
   std::memset(slots, 0, parts.slots.size() * sizeof *slots);
   parallel_for(n, 65536, num_threads, [&](std::size_t b, std::size_t e, int) {
@@ -113,11 +113,11 @@ SharedIdMap make_map(const std::vector<std::int64_t>& keys, int num_threads) {
 SharedIdMap make_map(const std::vector<StringRef>& keys, int num_threads) {
   IdMap::Parts parts;
   parts.kind = IdMap::Kind::kString;
-  parts.offsets = large_array<std::int64_t>(keys.size() + 1);
+  parts.offsets = large_array<std::int64_t>(keys.size() + 1, num_threads);
   std::int64_t* o = parts.offsets.mutable_data();
   o[0] = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) o[i + 1] = o[i] + keys[i].size;
-  parts.bytes = large_array<char>(static_cast<std::size_t>(o[keys.size()]));
+  parts.bytes = large_array<char>(static_cast<std::size_t>(o[keys.size()]), num_threads);
   char* to = parts.bytes.mutable_data();
   return make_unique_map(std::move(parts), keys.size(), num_threads, [&, to, o](std::size_t i) {
     std::memcpy(to + o[i], keys[i].data, keys[i].size);
@@ -149,7 +149,7 @@ std::size_t estimate_keys(const Column& column) {
 template <class Policy>
 Interned intern(const Column& column, int num_threads, InternWay way) {
   const auto n = static_cast<std::size_t>(column.size());
-  Interned out{large_array<std::int32_t>(n), nullptr, nullptr};
+  Interned out{large_array<std::int32_t>(n, num_threads), nullptr, nullptr};
   std::int32_t* codes = out.codes.mutable_data();
   const auto finish = [&](std::vector<typename Policy::Key> of_column) {
     auto keys = std::make_shared<const std::vector<typename Policy::Key>>(std::move(of_column));

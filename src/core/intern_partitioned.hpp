@@ -13,6 +13,7 @@
 #include "core/grouped_table.hpp"
 #include "core/intern_rows.hpp"
 #include "core/intern_table.hpp"
+#include "core/large_array.hpp"
 #include "detail/huge_pages.hpp"
 #include "detail/parallel_for.hpp"
 
@@ -57,6 +58,8 @@ class PartitionedInterner {
     if (n == 0) return {};
     const std::size_t rows = std::min(kBlockRows, (n + kTileRows - 1) / kTileRows * kTileRows);
     Pages<Slot> entries(rows);
+    touch_pages(entries.data(), rows * sizeof(Slot), num_threads_);
+    touch_pages(memory_.data(), memory_.size(), num_threads_);
     std::vector<std::vector<Slot>> scratch(static_cast<std::size_t>(num_threads_));
     Pages<std::int32_t> found(rows);
     Pages<std::uint16_t> place(rows);

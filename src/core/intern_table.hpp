@@ -40,6 +40,7 @@ class ZeroedPages {
     if (data_ != nullptr) ::munmap(data_, bytes_);
   }
   [[nodiscard]] void* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_; }
 
  private:
   void* data_ = nullptr;
