@@ -98,7 +98,7 @@ class Builder {
     out.sessions = std::move(sessions.codes);
     out.session_ids = std::move(sessions.ids);
     if (events.ids) name_events(events, out);
-    return EventLog(std::move(out), std::move(report));
+    return EventLog(std::move(out), std::move(report), EventLog::Checked{});
   }
 
  private:
@@ -106,7 +106,7 @@ class Builder {
 
   Interned keys(const Column& column, std::uint8_t mark) {
     Interned k = intern_keys(column, options_.num_threads);
-    mark_missing(k.codes, bad_, mark, options_.num_threads);
+    if (!k.complete) mark_missing(k.codes, bad_, mark, options_.num_threads);
     return k;
   }
 
@@ -136,7 +136,9 @@ class Builder {
     const std::size_t n = bad_.size();
     ReadReport report;
     report.lines = in_.lines;
-    const auto refused = static_cast<std::int64_t>(n - static_cast<std::size_t>(std::count(bad_.begin(), bad_.end(), 0)));
+    std::uint8_t any = 0;
+    for (const std::uint8_t b : bad_) any |= b;
+    const std::int64_t refused = any == 0 ? 0 : static_cast<std::int64_t>(n) - std::count(bad_.begin(), bad_.end(), 0);
     report.rows_read = static_cast<std::int64_t>(n) + in_.refused;
     report.rows_kept = static_cast<std::int64_t>(n) - refused;
     report.rows_refused = refused + in_.refused;

@@ -76,6 +76,9 @@ EventLog::EventLog(Columns columns, ReadReport report) : columns_(std::move(colu
   if (report_.rows_read == 0 && n != 0) report_.rows_read = report_.rows_kept = static_cast<std::int64_t>(n);
 }
 
+EventLog::EventLog(Columns columns, ReadReport report, Checked /*checked*/) noexcept
+    : columns_(std::move(columns)), report_(std::move(report)), num_users_(columns_.user_ids->size()), num_items_(columns_.item_ids->size()) {}
+
 EventLog EventLog::filtered(std::span<const std::uint8_t> keep) const {
   if (keep.size() != columns_.users.size())
     throw std::invalid_argument("keep has " + std::to_string(keep.size()) + " entries, must have one for each of the " +

@@ -21,15 +21,16 @@ namespace {
 // From here on one table falls out of the caches, and dealing rows out to smaller ones pays.
 constexpr std::size_t kManyKeys = 200000;
 
-/// Adds rows [b, e) of a chunk without a dictionary; codes go to out.
+/// Adds rows [b, e) of a chunk without a dictionary; codes go to out. Returns how many rows had no usable key.
 template <class Policy>
-void add_rows(InternTable<Policy>& table, const ColumnChunk& chunk, std::int64_t b, std::int64_t e, std::int32_t* out) {
+std::size_t add_rows(InternTable<Policy>& table, const ColumnChunk& chunk, std::int64_t b, std::int64_t e, std::int32_t* out) {
   using Key = typename Policy::Key;
   constexpr std::size_t batch = InternTable<Policy>::kBatch;
   std::array<Key, batch> keys{};
   std::array<std::int32_t, batch> codes;
   std::array<std::int64_t, batch> rows;
   std::size_t n = 0;
+  std::size_t missing = 0;
   const auto flush = [&] {
     table.add(keys.data(), n, codes.data());
     for (std::size_t j = 0; j < n; ++j) out[rows[j]] = codes[j];
@@ -42,8 +43,12 @@ void add_rows(InternTable<Policy>& table, const ColumnChunk& chunk, std::int64_t
         rows[n] = i - b;
         if (++n == batch) flush();
       },
-      [&](std::int64_t i) { out[i - b] = -1; });
+      [&](std::int64_t i) {
+        out[i - b] = -1;
+        ++missing;
+      });
   flush();
+  return missing;
 }
 
 /// One thread's part: a contiguous range of rows with a table of its own.
@@ -52,6 +57,7 @@ struct Range {
   explicit Range(std::size_t expected_keys) : table(expected_keys) {}
 
   InternTable<Policy> table;
+  std::size_t missing = 0;
   // Codes of a dictionary's entries, -2 where no row has used it yet; dictionaries are told apart by address, since
   // chunks of one stream usually share one.
   std::map<const void*, std::vector<std::int32_t>> dictionaries;
@@ -60,7 +66,7 @@ struct Range {
     for_chunks(column, begin, end, [&](std::size_t c, std::int64_t b, std::int64_t e, std::int64_t first) {
       const ColumnChunk& chunk = column.chunks[c];
       if (chunk.dictionary) add_dictionary_rows(chunk, b, e, codes + first);
-      else add_rows(table, chunk, b, e, codes + first);
+      else missing += add_rows(table, chunk, b, e, codes + first);
     });
   }
 
@@ -73,6 +79,7 @@ struct Range {
         const auto w = static_cast<std::int64_t>(read(i));
         if (!chunk.valid(i) || w < 0 || w >= words.size) {
           out[i - b] = -1;
+          ++missing;
           continue;
         }
         std::int32_t& code = known[static_cast<std::size_t>(w)];
@@ -82,6 +89,7 @@ struct Range {
               [&](std::int64_t) { code = -1; });
         }
         out[i - b] = code;
+        missing += code < 0 ? 1 : 0;
       }
     });
   }
@@ -134,13 +142,12 @@ std::size_t estimate_keys(const Column& column) {
   if (column.size() < (std::int64_t{1} << 20)) return 0;
   InternTable<Policy> table(runs * per_run);
   std::vector<std::int32_t> codes(per_run);
-  std::size_t used = 0;
+  std::size_t used = static_cast<std::size_t>(runs * per_run);
   for (std::int64_t r = 0; r < runs; ++r) {
     const std::int64_t begin = column.size() / runs * r;
     for_chunks(column, begin, begin + per_run, [&](std::size_t c, std::int64_t b, std::int64_t e, std::int64_t first) {
-      add_rows(table, column.chunks[c], b, e, codes.data() + (first - begin));
+      used -= add_rows(table, column.chunks[c], b, e, codes.data() + (first - begin));
     });
-    used += static_cast<std::size_t>(std::count_if(codes.begin(), codes.end(), [](std::int32_t c) { return c >= 0; }));
   }
   const std::size_t repeated = std::max<std::size_t>(1, used - table.keys().size());
   return std::min(static_cast<std::size_t>(column.size()), used * used / (2 * repeated));
@@ -149,7 +156,7 @@ std::size_t estimate_keys(const Column& column) {
 template <class Policy>
 Interned intern(const Column& column, int num_threads, InternWay way) {
   const auto n = static_cast<std::size_t>(column.size());
-  Interned out{large_array<std::int32_t>(n, num_threads), nullptr, nullptr};
+  Interned out{large_array<std::int32_t>(n, num_threads), nullptr, nullptr, false};
   std::int32_t* codes = out.codes.mutable_data();
   const auto finish = [&](std::vector<typename Policy::Key> of_column) {
     auto keys = std::make_shared<const std::vector<typename Policy::Key>>(std::move(of_column));
@@ -159,8 +166,12 @@ Interned intern(const Column& column, int num_threads, InternWay way) {
   // A dictionary's words are looked up once each, which one table does well.
   const bool words = std::any_of(column.chunks.begin(), column.chunks.end(), [](const ColumnChunk& c) { return c.dictionary != nullptr; });
   const std::size_t expected = words || way == InternWay::kOneTable ? 0 : estimate_keys<Policy>(column);
-  if (!words && (way == InternWay::kPartitioned || expected >= kManyKeys))
-    return finish(PartitionedInterner<Policy>(column, expected, num_threads).run(codes));
+  if (!words && (way == InternWay::kPartitioned || expected >= kManyKeys)) {
+    PartitionedInterner<Policy> parts(column, expected, num_threads);
+    auto keys = parts.run(codes);
+    out.complete = parts.missing() == 0;
+    return finish(std::move(keys));
+  }
   // Order of first appearance is the same wherever the rows are cut, so the number of ranges may follow the threads.
   const std::size_t grain = std::max<std::size_t>(65536, (n + static_cast<std::size_t>(num_threads) - 1) / static_cast<std::size_t>(num_threads));
   const std::size_t count = std::max<std::size_t>(1, num_chunks(n, grain));
@@ -170,6 +181,7 @@ Interned intern(const Column& column, int num_threads, InternWay way) {
   parallel_for(n, grain, num_threads, [&](std::size_t b, std::size_t e, int) {
     ranges[b / grain].add(column, static_cast<std::int64_t>(b), static_cast<std::int64_t>(e), codes);
   });
+  out.complete = std::all_of(ranges.begin(), ranges.end(), [](const auto& r) { return r.missing == 0; });
   auto& first = ranges[0].table;
   std::vector<std::vector<std::int32_t>> global(count);
   for (std::size_t r = 1; r < count; ++r) {
@@ -203,7 +215,7 @@ Interned intern_keys(const Column& column, int num_threads, InternWay way) {
 Interned renumbered(const Array<std::int32_t>& codes, const IdMap& ids) {
   std::vector<std::int32_t> next(static_cast<std::size_t>(ids.size()), -1);
   std::vector<std::int32_t> order;
-  Interned out{Array<std::int32_t>(codes.size(), uninitialized), nullptr, nullptr};
+  Interned out{Array<std::int32_t>(codes.size(), uninitialized), nullptr, nullptr, true};
   std::int32_t* to = out.codes.mutable_data();
   for (std::size_t i = 0; i < codes.size(); ++i) {
     std::int32_t& number = next[static_cast<std::size_t>(codes[i])];

@@ -19,6 +19,7 @@ struct Interned {
   SharedIdMap ids;            ///< null until finish() has run
   /// Builds ids; left to the caller, which may refuse the rows before.
   std::function<SharedIdMap()> make_ids;
+  bool complete = false;  ///< no code is -1
   void finish() {
     if (make_ids) ids = make_ids();
     make_ids = nullptr;

@@ -31,7 +31,7 @@ class PartitionedInterner {
   using Slot = typename Policy::Slot;
 
   static constexpr std::size_t kTileRows = 8192;
-  static constexpr std::size_t kBlockRows = 256 * kTileRows;
+  static constexpr std::size_t kBlockRows = 512 * kTileRows;
   static constexpr std::size_t kKeysPerPart = 10240;
   static constexpr std::size_t kMaxParts = 512;
 
@@ -51,6 +51,9 @@ class PartitionedInterner {
     auto* first_slot = reinterpret_cast<Slot*>(tags + parts_ * groups);
     for (std::size_t p = 0; p < parts_; ++p) parts_of_keys_[p].table.begin(tags + p * groups, first_slot + p * slots, groups);
   }
+
+  /// Rows that had no usable key, after run().
+  [[nodiscard]] std::size_t missing() const noexcept { return missing_; }
 
   /// Codes of all rows, -1 where there is no usable key. Returns the keys in order.
   std::vector<Key> run(std::int32_t* codes) {
@@ -106,6 +109,8 @@ class PartitionedInterner {
         }
         tile_base[t + 1] = total;
       });
+      missing_ += size;
+      for (std::size_t t = 0; t < used; ++t) missing_ -= starts[t * (parts_ + 1) + parts_];
       tile_base[0] = keys.size();
       for (std::size_t t = 0; t < used; ++t) tile_base[t + 1] += tile_base[t];
       if (tile_base[used] > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) too_many_keys();
@@ -246,6 +251,7 @@ class PartitionedInterner {
   int part_bits_;
   int num_threads_;
   std::size_t expected_keys_;
+  std::size_t missing_ = 0;
   ZeroedPages memory_;
   std::vector<Part> parts_of_keys_;
 };

@@ -68,6 +68,9 @@ class ETALAGE_EXPORT EventLog {
   /// std::invalid_argument names the column, the value and the rule. Without id maps users and items are plain
   /// indices below the largest that occurs.
   explicit EventLog(Columns columns, ReadReport report = {});
+  struct Checked {};
+  /// Columns with id maps, of which the caller knows what the other constructor checks.
+  EventLog(Columns columns, ReadReport report, Checked checked) noexcept;
 
   [[nodiscard]] std::int64_t size() const noexcept { return static_cast<std::int64_t>(columns_.users.size()); }
   [[nodiscard]] std::int32_t num_users() const noexcept { return num_users_; }
