@@ -25,10 +25,13 @@ sys.path.insert(0, str(HERE))
 from environments import python_of  # noqa: E402
 from pairing import median_interval  # noqa: E402
 from protocol import Worker  # noqa: E402
+from run import clustered  # noqa: E402
 
 GRAPH = {"M": 16, "ef_construction": 100}
 EFS = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384]
 PROBES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
+LEAVES = [1, 2, 3, 4, 6, 8, 16, 32, 64]  # of scann, each with
+RESCORED = [20, 30, 60, 100, 200]        # so many rows
 
 
 def seconds_at(points, target):
@@ -55,6 +58,19 @@ def truth_of(x, q, allowed=None, k=10):
     rows = x if allowed is None else x[allowed]
     top = np.concatenate([np.argpartition(-(q[s : s + 100] @ rows.T), k, axis=1)[:, :k] for s in range(0, len(q), 100)])
     return (top if allowed is None else allowed[top]).astype(np.int64)
+
+
+def made_once(folder, name, make):
+    """The arrays of make(), from a file where there is a folder for one."""
+    file = None if folder is None else Path(folder) / f"{name}.npz"
+    if file is not None and file.exists():
+        with np.load(file) as arrays:
+            return [arrays[n] for n in arrays.files]
+    arrays = make()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, *arrays)
+    return list(arrays)
 
 
 class Search:
@@ -116,15 +132,14 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=["hnswlib", "faiss", "usearch", "voyager", "scann"])
+    parser.add_argument("--data", help="a folder in which made vectors and true neighbours are kept from run to run")
     parser.add_argument("--environments", default="build/peers")
     parser.add_argument("--out", default="build/peers/results")
     args = parser.parse_args()
     b = Search(args)
     for name in args.sets:
         if name == "clustered":
-            from run import clustered
-
-            x, q = clustered(args.vectors, args.dim)
+            x, q = made_once(args.data, f"clustered-{args.vectors}-{args.dim}", lambda: clustered(args.vectors, args.dim))
             metric, label = "cosine", f"{len(x):,} x {args.dim} clustered"
         else:
             x, q = np.load(Path(name) / "items.npy"), np.load(Path(name) / "users.npy")
@@ -134,12 +149,14 @@ def main() -> int:
         b.queries = len(q)
         files = {"vectors": b.save("x.npy", x), "queries": b.save("q.npy", q)}
         if {"graph", "lists"} & set(args.rows):
-            files["truth"] = b.save("t.npy", truth_of(x, q))
+            kept = args.data if name == "clustered" else None
+            truth, = made_once(kept, f"clustered-{args.vectors}-{args.dim}-truth", lambda: (truth_of(x, q),))
+            files["truth"] = b.save("t.npy", truth)
         graph = {"metric": metric, "build": GRAPH, "efforts": EFS}
         leaves = max(16, int(len(x) ** 0.5))
         partitioned = {
             "scann": ("scann", "scann", {"metric": metric, "kind": "scann", "build": {"leaves": leaves},
-                                         "efforts": [[p, r] for p in (2, 4, 8, 16, 32, 64) for r in (30, 100, 300)]}),
+                                         "efforts": [[p, r] for p in LEAVES for r in RESCORED]}),
             "faiss": ("faiss IVF-PQ fast scan", "faiss", {"metric": metric, "kind": "ivf_pq_fast_scan", "efforts": PROBES,
                                                           "build": {"nlist": leaves, "k_factor": 20}})}
         lists = {"metric": metric, "kind": "ivf", "build": {}, "efforts": PROBES}

@@ -149,11 +149,13 @@ constexpr std::size_t kVectors = 3;
 constexpr std::size_t kGroup = 8;
 constexpr std::size_t kPanel = 16 * kVectors;
 
-ETALAGE_INLINE void scan_tile(const CodePanel& panel, const std::int8_t* queries, const CodeTerms* terms, const float* thresholds,
-                              Bounded** found, std::size_t* counts) {
-  __m512i sums[kGroup][kVectors];
+// Upper bounds of the first kQueries of a group; lower ones lie 2 wide below.
+template <std::size_t kQueries>
+ETALAGE_INLINE void bound_tile(const CodePanel& panel, const std::int8_t* queries, const CodeTerms* terms,
+                               __m512 (&upper)[kQueries][kVectors], __m512 (&wide)[kVectors]) {
+  __m512i sums[kQueries][kVectors];
 #pragma GCC unroll 8
-  for (std::size_t r = 0; r < kGroup; ++r)
+  for (std::size_t r = 0; r < kQueries; ++r)
 #pragma GCC unroll 3
     for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = _mm512_set1_epi32(terms[r].correction);
   const std::uint8_t* rows = panel.codes;
@@ -162,7 +164,7 @@ ETALAGE_INLINE void scan_tile(const CodePanel& panel, const std::int8_t* queries
 #pragma GCC unroll 3
     for (std::size_t v = 0; v < kVectors; ++v) b[v] = _mm512_load_si512(rows + 64 * v);
 #pragma GCC unroll 8
-    for (std::size_t r = 0; r < kGroup; ++r) {
+    for (std::size_t r = 0; r < kQueries; ++r) {
       std::int32_t four;
       __builtin_memcpy(&four, queries + 4 * r, sizeof four);
       const __m512i a = _mm512_set1_epi32(four);
@@ -172,37 +174,48 @@ ETALAGE_INLINE void scan_tile(const CodePanel& panel, const std::int8_t* queries
   }
   float per_error = 0;
   float per_norm = 0;
-  for (std::size_t r = 0; r < kGroup; ++r) {
+  for (std::size_t r = 0; r < kQueries; ++r) {
     per_error = terms[r].per_error > per_error ? terms[r].per_error : per_error;
     per_norm = terms[r].per_norm > per_norm ? terms[r].per_norm : per_norm;
   }
-  __m512 wide[kVectors];
   __m512 scale[kVectors];
+#pragma GCC unroll 3
   for (std::size_t v = 0; v < kVectors; ++v) {
     wide[v] = _mm512_fmadd_ps(_mm512_loadu_ps(panel.error + 16 * v), _mm512_set1_ps(per_error),
                               _mm512_mul_ps(_mm512_loadu_ps(panel.norm + 16 * v), _mm512_set1_ps(per_norm)));
     scale[v] = _mm512_loadu_ps(panel.scale + 16 * v);
   }
-  const std::uint64_t valid = (std::uint64_t{1} << panel.valid) - 1;
 #pragma GCC unroll 8
-  for (std::size_t r = 0; r < kGroup; ++r) {
-    const __m512 threshold = _mm512_set1_ps(thresholds[r]);
-    __m512 upper[kVectors];
-    std::uint64_t left = 0;
+  for (std::size_t r = 0; r < kQueries; ++r)
 #pragma GCC unroll 3
     for (std::size_t v = 0; v < kVectors; ++v) {
-      upper[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][v]), scale[v], wide[v]);
+      upper[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][v]), scale[v], wide[v]);
       if (panel.norm2 != nullptr)
-        upper[v] = _mm512_fmadd_ps(_mm512_loadu_ps(panel.norm2 + 16 * v), _mm512_set1_ps(terms[r].per_norm2), upper[v]);
-      left |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(upper[v], threshold, _CMP_GT_OQ)) << (16 * v);
+        upper[r][v] = _mm512_fmadd_ps(_mm512_loadu_ps(panel.norm2 + 16 * v), _mm512_set1_ps(terms[r].per_norm2), upper[r][v]);
     }
+}
+
+template <std::size_t kQueries>
+ETALAGE_INLINE void scan_tile(const CodePanel& panel, const std::int8_t* queries, const CodeTerms* terms, const float* thresholds,
+                              Bounded** found, std::size_t* counts) {
+  __m512 upper[kQueries][kVectors];
+  __m512 wide[kVectors];
+  bound_tile<kQueries>(panel, queries, terms, upper, wide);
+  const std::uint64_t valid = (std::uint64_t{1} << panel.valid) - 1;
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kQueries; ++r) {
+    const __m512 threshold = _mm512_set1_ps(thresholds[r]);
+    std::uint64_t left = 0;
+#pragma GCC unroll 3
+    for (std::size_t v = 0; v < kVectors; ++v)
+      left |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(upper[r][v], threshold, _CMP_GT_OQ)) << (16 * v);
     left &= valid;
     if (__builtin_expect(left == 0, 1)) continue;
     float uppers[kPanel];
     float lowers[kPanel];
     for (std::size_t v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(uppers + 16 * v, upper[v]);
-      _mm512_storeu_ps(lowers + 16 * v, _mm512_fnmadd_ps(wide[v], _mm512_set1_ps(2), upper[v]));
+      _mm512_storeu_ps(uppers + 16 * v, upper[r][v]);
+      _mm512_storeu_ps(lowers + 16 * v, _mm512_fnmadd_ps(wide[v], _mm512_set1_ps(2), upper[r][v]));
     }
     Bounded* to = found[r] + counts[r];
     for (; left != 0; left &= left - 1) {
@@ -213,12 +226,73 @@ ETALAGE_INLINE void scan_tile(const CodePanel& panel, const std::int8_t* queries
   }
 }
 
-void scan_panel(const CodePanel& panel, const CodeBlock& block) {
-  for (std::size_t q = 0; q < block.num_queries; q += kGroup)
-    scan_tile(panel, block.packed + q * panel.width, block.terms + q, block.thresholds + q, block.found + q, block.counts + q);
+// Whole groups, and of the last one no more than is there: lists are wanted by few queries.
+template <class Tile>
+ETALAGE_INLINE void for_groups(std::size_t num_queries, const Tile& tile) {
+  std::size_t q = 0;
+  for (; q + kGroup <= num_queries; q += kGroup) tile.template operator()<kGroup>(q);
+  switch (num_queries - q) {
+    case 0: break;
+    case 1: tile.template operator()<1>(q); break;
+    case 2: tile.template operator()<2>(q); break;
+    case 3: tile.template operator()<3>(q); break;
+    case 4: tile.template operator()<4>(q); break;
+    default: tile.template operator()<kGroup>(q); break;
+  }
 }
 
-#define ETALAGE_CODE_TABLE {kQueryMax, kPanel, kGroup, encode, scores, scan_panel}
+void scan_panel(const CodePanel& panel, const CodeBlock& block) {
+  for_groups(block.num_queries, [&]<std::size_t kQueries>(std::size_t q) __attribute__((always_inline)) {
+    scan_tile<kQueries>(panel, block.packed + q * panel.width, block.terms + q, block.thresholds + q, block.found + q, block.counts + q);
+  });
+}
+
+void score_panel(const CodePanel& panel, const CodeBlock& block, float* out, std::size_t stride) {
+  for_groups(block.num_queries, [&]<std::size_t kQueries>(std::size_t q) __attribute__((always_inline)) {
+    __m512 upper[kQueries][kVectors];
+    __m512 wide[kVectors];
+    bound_tile<kQueries>(panel, block.packed + q * panel.width, block.terms + q, upper, wide);
+    for (std::size_t r = 0; r < kQueries && q + r < block.num_queries; ++r)
+      for (std::size_t v = 0; v < kVectors; ++v) _mm512_storeu_ps(out + (q + r) * stride + 16 * v, upper[r][v]);
+  });
+}
+
+// Sixteen bytes of each of sixteen rows: out[j], lane i = the j-th four bytes of rows[i].
+ETALAGE_INLINE void transpose_sixteen(const std::uint8_t* const* rows, std::size_t at, __m512i* out) {
+  __m512i v[4];
+#pragma GCC unroll 4
+  for (std::size_t j = 0; j < 4; ++j) {
+    const auto four = [&](std::size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[j + i] + at)); };
+    v[j] = _mm512_inserti32x4(_mm512_castsi128_si512(four(0)), four(4), 1);
+    v[j] = _mm512_inserti32x4(_mm512_inserti32x4(v[j], four(8), 2), four(12), 3);
+  }
+  const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]);
+  const __m512i b = _mm512_unpackhi_epi32(v[0], v[1]);
+  const __m512i c = _mm512_unpacklo_epi32(v[2], v[3]);
+  const __m512i e = _mm512_unpackhi_epi32(v[2], v[3]);
+  out[0] = _mm512_unpacklo_epi64(a, c);
+  out[1] = _mm512_unpackhi_epi64(a, c);
+  out[2] = _mm512_unpacklo_epi64(b, e);
+  out[3] = _mm512_unpackhi_epi64(b, e);
+}
+
+void pack(const std::uint8_t* const* records, std::size_t n, std::size_t width, std::uint8_t* codes, float* tails) {
+  for (std::size_t first = 0; first < n; first += 16) {
+    const std::uint8_t* rows[16];
+    for (std::size_t i = 0; i < 16; ++i) rows[i] = records[first + i < n ? first + i : first];
+    __m512i four[4];
+    std::uint8_t* to = codes + 4 * first;
+    for (std::size_t f = 0; f < width; f += 16, to += 16 * kPanel) {
+      transpose_sixteen(rows, f, four);
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < 4; ++j) _mm512_storeu_si512(to + j * 4 * kPanel, four[j]);
+    }
+    transpose_sixteen(rows, width, four);
+    for (std::size_t j = 0; j < 4; ++j) _mm512_storeu_si512(tails + 64 * j + first, four[j]);
+  }
+}
+
+#define ETALAGE_CODE_TABLE {kQueryMax, kPanel, kGroup, encode, scores, scan_panel, score_panel, pack}
 #elif defined(__AVX2__)
 #define ETALAGE_CODE_TABLE {63, 0, 1, encode, scores, nullptr}
 #else

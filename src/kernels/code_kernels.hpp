@@ -87,6 +87,11 @@ struct CodeTable {
   /// Appends what has a score above its query's threshold. The bounds of a group's queries are the widest of them:
   /// upper = dot * scale + w (+ per_norm2 * norm2) and lower = upper - 2 w with w = per_error * error + per_norm * norm.
   void (*scan_panel)(const CodePanel& panel, const CodeBlock& block);
+  /// Upper bounds of all: out[q * stride + i] for lane i < panel of query q.
+  void (*score_panel)(const CodePanel& panel, const CodeBlock& block, float* out, std::size_t stride) = nullptr;
+  /// Records of n <= panel rows, n >= 1, into a panel's codes and tails: scale, error, norm, norm2 of lane i at
+  /// tails[i], and 1, 2, 3 times 64 behind. Lanes from n on hold anything. Null: one by one will do.
+  void (*pack)(const std::uint8_t* const* records, std::size_t n, std::size_t width, std::uint8_t* codes, float* tails) = nullptr;
 };
 
 #if defined(__x86_64__)

@@ -53,31 +53,43 @@ void scores(const CodeTerms& terms, const CodeShape& shape, const std::uint8_t* 
   }
 }
 
-void scan_panel(const CodePanel& panel, const CodeBlock& block) {
-  for (std::size_t q = 0; q < block.num_queries; ++q) {
-    const CodeTerms* group = block.terms + q / kGroup * kGroup;
-    float per_error = 0;
-    float per_norm = 0;
-    for (std::size_t r = 0; r < kGroup; ++r) {
-      per_error = std::max(per_error, group[r].per_error);
-      per_norm = std::max(per_norm, group[r].per_norm);
-    }
-    for (std::size_t i = 0; i < panel.valid; ++i) {
-      std::int32_t dot = block.terms[q].correction;
-      for (std::size_t f = 0; f < panel.width; ++f)
-        dot += static_cast<std::int32_t>(panel.codes[f / 4 * 4 * kPanel + 4 * i + f % 4]) *
-               block.packed[q / kGroup * kGroup * panel.width + f / 4 * 4 * kGroup + q % kGroup * 4 + f % 4];
-      const float wide = panel.error[i] * per_error + panel.norm[i] * per_norm;
-      float upper = static_cast<float>(dot) * panel.scale[i] + wide;
-      if (panel.norm2 != nullptr) upper += panel.norm2[i] * block.terms[q].per_norm2;
-      if (upper > block.thresholds[q])
-        block.found[q][block.counts[q]++] = {upper, upper - 2 * wide, std::numeric_limits<float>::quiet_NaN(), panel.indices[i]};
-    }
+// The upper bound of row i for query q, and how far the lower one lies below.
+float upper_bound(const CodePanel& panel, const CodeBlock& block, std::size_t q, std::size_t i, float& width) {
+  const CodeTerms* group = block.terms + q / kGroup * kGroup;
+  float per_error = 0;
+  float per_norm = 0;
+  for (std::size_t r = 0; r < kGroup; ++r) {
+    per_error = std::max(per_error, group[r].per_error);
+    per_norm = std::max(per_norm, group[r].per_norm);
   }
+  std::int32_t dot = block.terms[q].correction;
+  for (std::size_t f = 0; f < panel.width; ++f)
+    dot += static_cast<std::int32_t>(panel.codes[f / 4 * 4 * kPanel + 4 * i + f % 4]) *
+           block.packed[q / kGroup * kGroup * panel.width + f / 4 * 4 * kGroup + q % kGroup * 4 + f % 4];
+  const float wide = panel.error[i] * per_error + panel.norm[i] * per_norm;
+  width = 2 * wide;
+  const float upper = static_cast<float>(dot) * panel.scale[i] + wide;
+  return panel.norm2 == nullptr ? upper : upper + panel.norm2[i] * block.terms[q].per_norm2;
+}
+
+void scan_panel(const CodePanel& panel, const CodeBlock& block) {
+  for (std::size_t q = 0; q < block.num_queries; ++q)
+    for (std::size_t i = 0; i < panel.valid; ++i) {
+      float width = 0;
+      const float upper = upper_bound(panel, block, q, i, width);
+      if (upper > block.thresholds[q])
+        block.found[q][block.counts[q]++] = {upper, upper - width, std::numeric_limits<float>::quiet_NaN(), panel.indices[i]};
+    }
+}
+
+void score_panel(const CodePanel& panel, const CodeBlock& block, float* out, std::size_t stride) {
+  float width = 0;
+  for (std::size_t q = 0; q < block.num_queries; ++q)
+    for (std::size_t i = 0; i < kPanel; ++i) out[q * stride + i] = upper_bound(panel, block, q, i, width);
 }
 
 }  // namespace
 
-const CodeTable plain_code_table = {127, kPanel, kGroup, encode, scores, scan_panel};
+const CodeTable plain_code_table = {127, kPanel, kGroup, encode, scores, scan_panel, score_panel};
 
 }  // namespace etalage::kernels::scalar

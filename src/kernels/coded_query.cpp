@@ -7,34 +7,77 @@
 
 namespace etalage::kernels {
 
+namespace {
+
+constexpr std::size_t kLanes = 8;
+
+/// Sums of a query's codes, a lane of dimensions each: no chain is long, and compilers make vectors of them.
+struct QuerySums {
+  std::int32_t codes[kLanes] = {};
+  std::int32_t squares[kLanes] = {};
+  double error2[kLanes] = {};
+  double norm2[kLanes] = {};
+
+  inline __attribute__((always_inline)) void add(const float* x, float inverse, float step, std::int8_t* to) noexcept {
+    constexpr float kWhole = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      const float moved = x[l] * inverse + kWhole;
+      std::int32_t bits = 0;
+      std::memcpy(&bits, &moved, sizeof bits);
+      const std::int32_t code = bits - 0x4B400000;
+      to[l] = static_cast<std::int8_t>(code);
+      codes[l] += code;
+      squares[l] += code * code;
+      const double exact = static_cast<double>(x[l]);
+      const double rest = exact - static_cast<double>(step) * static_cast<double>(code);
+      error2[l] += rest * rest;
+      norm2[l] += exact * exact;
+    }
+  }
+};
+
+template <class T>
+double total(const T* lanes) noexcept {
+  double sum = 0;
+  for (std::size_t l = 0; l < kLanes; ++l) sum += static_cast<double>(lanes[l]);
+  return sum;
+}
+
+}  // namespace
+
 bool encode_query(const float* query, const CodeShape& shape, int query_max, bool distance, std::int8_t* codes,
                   CodedQuery& out) noexcept {
-  float largest = 0;
-  bool finite = true;
-  for (std::size_t f = 0; f < shape.dim; ++f) {
-    finite = finite && std::isfinite(query[f]);
-    largest = std::max(largest, std::abs(query[f]));
-  }
-  if (!finite || !(largest > 1e-10f) || !(largest < kMostCoded)) return false;
-  const float step = largest / static_cast<float>(query_max);
-  std::int32_t sum = 0;
-  double steps2 = 0;
-  double error2 = 0;
-  double norm2 = 0;
-  for (std::size_t f = 0; f < shape.width; ++f) {
-    if (f >= shape.dim) {
-      codes[f] = 0;
-      continue;
+  const std::size_t whole = shape.dim / kLanes * kLanes;
+  float last[kLanes] = {};
+  for (std::size_t f = whole; f < shape.dim; ++f) last[f - whole] = query[f];
+  // As bits the magnitudes order as they do as numbers, and what is not finite is the largest.
+  std::uint32_t tops[kLanes] = {};
+  const auto widen = [&](const float* x) {
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      std::uint32_t bits = 0;
+      std::memcpy(&bits, x + l, sizeof bits);
+      bits &= 0x7FFFFFFFu;
+      tops[l] = bits > tops[l] ? bits : tops[l];
     }
-    const auto x = static_cast<double>(query[f]);
-    const auto code = std::clamp(static_cast<int>(std::lrint(query[f] / step)), -query_max, query_max);
-    codes[f] = static_cast<std::int8_t>(code);
-    sum += code;
-    steps2 += static_cast<double>(code * code);
-    const double rest = x - static_cast<double>(step) * code;
-    error2 += rest * rest;
-    norm2 += x * x;
+  };
+  for (std::size_t f = 0; f < whole; f += kLanes) widen(query + f);
+  widen(last);
+  const std::uint32_t top = *std::max_element(tops, tops + kLanes);
+  float largest = 0;
+  std::memcpy(&largest, &top, sizeof largest);
+  if (!(largest > 1e-10f) || !(largest < kMostCoded)) return false;
+  const float step = largest / static_cast<float>(query_max);
+  const float inverse = static_cast<float>(query_max) / largest;
+  QuerySums sums;
+  for (std::size_t f = 0; f < whole; f += kLanes) sums.add(query + f, inverse, step, codes + f);
+  if (whole < shape.width) {
+    std::memset(codes + whole, 0, shape.width - whole);
+    sums.add(last, inverse, step, codes + whole);
   }
+  const auto sum = static_cast<std::int32_t>(total(sums.codes));
+  const double steps2 = total(sums.squares);
+  const double error2 = total(sums.error2);
+  const double norm2 = total(sums.norm2);
   const double gamma = static_cast<double>(shape.dim + 32) * 0x1p-23;
   out.step = step;
   out.norm2 = static_cast<float>(norm2);

@@ -8,8 +8,6 @@
 namespace etalage::kernels {
 namespace {
 
-constexpr std::size_t kMostPanel = 64;
-
 template <class T>
 T* at_least(std::vector<T>& v, std::size_t n) {
   if (v.size() < n) v.resize(n);
@@ -46,7 +44,7 @@ PanelBuilder::PanelBuilder(const CodeTable& table, const CodeShape& shape, Coded
       shape_(shape),
       codes_(aligned(at_least(memory.panel, table.panel * shape.width + shape.stride + 2 * kAlignment))),
       record_(codes_ + (table.panel * shape.width + kAlignment - 1) / kAlignment * kAlignment),
-      scale_(at_least(memory.tails, 4 * kMostPanel)),
+      scale_(at_least(memory.tails, 4 * kMostPanel)),  // as CodeTable::pack lays them
       error_(scale_ + kMostPanel),
       norm_(error_ + kMostPanel),
       norm2_(norm_ + kMostPanel) {
@@ -63,6 +61,11 @@ void PanelBuilder::set(std::size_t i, const std::uint8_t* record) noexcept {
   error_[i] = tail.error;
   norm_[i] = tail.norm;
   norm2_[i] = tail.norm2;
+}
+
+void PanelBuilder::set_all(const std::uint8_t* const* records, std::size_t count) noexcept {
+  if (table_.pack != nullptr) return table_.pack(records, count, shape_.width, codes_, scale_);
+  for (std::size_t i = 0; i < count; ++i) set(i, records[i]);
 }
 
 void PanelBuilder::set(std::size_t i, const float* row) noexcept {

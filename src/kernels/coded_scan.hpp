@@ -13,8 +13,10 @@
 namespace etalage::kernels {
 
 inline constexpr std::size_t kPanelsADrain = 4;
+inline constexpr std::size_t kEagerPanels = 8;
+inline constexpr std::size_t kMostPanel = 64;  ///< rows of a panel of any level
 /// The most that a scan appends between two drains.
-inline constexpr std::size_t kCodedStep = 64 * kPanelsADrain;
+inline constexpr std::size_t kCodedStep = kMostPanel * kPanelsADrain;
 
 /// A panel under construction: codes of up to 64 rows in lanes.
 class PanelBuilder {
@@ -22,6 +24,8 @@ class PanelBuilder {
   PanelBuilder(const CodeTable& table, const CodeShape& shape, CodedMemory& memory);
   /// Row i of the next panel, from its record.
   void set(std::size_t i, const std::uint8_t* record) noexcept;
+  /// Rows [0, count) of the next panel, from their records.
+  void set_all(const std::uint8_t* const* records, std::size_t count) noexcept;
   /// Row i of the next panel, from its values.
   void set(std::size_t i, const float* row) noexcept;
   /// The panel of rows [0, count); `distance` asks for norms.
@@ -51,7 +55,7 @@ void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<
     memory.thresholds[q] = selections[q].k > 0 ? selections[q].threshold : std::numeric_limits<float>::infinity();
   }
   PanelBuilder builder(table, shape, memory);
-  std::uint32_t indices[64] = {};
+  std::uint32_t indices[kMostPanel] = {};
   std::size_t scanned = 0;
   const bool distance = !queries.empty() && queries[0].distance;
   for (std::size_t begin = 0; begin < rows; begin += table.panel) {
@@ -60,10 +64,11 @@ void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<
     const CodePanel panel = builder.finish(count, indices, distance);
     table.scan_panel(panel, {memory.packed.data(), queries.size(), memory.terms.data(), memory.thresholds.data(),
                              memory.found.data(), memory.counts.data()});
-    if (++scanned % kPanelsADrain != 0) continue;
+    // Thresholds rise quickly at first.
+    if (++scanned > kEagerPanels && scanned % kPanelsADrain != 0) continue;
     for (std::size_t q = 0; q < queries.size(); ++q) {
       BoundedSelection& s = selections[q];
-      if (memory.counts[q] <= BoundedSelection::limit(s.k)) continue;
+      if (memory.counts[q] == s.checked) continue;
       s.count = memory.counts[q];
       s.drain(rules[q], memory.scratch);
       memory.counts[q] = s.count;
@@ -95,9 +100,8 @@ void scan_coded(const CodeTable& table, const CodeShape& shape, const std::uint8
       const float wide = tail.error * query.terms.per_error + tail.norm * query.terms.per_norm;
       s.found[s.count++] = {uppers[i], uppers[i] - 2 * wide, std::numeric_limits<float>::quiet_NaN(), static_cast<std::uint32_t>(row)};
     }
-    if (s.full()) s.drain(rules, scratch);
+    s.drain(rules, scratch);
   }
 }
-
 
 }  // namespace etalage::kernels

@@ -23,6 +23,9 @@ struct RowScores {
                          float* squares) noexcept;
   /// out[j] = sum over f of query[f] * data[f * n + j]: against n columns, for vectors shorter than a register.
   void (*dot_columns)(const float* query, const float* data, std::size_t dim, std::size_t n, float* out) noexcept;
+  /// The same for m queries [m x dim], which share each read of the columns: out [m x n], bit for bit.
+  void (*dot_columns_of)(const float* queries, std::size_t m, const float* data, std::size_t dim, std::size_t n,
+                         float* out) noexcept;
 };
 
 ETALAGE_DECLARE_KERNELS(RowScores, row_scores)

@@ -48,8 +48,13 @@ void dot_columns(const float* query, const float* data, std::size_t dim, std::si
   }
 }
 
+void dot_columns_of(const float* queries, std::size_t m, const float* data, std::size_t dim, std::size_t n,
+                    float* out) noexcept {
+  for (std::size_t i = 0; i < m; ++i) dot_columns(queries + i * dim, data, dim, n, out + i * n);
+}
+
 }  // namespace
 
-const RowScores row_scores_table{&dot, &negative_l2, &dot_and_square, &dot_columns};
+const RowScores row_scores_table{&dot, &negative_l2, &dot_and_square, &dot_columns, &dot_columns_of};
 
 }  // namespace etalage::kernels::scalar

@@ -6,6 +6,7 @@ target_sources(etalage PRIVATE
   src/retrieval/item_index.cpp
   src/retrieval/item_index_batch.cpp
   src/retrieval/item_index_few.cpp
+  src/retrieval/item_index_lists.cpp
   src/retrieval/item_index_search.cpp
   src/retrieval/item_index_state.cpp
   src/retrieval/item_store.cpp

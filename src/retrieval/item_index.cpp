@@ -211,8 +211,31 @@ void ItemIndex::Impl::encode_and_publish(std::size_t target) {
   }
 }
 
+std::vector<std::int32_t> ItemIndex::Impl::in_order() const {
+  std::vector<std::int32_t> rows;
+  rows.reserve(store.live);
+  const std::span<const std::int32_t> order = lists ? lists->order() : std::span<const std::int32_t>();
+  std::vector<std::int32_t> sorted(order.size());
+  for (std::size_t r = 0; r < order.size(); ++r) sorted[static_cast<std::size_t>(order[r])] = static_cast<std::int32_t>(r);
+  for (std::size_t i = 0; i < store.rows; ++i) {
+    const std::int32_t row = i < sorted.size() ? sorted[i] : static_cast<std::int32_t>(i);
+    if (store.is_alive(static_cast<std::size_t>(row))) rows.push_back(row);
+  }
+  return rows;
+}
+
+std::shared_ptr<IvfPq> ItemIndex::Impl::train_lists(ItemStore& fresh) const {
+  if (kind == IndexKind::kIvfPq) return IvfPq::train(fresh, metric, options, true, options.num_threads);
+  std::vector<std::int32_t> sorted;
+  auto trained = IvfPq::train(fresh, metric, options, false, options.num_threads, &sorted);
+  if (trained) fresh = fresh.gathered(sorted, link_threads());
+  return trained;
+}
+
 void ItemIndex::Impl::rebuild() {
-  ItemStore fresh = store.compacted();
+  // Where rows are sorted for new lists anyway, one copy is enough.
+  const bool in_place = kind == IndexKind::kIvf && !lists && store.dead() == 0 && IvfPq::trainable(store.live, options, false);
+  ItemStore fresh = in_place ? store : store.gathered(in_order(), link_threads());
   std::shared_ptr<HnswGraph> new_graph;
   std::shared_ptr<IvfPq> new_lists;
   if (kind == IndexKind::kHnsw) {
@@ -223,7 +246,7 @@ void ItemIndex::Impl::rebuild() {
     eras.back().rows = static_cast<std::int64_t>(fresh.rows);
     new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, link_threads());
   } else if (has_lists()) {
-    new_lists = IvfPq::train(fresh, metric, options, kind == IndexKind::kIvfPq, options.num_threads);
+    new_lists = train_lists(fresh);
   }
   const AccessGate::Exclusive section(gate);
   ++generation;
@@ -247,11 +270,12 @@ void ItemIndex::Impl::tidy() {
   if (wasteful) return rebuild();
   if (!outgrown) return;
   if (!has_lists()) return rebuild();
-  if (auto trained = IvfPq::train(store, metric, options, kind == IndexKind::kIvfPq, options.num_threads)) {
-    const AccessGate::Exclusive section(gate);
-    ++generation;
-    std::swap(lists, trained);
-  }
+  if (!IvfPq::trainable(store.live, options, kind == IndexKind::kIvfPq)) return;
+  if (kind == IndexKind::kIvf) return rebuild();  // rows move
+  auto trained = train_lists(store);
+  const AccessGate::Exclusive section(gate);
+  ++generation;
+  std::swap(lists, trained);
 }
 
 void ItemIndex::add(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
@@ -301,9 +325,7 @@ std::size_t ItemIndex::size() const {
 std::vector<std::int64_t> ItemIndex::ids() const {
   const AccessGate::Shared section(impl_->gate);
   std::vector<std::int64_t> out;
-  out.reserve(impl_->store.live);
-  for (std::size_t r = 0; r < impl_->store.rows; ++r)
-    if (impl_->store.is_alive(r)) out.push_back(impl_->store.id(r));
+  for (const std::int32_t row : impl_->in_order()) out.push_back(impl_->store.id(static_cast<std::size_t>(row)));
   return out;
 }
 

@@ -56,6 +56,10 @@ struct ItemIndex::Impl {
   void publish_plain(std::size_t target);
   void rebuild();
   void tidy();
+  /// Live rows in the order of insertion.
+  [[nodiscard]] std::vector<std::int32_t> in_order() const;
+  /// Trains lists on a store whose rows are in the order of insertion and all live; it becomes what the lists want.
+  [[nodiscard]] std::shared_ptr<retrieval::IvfPq> train_lists(retrieval::ItemStore& fresh) const;
   [[nodiscard]] retrieval::LinkSpace link_space(const retrieval::ItemStore& s) const;
   [[nodiscard]] int link_threads() const;
   void note_norms(std::size_t rows);
@@ -73,6 +77,11 @@ struct ItemIndex::Impl {
   /// Exact over rows of a list of live ones, or over all rows when it is null.
   std::size_t scan_rows(const float* query, const std::int32_t* list, std::size_t rows, std::span<Neighbor> out,
                         retrieval::SearchScratch& s) const;
+  /// The best lists, k of whose rows are wanted.
+  std::size_t search_lists(const float* query, std::size_t k, std::span<Neighbor> out, const ItemFilter* filter,
+                           retrieval::SearchScratch& s) const;
+  /// Rows that have to be met in lists for k without a filter.
+  [[nodiscard]] std::size_t least_of_lists(std::size_t k) const;
   /// A batch that reads all rows, or all that one filter allows, many queries at a time. False when another way is
   /// quicker.
   bool search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,

@@ -244,23 +244,7 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
   const std::size_t k = std::min(out.size(), allowed);
   if (k == 0) return filter != nullptr && !resolved ? search_exact(query, out, filter, resolved, s) : 0;
   if (scans(k, allowed, filter != nullptr)) return search_exact(query, out, filter, resolved, s);
-  if (kind == IndexKind::kIvf) {
-    s.rows.clear();
-    const auto gather = [&](std::size_t least, auto accepted) {
-      lists->gather(metric, query, least, nprobe.load(std::memory_order_relaxed), accepted, s, s.rows);
-    };
-    const std::size_t usual = std::max(k, static_cast<std::size_t>(effort(k, store.rows)));
-    if (filter == nullptr) {
-      gather(lists->tiered() ? usual : k, [&](std::int32_t r) { return store.is_alive(static_cast<std::size_t>(r)); });
-    } else {
-      // As many rows as without a filter: the best of them lie farther away.
-      gather(usual, [&](std::int32_t r) {
-        const auto row = static_cast<std::size_t>(r);
-        return store.is_alive(row) && filter->allows(store.id(row));
-      });
-    }
-    return scan_rows(query, s.rows.data(), s.rows.size(), out, s);
-  }
+  if (kind == IndexKind::kIvf) return search_lists(query, k, out, filter, s);
 
   const bool finished =
       filter == nullptr

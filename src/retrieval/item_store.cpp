@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "detail/huge_pages.hpp"
+#include "detail/parallel_for.hpp"
 
 namespace etalage::retrieval {
 
@@ -46,32 +47,43 @@ void ItemStore::encode_all() {
   }
 }
 
-ItemStore ItemStore::copy(std::size_t row_capacity, bool live_only) const {
-  ItemStore out(dim, row_capacity, keeps_norms2);
+void ItemStore::take(std::size_t row, const ItemStore& from, std::size_t from_row, std::uint8_t* flags) noexcept {
+  std::memcpy(write_vectors_ + row * dim, from.vector(from_row), dim * sizeof(float));
+  std::memcpy(write_codes_ + row * shape.stride, from.record(from_row), shape.stride);
+  if (!ids.empty()) write_ids_[row] = from.id(from_row);
+  if (keeps_norms2) write_norms2_[row] = from.norm2(from_row);
+  flags[row] = from.alive[from_row];
+}
+
+ItemStore ItemStore::with_capacity(std::size_t row_capacity) const {
+  ItemStore out(dim, std::max(row_capacity, rows), keeps_norms2);
+  if (!ids.empty()) out.keep_ids();
   std::uint8_t* flags = out.alive.mutable_data();
-  std::size_t count = 0;
-  for (std::size_t r = 0; r < rows && out.ids.empty(); ++r)
-    if ((!live_only || is_alive(r)) && id(r) != static_cast<std::int64_t>(count++)) out.keep_ids();
-  for (std::size_t r = 0; r < rows; ++r) {
-    if (live_only && !is_alive(r)) continue;
-    const std::size_t to = out.rows++;
-    std::memcpy(out.write_vectors_ + to * dim, vector(r), dim * sizeof(float));
-    std::memcpy(out.write_codes_ + to * shape.stride, record(r), shape.stride);
-    out.uncoded += std::isinf(tail(r).error);
-    if (keeps_norms2) out.write_norms2_[to] = norm2(r);
-    flags[to] = alive[r];
-    out.note_norm(to);
-    if (out.ids.empty()) continue;
-    out.write_ids_[to] = id(r);
-    if (is_alive(r)) out.table.assign(id(r), static_cast<std::int32_t>(to), out.ids.data());
-  }
-  out.live = live;
+  for (std::size_t r = 0; r < rows; ++r) out.take(r, *this, r, flags);
+  out.settle_copied(rows);
   return out;
 }
 
-ItemStore ItemStore::with_capacity(std::size_t row_capacity) const { return copy(std::max(row_capacity, rows), false); }
+ItemStore ItemStore::gathered(std::span<const std::int32_t> chosen, int num_threads) const {
+  ItemStore out(dim, chosen.size(), keeps_norms2);
+  for (std::size_t r = 0; r < chosen.size() && out.ids.empty(); ++r)
+    if (id(static_cast<std::size_t>(chosen[r])) != static_cast<std::int64_t>(r)) out.keep_ids();
+  std::uint8_t* flags = out.alive.mutable_data();
+  detail::parallel_for(chosen.size(), 4096, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t r = begin; r < end; ++r) out.take(r, *this, static_cast<std::size_t>(chosen[r]), flags);
+  });
+  out.settle_copied(chosen.size());
+  return out;
+}
 
-ItemStore ItemStore::compacted() const { return copy(live, true); }
+void ItemStore::settle_copied(std::size_t count) {
+  for (; rows < count; ++rows) {
+    uncoded += std::isinf(tail(rows).error);
+    note_norm(rows);
+    live += is_alive(rows);
+    if (!ids.empty() && is_alive(rows)) table.assign(ids[rows], static_cast<std::int32_t>(rows), ids.data());
+  }
+}
 
 void ItemStore::own_flags() {
   (void)alive.mutable_data();

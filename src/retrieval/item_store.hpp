@@ -52,10 +52,10 @@ struct ItemStore {
   [[nodiscard]] float norm2(std::size_t row) const noexcept { return norms2.empty() ? norm2_of(vector(row)) : norms2[row]; }
   [[nodiscard]] bool is_alive(std::size_t row) const noexcept { return alive[row] != 0; }
 
-  /// A private, writable copy with room for row_capacity rows.
+  /// A private, writable copy of all rows with room for row_capacity rows.
   [[nodiscard]] ItemStore with_capacity(std::size_t row_capacity) const;
-  /// A private, writable copy of the live rows alone, without spare room.
-  [[nodiscard]] ItemStore compacted() const;
+  /// A private, writable copy of some rows in this order, without spare room.
+  [[nodiscard]] ItemStore gathered(std::span<const std::int32_t> chosen, int num_threads) const;
   /// False for a store in a file.
   [[nodiscard]] bool writable() const noexcept { return write_vectors_ != nullptr; }
   /// Rows may die and ids may move: `alive` and the table are private.
@@ -83,7 +83,9 @@ struct ItemStore {
   void note_norm(std::size_t row) noexcept;
   float shortest_ = 0;  // of the falling rows
   [[nodiscard]] float norm2_of(const float* vector) const noexcept;
-  [[nodiscard]] ItemStore copy(std::size_t row_capacity, bool live_only) const;
+  void take(std::size_t row, const ItemStore& from, std::size_t from_row, std::uint8_t* flags) noexcept;
+  /// Rows up to `count`, all taken, become part of the store.
+  void settle_copied(std::size_t count);
   float* write_vectors_ = nullptr;
   std::uint8_t* write_codes_ = nullptr;
   std::int64_t* write_ids_ = nullptr;

@@ -4,12 +4,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <random>
 #include <string>
 #include <utility>
 
 #include "detail/parallel_for.hpp"
+#include "kernels/rank_key.hpp"
+#include "kernels/scan_kernels.hpp"
+#include "retrieval/below_best.hpp"
 #include "retrieval/kmeans.hpp"
 
 namespace etalage::retrieval {
@@ -52,12 +56,16 @@ void residual(const float* x, const Array<float>& centroids, std::size_t nlist, 
 
 }  // namespace
 
+bool IvfPq::trainable(std::size_t rows, const ItemIndexOptions& options, bool quantise) noexcept {
+  return rows >= std::max(30 * lists_for(rows, options.nlist), quantise ? std::size_t{10} << options.pq_bits : 0);
+}
+
 std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, const ItemIndexOptions& options, bool quantise,
-                                    int num_threads) {
+                                    int num_threads, std::vector<std::int32_t>* sorted) {
   const std::size_t dim = store.dim;
   const std::size_t ksub = quantise ? std::size_t{1} << options.pq_bits : 0;
   const std::size_t nlist = lists_for(store.live, options.nlist);
-  if (store.live < std::max(30 * nlist, 10 * ksub)) return nullptr;
+  if (!trainable(store.live, options, quantise)) return nullptr;
   std::shared_ptr<IvfPq> out(new IvfPq);
   out->dim_ = dim;
   out->nlist_ = nlist;
@@ -85,18 +93,22 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, 
     if (store.is_alive(r)) ++offsets[all.lists[r] + 1];
   std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
   out->offsets_ = Array<std::int64_t>(offsets);
-  out->rows_ = Array<std::int32_t>(store.live, uninitialized);
+  std::vector<std::int32_t> rows(store.live);
   out->codes_ = Array<std::uint8_t>(store.live * out->m_, uninitialized);
-  std::int32_t* to_rows = out->rows_.mutable_data();
   std::uint8_t* to_codes = out->codes_.mutable_data();
   for (std::size_t r = 0; r < store.rows; ++r) {
     if (!store.is_alive(r)) continue;
     const auto at = static_cast<std::size_t>(offsets[all.lists[r]]++);
-    to_rows[at] = static_cast<std::int32_t>(r);
+    rows[at] = static_cast<std::int32_t>(r);
     std::copy_n(all.codes.data() + r * out->m_, out->m_, to_codes + at * out->m_);
   }
+  out->rows_ = Array<std::int32_t>(rows);
   out->tails_.resize(out->nlist_);
   if (out->tiered()) out->measure_lists(store, num_threads);
+  if (sorted != nullptr) {
+    out->sorted_ = true;
+    *sorted = std::move(rows);
+  }
   return out;
 }
 
@@ -167,18 +179,16 @@ IvfPq::Encoded IvfPq::encode(const ItemStore& store, std::size_t begin, std::siz
   out.lists.resize(end - begin);
   out.codes.resize((end - begin) * m_);
   const std::size_t sub = m_ == 0 ? 0 : dim_ / m_;
-  detail::parallel_for(end - begin, 64, num_threads, [&](std::size_t b, std::size_t e, int) {
-    std::vector<float> scores(std::max(nlist_, ksub_));
+  detail::parallel_for(end - begin, 24 * kNearestBlock, num_threads, [&](std::size_t b, std::size_t e, int) {
+    std::vector<float> scores(std::max(kNearestBlock * nlist_, ksub_));
     std::vector<float> rest(dim_);
+    if (!tiered())
+      nearest_centroids(store.vector(begin + b), e - b, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data(), &out.lists[b]);
     for (std::size_t i = b; i < e; ++i) {
       const float* x = store.vector(begin + i);
-      if (tiered()) {
-        out.lists[i] = static_cast<std::uint32_t>(tiers_->list_of(x, store.norms2[begin + i], scores.data()));
-        continue;
-      }
-      const std::size_t list = nearest_centroid(x, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data());
-      residual(x, centroids_, nlist_, list, dim_, rest.data());
-      out.lists[i] = static_cast<std::uint32_t>(list);
+      if (tiered()) out.lists[i] = static_cast<std::uint32_t>(tiers_->list_of(x, store.norms2[begin + i], scores.data()));
+      if (m_ == 0) continue;
+      residual(x, centroids_, nlist_, out.lists[i], dim_, rest.data());
       for (std::size_t part = 0; part < m_; ++part)
         out.codes[i * m_ + part] = static_cast<std::uint8_t>(
             nearest_centroid(&rest[part * sub], sub, codebook_.data() + part * sub * ksub_,
@@ -195,44 +205,41 @@ void IvfPq::append(const Encoded& encoded, std::size_t i, std::int32_t row) {
   tail.codes.insert(tail.codes.end(), code, code + static_cast<std::ptrdiff_t>(m_));
 }
 
-namespace {
-
-// The inner product ranks lists for dot; the nearest centroid for the others.
-auto better_list(IndexMetric metric, const float* dots, const float* half_norms) {
-  return [dots, half_norms, weight = metric == IndexMetric::kDot ? 0.0f : 1.0f](std::int32_t a, std::int32_t b) {
-    const float x = dots[a] - weight * half_norms[a];
-    const float y = dots[b] - weight * half_norms[b];
-    return x > y || (x == y && a < b);
-  };
-}
-
-}  // namespace
-
-void IvfPq::rank_lists(IndexMetric metric, const float* query, std::size_t first, SearchScratch& scratch) const {
-  float* dots = Scratch::Impl::at_least(scratch.list_scores, nlist_);
-  kernels::row_scores().dot_columns(query, centroids_.data(), dim_, nlist_, dots);
+// The inner product ranks lists for dot, with how far rows reach beyond the mean; the nearest centroid for the others.
+void IvfPq::rate(IndexMetric metric, const float* query, const float* dots, float* ranks) const {
   if (tiered()) {
     float norm2 = 0;
     for (std::size_t f = 0; f < dim_; ++f) norm2 += query[f] * query[f];
     const float reach = kReach * std::sqrt(norm2);
-    for (std::size_t list = 0; list < nlist_; ++list) dots[list] += reach * spreads_[list];
+    for (std::size_t list = 0; list < nlist_; ++list) ranks[list] = dots[list] + reach * spreads_[list];
+  } else {
+    const float weight = metric == IndexMetric::kDot ? 0.0f : 1.0f;
+    for (std::size_t list = 0; list < nlist_; ++list) ranks[list] = dots[list] - weight * half_norms_[list];
   }
+}
+
+std::size_t IvfPq::gather_best(const float* ranks, std::size_t count, SearchScratch& scratch) const {
+  std::uint64_t* keys = Scratch::Impl::at_least(scratch.keys, nlist_);
+  return kernels::scan().collect(ranks, nlist_, 0, below_best(ranks, nlist_, count), keys);
+}
+
+void IvfPq::choose(const float* ranks, std::size_t count, SearchScratch& scratch) const {
+  const std::size_t found = gather_best(ranks, count, scratch);
+  const std::size_t n = std::min(count, found);
+  std::uint64_t* keys = scratch.keys.data();
+  std::partial_sort(keys, keys + n, keys + found, std::greater<>());
   std::int32_t* lists = Scratch::Impl::at_least(scratch.lists, nlist_);
-  std::iota(lists, lists + nlist_, 0);
-  rank_more(metric, 0, first, scratch);
+  for (std::size_t i = 0; i < n; ++i) lists[i] = static_cast<std::int32_t>(kernels::key_index(keys[i]));
+  // Ranks that are no numbers: those lists come last.
+  std::size_t at = n;
+  for (std::size_t list = 0; list < nlist_ && at < count; ++list)
+    if (std::find(lists, lists + n, static_cast<std::int32_t>(list)) == lists + n) lists[at++] = static_cast<std::int32_t>(list);
 }
 
-void IvfPq::rank_more(IndexMetric metric, std::size_t first, std::size_t last, SearchScratch& scratch) const {
-  const auto better = better_list(metric, scratch.list_scores.data(), half_norms_.data());
-  std::int32_t* lists = scratch.lists.data();
-  if (last < nlist_) std::nth_element(lists + first, lists + last, lists + nlist_, better);
-  std::sort(lists + first, lists + last, better);
-}
-
-std::size_t IvfPq::best_lists(IndexMetric metric, const float* query, int nprobe, SearchScratch& scratch) const {
-  const std::size_t first = std::min(static_cast<std::size_t>(nprobe), nlist_);
-  rank_lists(metric, query, first, scratch);
-  return first;
+void IvfPq::rank_lists(IndexMetric metric, const float* query, SearchScratch& scratch) const {
+  float* dots = Scratch::Impl::at_least(scratch.list_scores, nlist_);
+  kernels::row_scores().dot_columns(query, centroids_.data(), dim_, nlist_, dots);
+  rate(metric, query, dots, Scratch::Impl::at_least(scratch.list_ranks, nlist_));
 }
 
 std::size_t IvfPq::memory_bytes() const noexcept {
@@ -255,6 +262,19 @@ void IvfPq::save(StateWriter& writer) const {
   }
   writer.put_array("ivf/codebook", codebook_);
   writer.put_array("ivf/code_half_norms", code_half_norms_);
+  if (sorted_) {
+    std::vector<std::int64_t> ends;
+    std::vector<std::int32_t> appended;
+    for (const Tail& t : tails_) {
+      appended.insert(appended.end(), t.rows.begin(), t.rows.end());
+      ends.push_back(static_cast<std::int64_t>(appended.size()));
+    }
+    writer.put_array("ivf/offsets", offsets_);
+    writer.put_array("ivf/order", rows_);
+    writer.put_array("ivf/appended_ends", Array<std::int64_t>(ends));
+    writer.put_array("ivf/appended", Array<std::int32_t>(appended));
+    return;
+  }
   // Lists and what was appended to them become one.
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> rows;
@@ -271,6 +291,21 @@ void IvfPq::save(StateWriter& writer) const {
   writer.put_array("ivf/offsets", Array<std::int64_t>(offsets));
   writer.put_array("ivf/rows", Array<std::int32_t>(rows));
   writer.put_array("ivf/codes", Array<std::uint8_t>(codes));
+}
+
+void IvfPq::load_appended(const StateReader& reader, std::int64_t rows) {
+  const auto ends = reader.get_array<std::int64_t>("ivf/appended_ends", nlist_);
+  const auto appended = reader.get_array<std::int32_t>("ivf/appended");
+  // Few, and copied here: looked at whatever was asked for.
+  std::int64_t begin = 0;
+  for (std::size_t list = 0; list < nlist_; begin = ends[list++]) {
+    if (ends[list] < begin || ends[list] > static_cast<std::int64_t>(appended.size()))
+      reader.fail("ivf/appended_ends", "found a falling offset at list " + std::to_string(list));
+    tails_[list].rows.assign(appended.data() + begin, appended.data() + ends[list]);
+  }
+  if (begin != static_cast<std::int64_t>(appended.size())) reader.fail("ivf/appended_ends", "found offsets that do not span the rows");
+  for (const std::int32_t row : appended)
+    if (row < 0 || row >= rows) reader.fail("ivf/appended", "found row " + std::to_string(row) + ", expected a value in [0, " + std::to_string(rows) + ")");
 }
 
 IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool quantised, std::size_t dim,
@@ -292,11 +327,15 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   codebook_ = reader.get_array<float>("ivf/codebook", dim_ * ksub_);
   code_half_norms_ = reader.get_array<float>("ivf/code_half_norms", m_ * ksub_);
   offsets_ = reader.get_array<std::int64_t>("ivf/offsets", nlist_ + 1);
-  rows_ = reader.get_array<std::int32_t>("ivf/rows");
-  codes_ = reader.get_array<std::uint8_t>("ivf/codes", rows_.size() * m_);
+  sorted_ = reader.has("ivf/order");  // not in files from before rows were sorted
+  const char* rows_name = sorted_ ? "ivf/order" : "ivf/rows";
+  rows_ = reader.get_array<std::int32_t>(rows_name);
   tails_.resize(nlist_);
+  if (sorted_) load_appended(reader, n);
+  else codes_ = reader.get_array<std::uint8_t>("ivf/codes", rows_.size() * m_);
   if (offsets_[0] != 0 || offsets_.back() != static_cast<std::int64_t>(rows_.size()))
     reader.fail("ivf/offsets", "found offsets that do not span the rows");
+  if (sorted_ && (quantised || rows_.size() > store_rows)) reader.fail(rows_name, "found an order of other rows");
   if (!reader.verify()) return;
   for (const auto& [name, values] : {std::pair("ivf/centroids", &centroids_), std::pair("ivf/half_norms", &half_norms_), std::pair("ivf/spreads", &spreads_),
                                      std::pair("ivf/codebook", &codebook_), std::pair("ivf/code_half_norms", &code_half_norms_)})
@@ -305,7 +344,15 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   for (std::size_t list = 0; list < nlist_; ++list)
     if (offsets_[list] > offsets_[list + 1]) reader.fail("ivf/offsets", "found a falling offset at list " + std::to_string(list));
   for (const std::int32_t row : rows_)
-    if (row < 0 || row >= n) reader.fail("ivf/rows", "found row " + std::to_string(row) + ", expected a value in [0, " + std::to_string(n) + ")");
+    if (row < 0 || row >= n) reader.fail(rows_name, "found row " + std::to_string(row) + ", expected a value in [0, " + std::to_string(n) + ")");
+  if (sorted_) {
+    std::vector<bool> seen(rows_.size());
+    for (const std::int32_t place : rows_) {
+      if (static_cast<std::size_t>(place) >= seen.size() || seen[static_cast<std::size_t>(place)])
+        reader.fail(rows_name, "found place " + std::to_string(place) + " twice or out of range");
+      seen[static_cast<std::size_t>(place)] = true;
+    }
+  }
   for (std::size_t i = 0; i < codes_.size() && ksub_ < 256; ++i)
     if (codes_[i] >= ksub_) reader.fail("ivf/codes", "found code " + std::to_string(codes_[i]) + ", expected less than " + std::to_string(ksub_));
 }

@@ -26,21 +26,34 @@ void to_unit(Centroids& c, std::size_t dim, std::size_t k) {
   }
 }
 
-}  // namespace
-
-std::size_t nearest_centroid(const float* x, std::size_t dim, const float* columns, const float* half_norms, std::size_t k,
-                             float* scores) noexcept {
-  kernels::row_scores().dot_columns(x, columns, dim, k, scores);
+std::size_t nearest_of(const float* dots, const float* half_norms, std::size_t k) noexcept {
   std::size_t best = 0;
-  float best_score = scores[0] - half_norms[0];
+  float best_score = dots[0] - half_norms[0];
   for (std::size_t j = 1; j < k; ++j) {
-    const float s = scores[j] - half_norms[j];
+    const float s = dots[j] - half_norms[j];
     if (s > best_score) {
       best_score = s;
       best = j;
     }
   }
   return best;
+}
+
+}  // namespace
+
+std::size_t nearest_centroid(const float* x, std::size_t dim, const float* columns, const float* half_norms, std::size_t k,
+                             float* scores) noexcept {
+  kernels::row_scores().dot_columns(x, columns, dim, k, scores);
+  return nearest_of(scores, half_norms, k);
+}
+
+void nearest_centroids(const float* x, std::size_t rows, std::size_t dim, const float* columns, const float* half_norms,
+                       std::size_t k, float* scores, std::uint32_t* nearest) noexcept {
+  for (std::size_t begin = 0; begin < rows; begin += kNearestBlock) {
+    const std::size_t n = std::min(kNearestBlock, rows - begin);
+    kernels::row_scores().dot_columns_of(x + begin * dim, n, columns, dim, k, scores);
+    for (std::size_t i = 0; i < n; ++i) nearest[begin + i] = static_cast<std::uint32_t>(nearest_of(scores + i * k, half_norms, k));
+  }
 }
 
 Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t dim, std::size_t k, int iterations,
@@ -61,10 +74,8 @@ Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t d
   for (int iteration = 0; iteration < iterations; ++iteration) {
     set_half_norms(c, dim, k);
     detail::parallel_for(rows, 256, num_threads, [&](std::size_t begin, std::size_t end, int) {
-      std::vector<float> scores(k);
-      for (std::size_t i = begin; i < end; ++i)
-        cluster[i] = static_cast<std::uint32_t>(
-            nearest_centroid(&data[i * dim], dim, c.columns.data(), c.half_norms.data(), k, scores.data()));
+      std::vector<float> scores(kNearestBlock * k);
+      nearest_centroids(&data[begin * dim], end - begin, dim, c.columns.data(), c.half_norms.data(), k, scores.data(), &cluster[begin]);
     });
     std::fill(sums.begin(), sums.end(), 0.0);
     std::fill(sizes.begin(), sizes.end(), std::size_t{0});

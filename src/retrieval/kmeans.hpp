@@ -17,6 +17,11 @@ struct Centroids {
 std::size_t nearest_centroid(const float* x, std::size_t dim, const float* columns, const float* half_norms, std::size_t k,
                              float* scores) noexcept;
 
+/// The same for `rows` vectors x [rows x dim], into nearest [rows]. scores [kNearestBlock x k] is working memory.
+inline constexpr std::size_t kNearestBlock = 24;
+void nearest_centroids(const float* x, std::size_t rows, std::size_t dim, const float* columns, const float* half_norms,
+                       std::size_t k, float* scores, std::uint32_t* nearest) noexcept;
+
 /// Lloyd's k-means from k distinct rows; a centroid that loses its rows takes over half of the largest cluster. Our own
 /// and not FAISS's, whose OpenMP regions are as wide as the host's settings say, and which prints.
 /// With `directions` rows are of length 1 and so are centroids, unless a cluster's rows cancel out.

@@ -38,6 +38,10 @@ class Scorer {
     score_(query_, data_, dim_, &row, 0, 1, &out);
     return out;
   }
+  void prefetch(std::int32_t row) const noexcept {
+    const float* data = data_ + static_cast<std::size_t>(row) * dim_;
+    for (std::size_t f = 0; f < dim_; f += 64 / sizeof(float)) __builtin_prefetch(data + f);
+  }
   [[nodiscard]] const float* query() const noexcept { return query_; }
 
  private:

@@ -13,13 +13,10 @@
 #include "kernels/bounded_selection.hpp"
 #include "kernels/coded_query.hpp"
 #include "models/scratch.hpp"
+#include "retrieval/bound_selector.hpp"
+#include "retrieval/scored_row.hpp"
 
 namespace etalage::retrieval {
-
-struct ScoredRow {
-  float score;
-  std::int32_t row;
-};
 
 /// Rows that a walk has seen, one bit each, so that the marks of a large index stay in the cache. Clearing undoes what
 /// was marked.
@@ -115,6 +112,7 @@ struct SearchScratch {
   PreparedCodes codes;
   kernels::BoundedScratch bounds;
   std::vector<kernels::Bounded> candidates;
+  BoundSelector selector;
   Visited visited;
   std::vector<ScoredRow> frontier;  ///< a heap, best on top
   std::vector<ScoredRow> results;   ///< a heap, worst on top
@@ -123,6 +121,8 @@ struct SearchScratch {
   std::vector<float> query;
   std::vector<float> lookup;
   std::vector<float> list_scores;
+  std::vector<float> list_ranks;
+  std::vector<std::uint64_t> keys;
   std::vector<std::int32_t> lists;
   std::vector<std::int32_t> allowed;  ///< rows of a filter resolved for a batch
   TopNeighbors top;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrote ItemIndex*-<kind>.etalage and .txt with an installed etalage: python make_golden_index.py PREFIX DIRECTORY. A file
+"""Wrote ItemIndex*-<name>.etalage and .txt with an installed etalage: python make_golden_index.py PREFIX DIRECTORY. A file
 that is there is never written again: it stands for what earlier libraries wrote."""
 
 import sys
@@ -13,13 +13,16 @@ prefix, directory = sys.argv[1], Path(sys.argv[2])
 rng = np.random.default_rng(5)
 vectors = rng.standard_normal((300, 12)).astype(np.float32)
 queries = rng.standard_normal((8, 12)).astype(np.float32)
-OPTIONS = {"exact": {}, "hnsw": {"M": 4, "deterministic": True}, "ivf_pq": {"nlist": 4, "pq_bits": 4, "nprobe": 4}}
-for kind, options in OPTIONS.items():
-    path = directory / f"{prefix}-{kind}.etalage"
+OPTIONS = {"exact": {}, "hnsw": {"M": 4, "deterministic": True}, "ivf_pq": {"nlist": 4, "pq_bits": 4, "nprobe": 4},
+           "ivf": {"nlist": 6, "nprobe": 2}, "ivf_cosine": {"nlist": 6, "nprobe": 2, "metric": "cosine"}}
+for name, options in OPTIONS.items():
+    path = directory / f"{prefix}-{name}.etalage"
     if path.exists():
         continue
-    index = etalage.retrieval.ItemIndex(12, metric="dot", kind=kind, num_threads=1, **options)
-    index.add(vectors, np.arange(300, dtype=np.int64) * 7)
+    index = etalage.retrieval.ItemIndex(12, **{"metric": "dot", "kind": name.removesuffix("_cosine"), "num_threads": 1, **options})
+    ids = np.arange(300, dtype=np.int64) * 7
+    index.add(vectors[:260], ids[:260])
+    index.add(vectors[260:], ids[260:])  # appended to lists
     index.remove(np.arange(10, dtype=np.int64) * 7)
     index.save(path)
     ids, scores = index.search(queries, 5)

@@ -127,9 +127,9 @@ TEST_P(CodeLevels, ScoresAreTheDefinitionAndBoundTheTruth) {
 TEST_P(CodeLevels, PanelsFindWhatScoresFind) {
   if (table().panel == 0) GTEST_SKIP() << "this level has no panels";
   for (const std::size_t dim : {16u, 33u, 96u, 128u})
-    for (const std::size_t valid : {std::size_t{1}, table().panel - 1, table().panel}) {
+    for (const std::size_t valid : {std::size_t{1}, table().panel - 1, table().panel})
+      for (std::size_t queries = 1; queries <= table().group + 3; ++queries) {
       const CodeShape shape(dim);
-      const std::size_t queries = table().group + 3;
       const TestRows rows(table().panel + queries, dim, 0, false, static_cast<unsigned>(dim + valid));
       CodedMemory memory;
       std::vector<std::int8_t> codes(queries * shape.width);
@@ -174,6 +174,39 @@ TEST_P(CodeLevels, PanelsFindWhatScoresFind) {
           EXPECT_TRUE(std::any_of(memory.found[q], memory.found[q] + memory.counts[q], [&](const Bounded& b) { return b.index == 100 + i; }));
         }
       }
+    }
+}
+
+TEST_P(CodeLevels, PanelsOfManyRecordsAreThoseOfOneAfterTheOther) {
+  if (table().panel == 0) GTEST_SKIP() << "this level has no panels";
+  for (const std::size_t dim : {8u, 16u, 33u, 64u, 96u, 100u, 128u, 200u})
+    for (std::size_t n = 1; n <= table().panel; ++n) {
+      const CodeShape shape(dim);
+      const TestRows rows(n, dim, 0, false, static_cast<unsigned>(dim + n));
+      std::vector<std::uint8_t> records(n * shape.stride);
+      std::vector<const std::uint8_t*> pointers;
+      CodedMemory together, single;
+      PanelBuilder a(table(), shape, together);
+      PanelBuilder b(table(), shape, single);
+      for (std::size_t i = 0; i < n; ++i) {
+        pointers.push_back(&records[(n - 1 - i) * shape.stride]);
+        table().encode(rows[i], shape, &records[(n - 1 - i) * shape.stride]);
+        b.set(i, pointers.back());
+      }
+      a.set_all(pointers.data(), n);
+      const CodePanel x = a.finish(n, nullptr, true);
+      const CodePanel y = b.finish(n, nullptr, true);
+      for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t f = 0; f < shape.width; ++f) {
+          const std::size_t at = f / 4 * 4 * table().panel + 4 * i + f % 4;
+          ASSERT_EQ(x.codes[at], y.codes[at]) << dim << ' ' << n << ' ' << i << ' ' << f;
+        }
+        ASSERT_EQ(x.scale[i], y.scale[i]);
+        ASSERT_EQ(x.error[i], y.error[i]);
+        ASSERT_EQ(x.norm[i], y.norm[i]);
+        ASSERT_EQ(x.norm2[i], y.norm2[i]);
+      }
+      for (std::size_t i = n; i < table().panel; ++i) ASSERT_EQ(x.scale[i], 0.0f);
     }
 }
 

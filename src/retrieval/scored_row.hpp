@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace etalage::retrieval {
+
+struct ScoredRow {
+  float score;
+  std::int32_t row;
+};
+
+}  // namespace etalage::retrieval
