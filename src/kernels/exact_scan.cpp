@@ -19,7 +19,7 @@ constexpr std::size_t kMostPanel = 64;
 // Fewer requests than this gain nothing from sharing the rows.
 constexpr std::size_t kFewest = 3;
 constexpr std::size_t kPanelsACheck = 4;  // of a scan by norms
-constexpr std::size_t kFewestStraight = 64;  // dimensions from which reading is what takes the time
+constexpr std::size_t kFewestStraight = 96;  // dimensions from which reading is what takes the time
 
 // A run of rows as the kernels take them, padded to whole panels.
 template <std::size_t kMost>

@@ -46,6 +46,14 @@ void expect_same(const ItemStore& a, const ItemStore& b, std::int64_t ids) {
   }
 }
 
+/// A copy of the live rows alone, in their order.
+ItemStore live_rows(const ItemStore& store) {
+  std::vector<std::int32_t> rows;
+  for (std::size_t r = 0; r < store.rows; ++r)
+    if (store.is_alive(r)) rows.push_back(static_cast<std::int32_t>(r));
+  return store.gathered(rows, 2);
+}
+
 TEST(ItemStore, IsTheSameWhetherItKeepsIdsOrNot) {
   constexpr std::int64_t kIds = 300;
   const Vectors v = clustered(kIds, kDim, 5, 1);
@@ -76,7 +84,7 @@ TEST(ItemStore, IsTheSameWhetherItKeepsIdsOrNot) {
         if (step > 20) both([&](ItemStore& s) { append(s, v, id); });
       } else if (step % 20 == 19) {
         both([](ItemStore& s) {
-          ItemStore fresh = s.compacted();
+          ItemStore fresh = live_rows(s);
           std::swap(s, fresh);
         });
       }
@@ -92,10 +100,10 @@ TEST(ItemStore, ForgetsIdsThatAreRowNumbersAgain) {
   append(store, v, 40);
   EXPECT_FALSE(store.ids.empty());
   store.kill(40);
-  EXPECT_TRUE(store.compacted().ids.empty());
+  EXPECT_TRUE(live_rows(store).ids.empty());
   EXPECT_FALSE(store.with_capacity(100).ids.empty());  // a dead row has another number
   store.kill(3);
-  const ItemStore fewer = store.compacted();
+  const ItemStore fewer = live_rows(store);
   EXPECT_EQ(fewer.find(4), 3);
   EXPECT_EQ(fewer.find(3), -1);
 }
@@ -148,11 +156,16 @@ TEST_P(PlainIds, AnswerAsAnyOthersThroughAllChanges) {
     far = load_index_from_memory(save_to_memory(*far));
   };
   all([&](ItemIndex& ix, std::int64_t first) { ix.add(items.slice(0, 1500).view(), id_range(first, 1500)); });
-  EXPECT_GE(far->memory_bytes(), plain->memory_bytes() + 1500 * (sizeof(std::int64_t) + 2 * sizeof(std::int32_t)));
+  const bool sorted = kind == IndexKind::kIvf;  // rows lie by list, so ids are kept whatever they are
+  if (!sorted) {
+    EXPECT_GE(far->memory_bytes(), plain->memory_bytes() + 1500 * (sizeof(std::int64_t) + 2 * sizeof(std::int32_t)));
+  }
   expect_alike();
   all([&](ItemIndex& ix, std::int64_t first) { ix.add(items.slice(1500, 2000).view(), id_range(first + 1500, 500)); });
   expect_alike();
-  EXPECT_LT(plain->memory_bytes(), far->memory_bytes());
+  if (!sorted) {
+    EXPECT_LT(plain->memory_bytes(), far->memory_bytes());
+  }
   all([&](ItemIndex& ix, std::int64_t first) { EXPECT_EQ(ix.remove(id_range(first + 100, 70)), 70u); });
   expect_alike();
   save_and_load();
