@@ -30,8 +30,10 @@ RowOrder RowOrder::of(const float* data, std::size_t rows, std::size_t stride, s
     }
   });
   RowOrder out;
+  // Factors of a file whose checksums were not read may be anything.
+  if (!std::all_of(norms.begin(), norms.end(), [](float x) { return std::isfinite(x); })) return out;
   const float longest = rows == 0 ? 0 : *std::max_element(norms.begin(), norms.end());
-  if (!(longest > 0) || !std::isfinite(longest)) return out;
+  if (!(longest > 0)) return out;
 
   // Rows of one kind stay in their order, in which they lie in memory.
   const auto kind_of = [&](float norm) { return static_cast<std::size_t>((1 - norm / longest) * static_cast<float>(kKinds - 1)); };

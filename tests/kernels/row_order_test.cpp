@@ -65,6 +65,9 @@ TEST(RowOrder, IsEmptyWhereARowIsNotFiniteOrAllAreZero) {
   EXPECT_TRUE(RowOrder::of(data.data(), 300, 8, 8, 1).rows.empty());
   data[77] = std::numeric_limits<float>::infinity();
   EXPECT_TRUE(RowOrder::of(data.data(), 300, 8, 8, 1).rows.empty());
+  data[77] = std::numeric_limits<float>::quiet_NaN();
+  data[5] = 1;
+  EXPECT_TRUE(RowOrder::of(data.data(), 300, 8, 8, 1).rows.empty());
   EXPECT_TRUE(RowOrder::of(data.data(), 0, 8, 8, 1).rows.empty());
 }
 
