@@ -212,8 +212,8 @@ void expect_same_numbers(const Keys& keys) {
 TEST(InternKeys, EveryWayNumbersAlike) {
   for (const bool strings : {false, true})
     for (const bool nulls : {false, true})
-      for (const std::size_t n : {0, 1, 31, 32, 33, 513, 8191, 8192, 8193, 70001})
-        for (const std::uint64_t distinct : {1, 50, 30000}) {
+      for (const std::size_t n : {0u, 1u, 31u, 32u, 33u, 513u, 8191u, 8192u, 8193u, 70001u})
+        for (const std::uint64_t distinct : {1u, 50u, 30000u}) {
           SCOPED_TRACE(std::to_string(n) + " rows of " + std::to_string(distinct) + " keys" + (strings ? ", strings" : "") + (nulls ? ", some missing" : ""));
           expect_same_numbers(Keys(n, distinct, strings, nulls));
         }

@@ -31,7 +31,8 @@ compile() {  # compile <source> [flag...]: rebuilt when the source or any header
     aarch64-linux-gnu-g++ "${flags[@]}" "$@" -c "$source" -o "$object"
   fi
 }
-for source in "$root"/src/kernels/*.cpp "$root/src/core/item_filter.cpp"; do
+# Parallel loops run on std::thread here.
+for source in "$root"/src/kernels/*.cpp "$root/src/core/item_filter.cpp" "$root/src/detail/parallel_for.cpp"; do
   # files with a scalar twin are the ones that are compiled for each level
   if [ -f "${source%.cpp}_scalar.cpp" ]; then compile "$source" "${kernel_flags[@]}"; else compile "$source"; fi
 done
