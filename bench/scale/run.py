@@ -20,6 +20,7 @@ import textwrap
 import time
 
 import numpy as np
+import pyarrow
 import scipy.sparse as sp
 
 import etalage
@@ -92,6 +93,8 @@ class Report:
             sizes, costs = [r[0] for r in s["rows"]], [r[1] for r in s["rows"]]
             ax.plot(sizes, costs, "o-", color="#4477aa")
             ax.set_xscale("log")
+            ax.set_xticks(sizes, [f"{x / 1e9:.2g}G" if x >= 1e9 else f"{x / 1e6:.3g}M" if x >= 1e6 else f"{x / 1e3:.3g}k" if x >= 1e3 else str(x) for x in sizes])
+            ax.xaxis.set_minor_formatter("")
             if isinstance(s["fit"], list):
                 ax.plot(sizes, np.polyval(s["fit"][::-1], np.log(sizes)), "--", color="#999999", label="a + b ln n")
                 ax.legend(frameon=False, fontsize=7)
@@ -170,7 +173,7 @@ def threads(report, args):
         indexes[kind].add(x, np.arange(len(x)))
     everyone = np.arange(4096)
     names = np.char.add("user-", rng.integers(200_000, size=2_000_000).astype(str))
-    events = {"user": names, "item": np.char.add("item-", rng.integers(50_000, size=len(names)).astype(str)), "time": np.arange(len(names), dtype=np.int64)}
+    events = pyarrow.table({"user": names, "item": np.char.add("item-", rng.integers(50_000, size=len(names)).astype(str)), "time": np.arange(len(names), dtype=np.int64)})
 
     def log(n):
         return etalage.EventLog.from_frame(events, user="user", item="item", time="time", time_unit="s", num_threads=n).interactions(num_threads=n)
