@@ -9,8 +9,8 @@
 
 #include "core/event_weights.hpp"
 #include "core/group_rows.hpp"
+#include "core/item_order.hpp"
 #include "core/large_array.hpp"
-#include "core/row_order.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -114,12 +114,12 @@ CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, c
     }
     Entry* out = begin;
     Merger merger(options.duplicates);
-    detail::RowOrder row_order;
+    detail::ItemOrder item_order;
     for (std::size_t u = 0; u < per_block && first + u < users; ++u) {
       const std::int32_t* item_of = items.data() + at[u];
       const float* value_of = values.data() + at[u];
       const std::size_t size = at[u + 1] - at[u];
-      const std::uint32_t* order = row_order(item_of, size);
+      const std::uint32_t* order = item_order(item_of, size);
       const Entry* const row = out;
       for (std::size_t j = 0; j < size;) {
         const std::int32_t item = item_of[order[j]];

@@ -49,18 +49,12 @@ struct BoundedSelection {
     if (full()) make_room(rules, scratch);
   }
 
-  /// As few candidates as a few scores can tell; more may come.
-  template <class Rules>
-  void settle(Rules& rules, BoundedScratch& scratch) {
-    check(rules);
-    if (count > k) drop_hopeless(rules, scratch);
-    if (count > k) sharpen(rules, scratch);
-  }
-
   /// Leaves the results in found[0, returned), best first.
   template <class Rules>
   std::size_t finish(Rules& rules, BoundedScratch& scratch) {
-    settle(rules, scratch);
+    check(rules);
+    if (count > k) drop_hopeless(rules, scratch);
+    if (count > k) sharpen(rules, scratch);
     score(rules, scratch, count);
     const std::size_t n = std::min(count, k);
     const auto before = [&](const Bounded& a, const Bounded& b) { return rules.before(a, b); };

@@ -8,6 +8,8 @@
 
 namespace etalage::kernels {
 
+inline constexpr std::size_t kMostPanel = 64;  ///< rows of a panel of any level, in bytes or in float32
+
 /// What follows the codes of a row. x = scale * (code - 128) + r in each dimension.
 struct CodeTail {
   float scale;

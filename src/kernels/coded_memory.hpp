@@ -12,6 +12,13 @@
 
 namespace etalage::kernels {
 
+/// Working memory only grows.
+template <class T>
+T* at_least(std::vector<T>& v, std::size_t n) {
+  if (v.size() < n) v.resize(n);
+  return v.data();
+}
+
 /// Working memory of coded scans of one thread; only grows.
 struct CodedMemory {
   std::vector<std::int8_t> codes;  ///< of queries, one after the other

@@ -78,7 +78,7 @@ bool encode_query(const float* query, const CodeShape& shape, int query_max, boo
   const double steps2 = total(sums.squares);
   const double error2 = total(sums.error2);
   const double norm2 = total(sums.norm2);
-  const double gamma = static_cast<double>(shape.dim + 32) * 0x1p-23;
+  const double gamma = rounding_gamma(shape.dim);
   out.step = step;
   out.norm2 = static_cast<float>(norm2);
   out.gamma = static_cast<float>(gamma);

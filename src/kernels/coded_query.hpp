@@ -8,10 +8,13 @@
 
 namespace etalage::kernels {
 
+/// Two float32 sums of a product of `dim` terms, in whatever order, are within gamma |q| |x| of each other.
+constexpr double rounding_gamma(std::size_t dim) noexcept { return static_cast<double>(dim + 32) * 0x1p-23; }
+
 /// A query against rows in codes. Scores are counted in `step`, which keeps the terms of a row free of the query:
 /// q.x / step, or (q.x - |x|^2 / 2) / step for the squared distance. The bounds are proven: with q = step d + e and
 /// x = scale c + r, |q.x - step scale d.c| <= step |d| |r| + |e| |x|; float32 sums in any order, and the arithmetic of
-/// the scan itself, are within gamma |q| |x|, gamma = (dim + 32) 2^-23, which is added.
+/// the scan itself, are within gamma |q| |x|, rounding_gamma(), which is added.
 struct CodedQuery {
   CodeTerms terms;        ///< gives upper bounds
   float step = 1;

@@ -9,12 +9,6 @@ namespace etalage::kernels {
 namespace {
 
 template <class T>
-T* at_least(std::vector<T>& v, std::size_t n) {
-  if (v.size() < n) v.resize(n);
-  return v.data();
-}
-
-template <class T>
 T* aligned(T* p) noexcept {
   const auto a = reinterpret_cast<std::uintptr_t>(p);
   return p + (kAlignment - a % kAlignment) % kAlignment / sizeof(T);

@@ -14,7 +14,6 @@ namespace etalage::kernels {
 
 inline constexpr std::size_t kPanelsADrain = 4;
 inline constexpr std::size_t kEagerPanels = 8;
-inline constexpr std::size_t kMostPanel = 64;  ///< rows of a panel of any level
 /// The most that a scan appends between two drains.
 inline constexpr std::size_t kCodedStep = kMostPanel * kPanelsADrain;
 

@@ -15,7 +15,6 @@ namespace etalage::kernels {
 namespace {
 
 constexpr std::size_t kChunk = 256;  // most rows of a step of the single scan
-constexpr std::size_t kMostPanel = 64;
 // Fewer requests than this gain nothing from sharing the rows.
 constexpr std::size_t kFewest = 3;
 constexpr std::size_t kPanelsACheck = 4;  // of a scan by norms
@@ -66,9 +65,8 @@ std::span<const std::uint64_t> scan_straight(const ScoredRows& rows, const ScanR
   float squares[kStraight];
   float square = 0;
   kernels.dot_and_square(request.query, request.query, rows.dim, rows.dim, 1, dots, &square);
-  // Two float32 sums of a product in different orders are within gamma |q| |x|, gamma = (dim + 32) 2^-23, as in CodedQuery;
-  // the constant is for products that are too small for that.
-  const float gamma = static_cast<float>(rows.dim + 32) * 0x1p-23f * std::sqrt(square);
+  // The constant is for products that are too small for the bound.
+  const float gamma = static_cast<float>(rounding_gamma(rows.dim)) * std::sqrt(square);
   constexpr float kTiny = 1e-36f;
   std::size_t pending[kMostPanel];
   std::size_t many = 0;
@@ -151,7 +149,7 @@ void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests
     float dot = 0;
     float square = 0;
     row_scores().dot_and_square(request.query, request.query, rows.dim, rows.dim, 1, &dot, &square);
-    workspace.norms.push_back(std::sqrt(square) * (1 + static_cast<float>(rows.dim + 32) * 0x1p-22f));
+    workspace.norms.push_back(std::sqrt(square) * (1 + 2 * static_cast<float>(rounding_gamma(rows.dim))));
   }
   const auto pack = [&] {
     const std::size_t padded = rounded_up(live.size(), table.group);

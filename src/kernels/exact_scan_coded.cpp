@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "detail/prefetch.hpp"
 #include "kernels/coded_scan.hpp"
 #include "kernels/exact_scan_plan.hpp"
 
@@ -104,10 +105,8 @@ void scan_by_order(const ScoredRows& rows, const RowOrder& order, const CodeShap
     if (made != nullptr) {
       panel = made->at(begin);
     } else {
-      for (std::size_t i = begin + count, end = std::min(n, begin + 2 * codes.panel); i < end; ++i) {
-        const float* next = rows.data + order.rows[i] * rows.stride;
-        for (std::size_t f = 0; f < rows.dim; f += 16) __builtin_prefetch(next + f);
-      }
+      for (std::size_t i = begin + count, end = std::min(n, begin + 2 * codes.panel); i < end; ++i)
+        detail::prefetch(rows.data + order.rows[i] * rows.stride, rows.dim * sizeof(float));
       for (std::size_t i = 0; i < count; ++i) builder->set(i, rows.data + order.rows[begin + i] * rows.stride);
       panel = builder->finish(count, order.rows.data() + begin, false);
     }

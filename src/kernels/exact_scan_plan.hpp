@@ -13,12 +13,6 @@ namespace etalage::kernels {
 
 constexpr std::size_t rounded_up(std::size_t n, std::size_t unit) noexcept { return (n + unit - 1) / unit * unit; }
 
-template <class T>
-T* at_least(std::vector<T>& v, std::size_t n) {
-  if (v.size() < n) v.resize(n);
-  return v.data();
-}
-
 /// Which rows a request is scored against, and what is still to be looked up of its filter.
 struct Plan {
   bool listed = false;

@@ -11,7 +11,7 @@ namespace etalage::kernels {
 /// enough.
 struct RowOrder {
   static constexpr std::size_t kStep = 64;
-  std::vector<std::uint32_t> rows;  ///< a permutation; empty where a row is not finite
+  std::vector<std::uint32_t> rows;  ///< a permutation; empty where a row is not finite or all are zero
   std::vector<float> reach;         ///< [ceil(rows / kStep)], at least the norm of rows[kStep * i] and of each behind it
   bool ascending = false;           ///< the rows lie as ever: most are nearly as long, and order gains little
 

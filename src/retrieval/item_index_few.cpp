@@ -10,6 +10,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/code_kernels.hpp"
+#include "kernels/coded_query.hpp"
 #include "kernels/scan_kernels.hpp"
 #include "kernels/selection.hpp"
 #include "retrieval/item_index_impl.hpp"
@@ -17,6 +18,7 @@
 
 namespace etalage {
 
+using kernels::kMostPanel;
 using kernels::Selection;
 using retrieval::AccessGate;
 using retrieval::Scorer;
@@ -32,7 +34,6 @@ constexpr std::size_t kQueries = 64;             // of a block
 constexpr std::size_t kSpare = 6;                // rows beyond k that are kept: they show that nothing was missed
 constexpr std::size_t kSpareKeys = 32;           // keys beyond what is kept at which a selection is cut
 constexpr std::size_t kCutLast = 12;
-constexpr std::size_t kMostPanel = 64;
 
 /// Squared norm in eight chains, which compilers turn into vectors.
 double square_of(const float* x, std::size_t dim) noexcept {
@@ -114,10 +115,9 @@ struct PackedRows {
     }
   }
 
-  /// How far a panel's score may lie from the one that is given out: float32 sums in any order are within
-  /// gamma |q| |x| of the product, gamma = (dim + 32) 2^-23 (as in CodedQuery).
+  /// How far a panel's score may lie from the one that is given out, twice.
   [[nodiscard]] float slack(const float* query, bool distance) const noexcept {
-    const double gamma = static_cast<double>(dim + 32) * 0x1p-23;
+    const double gamma = kernels::rounding_gamma(dim);
     const double n = std::sqrt(square_of(query, dim) * 1.0001);
     return static_cast<float>(2 * gamma * (distance ? (n + static_cast<double>(norm)) * (n + static_cast<double>(norm)) : n * static_cast<double>(norm)));
   }

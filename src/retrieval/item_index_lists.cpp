@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "detail/parallel_for.hpp"
+#include "detail/prefetch.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/coded_scan.hpp"
 #include "retrieval/bound_selector.hpp"
@@ -161,7 +162,6 @@ class ListBatch {
   /// False for a query that has no codes.
   [[nodiscard]] bool answered(std::size_t i) const noexcept { return coded_[i] != 0; }
 
-
  private:
   /// Which queries want which list, list by list.
   struct Wishes {
@@ -283,7 +283,7 @@ class ListBatch {
         const std::size_t count = std::min(table.panel, n - at);
         for (std::size_t i = 0; i < count; ++i) records[i] = rows.record(row_at(from + at + i));
         for (std::size_t i = from + at + table.panel, end = std::min(size, i + table.panel); i < end; ++i)
-          for (std::size_t line = 0; line < rows.shape.stride; line += 64) __builtin_prefetch(rows.record(row_at(i)) + line);
+          detail::prefetch(rows.record(row_at(i)), rows.shape.stride);
         builder.set_all(records, count);
         table.score_panel(builder.finish(count, nullptr, metric_ == IndexMetric::kL2), block, w.bounds.data() + at, stride);
       }

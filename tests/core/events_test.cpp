@@ -15,7 +15,7 @@
 #include "core/event_builder.hpp"
 #include "core/hash.hpp"
 #include "core/intern.hpp"
-#include "core/row_order.hpp"
+#include "core/item_order.hpp"
 #include "core/time_text.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -254,8 +254,8 @@ TEST(InternKeys, MapsAreThoseOfTheirKeys) {
 
 }  // namespace intern_ways
 
-TEST(RowOrder, IsAStableSortByItem) {
-  etalage::detail::RowOrder row_order;
+TEST(ItemOrder, IsAStableSortByItem) {
+  etalage::detail::ItemOrder item_order;
   std::uint64_t x = 5;
   for (std::size_t n = 0; n < 120; ++n)
     for (const std::uint64_t range : {std::uint64_t{1}, std::uint64_t{7}, std::uint64_t{2147483648}}) {
@@ -268,7 +268,7 @@ TEST(RowOrder, IsAStableSortByItem) {
       std::vector<std::uint32_t> expected(n);
       std::iota(expected.begin(), expected.end(), 0U);
       std::stable_sort(expected.begin(), expected.end(), [&](std::uint32_t a, std::uint32_t b) { return items[a] < items[b]; });
-      const std::uint32_t* order = row_order(items.data(), n);
+      const std::uint32_t* order = item_order(items.data(), n);
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(), order)) << n << " of " << range;
     }
 }

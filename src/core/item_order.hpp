@@ -12,7 +12,7 @@ namespace etalage::detail {
 
 /// Order of a row's entries by item, equal items in their own order. Most rows are short: an entry's place is then the
 /// number of smaller items, which is counted without a branch; longer rows, and rows with equal items, are sorted.
-class RowOrder {
+class ItemOrder {
  public:
   /// order[n]: which entry comes first, second, ... Valid until the next call.
   const std::uint32_t* operator()(const std::int32_t* items, std::size_t n) {
