@@ -2,7 +2,7 @@
 """etalage: an embeddable recommendation engine for shops."""
 
 from ._core import Catalog, EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
-from . import datasets, evaluation, models, profile, retrieval, serving, tuning
+from . import datasets, evaluation, marketing, models, profile, retrieval, serving, tuning
 from ._load import load
 
 __version__ = build_info()["version"]
@@ -22,6 +22,7 @@ __all__ = [
     "datasets",
     "evaluation",
     "load",
+    "marketing",
     "models",
     "profile",
     "retrieval",

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions beside ranking: whom to write to, what to offer within a budget, what goes together, what a customer is worth."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
