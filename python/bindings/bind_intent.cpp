@@ -111,25 +111,6 @@ void bind_intent(py::module_& m) {
                                                 std::span(y.data(), static_cast<std::size_t>(y.size())), bins));
         },
         py::arg("probabilities"), py::arg("labels"), py::arg("bins") = 10);
-  py::class_<TreeEnsemble, std::shared_ptr<TreeEnsemble>>(m, "TreeEnsemble", "A sum of decision trees, scored without the library that grew them.")
-      .def(py::init([](const py::object& feature, const py::object& threshold, const py::object& left, const py::object& right,
-                       const py::object& nan_left, const py::object& value, const py::object& roots, double base, std::int32_t num_features) {
-             return std::make_shared<TreeEnsemble>(wrap(from_numpy<std::int32_t>(feature, "feature", 1)), wrap(from_numpy<double>(threshold, "threshold", 1)),
-                                                   wrap(from_numpy<std::int32_t>(left, "left", 1)), wrap(from_numpy<std::int32_t>(right, "right", 1)),
-                                                   wrap(from_numpy<std::uint8_t>(nan_left, "nan_left", 1)), wrap(from_numpy<double>(value, "value", 1)),
-                                                   wrap(from_numpy<std::int32_t>(roots, "roots", 1)), base, num_features);
-           }),
-           py::arg("feature"), py::arg("threshold"), py::arg("left"), py::arg("right"), py::arg("nan_left"), py::arg("value"), py::arg("roots"),
-           py::arg("base"), py::arg("num_features"))
-      .def("__len__", &TreeEnsemble::num_trees)
-      .def("margin",
-           [](const TreeEnsemble& t, const py::object& features) {
-             const auto x = from_numpy<float>(features, "features", 2);
-             std::vector<double> out(static_cast<std::size_t>(x.shape(0)));
-             for (std::size_t i = 0; i < out.size(); ++i) out[i] = t.margin(view_of(x).row(i));
-             return take(std::move(out));
-           },
-           py::arg("features"), "float64 [n] for float32 [n, num_features].");
   py::class_<PurchaseIntent, std::shared_ptr<PurchaseIntent>>(m, "PurchaseIntent", "The compiled part of etalage.profile.PurchaseIntent.")
       .def(py::init([](const py::dict& options, const py::dict& profile) { return std::make_shared<PurchaseIntent>(from_dict(options), profile_options(profile)); }),
            py::arg("options"), py::arg("profile_options"))

@@ -23,6 +23,10 @@ def load(path, verify="full", num_threads=0):
         from . import profile
 
         return getattr(profile, kind).load(path, verify=verify)
+    if kind == "TreeEnsemble":
+        from .models import TreeEnsemble
+
+        return TreeEnsemble.load(path, verify=verify)
     model = _core.load(path, verify, num_threads)
     if model.kind not in _KINDS:
         raise _core.FormatError(f"{path}: kind is {model.kind!r}, must be one of {', '.join(sorted(_KINDS))}")

@@ -74,7 +74,7 @@ def test_trees_are_scored_as_their_library_scores_them(early, catalog, store, cu
     e = intent.examples(early, catalog)
     trees, model = _trees.grow(e["features"][e["training"]], e["labels"][e["training"]], library, 42, few)
     expected = model.predict_proba(e["features"])[:, 1]
-    np.testing.assert_allclose(1 / (1 + np.exp(-trees.margin(e["features"]))), expected, atol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-trees.predict(e["features"]))), expected, atol=1e-6)
     np.testing.assert_allclose(intent.predict_features(e["features"]), expected, atol=1e-6)
     back = pickle.loads(pickle.dumps(intent))
     assert back.model == "boosting"

@@ -40,3 +40,7 @@ etalage_kernels(ratio_scan.cpp)
 # Stochastic gradient descent on factor rows.
 target_sources(etalage PRIVATE src/kernels/sgd_kernels_scalar.cpp)
 etalage_kernels(sgd_kernels.cpp)
+
+# Trees, eight rows at a time.
+target_sources(etalage PRIVATE src/kernels/tree_masks_scalar.cpp)
+etalage_kernels(tree_masks.cpp)

@@ -9,5 +9,4 @@ target_sources(etalage PRIVATE
   src/profile/profiles_state.cpp
   src/profile/purchase_intent.cpp
   src/profile/repurchase.cpp
-  src/profile/tree_ensemble.cpp
   src/profile/user_profile.cpp)

@@ -8,6 +8,7 @@ etalage_test(kernels/row_scores_test.cpp)
 etalage_test(kernels/row_sums_test.cpp)
 etalage_test(kernels/scan_test.cpp)
 etalage_test(kernels/sgd_kernels_test.cpp)
+etalage_test(kernels/tree_masks_test.cpp)
 
 # The environment variable decides, is checked, and everything above the kernels answers on every level. Levels that this
 # CPU does not have are skipped.

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <random>
 
-#include "etalage/profile/tree_ensemble.hpp"
+#include "etalage/trees/tree_ensemble.hpp"
 
 namespace etalage {
 namespace {

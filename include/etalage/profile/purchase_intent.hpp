@@ -15,7 +15,7 @@
 #include "etalage/profile/intent_features.hpp"
 #include "etalage/profile/item_facts.hpp"
 #include "etalage/profile/logistic_regression.hpp"
-#include "etalage/profile/tree_ensemble.hpp"
+#include "etalage/trees/tree_ensemble.hpp"
 #include "etalage/profile/user_profile.hpp"
 
 namespace etalage {

@@ -19,6 +19,7 @@ from .sequential_rules import SequentialRules
 from .session_knn import SessionKNN
 from .slim import SLIM
 from .transitions import Transitions
+from .tree_ensemble import TreeEnsemble
 from .user_knn import UserKNN
 from .vectors import Vectors
 from .warp import WARP
@@ -44,6 +45,7 @@ __all__ = [
     "SequentialRules",
     "SessionKNN",
     "Transitions",
+    "TreeEnsemble",
     "UserKNN",
     "Vectors",
     "WARP",
