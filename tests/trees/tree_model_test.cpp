@@ -86,7 +86,7 @@ TEST(TreeModel, NamesWhatItDoesNotTake) {
   EXPECT_NE(message(replaced(light, "end of trees", "")).find("end of trees"), std::string::npos);
   EXPECT_NE(message(replaced(light, "Tree=1", "Tree=7")).find("Tree=7"), std::string::npos);
   EXPECT_NE(message(replaced(light, "left_child=", "left_child=x ")).find("left_child"), std::string::npos);
-  EXPECT_NE(message(replaced(extreme, "\"num_feature\":\"6\"", "\"num_feature\":\"2\"")).find("feature"), std::string::npos);
+  EXPECT_NE(message(replaced(extreme, "\"num_class\":\"0\",\"num_feature\":\"6\"", "\"num_class\":\"0\",\"num_feature\":\"2\"")).find("feature"), std::string::npos);
   for (const char* text : {"", "{", "{}", "[1]", "tree", "{\"learner\":3}", "{\"tree_info\":[]}", "{\"oblivious_trees\":[]}", "hello"}) EXPECT_NE(message(text), "taken") << text;
   // A few bytes of UBJSON that claim two billion empty values, and deep nesting.
   EXPECT_NE(message(std::string("{U\1a[$Z#l\x7f\xff\xff\xff", 12)).find("UBJSON"), std::string::npos);
