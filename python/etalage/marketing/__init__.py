@@ -3,4 +3,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from .allocation import Allocation, allocate
+
+__all__ = ["Allocation", "allocate"]

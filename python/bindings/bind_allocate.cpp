@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Allocation under budgets.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "etalage/marketing/allocation.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+
+namespace {
+
+template <class T>
+std::span<const T> span_of(const py::array_t<T, py::array::c_style>& a) {
+  return {a.data(), static_cast<std::size_t>(a.size())};
+}
+
+}  // namespace
+
+void bind_allocate(py::module_& m) {
+  m.def(
+      "allocate",
+      [](const py::object& values, const py::object& costs, const py::object& budgets, std::int32_t per_shopper, const py::object& eligible,
+         const py::object& offer_min, const py::object& offer_max, const py::object& exclusive, double target_gap, std::int32_t max_steps,
+         std::int32_t full_steps, std::size_t sample, int num_threads) {
+        const auto v = from_numpy<double>(values, "values", 2);
+        const auto c = from_numpy<double>(costs, "costs", 3);
+        const auto b = from_numpy<double>(budgets, "budgets", 1);
+        const auto e = from_numpy<std::uint8_t>(eligible, "eligible", -1);
+        const auto least = from_numpy<std::int64_t>(offer_min, "offer_min", 1);
+        const auto most = from_numpy<std::int64_t>(offer_max, "offer_max", 1);
+        const auto groups = from_numpy<std::int32_t>(exclusive, "exclusive", 1);
+        marketing::AllocationProblem p;
+        p.shoppers = static_cast<std::size_t>(v.shape(0));
+        p.offers = static_cast<std::size_t>(v.shape(1));
+        p.values = span_of(v);
+        p.costs = span_of(c);
+        p.budgets = span_of(b);
+        p.eligible = span_of(e);
+        p.offer_min = span_of(least);
+        p.offer_max = span_of(most);
+        p.exclusive = span_of(groups);
+        p.per_shopper = per_shopper;
+        marketing::Allocation a;
+        {
+          const py::gil_scoped_release release;
+          a = marketing::allocate(p, {target_gap, max_steps, full_steps, sample, num_threads});
+        }
+        py::dict out;
+        out["offsets"] = take(std::move(a.offsets));
+        out["offers"] = take(std::move(a.offers));
+        out["value"] = a.value;
+        out["bound"] = a.bound;
+        out["gap"] = a.gap;
+        out["prices"] = take(std::move(a.prices));
+        out["offer_prices"] = take(std::move(a.offer_prices));
+        out["spent"] = take(std::move(a.spent));
+        out["given"] = take(std::move(a.given));
+        return out;
+      },
+      py::arg("values"), py::arg("costs"), py::arg("budgets"), py::arg("per_shopper"), py::arg("eligible"), py::arg("offer_min"), py::arg("offer_max"),
+      py::arg("exclusive"), py::arg("target_gap"), py::arg("max_steps"), py::arg("full_steps"), py::arg("sample"), py::arg("num_threads"));
+}
+
+}  // namespace etalage::python
