@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "etalage/marketing/allocation.hpp"
+#include "etalage/marketing/pacing.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
@@ -65,6 +66,36 @@ void bind_allocate(py::module_& m) {
       },
       py::arg("values"), py::arg("costs"), py::arg("budgets"), py::arg("per_shopper"), py::arg("eligible"), py::arg("offer_min"), py::arg("offer_max"),
       py::arg("exclusive"), py::arg("target_gap"), py::arg("max_steps"), py::arg("full_steps"), py::arg("sample"), py::arg("num_threads"));
+  using marketing::BudgetPacer;
+  const auto array = [](std::span<const double> v) { return take(std::vector<double>(v.begin(), v.end())); };
+  py::class_<BudgetPacer>(m, "BudgetPacer", "The compiled part of etalage.marketing.BudgetPacer.")
+      .def(py::init([](std::vector<double> budgets, double expected_requests, std::vector<double> prices, std::vector<double> profile, double step) {
+             return BudgetPacer({std::move(budgets), std::move(prices), expected_requests, std::move(profile), step});
+           }),
+           py::arg("budgets"), py::arg("expected_requests"), py::arg("prices"), py::arg("profile"), py::arg("step"))
+      .def("decide",
+           [](BudgetPacer& pacer, const py::object& values, const py::object& costs, double progress) {
+             return pacer.decide(span_of(from_numpy<double>(values, "values", 1)), span_of(from_numpy<double>(costs, "costs", -1)), progress);
+           },
+           py::arg("values"), py::arg("costs"), py::arg("progress"))
+      .def("replay",
+           [](BudgetPacer& pacer, const py::object& values, const py::object& costs) {
+             const auto v = from_numpy<double>(values, "values", 2);
+             const auto c = from_numpy<double>(costs, "costs", 3);
+             if (c.shape(0) != v.shape(0) || c.shape(1) != v.shape(1)) throw std::invalid_argument("costs must be [requests, offers, budgets] for values [requests, offers]");
+             const auto n = static_cast<std::size_t>(v.shape(0)), offers = static_cast<std::size_t>(v.shape(1)), width = offers * static_cast<std::size_t>(c.shape(2));
+             std::vector<std::int32_t> out(n);
+             {
+               const py::gil_scoped_release release;
+               for (std::size_t i = 0; i < n; ++i) out[i] = pacer.decide(span_of(v).subspan(i * offers, offers), span_of(c).subspan(i * width, width));
+             }
+             return take(std::move(out));
+           },
+           py::arg("values"), py::arg("costs"))
+      .def_property_readonly("prices", [array](const BudgetPacer& pacer) { return array(pacer.prices()); })
+      .def_property_readonly("spent", [array](const BudgetPacer& pacer) { return array(pacer.spent()); })
+      .def_property_readonly("requests", &BudgetPacer::requests)
+      .def("spending_profile", [](const BudgetPacer& pacer, std::size_t parts) { return take(pacer.spending_profile(parts)); }, py::arg("parts"));
 }
 
 }  // namespace etalage::python

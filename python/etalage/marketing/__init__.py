@@ -4,5 +4,6 @@
 from __future__ import annotations
 
 from .allocation import Allocation, allocate
+from .pacing import BudgetPacer
 
-__all__ = ["Allocation", "allocate"]
+__all__ = ["Allocation", "BudgetPacer", "allocate"]
