@@ -91,7 +91,7 @@ def test_small_cases_against_the_integer_optimum(seed):
     best = optimum(values, costs, budgets, **settings)
     assert a.value <= best + 1e-6 and best <= a.bound * (1 + 1e-9) + 1e-6
     # Repair of a few shoppers loses little even where whole offers cannot fill a budget.
-    assert a.value >= best - 2.5 * max(values.max(), 0) * max(k, 1)
+    assert a.value >= best - 0.05 * abs(best) - 1e-9
 
 
 def test_the_bound_is_the_optimum_of_the_relaxed_problem():

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "detail/parallel_for.hpp"
+#include "detail/random_stream.hpp"
 
 namespace etalage::marketing {
 namespace {
@@ -195,7 +196,7 @@ bool Assignment::keep_limits() {
   return limits_hold();
 }
 
-void Assignment::fill() {
+void Assignment::fill(std::uint64_t seed) {
   for (int round = 0; round < 3; ++round) {
     const auto moves = collect([&](std::size_t s, std::vector<Move>& out) {
       const std::int32_t free = empty_slot(s);
@@ -212,7 +213,8 @@ void Assignment::fill() {
           if (!fits(move)) continue;
           // What is paid at the prices for a unit of value gained: below 1 where the exchange is a gain even after prices.
           const double paid = gain - (worth(s, o) - had);
-          const double rank = paid / gain;
+          const double shake = seed == 0 ? 0.0 : static_cast<double>(detail::RandomStream(seed, 1, s * places_ + j).next() >> 11) * 0x1.0p-53;
+          const double rank = paid / gain + shake;
           if (rank < best.rank) {
             best = move;
             best.rank = rank;
@@ -233,6 +235,24 @@ void Assignment::fill() {
     }
     if (!changed) return;
   }
+}
+
+void Assignment::loosen(std::uint64_t seed, std::uint64_t one_in) {
+  for (std::size_t s = 0; s < p_.shoppers; ++s) {
+    if (detail::RandomStream(seed, 2, s).next() % one_in != 0) continue;
+    for (std::size_t j = 0; j < places_; ++j) {
+      const std::int32_t old = slot(s, j);
+      if (old >= 0 && given_[static_cast<std::size_t>(old)] > minimum(old)) apply({0, static_cast<std::uint32_t>(s), static_cast<std::int32_t>(j), -1});
+    }
+  }
+}
+
+double Assignment::value() const {
+  double out = 0;
+  for (std::size_t s = 0; s < p_.shoppers; ++s)
+    for (std::size_t j = 0; j < places_; ++j)
+      if (slot(s, j) >= 0) out += p_.values[s * p_.offers + static_cast<std::size_t>(slot(s, j))];
+  return out;
 }
 
 std::vector<std::size_t> Assignment::short_offers() const {

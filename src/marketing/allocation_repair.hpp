@@ -18,8 +18,11 @@ class Assignment {
   [[nodiscard]] bool reach_minima();
   /// Takes offers away or exchanges them until every budget and maximum holds. False when minima stand in the way.
   [[nodiscard]] bool keep_limits();
-  /// Spends what is left on additions and exchanges that gain value.
-  void fill();
+  /// Spends what is left on additions and exchanges that gain value. With a seed, in an order that is shaken a little.
+  void fill(std::uint64_t seed = 0);
+  /// Takes away what about one in `one_in` shoppers has, minima kept: for another try at filling.
+  void loosen(std::uint64_t seed, std::uint64_t one_in);
+  [[nodiscard]] double value() const;
 
   [[nodiscard]] Allocation result() const;
   /// Offers below their minimum and budgets above their limit, for messages.
