@@ -2,6 +2,7 @@
 // Allocation under budgets.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
 #include <cstdint>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "etalage/marketing/allocation.hpp"
 #include "etalage/marketing/pacing.hpp"
+#include "etalage/serving/spend_ledger.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
@@ -96,6 +98,16 @@ void bind_allocate(py::module_& m) {
       .def_property_readonly("spent", [array](const BudgetPacer& pacer) { return array(pacer.spent()); })
       .def_property_readonly("requests", &BudgetPacer::requests)
       .def("spending_profile", [](const BudgetPacer& pacer, std::size_t parts) { return take(pacer.spending_profile(parts)); }, py::arg("parts"));
+  py::class_<SpendLedger>(m, "SpendLedger", "The compiled part of etalage.marketing.SpendLedger.")
+      .def(py::init([](const std::filesystem::path& folder, std::vector<std::int64_t> budgets, std::int64_t block) {
+             const py::gil_scoped_release release;
+             return SpendLedger(folder, {std::move(budgets), block, nullptr});
+           }),
+           py::arg("folder"), py::arg("budgets"), py::arg("block"))
+      .def("spend", [](SpendLedger& ledger, const std::vector<std::int64_t>& amounts) { return ledger.spend(amounts); }, py::arg("amounts"), py::call_guard<py::gil_scoped_release>())
+      .def("close", &SpendLedger::close, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("spent", &SpendLedger::spent)
+      .def_property_readonly("reserved", &SpendLedger::reserved);
 }
 
 }  // namespace etalage::python

@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from etalage.marketing import BudgetPacer, allocate
+import etalage
+from etalage.marketing import BudgetPacer, SpendLedger, allocate
 
 REQUESTS, OFFERS = 20_000, 5
 
@@ -80,3 +81,23 @@ def test_a_budget_is_never_exceeded_even_by_wrong_expectations():
 def test_bad_input_is_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_a_ledger_keeps_what_was_spent(tmp_path):
+    with SpendLedger(tmp_path / "ledger", [100, 7], block=10) as ledger:
+        assert ledger.spend(30, 2) and ledger.spend(0, 5) and not ledger.spend(1, 1)
+        assert ledger.spent == [30, 7] and ledger.reserved == [40, 7]
+        assert ledger.spend(1, 0) and ledger.reserved == [40, 7]
+        with pytest.raises(Exception, match="one writer"):
+            SpendLedger(tmp_path / "ledger", [100, 7])
+    with pytest.raises(Exception, match="after close"):
+        ledger.spend(1, 0)
+    with SpendLedger(tmp_path / "ledger", [100, 7]) as ledger:
+        assert ledger.spent == [31, 7] and ledger.spend(69, 0) and not ledger.spend(1, 0)
+    with pytest.raises(etalage.FormatError, match="budgets"):
+        SpendLedger(tmp_path / "ledger", [100])
+    for budgets, words in (([-1], "budgets"), ([], "budgets")):
+        with pytest.raises(ValueError, match=words):
+            SpendLedger(tmp_path / "other", budgets)
+    with pytest.raises(TypeError):
+        SpendLedger(tmp_path / "other", 0.5)

@@ -4,6 +4,6 @@
 from __future__ import annotations
 
 from .allocation import Allocation, allocate
-from .pacing import BudgetPacer
+from .pacing import BudgetPacer, SpendLedger
 
-__all__ = ["Allocation", "BudgetPacer", "allocate"]
+__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate"]

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import operator
+import os
+
 import numpy as np
 
 from .. import _core
@@ -57,3 +60,42 @@ class BudgetPacer:
     def spending_profile(self, parts=96):
         """float64 [parts], share of the spending in each equal part of the period: the next one's profile."""
         return self._pacer.spending_profile(parts)
+
+
+class SpendLedger:
+    """Spending that survives a crash: budgets are reserved in blocks on disk before they are used, and used from memory.
+
+    folder   where the ledger lies; made when it is not there. One process at a time
+    budgets  a whole number, or [budgets], in units of your choice (cents): the whole of each, over all lives of the ledger
+    block    reserved at a time; None: a thousandth of each budget
+
+    What spend() allowed never exceeds a budget, also after a kill at any moment; then what was reserved and not yet spent is lost, at most a
+    block a budget. close(), or leaving a with block, gives it back. spend() may be called from any number of threads.
+    """
+
+    def __init__(self, folder, budgets, block=None):
+        numbers = [operator.index(b) for b in np.atleast_1d(np.asarray(budgets)).tolist()]
+        self._ledger = _core.SpendLedger(os.fspath(folder), numbers, 0 if block is None else operator.index(block))
+
+    def spend(self, *amounts) -> bool:
+        """All of the amounts, one for each budget, or nothing: False when a budget does not have its amount any more."""
+        return self._ledger.spend([operator.index(a) for a in amounts])
+
+    @property
+    def spent(self) -> list[int]:
+        """Units of each budget that were spent, over all lives; after a crash with what was lost."""
+        return self._ledger.spent
+
+    @property
+    def reserved(self) -> list[int]:
+        """Units of each budget reserved on disk: what a crash now would count as spent."""
+        return self._ledger.reserved
+
+    def close(self):
+        self._ledger.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
