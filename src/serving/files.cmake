@@ -37,4 +37,5 @@ target_sources(etalage PRIVATE
   src/serving/rules_validate.cpp
   src/serving/shopper_profiles.cpp
   src/serving/snapshot.cpp
-  src/serving/snapshot_state.cpp)
+  src/serving/snapshot_state.cpp
+  src/serving/spend_ledger.cpp)

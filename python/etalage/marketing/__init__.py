@@ -3,4 +3,7 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from .allocation import Allocation, allocate
+from .pacing import BudgetPacer, SpendLedger
+
+__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate"]

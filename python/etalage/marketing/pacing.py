@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import operator
+import os
+
+import numpy as np
+
+from .. import _core
+
+
+class BudgetPacer:
+    """Decides request by request what to give, so that budgets last for the period and go where they are worth most.
+
+    budgets            a number, or [budgets], of the whole period
+    expected_requests  of the whole period
+    prices             [budgets] to begin with: ``allocate(...).prices`` of yesterday's requests; None: 0
+    profile            shares of spending in equal parts of the period, as ``spending_profile()`` of yesterday gives them; None: even
+    step               length of a step of the prices; 0: 1 / sqrt(expected_requests). Larger follows drift faster and pays more for noise
+
+    Dual mirror descent (Balseiro, Lu, Mirrokni 2023). No budget is ever exceeded. Not for several threads at once.
+    """
+
+    def __init__(self, budgets, expected_requests, prices=None, profile=None, step=0.0):
+        def numbers(values):
+            return [] if values is None else np.atleast_1d(np.asarray(values, np.float64)).tolist()
+
+        self._pacer = _core.BudgetPacer(numbers(budgets), float(expected_requests), numbers(prices), numbers(profile), float(step))
+        self._budgets = len(numbers(budgets))
+
+    def decide(self, values, costs, progress=None) -> int:
+        """The offer to give, or -1; spends and learns. values [offers], costs [offers] or [offers, budgets].
+
+        progress is the part of the period that has passed, in [0, 1]; None counts requests against the expected ones.
+        """
+        values = np.asarray(values, np.float64)
+        costs = np.asarray(costs, np.float64).reshape(-1)
+        return self._pacer.decide(values, costs, -1.0 if progress is None else float(progress))
+
+    def replay(self, values, costs):
+        """int32 [requests]: decide() for each row of values [requests, offers], costs [requests, offers(, budgets)], in order."""
+        values = np.ascontiguousarray(values, np.float64)
+        costs = np.ascontiguousarray(costs, np.float64)
+        if costs.ndim == 2:
+            costs = costs[:, :, None]
+        return self._pacer.replay(values, np.ascontiguousarray(costs))
+
+    @property
+    def prices(self):
+        return self._pacer.prices
+
+    @property
+    def spent(self):
+        return self._pacer.spent
+
+    @property
+    def requests(self) -> int:
+        return self._pacer.requests
+
+    def spending_profile(self, parts=96):
+        """float64 [parts], share of the spending in each equal part of the period: the next one's profile."""
+        return self._pacer.spending_profile(parts)
+
+
+class SpendLedger:
+    """Spending that survives a crash: budgets are reserved in blocks on disk before they are used, and used from memory.
+
+    folder   where the ledger lies; made when it is not there. One process at a time
+    budgets  a whole number, or [budgets], in units of your choice (cents): the whole of each, over all lives of the ledger
+    block    reserved at a time; None: a thousandth of each budget
+
+    What spend() allowed never exceeds a budget, also after a kill at any moment; then what was reserved and not yet spent is lost, at most a
+    block a budget. close(), or leaving a with block, gives it back. spend() may be called from any number of threads.
+    """
+
+    def __init__(self, folder, budgets, block=None):
+        numbers = [operator.index(b) for b in np.atleast_1d(np.asarray(budgets)).tolist()]
+        self._ledger = _core.SpendLedger(os.fspath(folder), numbers, 0 if block is None else operator.index(block))
+
+    def spend(self, *amounts) -> bool:
+        """All of the amounts, one for each budget, or nothing: False when a budget does not have its amount any more."""
+        return self._ledger.spend([operator.index(a) for a in amounts])
+
+    @property
+    def spent(self) -> list[int]:
+        """Units of each budget that were spent, over all lives; after a crash with what was lost."""
+        return self._ledger.spent
+
+    @property
+    def reserved(self) -> list[int]:
+        """Units of each budget reserved on disk: what a crash now would count as spent."""
+        return self._ledger.reserved
+
+    def close(self):
+        self._ledger.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
