@@ -18,7 +18,9 @@ namespace py = pybind11;
 /// that is neither; std::invalid_argument on duplicates.
 [[nodiscard]] SharedIdMap id_map_from_keys(py::handle keys, const char* argument);
 
-/// int32 [n], -1 for unknown keys and for keys of the other kind.
+/// int32 [n], -1 for unknown keys and missing ones (None, NaN). One rule for every call that takes keys: a key of the other
+/// kind than the map's is a std::invalid_argument that shows both; floats are integers where they are whole, as in logs. A
+/// map without keys knows none and has no kind.
 [[nodiscard]] py::array_t<std::int32_t> find_keys(const IdMap& ids, py::handle keys, const char* argument);
 
 /// The keys in index order: int64 [n] shared and read-only, or an object array of str.
