@@ -360,6 +360,43 @@ void bind_event_log(py::module_& m) {
                  self.filtered(std::span<const std::uint8_t>(bytes.data(), static_cast<std::size_t>(bytes.size()))));
            },
            py::arg("keep"), "The rows where the boolean mask holds, over the same users and items.")
+      .def_static(
+          "from_parquet",
+          [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,
+             const OptionalText& time, const OptionalText& value, const OptionalText& session, const OptionalText& time_unit,
+             const std::string& on_error, int num_threads, const py::object& like) {
+            EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+            keys_like(columns, like);
+            std::vector<std::string> names{user, item};
+            for (const auto* name : {&event, &time, &value, &session})
+              if (*name) names.push_back(**name);
+            return std::make_shared<EventLog>(
+                log_from_frame(py::module_::import("etalage._frames").attr("parquet_reader")(path, names), columns));
+          },
+          py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
+          py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
+          py::arg("num_threads") = 0, py::arg("like") = py::none(),
+          "Events of a Parquet file, or of all those below a folder in order of their names (columns that hive-like folders name,\n"
+          "day=2024-05-01, are columns). Needs pyarrow; only the named columns are read. Otherwise as from_frame.")
+      .def("__arrow_c_stream__",
+           [](const py::object& self, const py::object& /*requested_schema*/) {  // a wish, which the interface lets one ignore
+             const py::tuple out = py::module_::import("etalage._log_frames").attr("arrow_columns")(self);
+             return stream_capsule(out[0].cast<std::vector<std::string>>(), out[1]);
+           },
+           py::arg("requested_schema") = py::none(),
+           "The log as an Arrow stream of one batch: columns user, item, and event, time, value, session where it has them; keys are\n"
+           "the shop's, times are UTC milliseconds. pyarrow.table(log), polars.DataFrame(log) and DuckDB read it.")
+      .def("to_arrow", [](const py::object& self) { return py::module_::import("etalage._log_frames").attr("to_arrow")(self); },
+           "The log as a pyarrow.Table with columns user, item, event, time, value, session, as far as it has them.")
+      .def("to_pandas", [](const py::object& self) { return py::module_::import("etalage._log_frames").attr("to_pandas")(self); },
+           "The log as a pandas.DataFrame; times are datetime64[ms], UTC without a zone.")
+      .def("to_polars", [](const py::object& self) { return py::module_::import("etalage._log_frames").attr("to_polars")(self); },
+           "The log as a polars.DataFrame.")
+      .def("describe",
+           [](const py::object& self, const py::object& catalog) { return py::module_::import("etalage._describe").attr("describe")(self, catalog); },
+           py::arg("catalog") = py::none(),
+           "LogDescription: rows, users, items, span, events by type and month, density, repeat share, heavy users, and items that\n"
+           "look like postage, tests or vouchers by their key or by their name in the catalogue. print() it, or .plot() it.")
       .def_static("concat",
                   [](const std::vector<std::shared_ptr<EventLog>>& logs) {
                     std::vector<EventLog> parts;

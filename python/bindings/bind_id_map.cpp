@@ -48,36 +48,6 @@ py::array key_array(py::handle keys, const char* argument) {
                        ", keys must be strings or integers");
 }
 
-/// The text of a Python string, which must outlive it; ValueError for a lone surrogate, which no key of a file can hold.
-std::string_view text_of(py::handle key, const char* argument) {
-  Py_ssize_t n = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
-  if (text == nullptr) {
-    PyErr_Clear();
-    throw std::invalid_argument(std::string(argument) + " holds text with a lone surrogate, must be valid Unicode");
-  }
-  return {text, static_cast<std::size_t>(n)};
-}
-
-/// An integer, or a float whose value is whole as logs read them, and whether it fits in 64 bits; nothing for others.
-std::optional<std::pair<std::int64_t, bool>> whole_number(py::handle key) {
-  if (PyBool_Check(key.ptr())) return std::nullopt;
-  if (PyFloat_Check(key.ptr())) {
-    const double v = PyFloat_AsDouble(key.ptr());
-    if (v != std::floor(v) || std::abs(v) > 9007199254740992.0) return std::nullopt;
-    return std::pair(static_cast<std::int64_t>(v), true);
-  }
-  if (PyIndex_Check(key.ptr()) == 0) return std::nullopt;
-  const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(key.ptr()));
-  if (!integer) {
-    PyErr_Clear();
-    return std::nullopt;
-  }
-  int overflow = 0;
-  const long long v = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
-  return std::pair(static_cast<std::int64_t>(v), overflow == 0);
-}
-
 bool is_missing(py::handle key) { return py::module_::import("etalage._frames").attr("_missing")(key).cast<bool>(); }
 
 bool is_integer(const py::array& keys) { return keys.dtype().kind() != 'O'; }
@@ -110,6 +80,34 @@ py::str to_str(std::string_view s) { return py::str(s.data(), s.size()); }
 
 }  // namespace
 
+std::string_view text_of(py::handle key, const char* argument) {
+  Py_ssize_t n = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
+  if (text == nullptr) {
+    PyErr_Clear();
+    throw std::invalid_argument(std::string(argument) + " holds text with a lone surrogate, must be valid Unicode");
+  }
+  return {text, static_cast<std::size_t>(n)};
+}
+
+std::optional<std::pair<std::int64_t, bool>> whole_number(py::handle key) {
+  if (PyBool_Check(key.ptr())) return std::nullopt;
+  if (PyFloat_Check(key.ptr())) {
+    const double v = PyFloat_AsDouble(key.ptr());
+    if (v != std::floor(v) || std::abs(v) > 9007199254740992.0) return std::nullopt;
+    return std::pair(static_cast<std::int64_t>(v), true);
+  }
+  if (PyIndex_Check(key.ptr()) == 0) return std::nullopt;
+  const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(key.ptr()));
+  if (!integer) {
+    PyErr_Clear();
+    return std::nullopt;
+  }
+  int overflow = 0;
+  const long long v = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
+  return std::pair(static_cast<std::int64_t>(v), overflow == 0);
+}
+
 SharedIdMap id_map_from_keys(py::handle keys, const char* argument) {
   py::array a = key_array(keys, argument);
   if (!is_integer(a) && all_python_integers(a)) a = as_int64(a);
@@ -140,8 +138,10 @@ py::array_t<std::int32_t> find_keys(const IdMap& ids, py::handle keys, const cha
   if (is_integer(a)) {
     if (strings && a.size() != 0) wrong_kind(py::object(a[py::int_(0)]));
     const auto integers = as_int64(a);
-    const py::gil_scoped_release release;
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = ids.find(integers.data()[i]);
+    {
+      const py::gil_scoped_release release;
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = ids.find(integers.data()[i]);
+    }
     return take(std::move(out));
   }
   std::size_t i = 0;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <stdexcept>
 #include <tuple>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -241,6 +242,18 @@ EventColumns event_columns(const std::string& user, const std::string& item, con
   return c;
 }
 
+py::capsule stream_capsule(const std::vector<std::string>& names, const py::list& columns) {
+  std::vector<UnreadableCell> unreadable;
+  auto stream = std::make_unique<ArrowArrayStream>(stream_of(plain_frame(names, columns, unreadable)));
+  py::capsule out(stream.get(), "arrow_array_stream", [](PyObject* capsule) {
+    auto* s = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule, "arrow_array_stream"));
+    if (s->release != nullptr) s->release(s);
+    delete s;
+  });
+  stream.release();
+  return out;
+}
+
 void keys_like(EventColumns& columns, const py::object& like) {
   if (like.is_none()) return;
   const auto kind_of = [&](const char* attribute) -> std::optional<IdMap::Kind> {
@@ -282,14 +295,13 @@ void read_frame(const py::object& frame, const std::vector<std::string>& names, 
   } else {
     stream = pointer_in<ArrowArrayStream>(given, "arrow_array_stream");
   }
-  std::string failed;
   try {
     const py::gil_scoped_release release;
-    return read(stream, unreadable);
+    read(stream, unreadable);
   } catch (const std::runtime_error& e) {
-    failed = e.what();
+    if (typeid(e) != typeid(std::runtime_error)) throw;  // a file's own error rather than the stream's
+    throw std::runtime_error(e.what() + frames.attr("stream_hint")(frame).cast<std::string>());
   }
-  throw std::runtime_error(failed + frames.attr("stream_hint")(frame).cast<std::string>());
 }
 
 EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {

@@ -35,6 +35,9 @@ void keys_like(EventColumns& columns, const py::object& like);
 void read_frame(const py::object& frame, const std::vector<std::string>& names, bool skip,
                 const std::function<void(ArrowArrayStream*, std::span<const UnreadableCell>)>& read);
 
+/// Columns as to_arrow_or_columns gives them, as a capsule that holds an Arrow stream of one batch.
+[[nodiscard]] py::capsule stream_capsule(const std::vector<std::string>& names, const py::list& columns);
+
 /// Any frame; the GIL is released while the columns are read.
 [[nodiscard]] EventLog log_from_frame(const py::object& frame, const EventColumns& columns);
 

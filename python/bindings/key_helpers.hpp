@@ -12,22 +12,19 @@
 
 #include "etalage/serving/key.hpp"
 #include "etalage/serving/request.hpp"
+#include "id_map_helpers.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
 
 namespace py = pybind11;
 
-/// A key of the shop: str, or anything that is an integer.
+/// A key of the shop: str, or anything that is an integer, by the rules of id_map_helpers.hpp.
 inline Key key_from(py::handle value, const char* argument) {
-  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
-  if (!PyBool_Check(value.ptr()) && PyIndex_Check(value.ptr())) {
-    const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-    if (!integer) throw py::error_already_set();
-    int overflow = 0;
-    const long long number = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
-    if (overflow != 0) throw std::invalid_argument(std::string(argument) + " is " + std::string(py::str(integer)) + ", must fit in 64 bits");
-    return static_cast<std::int64_t>(number);
+  if (py::isinstance<py::str>(value)) return std::string(text_of(value, argument));
+  if (const auto number = whole_number(value)) {
+    if (!number->second) throw std::invalid_argument(std::string(argument) + " is " + std::string(py::str(value)) + ", must fit in 64 bits");
+    return number->first;
   }
   throw py::type_error(std::string(argument) + " is " + describe(value) + ", must be a string or an integer");
 }

@@ -15,9 +15,9 @@ from collections import Counter
 
 import numpy as np
 
-from ._times import FIRST, LAST, exact_ms, to_ms
+from ._times import FIRST, LAST, exact_ms
 
-__all__ = ["to_arrow_or_columns", "stream_hint", "to_ms"]
+__all__ = ["parquet_reader", "stream_hint", "to_arrow_or_columns"]
 
 _MOST_REASONS = 1000  # of a column; a report lists no more rows
 
@@ -54,6 +54,26 @@ def to_arrow_or_columns(frame, names, skip=False):
                     f"frame is a {type(frame).__name__} whose {method} failed: {error!r}{stream_hint(frame)}") from error
     raise TypeError(
         f"frame is {_short(frame)}, must have __arrow_c_stream__ (polars, pyarrow, DuckDB, pandas) or be a dict of arrays{stream_hint(frame)}")
+
+
+def parquet_reader(path, names):
+    """The named columns of a Parquet file, or of a folder of them in order of their names, as a stream."""
+    try:
+        import pyarrow.dataset as dataset
+    except ImportError as error:
+        raise ImportError("Parquet needs pyarrow: pip install 'etalage[parquet]' (CSV works without)") from error
+    if not path.exists():
+        raise FileNotFoundError(2, "no such Parquet file or folder", str(path))
+    files = [path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix in (".parquet", ".pq") and not p.name.startswith((".", "_")))
+        if not files:
+            raise FileNotFoundError(2, "no .parquet file below the folder", str(path))
+    found = dataset.dataset([str(p) for p in files], format="parquet", partitioning="hive")
+    for n in names:
+        if n not in found.schema.names:
+            _pick({}, found.schema.names, n)
+    return found.scanner(columns=list(dict.fromkeys(names))).to_reader()
 
 
 def _of_pandas(frame, names, skip):
@@ -115,10 +135,12 @@ def _as_array(values):
     if isinstance(values, np.ma.MaskedArray):
         return np.asarray(values.data), np.ma.getmaskarray(values)
     if dtype is not None and not isinstance(dtype, np.dtype) and hasattr(values, "isna"):  # an extension type of pandas
+        times = getattr(values, "dt", values)  # of a series; an index has the methods itself
         if getattr(dtype, "tz", None) is not None and str(dtype).startswith("datetime64"):
-            return values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), None
+            utc = times.tz_convert("UTC")
+            return getattr(utc, "dt", utc).tz_localize(None).to_numpy(), None
         if str(dtype).startswith("period"):
-            return values.dt.start_time.to_numpy(), None
+            return times.start_time.to_numpy(), None
         if str(dtype).startswith("Sparse"):
             return np.asarray(values), None
         kind, missing = getattr(dtype, "kind", "O"), np.asarray(values.isna())
@@ -133,7 +155,7 @@ def _as_array(values):
     if isinstance(values, (list, tuple)):
         array = np.empty(len(values), dtype=object)
         for i, v in enumerate(values):  # cell by cell: numpy would make a table of lists of one length
-            array[i] = v
+            array[i] = v[()] if isinstance(v, np.ndarray) and v.ndim == 0 else v
         return array, None
     return np.asarray(values), None
 
@@ -188,16 +210,15 @@ def _fixed_unit(array):
         if count != 1:
             array = array.astype(f"datetime64[{unit}]")
         return unit, array.view(np.int64), missing
-    # Coarse units: what lies outside the years 0 to 10000 is clipped to there, where the log refuses it.
-    low, high = np.datetime64("0000-01-01", "D"), np.datetime64("10000-01-01", "D")
-    edges = [np.datetime64(x, (unit, count)).view(np.int64) if unit != "W" else x.astype((f"M8[{count}W]")).view(np.int64) for x in (low, high)]
+    # Coarse units: what lies outside the years -1 to 10001 is clipped to there, where the log refuses it.
+    edges = [np.datetime64(day, "D").astype(array.dtype).view(np.int64) for day in ("-0001-01-01", "10001-12-31")]
     counts = np.where(missing, 0, np.clip(array.view(np.int64), *edges))
     return "s", counts.view(f"datetime64[{count}{unit}]").astype("datetime64[s]").view(np.int64), missing
 
 
 def _missing(value):
     # pandas' NA has no truth value, so it is known by name before it is compared; NaN and NaT differ from themselves.
-    if value is None or type(value).__name__ == "NAType":
+    if value is None or value is np.ma.masked or type(value).__name__ == "NAType":
         return True
     return not isinstance(value, (str, list, tuple, set, frozenset, dict, np.ndarray)) and _differs(value)
 
@@ -282,7 +303,7 @@ def _numbers(array, there, bad):
     whole = [v if isinstance(v, numbers.Integral) else int(v) if _is_whole(v) else None for v in array[rows]]
     floats = any(isinstance(v, (float, np.floating)) for v in array)
     # Integers stay integers, beside gaps too, since keys need all of their 64 bits; floats tell those below 2^53 apart.
-    if (not floats and None not in whole) or any(w is not None and abs(w) > 2**53 for w in whole):
+    if (not floats and None not in whole) or any(isinstance(v, numbers.Integral) and abs(v) > 2**53 for v in array[rows]):
         out = np.zeros(len(array), np.int64)
         for i, w in zip(rows, whole):
             if w is not None and -(2**63) <= w < 2**63:

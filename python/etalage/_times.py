@@ -37,9 +37,7 @@ def _of_datetime64(value):
 
 
 def exact_ms(value):
-    """Milliseconds of a datetime, date or numpy.datetime64, rounded down, of whatever year; None for NaT and other types."""
-    if value is None or value != value:  # NaT and NaN differ from themselves
-        return None
+    """Milliseconds of a datetime, date, Period or numpy.datetime64, rounded down, of whatever year; None for other types."""
     if isinstance(value, np.datetime64):
         return _of_datetime64(value)
     if type(value).__name__ == "Period" and hasattr(value, "start_time"):
@@ -75,6 +73,8 @@ def to_ms(value, argument="now"):
         if ms is None:
             raise ValueError(f"{argument} is {_describe(given)}, must be an ISO-8601 time in the years 1 to 9999")
         return ms
+    if type(value).__name__ in ("NaTType", "NAType"):
+        raise ValueError(f"{argument} is {value}, must be a moment")
     if value is None or isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{argument} is {_describe(given)}, {_WANTED}")
     if isinstance(value, numbers.Integral):
@@ -84,12 +84,10 @@ def to_ms(value, argument="now"):
             raise ValueError(f"{argument} is {_describe(given)}, must be a moment")
         ms = math.floor(value)
     else:
-        if isinstance(value, (np.datetime64, datetime.date)) and value != value:
+        if isinstance(value, np.datetime64) and np.isnat(value):
             raise ValueError(f"{argument} is NaT, must be a moment")
         ms = exact_ms(value)
         if ms is None:
-            if type(value).__name__ in ("NaTType", "NAType"):
-                raise ValueError(f"{argument} is {value}, must be a moment")
             raise TypeError(f"{argument} is {_describe(given)}, {_WANTED}")
     if not FIRST <= ms <= LAST:
         raise ValueError(f"{argument} is {_describe(given)}, must be in the years 1 to 9999 (numbers are milliseconds)")

@@ -33,6 +33,11 @@ void set_key(const IdMap& ids, std::int32_t row, Key& out) {
 std::int32_t model_row(const Snapshot& snapshot, const EventStore& store, KeyView user) {
   std::int32_t row = -1;
   if (const SharedIdMap& ids = snapshot.user_ids()) {
+    const bool text = std::holds_alternative<std::string_view>(user);
+    // A key of the other kind would be a newcomer for ever, who is offered what they have already.
+    if (!ids->empty() && text != (ids->kind() == IdMap::Kind::kString))
+      throw std::invalid_argument("user is " + (text ? "'" + std::string(std::get<std::string_view>(user)) + "'" : std::to_string(std::get<std::int64_t>(user))) +
+                                  ", must be " + (text ? "an integer" : "a string") + ", as the models' keys are (" + ids->text_at(0) + ", ...)");
     row = std::visit([&](const auto& key) { return ids->find(key); }, user);
   } else if (const auto* index = std::get_if<std::int64_t>(&user)) {
     for (const SnapshotModel& m : snapshot.parts().models)
