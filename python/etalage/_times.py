@@ -20,6 +20,10 @@ FIRST, LAST = -62135596800000, 253402300799999  # the years 1 to 9999
 _WANTED = "must be a datetime, a date, numpy.datetime64, ISO-8601 text, or milliseconds since 1970 (UTC)"
 
 
+class TimeError(ValueError, TypeError):
+    """What was given is no moment. Calls that took fewer types once raised TypeError where others raised ValueError; this is both."""
+
+
 def _describe(value):
     text = repr(value)
     return (text if len(text) <= 60 else text[:57] + "...") + f" ({type(value).__name__})"
@@ -58,8 +62,8 @@ def to_ms(value, argument="now"):
     """UTC milliseconds of a moment: a datetime or date (naive: UTC), pandas.Timestamp or Period (its begin),
     numpy.datetime64 of any unit, a 0-d array or pyarrow scalar of one, ISO-8601 text as in logs, or a number of milliseconds.
 
-    Rounded down, as the times of a log are, so that one event has one time however it comes. TypeError for another
-    type, ValueError for NaT, NaN, unreadable text and times outside the years 1 to 9999; both name `argument`.
+    Rounded down, as the times of a log are, so that one event has one time however it comes. TimeError names `argument`:
+    another type, NaT, NaN, unreadable text, times outside the years 1 to 9999.
     """
     given = value
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -71,24 +75,24 @@ def to_ms(value, argument="now"):
     if isinstance(value, str):
         ms = _core.parse_time(value)
         if ms is None:
-            raise ValueError(f"{argument} is {_describe(given)}, must be an ISO-8601 time in the years 1 to 9999")
+            raise TimeError(f"{argument} is {_describe(given)}, must be an ISO-8601 time in the years 1 to 9999")
         return ms
     if type(value).__name__ in ("NaTType", "NAType"):
-        raise ValueError(f"{argument} is {value}, must be a moment")
+        raise TimeError(f"{argument} is {value}, must be a moment")
     if value is None or isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{argument} is {_describe(given)}, {_WANTED}")
+        raise TimeError(f"{argument} is {_describe(given)}, {_WANTED}")
     if isinstance(value, numbers.Integral):
         ms = int(value)
     elif isinstance(value, numbers.Real):
         if not math.isfinite(value):
-            raise ValueError(f"{argument} is {_describe(given)}, must be a moment")
+            raise TimeError(f"{argument} is {_describe(given)}, must be a moment")
         ms = math.floor(value)
     else:
         if isinstance(value, np.datetime64) and np.isnat(value):
-            raise ValueError(f"{argument} is NaT, must be a moment")
+            raise TimeError(f"{argument} is NaT, must be a moment")
         ms = exact_ms(value)
         if ms is None:
-            raise TypeError(f"{argument} is {_describe(given)}, {_WANTED}")
+            raise TimeError(f"{argument} is {_describe(given)}, {_WANTED}")
     if not FIRST <= ms <= LAST:
-        raise ValueError(f"{argument} is {_describe(given)}, must be in the years 1 to 9999 (numbers are milliseconds)")
+        raise TimeError(f"{argument} is {_describe(given)}, must be in the years 1 to 9999 (numbers are milliseconds)")
     return ms

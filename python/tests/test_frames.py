@@ -245,13 +245,13 @@ def test_runs():
 
 
 @pytest.mark.parametrize("make,text", [
-    (lambda pa: pa.array([b"a"]), "column 'user' holds bytes, must be text.*cast it to text"),
+    (lambda pa: pa.array([b"a"]), "column 'user' holds bytes \\(Arrow format 'z'\\), must be text.*cast it to text"),
     (lambda pa: pa.array([b"ab"], pa.binary(2)), "holds bytes.*cast it to text"),
     (lambda pa: pa.array([datetime.time(1)]), "holds times of day.*add the date"),
     (lambda pa: pa.array([datetime.timedelta(1)]), "holds durations"),
     (lambda pa: pa.array([{"x": 1}]), "holds records.*take one of their fields out"),
-    (lambda pa: pa.array([["a"]]), "is of type list, keys must be strings or integers"),
-    (lambda pa: pa.array([[["a"]]]), "holds lists of lists"),
+    (lambda pa: pa.array([["a"]]), "holds lists .*make a row of each of their cells"),
+    (lambda pa: pa.array([[["a"]]]), "holds lists .*make a row of each"),
 ])
 def test_columns_that_hold_no_keys_say_what_to_do(make, text):
     pa = pytest.importorskip("pyarrow")
@@ -263,9 +263,9 @@ def test_columns_of_other_types_are_refused_in_words():
     for column, text in ((np.array([1j]), "dtype complex128"), (np.array([1], "m8[s]"), "add the moment"), (np.zeros(1, "i4,i4"), "take one of its fields")):
         with pytest.raises(TypeError, match=text):
             EventLog.from_frame({"user": column, "item": [1]})
-    with pytest.raises(ValueError, match="'time' is of type list"):
+    with pytest.raises(ValueError, match="'time' holds lists"):
         EventLog.from_frame({"user": [1], "item": [1], "time": [["2020-01-01"]]}, time="time")
-    with pytest.raises(ValueError, match="'value' is of type list"):
+    with pytest.raises(ValueError, match="'value' holds lists"):
         EventLog.from_frame({"user": [1], "item": [1], "value": [[1]]}, value="value")
 
 
@@ -361,6 +361,14 @@ def test_catalogue_streams(name, frame):
     assert c.categories == [("Home", "Mugs"), (), ()] and c.tags == [("1", "2"), (), ()]
     assert c.brands == ["7", "", "9"] and c.stock[:2].tolist() == [4, 0] and np.isnan(c.stock[2])
     assert c.prices[0] == 3.5 and np.isnan(c.prices[1:]).all()
+
+
+def test_lists_of_lists_are_no_paths():
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match="holds lists of lists .*take one level"):
+        Catalog.from_frame(pa.table({"item": [1], "path": [[["a"]]]}), category="path")
+    with pytest.raises(ValueError, match="column 'title' is of type list, must be text or numbers"):
+        Catalog.from_frame({"item": [1], "title": [["a"]]}, name="title")
 
 
 def test_fixed_lists_and_numbers_as_categories():

@@ -41,20 +41,20 @@ std::string_view metadata_value(const char* metadata, std::string_view wanted) {
   return {};
 }
 
-[[noreturn]] void refuse(const std::string& column, std::string_view what, std::string_view remedy) {
-  throw std::invalid_argument("column '" + column + "' holds " + std::string(what) + ", must be text, a number, a date or a timestamp: " +
-                              std::string(remedy));
+[[noreturn]] void refuse(const std::string& column, std::string_view format, std::string_view what, std::string_view remedy) {
+  throw std::invalid_argument("column '" + column + "' holds " + std::string(what) + " (Arrow format '" + std::string(format) +
+                              "'), must be text, a number, a date or a timestamp: " + std::string(remedy));
 }
 
 /// Types that are known but hold nothing that a column of events or of a catalogue could be.
 [[noreturn]] void refuse_format(const std::string& column, std::string_view f) {
   const auto begins = [f](std::string_view with) { return f.substr(0, with.size()) == with; };
-  if (f == "z" || f == "Z" || f == "vz" || begins("w:")) refuse(column, "bytes", "cast it to text");
-  if (begins("tt")) refuse(column, "times of day", "add the date, so that it is a timestamp");
-  if (begins("tD")) refuse(column, "durations", "add the moment they count from, or cast it to integers");
-  if (begins("ti")) refuse(column, "intervals", "add the moment they count from");
-  if (begins("+s") || begins("+m") || begins("+u")) refuse(column, "records", "take one of their fields out");
-  refuse(column, "Arrow format '" + std::string(f) + "'", "cast it to one of them");
+  if (f == "z" || f == "Z" || f == "vz" || begins("w:")) refuse(column, f, "bytes", "cast it to text");
+  if (begins("tt")) refuse(column, f, "times of day", "add the date, so that it is a timestamp");
+  if (begins("tD")) refuse(column, f, "durations", "add the moment they count from, or cast it to integers");
+  if (begins("ti")) refuse(column, f, "intervals", "add the moment they count from");
+  if (begins("+s") || begins("+m") || begins("+u")) refuse(column, f, "records", "take one of their fields out");
+  refuse(column, f, "something else", "cast it to one of them");
 }
 
 /// The integers of "w:16", "+w:3", "d:38,0,128" behind the colon.
@@ -110,11 +110,11 @@ bool is_index(ColumnType type) noexcept { return type >= ColumnType::kInt8 && ty
 
 }  // namespace
 
-ArrowLayout arrow_layout(const ArrowSchema& schema, const std::string& column) {
+ArrowLayout arrow_layout(const ArrowSchema& schema, const std::string& column, bool lists) {
   const std::string_view f = schema.format != nullptr ? schema.format : "";
   const std::string_view extension = metadata_value(schema.metadata, "ARROW:extension:name");
-  if (extension == "pandas.period") refuse(column, "pandas periods", "call .dt.to_timestamp() on it");
-  if (extension == "pandas.interval") refuse(column, "pandas intervals", "take their left or right end");
+  if (extension == "pandas.period") refuse(column, f, "pandas periods", "call .dt.to_timestamp() on it");
+  if (extension == "pandas.interval") refuse(column, f, "pandas intervals", "take their left or right end");
   const auto child = [&](std::int64_t i) -> const ArrowSchema& {
     if (schema.n_children <= i || schema.children == nullptr || schema.children[i] == nullptr)
       throw std::invalid_argument("column '" + column + "' of the Arrow stream has fewer children than its format '" + std::string(f) + "' needs");
@@ -126,22 +126,23 @@ ArrowLayout arrow_layout(const ArrowSchema& schema, const std::string& column) {
     if (!index || !is_index(index->type)) refuse_format(column, f);
     out.kind = Kind::kDictionary;
     out.type = index->type;
-    out.inner = std::make_shared<const ArrowLayout>(arrow_layout(*schema.dictionary, column));
+    out.inner = std::make_shared<const ArrowLayout>(arrow_layout(*schema.dictionary, column, lists));
   } else if (f == "+r") {
     const auto ends = plain(child(0).format != nullptr ? child(0).format : "");
     if (!ends || !is_index(ends->type)) refuse_format(column, f);
     out.kind = Kind::kRunEnds;
     out.type = ends->type;
-    out.inner = std::make_shared<const ArrowLayout>(arrow_layout(child(1), column));
+    out.inner = std::make_shared<const ArrowLayout>(arrow_layout(child(1), column, lists));
   } else if (const auto pieces = list_of(f)) {
+    if (!lists) refuse(column, f, "lists", "make a row of each of their cells");
     out.kind = Kind::kList;
     out.type = ColumnType::kList;
     out.pieces = *pieces;
     const std::vector<std::int32_t> n = *pieces == Pieces::kFixed ? numbers_of(f) : std::vector<std::int32_t>{0};
     if (n.size() != 1 || n[0] < 0) refuse_format(column, f);
     out.width = n[0];
-    out.inner = std::make_shared<const ArrowLayout>(arrow_layout(child(0), column));
-    if (out.inner->values().kind == Kind::kList) refuse(column, "lists of lists", "take one level of them");
+    out.inner = std::make_shared<const ArrowLayout>(arrow_layout(child(0), column, lists));
+    if (out.inner->values().kind == Kind::kList) refuse(column, f, "lists of lists", "take one level of them");
   } else if (f.substr(0, 2) == "d:") {
     const std::vector<std::int32_t> n = numbers_of(f);  // precision, scale, bits (128 where it is not said)
     const std::int32_t bits = n.size() == 3 ? n[2] : 128;
@@ -159,7 +160,7 @@ ArrowLayout arrow_layout(const ArrowSchema& schema, const std::string& column) {
     refuse_format(column, f);
   }
   if ((out.kind == Kind::kDictionary || out.kind == Kind::kRunEnds) && out.values().kind == Kind::kList)
-    refuse(column, "encoded lists", "decode it");
+    refuse(column, f, "encoded lists", "decode it");
   return out;
 }
 

@@ -85,7 +85,7 @@ void settle_decimals(Column& column) {
 
 }  // namespace
 
-std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vector<std::string>& names) {
+std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vector<std::string>& names, bool lists) {
   StreamGuard guard(stream);
   Schema schema;
   guard.check(stream->get_schema(stream, &schema), "schema");
@@ -111,7 +111,7 @@ std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vect
       child = static_cast<std::size_t>(i);
     }
     if (!child) throw std::invalid_argument("column '" + name + "' is not in the frame, must be one of " + (known.empty() ? "none" : known));
-    picked.push_back({*child, arrow_layout(*schema.children[*child], name)});
+    picked.push_back({*child, arrow_layout(*schema.children[*child], name, lists)});
     Column c;
     c.name = name;
     c.type = picked.back().layout.values().type;
@@ -155,7 +155,7 @@ EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options, std::
   std::vector<std::string> names{options.user, options.item};
   for (const auto* name : {&options.event, &options.time, &options.value, &options.session})
     if (*name) names.push_back(**name);
-  std::vector<detail::Column> columns = detail::read_arrow_columns(stream, names);
+  std::vector<detail::Column> columns = detail::read_arrow_columns(stream, names, false);
   detail::EventInput in;
   std::size_t next = 0;
   in.user = std::move(columns[next++]);

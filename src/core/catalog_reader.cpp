@@ -89,7 +89,7 @@ Catalog::Columns read_catalog(ArrowArrayStream* stream, const CatalogColumns& op
   std::vector<std::string> names{options.item};
   for (const auto* name : {&options.name, &options.category, &options.brand, &options.price, &options.stock, &options.tags, &options.text})
     if (*name) names.push_back(**name);
-  const std::vector<Column> columns = detail::read_arrow_columns(stream, names);
+  const std::vector<Column> columns = detail::read_arrow_columns(stream, names, true);
   for (const auto& [separator, argument] : {std::pair(&options.category_separator, "category_separator"), std::pair(&options.tag_separator, "tag_separator")})
     if (separator->empty()) throw std::invalid_argument(std::string(argument) + " is empty, must be at least one character");
   if (!unreadable.empty()) refuse(unreadable.front().row, unreadable.front().column + " " + unreadable.front().reason);
