@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -65,11 +66,49 @@ struct PlainFrame {
 
 using FrameOwner = std::shared_ptr<PlainFrame>;
 
+/// What a structure of Arrow that was handed out holds: the frame, and its children, which consumers may move away.
 template <class T>
-void release_owner(T* object) {
-  delete static_cast<FrameOwner*>(object->private_data);
+struct Handed {
+  FrameOwner frame;
+  std::vector<T> children;
+  std::vector<T*> pointers;
+};
+
+template <class T>
+void release_handed(T* object) {
+  for (std::int64_t i = 0; i < object->n_children; ++i)
+    if (object->children[i]->release != nullptr) object->children[i]->release(object->children[i]);
+  delete static_cast<Handed<T>*>(object->private_data);
   object->private_data = nullptr;
   object->release = nullptr;
+}
+
+/// A copy of a schema or array and of all below it, each of which keeps the frame alive by itself.
+template <class T>
+void hand_out(const T& from, const FrameOwner& frame, T* out) {
+  auto held = std::make_unique<Handed<T>>();
+  held->frame = frame;
+  held->children.resize(static_cast<std::size_t>(from.n_children));
+  for (std::size_t i = 0; i < held->children.size(); ++i) {
+    hand_out(*from.children[i], frame, &held->children[i]);
+    held->pointers.push_back(&held->children[i]);
+  }
+  *out = from;
+  out->children = held->pointers.data();
+  out->release = &release_handed<T>;
+  out->private_data = held.release();
+}
+
+/// The same across a border of C, where no exception may pass: 0 or an errno.
+template <class T>
+int handed_out(const T& from, const FrameOwner& frame, T* out) noexcept {
+  try {
+    hand_out(from, frame, out);
+    return 0;
+  } catch (...) {
+    *out = {};
+    return ENOMEM;
+  }
 }
 
 /// Text that is no Unicode (a lone surrogate) is missing and noted.
@@ -157,21 +196,20 @@ ArrowArrayStream stream_of(const FrameOwner& frame) {
   s.private_data = new FrameOwner(frame);
   s.get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
     const FrameOwner& f = *static_cast<FrameOwner*>(self->private_data);
-    *out = {"+s", "", nullptr, 0, static_cast<std::int64_t>(f->schemas.size()), f->schemas.data(), nullptr, &release_owner<ArrowSchema>,
-            new FrameOwner(f)};
-    return 0;
+    return handed_out({"+s", "", nullptr, 0, static_cast<std::int64_t>(f->schemas.size()), f->schemas.data(), nullptr, nullptr, nullptr}, f, out);
   };
   s.get_next = [](ArrowArrayStream* self, ArrowArray* out) {
     const FrameOwner& f = *static_cast<FrameOwner*>(self->private_data);
     *out = {};
     if (f->delivered) return 0;
     f->delivered = true;
-    *out = {f->size, 0, 0, 1, static_cast<std::int64_t>(f->arrays.size()), &f->no_validity, f->arrays.data(), nullptr,
-            &release_owner<ArrowArray>, new FrameOwner(f)};
-    return 0;
+    return handed_out({f->size, 0, 0, 1, static_cast<std::int64_t>(f->arrays.size()), &f->no_validity, f->arrays.data(), nullptr, nullptr, nullptr}, f, out);
   };
   s.get_last_error = [](ArrowArrayStream*) -> const char* { return nullptr; };
-  s.release = &release_owner<ArrowArrayStream>;
+  s.release = [](ArrowArrayStream* self) {
+    delete static_cast<FrameOwner*>(self->private_data);
+    self->release = nullptr;
+  };
   return s;
 }
 
