@@ -73,7 +73,7 @@ def to_ms(value, argument="now"):
         raw = value.value if unit in ("s", "ms", "us", "ns") and value.is_valid else None
         value = np.datetime64(raw, unit) if raw is not None else value.as_py()
     if isinstance(value, str):
-        ms = _core.parse_time(value)
+        ms = _core.parse_time(value.encode("utf-8", "replace").decode())  # a lone surrogate is in no time
         if ms is None:
             raise TimeError(f"{argument} is {_describe(given)}, must be an ISO-8601 time in the years 1 to 9999")
         return ms

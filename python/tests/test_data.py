@@ -396,6 +396,13 @@ def test_decay_removes_nothing(how, shuffled):
         assert log.interactions(duplicates=how, half_life_days=1, negative_values="cancel").nnz == 5
 
 
+def test_weights_of_events_far_after_now_are_named():
+    log = log_of([("u", "a", 0, 1.0), ("u", "b", 9000 * DAY, 1.0)], ("user", "item", "time", "value"))
+    for how in ("sum", "max", "last", "binary"):
+        with pytest.raises(ValueError, match="the weight of user index 0 and item index 1 is beyond float32"):
+            log.interactions(duplicates=how, half_life_days=1, now=0)
+
+
 def test_decay_of_old_weights_that_are_still_told_apart():
     log = log_of([("u", "a", 0, 1.0), ("u", "a", 0, 1.0), ("u", "b", 100 * DAY, 1.0)], ("user", "item", "time", "value"))
     assert dense(log.interactions(half_life_days=1))[0].tolist() == [2.0**-99, 1]

@@ -105,6 +105,15 @@ def test_numbers_of_the_bank():
     assert read(pa.table({"user": [1, 2], "item": [1, 2], "value": negative}), value="value").report.refusals == [(0, "value is -1e+40, must be a finite number")]
 
 
+def test_decimal_times():
+    pa = pytest.importorskip("pyarrow")
+    times = [1577836800000 + i for i in range(1000)]
+    log = EventLog.from_frame(pa.table({"user": range(1000), "item": range(1000), "time": pa.array([D(t) for t in times], pa.decimal128(20, 0))}),
+                              time="time", time_unit="ms")
+    np.full(10**5, 7, np.int64)  # whatever is freed by now is written over
+    assert log.times.tolist() == times
+
+
 def test_what_duckdb_sums():
     duckdb = pytest.importorskip("duckdb")
     log = EventLog.from_frame(duckdb.sql("select k as user, k + 1 as item, sum(q) as value from (values (1, 2), (1, 3), (2, 4)) t(k, q) group by k order by k"),

@@ -74,7 +74,7 @@ def test_pandas_and_pyarrow_moments():
 
 
 @pytest.mark.parametrize("bad,error", [(np.datetime64("NaT"), ValueError), (float("nan"), ValueError), (float("inf"), ValueError), ("soon", ValueError),
-                                       ("2020-13-01", ValueError), (True, TypeError), (None, TypeError), ([1], TypeError), (b"2020-01-01", TypeError),
+                                       ("2020-13-01", ValueError), ("\ud800", ValueError), (True, TypeError), (None, TypeError), ([1], TypeError), (b"2020-01-01", TypeError),
                                        (10**15, ValueError)])
 def test_what_is_no_moment_is_refused_by_name(bad, error):
     with pytest.raises(error, match="at is "):

@@ -3,8 +3,8 @@
 
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 

@@ -80,6 +80,7 @@ std::optional<Array<T>> borrowed(const Column& column, ColumnType type) {
   if (!column.immutable || column.type != type || column.chunks.size() != 1 || !column.owner) return std::nullopt;
   const ColumnChunk& c = column.chunks[0];
   const T* data = static_cast<const T*>(c.data) + c.offset;
+  if (c.memory) return std::nullopt;  // what was converted dies with the column
   if (c.dictionary || c.validity != nullptr || reinterpret_cast<std::uintptr_t>(data) % alignof(T) != 0) return std::nullopt;
   return Array<T>::wrap(data, static_cast<std::size_t>(c.size), column.owner);
 }

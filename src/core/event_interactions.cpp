@@ -59,8 +59,7 @@ class Merger {
   [[nodiscard]] float end(std::int32_t user, std::int32_t item) const {
     const bool sums = how_ == Duplicates::kSum || how_ == Duplicates::kBinary;
     if (total_ == 0 || (sums && is_rounding(total_, magnitudes_))) return 0.0f;
-    if (how_ == Duplicates::kBinary) return detail::stored_weight(std::copysign(decays_ ? newest_ : 1.0, total_));
-    const float w = detail::stored_weight(total_);
+    const float w = detail::stored_weight(how_ == Duplicates::kBinary ? std::copysign(decays_ ? newest_ : 1.0, total_) : total_);
     if (!std::isfinite(w))
       throw std::invalid_argument("the weight of user index " + std::to_string(user) + " and item index " + std::to_string(item) +
                                   " is beyond float32, event weights and values must be smaller");
