@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "etalage/core/id_map.hpp"
 #include "etalage/serving/key.hpp"
 #include "etalage/serving/request.hpp"
 #include "id_map_helpers.hpp"
@@ -27,6 +28,15 @@ inline Key key_from(py::handle value, const char* argument) {
     return number->first;
   }
   throw py::type_error(std::string(argument) + " is " + describe(value) + ", must be a string or an integer");
+}
+
+/// std::invalid_argument for a key of the other kind than a map's, which no key there could ever equal.
+inline void require_kind(const IdMap& ids, const Key& key, const char* argument) {
+  const bool strings = ids.kind() == IdMap::Kind::kString;
+  if (ids.empty() || std::holds_alternative<std::string>(key) == strings) return;
+  const auto* text = std::get_if<std::string>(&key);
+  throw std::invalid_argument(std::string(argument) + " is " + (text != nullptr ? "'" + *text + "'" : std::to_string(std::get<std::int64_t>(key))) +
+                              ", must be " + (strings ? "a string" : "an integer") + ", as the models' keys are (" + ids.text_at(0) + ", ...)");
 }
 
 inline py::object key_to(const Key& key) {

@@ -94,10 +94,12 @@ def test_an_engine_does_not_take_a_known_shopper_for_a_newcomer(strings):
     assert engine.recommend(right[0], k=2).known_user
     with pytest.raises(ValueError, match="user is .* must be .* as the models' keys are"):
         engine.recommend(wrong[0], k=2)
+    with pytest.raises(ValueError, match="user is .* as the models' keys are"):
+        engine.user(wrong[0])
     known, other = ("100", 100) if strings else (100, "100")
     assert len(engine.recommend(right[1], k=2, placement="product_page", anchors=[known])[0])
     for kw in ({"anchors": [other]}, {"session": [other]}, {"given": [(other, 1.0)], "placement": "search"}):
-        with pytest.raises(ValueError, match="(anchor|session item|given item) is .* as the models' keys are"):
+        with pytest.raises(ValueError, match="(an anchor|an item of session|a given item) is .* as the models' keys are"):
             engine.recommend(right[1], k=2, **kw)
 
 

@@ -29,19 +29,10 @@ void set_key(const IdMap& ids, std::int32_t row, Key& out) {
   }
 }
 
-/// A key of the other kind than the models' would be a newcomer for ever, a shopper who is offered what they have already.
-void require_kind(const IdMap& ids, KeyView key, const char* what) {
-  const auto* text = std::get_if<std::string_view>(&key);
-  if (ids.empty() || (text != nullptr) == (ids.kind() == IdMap::Kind::kString)) return;
-  throw std::invalid_argument(std::string(what) + " is " + (text != nullptr ? "'" + std::string(*text) + "'" : std::to_string(std::get<std::int64_t>(key))) +
-                              ", must be " + (text != nullptr ? "an integer" : "a string") + ", as the models' keys are (" + ids.text_at(0) + ", ...)");
-}
-
 /// The shopper's row in the models, -1 for one they do not know or must not be asked about.
 std::int32_t model_row(const Snapshot& snapshot, const EventStore& store, KeyView user) {
   std::int32_t row = -1;
   if (const SharedIdMap& ids = snapshot.user_ids()) {
-    require_kind(*ids, user, "user");
     row = std::visit([&](const auto& key) { return ids->find(key); }, user);
   } else if (const auto* index = std::get_if<std::int64_t>(&user)) {
     for (const SnapshotModel& m : snapshot.parts().models)
@@ -93,13 +84,9 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
       }
     }
   }
-  const auto row_of = [&](KeyView key, const char* what) {
-    require_kind(snapshot.item_ids(), key, what);
-    return p.rows.row_of_key(key);
-  };
   std::size_t told = 0;  // items that came with the request alone
   for (const KeyView key : request.session) {
-    const std::int32_t row = row_of(key, "session item");
+    const std::int32_t row = p.rows.row_of_key(key);
     if (row < 0) continue;
     s.session.push_back(row);
     ++told;
@@ -107,10 +94,10 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
   if (s.session.size() > kSessionItems) s.session.erase(s.session.begin(), s.session.end() - static_cast<std::ptrdiff_t>(kSessionItems));
   s.anchors.clear();
   for (const KeyView key : request.anchors)
-    if (const std::int32_t row = row_of(key, "anchor"); row >= 0) s.anchors.push_back(row);
+    if (const std::int32_t row = p.rows.row_of_key(key); row >= 0) s.anchors.push_back(row);
   s.given.clear();
   for (const auto& [key, score] : request.given)
-    if (const std::int32_t row = row_of(key, "given item"); row >= 0) s.given.push_back({row, score});
+    if (const std::int32_t row = p.rows.row_of_key(key); row >= 0) s.given.push_back({row, score});
 
   ctx.history = s.history;
   ctx.session = s.session;
