@@ -38,7 +38,8 @@ struct ArrowLayout {
   }
 };
 
-/// With `lists` a column may hold lists, one level deep. std::invalid_argument for a type that no column of events or of a catalogue can have, in words that say what to do.
+/// With `lists` a column may hold lists, one level deep. std::invalid_argument for a type that no column of events or of
+/// a catalogue can have, in words that say what to do.
 [[nodiscard]] ArrowLayout arrow_layout(const ArrowSchema& schema, const std::string& column, bool lists);
 
 }  // namespace etalage::detail
