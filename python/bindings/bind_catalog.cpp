@@ -4,27 +4,45 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "etalage/core/arrow.hpp"
 #include "etalage/core/catalog.hpp"
+#include "data_helpers.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
 namespace {
 
+using OptionalText = std::optional<std::string>;
+
+/// None, NaN, NaT and pandas' NA: what stands for a missing cell.
+bool is_gap(py::handle v) { return v.is_none() || py::module_::import("etalage._frames").attr("_missing")(v).cast<bool>(); }
+
 std::vector<std::string> texts(const py::object& values) {
   std::vector<std::string> out;
   if (values.is_none()) return out;
-  for (const py::handle v : values) out.push_back(v.is_none() ? std::string() : py::str(v).cast<std::string>());
+  for (const py::handle v : values) out.push_back(is_gap(v) ? std::string() : py::str(v).cast<std::string>());
   return out;
 }
 
 std::vector<std::vector<std::string>> lists(const py::object& values) {
   std::vector<std::vector<std::string>> out;
   if (values.is_none()) return out;
-  for (const py::handle v : values) out.push_back(texts(py::reinterpret_borrow<py::object>(v)));
+  for (const py::handle v : values) {
+    std::vector<std::string>& list = out.emplace_back();
+    if (is_gap(v)) continue;
+    if (py::isinstance<py::str>(v) || !py::isinstance<py::iterable>(v)) {  // a path of one, such as a category's number
+      list.push_back(py::str(v).cast<std::string>());
+      continue;
+    }
+    for (const py::handle word : v)
+      if (!is_gap(word)) list.push_back(py::str(word).cast<std::string>());
+  }
   return out;
 }
 
@@ -32,6 +50,13 @@ Array<float> numbers(const py::object& values, const char* name, int ndim) {
   if (values.is_none()) return {};
   const auto a = from_numpy<float>(values, name, ndim);
   return Array<float>(std::span<const float>(a.data(), static_cast<std::size_t>(a.size())));
+}
+
+void add_vectors(Catalog::Columns& c, const py::object& vectors) {
+  if (vectors.is_none()) return;
+  const auto v = from_numpy<float>(vectors, "vectors", 2);
+  c.vectors = numbers(v, "vectors", 2);
+  c.dim = static_cast<std::int32_t>(v.shape(1));
 }
 
 template <class F>
@@ -63,11 +88,7 @@ void bind_catalog(py::module_& m) {
              c.stock = numbers(stock, "stock", 1);
              c.tags = lists(tags);
              c.texts = texts(texts_);
-             if (!vectors.is_none()) {
-               const auto v = from_numpy<float>(vectors, "vectors", 2);
-               c.vectors = numbers(v, "vectors", 2);
-               c.dim = static_cast<std::int32_t>(v.shape(1));
-             }
+             add_vectors(c, vectors);
              return std::make_shared<Catalog>(std::move(c));
            }),
            py::arg("item_ids"), py::kw_only(), py::arg("names") = py::none(), py::arg("categories") = py::none(),
@@ -77,23 +98,32 @@ void bind_catalog(py::module_& m) {
            "brands, prices and stock (>= 0, NaN unknown), texts, vectors float32 [n, dim].")
       .def_static(
           "from_frame",
-          [](const py::object& frame, const std::string& item, const py::object& name, const py::object& category, const py::object& brand,
-             const py::object& price, const py::object& stock, const py::object& tags, const py::object& text, const py::object& vectors,
+          [](const py::object& frame, const std::string& item, const OptionalText& name, const OptionalText& category,
+             const OptionalText& brand, const OptionalText& price, const OptionalText& stock, const OptionalText& tags,
+             const OptionalText& text, const py::object& vectors,
              const std::string& category_separator, const std::string& tag_separator) {
-            const py::object columns = py::module_::import("etalage._frames")
-                                           .attr("catalog_columns")(frame, item, name, category, brand, price, stock, tags, text,
-                                                                    category_separator, tag_separator);
-            return py::type::of<Catalog>()(columns["item_ids"], py::arg("vectors") = vectors, **py::dict(columns["others"]));
+            const CatalogColumns given{item, name, category, brand, price, stock, tags, text, category_separator, tag_separator};
+            std::vector<std::string> names{item};
+            for (const auto* n : {&name, &category, &brand, &price, &stock, &tags, &text})
+              if (*n) names.push_back(**n);
+            Catalog::Columns c;
+            read_frame(frame, names, false, [&](ArrowArrayStream* stream, std::span<const UnreadableCell> unreadable) {
+              c = read_catalog(stream, given, unreadable);
+            });
+            add_vectors(c, vectors);
+            return std::make_shared<Catalog>(std::move(c));
           },
           py::arg("frame"), py::arg("item") = "item", py::arg("name") = py::none(), py::arg("category") = py::none(),
           py::arg("brand") = py::none(), py::arg("price") = py::none(), py::arg("stock") = py::none(), py::arg("tags") = py::none(),
           py::arg("text") = py::none(), py::arg("vectors") = py::none(), py::arg("category_separator") = ">", py::arg("tag_separator") = "|",
-          "Products of a frame (polars, pyarrow, pandas, a dict of lists). The arguments name its columns; category paths and tags\n"
-          "are lists, or text cut at the separators; vectors is an array [n, dim]. A key may occur once.")
+          "Products of a frame, of any maker as for EventLog.from_frame. The arguments name its columns; keys are read as those of\n"
+          "events are; category paths and tags are lists, single numbers, or text cut at the separators, and missing cells of a\n"
+          "list are left out; prices and stock are numbers or text of numbers >= 0, missing or NaN where unknown; vectors is an\n"
+          "array [n, dim]. A key may occur once. ValueError names row, column, value and rule.")
       .def("__len__", &Catalog::size)
       .def_property_readonly("item_ids", [](const Catalog& c) { return keys_to_numpy(*c.item_ids()); })
       .def("item_index", [](const Catalog& c, const py::object& keys) { return find_keys(*c.item_ids(), keys, "item_ids"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
       .def("name", &Catalog::name, py::arg("index"), "The product's name, or its key as text.")
       .def("names_of",
            [](const Catalog& c, const py::object& keys) {

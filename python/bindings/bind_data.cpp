@@ -5,6 +5,7 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,11 +33,40 @@ Duplicates duplicates_of(const std::string& name) {
   throw std::invalid_argument("duplicates is '" + name + "', must be 'sum', 'max', 'last' or 'binary'");
 }
 
+void set_transform(InteractionOptions& o, const py::object& transform, const OptionalText& normalize) {
+  static const std::map<std::string, ValueTransform> transforms{
+      {"log1p", ValueTransform::kLog1p}, {"sqrt", ValueTransform::kSqrt}, {"rank", ValueTransform::kRank}};
+  static const std::map<std::string, UserNormalization> norms{
+      {"l1", UserNormalization::kL1}, {"l2", UserNormalization::kL2}, {"max", UserNormalization::kMax}, {"mean", UserNormalization::kMean}};
+  const auto refuse = [&] {
+    throw std::invalid_argument("value_transform is " + std::string(py::repr(transform)) + ", must be 'log1p', 'sqrt', 'rank', ('cap', x) or None");
+  };
+  if (py::isinstance<py::str>(transform)) {
+    const auto found = transforms.find(transform.cast<std::string>());
+    if (found == transforms.end()) refuse();
+    o.value_transform = found->second;
+  } else if (py::isinstance<py::tuple>(transform) || py::isinstance<py::list>(transform)) {
+    const py::list pair(transform);
+    if (pair.size() != 2 || !py::isinstance<py::str>(pair[0]) || pair[0].cast<std::string>() != "cap" || PyNumber_Check(pair[1].ptr()) == 0) refuse();
+    o.value_transform = ValueTransform::kCap;
+    o.value_cap = py::float_(py::object(pair[1]));
+  } else if (!transform.is_none()) {
+    refuse();
+  }
+  if (!normalize) return;
+  const auto norm = norms.find(*normalize);
+  if (norm == norms.end())
+    throw std::invalid_argument("normalize_users is '" + *normalize + "', must be 'l1', 'l2', 'max', 'mean' or None");
+  o.normalize_users = norm->second;
+}
+
 InteractionOptions interaction_options(const std::optional<std::map<std::string, double>>& event_weights,
                                        std::optional<double> half_life_days, const py::object& now, const std::string& duplicates,
                                        int min_user_count, int min_item_count, const OptionalText& return_event,
-                                       const py::object& return_cancels, const std::string& negative_values, int num_threads) {
+                                       const py::object& return_cancels, const std::string& negative_values,
+                                       const py::object& value_transform, const OptionalText& normalize_users, int num_threads) {
   InteractionOptions o;
+  set_transform(o, value_transform, normalize_users);
   if (event_weights) {
     if (event_weights->empty()) throw std::invalid_argument("event_weights is empty, must name every event type or be None");
     o.event_weights = *event_weights;
@@ -45,7 +75,7 @@ InteractionOptions interaction_options(const std::optional<std::map<std::string,
     if (!(*half_life_days > 0)) throw std::invalid_argument("half_life_days is " + std::to_string(*half_life_days) + ", must be > 0 or None");
     o.half_life_days = *half_life_days;
   }
-  if (!now.is_none()) o.now_ms = py::module_::import("etalage._frames").attr("to_ms")(now).cast<std::int64_t>();
+  if (!now.is_none()) o.now_ms = py::module_::import("etalage._times").attr("to_ms")(now, "now").cast<std::int64_t>();
   o.duplicates = duplicates_of(duplicates);
   o.min_user_count = min_user_count;
   o.min_item_count = min_item_count;
@@ -132,10 +162,11 @@ void bind_interactions(py::module_& m) {
              const OptionalText& time, const OptionalText& value, const OptionalText& time_unit, const std::string& on_error,
              const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days, const py::object& now,
              const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
-             const py::object& return_cancels, const std::string& negative_values, int num_threads) {
+             const py::object& return_cancels, const std::string& negative_values, const py::object& value_transform,
+             const OptionalText& normalize_users, int num_threads) {
             const InteractionOptions options =
                 interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
-                                    return_cancels, negative_values, num_threads);
+                                    return_cancels, negative_values, value_transform, normalize_users, num_threads);
             const EventLog log =
                 log_from_frame(frame, event_columns(user, item, event, time, value, std::nullopt, time_unit, on_error, num_threads));
             const py::gil_scoped_release release;
@@ -146,7 +177,7 @@ void bind_interactions(py::module_& m) {
           py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
           py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
           py::arg("return_event") = py::none(), py::arg("return_cancels") = py::none(), py::arg("negative_values") = "keep",
-          py::arg("num_threads") = 0, "EventLog.from_frame(...).interactions(...) in one step.")
+          py::arg("value_transform") = py::none(), py::arg("normalize_users") = py::none(), py::arg("num_threads") = 0, "EventLog.from_frame(...).interactions(...) in one step.")
       .def_property_readonly("user_items", [](const Interactions& d) { return csr_to_python(d.user_items()); },
                              "scipy CSR, float32, sorted columns; shares memory, read-only.")
       .def_property_readonly(
@@ -158,9 +189,9 @@ void bind_interactions(py::module_& m) {
       .def_property_readonly("user_id_map", [](const Interactions& d) { return map_or_none(d.user_ids()); }, "IdMap or None.")
       .def_property_readonly("item_id_map", [](const Interactions& d) { return map_or_none(d.item_ids()); }, "IdMap or None.")
       .def("user_index", [](const Interactions& d, const py::object& keys) { return index_of(d.user_ids(), keys, "user"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
       .def("item_index", [](const Interactions& d, const py::object& keys) { return index_of(d.item_ids(), keys, "item"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
       .def_property_readonly("num_users", &Interactions::num_users)
       .def_property_readonly("num_items", &Interactions::num_items)
       .def_property_readonly("nnz", &Interactions::nnz)
@@ -253,23 +284,27 @@ void bind_event_log(py::module_& m) {
          "from_frame",
          [](const py::object& frame, const std::string& user, const std::string& item, const OptionalText& event, const OptionalText& time,
             const OptionalText& value, const OptionalText& session, const OptionalText& time_unit, const std::string& on_error,
-            int num_threads) {
-           return std::make_shared<EventLog>(
-               log_from_frame(frame, event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads)));
+            int num_threads, const py::object& like) {
+           EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+           keys_like(columns, like);
+           return std::make_shared<EventLog>(log_from_frame(frame, columns));
          },
          py::arg("frame"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
          py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
-         py::arg("num_threads") = 0,
+         py::arg("num_threads") = 0, py::arg("like") = py::none(),
          "Events of a frame: anything with __arrow_c_stream__ (polars, pyarrow, DuckDB, pandas), a pandas frame without\n"
          "pyarrow, or a dict of arrays. The arguments name its columns; None means there is none. Naive times are UTC; numbers\n"
          "in the time column need time_unit, one of 's', 'ms', 'us', 'ns'. on_error='raise' ends at a bad row with ValueError,\n"
-         "'skip' leaves bad rows out and reports them in report.")
+         "'skip' leaves bad rows out and reports them in report. like (a model, Interactions, another log) lets its kind of keys\n"
+         "decide: text that is a plain integer becomes one, integers become text.")
       .def_static(
           "from_csv",
           [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,
              const OptionalText& time, const OptionalText& value, const OptionalText& session, const OptionalText& time_unit,
-             const std::string& on_error, const std::string& separator, bool header, const std::string& keys, int num_threads) {
-            const EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+             const std::string& on_error, const std::string& separator, bool header, const std::string& keys, int num_threads,
+             const py::object& like) {
+            EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+            keys_like(columns, like);
             CsvOptions options;
             if (separator.size() != 1) throw std::invalid_argument("separator is '" + separator + "', must be one ASCII character");
             options.separator = separator[0];
@@ -281,25 +316,30 @@ void bind_event_log(py::module_& m) {
           },
           py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
           py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
-          py::arg("separator") = ",", py::arg("header") = true, py::arg("keys") = "auto", py::arg("num_threads") = 0,
+          py::arg("separator") = ",", py::arg("header") = true, py::arg("keys") = "auto", py::arg("num_threads") = 0, py::arg("like") = py::none(),
           "Events of a CSV file, plain or gzip. With header=False the columns are named by number, from '0'. keys='auto' makes a\n"
-          "key column whose every field is a plain integer one of integers, 'str' keeps text. Bad rows are reported by line.")
+          "key column whose every field is a plain integer one of integers, 'str' keeps text; like (a model, Interactions, another log) decides where it is\n"
+          "given, so that a file of tomorrow has the kind of keys that the model has. Bad rows are reported by line.")
       .def("interactions",
            [](const EventLog& self, const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days,
               const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
-              const py::object& return_cancels, const std::string& negative_values, int num_threads) {
+              const py::object& return_cancels, const std::string& negative_values, const py::object& value_transform,
+              const OptionalText& normalize_users, int num_threads) {
              const InteractionOptions options =
                  interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
-                                     return_cancels, negative_values, num_threads);
+                                     return_cancels, negative_values, value_transform, normalize_users, num_threads);
              const py::gil_scoped_release release;
              return std::make_shared<Interactions>(self.interactions(options));
            },
            py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
            py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
            py::arg("return_event") = py::none(), py::arg("return_cancels") = py::none(), py::arg("negative_values") = "keep",
-           py::arg("num_threads") = 0,
+           py::arg("value_transform") = py::none(), py::arg("normalize_users") = py::none(), py::arg("num_threads") = 0,
            "The log as a users x items matrix: weight = value * event weight * 2^(-(now - time) / half_life), duplicates of a\n"
-           "pair merged by 'sum', 'max', 'last' or 'binary'. An event type absent from event_weights is a ValueError.")
+           "pair merged by 'sum', 'max', 'last' or 'binary' (the sign of the sum, times the newest event's decay). value_transform,\n"
+           "'log1p', 'sqrt', 'rank' (within the user, over the number of pairs) or ('cap', x), is then applied to magnitudes, and\n"
+           "normalize_users divides each user's weights by their 'l1', 'l2', 'max' or 'mean'. An event type absent from\n"
+           "event_weights, or a return_event or return_cancels that the log does not have, is a ValueError.")
       .def("sequences",
            [](const EventLog& self, const std::string& by, double idle_minutes) {
              if (by != "user" && by != "session") throw std::invalid_argument("by is '" + by + "', must be 'user' or 'session'");
@@ -320,6 +360,54 @@ void bind_event_log(py::module_& m) {
                  self.filtered(std::span<const std::uint8_t>(bytes.data(), static_cast<std::size_t>(bytes.size()))));
            },
            py::arg("keep"), "The rows where the boolean mask holds, over the same users and items.")
+      .def_static(
+          "from_parquet",
+          [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,
+             const OptionalText& time, const OptionalText& value, const OptionalText& session, const OptionalText& time_unit,
+             const std::string& on_error, int num_threads, const py::object& like) {
+            EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+            keys_like(columns, like);
+            std::vector<std::string> names{user, item};
+            for (const auto* name : {&event, &time, &value, &session})
+              if (*name) names.push_back(**name);
+            return std::make_shared<EventLog>(
+                log_from_frame(py::module_::import("etalage._frames").attr("parquet_reader")(path, names), columns));
+          },
+          py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
+          py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
+          py::arg("num_threads") = 0, py::arg("like") = py::none(),
+          "Events of a Parquet file, or of all those below a folder in order of their names (columns that hive-like folders name,\n"
+          "day=2024-05-01, are columns). Needs pyarrow; only the named columns are read. Otherwise as from_frame.")
+      .def("__arrow_c_stream__",
+           [](const py::object& self, const py::object& /*requested_schema*/) {  // a wish, which the interface lets one ignore
+             const py::tuple out = py::module_::import("etalage._log_frames").attr("arrow_columns")(self);
+             return stream_capsule(out[0].cast<std::vector<std::string>>(), out[1]);
+           },
+           py::arg("requested_schema") = py::none(),
+           "The log as an Arrow stream of one batch: columns user, item, and event, time, value, session where it has them; keys are\n"
+           "the shop's, times are UTC milliseconds. pyarrow.table(log), polars.DataFrame(log) and DuckDB read it.")
+      .def("to_arrow", [](const py::object& self) { return py::module_::import("etalage._log_frames").attr("to_arrow")(self); },
+           "The log as a pyarrow.Table with columns user, item, event, time, value, session, as far as it has them.")
+      .def("to_pandas", [](const py::object& self) { return py::module_::import("etalage._log_frames").attr("to_pandas")(self); },
+           "The log as a pandas.DataFrame; times are datetime64[ms], UTC without a zone.")
+      .def("to_polars", [](const py::object& self) { return py::module_::import("etalage._log_frames").attr("to_polars")(self); },
+           "The log as a polars.DataFrame.")
+      .def("describe",
+           [](const py::object& self, const py::object& catalog) { return py::module_::import("etalage._describe").attr("describe")(self, catalog); },
+           py::arg("catalog") = py::none(),
+           "LogDescription: rows, users, items, span, events by type and month, density, repeat share, heavy users, and items that\n"
+           "look like postage, tests or vouchers by their key or by their name in the catalogue. print() it, or .plot() it.")
+      .def_static("concat",
+                  [](const std::vector<std::shared_ptr<EventLog>>& logs) {
+                    std::vector<EventLog> parts;
+                    for (const auto& log : logs) {
+                      if (!log) throw py::type_error("logs holds None, must hold EventLogs");
+                      parts.push_back(*log);
+                    }
+                    const py::gil_scoped_release release;
+                    return std::make_shared<EventLog>(EventLog::concat(parts));
+                  },
+                  py::arg("logs"), "The rows of several logs, one after the other, over the keys of all. Each column must be in all logs or in none.")
       .def("__len__", &EventLog::size)
       .def_property_readonly("num_users", &EventLog::num_users)
       .def_property_readonly("num_items", &EventLog::num_items)
@@ -345,9 +433,9 @@ void bind_event_log(py::module_& m) {
       .def_property_readonly("user_id_map", [](const EventLog& l) { return map_or_none(l.columns().user_ids); }, "IdMap or None.")
       .def_property_readonly("item_id_map", [](const EventLog& l) { return map_or_none(l.columns().item_ids); }, "IdMap or None.")
       .def("user_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().user_ids, keys, "user"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
       .def("item_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().item_ids, keys, "item"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
       .def("__repr__",
            [](const EventLog& l) {
              return "EventLog(" + std::to_string(l.size()) + " events, " + std::to_string(l.num_users()) + " users, " +
@@ -360,6 +448,8 @@ void bind_event_log(py::module_& m) {
 }  // namespace
 
 void bind_data(py::module_& m) {
+  m.def("parse_time", [](const std::string& text) { return parse_time_ms(text); }, py::arg("text"),
+        "UTC milliseconds of ISO-8601 text, or None.");
   bind_report(m);
   bind_interactions(m);
   bind_sequences(m);

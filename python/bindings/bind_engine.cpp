@@ -72,11 +72,25 @@ EngineOptions options_from(const py::dict& d) {
   return o;
 }
 
+/// A shopper's key of the kind that the published models' are: one of the other kind would be a newcomer for ever, who is
+/// offered what they have already. (In C++, where requests are built by programs, it is a stranger's.)
+Key shopper_from(const Engine& engine, const py::object& user) {
+  Key key = key_from(user, "user");
+  if (const auto s = engine.snapshot(); s && s->user_ids()) require_kind(*s->user_ids(), key, "user");
+  return key;
+}
+
+void require_item_kinds(const Engine& engine, const std::vector<Key>& keys, const char* argument) {
+  if (keys.empty()) return;
+  if (const auto s = engine.snapshot())
+    for (const Key& key : keys) require_kind(s->item_ids(), key, argument);
+}
+
 py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k, const std::string& placement, const std::optional<std::string>& filter,
                     const py::object& anchors, const py::object& session, const py::object& given, const py::object& query_vector,
                     const std::string& segment, bool exclude_seen, bool explain) {
   if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
-  const std::optional<Key> shopper = user.is_none() ? std::nullopt : std::optional<Key>(key_from(user, "user"));
+  const std::optional<Key> shopper = user.is_none() ? std::nullopt : std::optional<Key>(shopper_from(engine, user));
   const std::vector<Key> anchor_keys = keys_from(anchors, "anchors");
   const std::vector<Key> session_keys = keys_from(session, "session");
   const std::vector<KeyView> anchor_views = views_of(anchor_keys);
@@ -92,6 +106,9 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
     }
     for (std::size_t i = 0; i < scores.size(); ++i) given_views.emplace_back(view_of(given_keys[i]), scores[i]);
   }
+  require_item_kinds(engine, anchor_keys, "an anchor");
+  require_item_kinds(engine, session_keys, "an item of session");
+  require_item_kinds(engine, given_keys, "a given item");
   std::vector<float> vector;
   if (!query_vector.is_none()) {
     const auto a = from_numpy<float>(query_vector, "query_vector", 1);
@@ -178,7 +195,7 @@ std::uint64_t observe_log(Engine& engine, const EventLog& log, const std::string
 }
 
 py::object user_view(const Engine& engine, const py::object& user) {
-  const Key key = key_from(user, "user");
+  const Key key = shopper_from(engine, user);
   UserView v;
   if (!engine.events().read_user(view_of(key), v)) return py::none();
   const auto name = [&](std::int32_t item) {
@@ -202,7 +219,7 @@ py::object user_view(const Engine& engine, const py::object& user) {
 }
 
 py::dict profile(const Engine& engine, const py::object& user) {
-  const Key key = key_from(user, "user");
+  const Key key = shopper_from(engine, user);
   const ShopperState s = [&] {
     const py::gil_scoped_release release;
     return engine.profile(view_of(key));
@@ -211,7 +228,7 @@ py::dict profile(const Engine& engine, const py::object& user) {
 }
 
 py::tuple buy_again(const Engine& engine, const py::object& user, std::size_t k, double horizon_days) {
-  const Key key = key_from(user, "user");
+  const Key key = shopper_from(engine, user);
   std::vector<BuyAgain> list;
   py::list keys;
   for (const DueAgain& d : engine.buy_again(view_of(key), k, horizon_days)) {
@@ -303,7 +320,7 @@ void bind_engine(py::module_& m) {
       .def("user", &user_view, py::arg("user"))
       .def("profile", &profile, py::arg("user"))
       .def("buy_again", &buy_again, py::arg("user"), py::arg("k"), py::arg("horizon_days"))
-      .def("intent", [](const Engine& e, const py::object& user) { return e.intent(view_of(key_from(user, "user"))); }, py::arg("user"))
+      .def("intent", [](const Engine& e, const py::object& user) { return e.intent(view_of(shopper_from(e, user))); }, py::arg("user"))
       .def("publish", [](Engine& e, std::shared_ptr<Snapshot> s) { return e.publish(std::move(s)); }, py::arg("snapshot"), Release())
       .def("rollback", &Engine::rollback, Release())
       .def("forget_previous", &Engine::forget_previous, Release())

@@ -2,10 +2,14 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cmath>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "id_map_helpers.hpp"
@@ -39,10 +43,12 @@ py::array key_array(py::handle keys, const char* argument) {
                                   ", integer keys must fit in 64 signed bits");
     return a;
   }
-  if (a.size() == 0 || kind == 'U' || kind == 'T' || kind == 'O') return a.attr("astype")("O");
+  if (a.size() == 0 || kind == 'U' || kind == 'T' || kind == 'O' || kind == 'f') return a.attr("astype")("O");
   throw py::type_error(std::string(argument) + " has dtype " + std::string(py::str(a.dtype())) +
                        ", keys must be strings or integers");
 }
+
+bool is_missing(py::handle key) { return py::module_::import("etalage._frames").attr("_missing")(key).cast<bool>(); }
 
 bool is_integer(const py::array& keys) { return keys.dtype().kind() != 'O'; }
 
@@ -50,7 +56,7 @@ bool all_python_integers(const py::array& keys) {
   const py::list list(keys.attr("tolist")());
   if (list.empty()) return false;
   for (const py::handle key : list)
-    if (!PyLong_Check(key.ptr()) || PyBool_Check(key.ptr())) return false;
+    if (!whole_number(key)) return false;
   return true;
 }
 
@@ -65,10 +71,7 @@ std::vector<std::string_view> string_views(const py::array& keys, const char* ar
   for (const py::handle key : keys) {
     if (!PyUnicode_Check(key.ptr()))
       throw py::type_error(std::string(argument) + " holds " + describe(key) + ", keys must be all strings or all integers");
-    Py_ssize_t n = 0;
-    const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
-    if (text == nullptr) throw py::error_already_set();
-    out.emplace_back(text, static_cast<std::size_t>(n));
+    out.push_back(text_of(key, argument));
   }
   return out;
 }
@@ -76,6 +79,34 @@ std::vector<std::string_view> string_views(const py::array& keys, const char* ar
 py::str to_str(std::string_view s) { return py::str(s.data(), s.size()); }
 
 }  // namespace
+
+std::string_view text_of(py::handle key, const char* argument) {
+  Py_ssize_t n = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
+  if (text == nullptr) {
+    PyErr_Clear();
+    throw std::invalid_argument(std::string(argument) + " holds text with a lone surrogate, must be valid Unicode");
+  }
+  return {text, static_cast<std::size_t>(n)};
+}
+
+std::optional<std::pair<std::int64_t, bool>> whole_number(py::handle key) {
+  if (PyBool_Check(key.ptr())) return std::nullopt;
+  if (PyFloat_Check(key.ptr())) {
+    const double v = PyFloat_AsDouble(key.ptr());
+    if (v != std::floor(v) || std::abs(v) > 9007199254740992.0) return std::nullopt;
+    return std::pair(static_cast<std::int64_t>(v), true);
+  }
+  if (PyIndex_Check(key.ptr()) == 0) return std::nullopt;
+  const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(key.ptr()));
+  if (!integer) {
+    PyErr_Clear();
+    return std::nullopt;
+  }
+  int overflow = 0;
+  const long long v = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
+  return std::pair(static_cast<std::int64_t>(v), overflow == 0);
+}
 
 SharedIdMap id_map_from_keys(py::handle keys, const char* argument) {
   py::array a = key_array(keys, argument);
@@ -96,27 +127,35 @@ SharedIdMap id_map_from_keys(py::handle keys, const char* argument) {
 py::array_t<std::int32_t> find_keys(const IdMap& ids, py::handle keys, const char* argument) {
   const py::array a = key_array(keys, argument);
   std::vector<std::int32_t> out(static_cast<std::size_t>(a.size()), IdMap::kUnknown);
+  if (ids.empty()) return take(std::move(out));
+  const bool strings = ids.kind() == IdMap::Kind::kString;
+  // A key of the other kind would be unknown to every map, which nobody means who asks for it.
+  const auto wrong_kind = [&](const py::handle& key) {
+    throw std::invalid_argument(std::string(argument) + " holds " + describe(key) + ", must be " +
+                                (strings ? "strings, as the keys here are ('" : "integers, as the keys here are (") + ids.text_at(0) +
+                                (strings ? "', ...)" : ", ...)"));
+  };
   if (is_integer(a)) {
+    if (strings && a.size() != 0) wrong_kind(py::object(a[py::int_(0)]));
     const auto integers = as_int64(a);
-    const py::gil_scoped_release release;
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = ids.find(integers.data()[i]);
-  } else {
-    std::size_t i = 0;
-    for (const py::handle key : a) {
-      if (PyUnicode_Check(key.ptr())) {
-        Py_ssize_t n = 0;
-        const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &n);
-        if (text == nullptr) throw py::error_already_set();
-        out[i] = ids.find(std::string_view(text, static_cast<std::size_t>(n)));
-      } else if (PyLong_Check(key.ptr()) && !PyBool_Check(key.ptr())) {
-        int overflow = 0;
-        const long long value = PyLong_AsLongLongAndOverflow(key.ptr(), &overflow);
-        if (overflow == 0) out[i] = ids.find(static_cast<std::int64_t>(value));
-      } else if (!key.is_none()) {
-        throw py::type_error(std::string(argument) + " holds " + describe(key) + ", keys must be strings or integers");
-      }
-      ++i;
+    {
+      const py::gil_scoped_release release;
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = ids.find(integers.data()[i]);
     }
+    return take(std::move(out));
+  }
+  std::size_t i = 0;
+  for (const py::handle key : a) {
+    if (PyUnicode_Check(key.ptr())) {
+      if (!strings) wrong_kind(key);
+      out[i] = ids.find(text_of(key, argument));
+    } else if (const auto number = whole_number(key)) {
+      if (strings) wrong_kind(key);
+      out[i] = number->second ? ids.find(number->first) : IdMap::kUnknown;
+    } else if (!is_missing(key)) {
+      throw py::type_error(std::string(argument) + " holds " + describe(key) + ", keys must be strings or integers");
+    }
+    ++i;
   }
   return take(std::move(out));
 }
@@ -156,7 +195,7 @@ void bind_id_map(py::module_& m) {
       .def_property_readonly("keys", &keys_to_numpy, "int64 array, or object array of str, in index order.")
       .def(
           "find", [](const IdMap& ids, const py::object& keys) { return find_keys(ids, keys, "keys"); }, py::arg("keys"),
-          "int32 index of each key, -1 for unknown ones.")
+          "int32 index of each key, -1 for unknown ones; ValueError for keys of the other kind.")
       .def(
           "at",
           [](const IdMap& ids, const py::object& indices) { return keys_at(ids, from_numpy<std::int32_t>(indices, "indices", -1)); },

@@ -4,8 +4,12 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <memory>
+#include <stdexcept>
+#include <tuple>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -33,9 +37,15 @@ struct PlainColumn {
   std::vector<std::int64_t> offsets;   // of strings
   std::vector<char> bytes;
   std::vector<std::uint8_t> validity;  // bits; empty when nothing is missing
+  std::vector<std::int64_t> lists;     // offsets of lists of strings; empty for any other column
   const void* buffers[3] = {nullptr, nullptr, nullptr};
+  const void* list_buffers[2] = {nullptr, nullptr};
   ArrowSchema schema{};
   ArrowArray array{};
+  ArrowSchema list_schema{};
+  ArrowArray list_array{};
+  ArrowSchema* child_schema = nullptr;
+  ArrowArray* child_array = nullptr;
 };
 
 /// A frame without Arrow as a stream of one batch. The frame outlives the log's reading and everything that borrows
@@ -56,14 +66,53 @@ struct PlainFrame {
 
 using FrameOwner = std::shared_ptr<PlainFrame>;
 
+/// What a structure of Arrow that was handed out holds: the frame, and its children, which consumers may move away.
 template <class T>
-void release_owner(T* object) {
-  delete static_cast<FrameOwner*>(object->private_data);
+struct Handed {
+  FrameOwner frame;
+  std::vector<T> children;
+  std::vector<T*> pointers;
+};
+
+template <class T>
+void release_handed(T* object) {
+  for (std::int64_t i = 0; i < object->n_children; ++i)
+    if (object->children[i]->release != nullptr) object->children[i]->release(object->children[i]);
+  delete static_cast<Handed<T>*>(object->private_data);
   object->private_data = nullptr;
   object->release = nullptr;
 }
 
-void add_strings(PlainColumn& c, const py::array& objects) {
+/// A copy of a schema or array and of all below it, each of which keeps the frame alive by itself.
+template <class T>
+void hand_out(const T& from, const FrameOwner& frame, T* out) {
+  auto held = std::make_unique<Handed<T>>();
+  held->frame = frame;
+  held->children.resize(static_cast<std::size_t>(from.n_children));
+  for (std::size_t i = 0; i < held->children.size(); ++i) {
+    hand_out(*from.children[i], frame, &held->children[i]);
+    held->pointers.push_back(&held->children[i]);
+  }
+  *out = from;
+  out->children = held->pointers.data();
+  out->release = &release_handed<T>;
+  out->private_data = held.release();
+}
+
+/// The same across a border of C, where no exception may pass: 0 or an errno.
+template <class T>
+int handed_out(const T& from, const FrameOwner& frame, T* out) noexcept {
+  try {
+    hand_out(from, frame, out);
+    return 0;
+  } catch (...) {
+    *out = {};
+    return ENOMEM;
+  }
+}
+
+/// Text that is no Unicode (a lone surrogate) is missing and noted.
+void add_strings(PlainColumn& c, const py::array& objects, std::vector<UnreadableCell>& unreadable) {
   c.format = "U";
   c.size = objects.size();
   c.offsets.reserve(static_cast<std::size_t>(c.size) + 1);
@@ -72,12 +121,16 @@ void add_strings(PlainColumn& c, const py::array& objects) {
   bool missing = false;
   std::size_t i = 0;
   for (const py::handle value : objects) {
-    if (value.is_none()) {
+    Py_ssize_t n = 0;
+    const char* text = value.is_none() ? nullptr : PyUnicode_AsUTF8AndSize(value.ptr(), &n);
+    if (text == nullptr) {
       missing = true;
+      if (PyErr_Occurred() != nullptr) {
+        PyErr_Clear();
+        if (unreadable.size() < 2 * ReadReport::kMaxRefusals)
+          unreadable.push_back({c.name, static_cast<std::int64_t>(i), "is text with a lone surrogate, must be valid Unicode"});
+      }
     } else {
-      Py_ssize_t n = 0;
-      const char* text = PyUnicode_AsUTF8AndSize(value.ptr(), &n);
-      if (text == nullptr) throw py::error_already_set();
       c.bytes.insert(c.bytes.end(), text, text + n);
       valid[i >> 3] = static_cast<std::uint8_t>(valid[i >> 3] | 1u << (i & 7));
     }
@@ -88,7 +141,18 @@ void add_strings(PlainColumn& c, const py::array& objects) {
   if (missing) c.validity = std::move(valid);
 }
 
-FrameOwner plain_frame(const std::vector<std::string>& names, const py::list& columns) {
+/// A column of strings as one of lists, whose cells they are.
+void make_lists(PlainColumn& c, const py::handle& offsets) {
+  const auto o = py::reinterpret_borrow<py::object>(offsets).cast<py::array_t<std::int64_t, py::array::c_style>>();
+  c.lists.assign(o.data(), o.data() + o.size());
+  c.child_schema = &c.schema;
+  c.child_array = &c.array;
+  c.list_buffers[1] = c.lists.data();
+  c.list_schema = {"+L", c.name.c_str(), nullptr, ARROW_FLAG_NULLABLE, 1, &c.child_schema, nullptr, nullptr, nullptr};
+  c.list_array = {static_cast<std::int64_t>(c.lists.size()) - 1, 0, 0, 2, 1, c.list_buffers, &c.child_array, nullptr, nullptr, nullptr};
+}
+
+FrameOwner plain_frame(const std::vector<std::string>& names, const py::list& columns, std::vector<UnreadableCell>& unreadable) {
   auto frame = std::make_shared<PlainFrame>();
   frame->columns.resize(names.size());
   for (std::size_t k = 0; k < names.size(); ++k) {
@@ -98,7 +162,7 @@ FrameOwner plain_frame(const std::vector<std::string>& names, const py::list& co
     c.format = t[0].cast<std::string>();
     const py::array values = t[1];
     if (c.format == "O") {
-      add_strings(c, values);
+      add_strings(c, values, unreadable);
       c.buffers[1] = c.offsets.data();
       c.buffers[2] = c.bytes.data();
     } else {
@@ -110,17 +174,19 @@ FrameOwner plain_frame(const std::vector<std::string>& names, const py::list& co
         c.validity.assign(bits.data(), bits.data() + bits.size());
       }
     }
-    if (k == 0) frame->size = c.size;
-    if (c.size != frame->size)
-      throw std::invalid_argument("column '" + c.name + "' has " + std::to_string(c.size) + " rows, must have as many as '" + names[0] +
+    const std::int64_t rows = t[3].cast<std::int64_t>();
+    if (k == 0) frame->size = rows;
+    if (rows != frame->size)
+      throw std::invalid_argument("column '" + c.name + "' has " + std::to_string(rows) + " rows, must have as many as '" + names[0] +
                                   "', " + std::to_string(frame->size));
     if (!c.validity.empty()) c.buffers[0] = c.validity.data();
     c.schema = {c.format.c_str(), c.name.c_str(), nullptr, ARROW_FLAG_NULLABLE, 0, nullptr, nullptr, nullptr, nullptr};
     c.array = {c.size, c.validity.empty() ? 0 : -1, 0, c.format == "U" ? 3 : 2, 0, c.buffers, nullptr, nullptr, nullptr, nullptr};
+    if (!t[4].is_none()) make_lists(c, t[4]);
   }
   for (PlainColumn& c : frame->columns) {
-    frame->schemas.push_back(&c.schema);
-    frame->arrays.push_back(&c.array);
+    frame->schemas.push_back(c.lists.empty() ? &c.schema : &c.list_schema);
+    frame->arrays.push_back(c.lists.empty() ? &c.array : &c.list_array);
   }
   return frame;
 }
@@ -130,22 +196,60 @@ ArrowArrayStream stream_of(const FrameOwner& frame) {
   s.private_data = new FrameOwner(frame);
   s.get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
     const FrameOwner& f = *static_cast<FrameOwner*>(self->private_data);
-    *out = {"+s", "", nullptr, 0, static_cast<std::int64_t>(f->schemas.size()), f->schemas.data(), nullptr, &release_owner<ArrowSchema>,
-            new FrameOwner(f)};
-    return 0;
+    return handed_out({"+s", "", nullptr, 0, static_cast<std::int64_t>(f->schemas.size()), f->schemas.data(), nullptr, nullptr, nullptr}, f, out);
   };
   s.get_next = [](ArrowArrayStream* self, ArrowArray* out) {
     const FrameOwner& f = *static_cast<FrameOwner*>(self->private_data);
     *out = {};
     if (f->delivered) return 0;
     f->delivered = true;
-    *out = {f->size, 0, 0, 1, static_cast<std::int64_t>(f->arrays.size()), &f->no_validity, f->arrays.data(), nullptr,
-            &release_owner<ArrowArray>, new FrameOwner(f)};
+    return handed_out({f->size, 0, 0, 1, static_cast<std::int64_t>(f->arrays.size()), &f->no_validity, f->arrays.data(), nullptr, nullptr, nullptr}, f, out);
+  };
+  s.get_last_error = [](ArrowArrayStream*) -> const char* { return nullptr; };
+  s.release = [](ArrowArrayStream* self) {
+    delete static_cast<FrameOwner*>(self->private_data);
+    self->release = nullptr;
+  };
+  return s;
+}
+
+/// One array of records, as frames without streams give them, as a stream of it. Takes both structures.
+ArrowArrayStream stream_of_array(ArrowSchema& schema, ArrowArray& array) {
+  struct Parts {
+    ArrowSchema schema{};
+    ArrowArray array{};
+    ~Parts() {
+      if (schema.release != nullptr) schema.release(&schema);
+      if (array.release != nullptr) array.release(&array);
+    }
+  };
+  auto parts = std::make_unique<Parts>();
+  parts->schema = std::exchange(schema, ArrowSchema{});
+  parts->array = std::exchange(array, ArrowArray{});
+  ArrowArrayStream s{};
+  // Each is asked for once by a reader that reads to the end, so it is moved out.
+  s.get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
+    *out = std::exchange(static_cast<Parts*>(self->private_data)->schema, ArrowSchema{});
+    return 0;
+  };
+  s.get_next = [](ArrowArrayStream* self, ArrowArray* out) {
+    *out = std::exchange(static_cast<Parts*>(self->private_data)->array, ArrowArray{});
     return 0;
   };
   s.get_last_error = [](ArrowArrayStream*) -> const char* { return nullptr; };
-  s.release = &release_owner<ArrowArrayStream>;
+  s.release = [](ArrowArrayStream* self) {
+    delete static_cast<Parts*>(self->private_data);
+    self->release = nullptr;
+  };
+  s.private_data = parts.release();
   return s;
+}
+
+template <class T>
+T* pointer_in(const py::handle& capsule, const char* name) {
+  auto* pointer = static_cast<T*>(PyCapsule_GetPointer(capsule.ptr(), name));
+  if (pointer == nullptr) throw py::error_already_set();
+  return pointer;
 }
 
 template <class T>
@@ -176,22 +280,78 @@ EventColumns event_columns(const std::string& user, const std::string& item, con
   return c;
 }
 
+py::capsule stream_capsule(const std::vector<std::string>& names, const py::list& columns) {
+  std::vector<UnreadableCell> unreadable;
+  auto stream = std::make_unique<ArrowArrayStream>(stream_of(plain_frame(names, columns, unreadable)));
+  py::capsule out(stream.get(), "arrow_array_stream", [](PyObject* capsule) {
+    auto* s = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule, "arrow_array_stream"));
+    if (s->release != nullptr) s->release(s);
+    delete s;
+  });
+  stream.release();
+  return out;
+}
+
+void keys_like(EventColumns& columns, const py::object& like) {
+  if (like.is_none()) return;
+  const auto kind_of = [&](const char* attribute) -> std::optional<IdMap::Kind> {
+    if (!py::hasattr(like, attribute))
+      throw py::type_error("like is " + describe(like) + ", must have user_ids and item_ids: a model, Interactions or an EventLog");
+    const py::object ids = like.attr(attribute);
+    if (ids.is_none()) return std::nullopt;
+    const auto keys = py::module_::import("numpy").attr("asarray")(ids).cast<py::array>();
+    if (keys.size() == 0) return std::nullopt;
+    return keys.dtype().kind() == 'i' ? IdMap::Kind::kInteger : IdMap::Kind::kString;
+  };
+  columns.user_kind = kind_of("user_ids");
+  columns.item_kind = kind_of("item_ids");
+}
+
+void read_frame(const py::object& frame, const std::vector<std::string>& names, bool skip,
+                const std::function<void(ArrowArrayStream*, std::span<const UnreadableCell>)>& read) {
+  const py::module_ frames = py::module_::import("etalage._frames");
+  const py::tuple found = frames.attr("to_arrow_or_columns")(frame, names, skip);
+  std::vector<UnreadableCell> unreadable;
+  for (const py::handle cell : found[2]) {
+    const auto [column, row, reason] = cell.cast<std::tuple<std::string, std::int64_t, py::object>>();
+    unreadable.push_back({column, row, reason.attr("encode")("utf-8", "replace").cast<std::string>()});
+  }
+  if (found[0].is_none()) {
+    std::vector<std::string> once;
+    for (const std::string& name : names)
+      if (std::find(once.begin(), once.end(), name) == once.end()) once.push_back(name);
+    ArrowArrayStream stream = stream_of(plain_frame(once, found[1], unreadable));
+    const py::gil_scoped_release release;
+    return read(&stream, unreadable);
+  }
+  const py::object given = found[0];
+  ArrowArrayStream one{};
+  ArrowArrayStream* stream = &one;
+  if (py::isinstance<py::tuple>(given)) {
+    const py::tuple pair = given;
+    one = stream_of_array(*pointer_in<ArrowSchema>(pair[0], "arrow_schema"), *pointer_in<ArrowArray>(pair[1], "arrow_array"));
+  } else {
+    stream = pointer_in<ArrowArrayStream>(given, "arrow_array_stream");
+  }
+  try {
+    const py::gil_scoped_release release;
+    read(stream, unreadable);
+  } catch (const std::runtime_error& e) {
+    if (typeid(e) != typeid(std::runtime_error)) throw;  // a file's own error rather than the stream's
+    throw std::runtime_error(e.what() + frames.attr("stream_hint")(frame).cast<std::string>());
+  }
+}
+
 EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
   std::vector<std::string> names{columns.user};
   if (columns.item != columns.user) names.push_back(columns.item);
   for (const auto* name : {&columns.event, &columns.time, &columns.value, &columns.session})
     if (*name && std::find(names.begin(), names.end(), **name) == names.end()) names.push_back(**name);
-  const py::tuple found = py::module_::import("etalage._frames").attr("to_arrow_or_columns")(frame, names);
-  if (!found[0].is_none()) {
-    const py::capsule capsule = found[0];
-    auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
-    if (stream == nullptr) throw py::error_already_set();
-    const py::gil_scoped_release release;
-    return read_arrow(stream, columns);
-  }
-  ArrowArrayStream stream = stream_of(plain_frame(names, found[1]));
-  const py::gil_scoped_release release;
-  return read_arrow(&stream, columns);
+  EventLog log;
+  read_frame(frame, names, columns.on_error == OnError::kSkip, [&](ArrowArrayStream* stream, std::span<const UnreadableCell> unreadable) {
+    log = read_arrow(stream, columns, unreadable);
+  });
+  return log;
 }
 
 py::object id_map_state(const SharedIdMap& ids) {

@@ -5,9 +5,13 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "etalage/core/arrow.hpp"
 #include "etalage/core/event_columns.hpp"
 #include "etalage/core/event_log.hpp"
 #include "numpy_helpers.hpp"
@@ -21,6 +25,18 @@ namespace py = pybind11;
                                          const std::optional<std::string>& time, const std::optional<std::string>& value,
                                          const std::optional<std::string>& session, const std::optional<std::string>& time_unit,
                                          const std::string& on_error, int num_threads);
+
+/// The kinds of keys that `like` has: anything with user_ids and item_ids (a model, Interactions, an EventLog), or None.
+void keys_like(EventColumns& columns, const py::object& like);
+
+/// Calls read(stream, unreadable cells) with the named columns of any frame, while the GIL is released. With `skip` cells
+/// of another kind than most of their column's are unreadable, else the first is a TypeError. What the frame's own
+/// library says when its stream fails is passed on, beside what the frame offers instead.
+void read_frame(const py::object& frame, const std::vector<std::string>& names, bool skip,
+                const std::function<void(ArrowArrayStream*, std::span<const UnreadableCell>)>& read);
+
+/// Columns as to_arrow_or_columns gives them, as a capsule that holds an Arrow stream of one batch.
+[[nodiscard]] py::capsule stream_capsule(const std::vector<std::string>& names, const py::list& columns);
 
 /// Any frame; the GIL is released while the columns are read.
 [[nodiscard]] EventLog log_from_frame(const py::object& frame, const EventColumns& columns);

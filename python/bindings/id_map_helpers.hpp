@@ -6,7 +6,10 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string_view>
+#include <utility>
 
 #include "etalage/core/id_map.hpp"
 
@@ -18,7 +21,15 @@ namespace py = pybind11;
 /// that is neither; std::invalid_argument on duplicates.
 [[nodiscard]] SharedIdMap id_map_from_keys(py::handle keys, const char* argument);
 
-/// int32 [n], -1 for unknown keys and for keys of the other kind.
+/// The text of a Python string, which must outlive it; std::invalid_argument for a lone surrogate, which no key can hold.
+[[nodiscard]] std::string_view text_of(py::handle key, const char* argument);
+
+/// An integer, or a float whose value is whole as logs read them, and whether it fits in 64 bits; nothing for others.
+[[nodiscard]] std::optional<std::pair<std::int64_t, bool>> whole_number(py::handle key);
+
+/// int32 [n], -1 for unknown keys and missing ones (None, NaN). One rule for every call that takes keys: a key of the other
+/// kind than the map's is a std::invalid_argument that shows both; floats are integers where they are whole, as in logs. A
+/// map without keys knows none and has no kind.
 [[nodiscard]] py::array_t<std::int32_t> find_keys(const IdMap& ids, py::handle keys, const char* argument);
 
 /// The keys in index order: int64 [n] shared and read-only, or an object array of str.

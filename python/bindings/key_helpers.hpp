@@ -10,26 +10,33 @@
 #include <variant>
 #include <vector>
 
+#include "etalage/core/id_map.hpp"
 #include "etalage/serving/key.hpp"
 #include "etalage/serving/request.hpp"
+#include "id_map_helpers.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
 
 namespace py = pybind11;
 
-/// A key of the shop: str, or anything that is an integer.
+/// A key of the shop: str, or anything that is an integer, by the rules of id_map_helpers.hpp.
 inline Key key_from(py::handle value, const char* argument) {
-  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
-  if (!PyBool_Check(value.ptr()) && PyIndex_Check(value.ptr())) {
-    const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-    if (!integer) throw py::error_already_set();
-    int overflow = 0;
-    const long long number = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
-    if (overflow != 0) throw std::invalid_argument(std::string(argument) + " is " + std::string(py::str(integer)) + ", must fit in 64 bits");
-    return static_cast<std::int64_t>(number);
+  if (py::isinstance<py::str>(value)) return std::string(text_of(value, argument));
+  if (const auto number = whole_number(value)) {
+    if (!number->second) throw std::invalid_argument(std::string(argument) + " is " + std::string(py::str(value)) + ", must fit in 64 bits");
+    return number->first;
   }
   throw py::type_error(std::string(argument) + " is " + describe(value) + ", must be a string or an integer");
+}
+
+/// std::invalid_argument for a key of the other kind than a map's, which no key there could ever equal.
+inline void require_kind(const IdMap& ids, const Key& key, const char* argument) {
+  const bool strings = ids.kind() == IdMap::Kind::kString;
+  if (ids.empty() || std::holds_alternative<std::string>(key) == strings) return;
+  const auto* text = std::get_if<std::string>(&key);
+  throw std::invalid_argument(std::string(argument) + " is " + (text != nullptr ? "'" + *text + "'" : std::to_string(std::get<std::int64_t>(key))) +
+                              ", must be " + (strings ? "a string" : "an integer") + ", as the models' keys are (" + ids.text_at(0) + ", ...)");
 }
 
 inline py::object key_to(const Key& key) {

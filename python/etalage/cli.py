@@ -74,29 +74,54 @@ def _read_log(args):
     return log
 
 
-def _interactions(log, args):
-    return log.interactions(event_weights=_weights(args.event_weight), half_life_days=args.half_life_days)
+def _transform(text: str | None):
+    """"log1p" -> "log1p", "cap=20" -> ("cap", 20.0)."""
+    if text is None or not text.startswith("cap"):
+        return text
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise ValueError(f"--value-transform is {text!r}, must be log1p, sqrt, rank or cap=NUMBER") from None
+
+
+def _interactions(log, args, *, decay: bool = True):
+    """The matrix of a log. A test part does not decay: what was bought is a hit whenever it was."""
+    return log.interactions(event_weights=_weights(args.event_weight), half_life_days=args.half_life_days if decay else None,
+                            duplicates=args.duplicates, return_event=args.return_event, return_cancels=args.return_cancels or None,
+                            negative_values=args.negative_values, value_transform=_transform(args.value_transform))
+
+
+def _counting(log, args):
+    """The log without events that weigh nothing and returns, for models to which order matters and weights do not."""
+    ignored = [flag for flag, given in (("--half-life-days", args.half_life_days), ("--value-transform", args.value_transform)) if given]
+    if ignored:
+        _say(f"{' and '.join(ignored)} do nothing for models of order")
+    weights = _weights(args.event_weight)
+    if log.events is None or (weights is None and args.return_event is None):
+        return log
+    absent = sorted(set(log.event_names) - set(weights or log.event_names) - {args.return_event})
+    if absent:
+        raise ValueError(f"--event-weight has none for {', '.join(absent)}, must have one for every event type")
+    counts = np.array([name != args.return_event and (weights is None or weights[name] > 0) for name in log.event_names], bool)
+    return log.filtered(counts[np.asarray(log.events)])
 
 
 def _training_data(model, log, args):
-    """What the model fits on: a matrix, or for models to which order matters the log without events that weigh nothing."""
+    """(what the model fits on, what its shoppers are asked by): a matrix twice, or for models to which order matters lists by
+    session where --session is given, and always lists by shopper."""
     from .models._sequence import SequenceRecommender
 
     if not isinstance(model, SequenceRecommender):
-        return _interactions(log, args)
-    weights = _weights(args.event_weight)
-    if weights is None or log.events is None:
-        return log
-    absent = sorted(set(log.event_names) - set(weights))
-    if absent:
-        raise ValueError(f"--event-weight has none for {', '.join(absent)}, must have one for every event type")
-    counts = np.array([weights[name] > 0 for name in log.event_names], bool)
-    return log.filtered(counts[np.asarray(log.events)])
+        data = _interactions(log, args)
+        return data, data
+    log = _counting(log, args)
+    return (log.sequences(by="session") if args.session else log), log
 
 
 def train(args) -> int:
     model = _make_model(args)
-    data = _training_data(model, _read_log(args), args)
+    data, _ = _training_data(model, _read_log(args), args)
     started = time.perf_counter()
     model.fit(data, show_progress=sys.stderr.isatty())
     model.save(args.out)
@@ -136,20 +161,22 @@ def evaluate(args) -> int:
 
     log = _read_log(args)
     if args.split == "temporal":
+        if args.at is None:
+            raise ValueError("--at is not given, --split temporal needs the first moment of the test part")
         parts = split.temporal(log, at=args.at)
     elif args.split == "leave-last-out":
         parts = split.leave_last_out(log)
     else:
         parts = split.random_holdout(log, args.share, args.seed)
-    test_data = _interactions(parts.test, args)
+    test_data = _interactions(parts.test, args, decay=False)
     cutoffs = tuple(int(k) for k in args.k.split(","))
     metrics = tuple(m.strip() for m in args.metrics.split(","))
     contenders = {type(m).__name__: m for m in (models.Popularity(), _make_model(args))}
     rows = {}
     for name, model in contenders.items():
         started = time.perf_counter()
-        history = _training_data(model, parts.train, args)
-        model.fit(history)
+        data, history = _training_data(model, parts.train, args)
+        model.fit(data)
         fitted = time.perf_counter() - started
         result = evaluation.evaluate(model, history, test_data, k=cutoffs, metrics=metrics)
         rows[name] = {m: float(result[m]) for m in (f"{m}@{k}" for m in metrics for k in cutoffs)}
@@ -192,11 +219,16 @@ def _event_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--time", help="column of the time: ISO text, timestamps, or numbers with --time-unit")
     p.add_argument("--event", help="column of the event type")
     p.add_argument("--value", help="column of a number that the event weighs by; negative cancels or dislikes")
-    p.add_argument("--session", help="column of the session's key")
+    p.add_argument("--session", help="column of the session's key, of each shopper's own; models of order learn from sessions then")
     p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="unit of a numeric time column")
     p.add_argument("--on-error", choices=("raise", "skip"), default="raise", help="what a bad row does (default: raise)")
     p.add_argument("--event-weight", action="append", default=[], metavar="EVENT=WEIGHT", help="may be repeated")
-    p.add_argument("--half-life-days", type=float, help="an event counts half after so many days")
+    p.add_argument("--half-life-days", type=float, help="an event counts half after so many days; test rows do not decay")
+    p.add_argument("--duplicates", choices=("sum", "max", "last", "binary"), default="sum", help="how events of a pair become one (default: sum)")
+    p.add_argument("--value-transform", metavar="log1p|sqrt|rank|cap=X", help="what is made of a pair's weight")
+    p.add_argument("--negative-values", choices=("keep", "cancel"), default="keep", help="cancel: a negative value is a return")
+    p.add_argument("--return-event", metavar="EVENT", help="event type that is a return")
+    p.add_argument("--return-cancels", action="append", default=[], metavar="EVENT", help="what it takes back; may be repeated (default: all)")
 
 
 def _model_options(p: argparse.ArgumentParser) -> None:

@@ -174,9 +174,9 @@ def test_sequences_by_session():
     rows = [("u", "a", 0), ("u", "b", 30 * minute), ("u", "c", 61 * minute), ("v", "a", 5)]
     s = log_of(rows, ("user", "item", "time")).sequences(by="session", idle_minutes=30)
     assert [x.tolist() for x in s] == [[0, 1], [2], [0]] and s.user_index.tolist() == [0, 0, 1]
-    columns = {"user": [1, 1, 2], "item": [5, 6, 5], "session": ["q", "p", "q"]}
+    columns = {"user": [1, 1, 1, 2], "item": [5, 6, 5, 5], "session": ["q", "p", "q", "q"]}
     s = EventLog.from_frame(columns, session="session").sequences(by="session")
-    assert [x.tolist() for x in s] == [[0, 0], [1]] and s.user_index.tolist() == [0, 0]
+    assert [x.tolist() for x in s] == [[0, 0], [1], [0]] and s.user_index.tolist() == [0, 0, 1]
     with pytest.raises(ValueError, match="needs a time or a session column"):
         log_of([(1, 1)], ("user", "item")).sequences(by="session")
     with pytest.raises(ValueError, match="idle_minutes is -1"):
@@ -374,3 +374,161 @@ def test_catalog_refuses_what_does_not_fit():
         etalage.Catalog.from_frame({"item": ["a", None]})
     with pytest.raises(ValueError, match="column 'name' is not in the frame"):
         etalage.Catalog.from_frame({"item": ["a"]}, name="name")
+
+
+# ---- decay, returns of fractions, sessions, transforms
+
+
+@pytest.mark.parametrize("how", ["sum", "max", "last", "binary"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_decay_removes_nothing(how, shuffled):
+    rows = [("u", "old", 0, 2.0), ("u", "older", -3000 * DAY, 1.0), ("u", "bad", 0, -3.0), ("v", "old", 5 * DAY, 1e-30), ("u", "new", 4000 * DAY, 1.0),
+            ("u", "both", 0, 5.0), ("u", "both", 0, -3.0), ("u", "gone", 0, 5.0), ("u", "gone", 0, -5.0)]
+    rows = rows[::-1] if shuffled else rows
+    log = log_of(rows, ("user", "item", "time", "value"))
+    plain = log.interactions(duplicates=how)
+    for half_life in (0.001, 1, 26, 27, 30, 1e9):
+        data = log.interactions(duplicates=how, half_life_days=half_life)
+        assert data.nnz == plain.nnz
+        assert np.sign(dense(data)).tolist() == np.sign(dense(plain)).tolist()
+        assert (np.abs(data.user_items.data) >= np.finfo(np.float32).tiny).all()
+    if not shuffled:  # the log's order decides between events of one time
+        assert log.interactions(duplicates=how, half_life_days=1, negative_values="cancel").nnz == 5
+
+
+def test_weights_of_events_far_after_now_are_named():
+    log = log_of([("u", "a", 0, 1.0), ("u", "b", 9000 * DAY, 1.0)], ("user", "item", "time", "value"))
+    for how in ("sum", "max", "last", "binary"):
+        with pytest.raises(ValueError, match="the weight of user index 0 and item index 1 is beyond float32"):
+            log.interactions(duplicates=how, half_life_days=1, now=0)
+
+
+def test_decay_of_old_weights_that_are_still_told_apart():
+    log = log_of([("u", "a", 0, 1.0), ("u", "a", 0, 1.0), ("u", "b", 100 * DAY, 1.0)], ("user", "item", "time", "value"))
+    assert dense(log.interactions(half_life_days=1))[0].tolist() == [2.0**-99, 1]
+
+
+def test_binary_decays_with_its_newest_event():
+    rows = [("u", "a", 0, 1.0), ("u", "a", 10 * DAY, 3.0), ("u", "b", 10 * DAY, -2.0), ("u", "c", 20 * DAY, 1.0), ("u", "d", 0, 2.0), ("u", "d", 10 * DAY, -2.0)]
+    log = log_of(rows, ("user", "item", "time", "value"))
+    assert dense(log.interactions(duplicates="binary")).tolist() == [[1, -1, 1, 0]]
+    assert dense(log.interactions(duplicates="binary", half_life_days=10)).tolist() == [[0.5, -0.5, 1, -0.5]]
+    # a return takes a purchase's age with it
+    data = log.interactions(duplicates="binary", half_life_days=10, negative_values="cancel")
+    assert dense(data).tolist() == [[0.5, 0, 1, 0]]
+
+
+def test_popularity_and_neighbours_after_a_very_short_half_life():
+    log = log_of([(u, i, "buy", u * DAY, 1.0) for u in range(400) for i in (u % 7, 7 + u % 3)])
+    plain = etalage.models.Popularity().fit(log)
+    assert plain.user_items.nnz == 800
+    for data in (log, log.sequences()):
+        for count in ("weights", "users"):
+            model = etalage.models.Popularity(count, half_life_days=0.5).fit(data)
+            assert model.user_items.nnz == 800
+            items, _ = model.recommend(0, k=3)
+            assert 0 not in items and 7 not in items  # what was seen long ago stays seen
+    near = etalage.models.ItemKNN().fit(log.interactions(half_life_days=0.5))
+    assert set(near.recommend(0, k=10)[0]) >= {8, 9}
+
+
+@pytest.mark.parametrize("bought,returned", [([.3], [.1, .2]), ([.1, .2], [.3]), ([.1] * 10, [1.0]), ([1.0], [.1] * 10), ([.7, .1], [.8]), ([1e6 + .3], [1e6, .3])])
+def test_fractions_returned_whole_leave_nothing(bought, returned):
+    for sign, kw in ((-1, {"negative_values": "cancel"}), (1, {"return_event": "return"}), (-1, {})):
+        what = "return" if sign == 1 else "buy"
+        rows = [("u", "a", "buy", t, v) for t, v in enumerate(bought)] + [("u", "a", what, 100 + t, sign * v) for t, v in enumerate(returned)]
+        log = log_of([*rows, ("u", "b", "buy", 1, .25)])
+        for how in ("sum", "binary"):
+            m = dense(log.interactions(duplicates=how, **kw))
+            assert m[0].tolist() == [0, 1 if how == "binary" else .25], kw
+
+
+def test_what_is_left_of_fractions_and_of_whole_numbers_stays():
+    left = lambda *values, **kw: dense(log_of([("u", "a", v) for v in values], ("user", "item", "value")).interactions(negative_values="cancel", **kw))[0, 0]
+    assert left(.3, -.1) == np.float32(.3) - np.float32(.1)
+    assert left(2.0**24, -(2.0**24 - 1)) == 1 and left(*[3.0] * 1000, *[-1.0] * 2999, duplicates="binary") == 1
+    assert left(1000.0, -999.99) == pytest.approx(.01, rel=.01)
+
+
+@pytest.mark.parametrize("kw,text", [
+    ({"return_event": "retrun"}, "return_event names 'retrun', which is no event type of the log, must be one of 'buy', 'return'"),
+    ({"return_event": "return", "return_cancels": "bye"}, "return_cancels names 'bye', which is no event type of the log, must be one of 'buy', 'return'"),
+    ({"return_event": "return", "return_cancels": ["buy", "view"]}, "return_cancels names 'view'"),
+])
+def test_mistyped_event_types(kw, text):
+    log = log_of([("u", "a", "buy", 0, 1.0), ("u", "a", "return", 1, 1.0)])
+    for call in (log.interactions, log.filtered(np.array([True, False])).interactions,
+                 lambda **k: Interactions.from_frame({"user": [1, 1], "item": [1, 1], "e": ["buy", "return"]}, event="e", **k)):
+        with pytest.raises(ValueError, match=text):
+            call(**kw)
+
+
+def test_session_keys_that_repeat_between_users():
+    columns = {"user": ["u", "v", "u", "v", "u"], "item": ["a", "b", "c", "d", "e"], "session": [1, 1, 1, 2, 2], "time": [5, 1, 3, 2, 9]}
+    for threads in (1, 4):
+        log = EventLog.from_frame(columns, session="session", time="time", time_unit="ms", num_threads=threads)
+        s = log.sequences(by="session")
+        assert [[log.item_ids[i] for i in x] for x in s] == [["c", "a"], ["b"], ["d"], ["e"]] and s.user_index.tolist() == [0, 1, 1, 0]
+    rng = np.random.default_rng(5)
+    n = 20000
+    columns = {"user": rng.integers(0, 300, n), "item": rng.integers(0, 50, n), "session": rng.integers(0, 40, n), "time": rng.permutation(n)}
+    log = EventLog.from_frame(columns, session="session", time="time", time_unit="ms")
+    expected = {}
+    for row in range(n):
+        expected.setdefault((log.users[row], columns["session"][row]), []).append(row)
+    s = log.sequences(by="session")
+    assert len(s) == len(expected)
+    for (user, _), rows, items, whose in zip(expected, expected.values(), s, s.user_index):
+        assert whose == user and items.tolist() == [log.items[r] for r in sorted(rows, key=lambda r: columns["time"][r])]
+
+
+@pytest.mark.parametrize("transform,expected", [
+    (None, [4, -9, 1, 1]), ("log1p", [np.log1p(4), -np.log1p(9), np.log1p(1), np.log1p(1)]), ("sqrt", [2, -3, 1, 1]),
+    ("rank", [.75, -1, .375, .375]), (("cap", 2.5), [2.5, -2.5, 1, 1]), (("cap", 100), [4, -9, 1, 1])])
+def test_value_transforms_come_after_duplicates_and_keep_signs(transform, expected):
+    rows = [("u", "a", 1.0), ("u", "b", -9.0), ("u", "c", 1.0), ("u", "d", 1.0), ("u", "a", 3.0), ("v", "a", 7.0)]
+    log = log_of(rows, ("user", "item", "value"))
+    for data in (log.interactions(value_transform=transform, num_threads=2),
+                 Interactions.from_frame({"user": [r[0] for r in rows], "item": [r[1] for r in rows], "value": [r[2] for r in rows]}, value="value",
+                                         value_transform=transform)):
+        np.testing.assert_allclose(dense(data)[0], np.array(expected, np.float32), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm,divisor", [("l1", 7), ("l2", 5), ("max", 4), ("mean", 3.5)])
+def test_users_may_be_normalised_after_the_transform(norm, divisor):
+    log = log_of([("u", "a", 9.0), ("u", "b", -16.0), ("v", "a", 1e-20)], ("user", "item", "value"))
+    m = dense(log.interactions(value_transform="sqrt", normalize_users=norm))
+    np.testing.assert_allclose(m, np.array([[3 / divisor, -4 / divisor], [1, 0]], np.float32), rtol=1e-6)
+
+
+def test_minimum_counts_come_before_the_transform():
+    log = log_of([(1, 1, 1.0), (1, 2, 2.0), (2, 1, 5.0), (3, 1, 1.0)], ("user", "item", "value"))
+    data = log.interactions(value_transform="rank", min_item_count=2)
+    assert data.user_items.data.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kw,text", [
+    ({"value_transform": "log"}, r"value_transform is 'log', must be 'log1p', 'sqrt', 'rank', \('cap', x\) or None"),
+    ({"value_transform": ("cap",)}, r"value_transform is \('cap',\)"), ({"value_transform": ("cap", "x")}, r"value_transform is \('cap', 'x'\)"),
+    ({"value_transform": ("cap", 0)}, "value_cap is 0"), ({"value_transform": ("cap", float("nan"))}, "value_cap is nan"),
+    ({"value_transform": 3}, "value_transform is 3"), ({"normalize_users": "sum"}, "normalize_users is 'sum', must be 'l1', 'l2', 'max', 'mean' or None"),
+])
+def test_transforms_that_are_none(kw, text):
+    with pytest.raises(ValueError, match=text):
+        log_of([(1, 1)], ("user", "item")).interactions(**kw)
+
+
+def test_concat():
+    a = log_of([("u", "a", "view", 1, 1.0), ("v", "b", "buy", 2, 1.0)])
+    b = log_of([("w", "b", "buy", 3, 2.0), ("u", "c", "return", 4, 1.0)])
+    both = EventLog.concat([a, b])
+    assert list(both.user_ids) == ["u", "v", "w"] and list(both.item_ids) == ["a", "b", "c"] and both.event_names == ["view", "buy", "return"]
+    assert both.users.tolist() == [0, 1, 2, 0] and both.items.tolist() == [0, 1, 1, 2] and both.events.tolist() == [0, 1, 1, 2]
+    assert both.times.tolist() == [1, 2, 3, 4] and both.values.tolist() == [1, 1, 2, 1] and both.report.rows_read == 4
+    whole = log_of([("u", "a", "view", 1, 1.0), ("v", "b", "buy", 2, 1.0), ("w", "b", "buy", 3, 2.0), ("u", "c", "return", 4, 1.0)])
+    assert (both.interactions().user_items != whole.interactions().user_items).nnz == 0
+    assert len(EventLog.concat([])) == 0 and len(EventLog.concat([a])) == 2
+    with pytest.raises(ValueError, match="log 1 has no time column and another has"):
+        EventLog.concat([log_of([(1, 1, 5)], ("user", "item", "time")), log_of([(1, 1)], ("user", "item"))])
+    with pytest.raises(ValueError, match="user keys are strings in one log and integers in another"):
+        EventLog.concat([log_of([("a", 1)], ("user", "item")), log_of([(1, 1)], ("user", "item"))])

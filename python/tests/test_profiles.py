@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,3 +122,24 @@ def test_bad_input_is_named(store):
     assert p.user(0).orders == 1 and p.user(0).events == 1
     with pytest.raises(ValueError, match="one of"):
         Profiles(roles={"order": "sale"})
+
+
+def test_negative_quantities_and_typed_returns_mean_the_same_on_online_retail():
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = Path(os.environ.get("ETALAGE_DATA", Path(__file__).resolve().parents[2] / "../shared/data")) / "online-retail" / "online_retail.parquet"
+    if not path.exists():
+        pytest.skip(f"{path} is not there (set ETALAGE_DATA)")
+    table = pq.read_table(path)
+    log = etalage.EventLog.from_frame(table, user="Customer ID", item="StockCode", time="InvoiceDate", value="Quantity", session="Invoice", on_error="skip")
+    columns = {"user": log.user_ids[log.users], "item": log.item_ids[log.items], "time": log.times.view("M8[ms]"), "session": log.session_ids[log.sessions],
+               "value": np.abs(log.values), "event": np.where(log.values < 0, "return", "purchase")}
+    typed = etalage.EventLog.from_frame(columns, time="time", session="session", value="value", event="event")
+    signed, named = (Profiles(value_is_amount=True).add(x).to_dict() for x in (log, typed))
+    for name, values in signed.items():
+        assert [str(v) for v in values] == [str(v) for v in named[name]], name
+    invoices = {}
+    for user, invoice, quantity in zip(log.users.tolist(), log.sessions.tolist(), log.values.tolist()):
+        if quantity > 0:
+            invoices.setdefault(user, set()).add(invoice)
+    assert signed["orders"].tolist() == [len(invoices.get(u, ())) for u in range(log.num_users)]
+    assert (log.interactions(negative_values="cancel").user_items != typed.interactions(return_event="return").user_items).nnz == 0

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/arrow_reader.hpp"
 
-#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 
+#include "core/arrow_chunks.hpp"
+#include "core/arrow_layout.hpp"
 #include "core/event_builder.hpp"
 #include "etalage/core/arrow.hpp"
 #include "etalage/core/arrow_abi.hpp"
@@ -15,42 +17,6 @@
 namespace etalage {
 namespace detail {
 namespace {
-
-struct Type {
-  ColumnType type = ColumnType::kNull;
-  TimeUnit unit = TimeUnit::kMillisecond;
-};
-
-/// The format string of the specification; nothing for types that no column of events has.
-std::optional<Type> parse_format(std::string_view f) {
-  static const std::map<std::string_view, ColumnType> simple = {
-      {"n", ColumnType::kNull},    {"b", ColumnType::kBool},    {"c", ColumnType::kInt8},      {"C", ColumnType::kUInt8},
-      {"s", ColumnType::kInt16},   {"S", ColumnType::kUInt16},  {"i", ColumnType::kInt32},     {"I", ColumnType::kUInt32},
-      {"l", ColumnType::kInt64},   {"L", ColumnType::kUInt64},  {"e", ColumnType::kFloat16},   {"f", ColumnType::kFloat32},
-      {"g", ColumnType::kFloat64}, {"u", ColumnType::kUtf8},    {"U", ColumnType::kLargeUtf8}, {"vu", ColumnType::kUtf8View},
-      {"tdD", ColumnType::kDate32}, {"tdm", ColumnType::kDate64}};
-  const auto found = simple.find(f);
-  if (found != simple.end()) return Type{found->second, {}};
-  // Zoned and naive timestamps both count from 1970-01-01 UTC: the zone is for display, and naive means UTC here.
-  if (f.size() >= 4 && f.substr(0, 2) == "ts" && f[3] == ':') switch (f[2]) {
-      case 's': return Type{ColumnType::kTimestamp, TimeUnit::kSecond};
-      case 'm': return Type{ColumnType::kTimestamp, TimeUnit::kMillisecond};
-      case 'u': return Type{ColumnType::kTimestamp, TimeUnit::kMicrosecond};
-      case 'n': return Type{ColumnType::kTimestamp, TimeUnit::kNanosecond};
-      default: break;
-    }
-  return std::nullopt;
-}
-
-/// How many buffers the specification gives each type at least.
-std::int64_t buffers_of(ColumnType type) {
-  switch (type) {
-    case ColumnType::kNull: return 0;
-    case ColumnType::kUtf8:
-    case ColumnType::kLargeUtf8: return 3;
-    default: return 2;
-  }
-}
 
 struct Schema : ArrowSchema {
   Schema() : ArrowSchema{} {}
@@ -92,34 +58,34 @@ class StreamGuard {
   ArrowArrayStream* stream_;
 };
 
-[[noreturn]] void broken(const std::string& name, const std::string& what) {
-  throw std::invalid_argument("column '" + name + "' of the Arrow stream " + what);
-}
-
-ColumnChunk make_chunk(const ArrowArray& a, ColumnType type, const std::string& name) {
-  if (a.length < 0 || a.offset < 0 || a.n_buffers < buffers_of(type))
-    broken(name, "has length " + std::to_string(a.length) + ", offset " + std::to_string(a.offset) + " and " +
-                     std::to_string(a.n_buffers) + " buffers, which no array of its type has");
-  ColumnChunk c;
-  c.type = type;
-  c.size = a.length;
-  c.offset = a.offset;
-  if (type == ColumnType::kNull) return c;
-  if (a.null_count != 0) c.validity = static_cast<const std::uint8_t*>(a.buffers[0]);
-  if (type == ColumnType::kUtf8 || type == ColumnType::kLargeUtf8) {
-    c.offsets = a.buffers[1];
-    c.data = a.buffers[2];
-  } else {
-    c.data = a.buffers[1];
-    if (type == ColumnType::kUtf8View) c.buffers = a.buffers + 2;
+/// One type for all chunks of decimals: double as soon as one chunk's are no 64-bit integers.
+void settle_decimals(Column& column) {
+  const auto type_of = [](const ColumnChunk& c) { return c.dictionary ? c.dictionary->type : c.type; };
+  bool whole = true;
+  for (const ColumnChunk& c : column.chunks) whole = whole && type_of(c) == ColumnType::kInt64;
+  column.type = whole ? ColumnType::kInt64 : ColumnType::kFloat64;
+  if (whole) return;
+  const auto widened = [](const ColumnChunk& c) {
+    const auto values = std::make_shared<std::vector<double>>();
+    with_numbers(c, [&](auto read) {
+      for (std::int64_t i = -c.offset; i < c.size; ++i) values->push_back(static_cast<double>(read(i)));
+    });
+    ColumnChunk out = c;  // which keeps its validity and its offset
+    out.type = ColumnType::kFloat64;
+    out.data = values->data();
+    out.memory = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(c.memory, values);
+    return out;
+  };
+  for (ColumnChunk& c : column.chunks) {
+    if (type_of(c) != ColumnType::kInt64) continue;
+    if (c.dictionary) c.dictionary = std::make_shared<const ColumnChunk>(widened(*c.dictionary));
+    else c = widened(c);
   }
-  if (a.length > 0 && (c.offsets == nullptr) && (c.data == nullptr)) broken(name, "has rows but no data");
-  return c;
 }
 
 }  // namespace
 
-std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vector<std::string>& names) {
+std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vector<std::string>& names, bool lists) {
   StreamGuard guard(stream);
   Schema schema;
   guard.check(stream->get_schema(stream, &schema), "schema");
@@ -128,11 +94,8 @@ std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vect
                                 "', must hold record batches (format '+s')");
   struct Picked {
     std::size_t child;
-    Type index;  // of what is stored
-    Type value;
-    bool dictionary;
-    std::pair<const void*, const void*> last_buffers{};
-    std::shared_ptr<const ColumnChunk> words = nullptr;
+    ArrowLayout layout;
+    LastDictionary last{};
   };
   std::vector<Picked> picked;
   std::vector<Column> columns;
@@ -148,18 +111,11 @@ std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vect
       child = static_cast<std::size_t>(i);
     }
     if (!child) throw std::invalid_argument("column '" + name + "' is not in the frame, must be one of " + (known.empty() ? "none" : known));
-    const ArrowSchema& s = *schema.children[*child];
-    const auto stored = parse_format(s.format);
-    const auto value = s.dictionary != nullptr ? parse_format(s.dictionary->format) : stored;
-    if (!stored || !value)
-      throw std::invalid_argument("column '" + name + "' is of Arrow format '" +
-                                  (s.dictionary != nullptr && stored ? s.dictionary->format : s.format) +
-                                  "', must be text, a number, a date, a timestamp or a dictionary of them");
-    picked.push_back({*child, *stored, *value, s.dictionary != nullptr});
+    picked.push_back({*child, arrow_layout(*schema.children[*child], name, lists)});
     Column c;
     c.name = name;
-    c.type = value->type;
-    c.unit = value->unit;
+    c.type = picked.back().layout.values().type;
+    c.unit = picked.back().layout.values().unit;
     columns.push_back(std::move(c));
   }
   const auto batches = std::make_shared<std::vector<std::unique_ptr<Batch>>>();
@@ -176,36 +132,30 @@ std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vect
     for (std::size_t k = 0; k < picked.size(); ++k) {
       Picked& p = picked[k];
       const ArrowArray& a = *b.children[p.child];
-      ColumnChunk chunk = make_chunk(a, p.index.type, names[k]);
+      ColumnChunk chunk = arrow_chunk(a, p.layout, names[k], p.last);
       if (b.offset < 0 || b.length < 0 || b.offset > chunk.size || b.length > chunk.size - b.offset)
-        broken(names[k], "has " + std::to_string(chunk.size) + " rows in a batch of " + std::to_string(b.length));
+        throw std::invalid_argument("column '" + names[k] + "' of the Arrow stream has " + std::to_string(chunk.size) +
+                                    " rows in a batch of " + std::to_string(b.length));
       chunk.offset += b.offset;
       chunk.size = b.length;
-      if (p.dictionary) {
-        if (a.dictionary == nullptr) broken(names[k], "has no dictionary in one of its batches");
-        // Batches that share a dictionary share our view of it, so that its words are looked up once.
-        const ArrowArray& d = *a.dictionary;
-        const std::pair<const void*, const void*> buffers{d.n_buffers > 1 ? d.buffers[1] : nullptr, d.n_buffers > 2 ? d.buffers[2] : nullptr};
-        if (!p.words || buffers.first == nullptr || buffers != p.last_buffers || p.words->size != d.length || p.words->offset != d.offset)
-          p.words = std::make_shared<const ColumnChunk>(make_chunk(d, p.value.type, names[k]));
-        p.last_buffers = buffers;
-        chunk.dictionary = p.words;
-      }
       columns[k].push(std::move(chunk));
     }
     batches->push_back(std::move(batch));
   }
-  for (Column& c : columns) c.owner = batches;
+  for (std::size_t k = 0; k < picked.size(); ++k) {
+    columns[k].owner = batches;
+    if (picked[k].layout.values().kind == ArrowLayout::Kind::kDecimal) settle_decimals(columns[k]);
+  }
   return columns;
 }
 
 }  // namespace detail
 
-EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options) {
+EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options, std::span<const UnreadableCell> unreadable) {
   std::vector<std::string> names{options.user, options.item};
   for (const auto* name : {&options.event, &options.time, &options.value, &options.session})
     if (*name) names.push_back(**name);
-  std::vector<detail::Column> columns = detail::read_arrow_columns(stream, names);
+  std::vector<detail::Column> columns = detail::read_arrow_columns(stream, names, false);
   detail::EventInput in;
   std::size_t next = 0;
   in.user = std::move(columns[next++]);
@@ -214,6 +164,7 @@ EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options) {
   if (options.time) in.time = std::move(columns[next++]);
   if (options.value) in.value = std::move(columns[next++]);
   if (options.session) in.session = std::move(columns[next++]);
+  in.unreadable = unreadable;
   return detail::build_event_log(in, options);
 }
 

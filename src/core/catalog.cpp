@@ -96,6 +96,12 @@ std::span<const float> Catalog::vector(std::int32_t index) const {
 }
 
 std::vector<std::int32_t> Catalog::rows_of(const IdMap& ids) const {
+  if (!ids.empty() && size() != 0 && ids.kind() != columns_.item_ids->kind()) {
+    const bool strings = ids.kind() == IdMap::Kind::kString;
+    throw std::invalid_argument(std::string("the catalogue's keys are ") + (strings ? "integers" : "strings") + " ('" + columns_.item_ids->text_at(0) +
+                                "'), those that are looked up " + (strings ? "strings" : "integers") + " ('" + ids.text_at(0) +
+                                "'), must be of one kind");
+  }
   std::vector<std::int32_t> out(static_cast<std::size_t>(ids.size()));
   for (std::int32_t i = 0; i < ids.size(); ++i)
     out[static_cast<std::size_t>(i)] = ids.kind() == IdMap::Kind::kInteger ? columns_.item_ids->find(ids.integer_at(i))

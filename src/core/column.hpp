@@ -19,7 +19,7 @@ namespace etalage::detail {
 /// Physical type of a column, whatever it came from: Arrow, NumPy or a text file.
 enum class ColumnType : std::uint8_t {
   kNull, kBool, kInt8, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat16, kFloat32, kFloat64,
-  kUtf8, kLargeUtf8, kUtf8View, kFieldRefs, kDate32, kDate64, kTimestamp
+  kUtf8, kLargeUtf8, kUtf8View, kFieldRefs, kDate32, kDate64, kTimestamp, kList
 };
 
 /// A string that lies in a frame or a text file.
@@ -46,7 +46,9 @@ struct FieldRef {
   }
 };
 
-/// A run of rows of one column. Borrows everything; Column::owner keeps it alive.
+struct ListPieces;
+
+/// A run of rows of one column. Borrows what it does not keep in `memory`; Column::owner keeps the rest alive.
 struct ColumnChunk {
   ColumnType type = ColumnType::kNull;  ///< of the values; with a dictionary, of the indices
   std::int64_t size = 0;
@@ -56,6 +58,8 @@ struct ColumnChunk {
   const void* offsets = nullptr;            ///< of utf8 and large_utf8
   const void* const* buffers = nullptr;     ///< long strings of utf8_view; the two of kFieldRefs
   std::shared_ptr<const ColumnChunk> dictionary;
+  std::shared_ptr<const ListPieces> pieces;  ///< of kList
+  std::shared_ptr<const void> memory;        ///< of what was converted
 
   [[nodiscard]] bool valid(std::int64_t i) const noexcept {
     if (type == ColumnType::kNull) return false;
@@ -63,6 +67,14 @@ struct ColumnChunk {
     const std::int64_t at = offset + i;
     return validity == nullptr || (validity[at >> 3] >> (at & 7) & 1) != 0;
   }
+};
+
+/// The cells of lists: row i of a chunk holds cells [begins[k], ends[k]) of `items`, k = offset + i - first.
+struct ListPieces {
+  ColumnChunk items;
+  std::int64_t first = 0;
+  std::vector<std::int64_t> begins;
+  std::vector<std::int64_t> ends;
 };
 
 /// A column as its chunks, in row order.
@@ -204,6 +216,7 @@ inline const char* type_name(ColumnType type) noexcept {
     case ColumnType::kDate32:
     case ColumnType::kDate64: return "date";
     case ColumnType::kTimestamp: return "timestamp";
+    case ColumnType::kList: return "list";
     default: return "integer";
   }
 }

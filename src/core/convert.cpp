@@ -4,8 +4,11 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
+#include <type_traits>
+#include <utility>
 
 #include "core/time_text.hpp"
 #include "detail/parallel_for.hpp"
@@ -77,8 +80,44 @@ std::optional<Array<T>> borrowed(const Column& column, ColumnType type) {
   if (!column.immutable || column.type != type || column.chunks.size() != 1 || !column.owner) return std::nullopt;
   const ColumnChunk& c = column.chunks[0];
   const T* data = static_cast<const T*>(c.data) + c.offset;
+  if (c.memory) return std::nullopt;  // what was converted dies with the column
   if (c.dictionary || c.validity != nullptr || reinterpret_cast<std::uintptr_t>(data) % alignof(T) != 0) return std::nullopt;
   return Array<T>::wrap(data, static_cast<std::size_t>(c.size), column.owner);
+}
+
+bool holds_numbers(const Column& column) noexcept { return column.has_integers() || column.has_floats(); }
+
+/// Times in a unit that is not theirs land in the first weeks of 1970, where next to no shop's events lie. Refused when
+/// nearly all rows do, and nearly all would lie between 1990 and 2070 in one other unit.
+void check_unit(const Column& column, std::span<const std::int64_t> times, std::span<const std::uint8_t> bad, TimeUnit unit) {
+  constexpr std::int64_t from = 631152000000;    // 1990-01-01
+  constexpr std::int64_t until = 3155760000000;  // 2070-01-01
+  constexpr std::int64_t early = 315532800000;   // 1980-01-01
+  const auto few = [](std::int64_t k, std::int64_t n) { return k * 50 <= n; };
+  const auto rows = static_cast<std::int64_t>(times.size());
+  std::int64_t late = 0;
+  std::int64_t known = 0;
+  std::int64_t fits[4] = {0, 0, 0, 0};
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    if (bad[i] != 0) continue;
+    ++known;
+    if (times[i] >= early || times[i] < 0) {
+      if (!few(++late, rows)) return;
+      continue;
+    }
+    std::int64_t scale = 1;
+    for (int u = static_cast<int>(unit) - 1; u >= 0; --u) {
+      scale *= 1000;
+      if (times[i] >= from / scale && times[i] <= until / scale) ++fits[u];
+    }
+  }
+  if (known == 0) return;
+  for (int u = static_cast<int>(unit) - 1; u >= 0; --u)
+    if (few(known - fits[u], known))
+      throw std::invalid_argument("column '" + column.name + "' counts " + unit_name(unit) + " by time_unit, which puts nearly all of its " +
+                                  std::to_string(known) + " times into January or February 1970; time_unit='" +
+                                  unit_name(static_cast<TimeUnit>(u)) + "' puts them after 1990 (times that are right as they are: give "
+                                  "them as timestamps)");
 }
 
 [[noreturn]] void wrong_type(const Column& column, const char* wanted) {
@@ -89,11 +128,11 @@ std::optional<Array<T>> borrowed(const Column& column, ColumnType type) {
 
 Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>& unit, std::span<std::uint8_t> bad,
                              std::uint8_t mark, int num_threads) {
-  const bool numbers = column.has_integers() || column.has_floats();
+  const bool numbers = holds_numbers(column);
   if (numbers && !unit)
     throw std::invalid_argument("column '" + column.name + "' holds numbers of type " + type_name(column.type) +
                                 " and time_unit is not given, must be one of s, ms, us, ns");
-  if (column.type == ColumnType::kBool) wrong_type(column, "a date, a timestamp, ISO-8601 text or numbers with time_unit");
+  if (column.type == ColumnType::kBool || column.type == ColumnType::kList) wrong_type(column, "a date, a timestamp, ISO-8601 text or numbers with time_unit");
   const auto refuse = [&](std::int64_t i) { bad[static_cast<std::size_t>(i)] |= mark; };
   const bool stored_ms = (column.type == ColumnType::kTimestamp && column.unit == TimeUnit::kMillisecond) ||
                          column.type == ColumnType::kDate64 ||
@@ -104,6 +143,7 @@ Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>
         for (std::size_t i = b; i < e; ++i)
           if ((*shared)[i] < kMinTimeMs || (*shared)[i] > kMaxTimeMs) refuse(static_cast<std::int64_t>(i));
       });
+      if (numbers) check_unit(column, shared->view(), bad, *unit);
       return *shared;
     }
   }
@@ -111,6 +151,7 @@ Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>
   std::int64_t* to = out.mutable_data();
   if (column.has_strings() || column.type == ColumnType::kNull) {
     fill(column, num_threads, to, kStrings, [&](std::string_view s) { return parse_time(s, unit); }, refuse, refuse);
+    if (unit) check_unit(column, out.view(), bad, *unit);
     return out;
   }
   TimeUnit u = TimeUnit::kMillisecond;
@@ -129,11 +170,12 @@ Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>
          }
        },
        refuse, refuse);
+  if (numbers) check_unit(column, out.view(), bad, *unit);
   return out;
 }
 
 Array<float> to_floats(const Column& column, std::span<std::uint8_t> bad, std::uint8_t mark, int num_threads, bool nullable) {
-  const bool numbers = column.has_integers() || column.has_floats() || column.type == ColumnType::kBool;
+  const bool numbers = holds_numbers(column) || column.type == ColumnType::kBool;
   if (!numbers && !column.has_strings() && column.type != ColumnType::kNull) wrong_type(column, "a number");
   const auto refuse = [&](std::int64_t i) { bad[static_cast<std::size_t>(i)] |= mark; };
   if (auto shared = borrowed<float>(column, ColumnType::kFloat32)) {
@@ -164,6 +206,123 @@ Array<float> to_floats(const Column& column, std::span<std::uint8_t> bad, std::u
          missing, refuse);
   }
   return out;
+}
+
+Column integers_of(const Column& text, int num_threads) {
+  struct Memory {
+    Array<std::int64_t> values;
+    std::vector<std::uint8_t> missing;
+    std::vector<std::uint8_t> validity;
+  };
+  const auto n = static_cast<std::size_t>(text.size());
+  const auto memory = std::make_shared<Memory>();
+  memory->values = Array<std::int64_t>(n);
+  memory->missing.assign(n, 0);
+  const auto lacks = [&](std::int64_t i) { memory->missing[static_cast<std::size_t>(i)] = 1; };
+  fill(text, num_threads, memory->values.mutable_data(), kStrings,
+       [](std::string_view s) -> std::optional<std::int64_t> {
+         std::int64_t v = 0;
+         const auto r = std::from_chars(s.data(), s.data() + s.size(), v);
+         // Only what is written as the integer itself is written: 007 and 7 are two keys in text.
+         if (r.ec != std::errc() || r.ptr != s.data() + s.size() || s != std::to_string(v)) return std::nullopt;
+         return v;
+       },
+       lacks, lacks);
+  memory->validity.assign(n / 8 + 1, 0);
+  for (std::size_t i = 0; i < n; ++i)
+    if (memory->missing[i] == 0) memory->validity[i >> 3] = static_cast<std::uint8_t>(memory->validity[i >> 3] | 1U << (i & 7));
+  Column out;
+  out.name = text.name;
+  out.type = ColumnType::kInt64;
+  ColumnChunk chunk;
+  chunk.type = ColumnType::kInt64;
+  chunk.size = text.size();
+  chunk.data = memory->values.data();
+  chunk.validity = memory->validity.data();
+  out.owner = memory;
+  out.push(std::move(chunk));
+  return out;
+}
+
+namespace {
+
+/// Cell `at` of a chunk without a dictionary as text.
+std::optional<std::string> text_of(const ColumnChunk& values, std::int64_t at, const Column& column) {
+  if (at < 0 || !values.valid(at)) return std::nullopt;
+  std::optional<std::string> text;
+  if (values.type >= ColumnType::kUtf8 && values.type <= ColumnType::kFieldRefs) {
+    with_strings(values, [&](auto read) { text = std::string(read(at)); });
+    return text;
+  }
+  if (values.type == ColumnType::kBool) {
+    with_numbers(values, [&](auto read) { text = read(at) != 0 ? "true" : "false"; });
+    return text;
+  }
+  if (values.type < ColumnType::kInt8 || values.type > ColumnType::kFloat64) wrong_type(column, "text or numbers");
+  with_numbers(values, [&](auto read) {
+    const auto v = read(at);
+    if constexpr (std::is_floating_point_v<decltype(v)>)
+      if (std::isnan(v)) return;
+    char buffer[40];
+    text = std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, v).ptr);
+  });
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> cell_string(const Column& column, std::int64_t row) {
+  std::optional<std::string> text;
+  for_chunks(column, row, row + 1, [&](std::size_t c, std::int64_t i, std::int64_t, std::int64_t) {
+    const ColumnChunk& chunk = column.chunks[c];
+    text = text_of(values_of(chunk), locate(chunk, i), column);
+  });
+  return text;
+}
+
+std::vector<std::string> cell_strings(const Column& column, std::int64_t row) {
+  std::vector<std::string> out;
+  if (column.type != ColumnType::kList) {
+    if (auto text = cell_string(column, row)) out.push_back(std::move(*text));
+    return out;
+  }
+  for_chunks(column, row, row + 1, [&](std::size_t c, std::int64_t i, std::int64_t, std::int64_t) {
+    const ColumnChunk& chunk = column.chunks[c];
+    if (!chunk.valid(i)) return;
+    const ListPieces& pieces = *chunk.pieces;
+    const auto k = static_cast<std::size_t>(chunk.offset + i - pieces.first);
+    for (std::int64_t at = pieces.begins[k]; at < pieces.ends[k]; ++at)
+      if (auto text = text_of(values_of(pieces.items), locate(pieces.items, at), column)) out.push_back(std::move(*text));
+  });
+  return out;
+}
+
+std::string why_no_key(const Column& column, std::int64_t row, const std::optional<IdMap::Kind>& wanted) {
+  const auto text = cell_text(column, row);
+  if (!text) return column.name + " is missing";
+  if (text->empty()) return column.name + " is empty, must not be";
+  if (column.has_strings() && wanted == IdMap::Kind::kInteger && text->size() < 40)
+    return column.name + " is '" + *text + "', must be a 64-bit integer, as the keys that it is to match are";
+  if (column.has_strings()) return column.name + " is '" + *text + "', must be at most 1048576 bytes";
+  return column.name + " is " + *text +
+         (column.type == ColumnType::kUInt64 ? ", must be below 2^63 (hashes: cast them to int64 or to text)" : ", must be a 64-bit integer");
+}
+
+std::string why_no_time(const Column& column, std::int64_t row, const std::optional<TimeUnit>& unit) {
+  const auto text = cell_text(column, row);
+  if (!text) return column.name + " is missing";
+  if (column.has_strings())
+    return column.name + " is '" + *text + "', must be " +
+           (unit ? std::string("a number of ") + unit_name(*unit) + " or an ISO-8601 time" : std::string("an ISO-8601 time")) +
+           " in the years 1 to 9999";
+  return column.name + " is " + *text + (unit ? std::string(" ") + unit_name(*unit) : std::string()) +
+         ", must be in the years 1 to 9999" + (unit ? " (is time_unit right?)" : "");
+}
+
+std::string why_no_number(const Column& column, std::int64_t row) {
+  const auto text = cell_text(column, row);
+  if (!text) return column.name + " is missing";
+  return column.name + " is " + (column.has_strings() ? "'" + *text + "'" : *text) + ", must be a finite number";
 }
 
 std::optional<std::string> cell_text(const Column& column, std::int64_t row, std::size_t limit) {

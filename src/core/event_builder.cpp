@@ -9,38 +9,12 @@
 
 #include "core/convert.hpp"
 #include "core/intern.hpp"
-#include "core/time_text.hpp"
 #include "detail/parallel_for.hpp"
 
 namespace etalage::detail {
 namespace {
 
 enum Mark : std::uint8_t { kUser = 1, kItem = 2, kEvent = 4, kTime = 8, kValue = 16, kSession = 32 };
-
-std::string why_key(const Column& column, std::int64_t row) {
-  const auto text = cell_text(column, row);
-  if (!text) return column.name + " is missing";
-  if (text->empty()) return column.name + " is empty, must not be";
-  if (column.has_strings()) return column.name + " is '" + *text + "', must be at most 1048576 bytes";
-  return column.name + " is " + *text + ", must be a 64-bit integer";
-}
-
-std::string why_time(const Column& column, std::int64_t row, const std::optional<TimeUnit>& unit) {
-  const auto text = cell_text(column, row);
-  if (!text) return column.name + " is missing";
-  if (column.has_strings())
-    return column.name + " is '" + *text + "', must be " +
-           (unit ? std::string("a number of ") + unit_name(*unit) + " or an ISO-8601 time" : std::string("an ISO-8601 time")) +
-           " in the years 1 to 9999";
-  return column.name + " is " + *text + (unit ? std::string(" ") + unit_name(*unit) : std::string()) +
-         ", must be in the years 1 to 9999" + (unit ? " (is time_unit right?)" : "");
-}
-
-std::string why_value(const Column& column, std::int64_t row) {
-  const auto text = cell_text(column, row);
-  if (!text) return column.name + " is missing";
-  return column.name + " is " + (column.has_strings() ? "'" + *text + "'" : *text) + ", must be a finite number";
-}
 
 template <class T>
 Array<T> kept_rows(const Array<T>& a, std::span<const std::uint8_t> bad, std::size_t kept) {
@@ -71,8 +45,10 @@ class Builder {
         throw std::invalid_argument("column '" + c->name + "' has " + std::to_string(c->size()) + " rows, must have as many as '" +
                                     in_.user.name + "', " + std::to_string(n));
     bad_.assign(n, 0);
-    Interned users = keys(in_.user, kUser);
-    Interned items = keys(in_.item, kItem);
+    std::vector<Column> converted;
+    converted.reserve(2);
+    Interned users = keys(of_kind(in_.user, options_.user_kind, converted), kUser);
+    Interned items = keys(of_kind(in_.item, options_.item_kind, converted), kItem);
     Interned events;
     Interned sessions;
     EventLog::Columns out;
@@ -84,6 +60,8 @@ class Builder {
     ReadReport report = refuse();
     Interned* const maps[] = {&users, &items, &events, &sessions};
     for (Interned* k : maps) k->finish();
+    as_text(users, options_.user_kind);
+    as_text(items, options_.item_kind);
     if (report.rows_kept != static_cast<std::int64_t>(n)) {
       const auto kept = static_cast<std::size_t>(report.rows_kept);
       for (Interned* k : maps)
@@ -103,6 +81,20 @@ class Builder {
 
  private:
   static const Column* ptr(const std::optional<Column>& c) { return c ? &*c : nullptr; }
+
+  /// The column itself, or its text as the integers that its keys shall be.
+  const Column& of_kind(const Column& column, const std::optional<IdMap::Kind>& kind, std::vector<Column>& converted) const {
+    if (kind != IdMap::Kind::kInteger || !column.has_strings()) return column;
+    return converted.emplace_back(integers_of(column, options_.num_threads));
+  }
+
+  /// Integers as the decimal text that keys shall be.
+  static void as_text(Interned& keys, const std::optional<IdMap::Kind>& kind) {
+    if (kind != IdMap::Kind::kString || keys.ids->kind() == IdMap::Kind::kString) return;
+    std::vector<std::string> texts;
+    for (std::int32_t i = 0; i < keys.ids->size(); ++i) texts.push_back(keys.ids->text_at(i));
+    keys.ids = std::make_shared<const IdMap>(IdMap::from_strings(std::span<const std::string>(texts)));
+  }
 
   Interned keys(const Column& column, std::uint8_t mark) {
     Interned k = intern_keys(column, options_.num_threads);
@@ -124,12 +116,27 @@ class Builder {
   [[nodiscard]] std::string why(std::size_t i) const {
     const auto row = static_cast<std::int64_t>(i);
     const std::uint8_t b = bad_[i];
-    if ((b & kUser) != 0) return why_key(in_.user, row);
-    if ((b & kItem) != 0) return why_key(in_.item, row);
-    if ((b & kEvent) != 0) return why_key(*in_.event, row);
-    if ((b & kTime) != 0) return why_time(*in_.time, row, options_.time_unit);
-    if ((b & kValue) != 0) return why_value(*in_.value, row);
-    return why_key(*in_.session, row);
+    const auto noted = [&](const Column& column) -> std::optional<std::string> {
+      for (const UnreadableCell& cell : in_.unreadable)
+        if (cell.row == row && cell.column == column.name) return column.name + " " + cell.reason;
+      return std::nullopt;
+    };
+    const auto key = [&](const Column& column, const std::optional<IdMap::Kind>& kind = std::nullopt) {
+      const auto note = noted(column);
+      return note ? *note : why_no_key(column, row, kind);
+    };
+    if ((b & kUser) != 0) return key(in_.user, options_.user_kind);
+    if ((b & kItem) != 0) return key(in_.item, options_.item_kind);
+    if ((b & kEvent) != 0) return key(*in_.event);
+    if ((b & kTime) != 0) {
+      const auto note = noted(*in_.time);
+      return note ? *note : why_no_time(*in_.time, row, options_.time_unit);
+    }
+    if ((b & kValue) != 0) {
+      const auto note = noted(*in_.value);
+      return note ? *note : why_no_number(*in_.value, row);
+    }
+    return key(*in_.session);
   }
 
   ReadReport refuse() const {

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/column.hpp"
+#include "etalage/core/arrow.hpp"
 #include "etalage/core/event_columns.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -24,6 +26,7 @@ struct EventInput {
   std::function<std::int64_t(std::int64_t)> place_of;  ///< line of a row; empty: the row itself
   std::int64_t refused = 0;                            ///< rows that never became rows of the columns,
   std::vector<ReadReport::Refusal> refusals;           ///< the first of them, in order
+  std::span<const UnreadableCell> unreadable;          ///< why some cells are missing
 };
 
 /// Interns, converts, refuses and reports: the one way from columns to an EventLog.

@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/group_rows.hpp"
 #include "core/item_order.hpp"
 #include "core/large_array.hpp"
+#include "core/value_transform.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -19,18 +21,33 @@ namespace {
 
 using detail::EventWeights;
 
+/// Weights that decay need double precision until they are one: old ones underflow float32, and so their sum's sign.
+template <class Weight>
 struct Entry {
   std::int32_t user;
   std::int32_t item;
-  float weight;
+  Weight weight;
 };
+
+/// Whether what is left of a sum of float32 values of these magnitudes is but their rounding. Whole numbers are exact.
+bool is_rounding(double left, double magnitudes) noexcept {
+  constexpr double unit = 1.0 / (1 << 23);
+  return std::abs(left) <= magnitudes * unit && left != std::trunc(left);
+}
 
 /// Events of one pair, in order, as one weight.
 class Merger {
  public:
-  explicit Merger(Duplicates how) : how_(how) {}
-  void begin(double w) noexcept { total_ = w; }
-  void add(double w) noexcept {
+  Merger(Duplicates how, bool decays) : how_(how), decays_(decays) {}
+  /// decay of the event itself; it matters to kBinary alone.
+  void begin(double w, double decay = 1) noexcept {
+    total_ = w;
+    magnitudes_ = std::abs(w);
+    newest_ = decay;
+  }
+  void add(double w, double decay = 1) noexcept {
+    magnitudes_ += std::abs(w);
+    newest_ = std::max(newest_, decay);
     switch (how_) {
       case Duplicates::kSum:
       case Duplicates::kBinary: total_ += w; break;
@@ -38,10 +55,11 @@ class Merger {
       case Duplicates::kLast: total_ = w; break;
     }
   }
-  /// Sums are taken in double: beyond float32 is an error, below it is 0.
+  /// Sums are taken in double: beyond float32 is an error, below it is the smallest float32.
   [[nodiscard]] float end(std::int32_t user, std::int32_t item) const {
-    if (how_ == Duplicates::kBinary) return total_ > 0 ? 1.0f : total_ < 0 ? -1.0f : 0.0f;
-    const auto w = static_cast<float>(total_);
+    const bool sums = how_ == Duplicates::kSum || how_ == Duplicates::kBinary;
+    if (total_ == 0 || (sums && is_rounding(total_, magnitudes_))) return 0.0f;
+    const float w = detail::stored_weight(how_ == Duplicates::kBinary ? std::copysign(decays_ ? newest_ : 1.0, total_) : total_);
     if (!std::isfinite(w))
       throw std::invalid_argument("the weight of user index " + std::to_string(user) + " and item index " + std::to_string(item) +
                                   " is beyond float32, event weights and values must be smaller");
@@ -50,12 +68,16 @@ class Merger {
 
  private:
   Duplicates how_;
+  bool decays_;
   double total_ = 0;
+  double magnitudes_ = 0;
+  double newest_ = 1;
 };
 
 /// Rows that lie in pieces: piece p holds the merged rows of its users, one after the other.
+template <class Weight>
 CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t users_per_piece, Array<std::int64_t> offsets,
-                   const std::vector<const Entry*>& pieces, int num_threads) {
+                   const std::vector<const Entry<Weight>*>& pieces, int num_threads) {
   CsrMatrix out;
   out.rows = num_users;
   out.cols = num_items;
@@ -69,10 +91,10 @@ CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t u
   detail::parallel_for(pieces.size(), 1, num_threads, [&](std::size_t p, std::size_t, int) {
     const std::size_t first = std::min(p * users_per_piece, static_cast<std::size_t>(num_users));
     const std::size_t last = std::min(first + users_per_piece, static_cast<std::size_t>(num_users));
-    const Entry* from = pieces[p];
+    const Entry<Weight>* from = pieces[p];
     for (auto j = static_cast<std::size_t>(o[first]); j < static_cast<std::size_t>(o[last]); ++j, ++from) {
       columns[j] = from->item;
-      values[j] = from->weight;
+      values[j] = static_cast<float>(from->weight);  // was one already, if stored wider
     }
   });
   out.offsets = std::move(offsets);
@@ -80,24 +102,27 @@ CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t u
 }
 
 /// Sums, maxima and lasts in log order: one scatter, then each block of users in cache.
+template <class Weight>
 CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
   const auto& c = log.columns();
-  Array<Entry> entries;
+  Array<Entry<Weight>> entries;
   const auto users = static_cast<std::size_t>(log.num_users());
-  const std::vector<std::size_t> borders = detail::partition<Entry>(
+  const std::vector<std::size_t> borders = detail::partition<Entry<Weight>>(
       c.users.size(), users, options.num_threads, [&](std::size_t i) { return c.users[i]; },
       [&](std::size_t i) { return weights.counts(i); },
       [&](std::size_t i) {
-        return Entry{c.users[i], c.items[i], static_cast<float>(weights.quantity(i) * weights.factor(i))};
+        const double w = weights.quantity(i) * weights.factor(i);
+        if constexpr (std::is_same_v<Weight, double>) return Entry<Weight>{c.users[i], c.items[i], w};
+        else return Entry<Weight>{c.users[i], c.items[i], detail::stored_weight(w)};
       },
       entries);
-  Entry* all = entries.mutable_data();
+  Entry<Weight>* all = entries.mutable_data();
   Array<std::int64_t> counts(users + 1);
   std::int64_t* row_size = counts.mutable_data() + 1;
-  std::vector<const Entry*> pieces(borders.size() - 1);
+  std::vector<const Entry<Weight>*> pieces(borders.size() - 1);
   constexpr std::size_t per_block = std::size_t{1} << detail::kBlockBits;
   detail::parallel_for(pieces.size(), 1, options.num_threads, [&](std::size_t block, std::size_t, int) {
-    Entry* const begin = all + borders[block];
+    Entry<Weight>* const begin = all + borders[block];
     const std::size_t n = borders[block + 1] - borders[block];
     const std::size_t first = block * per_block;
     pieces[block] = begin;
@@ -105,22 +130,22 @@ CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, c
     for (std::size_t j = 0; j < n; ++j) ++at[static_cast<std::size_t>(begin[j].user) - first + 1];
     for (std::size_t u = 0; u < per_block; ++u) at[u + 1] += at[u];
     std::vector<std::int32_t> items(n);
-    std::vector<float> values(n);
+    std::vector<Weight> values(n);
     std::vector<std::size_t> cursor(at.begin(), at.end() - 1);
     for (std::size_t j = 0; j < n; ++j) {
       const std::size_t to = cursor[static_cast<std::size_t>(begin[j].user) - first]++;
       items[to] = begin[j].item;
       values[to] = begin[j].weight;
     }
-    Entry* out = begin;
-    Merger merger(options.duplicates);
+    Entry<Weight>* out = begin;
+    Merger merger(options.duplicates, weights.decays());
     detail::ItemOrder item_order;
     for (std::size_t u = 0; u < per_block && first + u < users; ++u) {
       const std::int32_t* item_of = items.data() + at[u];
-      const float* value_of = values.data() + at[u];
+      const Weight* value_of = values.data() + at[u];
       const std::size_t size = at[u + 1] - at[u];
       const std::uint32_t* order = item_order(item_of, size);
-      const Entry* const row = out;
+      const Entry<Weight>* const row = out;
       for (std::size_t j = 0; j < size;) {
         const std::int32_t item = item_of[order[j]];
         const auto value = [&](std::size_t k) { return static_cast<double>(value_of[order[k]]); };
@@ -136,13 +161,13 @@ CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, c
   return assemble(log.num_users(), log.num_items(), per_block, std::move(counts), pieces, options.num_threads);
 }
 
-/// What needs every pair's events in order of time: the newest weight, and returns.
+/// What needs every pair's events in order of time, or the age of each: the newest weight, returns, marks that decay.
 CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
   const auto& c = log.columns();
   const detail::RowGroups groups = detail::group_rows(c.users, log.num_users(), options.num_threads);
   const auto users = static_cast<std::size_t>(log.num_users());
   constexpr std::size_t grain = 1024;
-  std::vector<std::vector<Entry>> results(std::max<std::size_t>(1, detail::num_chunks(users, grain)));
+  std::vector<std::vector<Entry<float>>> results(std::max<std::size_t>(1, detail::num_chunks(users, grain)));
   Array<std::int64_t> counts(users + 1);
   std::int64_t* row_size = counts.mutable_data() + 1;
   struct Event {
@@ -152,10 +177,10 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
     double left;  // quantity that no return has taken back
   };
   detail::parallel_for(users, grain, options.num_threads, [&](std::size_t first, std::size_t last, int) {
-    std::vector<Entry>& out = results[first / grain];
+    std::vector<Entry<float>>& out = results[first / grain];
     std::vector<Event> events;
     std::vector<std::size_t> open;
-    Merger merger(options.duplicates);
+    Merger merger(options.duplicates, weights.decays());
     for (std::size_t u = first; u < last; ++u) {
       events.clear();
       for (const std::int64_t r : groups.of(static_cast<std::int64_t>(u))) {
@@ -169,8 +194,10 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
       const std::size_t before = out.size();
       for (std::size_t b = 0; b < events.size();) {
         std::size_t e = b;
+        double magnitudes = 0;
         open.clear();
         for (; e < events.size() && events[e].item == events[b].item; ++e) {
+          magnitudes += std::abs(events[e].left);
           if (!weights.is_return(events[e].row)) {
             if (events[e].left > 0) open.push_back(e);
             continue;
@@ -183,6 +210,8 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
             const double taken = std::min(bought.left, back);
             bought.left -= taken;
             back -= taken;
+            if (is_rounding(bought.left, magnitudes)) bought.left = 0;
+            if (is_rounding(back, magnitudes)) back = 0;
             if (bought.left == 0) open.erase(open.begin() + static_cast<std::ptrdiff_t>(k));
           }
         }
@@ -190,8 +219,9 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
         for (std::size_t j = b; j < e; ++j) {
           const double w = events[j].left == 0 ? 0 : events[j].left * weights.factor(events[j].row);
           if (w == 0) continue;
-          if (any) merger.add(w);
-          else merger.begin(w);
+          const double decay = weights.decay(events[j].row);
+          if (any) merger.add(w, decay);
+          else merger.begin(w, decay);
           any = true;
         }
         const auto user = static_cast<std::int32_t>(u);
@@ -202,7 +232,7 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
       row_size[u] = static_cast<std::int64_t>(out.size() - before);
     }
   });
-  std::vector<const Entry*> pieces;
+  std::vector<const Entry<float>*> pieces;
   for (const auto& r : results) pieces.push_back(r.data());
   return assemble(log.num_users(), log.num_items(), grain, std::move(counts), pieces, options.num_threads);
 }
@@ -257,11 +287,14 @@ CsrMatrix with_minimum_counts(CsrMatrix m, std::int32_t min_user, std::int32_t m
 
 Interactions EventLog::interactions(const InteractionOptions& options) const {
   const EventWeights weights(*this, options);
-  const bool by_time = options.duplicates == Duplicates::kLast && !columns_.times_ms.empty() &&
-                       !std::is_sorted(columns_.times_ms.begin(), columns_.times_ms.end());
+  const bool by_time = (options.duplicates == Duplicates::kLast && !columns_.times_ms.empty() &&
+                        !std::is_sorted(columns_.times_ms.begin(), columns_.times_ms.end())) ||
+                       (options.duplicates == Duplicates::kBinary && weights.decays());
   CsrMatrix m = weights.has_returns() || by_time ? merge_in_time_order(*this, weights, options)
-                                                 : merge_in_log_order(*this, weights, options);
+                : weights.decays()               ? merge_in_log_order<double>(*this, weights, options)
+                                                 : merge_in_log_order<float>(*this, weights, options);
   m = with_minimum_counts(std::move(m), options.min_user_count, options.min_item_count);
+  detail::transform_values(m, options);
   return Interactions(std::move(m), columns_.user_ids, columns_.item_ids, Interactions::Canonical{});
 }
 

@@ -5,7 +5,10 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "core/group_rows.hpp"
 #include "detail/check.hpp"
@@ -53,7 +56,116 @@ Array<T> take(const Array<T>& a, std::span<const std::uint8_t> keep, std::size_t
   return out;
 }
 
+/// Each row's session, and how many there are.
+struct SessionNumbers {
+  Array<std::int32_t> of_row;
+  std::int32_t count = 0;
+};
+
+/// Sessions by user and key. The log's own numbers where each key is one user's, else numbers in order of first
+/// appearance of (user, key).
+SessionNumbers session_numbers(const EventLog::Columns& c) {
+  const std::int32_t keys = c.session_ids ? c.session_ids->size() : check_codes(c.sessions, -1, "sessions");
+  const std::size_t n = c.users.size();
+  std::vector<std::int32_t> user_of(static_cast<std::size_t>(keys), -1);
+  bool shared = false;
+  for (std::size_t i = 0; i < n && !shared; ++i) {
+    std::int32_t& user = user_of[static_cast<std::size_t>(c.sessions[i])];
+    if (user < 0) user = c.users[i];
+    shared = user != c.users[i];
+  }
+  if (!shared) return {c.sessions, keys};
+  SessionNumbers out{Array<std::int32_t>(n, uninitialized), 0};
+  std::int32_t* to = out.of_row.mutable_data();
+  std::unordered_map<std::uint64_t, std::int32_t> number;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint64_t pair = static_cast<std::uint64_t>(c.users[i]) << 32 | static_cast<std::uint32_t>(c.sessions[i]);
+    const auto [at, fresh] = number.try_emplace(pair, out.count);
+    if (fresh) ++out.count;
+    to[i] = at->second;
+  }
+  return out;
+}
+
+/// Appends a log's ids to `all`, and returns the new index of each.
+std::vector<std::int32_t> joined(SharedIdMap& all, const SharedIdMap& ids, const char* what) {
+  std::vector<std::int32_t> index;
+  if (!ids) return index;
+  if (!all) all = std::make_shared<const IdMap>();
+  if (!all->empty() && !ids->empty() && all->kind() != ids->kind())
+    throw std::invalid_argument(std::string(what) + " keys are strings in one log and integers in another, must be of one kind");
+  const bool strings = ids->kind() == IdMap::Kind::kString;
+  std::vector<std::string_view> texts;
+  std::vector<std::int64_t> numbers;
+  for (std::int32_t i = 0; i < ids->size(); ++i) {
+    const std::int32_t known = strings ? all->find(ids->string_at(i)) : all->find(ids->integer_at(i));
+    index.push_back(known >= 0 ? known : all->size() + static_cast<std::int32_t>(texts.size() + numbers.size()));
+    if (known >= 0) continue;
+    if (strings) texts.push_back(ids->string_at(i));
+    else numbers.push_back(ids->integer_at(i));
+  }
+  if (!texts.empty()) all = std::make_shared<const IdMap>(all->extended(std::span<const std::string_view>(texts)));
+  if (!numbers.empty()) all = std::make_shared<const IdMap>(all->extended(std::span<const std::int64_t>(numbers)));
+  return index;
+}
+
+/// One column of all logs, by way of each log's new numbers where there are any.
+template <class T, class Index>
+Array<T> chained(std::span<const EventLog> logs, Array<T> EventLog::Columns::*column, std::size_t n, const char* name,
+                 const std::vector<std::vector<Index>>& numbers) {
+  bool any = false;
+  for (const EventLog& log : logs) any = any || !(log.columns().*column).empty();
+  if (!any) return {};
+  Array<T> out(n, uninitialized);
+  T* to = out.mutable_data();
+  for (std::size_t k = 0; k < logs.size(); ++k) {
+    const Array<T>& from = logs[k].columns().*column;
+    if (from.size() != static_cast<std::size_t>(logs[k].size()))
+      throw std::invalid_argument("log " + std::to_string(k) + " has no " + name + " and another has, must be in all logs or in none");
+    for (const T v : from) *to++ = numbers.empty() ? v : static_cast<T>(numbers[k][static_cast<std::size_t>(v)]);
+  }
+  return out;
+}
+
 }  // namespace
+
+EventLog EventLog::concat(std::span<const EventLog> logs) {
+  Columns out;
+  ReadReport report;
+  std::size_t n = 0;
+  std::vector<std::vector<std::int32_t>> users;
+  std::vector<std::vector<std::int32_t>> items;
+  std::vector<std::vector<std::int32_t>> sessions;
+  std::vector<std::vector<std::int32_t>> events;
+  for (const EventLog& log : logs) {
+    const Columns& c = log.columns_;
+    if (log.size() != 0 && (!c.user_ids || !c.item_ids || (!c.sessions.empty() && !c.session_ids)))
+      throw std::invalid_argument("a log has no keys, must have them to be joined with others");
+    n += c.users.size();
+    users.push_back(joined(out.user_ids, c.user_ids, "user"));
+    items.push_back(joined(out.item_ids, c.item_ids, "item"));
+    sessions.push_back(joined(out.session_ids, c.session_ids, "session"));
+    std::vector<std::int32_t> type;
+    for (const std::string& name : c.event_names) {
+      const auto at = std::find(out.event_names.begin(), out.event_names.end(), name);
+      type.push_back(static_cast<std::int32_t>(at - out.event_names.begin()));
+      if (at == out.event_names.end()) out.event_names.push_back(name);
+    }
+    events.push_back(std::move(type));
+    report.rows_read += log.report_.rows_read;
+    report.rows_kept += log.report_.rows_kept;
+    report.rows_refused += log.report_.rows_refused;
+  }
+  if (out.event_names.size() > 65535) throw std::invalid_argument("the logs hold more than 65535 event types together");
+  const std::vector<std::vector<std::int32_t>> as_is;
+  out.users = chained(logs, &Columns::users, n, "users", users);
+  out.items = chained(logs, &Columns::items, n, "items", items);
+  out.events = chained(logs, &Columns::events, n, "event column", events);
+  out.times_ms = chained(logs, &Columns::times_ms, n, "time column", as_is);
+  out.values = chained(logs, &Columns::values, n, "value column", as_is);
+  out.sessions = chained(logs, &Columns::sessions, n, "session column", sessions);
+  return EventLog(std::move(out), std::move(report));
+}
 
 EventLog::EventLog(Columns columns, ReadReport report) : columns_(std::move(columns)), report_(std::move(report)) {
   const std::size_t n = columns_.users.size();
@@ -109,9 +221,9 @@ Sequences EventLog::sequences(By by, double idle_minutes) const {
     detail::require_finite(idle_minutes > 0, "idle_minutes", idle_minutes, "a finite number > 0");
     if (!timed) throw std::invalid_argument("by=\"session\" needs a time or a session column, this log has neither");
   }
-  std::int32_t num_sessions = 0;
-  if (own_sessions) num_sessions = columns_.session_ids ? columns_.session_ids->size() : check_codes(columns_.sessions, -1, "sessions");
-  detail::RowGroups groups = own_sessions ? detail::group_rows(columns_.sessions, num_sessions, 0)
+  SessionNumbers sessions;
+  if (own_sessions) sessions = session_numbers(columns_);
+  detail::RowGroups groups = own_sessions ? detail::group_rows(sessions.of_row.view(), sessions.count, 0)
                                           : detail::group_rows(columns_.users, num_users_, 0);
   const auto lists = static_cast<std::int64_t>(groups.offsets.size()) - 1;
   Array<std::int32_t> items(n, uninitialized);

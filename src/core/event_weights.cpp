@@ -13,6 +13,7 @@ void InteractionOptions::validate() const {
   for (const auto& [name, weight] : event_weights)
     detail::require_finite(true, ("event_weights['" + name + "']").c_str(), weight, "finite");
   detail::require_finite(half_life_days >= 0, "half_life_days", half_life_days, "a finite number > 0 (0: no decay)");
+  if (value_transform == ValueTransform::kCap) detail::require_finite(value_cap > 0, "value_cap", value_cap, "a finite number > 0");
   detail::require(min_user_count >= 0, "min_user_count", min_user_count, ">= 0");
   detail::require(min_item_count >= 0, "min_item_count", min_item_count, ">= 0");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
@@ -24,6 +25,19 @@ void InteractionOptions::validate() const {
 }
 
 namespace detail {
+namespace {
+
+/// Index of an event type that an option names; an error that lists what the log has, since a name that is not there is
+/// nearly always mistyped and would otherwise do nothing.
+std::size_t type_named(const EventLog::Columns& c, const std::string& name, const char* option) {
+  const auto at = std::find(c.event_names.begin(), c.event_names.end(), name);
+  if (at != c.event_names.end()) return static_cast<std::size_t>(at - c.event_names.begin());
+  std::string known;
+  for (const std::string& n : c.event_names) known += (known.empty() ? "'" : ", '") + n + "'";
+  throw std::invalid_argument(std::string(option) + " names '" + name + "', which is no event type of the log, must be one of " + known);
+}
+
+}  // namespace
 
 EventWeights::EventWeights(const EventLog& log, const InteractionOptions& options) : columns_(&log.columns()) {
   options.validate();
@@ -41,13 +55,11 @@ EventWeights::EventWeights(const EventLog& log, const InteractionOptions& option
       type_weights_.push_back(found == options.event_weights.end() ? 1.0 : found->second);
     }
   }
-  if (!options.return_event.empty()) {
+  // A log without rows and names has nothing that a name could be held against.
+  if (!options.return_event.empty() && !c.event_names.empty()) {
     cancelled_types_.assign(c.event_names.size(), options.return_cancels.empty() ? 1 : 0);
-    for (std::size_t e = 0; e < c.event_names.size(); ++e) {
-      if (c.event_names[e] == options.return_event) return_type_ = static_cast<int>(e);
-      if (std::find(options.return_cancels.begin(), options.return_cancels.end(), c.event_names[e]) != options.return_cancels.end())
-        cancelled_types_[e] = 1;
-    }
+    return_type_ = static_cast<int>(type_named(c, options.return_event, "return_event"));
+    for (const std::string& name : options.return_cancels) cancelled_types_[type_named(c, name, "return_cancels")] = 1;
   }
   if (options.negative_values == NegativeValues::kCancel) {
     if (c.values.empty() && log.size() != 0)

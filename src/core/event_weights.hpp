@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -19,9 +20,15 @@ class EventWeights {
     return columns_->values.empty() ? 1.0 : static_cast<double>(columns_->values[i]);
   }
   [[nodiscard]] double factor(std::size_t i) const noexcept {
-    double w = type_weights_.empty() ? 1.0 : type_weights_[columns_->events[i]];
-    if (half_life_ms_ > 0) w *= std::exp2(-static_cast<double>(now_ms_ - columns_->times_ms[i]) / half_life_ms_);
-    return w;
+    const double w = type_weights_.empty() ? 1.0 : type_weights_[columns_->events[i]];
+    return decays() ? w * decay(i) : w;
+  }
+  [[nodiscard]] bool decays() const noexcept { return half_life_ms_ > 0; }
+  /// 2^(-age / half-life), 1 without decay. The age counts up to 800 half-lives, so that in double precision no weight
+  /// of a float32 value underflows and what is summed keeps its sign.
+  [[nodiscard]] double decay(std::size_t i) const noexcept {
+    if (!decays()) return 1;
+    return std::exp2(std::max(-kMostHalfLives, -static_cast<double>(now_ms_ - columns_->times_ms[i]) / half_life_ms_));
   }
   /// Cheap test that leaves out rows which weigh nothing whatever their age.
   [[nodiscard]] bool counts(std::size_t i) const noexcept {
@@ -39,6 +46,7 @@ class EventWeights {
   }
 
  private:
+  static constexpr double kMostHalfLives = 800;
   // -1 without an event column, which no return_type_ >= 0 equals; return_type_ is -2 when there is none.
   [[nodiscard]] int type_of(std::size_t i) const noexcept { return columns_->events.empty() ? -1 : columns_->events[i]; }
 

@@ -1,6 +1,9 @@
 target_sources(etalage PRIVATE
+  src/core/arrow_chunks.cpp
+  src/core/arrow_layout.cpp
   src/core/arrow_reader.cpp
   src/core/catalog.cpp
+  src/core/catalog_reader.cpp
   src/core/convert.cpp
   src/core/csr_matrix.cpp
   src/core/event_builder.cpp
@@ -13,4 +16,5 @@ target_sources(etalage PRIVATE
   src/core/item_filter.cpp
   src/core/sequences.cpp
   src/core/state.cpp
-  src/core/time_text.cpp)
+  src/core/time_text.cpp
+  src/core/value_transform.cpp)

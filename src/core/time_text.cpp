@@ -136,3 +136,9 @@ const char* unit_name(TimeUnit unit) noexcept {
 }
 
 }  // namespace etalage::detail
+
+namespace etalage {
+
+std::optional<std::int64_t> parse_time_ms(std::string_view text) noexcept { return detail::parse_iso_time(text); }
+
+}  // namespace etalage

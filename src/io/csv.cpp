@@ -180,15 +180,15 @@ EventLog read_events_csv(const std::filesystem::path& path, const EventColumns& 
     }
     return out;
   };
-  const auto key_column = [&](std::size_t c) {
+  const auto key_column = [&](std::size_t c, const std::optional<IdMap::Kind>& wanted = std::nullopt) {
     Column out = column(c);
-    if (!options.integer_keys) return out;
+    if (wanted ? *wanted == IdMap::Kind::kString : !options.integer_keys) return out;
     std::optional<Column> integers = as_integers(out, columns.num_threads);
     return integers ? std::move(*integers) : out;
   };
   EventInput in;
-  in.user = key_column(user);
-  in.item = key_column(item);
+  in.user = key_column(user, columns.user_kind);
+  in.item = key_column(item, columns.item_kind);
   if (event) in.event = column(*event);
   if (time) in.time = column(*time);
   if (value) in.value = column(*value);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/value_transform.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "models/scratch.hpp"
@@ -50,7 +51,8 @@ CsrMatrix rows_of(const Sequences& sequences, const PopularityOptions& options) 
     for (std::size_t j = 0; j < items.size(); ++j, ++place) {
       columns[place] = items[j];
       values[place] =
-          decayed ? static_cast<float>(std::exp2(-static_cast<double>(now - at[j]) / (options.half_life_days * kMsPerDay))) : 1.0f;
+          decayed ? detail::stored_weight(std::exp2(std::max(-800.0, -static_cast<double>(now - at[j]) / (options.half_life_days * kMsPerDay))))
+                  : 1.0f;
     }
   }
   return m;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <stdexcept>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,7 @@ class Replay {
           return tx != ty ? tx < ty : x < y;
         });
     });
+    if (!c.sessions.empty()) mark_orders(num_threads);
   }
 
   /// Rows of the log, by time and then by place.
@@ -38,13 +41,39 @@ class Replay {
   [[nodiscard]] ProfileEvent event(std::int64_t row) const {
     const auto i = static_cast<std::size_t>(row);
     const EventLog::Columns& c = log_.columns();
-    return {c.items[i], roles_[c.events.empty() ? 0 : c.events[i]], c.times_ms[i], c.values.empty() ? 1.0f : c.values[i]};
+    ProfileEvent e{c.items[i], roles_[c.events.empty() ? 0 : c.events[i]], c.times_ms[i], c.values.empty() ? 1.0f : c.values[i]};
+    e.role = e.meaning();
+    if (!places_.empty()) e.order = places_[i];
+    return e;
   }
 
  private:
+  /// Orders by the log's sessions: of each user, for one key may be several users'.
+  void mark_orders(int num_threads) {
+    const EventLog::Columns& c = log_.columns();
+    std::vector<OrderPlace> places(c.users.size(), OrderPlace::kByTime);
+    detail::parallel_for(static_cast<std::size_t>(log_.num_users()), 256, num_threads, [&](std::size_t first, std::size_t last, int) {
+      std::unordered_set<std::int32_t> orders;
+      std::unordered_set<std::uint64_t> products;
+      for (std::size_t u = first; u < last; ++u) {
+        orders.clear();
+        products.clear();
+        for (const std::int64_t row : rows_of(static_cast<std::int32_t>(u))) {
+          if (event(row).role != EventRole::kPurchase) continue;
+          const auto i = static_cast<std::size_t>(row);
+          const bool order = orders.insert(c.sessions[i]).second;
+          const bool product = products.insert(static_cast<std::uint64_t>(c.sessions[i]) << 32 | static_cast<std::uint32_t>(c.items[i])).second;
+          places[i] = order ? OrderPlace::kNewOrder : product ? OrderPlace::kNewProduct : OrderPlace::kFurther;
+        }
+      }
+    });
+    places_ = std::move(places);
+  }
+
   const EventLog& log_;
   std::vector<EventRole> roles_;
   detail::RowGroups groups_;
+  std::vector<OrderPlace> places_;  // of each row; empty for logs without sessions
 };
 
 }  // namespace etalage::profile

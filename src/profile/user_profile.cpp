@@ -157,10 +157,11 @@ bool UserProfile::session(const ProfileEvent& event, const ItemFacts& facts, con
 void UserProfile::purchase(const ProfileEvent& event, const ProfileOptions& options, Observed& out) {
   const bool late = counts_.last_purchase_ms != kNever && event.time_ms < counts_.last_purchase_ms;
   if (counts_.first_purchase_ms == kNever || event.time_ms < counts_.first_purchase_ms) counts_.first_purchase_ms = event.time_ms;
-  if (counts_.last_purchase_ms == kNever) {
-    out.new_order = true;
-  } else if (!late && profile::minutes_between(counts_.last_purchase_ms, event.time_ms) > options.idle_minutes) {
-    out.new_order = true;
+  const bool by_time = event.order == OrderPlace::kByTime;
+  const bool first = counts_.last_purchase_ms == kNever;
+  if (by_time) out.new_order = first || (!late && profile::minutes_between(counts_.last_purchase_ms, event.time_ms) > options.idle_minutes);
+  else out.new_order = first || event.order == OrderPlace::kNewOrder;
+  if (out.new_order && !first && !late) {
     const double gap = days_between(counts_.last_purchase_ms, event.time_ms);
     ++counts_.order_gaps;
     const double delta = gap - sums_.gap_mean_days;
@@ -174,7 +175,7 @@ void UserProfile::purchase(const ProfileEvent& event, const ProfileOptions& opti
   const auto found = std::find_if(items_.begin(), items_.end(), [&](const ItemMemory& m) { return m.item == event.item; });
   if (found != items_.end()) {
     if (event.time_ms <= found->last_ms) return;
-    if (profile::minutes_between(found->last_ms, event.time_ms) > options.idle_minutes) {
+    if (by_time ? profile::minutes_between(found->last_ms, event.time_ms) > options.idle_minutes : event.order != OrderPlace::kFurther) {
       const double gap = days_between(found->last_ms, event.time_ms);
       const double log_gap = std::log(gap);
       ++found->count;
@@ -200,8 +201,10 @@ void UserProfile::purchase(const ProfileEvent& event, const ProfileOptions& opti
   *victim = fresh;
 }
 
-Observed UserProfile::observe(const ProfileEvent& event, const ItemFacts& facts, const ProfileOptions& options) {
+Observed UserProfile::observe(const ProfileEvent& given, const ItemFacts& facts, const ProfileOptions& options) {
   Observed out;
+  ProfileEvent event = given;
+  event.role = given.meaning();
   if (event.role == EventRole::kIgnore) return out;
   detail::require(event.item >= 0, "item", event.item, ">= 0");
   if (!std::isfinite(event.value)) throw std::invalid_argument(detail::violated("value", event.value, "finite"));

@@ -4,7 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <span>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "etalage/core/catalog.hpp"
 
@@ -28,6 +31,16 @@ TEST(Catalog, MissingColumnsAnswerPlainly) {
   EXPECT_TRUE(catalog.vector(0).empty());
   EXPECT_THROW((void)catalog.name(2), std::out_of_range);
   EXPECT_EQ(catalog.rows_of(*ids({9, 8})), (std::vector<std::int32_t>{1, -1}));
+}
+
+TEST(Catalog, KeysOfTheOtherKindAreNoKeysOfAnyProduct) {
+  Catalog::Columns c;
+  c.item_ids = ids({7, 9});
+  const Catalog catalog(std::move(c));
+  const std::vector<std::string> texts{"7"};
+  EXPECT_THROW((void)catalog.rows_of(IdMap::from_strings(std::span<const std::string>(texts))), std::invalid_argument);
+  EXPECT_TRUE(catalog.rows_of(IdMap()).empty());
+  EXPECT_TRUE(catalog.rows_of(IdMap::from_strings(std::span<const std::string>())).empty());
 }
 
 TEST(Catalog, RefusesColumnsThatDoNotFit) {

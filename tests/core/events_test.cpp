@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -24,6 +25,7 @@ namespace {
 using etalage::Array;
 using etalage::EventLog;
 using etalage::InteractionOptions;
+using etalage::Interactions;
 
 EventLog make_log(const std::vector<std::int32_t>& users, const std::vector<std::int32_t>& items, const std::vector<float>& values = {},
                   const std::vector<std::int64_t>& times = {}) {
@@ -97,6 +99,76 @@ TEST(EventLog, OptionsNameFieldValueAndRule) {
   options = {};
   options.event_weights = {{"view", 1.0}};
   EXPECT_THROW((void)log.interactions(options), std::invalid_argument);
+}
+
+TEST(EventLog, DecayRemovesNoPairUnderAnyWayOfMerging) {
+  constexpr std::int64_t day = 86400000;
+  const EventLog log = make_log({0, 0, 0, 1, 0}, {0, 1, 1, 0, 2}, {2.0f, -1.0f, -3.0f, 1e-30f, 1.0f}, {0, -5000 * day, 0, 3 * day, 4000 * day});
+  for (const auto how : {etalage::Duplicates::kSum, etalage::Duplicates::kMax, etalage::Duplicates::kLast, etalage::Duplicates::kBinary})
+    for (const double half_life : {0.01, 1.0, 30.0}) {
+      InteractionOptions options;
+      options.duplicates = how;
+      options.half_life_days = half_life;
+      const auto m = log.interactions(options).user_items();
+      ASSERT_EQ(m.nnz(), 4);
+      for (const float w : m.values) EXPECT_GE(std::abs(w), std::numeric_limits<float>::min());
+      EXPECT_GT(m.values[0], 0);
+      EXPECT_LT(m.values[1], 0);
+    }
+}
+
+TEST(EventLog, FractionsReturnedWholeLeaveNothing) {
+  const EventLog log = make_log({0, 0, 0, 0}, {0, 0, 0, 1}, {0.3f, -0.1f, -0.2f, 1.0f}, {1, 2, 3, 4});
+  for (const auto negative : {etalage::NegativeValues::kKeep, etalage::NegativeValues::kCancel})
+    for (const auto how : {etalage::Duplicates::kSum, etalage::Duplicates::kBinary}) {
+      InteractionOptions options;
+      options.negative_values = negative;
+      options.duplicates = how;
+      EXPECT_EQ(log.interactions(options).nnz(), 1);
+    }
+}
+
+TEST(EventLog, TransformsActOnMergedWeightsAndKeepSigns) {
+  const EventLog log = make_log({0, 0, 0, 1}, {0, 1, 0, 0}, {1.0f, -9.0f, 3.0f, 5.0f});
+  const auto values = [&](etalage::ValueTransform transform, etalage::UserNormalization norm = etalage::UserNormalization::kNone) {
+    InteractionOptions options;
+    options.value_transform = transform;
+    options.value_cap = 4.5;
+    options.normalize_users = norm;
+    const Interactions data = log.interactions(options);
+    return std::vector<float>(data.user_items().values.begin(), data.user_items().values.end());
+  };
+  EXPECT_EQ(values(etalage::ValueTransform::kSqrt), (std::vector<float>{2, -3, std::sqrt(5.0f)}));
+  EXPECT_EQ(values(etalage::ValueTransform::kRank), (std::vector<float>{0.5f, -1, 1}));
+  EXPECT_EQ(values(etalage::ValueTransform::kCap), (std::vector<float>{4, -4.5f, 4.5f}));
+  EXPECT_EQ(values(etalage::ValueTransform::kSqrt, etalage::UserNormalization::kL1), (std::vector<float>{0.4f, -0.6f, 1}));
+}
+
+TEST(EventLog, SessionsBelongToOneUser) {
+  EventLog::Columns c;
+  c.users = Array<std::int32_t>(std::vector<std::int32_t>{0, 1, 0, 1});
+  c.items = Array<std::int32_t>(std::vector<std::int32_t>{0, 1, 2, 3});
+  c.sessions = Array<std::int32_t>(std::vector<std::int32_t>{0, 0, 0, 1});
+  const auto s = EventLog(std::move(c)).sequences(EventLog::By::kSession);
+  ASSERT_EQ(s.size(), 3);
+  EXPECT_EQ(std::vector<std::int32_t>(s.items().begin(), s.items().end()), (std::vector<std::int32_t>{0, 2, 1, 3}));
+  EXPECT_EQ(std::vector<std::int32_t>(s.user_index().begin(), s.user_index().end()), (std::vector<std::int32_t>{0, 1, 1}));
+}
+
+TEST(EventLog, NamesOfReturnsMustBeTheLogs) {
+  EventLog::Columns c;
+  c.users = c.items = Array<std::int32_t>(std::vector<std::int32_t>{0, 0});
+  c.events = Array<std::uint16_t>(std::vector<std::uint16_t>{0, 1});
+  c.event_names = {"buy", "return"};
+  const EventLog log(std::move(c));
+  InteractionOptions options;
+  options.return_event = "retrun";
+  try {
+    (void)log.interactions(options);
+    FAIL();
+  } catch (const std::invalid_argument& e) {
+    EXPECT_STREQ(e.what(), "return_event names 'retrun', which is no event type of the log, must be one of 'buy', 'return'");
+  }
 }
 
 TEST(EventLog, SequencesAreStableByTime) {
@@ -313,9 +385,14 @@ TEST(EventLog, WeightsAreThoseOfAMapOfPairs) {
   }
   const EventLog log = make_log(users, items, values);
   std::map<std::pair<std::int32_t, std::int32_t>, double> sums;
+  std::map<std::pair<std::int32_t, std::int32_t>, double> magnitudes;
   for (std::size_t i = 0; i < users.size(); ++i)
-    if (values[i] != 0) sums[{users[i], items[i]}] += static_cast<double>(values[i]);
-  std::erase_if(sums, [](const auto& s) { return static_cast<float>(s.second) == 0; });
+    if (values[i] != 0) {
+      sums[{users[i], items[i]}] += static_cast<double>(values[i]);
+      magnitudes[{users[i], items[i]}] += std::abs(static_cast<double>(values[i]));
+    }
+  // 2/3 - 1/3 - 1/3 in float32 is not 0, and is nothing.
+  std::erase_if(sums, [&](const auto& s) { return std::abs(s.second) <= magnitudes[s.first] * 0x1p-23; });
   const auto m = log.interactions().user_items();
   ASSERT_EQ(m.nnz(), static_cast<std::int64_t>(sums.size()));
   std::size_t j = 0;

@@ -129,6 +129,22 @@ TEST(UserProfile, CountsSessionsOrdersGapsAndHabits) {
   EXPECT_EQ(p.recency_days(kStart), 0.0) << "a clock that is behind";
 }
 
+TEST(UserProfile, APurchaseOfLessThanNothingIsAReturn) {
+  const ProfileOptions o;
+  UserProfile typed;
+  UserProfile negative;
+  for (UserProfile* p : {&typed, &negative}) p->observe({3, EventRole::kPurchase, testing::kStart, 2.0f}, facts(), o);
+  typed.observe({3, EventRole::kReturn, testing::kStart + kDay, 2.0f}, facts(), o);
+  negative.observe({3, EventRole::kPurchase, testing::kStart + kDay, -2.0f}, facts(), o);
+  for (const UserProfile* p : {&typed, &negative}) {
+    EXPECT_EQ(p->counts().orders, 1);
+    EXPECT_EQ(p->counts().returns, 1);
+    EXPECT_EQ(p->counts().purchases, 1);
+    EXPECT_EQ(p->counts().last_purchase_ms, testing::kStart);
+    EXPECT_EQ(p->sums().money, 0);
+  }
+}
+
 TEST(UserProfile, LateEventsCountAsTheirAgeSays) {
   const ProfileOptions o;
   UserProfile in_order;

@@ -55,6 +55,7 @@ class ETALAGE_EXPORT Catalog {
   [[nodiscard]] std::span<const float> vector(std::int32_t index) const;
 
   /// For each key of `ids` (a model's item_ids, say) the index of the product here, -1 where it is unknown.
+  /// std::invalid_argument where one holds strings and the other integers.
   [[nodiscard]] std::vector<std::int32_t> rows_of(const IdMap& ids) const;
 
  private:

@@ -31,7 +31,7 @@ struct ETALAGE_EXPORT ProfileOptions {
   double cart_weight = 3;          ///< >= 0
   double purchase_weight = 5;      ///< >= 0
   double return_weight = -5;       ///< <= 0
-  double idle_minutes = 30;        ///< a pause longer than this ends a session, and an order; > 0
+  double idle_minutes = 30;        ///< a pause longer than this ends a session, and an order of logs without sessions; > 0
   std::int32_t utc_offset_minutes = 0;  ///< the shop's clock against UTC, for hours and weekdays; in [-1440, 1440]
   bool value_is_amount = false;    ///< an event's value is money; else it is a quantity, worth quantity * price
   std::int32_t max_categories = 64;     ///< affinities kept a shopper, the weakest leave; >= 1
@@ -51,12 +51,22 @@ struct ETALAGE_EXPORT ProfileOptions {
   bool operator==(const ProfileOptions&) const = default;
 };
 
-/// One event of one shopper.
+/// Where a purchase stands in its order: by the pause before it (idle_minutes), or by the order's id, which logs have as
+/// their session column: the order's first row, its first of this product, or a further one.
+enum class OrderPlace : std::uint8_t { kByTime, kNewOrder, kNewProduct, kFurther };
+
+/// One event of one shopper. A purchase with a value below 0 is a return of as much.
 struct ProfileEvent {
   std::int32_t item = -1;
   EventRole role = EventRole::kView;
   std::int64_t time_ms = 0;
   float value = 1;
+  OrderPlace order = OrderPlace::kByTime;  ///< of purchases
+
+  /// The role by value too: what EventLog::interactions(negative_values) calls a return is one here as well.
+  [[nodiscard]] EventRole meaning() const noexcept {
+    return role == EventRole::kPurchase && value < 0 ? EventRole::kReturn : role;
+  }
 };
 
 enum class Lifecycle : std::uint8_t { kUnknown, kProspect, kNew, kActive, kLoyal, kAtRisk, kLapsed };
@@ -90,7 +100,9 @@ struct Observed {
 ///
 /// Affinity   every event adds its role's weight to the product's category and all nodes above it (roll-up), to its
 ///            brand and to its price band; weights halve every half_life_days; below 0 (returns) they stop at 0
-/// Same       observing a log's events one by one in time order gives the same bits as building from the log
+/// Orders     purchases of one session of a log that has a session column, else those without a pause of idle_minutes
+/// Same       observing a log's events one by one in time order gives the same bits as building from the log without
+///            sessions
 /// Late       an event older than the newest counts in totals, affinities and habits as if it had come in time, and in
 ///            the running session if it belongs there; it opens no session, order or gap
 /// Memory     about 900 bytes, and at most 16 (max_categories + max_brands) + 32 max_items more

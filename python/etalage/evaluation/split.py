@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Sequence
 
 from .. import _core
-from .._frames import to_ms
+from .._times import to_ms
 
 __all__ = ["Split", "leave_last_out", "random_holdout", "tail_holdout", "temporal"]
 
@@ -44,7 +44,7 @@ def temporal(log, at, valid_at=None) -> Split:
 
     Moments are datetimes (naive ones are UTC), numpy datetimes, ISO text or integer milliseconds UTC.
     """
-    return Split(*_core.temporal_split(_log(log), to_ms(at), None if valid_at is None else to_ms(valid_at)))
+    return Split(*_core.temporal_split(_log(log), to_ms(at, "at"), None if valid_at is None else to_ms(valid_at, "valid_at")))
 
 
 def random_holdout(data, share: float = 0.2, seed: int = 42, valid_share: float = 0.0) -> Split:

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import copy
 
-from .. import _core, _frames
+from .. import _core
+from .._times import to_ms
 from . import _arguments as arg
 from ._sequence import SequenceRecommender
 
@@ -36,7 +37,7 @@ class RepeatPurchase(SequenceRecommender):
         """The same model asked at another time (a datetime, a numpy datetime64 or UTC milliseconds). Shares its memory."""
         self._fitted()
         new = copy.copy(self)
-        new.now_ms = _frames.to_ms(now)
+        new.now_ms = to_ms(now)
         new._validate()
         new._model.set_now(new.now_ms)
         return new

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _core
-from .._frames import to_ms
+from .._times import to_ms
 from . import _trees
 from ._profiles import Profiles
 

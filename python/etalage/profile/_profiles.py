@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from .. import _core
-from .._frames import to_ms
+from .._times import to_ms
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

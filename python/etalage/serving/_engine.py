@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import datetime
 import json
 import operator
 import os
@@ -10,6 +9,7 @@ import re
 import numpy as np
 
 from .. import _core
+from .._times import to_ms
 from ..profile import UserProfile
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
@@ -37,17 +37,7 @@ class Answer(tuple):
 
 
 def _milliseconds(time):
-    if time is None:
-        return None
-    if isinstance(time, np.datetime64):
-        return int(time.astype("datetime64[ms]").astype(np.int64))
-    if isinstance(time, datetime.datetime):
-        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.timezone.utc)
-        return round(aware.timestamp() * 1000)
-    try:
-        return operator.index(time)
-    except TypeError:
-        raise TypeError(f"time is {time!r}, must be a datetime, or milliseconds since 1970 (UTC) as an integer") from None
+    return None if time is None else to_ms(time, "time")
 
 
 def _json(value):
