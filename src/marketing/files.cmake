@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-target_sources(etalage PRIVATE)
+target_sources(etalage PRIVATE
+  src/marketing/bg_bb.cpp
+  src/marketing/customer_value.cpp
+  src/marketing/gamma_gamma.cpp
+  src/marketing/lifetime.cpp
+  src/marketing/parameter_fit.cpp
+  src/marketing/pareto_integral.cpp
+  src/marketing/purchase_forecast.cpp
+  src/marketing/purchase_likelihood.cpp
+  src/marketing/purchase_summaries.cpp
+  src/marketing/special_functions.cpp
+  src/marketing/trust_region.cpp)
