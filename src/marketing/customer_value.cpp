@@ -14,6 +14,8 @@
 namespace etalage {
 namespace {
 
+constexpr double kMostPeriods = 10000;
+
 bool needs_purchases(LifetimeQuantity q) { return q != LifetimeQuantity::kMoney; }
 bool needs_money(LifetimeQuantity q) { return q == LifetimeQuantity::kMoney || q == LifetimeQuantity::kValue; }
 
@@ -39,6 +41,7 @@ void evaluate(LifetimeQuantity quantity, const LifetimeModel* model, std::span<c
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = out[i] == 0 ? 0 : out[i] * spend[i];  // not 0 times infinity
     return;
   }
+  detail::require(o.t / o.period <= kMostPeriods, "period", o.period, "at least a ten-thousandth of t");
   std::fill(out.begin(), out.end(), 0.0);
   std::vector<double> before(out.size(), 0.0);
   std::vector<double> until(out.size());
@@ -47,7 +50,7 @@ void evaluate(LifetimeQuantity quantity, const LifetimeModel* model, std::span<c
     const double end = std::min(static_cast<double>(k) * o.period, o.t);
     model->expected_purchases(p, end, customers, until);
     const double factor = std::pow(1 + o.discount_rate, -end);
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] += factor * std::max(until[i] - before[i], 0.0);
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] += factor * (std::isinf(until[i]) ? until[i] : std::max(until[i] - before[i], 0.0));
     before.swap(until);
   }
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = out[i] == 0 ? 0 : out[i] * spend[i];
@@ -67,7 +70,6 @@ void CustomerValueOptions::validate() const {
   detail::require_finite(t >= 0, "t", t, "finite and >= 0");
   detail::require_finite(discount_rate >= 0, "discount_rate", discount_rate, "finite and >= 0");
   detail::require_finite(period > 0, "period", period, "finite and > 0");
-  detail::require(t / period <= 10000, "period", period, "at least a ten-thousandth of t");
   detail::require(level > 0 && level < 1, "level", level, "in (0, 1)");
   detail::require(draws >= 20 && draws <= 100000, "draws", draws, "in [20, 100000]");
   (void)detail::resolve_threads(num_threads);
@@ -76,6 +78,7 @@ void CustomerValueOptions::validate() const {
 void customer_values(LifetimeQuantity quantity, const LifetimeModel* purchases, const GammaGamma* money_model, const PurchaseHistories& customers,
                      std::span<const double> money, const CustomerValueOptions& options, std::span<double> out) {
   check(quantity, purchases, money_model, options);
+  if (quantity == LifetimeQuantity::kPurchases) return purchases->expected_purchases(options.t, customers, out);  // refuses a t out of reach
   const std::span<const double> none;
   evaluate(quantity, purchases, needs_purchases(quantity) ? std::span<const double>(purchases->parameters().values) : none, money_model,
            needs_money(quantity) ? std::span<const double>(money_model->parameters().values) : none, customers, money, options, out);

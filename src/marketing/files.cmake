@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 target_sources(etalage PRIVATE
+  src/marketing/association_rules.cpp
   src/marketing/bg_bb.cpp
   src/marketing/customer_value.cpp
+  src/marketing/frequent_sets.cpp
   src/marketing/gamma_gamma.cpp
   src/marketing/lifetime.cpp
   src/marketing/parameter_fit.cpp

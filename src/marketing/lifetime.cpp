@@ -93,14 +93,10 @@ LifetimeModel::LifetimeModel(LifetimeKind kind, LifetimeOptions options) : kind_
 const ParameterFit& LifetimeModel::fit(const PurchaseHistories& customers) {
   marketing::check_histories(customers);
   const bool choose = kind_ == LifetimeKind::kMbgCnbd && options_.k == 0;
-  if (choose && customers.log_gaps.empty())
-    throw std::invalid_argument("log_gaps is empty, must be given to choose k: the likelihoods of two k compare only with the gap term; or set k");
   const auto groups = marketing::grouped(customers);
   if (groups.empty() || groups.back().x == 0)
     throw std::invalid_argument("frequency is 0 for every one of " + std::to_string(customers.frequency.size()) +
                                 " customers, must be > 0 for some: without a repeat purchase there is no rate to estimate");
-  double gaps = 0;
-  for (const double g : customers.log_gaps) gaps += g;
   std::vector<double> by_k;
   ParameterFit best;
   std::int32_t best_k = 1;
@@ -108,7 +104,7 @@ const ParameterFit& LifetimeModel::fit(const PurchaseHistories& customers) {
   const std::int32_t last = choose ? kMostK : first;
   for (std::int32_t k = first; k <= last; ++k) {
     ParameterFit fit = search(kind_, k, groups, options_);
-    fit.log_likelihood += (k - 1) * gaps;
+    fit.log_likelihood += marketing::gap_term(k, customers);
     by_k.push_back(fit.log_likelihood);
     if (!best.values.empty() && !(fit.log_likelihood > best.log_likelihood)) break;
     best = std::move(fit);
@@ -138,6 +134,10 @@ const ParameterFit& LifetimeModel::parameters() const {
 
 void LifetimeModel::expected_purchases(double t, const PurchaseHistories& customers, std::span<double> out) const {
   expected_purchases(parameters().values, t, customers, out);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (std::isinf(out[i]))
+      throw std::invalid_argument(detail::violated(
+          "t", t, ("so near that customer " + std::to_string(i) + " is not expected to have made millions of purchases by then").c_str()));
 }
 
 void LifetimeModel::p_alive(const PurchaseHistories& customers, std::span<double> out) const { p_alive(parameters().values, customers, out); }
@@ -154,13 +154,6 @@ void LifetimeModel::expected_purchases(std::span<const double> p, double t, cons
   detail::require_finite(t >= 0, "t", t, "finite and >= 0");
   marketing::check_histories(customers);
   detail::require(out.size() == customers.frequency.size(), "out.size()", out.size(), "that of frequency");
-  if (kind_ != LifetimeKind::kParetoNbd)
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const double odds = t / (p[1] + customers.age[i]);
-      const double phases = (p[0] + k_ * customers.frequency[i] + 40) * (odds + 1);
-      if (!(phases <= marketing::kMostPhases))
-        throw std::invalid_argument(detail::violated("t", t, ("so near that customer " + std::to_string(i) + " is not expected to have made millions of purchases by then").c_str()));
-    }
   detail::parallel_for(out.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin; i < end; ++i)
       out[i] = marketing::expected_purchases(kind_, k_, p, t, customers.frequency[i], customers.recency[i], customers.age[i]);

@@ -35,6 +35,7 @@ std::vector<double> ParameterFit::draws(std::size_t count, std::uint64_t seed) c
   }
   std::vector<double> out(count * d);
   std::vector<double> z(d);
+  std::vector<double> shift(d);
   for (std::size_t n = 0; n < count; ++n) {
     detail::RandomStream random(seed, 0x6c69666574696d65ULL, n);
     for (std::size_t i = 0; i < d; ++i) {
@@ -43,12 +44,16 @@ std::vector<double> ParameterFit::draws(std::size_t count, std::uint64_t seed) c
       const double v = static_cast<double>(random.next() >> 11) * 0x1p-53;
       z[i] = std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
     }
+    double farthest = 0;
     for (std::size_t i = 0; i < d; ++i) {
-      double shift = 0;
-      for (std::size_t k = 0; k <= i; ++k) shift += root[i * d + k] * z[k];
-      // Within e^+-30 of the estimate: a nearly flat likelihood must not make a draw that is 0 or infinite.
-      out[n * d + i] = values[i] * std::exp(std::clamp(shift, -30.0, 30.0));
+      shift[i] = 0;
+      for (std::size_t k = 0; k <= i; ++k) shift[i] += root[i * d + k] * z[k];
+      farthest = std::max(farthest, std::abs(shift[i]));
     }
+    // Within e^+-12 of the estimate: along a nearly flat ridge of the likelihood a draw would else be 0 or infinite. The whole
+    // draw is shortened, so that what the data do determine (a ratio of two parameters, say) stays.
+    const double length = farthest > 12 ? 12 / farthest : 1;
+    for (std::size_t i = 0; i < d; ++i) out[n * d + i] = values[i] * std::exp(length * shift[i]);
   }
   return out;
 }

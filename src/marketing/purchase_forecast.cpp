@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "marketing/pareto_integral.hpp"
 #include "marketing/purchase_process.hpp"
@@ -40,6 +41,7 @@ double expected_of_active(double k, double j, double shape, double scale, double
   const double odds = t / scale;
   const double z = odds / (1 + odds);
   if (!(z > 0)) return 0;
+  if (!(phases_ahead(shape, scale, t) <= kMostPhases)) return std::numeric_limits<double>::infinity();
   const double none = -shape * std::log1p(odds);  // ln P(N = 0)
   double n = 0;
   double pmf = std::exp(none);
@@ -63,23 +65,32 @@ double expected_of_active(double k, double j, double shape, double scale, double
     sum += stay;
     stay *= (b + m) / (a + b + m);
   }
-  const double negligible = 1e-15 * reached;
+  const double negligible = 1e-14 * reached;
   for (double next = (m + 1) * k - j;;) {
     // Here reached is P(N >= n + 1).
     if (n + 1 == next) {
-      sum += reached * stay;
+      sum += std::max(reached, 0.0) * stay;
       stay *= (b + m) / (a + b + m);
       ++m;
       next += k;
     }
-    if (reached <= negligible) return sum;
-    pmf *= (shape + n) / (n + 1) * z;
+    const double ratio = (shape + n) / (n + 1) * z;
+    pmf *= ratio;
     ++n;
     reached -= pmf;
+    // Ratios approach z from their side of it, so what is left is at most a geometric series. `reached` itself cannot
+    // say so: rounding keeps it from 0.
+    const double largest = std::max(ratio, z);
+    if (largest < 1 && pmf <= negligible * (1 - largest)) return sum;
   }
 }
 
 }  // namespace
+
+double phases_ahead(double shape, double scale, double t) noexcept {
+  // The mean, and what a negative binomial's tail needs to fall by e^-40.
+  return shape * (t / scale) + 40 * (1 + t / scale);
+}
 
 double p_alive(LifetimeKind kind, std::int32_t k, std::span<const double> p, double x, double tx, double age) noexcept {
   const double kk = k;

@@ -38,7 +38,6 @@ Jet part_of_x(LifetimeKind kind, double k, double x, std::span<const double> p) 
   const double coins = kind == LifetimeKind::kBgNbd ? x : x + 1;
   out.add_function(log_rising(p[3], coins), 3, 1);
   out.add_function_of_sum(log_rising(p[2] + p[3], coins), 2, 3, -1);
-  if (k > 1) out.v -= x * log_gamma(k).value;
   return out;
 }
 
@@ -130,6 +129,19 @@ Jet log_likelihood(LifetimeKind kind, std::int32_t k, std::span<const double> pa
   Jet out;
   for (const Jet& p : parts) out += p;
   return out;
+}
+
+double gap_term(std::int32_t k, const PurchaseHistories& customers) noexcept {
+  if (k == 1) return 0;
+  const double of_k = log_gamma(k).value;
+  double sum = 0;
+  for (std::size_t i = 0; i < customers.frequency.size(); ++i) {
+    const double x = customers.frequency[i];
+    if (x == 0) continue;
+    if (!customers.log_gaps.empty()) sum += (k - 1) * customers.log_gaps[i] - x * of_k;
+    else sum += (k - 1) * x * std::log(customers.recency[i]) - (log_gamma(k * x).value - log_gamma(x).value);
+  }
+  return sum;
 }
 
 }  // namespace etalage::marketing

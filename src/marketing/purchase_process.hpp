@@ -24,15 +24,20 @@ void check_histories(const PurchaseHistories& customers);
 /// Sorted by x, t_x, T, equal rows as one. Expects checked input.
 [[nodiscard]] std::vector<HistoryGroup> grouped(const PurchaseHistories& customers);
 
-/// Log-likelihood with derivatives by r alpha a b (r alpha s beta) of all groups; without the gap term's constant
-/// (k - 1) sum ln(gap), which no parameter changes.
+/// Log-likelihood with derivatives by r alpha a b (r alpha s beta) of all groups, without the gap term, which no parameter
+/// changes.
 [[nodiscard]] Jet log_likelihood(LifetimeKind kind, std::int32_t k, std::span<const double> parameters, std::span<const HistoryGroup> groups, int num_threads);
+
+/// What k adds to the log-likelihood by the gaps: 0 for k = 1. See LifetimeModel.
+[[nodiscard]] double gap_term(std::int32_t k, const PurchaseHistories& customers) noexcept;
 
 /// Of one customer; parameters as above.
 [[nodiscard]] double p_alive(LifetimeKind kind, std::int32_t k, std::span<const double> parameters, double x, double tx, double age) noexcept;
 [[nodiscard]] double expected_purchases(LifetimeKind kind, std::int32_t k, std::span<const double> parameters, double t, double x, double tx, double age) noexcept;
 
-/// Phases up to t that the series of expected_purchases may have to go through; it is refused above this.
+/// Length of the series behind expected_purchases (not Pareto's), for shape r + kx and scale alpha + T. Above kMostPhases
+/// expected_purchases is infinite: callers refuse such a t, but for draws of parameters, where it stands for "very many".
+[[nodiscard]] double phases_ahead(double shape, double scale, double t) noexcept;
 constexpr double kMostPhases = 5e6;
 
 }  // namespace etalage::marketing

@@ -18,8 +18,7 @@ struct PurchaseHistories {
   std::span<const double> frequency;  ///< x: repeat purchases, whole, >= 0; the first purchase does not count
   std::span<const double> recency;    ///< t_x: age at the last purchase, 0 where x = 0; not the time since then
   std::span<const double> age;        ///< T: from the first purchase to the end of observation, >= t_x
-  /// MBG/CNBD-k alone: sum over the x gaps between purchases of ln(gap). Empty elsewhere, and where k is given and its
-  /// likelihood need not be compared with that of another k.
+  /// MBG/CNBD-k alone: sum over the x gaps between purchases of ln(gap), or empty (see LifetimeModel).
   std::span<const double> log_gaps = {};
 };
 
@@ -48,8 +47,10 @@ struct ETALAGE_EXPORT LifetimeOptions {
 /// exponential ones. Equal rows are collapsed; Newton's method runs in the logarithms of the parameters with analytic
 /// gradient and Hessian. Pareto's hypergeometric terms are the integral they stand for, by Gauss-Legendre quadrature.
 ///
-/// Likelihood  of the times of the purchases, given the first one. For k > 1 it holds the gap term
-///             (k - 1) sum ln(gap) - x ln Gamma(k), which is 0 for k = 1, so values of different k compare.
+/// Likelihood  of the times of the purchases, given the first one; values of different k compare. For k > 1 it holds the
+///             gap term (k - 1) sum ln(gap) - x ln Gamma(k). Without log_gaps only x and t_x are known, and the term is
+///             that of t_x as a sum of kx exponential times beside k = 1: (k - 1) x ln(t_x) - ln Gamma(kx) + ln Gamma(x),
+///             which says less about k.
 /// Parameters  r alpha a b, or r alpha s beta; alpha and beta are in units of time
 /// Cost        a step is about 0.1 us a distinct row (Pareto: 1 us), about ten steps
 /// Threads     const members are safe to call concurrently; the same bits for any num_threads and any order of rows
@@ -69,7 +70,8 @@ class ETALAGE_EXPORT LifetimeModel {
   /// Purchases after the first one that a new customer makes in t units of time.
   [[nodiscard]] double expected_purchases_of_new(double t) const;
 
-  /// The same for other parameters, [4] as in parameters().values: what draws() of the fit are for.
+  /// The same for other parameters, [4] as in parameters().values: what draws() of the fit are for. Infinite where the call
+  /// above refuses t, because millions of purchases are expected by then.
   void expected_purchases(std::span<const double> parameters, double t, const PurchaseHistories& customers, std::span<double> out) const;
   void p_alive(std::span<const double> parameters, const PurchaseHistories& customers, std::span<double> out) const;
 

@@ -3,4 +3,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from . import baskets, lifetime
+
+__all__ = ["baskets", "lifetime"]
