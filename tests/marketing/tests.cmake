@@ -1,1 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
+etalage_test(marketing/frequent_sets_test.cpp LABELS threaded)
+etalage_test(marketing/lifetime_test.cpp LABELS threaded)
