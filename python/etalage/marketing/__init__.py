@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from . import baskets, lifetime
+from . import baskets, lifetime, loyalty
 
-__all__ = ["baskets", "lifetime"]
+__all__ = ["baskets", "lifetime", "loyalty"]

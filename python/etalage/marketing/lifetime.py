@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._frames import _column, to_ms
+from .._frames import to_ms
+from ._columns import keys_of, times_of
 
 __all__ = ["BGBB", "BGNBD", "GammaGamma", "MBGCNBD", "MBGNBD", "ParetoNBD", "Summaries", "customer_value", "load", "summarize", "summarize_events"]
 
@@ -94,14 +95,14 @@ def summarize_events(customer: object, time: object, money: object = None, until
     customer at one time are one, their money is added. until, of the same sort as time, is the end of observation, the
     newest purchase by default; later ones are left out and counted.
     """
-    days, dated = _times(time, "time")
+    days, dated = times_of(time, "time")
     end = None
     if until is not None:
-        ends, end_dated = _times([until], "until")
+        ends, end_dated = times_of([until], "until")
         if end_dated != dated:
             raise TypeError(f"until is {until!r}, must be a {'date' if dated else 'number'} as time is")
         end = float(ends[0])
-    keys, index = _keys(customer)
+    keys, index = keys_of(customer)
     if len(index) != len(days):
         raise ValueError(f"time has {len(days)} entries, must have {len(index)} as customer has")
     fields = _core.summarize_purchases(index.astype(np.int32), days, money, end, _unit(unit) if dated else 1.0)
@@ -411,36 +412,6 @@ def _unit(unit):
     if unit not in _UNITS:
         raise ValueError(f"unit is {unit!r}, must be 'days' or 'weeks'")
     return _UNITS[unit]
-
-
-def _times(values, name):
-    """Numbers, and whether they are days since 1970 (of dates)."""
-    kind, array, valid, count = _column(values, name)
-    if valid is not None and not np.unpackbits(valid, count=count, bitorder="little").all():
-        raise ValueError(f"{name} has missing entries, must have none")
-    if kind == "O":
-        if any(v is None for v in array):
-            raise ValueError(f"{name} has missing entries, must have none")
-        days = [to_ms(v, name) // 86400000 for v in array]
-        return np.array(days, dtype=np.float64), True
-    if kind.startswith("ts"):
-        per_day = 86400 * {"s": 1, "m": 1000, "u": 10**6, "n": 10**9}[kind[2]]
-        return np.floor_divide(array, per_day).astype(np.float64), True
-    if kind == "b":
-        raise TypeError(f"{name} holds booleans, must be dates or numbers")
-    return np.asarray(array, dtype=np.float64), False
-
-
-def _keys(customer):
-    array = np.asarray(customer)
-    if array.ndim != 1:
-        raise ValueError(f"customer has shape {array.shape}, must have 1 dimension")
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValueError("customer has missing entries, must have none")
-    try:
-        return np.unique(array, return_inverse=True)
-    except TypeError:
-        raise TypeError("customer holds keys of several kinds or missing ones, must be all integers or all strings") from None
 
 
 def _fit_columns(frequency, recency, T):
