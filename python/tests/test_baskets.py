@@ -174,8 +174,11 @@ def test_bad_input_is_named():
         baskets.frequent_sets([["a"], "abc"], 1)
     with pytest.raises(TypeError, match=r"baskets\[0\] holds a label"):
         baskets.frequent_sets([[["a"]]], 1)
-    with pytest.raises(ValueError, match="hold None"):
-        baskets.frequent_sets([["a", None]], 1)
+    for missing in (None, math.nan):
+        with pytest.raises(ValueError, match="missing label"):
+            baskets.frequent_sets([["a", missing]], 1)
+    with pytest.raises(TypeError, match="baskets is a ndarray"):
+        baskets.frequent_sets(np.eye(2), 1)
     with pytest.raises(TypeError, match="baskets is a str"):
         baskets.frequent_sets("abc", 1)
     with pytest.raises(ValueError, match="max_length is 0"):

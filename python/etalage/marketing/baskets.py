@@ -69,7 +69,7 @@ def rules(sets, min_confidence: float, max_consequent: int = 1, baskets: int | N
     """
     pandas = _pandas()
     if baskets is None:
-        baskets = sets.attrs.get("baskets")
+        baskets = getattr(sets, "attrs", {}).get("baskets")
         if baskets is None:
             raise ValueError("baskets is None and sets has no attrs['baskets'], must be the number of baskets that the sets were counted in")
     labels: dict[Any, int] = {}
@@ -182,7 +182,7 @@ def bundles(sets, price: Mapping, cost: Mapping, stock: Mapping | None = None, m
         raise ValueError(f"min_size is {min_size} and max_size is {max_size}, must be 2 <= min_size <= max_size")
     if k < 0:
         raise ValueError(f"k is {k}, must be >= 0")
-    n = sets.attrs.get("baskets")
+    n = getattr(sets, "attrs", {}).get("baskets")
     if n is None:
         raise ValueError("sets has no attrs['baskets'], must be frequent_sets' result")
     single = {s[0]: c for s, c in zip(sets["items"], sets["count"]) if len(s) == 1}
@@ -239,8 +239,9 @@ def _read(baskets):
             matrix = matrix.copy()
             matrix.eliminate_zeros()
         return np.asarray(matrix.indptr, dtype=np.int64), np.asarray(matrix.indices, dtype=np.int32), None
-    if isinstance(baskets, (str, bytes, Mapping)) or not hasattr(baskets, "__iter__"):
-        raise TypeError(f"baskets is a {type(baskets).__name__}, must be lists of labels or a CSR")
+    if isinstance(baskets, (str, bytes, Mapping)) or not hasattr(baskets, "__iter__") or getattr(baskets, "ndim", 1) != 1:
+        # A matrix or a frame of 0 and 1 would be read as baskets that hold the labels 0 and 1.
+        raise TypeError(f"baskets is a {type(baskets).__name__}, must be lists of labels or a CSR (scipy.sparse.csr_matrix of a 0/1 array)")
     index: dict[Any, int] = {}
     lengths, flat = [], []
     for row, basket in enumerate(baskets):
@@ -252,8 +253,8 @@ def _read(baskets):
         except TypeError:
             raise TypeError(f"baskets[{row}] holds a label that does not hash, must hold strings, numbers or tuples") from None
         lengths.append(len(flat) - before)
-    if None in index:
-        raise ValueError("baskets hold None, must hold labels")
+    if any(label is None or label != label for label in index):
+        raise ValueError("baskets hold a missing label (None or NaN), must hold labels")
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets, np.array(flat, dtype=np.int32), list(index)
