@@ -323,6 +323,8 @@ def test_value_is_purchases_times_money_and_falls_with_the_rate(shop):
     v, low, high = lifetime.customer_value(m, g, 52, x[:20], tx[:20], T[:20], money[:20], interval=0.95)
     assert (low < v).all() and (v < high).all()
     assert isinstance(lifetime.customer_value(m, g, 52, 2, 10.0, 30.0, 25.0), float)
+    with pytest.raises(ValueError, match=r"t is 1e\+18, must be so near that customer 0"):
+        lifetime.customer_value(m, g, 1e18, x, tx, T, money)
     with pytest.raises(TypeError, match="money_model"):
         lifetime.customer_value(m, m, 52, x, tx, T, money)
 

@@ -82,6 +82,11 @@ void customer_values(LifetimeQuantity quantity, const LifetimeModel* purchases, 
   const std::span<const double> none;
   evaluate(quantity, purchases, needs_purchases(quantity) ? std::span<const double>(purchases->parameters().values) : none, money_model,
            needs_money(quantity) ? std::span<const double>(money_model->parameters().values) : none, customers, money, options, out);
+  if (quantity == LifetimeQuantity::kValue && std::any_of(out.begin(), out.end(), [](double v) { return std::isinf(v); })) {
+    // Money may be infinite, purchases may not: this refuses a t out of reach.
+    std::vector<double> reached(out.size());
+    purchases->expected_purchases(options.t, customers, reached);
+  }
 }
 
 void customer_value_intervals(LifetimeQuantity quantity, const LifetimeModel* purchases, const GammaGamma* money_model, const PurchaseHistories& customers,

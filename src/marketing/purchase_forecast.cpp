@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::size_t kMostK = 12;
 
+/// Longest series that is summed.
+constexpr double kMostPhases = 5e6;
+
 /// ln of the weights of j = 0 .. k - 1 phases since the last purchase, for whoever is active at T.
 std::size_t phase_weights(double k, double shape, double alpha, double tx, double age, std::array<double, kMostK>& out) noexcept {
   out[0] = 0;
@@ -41,7 +44,8 @@ double expected_of_active(double k, double j, double shape, double scale, double
   const double odds = t / scale;
   const double z = odds / (1 + odds);
   if (!(z > 0)) return 0;
-  if (!(phases_ahead(shape, scale, t) <= kMostPhases)) return std::numeric_limits<double>::infinity();
+  // The mean, and what a negative binomial's tail needs to fall by e^-40.
+  if (!(shape * odds + 40 * (1 + odds) <= kMostPhases)) return std::numeric_limits<double>::infinity();
   const double none = -shape * std::log1p(odds);  // ln P(N = 0)
   double n = 0;
   double pmf = std::exp(none);
@@ -86,11 +90,6 @@ double expected_of_active(double k, double j, double shape, double scale, double
 }
 
 }  // namespace
-
-double phases_ahead(double shape, double scale, double t) noexcept {
-  // The mean, and what a negative binomial's tail needs to fall by e^-40.
-  return shape * (t / scale) + 40 * (1 + t / scale);
-}
 
 double p_alive(LifetimeKind kind, std::int32_t k, std::span<const double> p, double x, double tx, double age) noexcept {
   const double kk = k;

@@ -33,11 +33,8 @@ void check_histories(const PurchaseHistories& customers);
 
 /// Of one customer; parameters as above.
 [[nodiscard]] double p_alive(LifetimeKind kind, std::int32_t k, std::span<const double> parameters, double x, double tx, double age) noexcept;
+/// Infinite (not Pareto's) where millions of purchases are expected, so that the series behind it would be too long: callers
+/// refuse such a t, but for draws of parameters, where it stands for "very many".
 [[nodiscard]] double expected_purchases(LifetimeKind kind, std::int32_t k, std::span<const double> parameters, double t, double x, double tx, double age) noexcept;
-
-/// Length of the series behind expected_purchases (not Pareto's), for shape r + kx and scale alpha + T. Above kMostPhases
-/// expected_purchases is infinite: callers refuse such a t, but for draws of parameters, where it stands for "very many".
-[[nodiscard]] double phases_ahead(double shape, double scale, double t) noexcept;
-constexpr double kMostPhases = 5e6;
 
 }  // namespace etalage::marketing
