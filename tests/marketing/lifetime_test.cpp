@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <numbers>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "etalage/error.hpp"
 #include "etalage/io/lifetime_files.hpp"
@@ -14,6 +18,7 @@
 #include "etalage/marketing/customer_value.hpp"
 #include "etalage/marketing/gamma_gamma.hpp"
 #include "etalage/marketing/purchase_summaries.hpp"
+#include "marketing/lifetime_sample.hpp"
 #include "marketing/pareto_integral.hpp"
 #include "marketing/purchase_process.hpp"
 #include "marketing/special_functions.hpp"
@@ -186,6 +191,23 @@ TEST(LifetimeModel, FilesBringBackEveryBitAndRefuseNonsense) {
   LifetimeModel known(LifetimeKind::kBgNbd);
   known.set_parameters(std::vector<double>{1, 2, 3, 4});
   EXPECT_TRUE(std::isnan(load_lifetime_model_from_memory(save_to_memory(known))->parameters().covariance[0]));
+}
+
+TEST(LifetimeModel, GoldenFilesAnswerAsTheyDid) {
+  const auto check = [](const std::string& kind, const std::vector<double>& found) {
+    std::ifstream in(std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1" / (kind + ".txt"));
+    std::size_t i = 0;
+    for (double expected = 0; in >> expected; ++i) {
+      ASSERT_LT(i, found.size());
+      EXPECT_NEAR(found[i], expected, 1e-9 * std::max(1.0, std::abs(expected))) << kind << " " << i;
+    }
+    EXPECT_EQ(i, found.size());
+    EXPECT_GT(i, 0u);
+  };
+  const auto file = [](const std::string& kind) { return std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1" / (kind + ".etalage"); };
+  check("LifetimeModel", testing::lifetime_answers(*load_lifetime_model(file("LifetimeModel"))));
+  check("GammaGamma", testing::money_answers(*load_gamma_gamma(file("GammaGamma"))));
+  check("BgBb", testing::opportunity_answers(*load_bg_bb(file("BgBb"))));
 }
 
 TEST(LifetimeModel, BadInputIsNamed) {
