@@ -79,6 +79,7 @@ void bind_baskets(py::module_& m) {
         d["consequent"] = take(std::move(rules.consequent));
         d["p_value"] = take(std::move(rules.p_value));
         d["q_value"] = take(std::move(rules.q_value));
+        d["log_likelihood_ratio"] = take(std::move(rules.log_likelihood_ratio));
         d["tested"] = rules.tested;
         return d;
       },

@@ -119,6 +119,8 @@ def test_significance_is_scipys(deep):
     assert rows["p_value"].to_numpy() == pytest.approx(want, rel=1e-7)
     assert r["q_value"].to_numpy() == pytest.approx(stats.false_discovery_control(r["p_value"]), rel=1e-12)
     assert r.attrs["tested"] == len(r)
+    ratios = etalage._core.pair_tests(rows["count"], rows["antecedent_count"], rows["consequent_count"], n)[2]
+    assert np.array_equal(rows["log_likelihood_ratio"], ratios)
     strict = baskets.rules(deep, 0.8)
     assert strict.attrs["tested"] == len(r)  # corrected for what was looked at, not for what was kept
     more, fewer, ratio = etalage._core.pair_tests([3, 0, 10, 5], [10, 10, 10, 10], [20, 20, 10, 50], 100)

@@ -144,6 +144,7 @@ AssociationRules association_rules(const FrequentSets& sets, const RuleOptions& 
     std::int64_t antecedent;
     std::int64_t consequent;
     double p;
+    double ratio;
   };
   std::vector<std::vector<Rule>> parts(detail::num_chunks(sets.size(), kGrain));
   detail::parallel_for(sets.size(), kGrain, options.num_threads, [&](std::size_t begin, std::size_t end, int) {
@@ -158,7 +159,7 @@ AssociationRules association_rules(const FrequentSets& sets, const RuleOptions& 
         const std::int64_t a = table.find(left);
         const std::int64_t b = table.find(right);
         const PairCounts counts{sets.counts[s], sets.counts[static_cast<std::size_t>(a)], sets.counts[static_cast<std::size_t>(b)], sets.baskets};
-        out.push_back({static_cast<std::int64_t>(s), a, b, fisher_more(counts)});
+        out.push_back({static_cast<std::int64_t>(s), a, b, fisher_more(counts), log_likelihood_ratio(counts)});
       };
       if (options.max_consequent == 1) {
         for (std::size_t i = 0; i < items.size(); ++i) {
@@ -197,6 +198,7 @@ AssociationRules association_rules(const FrequentSets& sets, const RuleOptions& 
       out.consequent.push_back(r.consequent);
       out.p_value.push_back(r.p);
       out.q_value.push_back(q[i]);
+      out.log_likelihood_ratio.push_back(r.ratio);
     }
   return out;
 }

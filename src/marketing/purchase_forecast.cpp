@@ -109,6 +109,7 @@ double p_alive(LifetimeKind kind, std::int32_t k, std::span<const double> p, dou
 
 double expected_purchases(LifetimeKind kind, std::int32_t k, std::span<const double> p, double t, double x, double tx, double age) noexcept {
   const double alive = p_alive(kind, k, p, x, tx, age);
+  if (alive == 0) return 0;  // whatever somebody active would do, infinite or not
   if (kind == LifetimeKind::kParetoNbd) {
     // (1 - q^(s - 1)) / (s - 1), whose limit at s = 1 is -ln q.
     const double lq = std::log1p(t / (p[3] + age));

@@ -56,6 +56,15 @@ GammaLog log_rising(double y, double n) noexcept {
   return out;
 }
 
-double log1p_exp(double m) noexcept { return m > 0 ? m + std::log1p(std::exp(-m)) : std::log1p(std::exp(m)); }
+GammaLog log_gamma_difference(double z, double q) noexcept {
+  const GammaLog top = log_gamma(z + q);
+  const GammaLog bottom = log_gamma(z);
+  if (z < 1000) return {top.value - bottom.value, top.first - bottom.first, top.second - bottom.second};
+  // Stirling's series term by term; what is left out is below 1e-12 of what is kept.
+  const double ratio = std::log1p(q / z);
+  const double inverse = 1 / (z + q) - 1 / z;
+  const double square = 1 / ((z + q) * (z + q)) - 1 / (z * z);
+  return {(z - 0.5) * ratio + q * std::log(z + q) - q + inverse / 12, ratio - 0.5 * inverse - square / 12, top.second - bottom.second};
+}
 
 }  // namespace etalage::marketing

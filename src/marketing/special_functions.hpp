@@ -18,7 +18,7 @@ struct GammaLog {
 /// that difference where y is large.
 [[nodiscard]] GammaLog log_rising(double y, double n) noexcept;
 
-/// ln(1 + exp(m)), for any m.
-[[nodiscard]] double log1p_exp(double m) noexcept;
+/// ln Gamma(z + q) - ln Gamma(z) and the differences of the derivatives, without their cancellation where z is large.
+[[nodiscard]] GammaLog log_gamma_difference(double z, double q) noexcept;
 
 }  // namespace etalage::marketing

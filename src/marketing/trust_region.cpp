@@ -134,7 +134,11 @@ void maximise(ParameterFit& fit, std::span<const SearchRange> ranges, const std:
       fit.converged = true;
       break;
     }
-    if (fit.iterations == max_iterations || radius < 1e-12) break;
+    if (fit.iterations == max_iterations || radius < 1e-12) {
+      // No step gains any more, because the sum's rounding is larger than what Newton's promises.
+      fit.converged = radius < 1e-12 && concave && decrement <= 2e-6 + 1e-9 * std::abs(now.value);
+      break;
+    }
     ++fit.iterations;
     double norm = 0;
     for (std::size_t i = 0; i < d; ++i) norm += step[i] * step[i];

@@ -69,6 +69,13 @@ TEST(SpecialFunctions, KnownValues) {
   EXPECT_NEAR(log_gamma(1).second, std::numbers::pi * std::numbers::pi / 6, 1e-14);
   EXPECT_NEAR(log_gamma(0.25).first, -4.2274535333762654081, 1e-13);
   EXPECT_NEAR(log_gamma(0.25).second, 17.197329154507110283, 1e-12);
+  // Around the place where the series takes over, and where plain differences have lost half of their digits.
+  for (const double z : {999.0, 1001.0, 5000.0}) {
+    const auto d = marketing::log_gamma_difference(z, 2.5);
+    EXPECT_NEAR(d.value, log_gamma(z + 2.5).value - log_gamma(z).value, 4e-11);  // the plain difference has no more digits
+    EXPECT_NEAR(d.first, log_gamma(z + 2.5).first - log_gamma(z).first, 1e-12);
+  }
+  EXPECT_NEAR(marketing::log_gamma_difference(1e9, 3).value, std::log(1e9) + std::log(1e9 + 1) + std::log(1e9 + 2), 1e-13 * 63);
   for (const double y : {0.01, 0.7, 3.0, 200.0})
     for (const double n : {0.0, 1.0, 7.0, 64.0, 65.0, 500.0}) {
       const auto rising = marketing::log_rising(y, n);

@@ -42,6 +42,7 @@ struct ETALAGE_EXPORT AssociationRules {
   std::vector<std::int64_t> consequent;  ///< B
   std::vector<double> p_value;           ///< fisher_more
   std::vector<double> q_value;           ///< Benjamini-Hochberg over every rule that the sets hold, those of too little confidence too
+  std::vector<double> log_likelihood_ratio;
   std::int64_t tested = 0;               ///< how many those are
 };
 

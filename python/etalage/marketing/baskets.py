@@ -61,7 +61,7 @@ def rules(sets, min_confidence: float, max_consequent: int = 1, baskets: int | N
     count is that of baskets with both sides; confidence = count / antecedent_count is compared with min_confidence by whole
     numbers, min_confidence being its shortest decimal. lift = confidence / (consequent_count / baskets); leverage, conviction
     (infinite at confidence 1) and zhang as mlxtend defines them; reverse_confidence = count / consequent_count says which way the rule
-    is strong. p_value is Fisher's exact test of more baskets together than by chance; q_value corrects it by Benjamini and Hochberg
+    is strong. log_likelihood_ratio is Dunning's, negative below chance. p_value is Fisher's exact test of more baskets together than by chance; q_value corrects it by Benjamini and Hochberg
     for every rule that the sets hold, those below min_confidence too. max_consequent: items on the right.
 
     sets may be filtered as long as each set's parts stay (ValueError names one that is missing); their number of baskets is in
@@ -96,7 +96,7 @@ def rules(sets, min_confidence: float, max_consequent: int = 1, baskets: int | N
         "antecedent": _tuples([own[i] for i in found["antecedent"].tolist()]), "consequent": _tuples([own[i] for i in found["consequent"].tolist()]),
         "count": both.astype(np.int64), "antecedent_count": a.astype(np.int64), "consequent_count": b.astype(np.int64), "support": support,
         "confidence": confidence, "reverse_confidence": both / b, "lift": confidence / (b / n), "leverage": leverage, "conviction": conviction,
-        "zhang": zhang, "p_value": found["p_value"], "q_value": found["q_value"]})
+        "zhang": zhang, "log_likelihood_ratio": found["log_likelihood_ratio"], "p_value": found["p_value"], "q_value": found["q_value"]})
     frame = frame.sort_values(["lift", "count"], ascending=False, kind="stable", ignore_index=True)
     frame.attrs.update(baskets=baskets, tested=found["tested"])
     return frame
