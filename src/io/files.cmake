@@ -9,6 +9,7 @@ target_sources(etalage PRIVATE
   src/io/engine_files.cpp
   src/io/format.cpp
   src/io/index_files.cpp
+  src/io/lifetime_files.cpp
   src/io/profile_files.cpp
   src/io/registry.cpp
   src/io/serialization.cpp

@@ -8,10 +8,12 @@
 #include <iomanip>
 
 #include "etalage/io/engine_files.hpp"
+#include "etalage/io/lifetime_files.hpp"
 #include "etalage/io/profile_files.hpp"
 #include "etalage/io/serialization.hpp"
 #include "io/sample_models.hpp"
 #include "io/tiny_model.hpp"
+#include "marketing/lifetime_sample.hpp"
 #include "models/cold_start_sample.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
@@ -53,6 +55,12 @@ int main(int argc, char** argv) {
     const auto intent = testing::sample_intent(trees);
     write_object(trees ? "PurchaseIntentTrees" : "PurchaseIntent", *intent, testing::intent_answers(*intent));
   }
+  const auto lifetime = testing::sample_lifetime();
+  write_object("LifetimeModel", lifetime, testing::lifetime_answers(lifetime));
+  const auto money = testing::sample_money();
+  write_object("GammaGamma", money, testing::money_answers(money));
+  const auto opportunities = testing::sample_opportunities();
+  write_object("BgBb", opportunities, testing::opportunity_answers(opportunities));
   Engine quiet(testing::sample_engine_options());
   quiet.publish(testing::sample_snapshot());
   write_object("Snapshot", *quiet.snapshot(), testing::engine_answers(quiet));

@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 etalage_test(marketing/budget_allocation_test.cpp LABELS threaded)
+etalage_test(marketing/frequent_sets_test.cpp LABELS threaded)
+etalage_test(marketing/lifetime_test.cpp LABELS threaded)

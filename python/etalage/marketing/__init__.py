@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
+from . import baskets, lifetime, loyalty
 from .allocation import Allocation, allocate
 from .pacing import BudgetPacer, SpendLedger
 
-__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate"]
+__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate", "baskets", "lifetime", "loyalty"]

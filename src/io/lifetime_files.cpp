@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/io/lifetime_files.hpp"
+
+#include "etalage/marketing/bg_bb.hpp"
+#include "etalage/marketing/gamma_gamma.hpp"
+#include "etalage/marketing/lifetime.hpp"
+#include "io/loading.hpp"
+
+namespace etalage {
+namespace {
+
+template <class Model>
+constexpr const char* kKind = nullptr;
+template <>
+constexpr const char* kKind<LifetimeModel> = "LifetimeModel";
+template <>
+constexpr const char* kKind<GammaGamma> = "GammaGamma";
+template <>
+constexpr const char* kKind<BgBb> = "BgBb";
+
+template <class Model>
+std::shared_ptr<Model> made(const StateFile& file) {
+  file.require_kind(kKind<Model>);
+  return io::make_from(file, [](const StateReader& reader) { return std::make_shared<Model>(Model::from_state(reader)); });
+}
+
+template <class Model>
+void save_as(const Model& model, const std::filesystem::path& path) {
+  save_state(path, kKind<Model>, [&](StateWriter& w) { model.save_state(w); });
+}
+
+template <class Model>
+std::vector<char> bytes_of(const Model& model) {
+  return save_state_to_memory(kKind<Model>, [&](StateWriter& w) { model.save_state(w); });
+}
+
+}  // namespace
+
+void save(const LifetimeModel& model, const std::filesystem::path& path) { save_as(model, path); }
+void save(const GammaGamma& model, const std::filesystem::path& path) { save_as(model, path); }
+void save(const BgBb& model, const std::filesystem::path& path) { save_as(model, path); }
+
+std::shared_ptr<LifetimeModel> load_lifetime_model(const std::filesystem::path& path, LoadOptions options) {
+  return made<LifetimeModel>(StateFile::open(path, options));
+}
+std::shared_ptr<GammaGamma> load_gamma_gamma(const std::filesystem::path& path, LoadOptions options) { return made<GammaGamma>(StateFile::open(path, options)); }
+std::shared_ptr<BgBb> load_bg_bb(const std::filesystem::path& path, LoadOptions options) { return made<BgBb>(StateFile::open(path, options)); }
+
+std::vector<char> save_to_memory(const LifetimeModel& model) { return bytes_of(model); }
+std::vector<char> save_to_memory(const GammaGamma& model) { return bytes_of(model); }
+std::vector<char> save_to_memory(const BgBb& model) { return bytes_of(model); }
+
+std::shared_ptr<LifetimeModel> load_lifetime_model_from_memory(std::span<const char> bytes, LoadOptions options) {
+  return made<LifetimeModel>(StateFile::from_memory(bytes, options));
+}
+std::shared_ptr<GammaGamma> load_gamma_gamma_from_memory(std::span<const char> bytes, LoadOptions options) {
+  return made<GammaGamma>(StateFile::from_memory(bytes, options));
+}
+std::shared_ptr<BgBb> load_bg_bb_from_memory(std::span<const char> bytes, LoadOptions options) { return made<BgBb>(StateFile::from_memory(bytes, options)); }
+
+}  // namespace etalage
