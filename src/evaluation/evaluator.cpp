@@ -18,8 +18,9 @@
 namespace etalage {
 namespace {
 
-// Queries handed to a model at a time: enough for a blocked product, small enough to be forgotten.
-constexpr std::size_t kBlock = 1024;
+// Queries handed to a model at a time: a batch reads its matrix once for all of them, so that with 1024 the factors of
+// Gowalla are read 29 times, and evaluating takes three times as long as with this.
+constexpr std::size_t kBlock = 16384;
 
 std::string shape_of(std::int64_t rows, std::int64_t cols) {
   return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
