@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
@@ -30,10 +31,13 @@ void AlsOptions::validate() const {
   require_finite(unobserved_weight > 0, "unobserved_weight", unobserved_weight, "finite and > 0");
   require_finite(nu >= 0 && nu <= 2, "nu", nu, "in [0, 2]");
   require(iterations >= 0, "iterations", iterations, ">= 0");
+  detail::require_at_most("iterations", iterations, detail::kMostPasses);
   require(solver == AlsSolver::kCholesky || solver == AlsSolver::kConjugateGradient || solver == AlsSolver::kSubspace,
           "solver", static_cast<int>(solver), "one of the enumerators of AlsSolver");
   require(cg_steps >= 1, "cg_steps", cg_steps, ">= 1");
+  detail::require_at_most("cg_steps", cg_steps, detail::kMostPasses);
   require(block_size >= 1, "block_size", block_size, ">= 1");
+  detail::require_at_most("block_size", block_size, detail::kMostListed);
   require_finite(init_scale > 0, "init_scale", init_scale, "finite and > 0");
   require_finite(tolerance >= 0, "tolerance", tolerance, "finite and >= 0");
   require(tolerance == 0 || compute_objective, "tolerance", tolerance, "0 unless compute_objective is set");
