@@ -32,7 +32,7 @@ py::handle make_exception(py::module_& m, const char* name, py::handle bases, co
 }
 
 /// Messages repeat what was found, which need not be UTF-8: PyErr_SetString would raise a UnicodeDecodeError in its place.
-void set_error(py::handle type, const char* text) {
+void raise_text(py::handle type, const char* text) {
   const auto message = py::reinterpret_steal<py::object>(
       PyUnicode_DecodeUTF8(text, static_cast<Py_ssize_t>(std::strlen(text)), "backslashreplace"));
   if (message) PyErr_SetObject(type.ptr(), message.ptr());
@@ -61,24 +61,24 @@ void bind_core(py::module_& m) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const FormatError& e) {
-      set_error(g_format_error, e.what());
+      raise_text(g_format_error, e.what());
     } catch (const NotFittedError& e) {
-      set_error(g_not_fitted_error, e.what());
+      raise_text(g_not_fitted_error, e.what());
     } catch (const NumericalError& e) {
-      set_error(g_numerical_error, e.what());
+      raise_text(g_numerical_error, e.what());
     } catch (const UnsupportedError& e) {
-      set_error(PyExc_NotImplementedError, e.what());
+      raise_text(PyExc_NotImplementedError, e.what());
     } catch (const std::filesystem::filesystem_error& e) {
       set_os_error(e);
     } catch (const py::builtin_exception&) {
       throw;  // has a type of its own
     } catch (const std::invalid_argument& e) {
-      set_error(PyExc_ValueError, e.what());
+      raise_text(PyExc_ValueError, e.what());
     } catch (const std::length_error& e) {
-      set_error(PyExc_ValueError, e.what());
+      raise_text(PyExc_ValueError, e.what());
     } catch (const std::runtime_error& e) {
       if (dynamic_cast<const std::overflow_error*>(&e) != nullptr || dynamic_cast<const std::range_error*>(&e) != nullptr) throw;
-      set_error(PyExc_RuntimeError, e.what());
+      raise_text(PyExc_RuntimeError, e.what());
     }
   });
 

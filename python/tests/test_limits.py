@@ -88,13 +88,13 @@ def test_threads_are_as_many_as_may_run():
         import resource
         import numpy as np, etalage
         index = etalage.retrieval.ItemIndex(16)
-        rows = np.random.default_rng(1).standard_normal((30000, 16)).astype(np.float32)
-        index.add(rows, np.arange(30000))
-        expected = index.search(rows[:2000], 5, num_threads=1)
+        rows = np.random.default_rng(1).standard_normal((4000, 16)).astype(np.float32)
+        index.add(rows, np.arange(4000))
+        expected = index.search(rows[:1000], 5, num_threads=1)
         with open("/proc/self/status") as lines:
             used = next(int(l.split()[1]) for l in lines if l.startswith("VmSize"))
         resource.setrlimit(resource.RLIMIT_AS, ((used << 10) + (4 << 20),) * 2)  # less than a thread's stack is left
-        found = index.search(rows[:2000], 5, num_threads=1000)
+        found = index.search(rows[:1000], 5, num_threads=1000)
         assert all((a == b).all() for a, b in zip(expected, found))
         print("searched")
     """

@@ -19,6 +19,7 @@
 #include "models/als_model_state.hpp"
 #include "models/als_solver.hpp"
 #include "models/fit_report_state.hpp"
+#include "models/gram_state.hpp"
 
 namespace etalage {
 
@@ -360,14 +361,8 @@ std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
   if (model->fitted() && model->factors() != o.factors)
     reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.factors));
   const auto f = static_cast<std::size_t>(model->factors());
-  const auto gram = [&](const char* name) {
-    Array<double> g = reader.get_array<double>(name, f * f);
-    if (!std::all_of(g.begin(), g.end(), [](double v) { return std::isfinite(v); }))
-      reader.fail(name, "found a value that is not finite");
-    return g;
-  };
-  Array<double> user_gram = gram("als/user_gram");
-  Array<double> item_gram = gram("als/item_gram");
+  Array<double> user_gram = get_gram(reader, "als/user_gram", f);
+  Array<double> item_gram = get_gram(reader, "als/item_gram", f);
   if (model->fitted())
     model->grams_ = std::make_shared<const Grams>(std::move(user_gram), std::move(item_gram), f, o.unobserved_weight);
   model->load_base(reader);

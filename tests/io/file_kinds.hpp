@@ -201,7 +201,12 @@ inline std::vector<FileKind> file_kinds() {
                  [](std::span<const char> bytes) {
                    write_bytes(scratch_file(), bytes);
                    Engine engine(sample_engine_options());
-                   engine.publish(load_snapshot(scratch_file(), kOneThread));
+                   const auto snapshot = load_snapshot(scratch_file(), kOneThread);
+                   try {
+                     engine.publish(snapshot);
+                   } catch (const std::invalid_argument& e) {  // a mix of sources that this engine does not have
+                     throw FormatError(e.what());
+                   }
                    sample_events(engine);
                    return engine_answers(engine);
                  },
