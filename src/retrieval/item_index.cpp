@@ -54,6 +54,7 @@ void ItemIndexOptions::validate() const {
   detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
   detail::require_at_most("nprobe", nprobe, detail::kMostWalked);
   detail::require(pq_m >= 0, "pq_m", pq_m, ">= 0 (0 takes about dim / 4)");
+  detail::require_at_most("pq_m", pq_m, detail::kMostWalked);
   detail::require(pq_bits >= 4 && pq_bits <= 8, "pq_bits", pq_bits, "in [4, 8]");
   detail::require(rescore_factor >= 1, "rescore_factor", rescore_factor, ">= 1");
   detail::require_at_most("rescore_factor", rescore_factor, detail::kMostWindow);
