@@ -2,7 +2,6 @@
 #include "etalage/models/factor_model.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -379,23 +378,12 @@ void FactorModel::load_factors(const StateReader& reader) {
   const auto size = [factors](std::int32_t rows) { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(factors); };
   Array<float> user_factors = reader.get_array<float>("user_factors", size(num_users));
   Array<float> item_factors = reader.get_array<float>("item_factors", size(num_items));
-  // Scores stay finite: the same bound as for the vectors of an index.
-  const auto bounded = [&](const char* name, const Array<float>& a) {
-    const auto width = static_cast<std::size_t>(std::max(factors, 1));
-    std::atomic<bool> good{true};
-    detail::parallel_for(a.size() / width, 4096, reader.num_threads(), [&](std::size_t begin, std::size_t end, int) {
-      for (std::size_t r = begin; r < end; ++r) {
-        float norm2 = 0;
-        for (std::size_t f = 0; f < width; ++f) norm2 += a[r * width + f] * a[r * width + f];
-        if (!(norm2 < std::numeric_limits<float>::max() / 4)) good.store(false, std::memory_order_relaxed);
-      }
-    });
-    if (!good) reader.fail(name, "found a value that is not finite or a row with a squared norm of 8e37 or more");
+  const auto check = [&](const char* name, const Array<float>& a) {
+    if (reader.verify() && !detail::bounded_rows(a.view(), static_cast<std::size_t>(factors), reader.num_threads()))
+      reader.fail(name, "found a value that is not finite or a row with a squared norm of 8e37 or more");
   };
-  if (reader.verify()) {
-    bounded("user_factors", user_factors);
-    bounded("item_factors", item_factors);
-  }
+  check("user_factors", user_factors);
+  check("item_factors", item_factors);
   if (factors == 0) return;  // saved before it was fitted
   set_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
   if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index
