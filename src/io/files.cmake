@@ -14,5 +14,4 @@ target_sources(etalage PRIVATE
   src/io/serialization.cpp
   src/io/state_file.cpp
   src/io/state_writer.cpp
-  src/io/structure.cpp
-  src/io/utf8.cpp)
+  src/io/structure.cpp)
