@@ -62,7 +62,9 @@ TEST_P(FileFuzz, IsRefusedOrUsable) {
   }
   ::alarm(0);
   EXPECT_GT(refused, 0u);
-  if (rounds >= 200) EXPECT_LT(refused, rounds) << "no change at all was let through: the mutator makes only what the first check refuses";
+  if (rounds >= 200) {
+    EXPECT_LT(refused, rounds) << "no change at all was let through: the mutator makes only what the first check refuses";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, FileFuzz, ::testing::ValuesIn(testing::file_kinds()), [](const auto& info) { return info.param.name; });
