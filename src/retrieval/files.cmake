@@ -1,5 +1,6 @@
 target_sources(etalage PRIVATE
   src/retrieval/access_gate.cpp
+  src/retrieval/fork_safety.cpp
   src/retrieval/graph_linker.cpp
   src/retrieval/hnsw_graph.cpp
   src/retrieval/id_table.cpp

@@ -10,6 +10,7 @@
 
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/access_gate.hpp"
+#include "retrieval/fork_safety.hpp"
 #include "retrieval/hnsw_graph.hpp"
 #include "retrieval/item_store.hpp"
 #include "retrieval/ivf_pq.hpp"
@@ -20,8 +21,17 @@ namespace etalage {
 /// What a search reads lies behind `gate`: readers hold it shared for one query, a mutator exclusively for about a
 /// millisecond at a time. `writer` is held for a whole mutation; under it the same members may be read freely. Anything
 /// long (copies, new graphs, training) is prepared beside what readers see and swapped in.
-struct ItemIndex::Impl {
+struct ItemIndex::Impl final : retrieval::ForkMember {
   Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOptions o);
+  ~Impl();
+
+  // A child finds no reader or writer inside the gate. Where another thread was in the middle of a mutation, what readers see is
+  // whole and what the mutation knew is not: the child may search, and is refused changes.
+  void before_fork() noexcept override;
+  void after_fork_in_parent() noexcept override;
+  void after_fork_in_child() noexcept override;
+  /// Takes `writer`; std::runtime_error in a child of a fork that interrupted a mutation.
+  [[nodiscard]] std::unique_lock<std::mutex> mutation() const;
 
   /// Rows linked while R was this.
   struct Era {
@@ -37,6 +47,8 @@ struct ItemIndex::Impl {
   std::atomic<int> nprobe;
 
   mutable std::mutex writer;
+  bool writer_was_free = true;  // while a fork goes on
+  bool interrupted = false;     // by the fork that made this process
   mutable retrieval::AccessGate gate;
   retrieval::ItemStore store;
   std::shared_ptr<retrieval::HnswGraph> graph;  // kHnsw; null while empty
