@@ -7,6 +7,7 @@ target_sources(etalage PRIVATE
   src/io/csv_bytes.cpp
   src/io/csv_parser.cpp
   src/io/engine_files.cpp
+  src/io/experiment_files.cpp
   src/io/format.cpp
   src/io/index_files.cpp
   src/io/profile_files.cpp
