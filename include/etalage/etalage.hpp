@@ -35,6 +35,8 @@
 #include "etalage/io/profile_files.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/io/state_file.hpp"
+#include "etalage/io/uplift_files.hpp"
+#include "etalage/marketing/linear_uplift.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/models/batch.hpp"
 #include "etalage/models/blend.hpp"

@@ -8,7 +8,7 @@ from .models._base import _KINDS
 
 
 def load(path, verify="full", num_threads=0):
-    """Opens a model, an index, profiles or a purchase intent that save() wrote, from Python or C++.
+    """Opens a model, an index, profiles, a purchase intent, an allocation or a linear uplift model that save() wrote, from Python or C++.
 
     verify="full" checks every checksum and index, "header" trusts the contents and opens in constant time. The file is
     mapped, not read: processes that open it share its memory. FormatError says what was found and what was expected.
@@ -23,6 +23,14 @@ def load(path, verify="full", num_threads=0):
         from . import profile
 
         return getattr(profile, kind).load(path, verify=verify)
+    if kind == "Allocation":
+        from .evaluation import experiment
+
+        return experiment.Allocation.load(path)
+    if kind == "LinearUplift":
+        from .marketing import uplift
+
+        return uplift.LinearUplift.load(path)
     model = _core.load(path, verify, num_threads)
     if model.kind not in _KINDS:
         raise _core.FormatError(f"{path}: kind is {model.kind!r}, must be one of {', '.join(sorted(_KINDS))}")

@@ -15,4 +15,5 @@ target_sources(etalage PRIVATE
   src/io/serialization.cpp
   src/io/state_file.cpp
   src/io/state_writer.cpp
-  src/io/structure.cpp)
+  src/io/structure.cpp
+  src/io/uplift_files.cpp)

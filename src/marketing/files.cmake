@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-target_sources(etalage PRIVATE)
+target_sources(etalage PRIVATE
+  src/marketing/linear_uplift.cpp)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._slots import slot
 from ._experiment_metrics import (
     Difference,
     ExperimentResult,
@@ -113,7 +114,7 @@ class Allocation:
             number = self._core.assign(key)
             return None if number < 0 else self._names[number]
         names = [*self._names, None]
-        return [names[g] for g in self._core.table[_slots(key, self.salt)]]
+        return [names[g] for g in self._core.table[slot(key, self.salt)]]
 
     def with_share(self, group: Any, share: float) -> Allocation:
         """The same table but for one group, which may be new: it takes the lowest free slots, or gives up its highest.
@@ -173,13 +174,6 @@ class Layers:
 
     def is_held_out(self, key: Any) -> bool:
         return self.holdout.assign(key) is not None
-
-
-def _slots(keys: Any, salt: str) -> np.ndarray:
-    array = keys if isinstance(keys, np.ndarray) else None
-    if array is not None and array.ndim != 1:
-        raise ValueError(f"keys have shape {array.shape}, must have one dimension")
-    return _core.slots(array if array is not None and array.dtype.kind == "i" else list(keys), salt)
 
 
 def team_draft(first: Any, second: Any, k: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,4 +3,7 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from .._slots import slot
+from . import uplift
+
+__all__: list[str] = ["slot", "uplift"]
