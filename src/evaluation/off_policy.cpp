@@ -143,8 +143,32 @@ double cut(OffPolicyEstimator estimator, double w, double parameter) {
   return std::isinf(parameter) ? w : w == 0 ? 0 : w * parameter / (w * w + parameter);
 }
 
-/// The threshold or shrinkage of least estimated mean squared error: variance of the estimate, plus the square of the bias
-/// that the log shows, mean (w - cut w)(r - q), and its standard error (after Su et al., 2020, section 5).
+struct CutError {
+  double variance = 0;   ///< of the estimate
+  double most_bias = 0;  ///< |mean (w - cut w)(r - q)|, what the log shows was cut away, and its standard error
+};
+
+CutError error_of_cut(const OffPolicyLog& log, const Weights& w, OffPolicyEstimator estimator, double parameter) {
+  const auto rows = static_cast<double>(log.rewards.rows());
+  double sum = 0, squares = 0, bias = 0, bias_squares = 0;
+  for (std::size_t i = 0; i < log.rewards.rows(); ++i) {
+    double term = 0, lost = 0;
+    for (std::size_t k = 0; k < w.places; ++k) {
+      const double kept = cut(estimator, w.at(i, k), parameter);
+      const double residual = log.rewards(i, k) - log.q_logged(i, k);
+      term += log.q_target(i, k) + kept * residual;
+      lost += (w.at(i, k) - kept) * residual;
+    }
+    sum += term;
+    squares += term * term;
+    bias += lost;
+    bias_squares += lost * lost;
+  }
+  const auto variance_of_mean = [rows](double s, double ss) { return std::max(ss / rows - s / rows * (s / rows), 0.0) / rows; };
+  return {variance_of_mean(sum, squares), std::abs(bias / rows) + std::sqrt(variance_of_mean(bias, bias_squares))};
+}
+
+/// The threshold or shrinkage of least estimated mean squared error (after Su et al., 2020, section 5).
 double chosen_parameter(const OffPolicyLog& log, const Weights& w, OffPolicyEstimator estimator) {
   std::vector<double> sorted(w.values);
   std::sort(sorted.begin(), sorted.end());
@@ -157,29 +181,11 @@ double chosen_parameter(const OffPolicyLog& log, const Weights& w, OffPolicyEsti
     candidates.push_back(100 * candidates.back());
     candidates.push_back(std::numeric_limits<double>::infinity());
   }
-  const std::size_t n = log.rewards.rows();
-  const auto rows = static_cast<double>(n);
   double best = std::numeric_limits<double>::infinity();
   double chosen = candidates.back();
   for (const double parameter : candidates) {
-    double sum = 0, squares = 0, bias = 0, bias_squares = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      double term = 0, lost = 0;
-      for (std::size_t k = 0; k < w.places; ++k) {
-        const double kept = cut(estimator, w.at(i, k), parameter);
-        const double residual = log.rewards(i, k) - log.q_logged(i, k);
-        term += log.q_target(i, k) + kept * residual;
-        lost += (w.at(i, k) - kept) * residual;
-      }
-      sum += term;
-      squares += term * term;
-      bias += lost;
-      bias_squares += lost * lost;
-    }
-    const double variance = std::max(squares / rows - sum / rows * (sum / rows), 0.0) / rows;
-    const double bias_error = std::max(bias_squares / rows - bias / rows * (bias / rows), 0.0) / rows;
-    const double most_bias = std::abs(bias / rows) + std::sqrt(bias_error);
-    const double error = variance + most_bias * most_bias;
+    const CutError e = error_of_cut(log, w, estimator, parameter);
+    const double error = e.variance + e.most_bias * e.most_bias;
     // The later candidate cuts less: at equal error it is the safer one.
     if (error <= best) {
       best = error;
@@ -327,15 +333,19 @@ std::vector<OffPolicyEstimate> estimate_off_policy(const OffPolicyLog& log, std:
     if (e.ess == 0 && !modelled && estimator != OffPolicyEstimator::kDm)
       throw TooFewError("estimator '" + name + "': the target never does what was logged, the log says nothing of it");
 
+    double bias = 0;
     if (estimator == OffPolicyEstimator::kSwitchDr || estimator == OffPolicyEstimator::kDros) {
       const std::optional<double>& given = estimator == OffPolicyEstimator::kSwitchDr ? options.switch_threshold : options.shrinkage;
       e.parameter = given ? *given : chosen_parameter(log, used, estimator);
+      bias = error_of_cut(log, used, estimator, e.parameter).most_bias;
       for (double& w : used.values) w = cut(estimator, w, e.parameter);
     }
     OffPolicyTerms terms = terms_of(log, used, estimator, form, low, high);
     terms.floor = low * static_cast<double>(places);
     terms.ceiling = high * static_cast<double>(places);
     evaluation::fill_intervals(terms, log.groups, options.resampling, e);
+    // Resampling does not see what was cut away.
+    for (Interval* interval : {&e.interval, &e.bernstein}) *interval = {interval->low - bias, interval->high + bias};
     e.assumes = assumption(estimator, form, places > 1);
     out.push_back(std::move(e));
   }

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+etalage_test(marketing/linear_uplift_test.cpp)

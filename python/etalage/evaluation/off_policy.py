@@ -21,7 +21,7 @@ class Estimate:
 
     interval        bootstrap over shoppers where `groups` were given, else over rows (percentiles, `samples` resamples; normal
                     beyond 200,000). Where no two rows differ, say with no positive reward at all, Clopper and Pearson's for
-                    `ess` equal answers, and `varied` is False
+                    `ess` equal answers, and `varied` is False. Of switch_dr and dros wider by the bias that the log shows
     bernstein       empirical Bernstein (Maurer, Pontil, 2009); (nan, nan) for self-normalised estimators. Its range comes from
                     the largest weight in the log
     ess             (sum w)^2 / sum w^2, of lists at the worst place; rows that match, for replay
