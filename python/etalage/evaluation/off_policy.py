@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,23 +23,23 @@ class Estimate:
     interval        bootstrap over shoppers where `groups` were given, else over rows (percentiles, `samples` resamples; normal
                     beyond 200,000). Where no two rows differ, say with no positive reward at all, Clopper and Pearson's for
                     `ess` equal answers, and `varied` is False. Of switch_dr and dros wider by the bias that the log shows
-    bernstein       empirical Bernstein (Maurer, Pontil, 2009); (nan, nan) for self-normalised estimators. Its range comes from
+    bernstein       empirical Bernstein (Maurer, Pontil, 2009); None for self-normalised estimators. Its range comes from
                     the largest weight in the log
     ess             (sum w)^2 / sum w^2, of lists at the worst place; rows that match, for replay
     largest_weight, mean_weight (1 in expectation), mean_weight_error (its standard error)
-    parameter       threshold of switch_dr or shrinkage of dros that was used, else nan
+    parameter       threshold of switch_dr or shrinkage of dros that was used, else None
     assumes         what must hold for the value to mean anything; notes: what looks wrong
     """
 
     value: float
     interval: tuple[float, float]
-    bernstein: tuple[float, float]
+    bernstein: tuple[float, float] | None
     standard_error: float
     ess: float
     largest_weight: float
     mean_weight: float
     mean_weight_error: float
-    parameter: float
+    parameter: float | None
     varied: bool
     rows: int
     groups: int
@@ -215,6 +216,10 @@ def _estimate(fields: dict) -> Estimate:
                      "logged probabilities are wrong")
     if not fields["varied"]:
         notes.append("no two rows differ; the interval is that of Clopper and Pearson for ess equal answers")
+    if math.isnan(fields["parameter"]):
+        fields["parameter"] = None
+    if math.isnan(fields["bernstein"][0]):
+        fields["bernstein"] = None
     return Estimate(**fields, notes=tuple(notes))
 
 
