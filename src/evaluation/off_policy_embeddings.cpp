@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "detail/parallel_for.hpp"
@@ -21,7 +22,7 @@ double cell_probability(std::span<const double> probabilities, std::span<const s
   return sum;
 }
 
-/// Both policies' probabilities of each action seen, if neither depends on anything but the action; else empty.
+/// A row of each action seen, if both policies' probabilities depend on nothing but the action; else empty.
 std::unordered_map<std::int32_t, std::size_t> first_rows(const OffPolicyLog& log) {
   std::unordered_map<std::int32_t, std::size_t> first;
   for (std::size_t i = 0; i < log.actions.size(); ++i) {
@@ -65,11 +66,21 @@ std::vector<double> embedding_weights(const OffPolicyLog& log, std::span<const d
     rows.reserve(first.size());
     for (const auto& entry : first) rows.push_back(entry.second);
     std::sort(rows.begin(), rows.end());
+    double targets = 0;
+    double propensities = 0;
     for (const std::size_t i : rows) {
+      // An action of small p is in a log of n rows with probability 1 - (1 - p)^n alone; those that are stand for those that
+      // are not (Horvitz, Thompson, 1952), and each policy sums to 1.
+      const double p = log.propensities(i, 0);
+      const double seen = p < 1 ? -std::expm1(static_cast<double>(n) * std::log1p(-p)) : 1.0;
       const auto cell = static_cast<std::size_t>(log.cells[i]);
-      above[cell] += log.targets(i, 0);
-      below[cell] += log.propensities(i, 0);
+      above[cell] += log.targets(i, 0) / seen;
+      below[cell] += p / seen;
+      targets += log.targets(i, 0) / seen;
+      propensities += p / seen;
     }
+    if (targets > 0)
+      for (double& x : above) x *= propensities / targets;
   }
   for (std::size_t i = 0; i < n; ++i) {
     const auto cell = static_cast<std::size_t>(log.cells[i]);
