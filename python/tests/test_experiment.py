@@ -111,6 +111,14 @@ def test_an_allocation_is_kept(tmp_path):
     assert assign(5, "checkout", {"control": 0.5, "new": 0.1}) == Allocation("checkout", {"control": 0.5, "new": 0.1}).assign(5)
 
 
+def test_groups_by_number():
+    table = Allocation("s", [0.5, 0.2]).with_share(1, 0.1).with_share(2, 0.3)
+    assert table.shares == {0: 0.5, 1: 0.1, 2: 0.3} and table.assign(5) in (0, 1, 2, None)
+    for group in (None, 1.5, 3):
+        with pytest.raises(TypeError, match="group is"):
+            Allocation("s", {"a": 0.5}).with_share(group, 0.1)
+
+
 def test_layers_are_independent_and_spare_the_hold_out():
     layers = Layers("shop", {"ranking": {"control": 0.5, "new": 0.5}, "banner": {"a": 0.5, "b": 0.5}}, holdout=0.1, period="2026-H1")
     seen = [(layers.is_held_out(k), layers.assign(k)) for k in range(5000)]

@@ -26,6 +26,7 @@ constexpr std::array<std::pair<std::string_view, OffPolicyEstimator>, 9> kEstima
     {"dros", OffPolicyEstimator::kDros},
     {"mips", OffPolicyEstimator::kMips},
 }};
+constexpr int kMostSamples = 1'000'000;
 constexpr std::array<std::pair<std::string_view, ListForm>, 4> kForms = {{
     {"independent", ListForm::kIndependent},
     {"reward_interaction", ListForm::kRewardInteraction},
@@ -283,6 +284,7 @@ void OffPolicyOptions::validate() const {
   if (reward_low) detail::require_finite(true, "reward_low", *reward_low, "finite");
   if (reward_high) detail::require_finite(!reward_low || *reward_high > *reward_low, "reward_high", *reward_high, "finite and above reward_low");
   resampling.validate();
+  detail::require(resampling.samples <= kMostSamples, "samples", resampling.samples, "at most 1000000");
 }
 
 std::vector<OffPolicyEstimate> estimate_off_policy(const OffPolicyLog& log, std::span<const OffPolicyEstimator> estimators,
@@ -326,7 +328,7 @@ std::vector<OffPolicyEstimate> estimate_off_policy(const OffPolicyLog& log, std:
     const std::string name(name_of(estimator));
     const bool modelled = !log.q_target.empty() && estimator >= OffPolicyEstimator::kDr && estimator <= OffPolicyEstimator::kDros;
     if (!std::isfinite(e.largest_weight))
-      throw std::invalid_argument("propensities multiply to 0 over the places of a list, must not: use form='independent'");
+      throw std::invalid_argument("propensities are so small that a weight is not finite, must not be; of a list, use form='independent'");
     if (e.ess < options.min_ess && !options.allow_small)
       throw TooFewError("estimator '" + name + "': " + detail::violated("the effective sample size", e.ess, "at least min_ess (50 by default)") +
                         "; allow_small answers all the same");

@@ -85,6 +85,12 @@ void check_log(const OffPolicyLog& log) {
     if (!all->empty() && !log.action_cells.empty() && all->cols() != log.action_cells.size())
       throw std::invalid_argument("embeddings has " + std::to_string(log.action_cells.size()) + " rows, must have one for each of the " +
                                   std::to_string(all->cols()) + " actions");
+  if (!log.all_propensities.empty() && !log.actions.empty())
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto action = static_cast<std::size_t>(log.actions[i]);
+      if (action >= log.all_propensities.cols() || !(log.all_propensities(i, action) > 0))
+        throw std::invalid_argument(detail::violated(place("actions", i, 0, 1).c_str(), log.actions[i], "an action that the log's policy may take"));
+    }
   if (!log.action_cells.empty() && !log.cells.empty()) {
     if (log.actions.empty()) throw std::invalid_argument("actions is not given, must be with action_cells");
     for (std::size_t i = 0; i < n; ++i) {

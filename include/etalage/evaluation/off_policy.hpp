@@ -78,7 +78,7 @@ struct ETALAGE_EXPORT OffPolicyOptions {
 
 struct OffPolicyEstimate {
   double value = 0;           ///< reward a row under the target policy; of lists: of the whole list
-  Interval interval;          ///< bootstrap; see `varied`. Of Switch-DR and DRos wider on both sides by the bias that the
+  Interval interval;          ///< bootstrap, at each end the further of percentile and normal; see `varied`. Of Switch-DR and DRos wider on both sides by the bias that the
                               ///< log shows, and its standard error; so is `bernstein`
   Interval bernstein;         ///< empirical Bernstein (Maurer, Pontil, COLT 2009, theorem 4, both sides); NaN for ratios.
                               ///< The range is that of what the logged rows could contribute, so it is only as sure as

@@ -119,6 +119,8 @@ class Allocation:
     def with_share(self, group: Any, share: float) -> Allocation:
         """The same table but for one group, which may be new: it takes the lowest free slots, or gives up its highest.
         ValueError where fewer are free than it needs."""
+        if not isinstance(group, str) and not (self._numbered and isinstance(group, (int, np.integer))):
+            raise TypeError(f"group is {group!r}, must be a name, or a number where the shares were a list")
         pairs, _ = _pairs({str(group): share})
         return Allocation._from_core(self._core.with_share(*pairs[0]), self._numbered and str(group).isdecimal())
 

@@ -20,9 +20,9 @@ _ALIASES = {"ipw": "ips", "snipw": "snips", "switch": "switch_dr", "switchdr": "
 class Estimate:
     """One estimator's answer; `value` is the reward a row (a whole list, for lists) under the target policy.
 
-    interval        bootstrap over shoppers where `groups` were given, else over rows (percentiles, `samples` resamples; normal
-                    beyond 200,000). Where no two rows differ, say with no positive reward at all, Clopper and Pearson's for
-                    `ess` equal answers, and `varied` is False. Of switch_dr and dros wider by the bias that the log shows
+    interval        bootstrap over shoppers where `groups` were given, else over rows: at each end the further of percentile
+                    (`samples` resamples) and normal interval; normal beyond 200,000. Where no two rows differ, say with no positive reward at all, Clopper and Pearson's for
+                    `ess` equal answers (or as many as there are shoppers), and `varied` is False. Of switch_dr and dros wider by the bias that the log shows
     bernstein       empirical Bernstein (Maurer, Pontil, 2009); None for self-normalised estimators. Its range comes from
                     the largest weight in the log
     ess             (sum w)^2 / sum w^2, of lists at the worst place; rows that match, for replay
@@ -214,6 +214,8 @@ def _estimate(fields: dict) -> Estimate:
     if abs(off) > max(4 * fields["mean_weight_error"], 1e-6) and fields["rows"] > 1:
         notes.append(f"the mean weight is {fields['mean_weight']:.3g} and should be 1: the target does what the log never did, or "
                      "logged probabilities are wrong")
+    if fields["groups"] < 50:
+        notes.append(f"there are {fields['groups']} shoppers only; the interval is a guess")
     if not fields["varied"]:
         notes.append("no two rows differ; the interval is that of Clopper and Pearson for ess equal answers")
     if math.isnan(fields["parameter"]):
