@@ -88,7 +88,8 @@ def qini(outcome: Any, treated: Any, score: Any, definition: str = "etalage", *,
 
     "etalage"               of the curve by depth, not divided by anything: outcome per customer, 0 for a random order
     "sklift_negative"       scikit-uplift's qini_auc_score: over the same area of a perfect order, which may do harm at its end
-    "sklift_no_negative"    the same with a perfect order that does not; "sklift" is one of both by negative_effect, as there
+    "sklift_no_negative"    the same with a perfect order that does not (nan where the treatment harms on average: scikit-uplift raises
+                            there); "sklift" is one of both by negative_effect, as there
     "causalml"              causalml's qini_score: mean of the Qini curve divided by the size of its end, minus 1/2 for a random order.
                             May exceed 1 where the end is near 0
     Measure: a float with .interval().
@@ -211,6 +212,8 @@ def _qini(data: _Data, definition: str) -> float:
         perfect = _sklift_qini_curve(y, y * t - y * (1 - t), t)
     else:
         gain = y[t == 1].sum() - (t == 1).sum() * y[t == 0].sum() / (t == 0).sum()
+        if gain < 0:
+            return math.nan
         perfect = Curve(np.array([0.0, gain, len(y)]), np.array([0.0, gain, gain]))
     return _over_perfect(actual, perfect)
 
