@@ -15,6 +15,7 @@ TARGET = Path(__file__).parent / "etalage" / "_core.pyi"
 EXCEPTIONS = """class FormatError(ValueError): ...
 class NotFittedError(ValueError, AttributeError): ...
 class NumericalError(ArithmeticError): ...
+class TooFewError(ValueError): ...
 """
 
 
@@ -22,7 +23,7 @@ def stub():
     with tempfile.TemporaryDirectory() as out:
         subprocess.run([sys.executable, "-c", "from mypy.stubgen import main; main()", "--inspect-mode", "-q", "-m", "etalage._core", "-o", out], check=True)
         text = (Path(out) / "etalage" / "_core.pyi").read_text()
-    text = re.sub(r"^from etalage import .*\n", "", text, flags=re.M)
+    text = re.sub(r"^from etalage[.\w]* import .*\n", "", text, flags=re.M)
     text = text.replace("typing.SupportsInt | typing.SupportsIndex", "typing.SupportsIndex")
     text = re.sub(r"\b(start|user_ids|item_ids): (AlsModel|IdMap)\b", r"\1: \2 | None", text)
     head, _, body = text.partition("\n\n")

@@ -8,7 +8,8 @@ from .models._base import _KINDS
 
 
 def load(path, verify="full", num_threads=0):
-    """Opens a model, an index, profiles, a purchase intent or a lifetime model that save() wrote, from Python or C++.
+    """Opens whatever save() wrote, from Python or C++: a model, an index, profiles, a purchase intent, trees, a lifetime model, the
+    allocation of an experiment, a linear uplift model.
 
     verify="full" checks every checksum and index, "header" trusts the contents and opens in constant time. The file is
     mapped, not read: processes that open it share its memory. FormatError says what was found and what was expected.
@@ -29,7 +30,16 @@ def load(path, verify="full", num_threads=0):
         return TreeEnsemble.load(path, verify=verify)
     if kind in ("LifetimeModel", "GammaGamma", "BgBb"):
         from .marketing import lifetime
+
         return lifetime.load(path, verify=verify)
+    if kind == "Allocation":
+        from .evaluation import experiment
+
+        return experiment.Allocation.load(path)
+    if kind == "LinearUplift":
+        from .marketing import uplift
+
+        return uplift.LinearUplift.load(path)
     model = _core.load(path, verify, num_threads)
     if model.kind not in _KINDS:
         raise _core.FormatError(f"{path}: kind is {model.kind!r}, must be one of {', '.join(sorted(_KINDS))}")

@@ -100,4 +100,4 @@ def test_wrong_data_options_are_named(returns, tmp_path, capsys, flags, text):
     assert cli.main(["train", str(returns), *columns, "--model", "popularity", *flags, "--out", str(tmp_path / "m")]) == 2
     assert text in capsys.readouterr().err
     assert cli.main(["evaluate", str(returns), *columns, "--split", "temporal"]) == 2
-    assert "--at is not given" in capsys.readouterr().err
+    assert "--split temporal needs --at" in capsys.readouterr().err

@@ -15,6 +15,8 @@ target_sources(etalage PRIVATE
   src/core/intern.cpp
   src/core/item_filter.cpp
   src/core/sequences.cpp
+  src/core/sha256.cpp
+  src/core/slot.cpp
   src/core/state.cpp
   src/core/time_text.cpp
   src/core/value_transform.cpp)

@@ -11,23 +11,14 @@
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
+#include "evaluation/resampling.hpp"
 
 namespace etalage {
 namespace {
 
-// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), one sequence a resample.
-struct Random {
-  std::uint64_t state;
-  Random(std::uint64_t seed, std::size_t sample) : state(seed * 0xd6e8feb86659fd93ULL + sample * 0xda942042e4dd58b5ULL) {
-    next();
-  }
-  std::uint64_t next() noexcept {
-    std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
-};
+using evaluation::normal_quantile;
+using evaluation::quantile;
+using Random = evaluation::ResampleStream;
 
 double mean_of(std::span<const double> v) {
   double sum = 0;
@@ -40,25 +31,6 @@ double standard_error(std::span<const double> v, double mean) {
   for (const double x : v) sum += (x - mean) * (x - mean);
   const auto n = static_cast<double>(v.size());
   return n > 1 ? std::sqrt(sum / (n - 1) / n) : 0.0;
-}
-
-// The z below which a standard normal lies with probability p; bisection on erfc is exact enough and short.
-double normal_quantile(double p) {
-  double low = -40;
-  double high = 40;
-  for (int i = 0; i < 200; ++i) {
-    const double mid = 0.5 * (low + high);
-    (0.5 * std::erfc(-mid / std::sqrt(2.0)) < p ? low : high) = mid;
-  }
-  return 0.5 * (low + high);
-}
-
-// Linear between order statistics, as numpy.quantile.
-double quantile(const std::vector<double>& sorted, double p) {
-  const double at = p * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
 }  // namespace
@@ -85,7 +57,7 @@ Interval bootstrap_interval(std::span<const double> values, const ResamplingOpti
     for (std::size_t s = begin; s < end; ++s) {
       Random random(options.seed, s);
       double sum = 0;
-      for (std::size_t j = 0; j < n; ++j) sum += values[static_cast<std::size_t>(((random.next() >> 32) * n) >> 32)];
+      for (std::size_t j = 0; j < n; ++j) sum += values[random.below(n)];
       means[s] = sum / static_cast<double>(n);
     }
   });

@@ -7,6 +7,7 @@ target_sources(etalage PRIVATE
   src/io/csv_bytes.cpp
   src/io/csv_parser.cpp
   src/io/engine_files.cpp
+  src/io/experiment_files.cpp
   src/io/format.cpp
   src/io/index_files.cpp
   src/io/lifetime_files.cpp
@@ -16,4 +17,5 @@ target_sources(etalage PRIVATE
   src/io/state_file.cpp
   src/io/state_writer.cpp
   src/io/structure.cpp
-  src/io/tree_files.cpp)
+  src/io/tree_files.cpp
+  src/io/uplift_files.cpp)

@@ -9,6 +9,7 @@ target_sources(etalage PRIVATE
   src/marketing/frequent_sets.cpp
   src/marketing/gamma_gamma.cpp
   src/marketing/lifetime.cpp
+  src/marketing/linear_uplift.cpp
   src/marketing/pacing.cpp
   src/marketing/parameter_fit.cpp
   src/marketing/pareto_integral.cpp

@@ -2,3 +2,4 @@
 etalage_test(marketing/budget_allocation_test.cpp LABELS threaded)
 etalage_test(marketing/frequent_sets_test.cpp LABELS threaded)
 etalage_test(marketing/lifetime_test.cpp LABELS threaded)
+etalage_test(marketing/linear_uplift_test.cpp)

@@ -6,7 +6,7 @@ Formulas, and what to beware of, are in docs/evaluation.md.
 
 from __future__ import annotations
 
-from . import split
+from . import experiment, off_policy, split
 from ._compare import Comparison, compare
 from ._evaluate import Evaluation, evaluate, evaluate_next, evaluate_ranking
 from ._importance import inverse_popularity
@@ -29,9 +29,11 @@ __all__ = [
     "evaluate",
     "evaluate_next",
     "evaluate_ranking",
+    "experiment",
     "hit_rate_at_k",
     "inverse_popularity",
     "ndcg_at_k",
+    "off_policy",
     "precision_at_k",
     "recall_at_k",
     "reciprocal_rank_at_k",

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from . import baskets, lifetime, loyalty
+from .._slots import slot
+from . import baskets, lifetime, loyalty, uplift
 from .allocation import Allocation, allocate
 from .pacing import BudgetPacer, SpendLedger
 
-__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate", "baskets", "lifetime", "loyalty"]
+__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate", "baskets", "lifetime", "loyalty", "slot", "uplift"]

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <vector>
+
+#include "etalage/io/uplift_files.hpp"
+#include "etalage/marketing/linear_uplift.hpp"
+#include "numpy_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+MatrixView<const double> view(const py::array_t<double, py::array::c_style>& a) {
+  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
+}
+
+}  // namespace
+
+void bind_uplift(py::module_& m) {
+  py::class_<LinearUplift>(m, "LinearUplift")
+      .def(py::init<>())
+      .def("fit",
+           [](LinearUplift& u, const py::object& features, const py::object& arms, const py::object& outcome, double l2) {
+             const auto x = from_numpy<double>(features, "features", 2);
+             const auto a = from_numpy<std::int32_t>(arms, "treatment", 1);
+             const auto y = from_numpy<double>(outcome, "outcome", 1);
+             LinearUpliftOptions o;
+             o.l2 = l2;
+             const py::gil_scoped_release release;
+             u.fit(view(x), {a.data(), static_cast<std::size_t>(a.size())}, {y.data(), static_cast<std::size_t>(y.size())}, o);
+           },
+           py::arg("features"), py::arg("arms"), py::arg("outcome"), py::arg("l2"))
+      .def("predict",
+           [](const LinearUplift& u, const py::object& features) {
+             const auto x = from_numpy<double>(features, "features", 2);
+             const auto rows = view(x);
+             std::vector<double> out(rows.rows() * u.num_treatments());
+             {
+               const py::gil_scoped_release release;
+               for (std::size_t i = 0; i < rows.rows(); ++i)
+                 u.predict(rows.row(i), std::span<double>(out).subspan(i * u.num_treatments(), u.num_treatments()));
+             }
+             return take(std::move(out), {static_cast<py::ssize_t>(rows.rows()), static_cast<py::ssize_t>(u.num_treatments())});
+           },
+           py::arg("features"))
+      .def_property_readonly("num_features", &LinearUplift::num_features)
+      .def_property_readonly("num_treatments", &LinearUplift::num_treatments)
+      .def_property_readonly("coefficients",
+                             [](const LinearUplift& u) {
+                               return take(std::vector<double>(u.coefficients().begin(), u.coefficients().end()),
+                                           {static_cast<py::ssize_t>(u.num_treatments()), static_cast<py::ssize_t>(u.num_features() + 1)});
+                             })
+      .def("save", [](const LinearUplift& u, const std::filesystem::path& path) { save(u, path); }, py::arg("path"),
+           py::call_guard<py::gil_scoped_release>())
+      .def_static("load", [](const std::filesystem::path& path) { return load_linear_uplift(path); }, py::arg("path"))
+      .def("to_bytes", [](const LinearUplift& u) {
+        const std::vector<char> v = save_to_memory(u);
+        return py::bytes(v.data(), v.size());
+      })
+      .def_static("from_bytes", [](const py::bytes& data) {
+        const std::string_view v = data;
+        return load_linear_uplift_from_memory({v.data(), v.size()});
+      }, py::arg("data"));
+}
+
+}  // namespace etalage::python

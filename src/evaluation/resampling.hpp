@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random numbers and quantiles of the intervals in this room.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace etalage::evaluation {
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), one sequence a resample.
+struct ResampleStream {
+  std::uint64_t state;
+  ResampleStream(std::uint64_t seed, std::size_t sample) : state(seed * 0xd6e8feb86659fd93ULL + sample * 0xda942042e4dd58b5ULL) {
+    next();
+  }
+  std::uint64_t next() noexcept {
+    std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+  /// In [0, n), n < 2^32.
+  std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>(((next() >> 32) * n) >> 32); }
+};
+
+/// The z below which a standard normal lies with probability p; bisection on erfc is exact enough and short.
+inline double normal_quantile(double p) {
+  double low = -40;
+  double high = 40;
+  for (int i = 0; i < 200; ++i) {
+    const double mid = 0.5 * (low + high);
+    (0.5 * std::erfc(-mid / std::sqrt(2.0)) < p ? low : high) = mid;
+  }
+  return 0.5 * (low + high);
+}
+
+/// Linear between order statistics, as numpy.quantile.
+inline double quantile(const std::vector<double>& sorted, double p) {
+  const double at = p * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+}  // namespace etalage::evaluation
