@@ -30,8 +30,7 @@ std::vector<std::vector<std::string>> lists(const py::object& values) {
 
 Array<float> numbers(const py::object& values, const char* name, int ndim) {
   if (values.is_none()) return {};
-  const auto a = from_numpy<float>(values, name, ndim);
-  return Array<float>(std::span<const float>(a.data(), static_cast<std::size_t>(a.size())));
+  return kept(from_numpy<float>(values, name, ndim));
 }
 
 template <class F>

@@ -70,12 +70,13 @@ CatalogAttributesOptions attribute_options(const py::dict& d) {
 
 template <class Predict>
 py::array_t<float> rows_of(std::int64_t n, std::int32_t f, Predict predict) {
-  std::vector<float> out(static_cast<std::size_t>(n) * static_cast<std::size_t>(f));
+  py::array_t<float> out({static_cast<py::ssize_t>(n), static_cast<py::ssize_t>(f)});
+  const MatrixView<float> view(out.mutable_data(), static_cast<std::size_t>(n), static_cast<std::size_t>(f));
   {
     const py::gil_scoped_release release;
-    predict(MatrixView<float>(out.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(f)));
+    predict(view);
   }
-  return take(std::move(out), {static_cast<py::ssize_t>(n), f});
+  return out;
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ constexpr auto fields = [](auto& o, const auto& visit) {
 };
 
 CsrMatrix features_from(py::handle given, const char* argument) {
-  return given.is_none() ? CsrMatrix{} : csr_from_python(given, argument);
+  return given.is_none() ? CsrMatrix{} : kept_csr(given, argument);
 }
 
 py::array rows_of(const FeatureAlsModel& model, py::handle given, bool users) {

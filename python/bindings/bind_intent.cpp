@@ -114,10 +114,10 @@ void bind_intent(py::module_& m) {
   py::class_<TreeEnsemble, std::shared_ptr<TreeEnsemble>>(m, "TreeEnsemble", "A sum of decision trees, scored without the library that grew them.")
       .def(py::init([](const py::object& feature, const py::object& threshold, const py::object& left, const py::object& right,
                        const py::object& nan_left, const py::object& value, const py::object& roots, double base, std::int32_t num_features) {
-             return std::make_shared<TreeEnsemble>(wrap(from_numpy<std::int32_t>(feature, "feature", 1)), wrap(from_numpy<double>(threshold, "threshold", 1)),
-                                                   wrap(from_numpy<std::int32_t>(left, "left", 1)), wrap(from_numpy<std::int32_t>(right, "right", 1)),
-                                                   wrap(from_numpy<std::uint8_t>(nan_left, "nan_left", 1)), wrap(from_numpy<double>(value, "value", 1)),
-                                                   wrap(from_numpy<std::int32_t>(roots, "roots", 1)), base, num_features);
+             return std::make_shared<TreeEnsemble>(kept(from_numpy<std::int32_t>(feature, "feature", 1)), kept(from_numpy<double>(threshold, "threshold", 1)),
+                                                   kept(from_numpy<std::int32_t>(left, "left", 1)), kept(from_numpy<std::int32_t>(right, "right", 1)),
+                                                   kept(from_numpy<std::uint8_t>(nan_left, "nan_left", 1)), kept(from_numpy<double>(value, "value", 1)),
+                                                   kept(from_numpy<std::int32_t>(roots, "roots", 1)), base, num_features);
            }),
            py::arg("feature"), py::arg("threshold"), py::arg("left"), py::arg("right"), py::arg("nan_left"), py::arg("value"), py::arg("roots"),
            py::arg("base"), py::arg("num_features"))
@@ -177,12 +177,13 @@ void bind_intent(py::module_& m) {
            },
            py::arg("log"), py::arg("catalog").none(true), py::arg("since_ms") = py::none(), py::arg("bins") = 10)
       .def("predict",
-           [](const PurchaseIntent& p, const Profiles& profiles, const py::object& users, std::int64_t now_ms) {
+           [](const PurchaseIntent& p, const std::shared_ptr<Profiles>& given, const py::object& users, std::int64_t now_ms) {
+             const std::shared_ptr<const Profiles> profiles = given;  // so that nobody changes them meanwhile
              const auto u = from_numpy<std::int32_t>(users, "users", 1);
              std::vector<double> out(static_cast<std::size_t>(u.size()));
              {
                const py::gil_scoped_release release;
-               for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.predict(profiles.at(u.data()[i]), now_ms);
+               for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.predict(profiles->at(u.data()[i]), now_ms);
              }
              return take(std::move(out));
            },

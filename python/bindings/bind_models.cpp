@@ -23,8 +23,10 @@
 namespace etalage::python {
 namespace {
 
-// Big batches go to the library in blocks of this many questions: it bounds the memory in between and lets Ctrl-C in.
+// Big batches go to the library in blocks of so many questions and results: it bounds the memory in between and lets
+// Ctrl-C in.
 constexpr std::size_t kBlock = 16384;
+constexpr std::size_t kBlockCells = std::size_t{1} << 24;
 
 std::size_t check_k(std::int64_t k) {
   if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
@@ -37,10 +39,11 @@ py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& an
   Answers answers(n, k);
   const std::size_t width = std::min(k, static_cast<std::size_t>(std::max(most, 0)));
   if (width != 0) {
-    std::vector<ItemScore> out(std::min(n, kBlock) * width);
-    std::vector<std::size_t> counts(std::min(n, kBlock));
-    for (std::size_t begin = 0; begin < n; begin += kBlock) {
-      const std::size_t end = std::min(n, begin + kBlock);
+    const std::size_t block = std::min({n, kBlock, std::max<std::size_t>(kBlockCells / width, 1)});
+    std::vector<ItemScore> out(block * width);
+    std::vector<std::size_t> counts(block);
+    for (std::size_t begin = 0; begin < n; begin += block) {
+      const std::size_t end = std::min(n, begin + block);
       {
         const py::gil_scoped_release release;
         answer(begin, end, MatrixView<ItemScore>(out.data(), end - begin, width), std::span(counts).first(end - begin));
@@ -131,13 +134,15 @@ py::array_t<float> score(const Recommender& model, py::handle user_index, py::ha
     throw std::invalid_argument("items has " + std::to_string(rows) + " rows, must be one list for all or have one row for "
                                 "each of the " + std::to_string(questions.size) + " asked for");
   check_indices({ids.data(), static_cast<std::size_t>(ids.size())}, model.num_items(), "items");
-  std::vector<float> out(questions.size * cols);
+  check_cells(questions.size, cols, questions.size * cols * sizeof(float));
+  py::array_t<float> out({static_cast<py::ssize_t>(questions.size), static_cast<py::ssize_t>(cols)});
+  float* scores = out.mutable_data();
   {
     const py::gil_scoped_release release;
     score_batch(model, questions.queries(0, questions.size, nullptr), MatrixView<const std::int32_t>(ids.data(), rows, cols),
-                MatrixView<float>(out.data(), questions.size, cols), num_threads);
+                MatrixView<float>(scores, questions.size, cols), num_threads);
   }
-  return take(std::move(out), {static_cast<py::ssize_t>(questions.size), static_cast<py::ssize_t>(cols)});
+  return out;
 }
 
 py::tuple explain(const Recommender& model, py::handle user_index, py::handle user_items, std::int32_t item_index,
@@ -237,7 +242,7 @@ void bind_models(py::module_& m) {
       .def_readonly("seconds", &FitReport::seconds)
       .def("__repr__", &text_of);
 
-  py::class_<Recommender, std::shared_ptr<Recommender>>(m, "Recommender", "The compiled part of every model.")
+  py::class_<Recommender, std::shared_ptr<Recommender>>(m, "Recommender", py::dynamic_attr(), "The compiled part of every model.")
       .def_property_readonly("kind", [](const Recommender& r) { return std::string(r.kind()); })
       .def_property_readonly("num_users", &Recommender::num_users)
       .def_property_readonly("num_items", &Recommender::num_items)
@@ -247,12 +252,20 @@ void bind_models(py::module_& m) {
       .def_property_readonly(
           "history", [](const Recommender& r) { return r.has_history() ? csr_to_python(r.history()) : py::object(py::none()); },
           "The kept rows as a read-only scipy CSR, or None.")
+      .def_property_readonly(
+          "user_items",
+          [](const py::object& self) {
+            const auto& r = self.cast<const Recommender&>();
+            if (!r.has_history()) return py::object(py::none());
+            return made_once(self, "_user_items", [&] { return csr_copy_to_python(r.history()); });
+          },
+          "The kept rows as a scipy CSR of the caller's own, made on first access, or None. For models that do not change.")
       .def("set_ids",
            [](Recommender& r, std::shared_ptr<IdMap> users, std::shared_ptr<IdMap> items) { r.set_ids(users, items); },
            py::arg("user_ids").none(true), py::arg("item_ids").none(true))
       .def("set_history",
            [](Recommender& r, const py::object& rows) {
-             r.set_history(rows.is_none() ? CsrMatrix{} : canonical(owned(csr_from_python(rows, "user_items"))));
+             r.set_history(rows.is_none() ? CsrMatrix{} : canonical(kept_csr(rows, "user_items")));
            },
            py::arg("user_items"))
       .def("recommend", &recommend, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("k"),

@@ -148,6 +148,15 @@ ArrowArrayStream stream_of(const FrameOwner& frame) {
   return s;
 }
 
+/// With times and values in memory of their own: the reader shares them where they need no conversion, and what pandas,
+/// polars and pyarrow hand over may be the memory of numpy arrays that somebody goes on writing to.
+EventLog owned(const EventLog& log) {
+  EventLog::Columns c = log.columns();
+  c.times_ms = Array<std::int64_t>(c.times_ms.view());
+  c.values = Array<float>(c.values.view());
+  return EventLog(std::move(c), log.report(), EventLog::Checked{});
+}
+
 template <class T>
 T checked(const py::tuple& t, std::size_t i) {
   return t[i].cast<T>();
@@ -187,11 +196,11 @@ EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
     auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
     if (stream == nullptr) throw py::error_already_set();
     const py::gil_scoped_release release;
-    return read_arrow(stream, columns);
+    return owned(read_arrow(stream, columns));
   }
   ArrowArrayStream stream = stream_of(plain_frame(names, found[1]));
   const py::gil_scoped_release release;
-  return read_arrow(&stream, columns);
+  return owned(read_arrow(&stream, columns));
 }
 
 py::object id_map_state(const SharedIdMap& ids) {

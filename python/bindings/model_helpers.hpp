@@ -62,7 +62,8 @@ struct Questions {
   [[nodiscard]] std::vector<Query> queries(std::size_t begin, std::size_t end, const Filters* filters) const;
 };
 
-/// What a model is fitted on: Interactions as they are, or a matrix without keys (anything that csr_from_python takes).
+/// What a model is fitted on: Interactions as they are, or a copy of a matrix without keys (anything that csr_from_python
+/// takes), since models keep rows.
 [[nodiscard]] Interactions interactions_from_python(const py::object& data);
 
 /// What fit() gets: answers Ctrl-C and asks `callback` (None or a callable
@@ -72,11 +73,12 @@ struct Questions {
 /// Throws std::out_of_range naming the first index outside [0, size).
 void check_indices(std::span<const std::int32_t> indices, std::int64_t size, const char* argument);
 
-/// items int32 [n x k] and scores float32 [n x k] under construction; rows are padded with -1 and -inf.
+/// items int32 [n x k] and scores float32 [n x k] under construction; rows are padded with -1 and -inf. Made and given
+/// away under the GIL.
 class Answers {
  public:
   Answers(std::size_t rows, std::size_t k);
-  /// Copies a block of results behind those that are there.
+  /// Copies a block of results behind those that are there; needs no GIL.
   void append(std::span<const ItemScore> block, std::size_t stride, std::span<const std::size_t> counts);
   [[nodiscard]] py::tuple arrays();
 
@@ -84,8 +86,10 @@ class Answers {
   std::size_t rows_;
   std::size_t k_;
   std::size_t done_ = 0;
-  std::vector<std::int32_t> items_;
-  std::vector<float> scores_;
+  py::array_t<std::int32_t> items_;
+  py::array_t<float> scores_;
+  std::int32_t* item_data_ = nullptr;
+  float* score_data_ = nullptr;
 };
 
 }  // namespace etalage::python

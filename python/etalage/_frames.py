@@ -8,6 +8,8 @@ import numbers
 
 import numpy as np
 
+from . import _arrays
+
 
 def to_arrow_or_columns(frame, names):
     """(capsule, None), or (None, columns): a column is (Arrow format or 'O' for strings, array, validity bits, length)."""
@@ -49,7 +51,21 @@ _FORMATS = {"int8": "c", "uint8": "C", "int16": "s", "uint16": "S", "int32": "i"
             "uint64": "L", "float16": "e", "float32": "f", "float64": "g"}
 
 
+def _masked_column(values, name):
+    """A column of a masked array: what is masked is missing, whatever lies there."""
+    plain, mask = _arrays.column(values)
+    form, array, valid, size = _column(plain, name)
+    if form == "O":
+        return form, array, valid, size
+    present = ~mask
+    if valid is not None:
+        present &= np.unpackbits(valid, count=size, bitorder="little").astype(bool)
+    return form, array, np.packbits(present, bitorder="little"), size
+
+
 def _column(values, name):
+    if isinstance(values, np.ma.MaskedArray) and values.ndim == 1:
+        return _masked_column(values, name)
     dtype = getattr(values, "dtype", None)
     if getattr(dtype, "tz", None) is not None:
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -95,7 +111,7 @@ def _column(values, name):
 
 def _missing(value):
     # pandas' NA has no truth value, so it is known by name before it is compared; NaN and NaT differ from themselves.
-    return value is None or type(value).__name__ == "NAType" or value != value
+    return value is None or value is np.ma.masked or type(value).__name__ == "NAType" or value != value
 
 
 def _of_objects(array, name):

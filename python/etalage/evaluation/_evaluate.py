@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 
 _BLOCK = 4096
 
@@ -75,7 +76,7 @@ class Evaluation(Mapping):
         if importance is None:
             return self[name]
         values = self.per_user[name]
-        counts = np.asarray(importance, np.float64)
+        counts = asarray(importance, "importance").astype(np.float64)
         if counts.ndim != 1 or len(counts) <= self.user_index.max():
             raise ValueError(f"importance has shape {counts.shape}, must have one entry for each user, at least {self.user_index.max() + 1}")
         counts = counts[self.user_index]
@@ -119,7 +120,7 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     _same_shape(seen, relevant)
     items = model
     if hasattr(model, "recommend"):
-        items = _foreign_rankings(model, seen.user_items, min(max(k, default=0), relevant.num_items), filter_already_liked_items)
+        items = _foreign_rankings(model, seen.user_items_view, min(max(k, default=0), relevant.num_items), filter_already_liked_items)
     return evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
                             num_threads=num_threads)
 
@@ -128,9 +129,9 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
                      num_threads: int = 0) -> Evaluation:
     """Measures lists that were made elsewhere: int [n x k], best first, -1 where a list ends; row j is for user j, or for
     users[j]. Items of `train`, if given, are not counted as relevant; a list that holds them has them as misses."""
-    if not isinstance(items, np.ndarray):
+    if not isinstance(items, np.ndarray) or isinstance(items, np.ma.MaskedArray):
         try:
-            items = np.asarray(items)
+            items = asarray(items, "items")
         except ValueError:
             items = np.empty(0, dtype=object)
     if items.ndim != 2 or items.dtype.kind not in "iu":
