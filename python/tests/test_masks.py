@@ -36,10 +36,10 @@ def test_a_masked_cell_of_a_frame_is_as_good_as_none(column, kind):
         none[column][1] = None if kind == "U5" else np.datetime64("NaT")
     expected = etalage.EventLog.from_frame(none, **NAMES, on_error="skip")
     found = etalage.EventLog.from_frame(hidden, **NAMES, on_error="skip")
-    assert found.report.refusals == expected.report.refusals
+    assert [place for place, _ in found.report.refusals] == [place for place, _ in expected.report.refusals]
+    assert all("missing" in reason for _, reason in found.report.refusals)
     assert [found.users.tolist(), found.times.tolist(), found.values.tolist()] == [
         expected.users.tolist(), expected.times.tolist(), expected.values.tolist()]
-    assert 2 not in [k for k, n in zip(found.user_ids.tolist(), np.bincount(found.users, minlength=found.num_users)) if n] or column != "user"
 
 
 def test_the_rows_of_the_report():

@@ -129,7 +129,9 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
                      num_threads: int = 0) -> Evaluation:
     """Measures lists that were made elsewhere: int [n x k], best first, -1 where a list ends; row j is for user j, or for
     users[j]. Items of `train`, if given, are not counted as relevant; a list that holds them has them as misses."""
-    if not isinstance(items, np.ndarray) or isinstance(items, np.ma.MaskedArray):
+    if isinstance(items, np.ma.MaskedArray):
+        items = asarray(items, "items")
+    elif not isinstance(items, np.ndarray):
         try:
             items = asarray(items, "items")
         except ValueError:
