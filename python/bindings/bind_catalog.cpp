@@ -17,7 +17,9 @@ namespace {
 std::vector<std::string> texts(const py::object& values) {
   std::vector<std::string> out;
   if (values.is_none()) return out;
-  for (const py::handle v : values) out.push_back(v.is_none() ? std::string() : py::str(v).cast<std::string>());
+  // What a masked array hides is None in its list.
+  const py::object list = py::hasattr(values, "mask") ? values.attr("tolist")() : values;
+  for (const py::handle v : list) out.push_back(v.is_none() ? std::string() : py::str(v).cast<std::string>());
   return out;
 }
 

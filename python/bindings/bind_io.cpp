@@ -73,7 +73,7 @@ void translate_file_errors() {
 void bind_io(py::module_& m) {
   translate_file_errors();
   m.def(
-      "save", [](const Recommender& model, const std::filesystem::path& path) { save(model, path); }, py::arg("model"),
+      "save", [](const std::shared_ptr<Recommender>& model, const std::filesystem::path& path) { save(*model, path); }, py::arg("model"),
       py::arg("path"), py::call_guard<py::gil_scoped_release>(),
       "Writes a model to a file: to a temporary name beside it, flushed, then renamed. OSError leaves the old file.");
   m.def(
@@ -86,11 +86,11 @@ void bind_io(py::module_& m) {
       "contents and opens in constant time. FormatError says what was found and what was expected.");
   m.def(
       "save_to_memory",
-      [](const Recommender& model) {
+      [](const std::shared_ptr<Recommender>& model) {
         std::vector<char> bytes;
         {
           const py::gil_scoped_release release;
-          bytes = save_to_memory(model);
+          bytes = save_to_memory(*model);
         }
         return to_bytes(bytes);
       },

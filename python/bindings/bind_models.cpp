@@ -55,9 +55,10 @@ py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& an
   return answers.arrays();
 }
 
-py::tuple recommend(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+py::tuple recommend(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, py::handle session_items,
                     std::int64_t k, bool exclude_seen, bool recalculate_user, py::handle allow, py::handle deny,
                     bool unknown_users, int num_threads) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   Questions questions(model, user_index, user_items, session_items, unknown_users);
   questions.exclude_seen = exclude_seen;
@@ -74,8 +75,9 @@ py::tuple recommend(const Recommender& model, py::handle user_index, py::handle 
                    });
 }
 
-py::tuple recommend_vectors(const FactorModel& model, py::handle given, std::int64_t k, py::handle allow, py::handle deny,
+py::tuple recommend_vectors(const std::shared_ptr<FactorModel>& held, py::handle given, std::int64_t k, py::handle allow, py::handle deny,
                             int num_threads) {
+  const FactorModel& model = *held;
   const std::size_t width = check_k(k);
   const auto vectors = from_numpy<float>(given, "vectors", 2);
   const auto rows = static_cast<std::size_t>(vectors.shape(0));
@@ -91,8 +93,9 @@ py::tuple recommend_vectors(const FactorModel& model, py::handle given, std::int
                    });
 }
 
-py::tuple similar_items(const Recommender& model, py::handle item_index, std::int64_t k, py::handle allow, py::handle deny,
+py::tuple similar_items(const std::shared_ptr<Recommender>& held, py::handle item_index, std::int64_t k, py::handle allow, py::handle deny,
                         int num_threads) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   const Array<std::int32_t> items = wrap(from_numpy<std::int32_t>(item_index, "item_index", 1));
   check_indices(items.view(), model.num_items(), "item_index");
@@ -109,7 +112,8 @@ py::tuple similar_items(const Recommender& model, py::handle item_index, std::in
                    });
 }
 
-py::tuple similar_users(const Recommender& model, py::handle user_index, std::int64_t k, int num_threads) {
+py::tuple similar_users(const std::shared_ptr<Recommender>& held, py::handle user_index, std::int64_t k, int num_threads) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   const Array<std::int32_t> users = wrap(from_numpy<std::int32_t>(user_index, "user_index", 1));
   check_indices(users.view(), model.num_users(), "user_index");
@@ -123,8 +127,9 @@ py::tuple similar_users(const Recommender& model, py::handle user_index, std::in
                    });
 }
 
-py::array_t<float> score(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+py::array_t<float> score(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, py::handle session_items,
                          py::handle items, bool recalculate_user, int num_threads) {
+  const Recommender& model = *held;
   Questions questions(model, user_index, user_items, session_items);
   questions.recalculate_user = recalculate_user;
   const auto ids = from_numpy<std::int32_t>(items, "items", 2);
@@ -145,8 +150,9 @@ py::array_t<float> score(const Recommender& model, py::handle user_index, py::ha
   return out;
 }
 
-py::tuple explain(const Recommender& model, py::handle user_index, py::handle user_items, std::int32_t item_index,
+py::tuple explain(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, std::int32_t item_index,
                   std::int64_t k) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   const Questions questions(model, user_index, user_items, py::none());
   check_indices({&item_index, 1}, model.num_items(), "item_index");
@@ -283,7 +289,7 @@ void bind_models(py::module_& m) {
   };
   py::class_<FactorModel, Recommender, std::shared_ptr<FactorModel>>(m, "FactorModel")
       .def_property_readonly("factors", &FactorModel::factors)
-      .def("build_index", &build_index, py::arg("options"))
+      .def("build_index", &build_index, py::arg("options"), "On a model that nobody else holds.")
       .def("drop_index", [](FactorModel& f) { f.set_index(nullptr); })
       .def_property_readonly("index", &index_of, "Kind and options of the index that recommend() goes through, or None.")
       .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),

@@ -8,7 +8,7 @@ import numpy as np
 
 def asarray(value, name="array"):
     """numpy.asarray, except that a mask counts: see unmasked()."""
-    if isinstance(value, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in value):
+    if isinstance(value, (list, tuple)) and any(issubclass(t, np.ma.MaskedArray) for t in set(map(type, value))):
         hidden = [v is np.ma.masked for v in value]
         value = np.ma.masked_array([0 if h else v for h, v in zip(hidden, value)], mask=hidden) if any(hidden) else np.ma.array(value)
     if isinstance(value, np.ma.MaskedArray):

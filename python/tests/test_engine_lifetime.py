@@ -77,7 +77,7 @@ def test_every_call_lets_other_threads_run(log, data, durability, tmp_path):
     intent = PurchaseIntent(horizon_days=7.0, max_iterations=3).fit(log)
     with Engine(tmp_path / "journal", durability=durability, models={"als": ALS(factors=4, iterations=2).fit(data)}, profiles=profiles,
                 intent=intent, catalog=etalage.Catalog(ITEMS, prices=np.arange(40.0)), metrics=True) as engine:
-        engine.observe_log(log)
+        engine.observe_log(log.filtered(np.arange(len(log)) < 100))
         number = iter(range(10**9))
         calls = {
             "observe": lambda: engine.observe("u1", "i1", "purchase", 10**12 + next(number)),
@@ -157,6 +157,49 @@ def test_a_published_model_stays_what_it_was(name, data, log):
         for t in threads:
             t.join()
         assert wrong == []
+
+
+def test_a_small_change_of_a_model_that_nobody_else_holds_is_made_in_place(data):
+    rows = np.eye(40, dtype=np.float32)[[3]]
+    model = ALS(factors=4, iterations=1).fit(data)
+    compiled = model._model
+    model.partial_fit_users([0], rows)
+    assert model._model is compiled
+    model.partial_fit_users(np.arange(40), np.eye(40, dtype=np.float32))
+    assert model._model is not compiled, "much work is done without the GIL, and so on a copy"
+    for holder in (lambda m: Snapshot({"m": m}), lambda m: etalage.serving.ModelSource("m", m)):
+        compiled, held = model._model, holder(model)
+        model.partial_fit_users([0], rows)
+        assert model._model is not compiled
+        compiled = model._model
+        model.partial_fit_users([0], rows)
+        assert model._model is compiled, "the copy is the model's alone"
+        del held
+
+
+def test_questions_beside_changes_of_the_model_itself(data, log):
+    for name, make in makers(data, log).items():
+        model, failed, stop = make(), [], threading.Event()
+
+        def ask():
+            try:
+                while not stop.is_set():
+                    items, scores = model.recommend(np.arange(40), np.ones((40, 40), np.float32), k=5, filter_already_liked_items=False)
+                    assert np.isfinite(scores[items >= 0]).all()
+                    model.recommend_session([1, 2], k=5)
+                    assert model.user_items.shape[1] == 40
+            except Exception as e:
+                failed.append((name, repr(e)))
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for t in threads:
+            t.start()
+        for i in range(20):
+            change(name, model, i)
+        stop.set()
+        for t in threads:
+            t.join()
+        assert failed == []
 
 
 def test_changes_in_two_threads_are_all_there(data):

@@ -26,9 +26,9 @@ class Recommender:
     does not have raises NotImplementedError.
 
     A model is on the outside a set of parameters and on the inside a compiled model that fit() makes anew: results and
-    arrays handed out stay valid whatever happens to the model. partial_fit_*(), add_*() and the like change a copy of the
-    compiled model, which shares what does not change, and put it in place: any number of threads may ask meanwhile, and a
-    snapshot, a Blend or a source that took the model keeps it as it was.
+    arrays handed out stay valid whatever happens to the model. partial_fit_*(), add_*() and the like change the compiled
+    model where nobody else holds it, and else a copy that shares what does not change: any number of threads may ask
+    meanwhile, and a snapshot, a Blend or a source that took the model keeps it as it was.
     """
 
     _kind: str
@@ -119,11 +119,11 @@ class Recommender:
         return self._model
 
     def _change(self, change):
-        """Applies change(compiled model) to a copy and puts the copy in place; returns self. Where it raises, nothing has
-        happened. Changes in several threads wait for each other."""
+        """change(compiled model) gives the compiled model that has the change, as a rule a copy; it is put in place, and self
+        returned. Where it raises, nothing has happened. Changes in several threads wait for each other."""
         with self.__dict__.setdefault("_changing", threading.Lock()):
-            model = self._fitted().copy()
-            change(model)
+            model = change(self._fitted())
+            model.__dict__.pop("_user_items", None)  # made of rows that may have changed
             self._model = model
         return self
 
@@ -326,14 +326,26 @@ class Recommender:
         model = self._fitted()
         if not hasattr(model, "build_index"):
             self._no("build_index")
-        return self._change(lambda changed: changed.build_index({"kind": kind, **options}))
+
+        def build(model):
+            model = model.copy()
+            model.build_index({"kind": kind, **options})
+            return model
+
+        return self._change(build)
 
     def drop_index(self):
         """Back to exact results; returns self."""
         model = self._fitted()
         if not hasattr(model, "drop_index"):
             self._no("drop_index")
-        return self._change(lambda changed: changed.drop_index())
+
+        def drop(model):
+            model = model.copy()
+            model.drop_index()
+            return model
+
+        return self._change(drop)
 
     # Keeping
 

@@ -92,7 +92,7 @@ class FeatureALS(Recommender):
 
         def add(model):
             new = range(model.num_users, model.num_users + features.shape[0])
-            model.add_users(features, extended_ids(model.user_ids, new, user_ids, model.num_users, "user_ids"))
+            return model.add_users(features, extended_ids(model.user_ids, new, user_ids, model.num_users, "user_ids"))
 
         return self._change(add)
 
@@ -102,6 +102,6 @@ class FeatureALS(Recommender):
 
         def add(model):
             new = range(model.num_items, model.num_items + features.shape[0])
-            model.add_items(features, extended_ids(model.item_ids, new, item_ids, model.num_items, "item_ids"))
+            return model.add_items(features, extended_ids(model.item_ids, new, item_ids, model.num_items, "item_ids"))
 
         return self._change(add)
