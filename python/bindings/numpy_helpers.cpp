@@ -115,12 +115,13 @@ void check_cells(std::size_t n, std::size_t k, std::size_t bytes) {
     throw std::invalid_argument("k is " + std::to_string(k) + " for " + std::to_string(n) +
                                 " questions, n x k must be at most 2^31");
   // The kernel grants memory that it does not have and ends the process that writes to it, so what is much is asked for first.
+  // A quarter of what there is stays for everybody else: the kernel's figure is an estimate, and others ask meanwhile.
   constexpr std::size_t kMuch = std::size_t{1} << 26;
   if (bytes < kMuch) return;
-  const std::uint64_t available = available_memory();
+  const std::uint64_t available = available_memory() / 4 * 3;
   if (bytes <= available) return;
   const std::string text = "an answer of " + std::to_string(n) + " x " + std::to_string(k) + " needs " + std::to_string(bytes) +
-                           " bytes, of which " + std::to_string(available) + " are available";
+                           " bytes, must be at most " + std::to_string(available) + ", three quarters of the memory that is left";
   py::set_error(PyExc_MemoryError, text.c_str());
   throw py::error_already_set();
 }

@@ -101,6 +101,8 @@ class ItemIndex:
         results are always found; what is missing is padded with -1 and -inf. Ties are broken by the lower id.
         """
         k = operator.index(k)
+        if k > 2**62:
+            raise ValueError(f"k is {k}, n x k must be at most 2^31")
         single = np.ndim(queries) == 1
         queries = asarray(queries, "queries")[None] if single else queries
         count = 1 if single else len(queries)

@@ -44,6 +44,8 @@ def test_search_keeps_the_shape_and_refuses_what_is_too_much():
         ix.search(np.eye(4)[:2], 2**31)
     with pytest.raises(ValueError, match=r"n x k"):
         ix.search(np.eye(4)[0], 2**62)
+    with pytest.raises(ValueError, match=r"n x k"):
+        ix.search(np.eye(4)[0], 2**80)
 
 
 # Every call that takes k, on a handful of items, in a process that may have half a gigabyte more than it has.

@@ -147,6 +147,8 @@ def test_what_may_be_unknown_is():
     c = etalage.Catalog(["a", "b"], prices=masked([1.0, 2.0], 1), stock=masked([1, 2], 0, dtype=np.float32))
     assert np.isnan(c.prices).tolist() == [False, True] and np.isnan(c.stock).tolist() == [True, False]
     assert etalage.Catalog(["a", "b"], names=masked(["x", "y"], 1), brands=masked(["p", "q"], 0)).names == ["x", "b"]
+    c = etalage.Catalog.from_frame({"item": ["a", "b"], "price": masked([1.0, 2.0], 1), "brand": masked(["p", "q"], 0)}, price="price", brand="brand")
+    assert np.isnan(c.prices).tolist() == [False, True] and c.brands == ["", "q"]
     data = etalage.Interactions.from_csr(np.eye(4, dtype=np.float32))
     plain, hidden = Popularity().fit(data), Popularity().fit(data)
     plain.set_segments([0, 1, -1, 0])
