@@ -56,15 +56,16 @@ py::dict to_dict(const AlsOptions& o) {
   return d;
 }
 
-void partial_fit(AlsModel& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
+std::shared_ptr<AlsModel> partial_fit(const std::shared_ptr<AlsModel>& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
   const char* index_name = users ? "user_index" : "item_index";
   const char* rows_name = users ? "user_items" : "item_users";
   const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, index_name, 1));
   const CsrMatrix given = csr_from_python(rows, rows_name);
-  const py::gil_scoped_release release;
   const CsrMatrix matrix = canonical(given, rows_name);
-  if (users) model.partial_fit_users(index, matrix.view(), ids);
-  else model.partial_fit_items(index, matrix.view(), ids);
+  return changed(model, small_change(index.size(), matrix.columns.size()), [&](AlsModel& m) {
+    if (users) m.partial_fit_users(index, matrix.view(), ids);
+    else m.partial_fit_items(index, matrix.view(), ids);
+  });
 }
 
 }  // namespace
@@ -93,20 +94,20 @@ void bind_als(py::module_& m) {
           py::arg("data"), py::arg("callback"), py::arg("start").none(true),
           "Fits; from the factors of `start` where given.")
       .def("objective",
-           [](const AlsModel& a, const py::object& data) {
+           [](const std::shared_ptr<AlsModel>& a, const py::object& data) {
              const Interactions interactions = interactions_from_python(data);
              const py::gil_scoped_release release;
-             return a.objective(interactions);
+             return a->objective(interactions);
            },
            py::arg("data"))
       .def("partial_fit_users",
-           [](AlsModel& a, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
-             partial_fit(a, index, rows, ids, true);
+           [](const std::shared_ptr<AlsModel>& a, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
+             return partial_fit(a, index, rows, ids, true);
            },
            py::arg("user_index"), py::arg("user_items"), py::arg("user_ids").none(true))
       .def("partial_fit_items",
-           [](AlsModel& a, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
-             partial_fit(a, index, rows, ids, false);
+           [](const std::shared_ptr<AlsModel>& a, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
+             return partial_fit(a, index, rows, ids, false);
            },
            py::arg("item_index"), py::arg("item_users"), py::arg("item_ids").none(true));
 }

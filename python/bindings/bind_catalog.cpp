@@ -26,7 +26,9 @@ bool is_gap(py::handle v) { return v.is_none() || py::module_::import("etalage._
 std::vector<std::string> texts(const py::object& values) {
   std::vector<std::string> out;
   if (values.is_none()) return out;
-  for (const py::handle v : values) out.push_back(is_gap(v) ? std::string() : py::str(v).cast<std::string>());
+  // What a masked array hides is None in its list.
+  const py::object list = py::hasattr(values, "mask") ? values.attr("tolist")() : values;
+  for (const py::handle v : list) out.push_back(is_gap(v) ? std::string() : py::str(v).cast<std::string>());
   return out;
 }
 
@@ -48,8 +50,7 @@ std::vector<std::vector<std::string>> lists(const py::object& values) {
 
 Array<float> numbers(const py::object& values, const char* name, int ndim) {
   if (values.is_none()) return {};
-  const auto a = from_numpy<float>(values, name, ndim);
-  return Array<float>(std::span<const float>(a.data(), static_cast<std::size_t>(a.size())));
+  return kept(from_numpy<float>(values, name, ndim));
 }
 
 void add_vectors(Catalog::Columns& c, const py::object& vectors) {

@@ -70,12 +70,13 @@ CatalogAttributesOptions attribute_options(const py::dict& d) {
 
 template <class Predict>
 py::array_t<float> rows_of(std::int64_t n, std::int32_t f, Predict predict) {
-  std::vector<float> out(static_cast<std::size_t>(n) * static_cast<std::size_t>(f));
+  py::array_t<float> out({static_cast<py::ssize_t>(n), static_cast<py::ssize_t>(f)});
+  const MatrixView<float> view(out.mutable_data(), static_cast<std::size_t>(n), static_cast<std::size_t>(f));
   {
     const py::gil_scoped_release release;
-    predict(MatrixView<float>(out.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(f)));
+    predict(view);
   }
-  return take(std::move(out), {static_cast<py::ssize_t>(n), f});
+  return out;
 }
 
 }  // namespace
@@ -129,11 +130,11 @@ void bind_cold_start(py::module_& m) {
                   py::arg("features"), py::arg("factors"), py::arg("support"), py::arg("user_factors"), py::arg("user_items"), py::arg("options"));
 
   py::class_<ColdStartItems, std::shared_ptr<ColdStartItems>>(m, "ColdStartItems", "New products for a fitted factor model.")
-      .def(py::init([](const FactorModel& model, const std::shared_ptr<Catalog>& catalog, const py::dict& attributes, const py::dict& options, bool choose) {
+      .def(py::init([](const std::shared_ptr<FactorModel>& model, const std::shared_ptr<Catalog>& catalog, const py::dict& attributes, const py::dict& options, bool choose) {
              const CatalogAttributesOptions a = attribute_options(attributes);
              const ColdStartOptions o = cold_start_options(options);
              const py::gil_scoped_release release;
-             return std::make_shared<ColdStartItems>(model, *catalog, a, o, choose);
+             return std::make_shared<ColdStartItems>(*model, *catalog, a, o, choose);
            }),
            py::arg("model"), py::arg("catalog"), py::arg("attributes"), py::arg("options"), py::arg("choose"))
       .def_property_readonly("options", [](const ColdStartItems& c) { return to_dict(c.regression().options()); })
@@ -142,7 +143,7 @@ void bind_cold_start(py::module_& m) {
              return rows_of(catalog->size(), c.factors(), [&](MatrixView<float> out) { c.predict(*catalog, out); });
            },
            py::arg("catalog"), "float32 [n, factors].")
-      .def("extended", [](const ColdStartItems& c, const FactorModel& model, const std::shared_ptr<Catalog>& catalog) { return c.extended(model, *catalog); },
+      .def("extended", [](const ColdStartItems& c, const std::shared_ptr<FactorModel>& model, const std::shared_ptr<Catalog>& catalog) { return c.extended(*model, *catalog); },
            py::arg("model"), py::arg("catalog"), py::call_guard<py::gil_scoped_release>())
       .def("save", [](const ColdStartItems& c, const std::filesystem::path& path) { save(c, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
       .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_cold_start(path, verify_option(verify)); },

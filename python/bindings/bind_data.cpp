@@ -93,8 +93,7 @@ InteractionOptions interaction_options(const std::optional<std::map<std::string,
 /// Keys of strings become Python objects once, not on every access.
 py::object cached_keys(const py::object& self, const char* slot, const SharedIdMap& ids) {
   if (!ids) return py::none();
-  if (!py::hasattr(self, slot)) py::setattr(self, slot, keys_to_numpy(*ids));
-  return self.attr(slot);
+  return made_once(self, slot, [&] { return keys_to_numpy(*ids); });
 }
 
 py::array_t<std::int32_t> index_of(const SharedIdMap& ids, const py::object& keys, const char* what) {
@@ -143,14 +142,10 @@ void bind_interactions(py::module_& m) {
       .def_static(
           "from_csr",
           [](const py::object& user_items, const py::object& user_ids, const py::object& item_ids) {
-            CsrMatrix csr = csr_from_python(user_items, "user_items");
+            CsrMatrix csr = kept_csr(user_items, "user_items");
             SharedIdMap users = user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids");
             SharedIdMap items = item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids");
             const py::gil_scoped_release release;
-            // A copy: what the caller does to his matrix later must not reach the models fitted on this.
-            csr.offsets = Array<std::int64_t>(csr.offsets.view());
-            csr.columns = Array<std::int32_t>(csr.columns.view());
-            csr.values = Array<float>(csr.values.view());
             return std::make_shared<Interactions>(std::move(csr), std::move(users), std::move(items));
           },
           py::arg("user_items"), py::arg("user_ids") = py::none(), py::arg("item_ids") = py::none(),
@@ -178,8 +173,15 @@ void bind_interactions(py::module_& m) {
           py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
           py::arg("return_event") = py::none(), py::arg("return_cancels") = py::none(), py::arg("negative_values") = "keep",
           py::arg("value_transform") = py::none(), py::arg("normalize_users") = py::none(), py::arg("num_threads") = 0, "EventLog.from_frame(...).interactions(...) in one step.")
-      .def_property_readonly("user_items", [](const Interactions& d) { return csr_to_python(d.user_items()); },
-                             "scipy CSR, float32, sorted columns; shares memory, read-only.")
+      .def_property_readonly(
+          "user_items",
+          [](const py::object& self) {
+            return made_once(self, "_user_items", [&] { return csr_copy_to_python(self.cast<const Interactions&>().user_items()); });
+          },
+          "scipy CSR, float32, sorted columns: a private copy, made on first access. What is done to it never reaches the\n"
+          "library; calls that take Interactions read their own rows.")
+      .def_property_readonly("user_items_view", [](const Interactions& d) { return csr_to_python(d.user_items()); },
+                             "The same, sharing memory with the library: read-only, and no copy.")
       .def_property_readonly(
           "user_ids", [](const py::object& self) { return cached_keys(self, "_user_ids", self.cast<const Interactions&>().user_ids()); },
           "The shop's keys in index order: int64, or an object array of str; None without keys.")
@@ -220,15 +222,10 @@ void bind_sequences(py::module_& m) {
                                                     "Items in the order in which they happened, one list a user or a session.")
       .def(py::init([](const py::object& offsets, const py::object& items, const py::object& times, int num_items,
                        const py::object& user_index, const py::object& user_ids, const py::object& item_ids) {
-             // Copies: these lists must not change when the caller writes to his arrays.
-             const auto copy = [](auto a) {
-               using T = typename decltype(a)::value_type;
-               return a.size() == 0 ? Array<T>() : Array<T>(std::span<const T>(a.data(), static_cast<std::size_t>(a.size())));
-             };
              return std::make_shared<Sequences>(
-                 copy(from_numpy<std::int64_t>(offsets, "offsets", 1)), copy(from_numpy<std::int32_t>(items, "items", 1)),
-                 times.is_none() ? Array<std::int64_t>() : copy(from_numpy<std::int64_t>(times, "times", 1)), num_items,
-                 user_index.is_none() ? Array<std::int32_t>() : copy(from_numpy<std::int32_t>(user_index, "user_index", 1)),
+                 kept(from_numpy<std::int64_t>(offsets, "offsets", 1)), kept(from_numpy<std::int32_t>(items, "items", 1)),
+                 times.is_none() ? Array<std::int64_t>() : kept(from_numpy<std::int64_t>(times, "times", 1)), num_items,
+                 user_index.is_none() ? Array<std::int32_t>() : kept(from_numpy<std::int32_t>(user_index, "user_index", 1)),
                  user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids"),
                  item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids"));
            }),
@@ -351,7 +348,7 @@ void bind_event_log(py::module_& m) {
            "longer than idle_minutes. Oldest first, repeats kept.")
       .def("filtered",
            [](const EventLog& self, const py::object& keep) {
-             const py::array mask = py::module_::import("numpy").attr("asarray")(keep);
+             const py::array mask = py::module_::import("etalage._arrays").attr("asarray")(keep, "keep");
              if (mask.dtype().kind() != 'b')
                throw py::type_error("keep has dtype " + std::string(py::str(mask.dtype())) + ", must be a boolean array");
              const auto bytes = from_numpy<std::uint8_t>(mask.attr("astype")("uint8"), "keep", 1);
@@ -359,7 +356,8 @@ void bind_event_log(py::module_& m) {
              return std::make_shared<EventLog>(
                  self.filtered(std::span<const std::uint8_t>(bytes.data(), static_cast<std::size_t>(bytes.size()))));
            },
-           py::arg("keep"), "The rows where the boolean mask holds, over the same users and items.")
+                      py::arg("keep"), "The rows where the boolean mask holds, over the same users and items; where `keep` is a masked array, what is masked\n"
+           "does not.")
       .def_static(
           "from_parquet",
           [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,

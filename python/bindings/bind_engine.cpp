@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine_handle.hpp"
 #include "etalage/core/event_log.hpp"
 #include "etalage/io/engine_files.hpp"
 #include "etalage/serving/engine.hpp"
@@ -35,6 +36,12 @@ struct Clock {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   }
 };
+
+template <class F>
+auto without_gil(const F& call) {
+  const py::gil_scoped_release release;
+  return call();
+}
 
 EngineOptions options_from(const py::dict& d) {
   EngineOptions o;
@@ -196,21 +203,35 @@ std::uint64_t observe_log(Engine& engine, const EventLog& log, const std::string
 
 py::object user_view(const Engine& engine, const py::object& user) {
   const Key key = shopper_from(engine, user);
+  bool found = false;
   UserView v;
-  if (!engine.events().read_user(view_of(key), v)) return py::none();
-  const auto name = [&](std::int32_t item) {
-    Key k;
-    return engine.events().item_key(item, k) ? key_to(k) : py::object(py::none());
-  };
+  std::vector<std::optional<Key>> history_keys, session_keys, seen_keys;
+  {
+    const py::gil_scoped_release release;
+    if (engine.events().read_user(view_of(key), v)) {
+      const auto key_of = [&](std::int32_t item) {
+        Key k;
+        return engine.events().item_key(item, k) ? std::optional<Key>(std::move(k)) : std::nullopt;
+      };
+      for (const auto& p : v.history) history_keys.push_back(key_of(p.item));
+      for (const std::int32_t item : v.session) session_keys.push_back(key_of(item));
+      for (const auto& s : v.seen) seen_keys.push_back(key_of(s.item));
+      found = true;
+    }
+  }
+  if (!found) return py::none();
+  const auto name = [](const std::optional<Key>& k) { return k ? key_to(*k) : py::object(py::none()); };
   const auto& types = engine.events().options().event_types;
   py::list history;
-  for (const auto& p : v.history)
-    history.append(py::make_tuple(name(p.item), p.type < types.size() ? types[p.type].name : std::string("?"), p.time_ms));
+  for (std::size_t i = 0; i < v.history.size(); ++i) {
+    const auto& p = v.history[i];
+    history.append(py::make_tuple(name(history_keys[i]), p.type < types.size() ? types[p.type].name : std::string("?"), p.time_ms));
+  }
   py::list session;
-  for (const std::int32_t item : v.session) session.append(name(item));
+  for (const auto& item : session_keys) session.append(name(item));
   py::dict purchases;
-  for (const auto& s : v.seen)
-    if (s.purchases > 0) purchases[name(s.item)] = s.purchases;
+  for (std::size_t i = 0; i < v.seen.size(); ++i)
+    if (v.seen[i].purchases > 0) purchases[name(seen_keys[i])] = v.seen[i].purchases;
   py::dict d;
   d["history"] = history;
   d["session"] = session;
@@ -220,22 +241,36 @@ py::object user_view(const Engine& engine, const py::object& user) {
 
 py::dict profile(const Engine& engine, const py::object& user) {
   const Key key = shopper_from(engine, user);
-  const ShopperState s = [&] {
-    const py::gil_scoped_release release;
-    return engine.profile(view_of(key));
-  }();
+  const ShopperState s = without_gil([&] { return engine.profile(view_of(key)); });
   return profile_fields(s.profile, s.snapshot->facts(), s.snapshot->profile_options(), s.now_ms);
 }
 
 py::tuple buy_again(const Engine& engine, const py::object& user, std::size_t k, double horizon_days) {
   const Key key = shopper_from(engine, user);
+  const std::vector<DueAgain> due = without_gil([&] { return engine.buy_again(view_of(key), k, horizon_days); });
   std::vector<BuyAgain> list;
   py::list keys;
-  for (const DueAgain& d : engine.buy_again(view_of(key), k, horizon_days)) {
+  for (const DueAgain& d : due) {
     keys.append(key_to(d.key));
     list.push_back(d.what);
   }
   return py::make_tuple(keys, due_fields(list));
+}
+
+std::uint64_t merge_users(Engine& engine, const py::object& from, const py::object& to) {
+  const Key a = key_from(from, "from");
+  const Key b = key_from(to, "to");
+  return without_gil([&] { return engine.merge_users(view_of(a), view_of(b)); });
+}
+
+std::uint64_t erase_user(Engine& engine, const py::object& user) {
+  const Key key = key_from(user, "user");
+  return without_gil([&] { return engine.erase_user(view_of(key)); });
+}
+
+double intent(const Engine& engine, const py::object& user) {
+  const Key key = shopper_from(engine, user);
+  return without_gil([&] { return engine.intent(view_of(key)); });
 }
 
 py::object recovery(const Engine& engine) {
@@ -250,7 +285,7 @@ py::object recovery(const Engine& engine) {
 }
 
 py::dict metrics(const Engine& engine) {
-  const EngineMetrics m = engine.metrics();
+  const EngineMetrics m = without_gil([&] { return engine.metrics(); });
   py::dict stages;
   for (const auto& s : m.stages) {
     py::dict d;
@@ -302,43 +337,43 @@ void bind_engine(py::module_& m) {
       .def("now", &Clock::now)
       .def("set", [](Clock& c, std::int64_t ms) { c.ms.store(ms, std::memory_order_relaxed); }, py::arg("ms"));
 
-  py::class_<Engine>(m, "Engine", "The compiled part of etalage.serving.Engine.")
+  py::class_<EngineHandle>(m, "Engine", "The compiled part of etalage.serving.Engine.")
       .def(py::init([](const std::optional<std::filesystem::path>& path, const py::dict& options) {
              EngineOptions o = options_from(options);
              const py::gil_scoped_release release;
-             return path ? std::make_unique<Engine>(*path, std::move(o)) : std::make_unique<Engine>(std::move(o));
+             return std::make_unique<EngineHandle>(path ? std::make_unique<Engine>(*path, std::move(o)) : std::make_unique<Engine>(std::move(o)));
            }),
            py::arg("path").none(true), py::arg("options"))
+      .def("close", &EngineHandle::close)
+      .def_property_readonly("closed", &EngineHandle::closed)
       .def("observe", &observe, py::arg("user"), py::arg("item"), py::arg("event"), py::arg("time_ms").none(true), py::arg("value"))
       .def("observe_log", &observe_log, py::arg("log"), py::arg("event"), Release())
       .def("recommend", &recommend, py::arg("user"), py::arg("k"), py::arg("placement"), py::arg("filter").none(true), py::arg("anchors"),
            py::arg("session"), py::arg("given"), py::arg("query_vector"), py::arg("segment"), py::arg("exclude_seen"), py::arg("explain"))
-      .def("merge_users",
-           [](Engine& e, const py::object& from, const py::object& to) { return e.merge_users(view_of(key_from(from, "from")), view_of(key_from(to, "to"))); },
-           py::arg("from_user"), py::arg("to_user"))
-      .def("erase_user", [](Engine& e, const py::object& user) { return e.erase_user(view_of(key_from(user, "user"))); }, py::arg("user"))
+      .def("merge_users", &merge_users, py::arg("from_user"), py::arg("to_user"))
+      .def("erase_user", &erase_user, py::arg("user"))
       .def("user", &user_view, py::arg("user"))
       .def("profile", &profile, py::arg("user"))
       .def("buy_again", &buy_again, py::arg("user"), py::arg("k"), py::arg("horizon_days"))
-      .def("intent", [](const Engine& e, const py::object& user) { return e.intent(view_of(shopper_from(e, user))); }, py::arg("user"))
+      .def("intent", &intent, py::arg("user"))
       .def("publish", [](Engine& e, std::shared_ptr<Snapshot> s) { return e.publish(std::move(s)); }, py::arg("snapshot"), Release())
-      .def("rollback", &Engine::rollback, Release())
-      .def("forget_previous", &Engine::forget_previous, Release())
-      .def_property_readonly("snapshot", [](const Engine& e) { return std::const_pointer_cast<Snapshot>(e.snapshot()); })
-      .def("durable_through", &Engine::durable_through)
+      .def("rollback", [](Engine& e) { return e.rollback(); }, Release())
+      .def("forget_previous", [](Engine& e) { e.forget_previous(); }, Release())
+      .def_property_readonly("snapshot", [](const Engine& e) { return std::const_pointer_cast<Snapshot>(without_gil([&] { return e.snapshot(); })); })
+      .def("durable_through", [](const Engine& e) { return e.durable_through(); })
       .def("last_sequence", [](const Engine& e) { return e.events().last_sequence(); })
       .def("sync", [](Engine& e) { e.events().sync(); }, Release())
       .def("compact", [](Engine& e) { e.events().compact(); }, Release())
       .def("recovery", &recovery)
-      .def("failure", [](const Engine& e) { return e.events().failure(); })
+      .def("failure", [](const Engine& e) { return e.events().failure(); }, Release())
       .def("metrics", &metrics)
-      .def("prometheus", [](const Engine& e) { return e.metrics().prometheus(); })
+      .def("prometheus", [](const Engine& e) { return e.metrics().prometheus(); }, Release())
       .def("save", [](const Engine& e, const std::filesystem::path& path) { save(e, path); }, py::arg("path"), Release())
       .def_static("load",
                   [](const std::filesystem::path& path, const py::dict& options) {
                     EngineOptions o = options_from(options);
                     const py::gil_scoped_release release;
-                    return load_engine(path, std::move(o));
+                    return std::make_unique<EngineHandle>(load_engine(path, std::move(o)));
                   },
                   py::arg("path"), py::arg("options"));
 }

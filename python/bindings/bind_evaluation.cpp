@@ -121,18 +121,18 @@ void bind_evaluation(py::module_& m) {
 
   const auto evaluated = [](const auto& call) { return std::make_shared<Evaluation>(without_gil(call)); };
   m.def("evaluate",
-        [evaluated](const Recommender& model, const Interactions& train, const Interactions& test, const std::vector<int>& k,
+        [evaluated](const std::shared_ptr<Recommender>& model, const Interactions& train, const Interactions& test, const std::vector<int>& k,
                     const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
           const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads);
-          return evaluated([&] { return evaluate(model, train, test, o); });
+          return evaluated([&] { return evaluate(*model, train, test, o); });
         },
         py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
         py::arg("recalculate_user"), py::arg("num_threads"));
   m.def("evaluate",
-        [evaluated](const Recommender& model, const Sequences& train, const Interactions& test, const std::vector<int>& k,
+        [evaluated](const std::shared_ptr<Recommender>& model, const Sequences& train, const Interactions& test, const std::vector<int>& k,
                     const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
           const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads);
-          return evaluated([&] { return evaluate(model, train, test.user_items().view(), o); });
+          return evaluated([&] { return evaluate(*model, train, test.user_items().view(), o); });
         },
         py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
         py::arg("recalculate_user"), py::arg("num_threads"));
@@ -165,7 +165,7 @@ void bind_evaluation(py::module_& m) {
            py::arg("rows"), py::arg("items"), py::arg("scores").none(true))
       .def("finish", [evaluated](RankingEvaluator& e) { return evaluated([&] { return e.finish(); }); });
   m.def("evaluate_next",
-        [evaluated](const Recommender& model, const Sequences& sequences, const std::string& positions, const std::vector<int>& k,
+        [evaluated](const std::shared_ptr<Recommender>& model, const Sequences& sequences, const std::string& positions, const std::vector<int>& k,
                     const std::vector<std::string>& metrics, bool exclude_seen, bool known_users, int num_threads) {
           NextItemOptions o;
           if (positions != "last" && positions != "all")
@@ -176,7 +176,7 @@ void bind_evaluation(py::module_& m) {
           o.exclude_seen = exclude_seen;
           o.known_users = known_users;
           o.num_threads = num_threads;
-          return evaluated([&] { return evaluate_next(model, sequences, o); });
+          return evaluated([&] { return evaluate_next(*model, sequences, o); });
         },
         py::arg("model"), py::arg("sequences"), py::arg("positions"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
         py::arg("known_users"), py::arg("num_threads"));

@@ -34,7 +34,7 @@ constexpr auto fields = [](auto& o, const auto& visit) {
 };
 
 CsrMatrix features_from(py::handle given, const char* argument) {
-  return given.is_none() ? CsrMatrix{} : csr_from_python(given, argument);
+  return given.is_none() ? CsrMatrix{} : kept_csr(given, argument);
 }
 
 py::array rows_of(const FeatureAlsModel& model, py::handle given, bool users) {
@@ -48,11 +48,12 @@ py::array rows_of(const FeatureAlsModel& model, py::handle given, bool users) {
   return to_numpy(rows, {static_cast<py::ssize_t>(features.rows), static_cast<py::ssize_t>(model.factors())});
 }
 
-void add(FeatureAlsModel& model, py::handle given, const std::shared_ptr<IdMap>& ids, bool users) {
+std::shared_ptr<FeatureAlsModel> add(const std::shared_ptr<FeatureAlsModel>& model, py::handle given, const std::shared_ptr<IdMap>& ids, bool users) {
   const CsrMatrix features = csr_from_python(given, users ? "user_features" : "item_features");
-  const py::gil_scoped_release release;
-  if (users) model.add_users(features.view(), ids);
-  else model.add_items(features.view(), ids);
+  return changed(model, false, [&](FeatureAlsModel& m) {
+    if (users) m.add_users(features.view(), ids);
+    else m.add_items(features.view(), ids);
+  });
 }
 
 }  // namespace
@@ -97,9 +98,9 @@ void bind_feature_als(py::module_& m) {
                              })
       .def("user_rows", [](const FeatureAlsModel& a, const py::object& f) { return rows_of(a, f, true); }, py::arg("user_features"))
       .def("item_rows", [](const FeatureAlsModel& a, const py::object& f) { return rows_of(a, f, false); }, py::arg("item_features"))
-      .def("add_users", [](FeatureAlsModel& a, const py::object& f, const std::shared_ptr<IdMap>& ids) { add(a, f, ids, true); },
+      .def("add_users", [](const std::shared_ptr<FeatureAlsModel>& a, const py::object& f, const std::shared_ptr<IdMap>& ids) { return add(a, f, ids, true); },
            py::arg("user_features"), py::arg("user_ids").none(true))
-      .def("add_items", [](FeatureAlsModel& a, const py::object& f, const std::shared_ptr<IdMap>& ids) { add(a, f, ids, false); },
+      .def("add_items", [](const std::shared_ptr<FeatureAlsModel>& a, const py::object& f, const std::shared_ptr<IdMap>& ids) { return add(a, f, ids, false); },
            py::arg("item_features"), py::arg("item_ids").none(true));
 }
 

@@ -30,7 +30,7 @@ py::array key_array(py::handle keys, const char* argument) {
     for (const py::handle key : keys) strings = strings || PyUnicode_Check(key.ptr());
     a = strings ? asarray(keys, py::arg("dtype") = "O") : asarray(keys);
   } else {
-    a = asarray(keys);
+    a = py::module_::import("etalage._arrays").attr("keys")(keys);
   }
   if (a.ndim() != 1)
     throw std::invalid_argument(std::string(argument) + " has shape " + std::string(py::str(a.attr("shape"))) +
@@ -185,13 +185,16 @@ py::array keys_at(const IdMap& ids, const py::array_t<std::int32_t, py::array::c
       if (indices.data()[i] >= 0) out[i] = ids.integer_at(indices.data()[i]);
     return take(std::move(out), shape);
   }
-  py::list keys(n);
+  // Filled where it lies: a reshaped array would be a view of another one.
+  py::array out(py::dtype("O"), shape);
+  auto** keys = static_cast<PyObject**>(out.mutable_data());
   for (std::size_t i = 0; i < n; ++i) {
     const std::int32_t index = indices.data()[i];
-    keys[i] = index < 0 ? py::object(py::none()) : py::object(to_str(ids.string_at(index)));
+    if (index < 0) continue;
+    Py_XDECREF(keys[i]);
+    keys[i] = to_str(ids.string_at(index)).release().ptr();
   }
-  const py::object array = py::module_::import("numpy").attr("array")(keys, py::arg("dtype") = "O");
-  return array.attr("reshape")(indices.attr("shape"));
+  return out;
 }
 
 void bind_id_map(py::module_& m) {

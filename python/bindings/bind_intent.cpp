@@ -158,12 +158,13 @@ void bind_intent(py::module_& m) {
            },
            py::arg("log"), py::arg("catalog").none(true), py::arg("since_ms") = py::none(), py::arg("bins") = 10)
       .def("predict",
-           [](const PurchaseIntent& p, const Profiles& profiles, const py::object& users, std::int64_t now_ms) {
+           [](const PurchaseIntent& p, const std::shared_ptr<Profiles>& given, const py::object& users, std::int64_t now_ms) {
+             const std::shared_ptr<const Profiles> profiles = given;  // so that nobody changes them meanwhile
              const auto u = from_numpy<std::int32_t>(users, "users", 1);
              std::vector<double> out(static_cast<std::size_t>(u.size()));
              {
                const py::gil_scoped_release release;
-               for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.predict(profiles.at(u.data()[i]), now_ms);
+               for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.predict(profiles->at(u.data()[i]), now_ms);
              }
              return take(std::move(out));
            },

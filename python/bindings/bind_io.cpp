@@ -60,7 +60,7 @@ py::bytes to_bytes(const std::vector<char>& v) { return {v.data(), v.size()}; }
 
 void bind_io(py::module_& m) {
   m.def(
-      "save", [](const Recommender& model, const std::filesystem::path& path) { save(model, path); }, py::arg("model"),
+      "save", [](const std::shared_ptr<Recommender>& model, const std::filesystem::path& path) { save(*model, path); }, py::arg("model"),
       py::arg("path"), py::call_guard<py::gil_scoped_release>(),
       "Writes a model to a file: to a temporary name beside it, flushed, then renamed. OSError leaves the old file.");
   m.def(
@@ -73,11 +73,11 @@ void bind_io(py::module_& m) {
       "contents and opens in constant time. FormatError says what was found and what was expected.");
   m.def(
       "save_to_memory",
-      [](const Recommender& model) {
+      [](const std::shared_ptr<Recommender>& model) {
         std::vector<char> bytes;
         {
           const py::gil_scoped_release release;
-          bytes = save_to_memory(model);
+          bytes = save_to_memory(*model);
         }
         return to_bytes(bytes);
       },

@@ -23,8 +23,10 @@
 namespace etalage::python {
 namespace {
 
-// Big batches go to the library in blocks of this many questions: it bounds the memory in between and lets Ctrl-C in.
+// Big batches go to the library in blocks of so many questions and results: it bounds the memory in between and lets
+// Ctrl-C in.
 constexpr std::size_t kBlock = 16384;
+constexpr std::size_t kBlockCells = std::size_t{1} << 24;
 
 std::size_t check_k(std::int64_t k) {
   if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
@@ -37,10 +39,11 @@ py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& an
   Answers answers(n, k);
   const std::size_t width = std::min(k, static_cast<std::size_t>(std::max(most, 0)));
   if (width != 0) {
-    std::vector<ItemScore> out(std::min(n, kBlock) * width);
-    std::vector<std::size_t> counts(std::min(n, kBlock));
-    for (std::size_t begin = 0; begin < n; begin += kBlock) {
-      const std::size_t end = std::min(n, begin + kBlock);
+    const std::size_t block = std::min({n, kBlock, std::max<std::size_t>(kBlockCells / width, 1)});
+    std::vector<ItemScore> out(block * width);
+    std::vector<std::size_t> counts(block);
+    for (std::size_t begin = 0; begin < n; begin += block) {
+      const std::size_t end = std::min(n, begin + block);
       {
         const py::gil_scoped_release release;
         answer(begin, end, MatrixView<ItemScore>(out.data(), end - begin, width), std::span(counts).first(end - begin));
@@ -52,9 +55,10 @@ py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& an
   return answers.arrays();
 }
 
-py::tuple recommend(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+py::tuple recommend(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, py::handle session_items,
                     std::int64_t k, bool exclude_seen, bool recalculate_user, py::handle allow, py::handle deny,
                     bool unknown_users, int num_threads) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   Questions questions(model, user_index, user_items, session_items, unknown_users);
   questions.exclude_seen = exclude_seen;
@@ -71,8 +75,9 @@ py::tuple recommend(const Recommender& model, py::handle user_index, py::handle 
                    });
 }
 
-py::tuple recommend_vectors(const FactorModel& model, py::handle given, std::int64_t k, py::handle allow, py::handle deny,
+py::tuple recommend_vectors(const std::shared_ptr<FactorModel>& held, py::handle given, std::int64_t k, py::handle allow, py::handle deny,
                             int num_threads) {
+  const FactorModel& model = *held;
   const std::size_t width = check_k(k);
   const auto vectors = from_numpy<float>(given, "vectors", 2);
   const auto rows = static_cast<std::size_t>(vectors.shape(0));
@@ -88,8 +93,9 @@ py::tuple recommend_vectors(const FactorModel& model, py::handle given, std::int
                    });
 }
 
-py::tuple similar_items(const Recommender& model, py::handle item_index, std::int64_t k, py::handle allow, py::handle deny,
+py::tuple similar_items(const std::shared_ptr<Recommender>& held, py::handle item_index, std::int64_t k, py::handle allow, py::handle deny,
                         int num_threads) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   const Array<std::int32_t> items = wrap(from_numpy<std::int32_t>(item_index, "item_index", 1));
   check_indices(items.view(), model.num_items(), "item_index");
@@ -106,7 +112,8 @@ py::tuple similar_items(const Recommender& model, py::handle item_index, std::in
                    });
 }
 
-py::tuple similar_users(const Recommender& model, py::handle user_index, std::int64_t k, int num_threads) {
+py::tuple similar_users(const std::shared_ptr<Recommender>& held, py::handle user_index, std::int64_t k, int num_threads) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   const Array<std::int32_t> users = wrap(from_numpy<std::int32_t>(user_index, "user_index", 1));
   check_indices(users.view(), model.num_users(), "user_index");
@@ -120,8 +127,9 @@ py::tuple similar_users(const Recommender& model, py::handle user_index, std::in
                    });
 }
 
-py::array_t<float> score(const Recommender& model, py::handle user_index, py::handle user_items, py::handle session_items,
+py::array_t<float> score(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, py::handle session_items,
                          py::handle items, bool recalculate_user, int num_threads) {
+  const Recommender& model = *held;
   Questions questions(model, user_index, user_items, session_items);
   questions.recalculate_user = recalculate_user;
   const auto ids = from_numpy<std::int32_t>(items, "items", 2);
@@ -131,17 +139,20 @@ py::array_t<float> score(const Recommender& model, py::handle user_index, py::ha
     throw std::invalid_argument("items has " + std::to_string(rows) + " rows, must be one list for all or have one row for "
                                 "each of the " + std::to_string(questions.size) + " asked for");
   check_indices({ids.data(), static_cast<std::size_t>(ids.size())}, model.num_items(), "items");
-  std::vector<float> out(questions.size * cols);
+  check_cells(questions.size, cols, questions.size * cols * sizeof(float));
+  py::array_t<float> out({static_cast<py::ssize_t>(questions.size), static_cast<py::ssize_t>(cols)});
+  float* scores = out.mutable_data();
   {
     const py::gil_scoped_release release;
     score_batch(model, questions.queries(0, questions.size, nullptr), MatrixView<const std::int32_t>(ids.data(), rows, cols),
-                MatrixView<float>(out.data(), questions.size, cols), num_threads);
+                MatrixView<float>(scores, questions.size, cols), num_threads);
   }
-  return take(std::move(out), {static_cast<py::ssize_t>(questions.size), static_cast<py::ssize_t>(cols)});
+  return out;
 }
 
-py::tuple explain(const Recommender& model, py::handle user_index, py::handle user_items, std::int32_t item_index,
+py::tuple explain(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, std::int32_t item_index,
                   std::int64_t k) {
+  const Recommender& model = *held;
   const std::size_t width = check_k(k);
   const Questions questions(model, user_index, user_items, py::none());
   check_indices({&item_index, 1}, model.num_items(), "item_index");
@@ -237,7 +248,7 @@ void bind_models(py::module_& m) {
       .def_readonly("seconds", &FitReport::seconds)
       .def("__repr__", &text_of);
 
-  py::class_<Recommender, std::shared_ptr<Recommender>>(m, "Recommender", "The compiled part of every model.")
+  py::class_<Recommender, std::shared_ptr<Recommender>>(m, "Recommender", py::dynamic_attr(), "The compiled part of every model.")
       .def_property_readonly("kind", [](const Recommender& r) { return std::string(r.kind()); })
       .def_property_readonly("num_users", &Recommender::num_users)
       .def_property_readonly("num_items", &Recommender::num_items)
@@ -247,12 +258,20 @@ void bind_models(py::module_& m) {
       .def_property_readonly(
           "history", [](const Recommender& r) { return r.has_history() ? csr_to_python(r.history()) : py::object(py::none()); },
           "The kept rows as a read-only scipy CSR, or None.")
+      .def_property_readonly(
+          "user_items",
+          [](const py::object& self) {
+            const auto& r = self.cast<const Recommender&>();
+            if (!r.has_history()) return py::object(py::none());
+            return made_once(self, "_user_items", [&] { return csr_copy_to_python(r.history()); });
+          },
+          "The kept rows as a scipy CSR of the caller's own, made on first access, or None. For models that do not change.")
       .def("set_ids",
            [](Recommender& r, std::shared_ptr<IdMap> users, std::shared_ptr<IdMap> items) { r.set_ids(users, items); },
            py::arg("user_ids").none(true), py::arg("item_ids").none(true))
       .def("set_history",
            [](Recommender& r, const py::object& rows) {
-             r.set_history(rows.is_none() ? CsrMatrix{} : canonical(owned(csr_from_python(rows, "user_items"))));
+             r.set_history(rows.is_none() ? CsrMatrix{} : canonical(kept_csr(rows, "user_items")));
            },
            py::arg("user_items"))
       .def("recommend", &recommend, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("k"),
@@ -270,7 +289,7 @@ void bind_models(py::module_& m) {
   };
   py::class_<FactorModel, Recommender, std::shared_ptr<FactorModel>>(m, "FactorModel")
       .def_property_readonly("factors", &FactorModel::factors)
-      .def("build_index", &build_index, py::arg("options"))
+      .def("build_index", &build_index, py::arg("options"), "On a model that nobody else holds.")
       .def("drop_index", [](FactorModel& f) { f.set_index(nullptr); })
       .def_property_readonly("index", &index_of, "Kind and options of the index that recommend() goes through, or None.")
       .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),

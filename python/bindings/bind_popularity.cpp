@@ -32,14 +32,15 @@ PopularityOptions from_dict(const py::dict& d) {
   return o;
 }
 
-void partial_fit(PopularityModel& model, py::handle indices, py::handle rows, bool users) {
+std::shared_ptr<PopularityModel> partial_fit(const std::shared_ptr<PopularityModel>& model, py::handle indices, py::handle rows, bool users) {
   const char* rows_name = users ? "user_items" : "item_users";
   const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, users ? "user_index" : "item_index", 1));
   const CsrMatrix given = csr_from_python(rows, rows_name);
-  const py::gil_scoped_release release;
   const CsrMatrix matrix = canonical(given, rows_name);
-  if (users) model.partial_fit_users(index, matrix.view());
-  else model.partial_fit_items(index, matrix.view());
+  return changed(model, small_change(index.size(), matrix.columns.size()), [&](PopularityModel& m) {
+    if (users) m.partial_fit_users(index, matrix.view());
+    else m.partial_fit_items(index, matrix.view());
+  });
 }
 
 }  // namespace
@@ -82,17 +83,16 @@ void bind_popularity(py::module_& m) {
            py::arg("data"), py::arg("event_weights").none(true))
       .def_property_readonly("num_segments", &PopularityModel::num_segments)
       .def("set_segments",
-           [](PopularityModel& p, const py::object& segments, double prior) {
+           [](const std::shared_ptr<PopularityModel>& p, const py::object& segments, double prior) {
              const Array<std::int32_t> of = wrap(from_numpy<std::int32_t>(segments, "user_segments", 1));
-             const py::gil_scoped_release release;
-             p.set_segments(of, prior);
+             return changed(p, false, [&](PopularityModel& m) { m.set_segments(of, prior); });
            },
            py::arg("user_segments"), py::arg("prior"))
       .def("partial_fit_users",
-           [](PopularityModel& p, const py::object& index, const py::object& rows) { partial_fit(p, index, rows, true); },
+           [](const std::shared_ptr<PopularityModel>& p, const py::object& index, const py::object& rows) { return partial_fit(p, index, rows, true); },
            py::arg("user_index"), py::arg("user_items"))
       .def("partial_fit_items",
-           [](PopularityModel& p, const py::object& index, const py::object& rows) { partial_fit(p, index, rows, false); },
+           [](const std::shared_ptr<PopularityModel>& p, const py::object& index, const py::object& rows) { return partial_fit(p, index, rows, false); },
            py::arg("item_index"), py::arg("item_users"));
 }
 

@@ -201,6 +201,9 @@ ProfileOptions profile_options(const py::dict& d) {
 void bind_profile(py::module_& m) {
   py::class_<Profiles, std::shared_ptr<Profiles>>(m, "Profiles", "The compiled part of etalage.profile.Profiles.")
       .def(py::init([](const py::dict& options) { return std::make_shared<Profiles>(nullptr, profile_options(options)); }), py::arg("options"))
+      .def("copy", [](const Profiles& p) { return std::make_shared<Profiles>(p); })
+      .def("shared", [](const std::shared_ptr<Profiles>& p) { return p.use_count() > 2; },
+           "Whether anybody but the Python object (and this very call) holds these profiles: a snapshot, a call that runs.")
       .def("set_catalog",
            [](Profiles& p, const std::shared_ptr<Catalog>& catalog, const EventLog* log) {
              const IdMap* ids = log != nullptr ? log->columns().item_ids.get() : p.item_ids().get();

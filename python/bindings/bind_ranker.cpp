@@ -237,10 +237,7 @@ void bind_ranker(py::module_& m) {
              auto how = IndexSource::Ask::kContent;
              set_choice(d, "ask", how, {{"user_vector", IndexSource::Ask::kUserVector}, {"query_vector", IndexSource::Ask::kQueryVector}, {"content", IndexSource::Ask::kContent}});
              Array<float> v;
-             if (!vectors.is_none()) {
-               const auto a = from_numpy<float>(vectors, "vectors", 2);
-               v = Array<float>(std::span<const float>(a.data(), static_cast<std::size_t>(a.size())));
-             }
+             if (!vectors.is_none()) v = kept(from_numpy<float>(vectors, "vectors", 2));
              return std::make_shared<IndexSource>(name, index, how, v, recent);
            }),
            py::arg("name"), py::arg("index"), py::arg("ask"), py::arg("vectors"), py::arg("recent"));
@@ -275,7 +272,7 @@ void bind_ranker(py::module_& m) {
              p.calibrate_by = calibrate_by;
              if (!vectors.is_none()) {
                const auto a = from_numpy<float>(vectors, "vectors", 2);
-               p.vectors = Array<float>(std::span<const float>(a.data(), static_cast<std::size_t>(a.size())));
+               p.vectors = kept(a);
                p.dim = static_cast<std::int32_t>(a.shape(1));
              }
              const py::gil_scoped_release release;

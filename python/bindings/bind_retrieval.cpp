@@ -57,16 +57,18 @@ py::tuple search(const ItemIndex& index, const py::object& queries, std::int64_t
   if (q.shape(1) != index.dim())
     throw std::invalid_argument("queries has " + std::to_string(q.shape(1)) + " columns, must have dim = " + std::to_string(index.dim()));
   const auto width = static_cast<std::size_t>(k);
-  std::vector<std::int64_t> ids;
-  std::vector<float> scores;
+  check_cells(n, width, n * width * (sizeof(std::int64_t) + sizeof(float)));
+  const std::vector<py::ssize_t> shape{q.shape(0), static_cast<py::ssize_t>(k)};
+  py::array_t<std::int64_t> id_array(shape);
+  py::array_t<float> score_array(shape);
+  std::int64_t* ids = id_array.mutable_data();
+  float* scores = score_array.mutable_data();
   {
     const py::gil_scoped_release release;
     // What is found is at most what is there: a huge k costs the padding alone.
     const std::size_t most = std::min(width, index.size());
-    if (n != 0 && width > std::numeric_limits<std::size_t>::max() / n / 16)
-      throw std::invalid_argument("k is " + std::to_string(k) + ", too large for " + std::to_string(n) + " queries");
-    ids.assign(n * width, -1);
-    scores.assign(n * width, -std::numeric_limits<float>::infinity());
+    std::fill_n(ids, n * width, -1);
+    std::fill_n(scores, n * width, -std::numeric_limits<float>::infinity());
     std::vector<Neighbor> found(n * most);
     std::vector<std::size_t> counts(n);
     index.search_batch(matrix(q), {found.data(), n, most}, counts, filters, num_threads);
@@ -77,8 +79,7 @@ py::tuple search(const ItemIndex& index, const py::object& queries, std::int64_t
       }
     }
   }
-  const std::vector<py::ssize_t> shape{q.shape(0), static_cast<py::ssize_t>(k)};
-  return py::make_tuple(take(std::move(ids), shape), take(std::move(scores), shape));
+  return py::make_tuple(id_array, score_array);
 }
 
 LoadOptions load_options(const std::string& verify) {

@@ -39,23 +39,16 @@ bool is_float32(const py::object& rows) {
   return py::isinstance<py::array>(rows) && rows.cast<py::array>().dtype().is(py::dtype::of<float>());
 }
 
-/// A copy: what the ensemble keeps is not the caller's to change.
-template <class T>
-Array<T> copied(const py::object& values, const char* name) {
-  const auto a = from_numpy<T>(values, name, 1);
-  return Array<T>(std::span<const T>(a.data(), static_cast<std::size_t>(a.size())));
-}
-
 }  // namespace
 
 void bind_trees(py::module_& m) {
   py::class_<TreeEnsemble, std::shared_ptr<TreeEnsemble>>(m, "TreeEnsemble", "The compiled part of etalage.models.TreeEnsemble.")
       .def(py::init([](const py::object& feature, const py::object& threshold, const py::object& left, const py::object& right,
                        const py::object& nan_left, const py::object& value, const py::object& roots, double base, std::int32_t num_features) {
-             return std::make_shared<TreeEnsemble>(copied<std::int32_t>(feature, "feature"), copied<double>(threshold, "threshold"),
-                                                   copied<std::int32_t>(left, "left"), copied<std::int32_t>(right, "right"),
-                                                   copied<std::uint8_t>(nan_left, "nan_left"), copied<double>(value, "value"),
-                                                   copied<std::int32_t>(roots, "roots"), base, num_features);
+             return std::make_shared<TreeEnsemble>(kept(from_numpy<std::int32_t>(feature, "feature", 1)), kept(from_numpy<double>(threshold, "threshold", 1)),
+                                                   kept(from_numpy<std::int32_t>(left, "left", 1)), kept(from_numpy<std::int32_t>(right, "right", 1)),
+                                                   kept(from_numpy<std::uint8_t>(nan_left, "nan_left", 1)), kept(from_numpy<double>(value, "value", 1)),
+                                                   kept(from_numpy<std::int32_t>(roots, "roots", 1)), base, num_features);
            }),
            py::arg("feature"), py::arg("threshold"), py::arg("left"), py::arg("right"), py::arg("nan_left"), py::arg("value"), py::arg("roots"),
            py::arg("base"), py::arg("num_features"))

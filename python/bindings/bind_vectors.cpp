@@ -25,13 +25,14 @@ MatrixView<const float> view_of(const py::array_t<float, py::array::c_style>& a)
   return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
 }
 
-void partial_fit(VectorsModel& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
+std::shared_ptr<VectorsModel> partial_fit(const std::shared_ptr<VectorsModel>& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
   const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, users ? "user_index" : "item_index", 1));
   const auto vectors = from_numpy<float>(rows, users ? "user_vectors" : "item_vectors", 2);
   const MatrixView<const float> view = view_of(vectors);
-  const py::gil_scoped_release release;
-  if (users) model.partial_fit_users(index, view, ids);
-  else model.partial_fit_items(index, view, ids);
+  return changed(model, small_change(index.size(), static_cast<std::size_t>(vectors.size())), [&](VectorsModel& m) {
+    if (users) m.partial_fit_users(index, view, ids);
+    else m.partial_fit_items(index, view, ids);
+  });
 }
 
 }  // namespace
@@ -57,13 +58,13 @@ void bind_vectors(py::module_& m) {
                              })
       .def("copy", [](const VectorsModel& v) { return std::make_shared<VectorsModel>(v); })
       .def("partial_fit_users",
-           [](VectorsModel& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
-             partial_fit(v, index, rows, ids, true);
+           [](const std::shared_ptr<VectorsModel>& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
+             return partial_fit(v, index, rows, ids, true);
            },
            py::arg("user_index"), py::arg("user_vectors"), py::arg("user_ids").none(true))
       .def("partial_fit_items",
-           [](VectorsModel& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
-             partial_fit(v, index, rows, ids, false);
+           [](const std::shared_ptr<VectorsModel>& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {
+             return partial_fit(v, index, rows, ids, false);
            },
            py::arg("item_index"), py::arg("item_vectors"), py::arg("item_ids").none(true));
 }

@@ -245,6 +245,15 @@ ArrowArrayStream stream_of_array(ArrowSchema& schema, ArrowArray& array) {
   return s;
 }
 
+/// With times and values in memory of their own: the reader shares them where they need no conversion, and what pandas,
+/// polars and pyarrow hand over may be the memory of numpy arrays that somebody goes on writing to.
+EventLog owned(const EventLog& log) {
+  EventLog::Columns c = log.columns();
+  c.times_ms = Array<std::int64_t>(c.times_ms.view());
+  c.values = Array<float>(c.values.view());
+  return EventLog(std::move(c), log.report(), EventLog::Checked{});
+}
+
 template <class T>
 T* pointer_in(const py::handle& capsule, const char* name) {
   auto* pointer = static_cast<T*>(PyCapsule_GetPointer(capsule.ptr(), name));
@@ -349,7 +358,7 @@ EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
     if (*name && std::find(names.begin(), names.end(), **name) == names.end()) names.push_back(**name);
   EventLog log;
   read_frame(frame, names, columns.on_error == OnError::kSkip, [&](ArrowArrayStream* stream, std::span<const UnreadableCell> unreadable) {
-    log = read_arrow(stream, columns, unreadable);
+    log = owned(read_arrow(stream, columns, unreadable));
   });
   return log;
 }

@@ -123,7 +123,7 @@ std::vector<Query> Questions::queries(std::size_t begin, std::size_t end, const 
 
 Interactions interactions_from_python(const py::object& data) {
   if (py::isinstance<Interactions>(data)) return data.cast<Interactions>();
-  const CsrMatrix matrix = csr_from_python(data, "data");
+  const CsrMatrix matrix = kept_csr(data, "data");
   const py::gil_scoped_release release;
   return Interactions(matrix);
 }
@@ -144,16 +144,22 @@ ProgressCallback progress_callback(const py::object& callback) {
 }
 
 Answers::Answers(std::size_t rows, std::size_t k) : rows_(rows), k_(k) {
-  if (k != 0 && rows > std::numeric_limits<std::size_t>::max() / k / 16) throw std::bad_alloc();
-  items_.assign(rows * k, -1);
-  scores_.assign(rows * k, -std::numeric_limits<float>::infinity());
+  check_cells(rows, k, rows * k * (sizeof(std::int32_t) + sizeof(float)));
+  const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(k)};
+  items_ = py::array_t<std::int32_t>(shape);
+  scores_ = py::array_t<float>(shape);
+  item_data_ = items_.mutable_data();
+  score_data_ = scores_.mutable_data();
+  const py::gil_scoped_release release;
+  std::fill_n(item_data_, rows * k, -1);
+  std::fill_n(score_data_, rows * k, -std::numeric_limits<float>::infinity());
 }
 
 void Answers::append(std::span<const ItemScore> block, std::size_t stride, std::span<const std::size_t> counts) {
   for (std::size_t r = 0; r < counts.size(); ++r, ++done_) {
     const ItemScore* from = block.data() + r * stride;
-    std::int32_t* items = items_.data() + done_ * k_;
-    float* scores = scores_.data() + done_ * k_;
+    std::int32_t* items = item_data_ + done_ * k_;
+    float* scores = score_data_ + done_ * k_;
     for (std::size_t j = 0; j < counts[r]; ++j) {
       items[j] = from[j].item;
       scores[j] = from[j].score;
@@ -162,8 +168,7 @@ void Answers::append(std::span<const ItemScore> block, std::size_t stride, std::
 }
 
 py::tuple Answers::arrays() {
-  const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(rows_), static_cast<py::ssize_t>(k_)};
-  return py::make_tuple(take(std::move(items_), shape), take(std::move(scores_), shape));
+  return py::make_tuple(items_, scores_);
 }
 
 }  // namespace etalage::python

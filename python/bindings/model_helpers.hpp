@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,8 +63,29 @@ struct Questions {
   [[nodiscard]] std::vector<Query> queries(std::size_t begin, std::size_t end, const Filters* filters) const;
 };
 
-/// What a model is fitted on: Interactions as they are, or a matrix without keys (anything that csr_from_python takes).
+/// What a model is fitted on: Interactions as they are, or a copy of a matrix without keys (anything that csr_from_python
+/// takes), since models keep rows.
 [[nodiscard]] Interactions interactions_from_python(const py::object& data);
+
+/// Applies change(model) and returns the model that has it. A small change is made in place where nobody else holds the
+/// model, no snapshot, blend, source or running call, and under the GIL, so that no call can begin meanwhile. Any other
+/// is made on a copy, which shares what does not change, without the GIL: whoever holds the model keeps it as it was.
+/// Calls that work on a model without the GIL take it as a std::shared_ptr, so that they are seen here.
+template <class Model, class F>
+[[nodiscard]] std::shared_ptr<Model> changed(const std::shared_ptr<Model>& model, bool small, const F& change) {
+  constexpr long kPythonAndThisCall = 2;
+  if (small && model.use_count() == kPythonAndThisCall) {
+    change(*model);
+    return model;
+  }
+  const auto copy = std::make_shared<Model>(*model);
+  const py::gil_scoped_release release;
+  change(*copy);
+  return copy;
+}
+
+/// What may be done under the GIL: a handful of rows, or of a session's events.
+[[nodiscard]] inline bool small_change(std::size_t rows, std::size_t entries) noexcept { return rows <= 16 && entries <= 4096; }
 
 /// What fit() gets: answers Ctrl-C and asks `callback` (None or a callable
 /// that takes a Progress; False stops).
@@ -72,11 +94,12 @@ struct Questions {
 /// Throws std::out_of_range naming the first index outside [0, size).
 void check_indices(std::span<const std::int32_t> indices, std::int64_t size, const char* argument);
 
-/// items int32 [n x k] and scores float32 [n x k] under construction; rows are padded with -1 and -inf.
+/// items int32 [n x k] and scores float32 [n x k] under construction; rows are padded with -1 and -inf. Made and given
+/// away under the GIL.
 class Answers {
  public:
   Answers(std::size_t rows, std::size_t k);
-  /// Copies a block of results behind those that are there.
+  /// Copies a block of results behind those that are there; needs no GIL.
   void append(std::span<const ItemScore> block, std::size_t stride, std::span<const std::size_t> counts);
   [[nodiscard]] py::tuple arrays();
 
@@ -84,8 +107,10 @@ class Answers {
   std::size_t rows_;
   std::size_t k_;
   std::size_t done_ = 0;
-  std::vector<std::int32_t> items_;
-  std::vector<float> scores_;
+  py::array_t<std::int32_t> items_;
+  py::array_t<float> scores_;
+  std::int32_t* item_data_ = nullptr;
+  float* score_data_ = nullptr;
 };
 
 }  // namespace etalage::python

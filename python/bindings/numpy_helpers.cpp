@@ -4,24 +4,24 @@
 #include <limits>
 #include <stdexcept>
 
+#include "etalage/core/interactions.hpp"
+#include "memory_limit.hpp"
+
 namespace etalage::python {
 namespace {
 
 py::module_ numpy() { return py::module_::import("numpy"); }
 
-/// An array of whatever dtype the value has; TypeError for ragged lists and things that are no arrays.
+py::object arrays_module() { return py::module_::import("etalage._arrays"); }
+
+/// An array of whatever dtype the value has; ValueError for ragged lists, TypeError for things that are no arrays.
 py::array as_array(py::handle value, const char* argument) {
-  if (py::isinstance<py::array>(value)) return py::reinterpret_borrow<py::array>(value);
+  // Masked arrays are a class derived from numpy's own, so that the usual case pays nothing for them.
+  if (Py_TYPE(value.ptr()) == py::detail::npy_api::get().PyArray_Type_) return py::reinterpret_borrow<py::array>(value);
   if (value.is_none() || py::isinstance<py::str>(value) || py::isinstance<py::bytes>(value) ||
       py::isinstance<py::dict>(value))
     throw py::type_error(std::string(argument) + " is " + describe(value) + ", must be a numeric array or list");
-  try {
-    return numpy().attr("asarray")(value);
-  } catch (py::error_already_set& e) {
-    if (!e.matches(PyExc_ValueError) && !e.matches(PyExc_TypeError)) throw;
-    throw std::invalid_argument(std::string(argument) + " is " + describe(value) +
-                                ", must be a numeric array or list whose rows have one length");
-  }
+  return arrays_module().attr("asarray")(value, argument);
 }
 
 std::string shape_of(const py::array& a) { return py::str(a.attr("shape")); }
@@ -109,8 +109,26 @@ template py::array_t<std::int64_t, py::array::c_style> from_numpy<std::int64_t>(
 template py::array_t<float, py::array::c_style> from_numpy<float>(py::handle, const char*, int);
 template py::array_t<double, py::array::c_style> from_numpy<double>(py::handle, const char*, int);
 
+void check_cells(std::size_t n, std::size_t k, std::size_t bytes) {
+  constexpr std::size_t kMost = std::size_t{1} << 31;
+  if (k != 0 && n > kMost / k)
+    throw std::invalid_argument("k is " + std::to_string(k) + " for " + std::to_string(n) +
+                                " questions, n x k must be at most 2^31");
+  // The kernel grants memory that it does not have and ends the process that writes to it, so what is much is asked for first.
+  // A quarter of what there is stays for everybody else: the kernel's figure is an estimate, and others ask meanwhile.
+  constexpr std::size_t kMuch = std::size_t{1} << 26;
+  if (bytes < kMuch) return;
+  const std::uint64_t available = available_memory() / 4 * 3;
+  if (bytes <= available) return;
+  const std::string text = "an answer of " + std::to_string(n) + " x " + std::to_string(k) + " needs " + std::to_string(bytes) +
+                           " bytes, must be at most " + std::to_string(available) + ", three quarters of the memory that is left";
+  py::set_error(PyExc_MemoryError, text.c_str());
+  throw py::error_already_set();
+}
+
 CsrMatrix csr_from_python(py::handle matrix, const char* argument) {
-  py::object m = py::reinterpret_borrow<py::object>(matrix);
+  if (py::isinstance<Interactions>(matrix)) return matrix.cast<const Interactions&>().user_items();
+  py::object m = arrays_module().attr("matrix")(matrix);
   if (!py::hasattr(m, "tocsr")) {
     if (!py::isinstance<py::array>(m))
       throw py::type_error(std::string(argument) + " is " + describe(m) +
@@ -141,26 +159,44 @@ CsrMatrix csr_from_python(py::handle matrix, const char* argument) {
   return out;
 }
 
-CsrMatrix owned(const CsrMatrix& matrix) {
-  return {matrix.rows, matrix.cols, Array<std::int64_t>(matrix.offsets.view()), Array<std::int32_t>(matrix.columns.view()),
-          Array<float>(matrix.values.view())};
+CsrMatrix kept_csr(py::handle matrix, const char* argument) {
+  CsrMatrix m = csr_from_python(matrix, argument);
+  if (py::isinstance<Interactions>(matrix)) return m;  // the library's own
+  const py::gil_scoped_release release;
+  m = {m.rows, m.cols, Array<std::int64_t>(m.offsets.view()), Array<std::int32_t>(m.columns.view()), Array<float>(m.values.view())};
+  // Another thread may have written to the arrays since they were looked at; the copy is what counts.
+  validate(m.view(), argument);
+  return m;
 }
 
-py::object csr_to_python(const CsrMatrix& matrix) {
+namespace {
+
+/// Set piece by piece: the constructor would copy to one index type. `array` makes a numpy array of an Array.
+template <class F>
+py::object to_csr(const CsrMatrix& matrix, const F& array) {
   Array<std::int64_t> offsets = matrix.offsets;
   if (offsets.empty()) offsets = Array<std::int64_t>(static_cast<std::size_t>(matrix.rows) + 1);
   py::object csr = py::module_::import("scipy.sparse").attr("csr_matrix");
   py::object out = csr(py::make_tuple(matrix.rows, matrix.cols), py::arg("dtype") = py::dtype::of<float>());
-  // Set piece by piece: the constructor would copy to one index type.
-  out.attr("data") = to_numpy(matrix.values);
+  out.attr("data") = array(matrix.values);
   if (matrix.nnz() <= std::numeric_limits<std::int32_t>::max()) {
-    out.attr("indices") = to_numpy(matrix.columns);
+    out.attr("indices") = array(matrix.columns);
     out.attr("indptr") = to_numpy(offsets).attr("astype")(py::dtype::of<std::int32_t>());
   } else {
     out.attr("indices") = to_numpy(matrix.columns).attr("astype")(py::dtype::of<std::int64_t>());
-    out.attr("indptr") = to_numpy(offsets);
+    out.attr("indptr") = array(offsets);
   }
   return out;
+}
+
+}  // namespace
+
+py::object csr_to_python(const CsrMatrix& matrix) {
+  return to_csr(matrix, [](const auto& a) { return py::object(to_numpy(a)); });
+}
+
+py::object csr_copy_to_python(const CsrMatrix& matrix) {
+  return to_csr(matrix, [](const auto& a) { return py::object(to_numpy(a).attr("copy")()); });
 }
 
 }  // namespace etalage::python

@@ -37,10 +37,10 @@ auto bind_sequence_model(py::module_& m, const char* name, const Fields& fields)
 }
 
 template <class Model>
-void add_sessions(Model& model, const Sequences& given) {
+std::shared_ptr<Model> add_sessions(const std::shared_ptr<Model>& model, const Sequences& given) {
   const Sequences sequences = given;
-  const py::gil_scoped_release release;
-  model.add_sessions(sequences);
+  return changed(model, small_change(static_cast<std::size_t>(sequences.size()), sequences.items().size()),
+                 [&](Model& m) { m.add_sessions(sequences); });
 }
 
 }  // namespace etalage::python

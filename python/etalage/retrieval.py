@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from . import _core
+from ._arrays import asarray
 from ._core import ItemFilter
 
 __all__ = ["ItemFilter", "ItemIndex"]
@@ -56,8 +57,8 @@ class ItemIndex:
     @staticmethod
     def _rows(vectors, ids):
         if np.ndim(ids) == 0 and np.ndim(vectors) == 1:
-            return np.asarray(vectors)[None], [operator.index(ids)]
-        return vectors, np.asarray(ids, dtype=np.int64) if np.size(ids) == 0 else ids
+            return asarray(vectors, "vectors")[None], [operator.index(ids)]
+        return vectors, np.empty(np.shape(ids), np.int64) if np.size(ids) == 0 else ids
 
     def add(self, vectors, ids):
         """Adds items. vectors: float32 (n, dim), finite; ids: int64 (n,). One vector and one id will do too.
@@ -100,12 +101,14 @@ class ItemIndex:
         results are always found; what is missing is padded with -1 and -inf. Ties are broken by the lower id.
         """
         k = operator.index(k)
+        if k > 2**62:
+            raise ValueError(f"k is {k}, n x k must be at most 2^31")
         single = np.ndim(queries) == 1
-        queries = np.asarray(queries)[None] if single else queries
+        queries = asarray(queries, "queries")[None] if single else queries
         count = 1 if single else len(queries)
         filters = self._filters(allow, deny, count)
         ids, scores = self._core.search(queries, k, filters, num_threads)
-        return (ids[0], scores[0]) if single else (ids, scores)
+        return (ids[0].copy(), scores[0].copy()) if single else (ids, scores)
 
     def distances_per_query(self, queries, k=10):
         """How many vectors a search for k items scores, as a mean over queries (n, dim), each asked by itself: what a
@@ -113,7 +116,7 @@ class ItemIndex:
         k = operator.index(k)
         if k < 0:
             raise ValueError(f"k is {k}, must be >= 0")
-        return self._core.distances_per_query(np.atleast_2d(np.asarray(queries)), k)
+        return self._core.distances_per_query(np.atleast_2d(asarray(queries, "queries")), k)
 
     def _filters(self, allow, deny, count):
         if allow is None and deny is None:
@@ -141,7 +144,7 @@ class ItemIndex:
             return value
         if isinstance(value, (set, frozenset)):
             value = list(value)
-        array = np.asarray(value)
+        array = asarray(value, argument)
         if array.dtype == bool and array.ndim == 1 and array.size:
             ids = self.ids
             if len(ids) != len(array):

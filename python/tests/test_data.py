@@ -38,8 +38,8 @@ def test_signature_of_the_contract():
 
 def test_memory_is_shared_and_read_only():
     data = log_of([(1, 1, 2.0), (2, 2, 3.0)], ("user", "item", "value")).interactions()
-    a, b = data.user_items, data.user_items
-    assert np.shares_memory(a.data, b.data)
+    a, b = data.user_items_view, data.user_items_view
+    assert np.shares_memory(a.data, b.data) and not np.shares_memory(a.data, data.user_items.data)
     with pytest.raises(ValueError):
         a.data[0] = 1
     del data

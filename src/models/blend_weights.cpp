@@ -175,7 +175,9 @@ double BlendModel::learn(const Lesson& lesson, int k, int num_threads) {
     for (std::size_t m = 0; m < members_.size(); ++m)
       for (std::size_t i = 0; i < a.n; ++i) a.values[m * a.n + i] = comparable(w, m, w.items[i], w.scores[m * a.n + i]);
   });
-  Trial trial(asked, lesson.importance, members_.size(), static_cast<std::size_t>(k), threads);
+  // No list is longer than the catalogue.
+  const std::size_t longest = std::min(static_cast<std::size_t>(k), static_cast<std::size_t>(num_items()));
+  Trial trial(asked, lesson.importance, members_.size(), longest, threads);
   double best = 0;
   const std::vector<double> weights = search(trial, members_.size(), best);
   set_weights(std::vector<float>(weights.begin(), weights.end()));

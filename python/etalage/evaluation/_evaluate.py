@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 
 _BLOCK = 4096
 _PLACES = 1 << 22  # places of a foreign model's long lists held at a time
@@ -82,7 +83,7 @@ class Evaluation(Mapping):
         if importance is None:
             return self[name]
         values = self.per_user[name]
-        counts = np.asarray(importance, np.float64)
+        counts = asarray(importance, "importance").astype(np.float64)
         if counts.ndim != 1 or len(counts) <= self.user_index.max():
             raise ValueError(f"importance has shape {counts.shape}, must have one entry for each user, at least {self.user_index.max() + 1}")
         counts = counts[self.user_index]
@@ -130,7 +131,7 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     _same_shape(seen, relevant)
     if hasattr(model, "recommend"):
         measure = _core.RankingEvaluator(relevant, None, seen if filter_already_liked_items else None, k, metrics, num_threads)
-        _measure_foreign(measure, model, seen.user_items, max(k, default=0), filter_already_liked_items)
+        _measure_foreign(measure, model, seen.user_items_view, max(k, default=0), filter_already_liked_items)
         return Evaluation(measure.finish())
     items, scores = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     return evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
@@ -146,9 +147,11 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
     over all orders of them. Ties with items that are not listed cannot be seen: hand over more than k places, as many as
     ties may reach. Without scores the order is meant as it stands.
     """
-    if not isinstance(items, np.ndarray):
+    if isinstance(items, np.ma.MaskedArray):
+        items = asarray(items, "items")
+    elif not isinstance(items, np.ndarray):
         try:
-            items = np.asarray(items)
+            items = asarray(items, "items")
         except ValueError:
             items = np.empty(0, dtype=object)
     if items.ndim != 2 or items.dtype.kind not in "iu":

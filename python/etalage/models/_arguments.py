@@ -8,6 +8,9 @@ import operator
 import numpy as np
 import scipy.sparse as sp
 
+from .. import _core
+from .._arrays import asarray
+
 INT32_MAX = 2**31 - 1
 
 
@@ -38,9 +41,9 @@ def count(k):
 def indices(value, name):
     """(int array [n], whether one index was given)."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
-        array, one = value, False
+        array, one = asarray(value, name), False
     elif isinstance(value, (list, tuple, range)) or hasattr(value, "__array__") and getattr(value, "ndim", 1) != 0:
-        array, one = _array(value, name), False
+        array, one = asarray(value, name), False
     else:
         array, one = np.array([_in_range(integer(value, name), name)], dtype=np.int32), True
     if array.size == 0 and array.dtype.kind in "fO":
@@ -58,17 +61,10 @@ def _in_range(value, name):
     return value
 
 
-def _array(value, name):
-    try:
-        return np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} is {describe(value)}, must be a flat list of integers") from None
-
-
 def rows(value, name="user_items"):
     """A matrix with a row a question: sparse of any format, dense, one sparse row, or Interactions."""
-    if value is None:
-        return None
+    if value is None or isinstance(value, _core.Interactions):
+        return value
     if hasattr(value, "user_items"):
         value = value.user_items
     if sp.issparse(value) and len(value.shape) == 1:
@@ -85,7 +81,7 @@ def _is_list(value):
 def _flat(value, name):
     if isinstance(value, (set, frozenset)):
         value = sorted(value)
-    array = _array(value, name)
+    array = asarray(value, name)
     if array.size == 0:
         return np.empty(0, np.int32)
     if array.ndim != 1:
@@ -93,6 +89,11 @@ def _flat(value, name):
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} has dtype {array.dtype}, must be integers")
     return array
+
+
+def own(arrays):
+    """The first row of each array, as an array that owns its memory."""
+    return tuple(a[0].copy() for a in arrays)
 
 
 def stacked(lists, name):

@@ -6,10 +6,12 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import threading
 
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 from . import _arguments as arg
 from ._progress import progress
 
@@ -24,8 +26,9 @@ class Recommender:
     does not have raises NotImplementedError.
 
     A model is on the outside a set of parameters and on the inside a compiled model that fit() makes anew: results and
-    arrays handed out stay valid whatever happens to the model. Any number of threads may ask at once; fit() may run
-    beside them, partial_fit_*() and add_*() may not.
+    arrays handed out stay valid whatever happens to the model. partial_fit_*(), add_*() and the like change the compiled
+    model where nobody else holds it, and else a copy that shares what does not change: any number of threads may ask
+    meanwhile, and a snapshot, a Blend or a source that took the model keeps it as it was.
     """
 
     _kind: str
@@ -115,6 +118,15 @@ class Recommender:
             raise _core.NotFittedError(f"{type(self).__name__} is not fitted; call fit() first")
         return self._model
 
+    def _change(self, change):
+        """change(compiled model) gives the compiled model that has the change, as a rule a copy; it is put in place, and self
+        returned. Where it raises, nothing has happened. Changes in several threads wait for each other."""
+        with self.__dict__.setdefault("_changing", threading.Lock()):
+            model = change(self._fitted())
+            model.__dict__.pop("_user_items", None)  # made of rows that may have changed
+            self._model = model
+        return self
+
     def _no(self, call):
         raise NotImplementedError(f"{type(self).__name__} has no {call}")
 
@@ -145,8 +157,9 @@ class Recommender:
 
     @property
     def user_items(self):
-        """The kept rows as a read-only CSR matrix, or None."""
-        return self._fitted().history
+        """The kept rows as a CSR matrix, or None: a private copy, made on first access. What is done to it never reaches
+        the model."""
+        return self._fitted().user_items
 
     # Asking
 
@@ -184,7 +197,7 @@ class Recommender:
             self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
         out = model.recommend(index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
                               arg.lists(items, "items"), arg.lists(filter_items, "filter_items"), False, self._threads())
-        return (out[0][0], out[1][0]) if one else out
+        return arg.own(out) if one else out
 
     def recommend_ids(self, user_ids, k=10, user_items=None, filter_already_liked_items=True, filter_items=None, items=None,
                       recalculate_user=False):
@@ -207,7 +220,7 @@ class Recommender:
             index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
             self._known(catalogue, items, "items"), self._known(catalogue, filter_items, "filter_items"), True, self._threads())
         keys = catalogue.at(found)
-        return (keys[0], scores[0]) if one else (keys, scores)
+        return arg.own((keys, scores)) if one else (keys, scores)
 
     @staticmethod
     def _known(catalogue, keys, name):
@@ -235,7 +248,7 @@ class Recommender:
         given, one = arg.sessions(session_items)
         out = model.recommend(None, None, given, k, bool(filter_already_liked_items), False, arg.lists(items, "items"),
                               arg.lists(filter_items, "filter_items"), False, self._threads())
-        return (out[0][0], out[1][0]) if one else out
+        return arg.own(out) if one else out
 
     def similar_items(self, item_index, k=10, filter_items=None, items=None):
         """The k items most like each item, never itself: (int32 indices, float32 scores)."""
@@ -243,7 +256,7 @@ class Recommender:
         k = arg.count(k)
         index, one = arg.indices(item_index, "item_index")
         out = model.similar_items(index, k, arg.lists(items, "items"), arg.lists(filter_items, "filter_items"), self._threads())
-        return (out[0][0], out[1][0]) if one else out
+        return arg.own(out) if one else out
 
     def similar_users(self, user_index, k=10):
         """The k users most like each user, never himself: (int32 indices, float32 scores)."""
@@ -251,7 +264,7 @@ class Recommender:
         k = arg.count(k)
         index, one = arg.indices(user_index, "user_index")
         out = model.similar_users(index, k, self._threads())
-        return (out[0][0], out[1][0]) if one else out
+        return arg.own(out) if one else out
 
     def explain(self, user_index, user_items, item_index, k=10):
         """Why an item suits one user: (its score, int32 history items, float32 weights), the largest weights first.
@@ -288,12 +301,12 @@ class Recommender:
         else:
             index, one = arg.indices(user_index, "user_index")
             self._check_rows(model, user_items, recalculate_user or self._needs_history)
-        wanted = np.asarray(items)
+        wanted = asarray(items, "items")
         if wanted.ndim == 0:
             raise TypeError(f"items is {arg.describe(items)}, must be a list of item indices")
         out = model.score(index, user_items, None, wanted.reshape(1, -1) if wanted.ndim == 1 else wanted, bool(recalculate_user),
                           self._threads())
-        return out[0] if one else out
+        return out[0].copy() if one else out
 
     def partial_fit_users(self, user_index, user_items):
         self._fitted()
@@ -313,16 +326,26 @@ class Recommender:
         model = self._fitted()
         if not hasattr(model, "build_index"):
             self._no("build_index")
-        model.build_index({"kind": kind, **options})
-        return self
+
+        def build(model):
+            model = model.copy()
+            model.build_index({"kind": kind, **options})
+            return model
+
+        return self._change(build)
 
     def drop_index(self):
         """Back to exact results; returns self."""
         model = self._fitted()
         if not hasattr(model, "drop_index"):
             self._no("drop_index")
-        model.drop_index()
-        return self
+
+        def drop(model):
+            model = model.copy()
+            model.drop_index()
+            return model
+
+        return self._change(drop)
 
     # Keeping
 
@@ -343,6 +366,7 @@ class Recommender:
 
     def __getstate__(self):
         state = self.__dict__.copy()
+        state.pop("_changing", None)
         model = state.pop("_model", None)
         state["_bytes"] = None if model is None else _core.save_to_memory(model)
         return state
@@ -357,6 +381,7 @@ class Recommender:
     def __copy__(self):
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
+        new.__dict__.pop("_changing", None)
         if self._model is not None:
             new._model = self._model.copy()
         return new

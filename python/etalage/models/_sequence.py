@@ -44,13 +44,14 @@ class SequenceRecommender(Recommender):
 
     @property
     def user_items(self):
-        """How often each user had each item, from the kept lists, as a CSR matrix, or None."""
-        rows = self._fitted().history
-        if rows is not None:
-            rows = rows.copy()
+        """How often each user had each item, from the kept lists, as a CSR matrix of the caller's own, or None."""
+        model = self._fitted()
+        if model.has_history and not hasattr(model, "_user_items"):
+            rows = model.history.copy()
             rows.has_canonical_format = False
             rows.sum_duplicates()
-        return rows
+            model._user_items = rows
+        return model.user_items
 
     @property
     def user_sequences(self):

@@ -84,16 +84,14 @@ class ALS(Recommender):
         One CSR row for each index. Indices beyond the model's users make it grow; a model with keys then needs user_ids,
         one key for each index.
         """
-        model = self._fitted()
         index, _ = arg.indices(user_index, "user_index")
-        ids = extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")
-        model.partial_fit_users(index, arg.rows(user_items), ids)
-        return self
+        rows = arg.rows(user_items)
+        return self._change(lambda model: model.partial_fit_users(
+            index, rows, extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")))
 
     def partial_fit_items(self, item_index, item_users, item_ids=None):
         """The same for items: one CSR row over users for each index."""
-        model = self._fitted()
         index, _ = arg.indices(item_index, "item_index")
-        ids = extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")
-        model.partial_fit_items(index, arg.rows(item_users, "item_users"), ids)
-        return self
+        rows = arg.rows(item_users, "item_users")
+        return self._change(lambda model: model.partial_fit_items(
+            index, rows, extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")))

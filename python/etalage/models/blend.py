@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _core
+from .._arrays import asarray
 from . import _arguments as arg
 from ._base import _KINDS, Recommender
 from ._progress import progress
@@ -140,7 +141,7 @@ class Blend(Recommender):
         histories = train.sequences() if isinstance(train, _core.EventLog) else train if isinstance(train, _core.Sequences) else rows
         asked = min(_MOST, max(_FEWEST, _HELD_OUT * np.count_nonzero(np.diff(held_out.indptr)) // max(1, held_out.nnz)))
         model.learn_weights(histories, held_out, k, asked, self.num_threads, bool(masked),
-                            [] if importance is None else np.asarray(importance, np.float32).ravel())
+                            [] if importance is None else asarray(importance, "importance").astype(np.float32).ravel())
         return _together(train, valid, held_out)
 
     @staticmethod
@@ -186,14 +187,14 @@ def _matrix(data, like=None):
             for mine, other, name in ((data.user_ids, like.user_ids, "user_ids"), (data.item_ids, like.item_ids, "item_ids")):
                 if mine is not None and other is not None and not np.array_equal(mine, other):
                     raise ValueError(f"valid has other {name} than train, must be cut from the same data (evaluation.split)")
-        return data.user_items
+        return data.user_items_view
     return arg.rows(data, "valid")
 
 
 def _together(train, valid, held_out):
     """train and valid as one, or None where they cannot be joined as rows."""
     if isinstance(train, _core.Interactions):
-        both = (train.user_items + held_out).tocsr()
+        both = (train.user_items_view + held_out).tocsr()
         return _core.Interactions.from_csr(both, user_ids=train.user_ids, item_ids=train.item_ids)
     if isinstance(train, (_core.EventLog, _core.Sequences)):
         return None

@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 from . import _arguments as arg
 from .vectors import Vectors
 
@@ -49,7 +50,7 @@ class ColdStart:
             raise ValueError("attributes is given, must be None unless features is a Catalog")
         rows = arg.rows(features, "features")
         factors, others = np.asarray(model.item_factors), np.asarray(model.user_factors)
-        history = model.user_items
+        history = core.history
         if side == "users":
             factors, others = others, factors
             history = None if history is None else history.T.tocsr()
@@ -101,11 +102,11 @@ class ColdStart:
             for row, session in enumerate(session_items):
                 m = len(session)
                 if m:
-                    own = _core.session_factor(self._model, np.asarray(session, np.int32))
+                    own = _core.session_factor(self._model, session)
                     vectors[row] = (m * own + strength * vectors[row]) / (m + strength)
             seen = [list(s) for s in session_items]
         if filter_items is not None and seen is not None:
-            blocked = list(np.asarray(filter_items).ravel())
+            blocked = list(asarray(filter_items, "filter_items").ravel())
             seen = [[*s, *blocked] for s in seen]
         deny = filter_items if seen is None else seen
         return self._model.recommend_vectors(vectors, arg.count(k), arg.lists(items, "items"), arg.lists(deny, "filter_items"), 0)

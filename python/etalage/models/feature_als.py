@@ -88,16 +88,20 @@ class FeatureALS(Recommender):
 
     def add_users(self, user_features, user_ids=None):
         """New users behind the last, from their features alone; a model with keys needs one for each. Returns self."""
-        model = self._fitted()
         features = arg.rows(user_features, "user_features")
-        new = range(model.num_users, model.num_users + features.shape[0])
-        model.add_users(features, extended_ids(model.user_ids, new, user_ids, model.num_users, "user_ids"))
-        return self
+
+        def add(model):
+            new = range(model.num_users, model.num_users + features.shape[0])
+            return model.add_users(features, extended_ids(model.user_ids, new, user_ids, model.num_users, "user_ids"))
+
+        return self._change(add)
 
     def add_items(self, item_features, item_ids=None):
         """New items behind the last, from their features alone; a model with keys needs one for each. Returns self."""
-        model = self._fitted()
         features = arg.rows(item_features, "item_features")
-        new = range(model.num_items, model.num_items + features.shape[0])
-        model.add_items(features, extended_ids(model.item_ids, new, item_ids, model.num_items, "item_ids"))
-        return self
+
+        def add(model):
+            new = range(model.num_items, model.num_items + features.shape[0])
+            return model.add_items(features, extended_ids(model.item_ids, new, item_ids, model.num_items, "item_ids"))
+
+        return self._change(add)

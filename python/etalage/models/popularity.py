@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 from . import _arguments as arg
 from ._base import Recommender
 
@@ -44,15 +45,16 @@ class Popularity(Recommender):
         A user of a segment is from now on answered by what his segment buys, everybody else by what all buy. Needs kept
         rows; kept in the file; the next fit takes the segments away. An empty list does too.
         """
-        segments = np.asarray(user_segments)
+        if isinstance(user_segments, np.ma.MaskedArray) and user_segments.dtype.kind in "iu":
+            user_segments = user_segments.astype(np.int64).filled(-1)
+        segments = asarray(user_segments, "user_segments")
         if segments.dtype.kind in "OUS":
             known = sorted({str(s) for s in segments.tolist() if s is not None})
             number = {label: i for i, label in enumerate(known)}
             segments = np.array([-1 if s is None else number[str(s)] for s in segments.tolist()], np.int32)
         elif segments.size == 0:
             segments = np.empty(0, np.int32)
-        self._fitted().set_segments(segments, float(prior))
-        return self
+        return self._change(lambda model: model.set_segments(segments, float(prior)))
 
     def similar_items(self, item_index, k=10, filter_items=None, items=None):
         self._no("similar_items")
@@ -63,14 +65,14 @@ class Popularity(Recommender):
     def partial_fit_users(self, user_index, user_items):
         """The rows of these users replace the kept ones, and the scores follow."""
         index, _ = arg.indices(user_index, "user_index")
-        self._fitted().partial_fit_users(index, arg.rows(user_items))
-        return self
+        rows = arg.rows(user_items)
+        return self._change(lambda model: model.partial_fit_users(index, rows))
 
     def partial_fit_items(self, item_index, item_users):
         """The columns of these items (one CSR row over users each) replace the kept ones, and the scores follow."""
         index, _ = arg.indices(item_index, "item_index")
-        self._fitted().partial_fit_items(index, arg.rows(item_users, "item_users"))
-        return self
+        rows = arg.rows(item_users, "item_users")
+        return self._change(lambda model: model.partial_fit_items(index, rows))
 
     @property
     def item_scores(self):

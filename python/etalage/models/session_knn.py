@@ -44,5 +44,5 @@ class SessionKNN(SequenceRecommender):
     def add_sessions(self, sequences):
         """Adds sessions, which count as newer than all that are there; kept lists do not change. Items are matched by key
         where both sides have keys, and new ones join the catalogue. Returns self."""
-        self._fitted().add_sessions(self._training_data(sequences))
-        return self
+        lists = self._training_data(sequences)
+        return self._change(lambda model: model.add_sessions(lists))

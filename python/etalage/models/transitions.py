@@ -34,5 +34,5 @@ class Transitions(SequenceRecommender):
     def add_sessions(self, sequences):
         """Counts more lists in as if they had been there at fit(); kept lists do not change. Items are matched by key where
         both sides have keys, and new ones join the catalogue. Returns self."""
-        self._fitted().add_sessions(self._training_data(sequences))
-        return self
+        lists = self._training_data(sequences)
+        return self._change(lambda model: model.add_sessions(lists))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 from ..retrieval import ItemIndex
 from . import _arguments as arg
 from ._base import Recommender, extended_ids
@@ -62,7 +63,7 @@ class Vectors(Recommender):
     def fit(self, user_vectors, item_vectors, *, user_items=None, user_ids=None, item_ids=None):
         """Takes the vectors; returns self."""
         if user_vectors is None:
-            items = np.asarray(item_vectors)
+            items = asarray(item_vectors, "item_vectors")
             user_vectors = np.empty((0, items.shape[1] if items.ndim == 2 else 1), np.float32)
         model = self._core_class(user_vectors, item_vectors, self._options())
         users, catalogue = (None if keys is None else _core.IdMap(keys) for keys in (user_ids, item_ids))
@@ -117,27 +118,26 @@ class Vectors(Recommender):
         """The best k items for vectors of the caller's: one (dim,) gives (k,), (n, dim) gives (n, k)."""
         model = self._fitted()
         k = arg.count(k)
-        given = np.asarray(vectors)
+        given = asarray(vectors, "vectors")
         one = given.ndim == 1
         out = model.recommend_vectors(given.reshape(1, -1) if one else given, k, arg.lists(items, "items"),
                                       arg.lists(filter_items, "filter_items"), self._threads())
-        return (out[0][0], out[1][0]) if one else out
+        return arg.own(out) if one else out
 
     def explain(self, user_index, user_items, item_index, k=10):
         self._no("explain")
 
     def partial_fit_users(self, user_index, user_vectors, user_ids=None):
         """These vectors, one for each index, replace or extend the model's; new users need keys where it has keys."""
-        model = self._fitted()
         index, _ = arg.indices(user_index, "user_index")
-        ids = extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")
-        model.partial_fit_users(index, np.atleast_2d(user_vectors), ids)
-        return self
+        vectors = np.atleast_2d(asarray(user_vectors, "user_vectors"))
+        return self._change(lambda model: model.partial_fit_users(
+            index, vectors, extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")))
 
     def partial_fit_items(self, item_index, item_vectors, item_ids=None):
         """The same for items."""
-        model = self._fitted()
         index, _ = arg.indices(item_index, "item_index")
-        ids = extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")
-        model.partial_fit_items(index, np.atleast_2d(item_vectors), ids)
+        vectors = np.atleast_2d(asarray(item_vectors, "item_vectors"))
+        self._change(lambda model: model.partial_fit_items(
+            index, vectors, extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")))
         return self._with_index()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 from .._times import to_ms
 from . import _trees
 from ._profiles import Profiles
@@ -27,7 +28,7 @@ class IntentEvaluation(Mapping):
         self.probabilities = fields["probabilities"]
         self.labels = fields["labels"]
         self.users = fields["users"]
-        self.times = fields["times"].view("datetime64[ms]")
+        self.times = fields["times"].astype("datetime64[ms]")
 
     def __getitem__(self, name):
         return self._summary[name]
@@ -196,7 +197,7 @@ class PurchaseIntent:
     def examples(self, log, catalog=None, since=None):
         """The moments of a log: features float32 (n, d), labels, users, times; for models of your own."""
         e = (self._core or self._new()).examples(log, catalog or self._catalog, None if since is None else to_ms(since, "since"))
-        e["times"] = e["times"].view("datetime64[ms]")
+        e["times"] = e["times"].astype("datetime64[ms]")
         return e
 
     def evaluate(self, log, catalog=None, since=None, bins=10):
@@ -228,7 +229,7 @@ class PurchaseIntent:
         the newest event."""
         core = self._fitted()
         one = user_index is not None and np.ndim(user_index) == 0
-        users = np.arange(len(profiles), dtype=np.int32) if user_index is None else np.atleast_1d(np.asarray(user_index)).astype(np.int32, casting="same_kind")
+        users = np.arange(len(profiles), dtype=np.int32) if user_index is None else np.atleast_1d(asarray(user_index, "user_index")).astype(np.int32, casting="same_kind")
         out = core.predict(profiles._core, users, profiles._now(now))
         return float(out[0]) if one else out
 

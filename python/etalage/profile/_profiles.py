@@ -69,7 +69,8 @@ class Profiles:
     max_categories, max_brands, max_items   what is kept a shopper (64, 32, 64)
     lapsed_gaps, at_risk_gaps, new_days, loyal_orders, typical_gap_days     the lifecycle's rule, see docs/profiles.md
 
-    Memory is bounded a shopper. Asking is safe from any number of threads; changing is not.
+    Memory is bounded a shopper. Asking is safe from any number of threads, also beside changes: add() changes a copy and
+    puts it in place, and a snapshot keeps the profiles that it was given.
     """
 
     def __init__(self, catalog=None, **options):
@@ -94,19 +95,27 @@ class Profiles:
 
     def add(self, log, num_threads=0):
         """Every event of an EventLog, by time; returns self. A further log must number users and items alike."""
+        core = self._core.copy()
         if self._catalog is not None:
-            self._core.set_catalog(self._catalog, log)
-        self._core.add(log, num_threads)
+            core.set_catalog(self._catalog, log)
+        core.add(log, num_threads)
+        self._core = core
         return self
 
     def set_catalog(self, catalog):
         """A newer catalogue; profiles keep what they know."""
-        self._core.set_catalog(catalog, None)
+        self._own().set_catalog(catalog, None)
         self._catalog = catalog
+
+    def _own(self):
+        """The compiled profiles to change in place: a copy where a snapshot or a running call holds them too."""
+        if self._core.shared():
+            self._core = self._core.copy()
+        return self._core
 
     def observe(self, user_index, item_index, event, time, value=1.0):
         """One event; new users and items are welcome at any time."""
-        self._core.observe(operator.index(user_index), operator.index(item_index), event, to_ms(time, "time"), value)
+        self._own().observe(operator.index(user_index), operator.index(item_index), event, to_ms(time, "time"), value)
 
     def __len__(self):
         return len(self._core)
@@ -144,7 +153,7 @@ class Profiles:
         out = self._core.buy_again(operator.index(user_index), self._now(now), operator.index(k), horizon_days)
         ids = self._core.item_ids
         keys = out["item_index"] if ids is None else ids.at(out["item_index"])
-        return {"item": keys, **out, "last": out["last"].view("datetime64[ms]"), "due": out["due"].view("datetime64[ms]")}
+        return {"item": keys, **out, "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
 
     def segments(self, now=None):
         """Shoppers in each lifecycle segment."""
@@ -154,7 +163,7 @@ class Profiles:
         """One row a shopper: a dict of arrays; user (keys), segment, first, last, recency_days, orders, money, ..."""
         table = self._core.table(self._now(now))
         for name in ("first", "last", "last_purchase"):
-            table[name] = table[name].view("datetime64[ms]")
+            table[name] = table[name].astype("datetime64[ms]")
         ids = self._core.user_ids
         users = np.arange(len(self), dtype=np.int32) if ids is None else np.asarray(ids.keys)[: len(self)]
         return {"user": users, **table}
@@ -177,11 +186,11 @@ class Profiles:
 
     def merge(self, from_user, to_user):
         """Takes an anonymous visitor's history into the shopper who logged in."""
-        self._core.merge(operator.index(from_user), operator.index(to_user))
+        self._own().merge(operator.index(from_user), operator.index(to_user))
 
     def erase(self, user_index):
         """Forgets a shopper."""
-        self._core.erase(operator.index(user_index))
+        self._own().erase(operator.index(user_index))
 
     def save(self, path):
         """Writes a file that Profiles.load, etalage.load and the C++ library read."""

@@ -5,10 +5,12 @@ import json
 import operator
 import os
 import re
+import weakref
 
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
 from .._times import to_ms
 from ..profile import UserProfile
 
@@ -79,7 +81,7 @@ class Snapshot:
       that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
       ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
     trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live.
-    A model in a snapshot must not be changed any more by partial_fit_*(); fit() makes a new one inside and is fine.
+    A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
     """
 
     def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
@@ -102,7 +104,7 @@ class Snapshot:
                 raise TypeError("cold_start learned from a matrix, must have learned from a Catalog")
             parts["cold_start"] = cold_start._core
         if segment_factors:
-            parts["segment_factors"] = {name: np.ascontiguousarray(row, np.float32) for name, row in segment_factors.items()}
+            parts["segment_factors"] = {name: np.ascontiguousarray(asarray(row, "segment_factors"), np.float32) for name, row in segment_factors.items()}
         self._core = _core.Snapshot(
             entries, catalog, parts, getattr(factor_index, "_core", None),
             getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
@@ -153,15 +155,43 @@ class Engine:
     Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
       co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000, metrics=False.
 
-    Every method may be called from any number of threads; none holds the GIL while it works on many things.
+    Every method may be called from any number of threads; none holds the GIL while it works. close(), or leaving `with
+    Engine(...) as engine:`, makes what was observed durable, ends the engine's threads and lets go of the folder; calls on a
+    closed engine are a ValueError. An engine that is left open is closed when it is collected, or at the exit of the
+    interpreter. In a child made by fork, close() leaves everything to the parent.
     """
 
     def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, **options):
         live = {name: options.pop(name) for name in _EVENTS if name in options}
         self._clock = _core.Clock()
-        self._core = _core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock))
+        self._hold(_core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock)))
         if models is not None or catalog is not None or options:
-            self.publish(Snapshot(models, catalog, **options))
+            try:
+                self.publish(Snapshot(models, catalog, **options))
+            except BaseException:
+                self.close()
+                raise
+
+    def _hold(self, core):
+        self._core = core
+        # Also at the interpreter's exit, before its modules go: threads that live on would find nothing of it any more.
+        self._closing = weakref.finalize(self, core.close)
+
+    def close(self):
+        """Waits for calls that are running, makes what was observed durable, ends the engine's threads. A second call does
+        nothing."""
+        self._closing()
+
+    @property
+    def closed(self):
+        """Whether close() was called."""
+        return self._core.closed
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
 
     @staticmethod
     def _options(durability, event_types, live, clock):
@@ -252,7 +282,7 @@ class Engine:
         Profiles.buy_again() gives."""
         keys, out = self._core.buy_again(user, operator.index(k), horizon_days)
         return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), **out,
-                "last": out["last"].view("datetime64[ms]"), "due": out["due"].view("datetime64[ms]")}
+                "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
 
     def intent(self, user):
         """The probability that he buys within the horizon of the snapshot's PurchaseIntent."""
@@ -297,8 +327,10 @@ class Engine:
         """Opens a file that save() wrote; its events are in memory alone."""
         engine = cls.__new__(cls)
         engine._clock = _core.Clock()
-        engine._core = _core.Engine.load(os.fspath(path), cls._options("none", event_types, live, engine._clock))
+        engine._hold(_core.Engine.load(os.fspath(path), cls._options("none", event_types, live, engine._clock)))
         return engine
 
     def __repr__(self):
+        if self.closed:
+            return "Engine(closed)"
         return f"Engine({self.snapshot!r}, {self._core.last_sequence()} events)"

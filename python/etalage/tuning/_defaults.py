@@ -51,7 +51,7 @@ def shape_of(data) -> DataShape:
         lengths, counts = np.diff(offsets), np.bincount(items, minlength=data.num_items)
         users, values = len(lengths), None
     else:
-        rows = data.user_items if isinstance(data, _core.Interactions) else data.tocsr()
+        rows = data.user_items_view if isinstance(data, _core.Interactions) else data.tocsr()
         lengths, counts = np.diff(rows.indptr), np.bincount(rows.indices, minlength=rows.shape[1])
         users, values = rows.shape[0], rows.data
     pairs = int(lengths.sum())
