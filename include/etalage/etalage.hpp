@@ -21,6 +21,7 @@
 #include "etalage/error.hpp"
 #include "etalage/evaluation/compare.hpp"
 #include "etalage/evaluation/evaluator.hpp"
+#include "etalage/evaluation/fit_check.hpp"
 #include "etalage/evaluation/metrics.hpp"
 #include "etalage/evaluation/split.hpp"
 #include "etalage/evaluation/statistics.hpp"

@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "detail/check.hpp"
 #include "etalage/evaluation/evaluator.hpp"
@@ -48,7 +49,7 @@ void EvaluationBuilder::measure(std::size_t row, std::span<const std::int32_t> r
   }
 }
 
-Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::int64_t hidden) {
+Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::int64_t hidden, Array<std::uint8_t> has_history) {
   Evaluation e;
   const auto users = static_cast<double>(user_index.size());
   for (Column& c : columns_) {
@@ -64,6 +65,7 @@ Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::
     e.per_user_.push_back(std::move(c.values));
   }
   e.user_index_ = Array<std::int32_t>(user_index);
+  e.has_history_ = std::move(has_history);
   e.hidden_ = hidden;
   e.seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   return e;

@@ -10,6 +10,7 @@
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
+#include "etalage/evaluation/fit_check.hpp"
 #include "evaluation/evaluation_builder.hpp"
 
 namespace etalage {
@@ -111,7 +112,9 @@ Evaluation evaluate_with(const Recommender& model, const History& history,
     return q;
   };
   run(model, relevant.users.size(), query, [&](std::size_t j) { return relevant.of(j); }, options.num_threads, builder);
-  return builder.finish(std::move(relevant.users), relevant.hidden);
+  Array<std::uint8_t> has_history(relevant.users.size());
+  for (std::size_t j = 0; j < relevant.users.size(); ++j) has_history.mutable_data()[j] = history(relevant.users[j]).empty() ? 0 : 1;
+  return builder.finish(std::move(relevant.users), relevant.hidden, std::move(has_history));
 }
 
 void require_same_shape(const CsrView& train, const CsrView& test) {
@@ -137,6 +140,7 @@ Evaluation evaluate(const Recommender& model, const CsrView& train, const CsrVie
   require_same_shape(train, test);
   validate(train, "train");
   validate(test, "test");
+  if (options.check_fit) require_honest(check_fit(model, train, test), model);
   return evaluate_with(
       model, [&](std::int64_t u) { return train.row_columns(u); }, [&](std::int64_t u) { return train.row_values(u); }, test, options);
 }
@@ -169,6 +173,7 @@ Evaluation evaluate(const Recommender& model, const Sequences& train, const CsrV
     const std::int64_t s = sequence[static_cast<std::size_t>(u)];
     return s < 0 ? std::span<const std::int32_t>{} : train.items_of(s);
   };
+  if (options.check_fit) require_honest(check_fit(model, train, test), model);
   return evaluate_with(model, history, [](std::int64_t) { return std::span<const float>{}; }, test, options);
 }
 
@@ -217,7 +222,9 @@ Evaluation evaluate_ranking(MatrixView<const std::int32_t> rankings, const CsrVi
       builder.measure(j, relevant.of(j), ranked);
     }
   });
-  return builder.finish(std::move(relevant.users), relevant.hidden);
+  Array<std::uint8_t> has_history(train != nullptr ? relevant.users.size() : 0);
+  for (std::size_t j = 0; j < has_history.size(); ++j) has_history.mutable_data()[j] = train->row_size(relevant.users[j]) == 0 ? 0 : 1;
+  return builder.finish(std::move(relevant.users), relevant.hidden, std::move(has_history));
 }
 
 Evaluation evaluate_next(const Recommender& model, const Sequences& sequences, const NextItemOptions& options) {
@@ -253,6 +260,7 @@ Evaluation evaluate_next(const Recommender& model, const Sequences& sequences, c
     if (options.known_users) q.user = sequences.user_of(positions[j].sequence);
     q.history_given = true;
     q.session = items.first(positions[j].place);
+    q.exclude_last = options.exclude_last;
     q.exclude_seen = options.exclude_seen;
     return q;
   };

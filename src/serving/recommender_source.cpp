@@ -30,7 +30,7 @@ Query query_for(const Recommender& model, const SourceQuery& query, SourceScratc
   q.history = known(r.history, model.num_items(), s.history);
   q.session = known(r.session, model.num_items(), s.session);
   q.filter = query.filter();
-  q.exclude_seen = r.exclude_seen;
+  q.exclude_seen = r.exclude_seen;  // exclude_last is the model's: the product being looked at is not listed unless its data say so
   return q;
 }
 
@@ -72,7 +72,9 @@ std::size_t RecommenderSource::produce(const SourceQuery& query, std::span<ItemS
 
   const Query q = query_for(*model_, query, s);
   const FactorModel* by_vector = takes_vector(*model_, r);
-  if (ask_ == Ask::kShopper && !q.user && q.history.empty() && q.session.empty() && by_vector == nullptr) return 0;
+  // The model's cold-start answer says nothing of this shopper; other sources have better ones.
+  if (ask_ == Ask::kShopper && by_vector == nullptr && (model_->is_cold(q) || (!q.user && q.history.empty() && q.session.empty())))
+    return 0;
   // The model itself leaves out history and session, when it is asked to.
   const std::size_t beyond = r.exclude_seen ? std::min(query.denied.size(), query.denied_beyond_history) : query.denied.size();
   const std::size_t width = serving::asked(out.size(), beyond, most);

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import sys
 import time
 
 from .. import _core, evaluation
 from ..models import Recommender
+from ..models._reuse import unfitted
 from . import _budget
 from ._defaults import defaults
 from ._result import SearchResult
@@ -74,7 +74,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
                 if callback is not None and callback(record) is False:
                     stopped = "callback"
                     break
-    return SearchResult(_unfitted(model), metric, trials, study, stopped)
+    return SearchResult(unfitted(model), metric, trials, study, stopped)
 
 
 def _run(optuna, study, asked, record, model, train, measure) -> None:
@@ -82,12 +82,12 @@ def _run(optuna, study, asked, record, model, train, measure) -> None:
     began = time.perf_counter()
     states = optuna.trial.TrialState
     try:
-        candidate = _unfitted(model).set_params(**record["params"])
-        for stage, fitted in enumerate(_stages(candidate, train)):
+        candidate = unfitted(model).set_params(**record["params"])
+        for stage, (fitted, last) in enumerate(_stages(candidate, train)):
             value = measure(fitted, train)
             record["values"].append(value)
             asked.report(value, stage)
-            if stage + 1 < _STAGES and asked.should_prune():
+            if not last and asked.should_prune():
                 record["state"] = "pruned"
                 break
         else:
@@ -102,24 +102,19 @@ def _run(optuna, study, asked, record, model, train, measure) -> None:
 
 
 def _stages(model, train):
-    """The model after each third of its passes where it can go on from there, else once."""
+    """(model, whether this was the last) after each third of its passes where it can go on from there, else once: a fit that
+    is complete has nothing to be given up for."""
     params = model.get_params()
     passes = next((n for n in ("iterations", "epochs") if n in params), None)
     if passes is None or "warm_start" not in params or params[passes] < _STAGES:
-        yield model.fit(train)
+        yield model.fit(train), True
         return
     total, done = params[passes], 0
     for stage in range(1, _STAGES + 1):
         upto = total * stage // _STAGES
         model.set_params(**{passes: upto - done, "warm_start": stage > 1})
-        yield model.fit(train)
+        yield model.fit(train), stage == _STAGES
         done = upto
-
-
-def _unfitted(model):
-    new = copy.copy(model)
-    new._model = None
-    return new
 
 
 def _space(model, train, space):
