@@ -354,6 +354,12 @@ std::size_t FactorModel::similar_users(std::int32_t user, std::span<ItemScore> o
 
 void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors,
                               std::int32_t num_items, std::int32_t factors) {
+  take_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+  learn_cold_start();
+}
+
+void FactorModel::take_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors,
+                               std::int32_t num_items, std::int32_t factors) {
   detail::require(num_users >= 0, "num_users", num_users, ">= 0");
   detail::require(num_items >= 0, "num_items", num_items, ">= 0");
   detail::require(factors >= 1, "factors", factors, ">= 1");
@@ -375,7 +381,6 @@ void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users,
   factors_ = factors;
   user_norms_ = std::move(user_norms);
   item_norms_ = std::move(item_norms);
-  learn_cold_start();
 }
 
 void FactorModel::set_rows(Array<float>& factors, std::shared_ptr<Norms>& norms, std::int32_t& size,
@@ -437,10 +442,12 @@ void FactorModel::load_factors(const StateReader& reader) {
   finite("user_factors", user_factors);
   finite("item_factors", item_factors);
   if (factors == 0) return;  // saved before it was fitted
-  set_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+  take_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
   if (reader.has("cold_start")) {
     cold_start_ = reader.get_array<float>("cold_start", static_cast<std::size_t>(factors));
     finite("cold_start", cold_start_);
+  } else {
+    learn_cold_start();  // a file of an older version
   }
   if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index
   const ScopedReader inner(reader, "index/");

@@ -13,6 +13,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
 #include "models/row_patches.hpp"
 #include "models/scratch.hpp"
 #include "models/top_k.hpp"
@@ -80,23 +81,11 @@ PairHash pair_hash(const CsrView& user_items) {
 }
 
 PairHash pair_hash(const Sequences& sequences) {
-  // A user may have several lists: what they hold is brought together first.
-  if (sequences.user_index().empty()) {
-    PairHash hash;
-    std::vector<std::int32_t> sorted;
-    for (std::int64_t s = 0; s < sequences.size(); ++s)
-      add_distinct(static_cast<std::int32_t>(s), sequences.items_of(s), sorted, hash);
-    return hash;
-  }
-  std::vector<std::uint64_t> pairs;
-  pairs.reserve(sequences.items().size());
-  for (std::int64_t s = 0; s < sequences.size(); ++s)
-    for (const std::int32_t i : sequences.items_of(s))
-      pairs.push_back((static_cast<std::uint64_t>(static_cast<std::uint32_t>(sequences.user_of(s))) << 32) | static_cast<std::uint32_t>(i));
-  std::sort(pairs.begin(), pairs.end());
-  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+  if (!sequences.user_index().empty()) return pair_hash(ordered_rows(sequences).view());  // a user may have several lists
   PairHash hash;
-  for (const std::uint64_t p : pairs) hash.add(static_cast<std::int32_t>(p >> 32), static_cast<std::int32_t>(p & 0xFFFFFFFFu));
+  std::vector<std::int32_t> sorted;
+  for (std::int64_t s = 0; s < sequences.size(); ++s)
+    add_distinct(static_cast<std::int32_t>(s), sequences.items_of(s), sorted, hash);
   return hash;
 }
 

@@ -74,8 +74,7 @@ TransitionsModel::TransitionsModel(TransitionsOptions options) : options_(option
   set_query_weights(options_.query_decay, options_.max_history);
 }
 
-// Row r is that of item rows[r], or of item r where rows is null.
-CsrMatrix TransitionsModel::count_pairs(const Sequences& sequences, const std::vector<std::int32_t>* rows) const {
+CsrMatrix TransitionsModel::count_pairs(const Sequences& sequences) const {
   const detail::Occurrences occurrences(sequences);
   const std::size_t longest = [&] {
     std::size_t most = 1;
@@ -88,8 +87,8 @@ CsrMatrix TransitionsModel::count_pairs(const Sequences& sequences, const std::v
     decayed[d] = options_.decay > 0 ? std::exp(-static_cast<float>(d - 1) / options_.decay) : 1.0f;
   const auto n = static_cast<std::size_t>(sequences.num_items());
   const std::int32_t* items = sequences.items().data();
-  return detail::make_rows(rows == nullptr ? n : rows->size(), n, 0, options_.num_threads, [&](std::size_t r, detail::SparseScores& row) {
-    for (const std::size_t p : occurrences.of(rows == nullptr ? r : static_cast<std::size_t>((*rows)[r]))) {
+  return detail::make_rows(n, n, 0, options_.num_threads, [&](std::size_t i, detail::SparseScores& row) {
+    for (const std::size_t p : occurrences.of(i)) {
       const std::size_t behind = std::min(window, p - occurrences.list_begin(p));
       const std::size_t ahead = std::min(window, occurrences.list_end(p) - 1 - p);
       if (options_.backward > 0)
@@ -135,7 +134,13 @@ void TransitionsModel::add_sessions(const Sequences& sequences) {
   std::vector<std::int32_t> items(more.items().begin(), more.items().end());
   std::sort(items.begin(), items.end());
   items.erase(std::unique(items.begin(), items.end()), items.end());
-  const CsrMatrix counts = count_pairs(more, &items);
+  // Counted among these items alone: what is not in the lists costs nothing.
+  Array<std::int32_t> places(more.items().size(), uninitialized);
+  std::transform(more.items().begin(), more.items().end(), places.mutable_data(), [&](std::int32_t i) {
+    return static_cast<std::int32_t>(std::lower_bound(items.begin(), items.end(), i) - items.begin());
+  });
+  CsrMatrix counts = count_pairs(Sequences(more.offsets(), std::move(places), {}, static_cast<std::int32_t>(items.size()), more.user_index()));
+  for (std::int32_t& c : counts.columns.mutable_view()) c = items[static_cast<std::size_t>(c)];
   if (!sums_) sum_up();
   const auto n = static_cast<std::size_t>(std::max(num_items(), more.num_items()));
   auto sums = sums_.use_count() == 1 ? std::const_pointer_cast<Sums>(sums_) : std::make_shared<Sums>(*sums_);

@@ -118,6 +118,8 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
 
  private:
   struct Norms;  // 1 / |row|, 0 for zero rows, made once on demand
+  void take_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors, std::int32_t num_items,
+                    std::int32_t factors);
   void learn_cold_start();
   void set_rows(Array<float>& factors, std::shared_ptr<Norms>& norms, std::int32_t& size, std::span<const std::int32_t> indices,
                 std::span<const float> rows, std::int32_t count);

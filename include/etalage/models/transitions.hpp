@@ -57,7 +57,7 @@ class ETALAGE_EXPORT TransitionsModel final : public DirectedItemModel {
 
  private:
   struct Sums;
-  [[nodiscard]] CsrMatrix count_pairs(const Sequences& sequences, const std::vector<std::int32_t>* rows = nullptr) const;
+  [[nodiscard]] CsrMatrix count_pairs(const Sequences& sequences) const;
   void sum_up();
   TransitionsOptions options_;
   std::shared_ptr<const Sums> sums_;  // made when they are first needed
