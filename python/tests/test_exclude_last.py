@@ -67,6 +67,17 @@ def test_a_kept_history_is_no_session():
     assert newest in items
 
 
+def test_blend_with_members_without_order_asks_the_others():
+    data = lists(0.0)
+    log = etalage.EventLog.from_frame({"user": np.repeat(np.arange(200), 10), "item": data.items, "time": np.arange(2000)}, time="time",
+                                      time_unit="s")
+    asked = {"k": 12, "filter_already_liked_items": False}
+    mixed = models.Blend([("a", models.Transitions()), ("b", models.ItemKNN())]).fit(log)
+    assert 5 not in mixed.recommend_session([4, 5], **asked)[0]
+    plain = models.Blend([("a", models.EASE()), ("b", models.ItemKNN())]).fit(log)
+    assert 5 in plain.recommend_session([4, 5], **asked)[0]
+
+
 def test_blend_asks_its_members():
     data = {share: lists(share) for share in (0.0, 0.4)}
 
@@ -83,15 +94,16 @@ def test_blend_asks_its_members():
     assert kept.exclude_last is False and 5 in kept.recommend_session([4, 5], **asked)[0]
 
 
-def test_models_without_order_leave_out_what_a_session_shows_last():
+def test_models_without_order_leave_it_out_when_asked():
     rng = np.random.default_rng(1)
     rows = (rng.random((40, 12)) < 0.4).astype(np.float32)
     for model in (models.ALS(factors=4), models.EASE(), models.ItemKNN(), models.UserKNN(), models.GraphFilter(), models.Popularity(),
                   models.BPR(factors=4, epochs=3)):
         model.fit(rows)
         asked = {"k": 12, "filter_already_liked_items": False}
-        assert 5 not in model.recommend_session([4, 5], **asked)[0]
-        assert {4, 5} <= set(model.recommend_session([4, 5], exclude_last=False, **asked)[0])
+        assert {4, 5} <= set(model.recommend_session([4, 5], **asked)[0])
+        left = model.recommend_session([[4, 5], [5, 4]], exclude_last=True, **asked)[0]
+        assert 5 not in left[0] and 4 in left[0] and 4 not in left[1] and 5 in left[1]
 
 
 def test_evaluate_next_measures_both_ways():

@@ -13,6 +13,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/blend_working.hpp"
 #include "models/shared_arrays.hpp"
@@ -97,9 +98,14 @@ bool BlendModel::is_cold(const Query& query) const noexcept {
 bool BlendModel::excludes_last(const Query& query) const noexcept {
   if (query.exclude_last) return *query.exclude_last;
   if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
-  for (std::size_t m = 0; m < members_.size(); ++m)
-    if (weights_[m] > 0 && !members_[m].model->excludes_last(query)) return false;
-  return true;
+  // Those to which order matters decide, and one that would list it has the last word.
+  bool any = false;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    if (!(weights_[m] > 0) || dynamic_cast<const SequenceModel*>(members_[m].model.get()) == nullptr) continue;
+    if (!members_[m].model->excludes_last(query)) return false;
+    any = true;
+  }
+  return any;
 }
 
 std::size_t BlendModel::list_length(std::size_t k) const noexcept {

@@ -94,7 +94,7 @@ bool Recommender::is_cold(const Query& query) const noexcept {
   return history_of(query).empty() && query.session.empty();
 }
 
-bool Recommender::excludes_last(const Query& query) const noexcept { return query.exclude_last.value_or(!query.session.empty()); }
+bool Recommender::excludes_last(const Query& query) const noexcept { return query.exclude_last.value_or(false); }
 
 std::span<const std::int32_t> Recommender::excluded_of(const Query& query, Scratch& scratch) const {
   if (query.exclude_seen) return sorted_unique(history_of(query), query.session, scratch);

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "etalage/error.hpp"
+#include "etalage/models/blend.hpp"
 #include "etalage/models/factor_model.hpp"
+#include "etalage/models/sequence_model.hpp"
 #include "etalage/serving/candidate_source.hpp"
 #include "serving/source_scratch.hpp"
 
@@ -30,7 +32,10 @@ Query query_for(const Recommender& model, const SourceQuery& query, SourceScratc
   q.history = known(r.history, model.num_items(), s.history);
   q.session = known(r.session, model.num_items(), s.session);
   q.filter = query.filter();
-  q.exclude_seen = r.exclude_seen;  // exclude_last is the model's: the product being looked at is not listed unless its data say so
+  q.exclude_seen = r.exclude_seen;
+  // The product being looked at is not listed, unless a model to which order matters says that it may be.
+  const bool ordered = dynamic_cast<const SequenceModel*>(&model) != nullptr || dynamic_cast<const BlendModel*>(&model) != nullptr;
+  if (!ordered && !q.session.empty()) q.exclude_last = true;
   return q;
 }
 

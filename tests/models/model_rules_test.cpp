@@ -128,13 +128,13 @@ TEST(ColdStartAnswer, KnownWithoutRowsIsUnknown) {
   }
 }
 
-TEST(NewestItem, IsLeftOutOfSessionsUnlessAskedFor) {
+TEST(NewestItem, IsLeftOutWhereTheQuerySaysSo) {
   for (const auto& model : models(Interactions(rows()))) {
     SCOPED_TRACE(model->kind());
     const std::vector<std::int32_t> session{4, 5};
-    EXPECT_FALSE(lists(asked(*model, {.session = session, .exclude_seen = false}), 5));
-    EXPECT_TRUE(lists(asked(*model, {.session = session, .exclude_seen = false}), 4));
-    EXPECT_TRUE(lists(asked(*model, {.session = session, .exclude_seen = false, .exclude_last = false}), 5));
+    EXPECT_FALSE(lists(asked(*model, {.session = session, .exclude_seen = false, .exclude_last = true}), 5));
+    EXPECT_TRUE(lists(asked(*model, {.session = session, .exclude_seen = false, .exclude_last = true}), 4));
+    EXPECT_TRUE(lists(asked(*model, {.session = session, .exclude_seen = false}), 5));
     EXPECT_FALSE(lists(asked(*model, {.history = session, .exclude_seen = false, .exclude_last = true}), 5));
     EXPECT_TRUE(lists(asked(*model, {.history = session, .exclude_seen = false}), 5));
   }

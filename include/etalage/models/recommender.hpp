@@ -137,8 +137,8 @@ class ETALAGE_EXPORT Recommender {
   /// Whether the query says nothing that the model can use: an unknown shopper, or a known one without rows. Both get the
   /// model's cold-start answer.
   [[nodiscard]] virtual bool is_cold(const Query& query) const noexcept;
-  /// Whether the query's newest item is left out: what it says itself; else true for a session, unless what the model
-  /// was fitted on shows that the same item follows itself (SequenceModel counts).
+  /// Whether the query's newest item is left out: what it says itself. Else models to which order matters leave out that
+  /// of a session, unless what they were fitted on shows that the same item follows itself (SequenceModel counts).
   [[nodiscard]] virtual bool excludes_last(const Query& query) const noexcept;
   void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);
   virtual void set_history(CsrMatrix history);

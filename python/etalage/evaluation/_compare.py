@@ -96,6 +96,8 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
     """
     if not isinstance(models, Mapping) or not models:
         raise ValueError("models is empty or not a mapping, must be {name: model, ...}")
+    if isinstance(params, Mapping) and not set(params) <= set(models):
+        raise ValueError(f"params has {sorted(set(params) - set(models))!r}, must name models: {sorted(models)!r}")
     k, metrics = _k(k), _metrics(metrics)
     if not k or not metrics:
         raise ValueError(f"k is {k} and metrics {metrics}, each must have an entry")

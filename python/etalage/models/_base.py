@@ -231,7 +231,7 @@ class Recommender:
 
         An empty session gets the cold-start answer. filter_already_liked_items leaves the session's own items out;
         exclude_last at least the newest, the product being looked at: True, False, or "auto", as the model's parameter of
-        that name says (models without it: True).
+        that name says (models without it, to which order does not matter: False).
         """
         model = self._fitted()
         k = arg.count(k)

@@ -35,7 +35,19 @@ def prepared(model, train, test, name, params=None):
         if leaked:
             raise ValueError(f"models[{name!r}] was fitted on {leaked} of the pairs that test asks for, must be fitted on train alone "
                              "or not at all")
-    return unfitted(model, train, given), "here" if model._model is None else "anew"
+        if _has_features(model):
+            raise ValueError(f"models[{name!r}] was fitted with features on other data than train, must be fitted on train: its features "
+                             "are not known here")
+    new = unfitted(model, train, given)
+    if model._model is None:
+        return new, "here"
+    if getattr(new, "weights", 0) is None:
+        new.weights = list(model.weights_.values())  # of a blend: what it learned, which no fit on train alone would
+    return new, "anew"
+
+
+def _has_features(model):
+    return any(len(getattr(model._model, n, ())) for n in ("user_feature_factors", "item_feature_factors"))
 
 
 def trainable(model):

@@ -118,7 +118,7 @@ class Blend(Recommender):
         """
         if positions not in ("all", "last"):
             raise ValueError(f"positions is {positions!r}, must be 'all' or 'last'")
-        models = [(name, copy.copy(model)) for name, model in self.members]
+        models = [(name, unfitted(m) if refit_members and trainable(m) else copy.copy(m)) for name, m in self.members]
         learn = valid is not None and self.weights is None and len(models) > 1
         if not refit_members:
             for name, member in models:
