@@ -45,6 +45,8 @@ def test_clone_of_a_blend():
 
 def test_pickles_of_evaluations():
     train = rows()
+    train[3] = 0
+    train.eliminate_zeros()
     test = sp.csr_matrix((train.toarray() == 0).astype(np.float32))
     e = evaluation.evaluate(models.EASE().fit(train), train, test, k=(3, 5), metrics=("recall", "ndcg", "coverage"))
     for again in (pickle.loads(pickle.dumps(e)), copy.deepcopy(e)):
