@@ -233,8 +233,8 @@ void Recommender::save_state(StateWriter& writer) const {
   if (user_ids_) writer.put_id_map("user_ids", *user_ids_);
   if (item_ids_) writer.put_id_map("item_ids", *item_ids_);
   if (has_history()) writer.put_csr("history", history());
-  writer.put_bool("has_fitted_on", fitted_on_.has_value());
   if (!fitted_on_) return;
+  writer.put_bool("has_fitted_on", true);
   writer.put_int("fitted_on/low", static_cast<std::int64_t>(fitted_on_->low));
   writer.put_int("fitted_on/high", static_cast<std::int64_t>(fitted_on_->high));
   writer.put_int("fitted_on/pairs", fitted_on_->pairs);

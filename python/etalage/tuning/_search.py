@@ -83,11 +83,12 @@ def _run(optuna, study, asked, record, model, train, measure) -> None:
     states = optuna.trial.TrialState
     try:
         candidate = unfitted(model).set_params(**record["params"])
-        for stage, (fitted, last) in enumerate(_stages(candidate, train)):
+        stages = _STAGES if _goes_on(candidate) else 1
+        for stage, fitted in enumerate(_stages(candidate, train)):
             value = measure(fitted, train)
             record["values"].append(value)
             asked.report(value, stage)
-            if not last and asked.should_prune():
+            if stage + 1 < stages and asked.should_prune():  # a fit that is complete has nothing to be given up for
                 record["state"] = "pruned"
                 break
         else:
@@ -101,19 +102,24 @@ def _run(optuna, study, asked, record, model, train, measure) -> None:
         study.tell(asked, state=states.PRUNED if record["state"] == "pruned" else states.FAIL)
 
 
-def _stages(model, train):
-    """(model, whether this was the last) after each third of its passes where it can go on from there, else once: a fit that
-    is complete has nothing to be given up for."""
+def _goes_on(model):
+    """The parameter that counts passes of a model that can go on from where it is, with passes for every stage; else None."""
     params = model.get_params()
     passes = next((n for n in ("iterations", "epochs") if n in params), None)
-    if passes is None or "warm_start" not in params or params[passes] < _STAGES:
-        yield model.fit(train), True
+    return passes if passes is not None and "warm_start" in params and params[passes] >= _STAGES else None
+
+
+def _stages(model, train):
+    """The model after each third of its passes where it can go on from there, else once."""
+    passes = _goes_on(model)
+    if not passes:
+        yield model.fit(train)
         return
-    total, done = params[passes], 0
+    total, done = model.get_params()[passes], 0
     for stage in range(1, _STAGES + 1):
         upto = total * stage // _STAGES
         model.set_params(**{passes: upto - done, "warm_start": stage > 1})
-        yield model.fit(train), stage == _STAGES
+        yield model.fit(train)
         done = upto
 
 
