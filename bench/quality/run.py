@@ -77,11 +77,20 @@ def one(queue, key: str, data: str, by_defaults: bool) -> None:
         began = time.perf_counter()
         result = task.measure(data, model)
         queue.put({"values": [result[m] for m in task.metrics], "fit": fit, "ask": time.perf_counter() - began,
-                   "memory": peak_mb("VmHWM") - before, "users": result["users"], "settings": repr(model)})
+                   "memory": peak_mb("VmHWM") - before, "users": result["users"], "settings": repr(model),
+                   "groups": groups(result, task.metrics[0])})
     except Missing as error:
         queue.put({"skipped": str(error)})
     except Exception as error:  # noqa: BLE001: a row that fails is a line of the table
         queue.put({"skipped": f"FAILED: {type(error).__name__}: {error}"})
+
+
+def groups(result, metric: str) -> str:
+    """The first metric over shoppers with and without history in train, where there are both."""
+    parts = getattr(result, "by_history", {})
+    if not all(parts.get(g, {}).get("users") for g in ("with history", "without history")):
+        return "-"
+    return " / ".join(f"{parts[g][metric]:.4f} ({parts[g]['users']})" for g in ("with history", "without history"))
 
 
 def in_process(key: str, data: str, by_defaults: bool) -> dict:
@@ -157,8 +166,8 @@ def main() -> int:
         if task.name != shown:
             shown = task.name
             print(f"\n## {task.name}: {task.protocol}\n")
-            print(f"| model | {' / '.join(task.metrics)} | floor | defaults alone | of chosen | fit s | measured in s | MB | published |")
-            print("|---|---|---|---|---|---|---|---|---|", flush=True)
+            print(f"| model | {' / '.join(task.metrics)} | with history / without (users) | floor | defaults alone | of chosen | fit s | measured in s | MB | published |")
+            print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
         answer = in_process(row.key, args.data, False)
         label = row.label or row.model
         if "skipped" in answer:
@@ -174,7 +183,7 @@ def main() -> int:
         if plain and "values" in plain:
             alone = " / ".join(f"{v:.4f}" for v in plain["values"])
             share = " / ".join(f"{100 * p / v:.0f} %" for p, v in zip(plain["values"], answer["values"]))
-        print(f"| {label} | {text} | {floor or '-'} | {alone} | {share} | {answer['fit']:.1f} | {answer['ask']:.1f} | {answer['memory']:.0f} | "
+        print(f"| {label} | {text} | {answer['groups']} | {floor or '-'} | {alone} | {share} | {answer['fit']:.1f} | {answer['ask']:.1f} | {answer['memory']:.0f} | "
               f"{row.published or '-'} |", flush=True)
         results[row.key] = answer | {"defaults": (plain or {}).get("values")}
     out = pathlib.Path(args.out)

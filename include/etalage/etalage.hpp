@@ -23,6 +23,7 @@
 #include "etalage/evaluation/compare.hpp"
 #include "etalage/evaluation/evaluator.hpp"
 #include "etalage/evaluation/experiment.hpp"
+#include "etalage/evaluation/fit_check.hpp"
 #include "etalage/evaluation/metrics.hpp"
 #include "etalage/evaluation/off_policy.hpp"
 #include "etalage/evaluation/reward_model.hpp"

@@ -11,7 +11,7 @@
 #include "etalage/models/blend.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 
 namespace etalage::python {
 namespace {
@@ -25,6 +25,7 @@ BlendOptions from_dict(const py::dict& d) {
   if (d.contains("weights") && !py::object(d["weights"]).is_none()) set_numbers(d, "weights", o.weights);
   set_option(d, "candidates", o.candidates);
   set_option(d, "rrf_constant", o.rrf_constant);
+  SetFromDict{d}("exclude_last", o.exclude_last);
   set_option(d, "num_threads", o.num_threads);
   o.validate();
   return o;
@@ -36,6 +37,7 @@ py::dict to_dict(const BlendOptions& o) {
   d["weights"] = o.weights.empty() ? py::object(py::none()) : py::object(numbers(o.weights));
   d["candidates"] = o.candidates;
   d["rrf_constant"] = shortest(o.rrf_constant);
+  PutIntoDict{d}("exclude_last", o.exclude_last);
   d["num_threads"] = o.num_threads;
   return d;
 }

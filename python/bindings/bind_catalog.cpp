@@ -6,7 +6,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/arrow.hpp"
@@ -150,6 +152,31 @@ void bind_catalog(py::module_& m) {
                              "float32 [n, dim], read-only; (0, 0) without.")
       .def("rows_of", [](const Catalog& c, const IdMap& ids) { return take(c.rows_of(ids)); }, py::arg("ids"),
            "For each key of an IdMap the row here, -1 where unknown.")
+      .def(py::pickle(
+          [](const Catalog& c) {
+            const Catalog::Columns& k = c.columns();
+            return py::make_tuple(keys_to_numpy(*k.item_ids), k.names, k.categories, k.brands, to_numpy(k.prices), to_numpy(k.stock), k.tags,
+                                  k.texts, to_numpy(k.vectors), k.dim);
+          },
+          [](const py::tuple& state) {
+            if (state.size() != 10) throw std::invalid_argument("a Catalog's state has " + std::to_string(state.size()) + " parts, must have 10");
+            const auto floats = [&](std::size_t at) {
+              const auto a = state[at].cast<py::array_t<float, py::array::c_style>>();
+              return Array<float>(std::span<const float>(a.data(), static_cast<std::size_t>(a.size())));
+            };
+            Catalog::Columns c;
+            c.item_ids = id_map_from_keys(state[0], "item_ids");
+            c.names = state[1].cast<std::vector<std::string>>();
+            c.categories = state[2].cast<std::vector<std::vector<std::string>>>();
+            c.brands = state[3].cast<std::vector<std::string>>();
+            c.prices = floats(4);
+            c.stock = floats(5);
+            c.tags = state[6].cast<std::vector<std::vector<std::string>>>();
+            c.texts = state[7].cast<std::vector<std::string>>();
+            c.vectors = floats(8);
+            c.dim = state[9].cast<std::int32_t>();
+            return std::make_shared<Catalog>(std::move(c));
+          }))
       .def("__repr__", [](const Catalog& c) { return "Catalog(" + std::to_string(c.size()) + " products)"; });
 }
 

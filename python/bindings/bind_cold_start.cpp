@@ -109,6 +109,14 @@ void bind_cold_start(py::module_& m) {
              return rows_of(x.rows, c.factors(), [&](MatrixView<float> out) { c.predict(x.view(), out); });
            },
            py::arg("features"), "float32 [n, factors].")
+      .def("to_bytes", [](const ColdStart& c) {
+        const std::vector<char> v = save_to_memory(c);
+        return py::bytes(v.data(), v.size());
+      })
+      .def_static("from_bytes", [](const py::bytes& data) {
+        const std::string_view v = data;
+        return load_cold_start_matrix_from_memory({v.data(), v.size()});
+      }, py::arg("data"))
       .def_static("chosen",
                   [](const py::object& attributes, const py::object& factors, const py::object& support, const py::object& user_factors, const py::object& user_items, const py::dict& options) {
                     const CsrMatrix x = csr_from_python(attributes, "features");

@@ -14,6 +14,7 @@
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/evaluation/evaluator.hpp"
+#include "etalage/evaluation/fit_check.hpp"
 #include "etalage/evaluation/split.hpp"
 #include "numpy_helpers.hpp"
 
@@ -41,8 +42,10 @@ ResamplingOptions resampling(int samples, double confidence, std::uint64_t seed,
   return o;
 }
 
-EvaluationOptions options(std::vector<int> k, std::vector<std::string> metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
+EvaluationOptions options(std::vector<int> k, std::vector<std::string> metrics, bool exclude_seen, bool recalculate_user, int num_threads,
+                          bool check_fit = true) {
   EvaluationOptions o;
+  o.check_fit = check_fit;
   o.k = std::move(k);
   o.metrics = std::move(metrics);
   o.exclude_seen = exclude_seen;
@@ -102,6 +105,29 @@ void bind_evaluation(py::module_& m) {
       .def_property_readonly("hidden", &Evaluation::hidden)
       .def_property_readonly("seconds", &Evaluation::seconds)
       .def_property_readonly("user_index", [](const Evaluation& e) { return to_numpy(e.user_index()); })
+      .def_property_readonly("has_history", [](const Evaluation& e) { return to_numpy(e.has_history()); })
+      .def(py::pickle(
+          [](const Evaluation& e) {
+            Evaluation::Parts parts = e.parts();
+            py::list per_user;
+            for (const Array<double>& values : parts.per_user) per_user.append(to_numpy(values));
+            return py::make_tuple(parts.names, parts.values, per_user, to_numpy(parts.user_index), to_numpy(parts.has_history),
+                                  parts.tied, parts.hidden, parts.seconds);
+          },
+          [](const py::tuple& state) {
+            if (state.size() != 8) throw std::invalid_argument("an Evaluation's state has " + std::to_string(state.size()) + " parts, must have 8");
+            const auto copied = [](const auto& array) { return Array(std::span(array.data(), static_cast<std::size_t>(array.size()))); };
+            Evaluation::Parts parts;
+            parts.names = state[0].cast<std::vector<std::string>>();
+            parts.values = state[1].cast<std::vector<double>>();
+            for (const py::handle values : state[2]) parts.per_user.push_back(copied(values.cast<py::array_t<double, py::array::c_style>>()));
+            parts.user_index = copied(state[3].cast<py::array_t<std::int32_t, py::array::c_style>>());
+            parts.has_history = copied(state[4].cast<py::array_t<std::uint8_t, py::array::c_style>>());
+            parts.tied = state[5].cast<std::vector<std::pair<int, double>>>();
+            parts.hidden = state[6].cast<std::int64_t>();
+            parts.seconds = state[7].cast<double>();
+            return std::make_shared<Evaluation>(std::move(parts));
+          }))
       .def("value", [](const Evaluation& e, const std::string& name) { return e.value(name); }, py::arg("name"))
       .def("per_user", [](const Evaluation& e, const std::string& name) { return to_numpy(e.per_user(name)); }, py::arg("name"))
       .def("tied", [](const Evaluation& e, int k) { return e.tied(k); }, py::arg("k"))
@@ -122,20 +148,40 @@ void bind_evaluation(py::module_& m) {
   const auto evaluated = [](const auto& call) { return std::make_shared<Evaluation>(without_gil(call)); };
   m.def("evaluate",
         [evaluated](const std::shared_ptr<Recommender>& model, const Interactions& train, const Interactions& test, const std::vector<int>& k,
-                    const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
-          const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads);
+                    const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads, bool check) {
+          const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads, check);
           return evaluated([&] { return evaluate(*model, train, test, o); });
         },
         py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
-        py::arg("recalculate_user"), py::arg("num_threads"));
+        py::arg("recalculate_user"), py::arg("num_threads"), py::arg("check_fit") = true);
   m.def("evaluate",
         [evaluated](const std::shared_ptr<Recommender>& model, const Sequences& train, const Interactions& test, const std::vector<int>& k,
-                    const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads) {
-          const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads);
+                    const std::vector<std::string>& metrics, bool exclude_seen, bool recalculate_user, int num_threads, bool check) {
+          const EvaluationOptions o = options(k, metrics, exclude_seen, recalculate_user, num_threads, check);
           return evaluated([&] { return evaluate(*model, train, test.user_items().view(), o); });
         },
         py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
-        py::arg("recalculate_user"), py::arg("num_threads"));
+        py::arg("recalculate_user"), py::arg("num_threads"), py::arg("check_fit") = true);
+  const auto checked = [](const auto& make) {
+    FitCheck check;
+    {
+      const py::gil_scoped_release release;
+      check = make();
+    }
+    return py::make_tuple(check.known, check.is_train, check.leaked);
+  };
+  m.def("check_fit",
+        [checked](const std::shared_ptr<Recommender>& model, const Interactions& train, const Interactions& test) {
+          return checked([&] { return check_fit(*model, train.user_items().view(), test.user_items().view()); });
+        },
+        py::arg("model"), py::arg("train"), py::arg("test"));
+  m.def("check_fit",
+        [checked](const std::shared_ptr<Recommender>& model, const Sequences& train, const Interactions& test) {
+          return checked([&] { return check_fit(*model, train, test.user_items().view()); });
+        },
+        py::arg("model"), py::arg("train"), py::arg("test"),
+        "(known, is_train, leaked): whether the model says what it was fitted on, whether that is train, and how many pairs that\n"
+        "test asks for it held.");
   py::class_<RankingEvaluator>(m, "RankingEvaluator", "Measures lists that come block by block.")
       .def(py::init([](const Interactions& test, const py::object& users, const Interactions* train, const std::vector<int>& k,
                        const std::vector<std::string>& metrics, int num_threads) {
@@ -166,8 +212,10 @@ void bind_evaluation(py::module_& m) {
       .def("finish", [evaluated](RankingEvaluator& e) { return evaluated([&] { return e.finish(); }); });
   m.def("evaluate_next",
         [evaluated](const std::shared_ptr<Recommender>& model, const Sequences& sequences, const std::string& positions, const std::vector<int>& k,
-                    const std::vector<std::string>& metrics, bool exclude_seen, bool known_users, int num_threads) {
+                    const std::vector<std::string>& metrics, bool exclude_seen, bool known_users, int num_threads,
+                    std::optional<bool> exclude_last) {
           NextItemOptions o;
+          o.exclude_last = exclude_last;
           if (positions != "last" && positions != "all")
             throw std::invalid_argument("positions is '" + positions + "', must be 'last' or 'all'");
           o.positions = positions == "all" ? Positions::kAll : Positions::kLast;
@@ -179,7 +227,7 @@ void bind_evaluation(py::module_& m) {
           return evaluated([&] { return evaluate_next(*model, sequences, o); });
         },
         py::arg("model"), py::arg("sequences"), py::arg("positions"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
-        py::arg("known_users"), py::arg("num_threads"));
+        py::arg("known_users"), py::arg("num_threads"), py::arg("exclude_last") = py::none());
   m.def("metric_at_k",
         [](const std::string& metric, const py::object& relevant, const py::object& ranked, int k, const py::object& scores) {
           const auto lists = from_numpy<std::int32_t>(ranked, "ranked", 1);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -57,10 +58,11 @@ py::tuple in_blocks(std::size_t n, std::size_t k, std::int32_t most, const F& an
 
 py::tuple recommend(const std::shared_ptr<Recommender>& held, py::handle user_index, py::handle user_items, py::handle session_items,
                     std::int64_t k, bool exclude_seen, bool recalculate_user, py::handle allow, py::handle deny,
-                    bool unknown_users, int num_threads) {
+                    bool unknown_users, int num_threads, std::optional<bool> exclude_last) {
   const Recommender& model = *held;
   const std::size_t width = check_k(k);
   Questions questions(model, user_index, user_items, session_items, unknown_users);
+  questions.exclude_last = exclude_last;
   questions.exclude_seen = exclude_seen;
   questions.recalculate_user = recalculate_user;
   const Filters filters(allow, deny, questions.size, model.num_items());
@@ -221,11 +223,24 @@ py::object index_of(const FactorModel& model) {
   return out;
 }
 
+py::object hash_tuple(const PairHash& h) { return py::make_tuple(h.low, h.high, h.pairs); }
+
 std::shared_ptr<IdMap> unshared(const SharedIdMap& ids) { return std::const_pointer_cast<IdMap>(ids); }
 
 }  // namespace
 
 void bind_models(py::module_& m) {
+  const auto hashed = [](const auto& make) {
+    PairHash hash;
+    {
+      const py::gil_scoped_release release;
+      hash = make();
+    }
+    return hash_tuple(hash);
+  };
+  m.def("pair_hash", [hashed](const Sequences& s) { return hashed([&] { return pair_hash(s); }); }, py::arg("data"));
+  m.def("pair_hash", [hashed](const Interactions& d) { return hashed([&] { return pair_hash(d.user_items().view()); }); },
+        py::arg("data"), "(low, high, pairs), as Recommender.fitted_on has it.");
   py::class_<Progress>(m, "Progress", "What a fit tells its callback between two sweeps.")
       .def_readonly("step", &Progress::step, "Sweeps done.")
       .def_readonly("total", &Progress::total, "Sweeps asked for.")
@@ -255,6 +270,9 @@ void bind_models(py::module_& m) {
       .def_property_readonly("user_ids", [](const Recommender& r) { return unshared(r.user_ids()); })
       .def_property_readonly("item_ids", [](const Recommender& r) { return unshared(r.item_ids()); })
       .def_property_readonly("has_history", &Recommender::has_history)
+      .def_property_readonly("fitted_on",
+                             [](const Recommender& r) { return r.fitted_on() ? hash_tuple(*r.fitted_on()) : py::object(py::none()); },
+                             "(low, high, pairs): an order-free hash of the (user, item) pairs of the fit, or None.")
       .def_property_readonly(
           "history", [](const Recommender& r) { return r.has_history() ? csr_to_python(r.history()) : py::object(py::none()); },
           "The kept rows as a read-only scipy CSR, or None.")
@@ -276,7 +294,7 @@ void bind_models(py::module_& m) {
            py::arg("user_items"))
       .def("recommend", &recommend, py::arg("user_index"), py::arg("user_items"), py::arg("session_items"), py::arg("k"),
            py::arg("exclude_seen"), py::arg("recalculate_user"), py::arg("items"), py::arg("filter_items"),
-           py::arg("unknown_users"), py::arg("num_threads"))
+           py::arg("unknown_users"), py::arg("num_threads"), py::arg("exclude_last") = py::none())
       .def("similar_items", &similar_items, py::arg("item_index"), py::arg("k"), py::arg("items"), py::arg("filter_items"),
            py::arg("num_threads"))
       .def("similar_users", &similar_users, py::arg("user_index"), py::arg("k"), py::arg("num_threads"))

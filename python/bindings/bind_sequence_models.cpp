@@ -51,6 +51,7 @@ constexpr auto linear_fields = [](auto& o, const auto& visit) {
   visit("memory_budget", o.memory_budget);
   visit("num_candidates", o.num_candidates);
   visit("num_neighbors", o.num_neighbors);
+  visit("exclude_last", o.exclude_last);
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
 };
@@ -76,6 +77,7 @@ constexpr auto session_knn_fields = [](auto& o, const auto& visit) {
   visit("length_exponent", o.length_exponent);
   visit("session_decay_days", o.session_decay_days);
   visit("max_history", o.max_history);
+  visit("exclude_last", o.exclude_last);
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
 };
@@ -89,6 +91,7 @@ constexpr auto transitions_fields = [](auto& o, const auto& visit) {
   visit("column_exponent", o.column_exponent);
   visit("query_decay", o.query_decay);
   visit("max_history", o.max_history);
+  visit("exclude_last", o.exclude_last);
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
 };
@@ -100,6 +103,7 @@ constexpr auto rules_fields = [](auto& o, const auto& visit) {
   visit("num_neighbors", o.num_neighbors);
   visit("query_decay", o.query_decay);
   visit("max_history", o.max_history);
+  visit("exclude_last", o.exclude_last);
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
 };
@@ -115,6 +119,7 @@ constexpr auto item2vec_fields = [](auto& o, const auto& visit) {
   visit("query_decay", o.query_decay);
   visit("max_history", o.max_history);
   visit("compute_objective", o.compute_objective);
+  visit("exclude_last", o.exclude_last);
   visit("keep_history", o.keep_history);
   visit("num_threads", o.num_threads);
   visit("seed", o.seed);
@@ -126,6 +131,8 @@ void bind_sequence_models(py::module_& m) {
   py::class_<SequenceModel, Recommender, std::shared_ptr<SequenceModel>>(m, "SequenceModel",
                                                                          "The compiled part of the models on Sequences.")
       .def_property_readonly("counts", [](const SequenceModel& s) { return to_numpy(s.counts()); })
+      .def_property_readonly("num_steps", &SequenceModel::num_steps)
+      .def_property_readonly("num_repeats", &SequenceModel::num_repeats)
       .def_property_readonly("newest_ms", [](const SequenceModel& s) { return s.newest_ms(); })
       .def_property_readonly(
           "sequences",

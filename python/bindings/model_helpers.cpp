@@ -117,6 +117,7 @@ std::vector<Query> Questions::queries(std::size_t begin, std::size_t end, const 
     if (filters != nullptr) q.filter = filters->at(i);
     q.exclude_seen = exclude_seen;
     q.recalculate_user = recalculate_user;
+    q.exclude_last = exclude_last;
   }
   return out;
 }

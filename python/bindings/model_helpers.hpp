@@ -55,6 +55,7 @@ struct Questions {
   std::optional<Lists> sessions;             ///< [n]
   bool exclude_seen = true;
   bool recalculate_user = false;
+  std::optional<bool> exclude_last;
   std::size_t size = 0;
 
   /// With unknown_users an index of -1 stands for a user whom the model does not know.

@@ -8,12 +8,25 @@
 #include <type_traits>
 #include <utility>
 
+#include "etalage/models/recommender.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
 
 struct SetFromDict {
   const py::dict& d;
+  /// "auto", True or False.
+  void operator()(const char* name, ExcludeLast& field) const {
+    if (!d.contains(name)) return;
+    const py::object value = d[name];
+    bool yes = false;
+    if (py::isinstance<py::str>(value)) {
+      set_choice(d, name, field, {{"auto", ExcludeLast::kAuto}});
+    } else {
+      set_option(d, name, yes);
+      field = yes ? ExcludeLast::kYes : ExcludeLast::kNo;
+    }
+  }
   template <class T>
   void operator()(const char* name, T& field) const {
     set_option(d, name, field);
@@ -26,6 +39,9 @@ struct SetFromDict {
 
 struct PutIntoDict {
   py::dict& d;
+  void operator()(const char* name, ExcludeLast field) const {
+    d[name] = field == ExcludeLast::kAuto ? py::object(py::str("auto")) : py::object(py::bool_(field == ExcludeLast::kYes));
+  }
   template <class T>
   void operator()(const char* name, const T& field) const {
     if constexpr (std::is_same_v<T, float>)

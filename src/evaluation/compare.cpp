@@ -25,6 +25,10 @@ Comparison compare(const std::vector<NamedEvaluation>& evaluations, const std::s
     Comparison::Row row;
     row.model = evaluations[j].first;
     row.value = e.value(metric);
+    row.value_with = e.value(metric, HistoryGroup::kWith);
+    row.value_without = e.value(metric, HistoryGroup::kWithout);
+    row.users = e.users();
+    row.users_with = e.users(HistoryGroup::kWith);
     row.interval = e.interval(metric, resampling);
     if (&e != &best) row.against_best = e.compare(best, metric, resampling);
     row.seconds = e.seconds();
@@ -52,11 +56,11 @@ std::string Comparison::text() const {
   std::ostringstream s;
   s.imbue(std::locale::classic());
   s << std::fixed << std::setprecision(4) << std::left << std::setw(static_cast<int>(width)) << "model" << std::right << std::setw(14)
-    << metric << "  interval              minus best         p   seconds\n";
+    << metric << "  interval              minus best         p  with history   without   seconds\n";
   for (const Row& row : rows)
     s << std::left << std::setw(static_cast<int>(width)) << row.model << std::right << std::setw(14) << row.value << "  ["
       << row.interval.low << ", " << row.interval.high << "]" << std::setw(12) << row.against_best.difference << std::setw(10)
-      << row.against_best.p_value << std::setw(10) << std::setprecision(2) << row.seconds << std::setprecision(4) << '\n';
+      << row.against_best.p_value << std::setw(14) << row.value_with << std::setw(10) << row.value_without << std::setw(10) << std::setprecision(2) << row.seconds << std::setprecision(4) << '\n';
   return s.str();
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "detail/check.hpp"
 #include "etalage/evaluation/evaluator.hpp"
@@ -81,7 +82,7 @@ void EvaluationBuilder::cover(std::vector<std::int64_t>& log_missed, std::span<c
   }
 }
 
-Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::int64_t hidden) {
+Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::int64_t hidden, Array<std::uint8_t> has_history) {
   Evaluation e;
   const auto users = static_cast<double>(user_index.size());
   for (Column& c : columns_) {
@@ -99,6 +100,7 @@ Evaluation EvaluationBuilder::finish(std::vector<std::int32_t> user_index, std::
   for (const Cut& cut : cuts_)
     e.tied_.emplace_back(cut.k, users > 0 ? static_cast<double>(cut.tied) / users : std::numeric_limits<double>::quiet_NaN());
   e.user_index_ = Array<std::int32_t>(user_index);
+  e.has_history_ = std::move(has_history);
   e.hidden_ = hidden;
   e.seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   return e;

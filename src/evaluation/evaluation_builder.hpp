@@ -22,7 +22,7 @@ class EvaluationBuilder {
   void measure(std::size_t row, std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked,
                std::span<const float> scores, std::vector<TieGroup>& groups);
   /// Means in fixed order. Call once.
-  [[nodiscard]] Evaluation finish(std::vector<std::int32_t> user_index, std::int64_t hidden);
+  [[nodiscard]] Evaluation finish(std::vector<std::int32_t> user_index, std::int64_t hidden, Array<std::uint8_t> has_history = {});
 
  private:
   struct Column {

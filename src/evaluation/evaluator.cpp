@@ -13,6 +13,7 @@
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
+#include "etalage/evaluation/fit_check.hpp"
 #include "evaluation/evaluation_builder.hpp"
 
 namespace etalage {
@@ -180,7 +181,9 @@ Evaluation evaluate_with(const Recommender& model, const History& history,
     return q;
   };
   run(model, relevant.users.size(), query, [&](std::size_t j) { return relevant.of(j); }, options.num_threads, builder);
-  return builder.finish(std::move(relevant.users), relevant.hidden);
+  Array<std::uint8_t> has_history(relevant.users.size());
+  for (std::size_t j = 0; j < relevant.users.size(); ++j) has_history.mutable_data()[j] = history(relevant.users[j]).empty() ? 0 : 1;
+  return builder.finish(std::move(relevant.users), relevant.hidden, std::move(has_history));
 }
 
 void require_same_shape(const CsrView& train, const CsrView& test) {
@@ -206,6 +209,7 @@ Evaluation evaluate(const Recommender& model, const CsrView& train, const CsrVie
   require_same_shape(train, test);
   validate(train, "train");
   validate(test, "test");
+  if (options.check_fit) require_honest(check_fit(model, train, test), model);
   return evaluate_with(
       model, [&](std::int64_t u) { return train.row_columns(u); }, [&](std::int64_t u) { return train.row_values(u); }, test, options);
 }
@@ -238,6 +242,7 @@ Evaluation evaluate(const Recommender& model, const Sequences& train, const CsrV
     const std::int64_t s = sequence[static_cast<std::size_t>(u)];
     return s < 0 ? std::span<const std::int32_t>{} : train.items_of(s);
   };
+  if (options.check_fit) require_honest(check_fit(model, train, test), model);
   return evaluate_with(model, history, [](std::int64_t) { return std::span<const float>{}; }, test, options);
 }
 
@@ -258,6 +263,10 @@ struct RankingEvaluator::Impl {
       const std::size_t before = relevant.users.size();
       add_relevant(test, u, train != nullptr ? train->row_columns(u) : std::span<const std::int32_t>{}, relevant, sorted);
       if (relevant.users.size() != before) value_of[j] = static_cast<std::int64_t>(before);
+    }
+    if (train != nullptr) {
+      has_history = Array<std::uint8_t>(relevant.users.size());
+      for (std::size_t j = 0; j < has_history.size(); ++j) has_history.mutable_data()[j] = train->row_size(relevant.users[j]) == 0 ? 0 : 1;
     }
     require_some(relevant);
     given.assign(num_rows, 0);
@@ -290,6 +299,7 @@ struct RankingEvaluator::Impl {
   std::int64_t num_items;
   std::size_t num_rows;
   Relevant relevant;
+  Array<std::uint8_t> has_history;     // of the values; empty without train
   std::vector<std::int64_t> value_of;  // the value of each row; -1 where nothing is relevant
   std::vector<std::uint8_t> given;
   std::optional<EvaluationBuilder> builder;
@@ -329,7 +339,10 @@ void RankingEvaluator::add(std::span<const std::int32_t> rows, MatrixView<const 
   });
 }
 
-Evaluation RankingEvaluator::finish() { return impl_->builder->finish(std::move(impl_->relevant.users), impl_->relevant.hidden); }
+Evaluation RankingEvaluator::finish() {
+  Impl& m = *impl_;
+  return m.builder->finish(std::move(m.relevant.users), m.relevant.hidden, std::move(m.has_history));
+}
 
 Evaluation evaluate_ranking(MatrixView<const std::int32_t> rankings, const CsrView& test, std::span<const std::int32_t> users,
                             const CsrView* train, const EvaluationOptions& options, MatrixView<const float> scores) {
@@ -373,6 +386,7 @@ Evaluation evaluate_next(const Recommender& model, const Sequences& sequences, c
     if (options.known_users) q.user = sequences.user_of(positions[j].sequence);
     q.history_given = true;
     q.session = items.first(positions[j].place);
+    q.exclude_last = options.exclude_last;
     q.exclude_seen = options.exclude_seen;
     return q;
   };

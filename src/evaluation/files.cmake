@@ -3,6 +3,8 @@ target_sources(etalage PRIVATE
   src/evaluation/evaluation.cpp
   src/evaluation/evaluator.cpp
   src/evaluation/experiment.cpp
+  src/evaluation/fit_check.cpp
+  src/evaluation/history_groups.cpp
   src/evaluation/interleaving.cpp
   src/evaluation/metrics.cpp
   src/evaluation/off_policy.cpp

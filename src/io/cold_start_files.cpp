@@ -8,6 +8,7 @@ namespace etalage {
 namespace {
 
 constexpr const char* kKind = "ColdStartItems";
+constexpr const char* kMatrixKind = "ColdStart";
 
 std::shared_ptr<ColdStartItems> made(const StateFile& file) {
   file.require_kind(kKind);
@@ -28,6 +29,16 @@ std::vector<char> save_to_memory(const ColdStartItems& cold) {
 
 std::shared_ptr<ColdStartItems> load_cold_start_from_memory(std::span<const char> bytes, LoadOptions options) {
   return made(StateFile::from_memory(bytes, options));
+}
+
+std::vector<char> save_to_memory(const ColdStart& cold) {
+  return save_state_to_memory(kMatrixKind, [&](StateWriter& w) { cold.save_state(w); });
+}
+
+std::shared_ptr<ColdStart> load_cold_start_matrix_from_memory(std::span<const char> bytes, LoadOptions options) {
+  const StateFile file = StateFile::from_memory(bytes, options);
+  file.require_kind(kMatrixKind);
+  return io::make_from(file, [](const StateReader& reader) { return ColdStart::from_state(reader); });
 }
 
 }  // namespace etalage

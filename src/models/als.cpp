@@ -20,6 +20,7 @@
 #include "models/als_solver.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/gram_state.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 
@@ -189,14 +190,10 @@ class Phases {
 };
 
 void check_data(const CsrMatrix& m, const AlsOptions& options) {
-  if (m.rows == 0 || m.cols == 0)
-    throw std::invalid_argument("user_items has shape (" + std::to_string(m.rows) + ", " + std::to_string(m.cols) +
-                                "), must have at least one user and one item");
-  for (const float v : m.values) {
-    if (!std::isfinite(v)) throw std::invalid_argument(detail::violated("user_items value", v, "finite"));
+  detail::check_training_rows(m);
+  for (const float v : m.values)
     if (!(static_cast<double>(options.alpha) * std::abs(static_cast<double>(v)) < 1e18))
       throw std::invalid_argument(detail::violated("user_items value", v, "below 1e18 in magnitude when multiplied by alpha"));
-  }
 }
 
 double objective_of(const Side& users, const Side& items, std::span<const double> user_gram,
@@ -278,6 +275,7 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
   set_history({});
   set_ids(data.user_ids(), data.item_ids());
   if (o.keep_history) set_history(data.user_items());
+  fitted_on_ = pair_hash(data.user_items().view());
   report_ = report;
   return report;
 }

@@ -61,35 +61,6 @@ CsrMatrix observed_rows(const CsrView& rows, std::int64_t cols, const char* argu
   return als::without_zeros(canonical(copy, argument));
 }
 
-// The matrix with rows[i] in the place of row indices[i], grown to `count` rows.
-CsrMatrix with_rows(const CsrMatrix& matrix, std::span<const std::int32_t> indices, const CsrMatrix& rows,
-                    std::int64_t count) {
-  std::vector<std::int64_t> source(static_cast<std::size_t>(count), -1);
-  for (std::size_t i = 0; i < indices.size(); ++i) source[static_cast<std::size_t>(indices[i])] = static_cast<std::int64_t>(i);
-  const CsrView old = matrix.view();
-  const CsrView fresh = rows.view();
-  CsrMatrix out{count, matrix.cols, Array<std::int64_t>(static_cast<std::size_t>(count) + 1), {}, {}};
-  std::int64_t* offsets = out.offsets.mutable_data();
-  const auto size = [&](std::int64_t r) {
-    const std::int64_t s = source[static_cast<std::size_t>(r)];
-    return s >= 0 ? fresh.row_size(s) : r < old.rows ? old.row_size(r) : std::size_t{0};
-  };
-  for (std::int64_t r = 0; r < count; ++r) offsets[r + 1] = offsets[r] + static_cast<std::int64_t>(size(r));
-  out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[count]), uninitialized);
-  out.values = Array<float>(static_cast<std::size_t>(offsets[count]), uninitialized);
-  std::int32_t* columns = out.columns.mutable_data();
-  float* values = out.values.mutable_data();
-  for (std::int64_t r = 0; r < count; ++r) {
-    const std::int64_t s = source[static_cast<std::size_t>(r)];
-    if (size(r) == 0) continue;
-    const CsrView& from = s >= 0 ? fresh : old;
-    const std::int64_t at = s >= 0 ? s : r;
-    std::copy_n(from.row_columns(at).data(), size(r), columns + offsets[r]);
-    std::copy_n(from.row_values(at).data(), size(r), values + offsets[r]);
-  }
-  return out;
-}
-
 // Unique, not negative, one for each row; returns the number of rows that the model has afterwards.
 std::int32_t check_indices(std::span<const std::int32_t> indices, const CsrView& rows, std::int32_t have,
                            const char* argument, const char* rows_argument) {
@@ -128,16 +99,6 @@ Array<double> moved_gram(const Array<double>& before_moving, std::size_t f, std:
   return moved;
 }
 
-Array<float> with_factor_rows(const Array<float>& before, std::int32_t count, std::size_t f,
-                              std::span<const std::int32_t> indices, const Array<float>& now) {
-  Array<float> out(static_cast<std::size_t>(count) * f);
-  float* data = out.mutable_data();
-  std::copy_n(before.data(), before.size(), data);
-  for (std::size_t i = 0; i < indices.size(); ++i)
-    std::copy_n(now.data() + i * f, f, data + static_cast<std::size_t>(indices[i]) * f);
-  return out;
-}
-
 void check_grown_ids(const SharedIdMap& have, const SharedIdMap& given, std::int32_t before, std::int32_t count,
                      const char* argument) {
   if (given && given->size() != count)
@@ -172,7 +133,10 @@ Explanation AlsModel::explain(const Query& query, std::int32_t item, std::size_t
   als::QueryRow& q = als::query_row(scratch);
   q.collect(history_of(query), history_values_of(query), query.session);
   Explanation explanation;
-  if (!q.likes_something()) return explanation;
+  if (!q.likes_something()) {
+    explanation.total = cold_score(item);
+    return explanation;
+  }
   const als::ScaledGram& gram = grams_->scaled_item;
   q.solution.resize(gram.n);
   if (!als::solve_exactly(als::factor_rows(item_factors(), num_items(), factors()), gram, q.observed(), als::Weights(options_),
@@ -207,12 +171,17 @@ void AlsModel::partial_fit_users(std::span<const std::int32_t> users, const CsrV
   const auto f = static_cast<std::size_t>(factors());
   auto grams = std::make_shared<const Grams>(moved_gram(grams_->user, f, users, user_factors(), now), grams_->item, f,
                                              options_.unobserved_weight);
-  CsrMatrix history = has_history() ? with_rows(history_, users, rows, count) : CsrMatrix{};
-  SharedIdMap kept_users = user_ids ? std::move(user_ids) : user_ids_;
-  set_factors(with_factor_rows(user_factors(), count, f, users, now), count, item_factors(), num_items(), factors());
+  // Nothing below is refused.
+  set_user_rows(users, now.view(), count);
+  if (has_history()) {
+    grow_kept_rows(count, num_items());
+    for (std::size_t i = 0; i < users.size(); ++i)
+      set_kept_row(users[i], rows.view().row_columns(static_cast<std::int64_t>(i)), rows.view().row_values(static_cast<std::int64_t>(i)));
+  } else {
+    fitted_on_.reset();
+  }
+  if (user_ids) user_ids_ = std::move(user_ids);
   grams_ = std::move(grams);
-  history_ = std::move(history);
-  user_ids_ = std::move(kept_users);
 }
 
 void AlsModel::partial_fit_items(std::span<const std::int32_t> items, const CsrView& item_users, SharedIdMap item_ids) {
@@ -225,15 +194,16 @@ void AlsModel::partial_fit_items(std::span<const std::int32_t> items, const CsrV
   const auto f = static_cast<std::size_t>(factors());
   auto grams = std::make_shared<const Grams>(grams_->user, moved_gram(grams_->item, f, items, item_factors(), now), f,
                                              options_.unobserved_weight);
-  CsrMatrix history;
-  if (has_history())
-    history = transpose(with_rows(transpose(history_.view(), options_.num_threads), items, rows, count).view(),
-                        options_.num_threads);
-  SharedIdMap kept_items = item_ids ? std::move(item_ids) : item_ids_;
-  set_factors(user_factors(), num_users(), with_factor_rows(item_factors(), count, f, items, now), count, factors());
+  set_item_rows(items, now.view(), count);
+  if (has_history()) {
+    grow_kept_rows(num_users(), count);
+    for (std::size_t i = 0; i < items.size(); ++i)
+      set_kept_column(items[i], rows.view().row_columns(static_cast<std::int64_t>(i)), rows.view().row_values(static_cast<std::int64_t>(i)));
+  } else {
+    fitted_on_.reset();
+  }
+  if (item_ids) item_ids_ = std::move(item_ids);
   grams_ = std::move(grams);
-  history_ = std::move(history);
-  item_ids_ = std::move(kept_items);
 }
 
 }  // namespace etalage

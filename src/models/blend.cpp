@@ -13,6 +13,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/blend_working.hpp"
 #include "models/shared_arrays.hpp"
@@ -67,6 +68,9 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
       set_ids(member.model->user_ids(), member.model->item_ids());
     if (!has_history() && member.model->has_history()) set_history(member.model->history());
   }
+  fitted_on_ = members_[0].model->fitted_on();
+  for (const BlendMember& member : members_)
+    if (member.model->fitted_on() != fitted_on_) fitted_on_.reset();
 }
 
 BlendModel::~BlendModel() = default;
@@ -87,11 +91,30 @@ BlendModel::Working& BlendModel::working(Scratch& scratch) const {
   return **held;
 }
 
+bool BlendModel::is_cold(const Query& query) const noexcept {
+  return std::all_of(members_.begin(), members_.end(), [&](const BlendMember& m) { return m.model->is_cold(query); });
+}
+
+bool BlendModel::excludes_last(const Query& query) const noexcept {
+  if (query.exclude_last) return *query.exclude_last;
+  if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
+  // Those to which order matters decide, and one that would list it has the last word.
+  bool any = false;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    if (!(weights_[m] > 0) || dynamic_cast<const SequenceModel*>(members_[m].model.get()) == nullptr) continue;
+    if (!members_[m].model->excludes_last(query)) return false;
+    any = true;
+  }
+  return any;
+}
+
 std::size_t BlendModel::list_length(std::size_t k) const noexcept {
   return std::min(std::max(k, static_cast<std::size_t>(options_.candidates)), static_cast<std::size_t>(num_items_));
 }
 
-void BlendModel::gather(const Query& query, std::size_t per_member, Working& w) const {
+void BlendModel::gather(const Query& given, std::size_t per_member, Working& w) const {
+  Query query = given;
+  query.exclude_last = excludes_last(given);  // one answer for all members
   w.items.clear();
   if (w.list.size() < per_member) w.list.resize(per_member);
   for (std::size_t m = 0; m < members_.size(); ++m) {
@@ -170,6 +193,9 @@ void BlendModel::for_each_compared(std::span<const Query> queries, std::size_t p
   std::vector<ItemScore> lists(members_.size() * block * per_member);
   std::vector<std::size_t> lengths(members_.size() * block);
   std::vector<Scratch> scratch(static_cast<std::size_t>(num_threads));
+  std::vector<Query> resolved(queries.begin(), queries.end());
+  for (Query& query : resolved) query.exclude_last = excludes_last(query);
+  queries = resolved;
   for (std::size_t first = 0; first < queries.size(); first += block) {
     const std::size_t n = std::min(block, queries.size() - first);
     const auto asked = queries.subspan(first, n);
@@ -311,6 +337,7 @@ void BlendModel::save_state(StateWriter& outer) const {
   writer.put_doubles("options/weights", std::vector<double>(options_.weights.begin(), options_.weights.end()));
   writer.put_int("options/candidates", options_.candidates);
   writer.put_double("options/rrf_constant", static_cast<double>(options_.rrf_constant));
+  writer.put_int("options/exclude_last", static_cast<std::int64_t>(options_.exclude_last));
   writer.put_doubles("weights", std::vector<double>(weights_.begin(), weights_.end()));
   writer.put_int("members", static_cast<std::int64_t>(members_.size()));
   for (std::size_t m = 0; m < members_.size(); ++m) {
@@ -334,6 +361,7 @@ std::shared_ptr<BlendModel> BlendModel::from_state(const StateReader& outer) {
   o.weights = floats("options/weights");
   o.candidates = static_cast<std::int32_t>(reader.get_int("options/candidates", 1, std::numeric_limits<std::int32_t>::max()));
   o.rrf_constant = static_cast<float>(reader.get_double("options/rrf_constant"));
+  if (reader.has("options/exclude_last")) o.exclude_last = static_cast<ExcludeLast>(reader.get_int("options/exclude_last", 0, 2));
   const std::vector<float> weights = floats("weights");
   const auto count = static_cast<std::size_t>(reader.get_int("members", 1, kMostMembers));
   std::vector<BlendMember> members;

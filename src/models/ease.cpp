@@ -20,6 +20,7 @@
 #include "models/option_state.hpp"
 #include "models/sparse_product.hpp"
 #include "models/sparse_first_inverse.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -140,6 +141,7 @@ void EaseOptions::validate() const {
 EaseModel::EaseModel(EaseOptions options) : options_(options) { options_.validate(); }
 
 FitReport EaseModel::fit(const Interactions& data, const ProgressCallback& callback) {
+  detail::check_training_rows(data.user_items());
   const auto users = static_cast<double>(data.num_users());
   const auto items = static_cast<double>(data.num_items());
   // In place over the items; or over the users, beside W.

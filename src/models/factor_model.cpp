@@ -2,6 +2,7 @@
 #include "etalage/models/factor_model.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -35,27 +36,20 @@ constexpr std::size_t kMostForPanels = std::size_t{40} << 20;  // bytes of items
 struct FactorModel::Norms {
   std::once_flag once;
   Array<float> inverse;  // [rows]
-  std::once_flag mean_once;
-  Array<float> mean;  // [dim], the average row
+  std::size_t width = 0;  // leading entries of a row that they are of
+  std::atomic<bool> known{false};
+
+  void take(Array<float> values, std::size_t entries) {
+    inverse = std::move(values);
+    width = entries;
+    known.store(true, std::memory_order_release);
+  }
   std::once_flag order_once;
   kernels::RowOrder order;
 
   const kernels::RowOrder* order_of(const kernels::ScoredRows& rows, int num_threads) {
     std::call_once(order_once, [&] { order = kernels::RowOrder::of(rows.data, rows.rows, rows.stride, rows.dim, num_threads); });
     return order.rows.empty() ? nullptr : &order;
-  }
-
-  const float* mean_of(const Array<float>& rows, std::size_t dim) {
-    std::call_once(mean_once, [&] {
-      const std::size_t n = rows.size() / dim;
-      std::vector<double> sum(dim, 0.0);
-      for (std::size_t i = 0; i < n * dim; ++i) sum[i % dim] += rows[i];
-      Array<float> row(dim);
-      float* out = row.mutable_data();
-      for (std::size_t f = 0; f < dim && n != 0; ++f) out[f] = static_cast<float>(sum[f] / static_cast<double>(n));
-      mean = std::move(row);
-    });
-    return mean.data();
   }
 
   // Of the first `dim` entries of each row.
@@ -65,7 +59,7 @@ struct FactorModel::Norms {
       Array<float> inv(n);
       float* out = inv.mutable_data();
       for (std::size_t r = 0; r < n; ++r) out[r] = inverse_norm(rows.view().subspan(r * stride, dim));
-      inverse = std::move(inv);
+      take(std::move(inv), dim);
     });
     return inverse.data();
   }
@@ -97,6 +91,7 @@ std::size_t similar(kernels::ScoredRows rows, const float* inverse_norms, std::i
   float* query = Scratch::Impl::at_least(s.factor, rows.dim);
   const float* own = rows.data + static_cast<std::size_t>(row) * rows.stride;
   const float inverse = inverse_norms[row];
+  if (inverse == 0.0f) return 0;
   std::transform(own, own + rows.dim, query, [inverse](float v) { return v * inverse; });
   rows.scale = inverse_norms;
   return write(kernels::exact_top_k(rows, {query, out.size(), {&row, 1}, filter}, s.scan), out);
@@ -112,6 +107,37 @@ void FactorModel::fold_in(const Query&, std::span<float>, Scratch&) const {
   throw UnsupportedError(std::string(kind()) + " has no fold-in: only its fitted users can be asked about");
 }
 
+bool FactorModel::is_blank(const float* row) const noexcept {
+  return std::all_of(row, row + similarity_factors(), [](float v) { return v == 0.0f; });
+}
+
+bool FactorModel::is_cold(const Query& query) const noexcept {
+  if (!folds_in(query)) return *query.user < num_users_ && *query.user >= 0 && is_blank(user_row(*query.user).data());
+  return Recommender::is_cold(query);
+}
+
+void FactorModel::learn_cold_start() {
+  const auto dim = static_cast<std::size_t>(factors_);
+  std::vector<double> sum(dim, 0.0);
+  std::size_t known = 0;
+  for (std::int32_t u = 0; u < num_users_; ++u) {
+    const std::span<const float> row = user_row(u);
+    if (is_blank(row.data())) continue;
+    ++known;
+    for (std::size_t f = 0; f < dim; ++f) sum[f] += static_cast<double>(row[f]);
+  }
+  Array<float> mean(dim);
+  float* out = mean.mutable_data();
+  for (std::size_t f = 0; f < dim && known != 0; ++f) out[f] = static_cast<float>(sum[f] / static_cast<double>(known));
+  cold_start_ = std::move(mean);
+}
+
+float FactorModel::cold_score(std::int32_t item) const noexcept {
+  float score = 0;
+  kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), cold_start_.data(), {&item, 1}, &score);
+  return score;
+}
+
 void FactorModel::query_factor(const Query& query, std::span<float> factor, Scratch& scratch) const {
   require_fitted();
   check(query);
@@ -122,11 +148,14 @@ void FactorModel::query_factor(const Query& query, std::span<float> factor, Scra
 }
 
 const float* FactorModel::row_for(const Query& query, Scratch& scratch) const {
-  if (!folds_in(query)) return user_row(*query.user).data();
-  if (!query.user && query.session.empty() && query.history.empty())
-    return user_norms_->mean_of(user_factors_, static_cast<std::size_t>(factors_));
+  if (!folds_in(query)) {
+    const float* row = user_row(*query.user).data();
+    return is_blank(row) ? cold_start_.data() : row;
+  }
+  if (!query.user && query.session.empty() && query.history.empty()) return cold_start_.data();
   float* factor = Scratch::Impl::at_least(scratch.impl().factor, static_cast<std::size_t>(factors_));
   fold_in(query, {factor, static_cast<std::size_t>(factors_)}, scratch);
+  if (is_blank(factor)) return cold_start_.data();
   return factor;
 }
 
@@ -140,8 +169,7 @@ std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out,
 // The best items for a row, by the index where there is one that can answer.
 std::size_t FactorModel::best(const float* row, const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
   const kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
-  std::span<const std::int32_t> excluded;
-  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
+  const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   Scratch::Impl& s = scratch.impl();
   // What is excluded is asked for in addition. Long lists and allow lists are quicker read from the rows.
   const std::size_t wanted = out.size() + excluded.size();
@@ -177,7 +205,12 @@ const float* FactorModel::row_for(std::span<const float> vector, Scratch& scratc
   if (vector.size() != static_cast<std::size_t>(factors_))
     throw std::invalid_argument("vector has " + std::to_string(vector.size()) + " entries, must have " +
                                 std::to_string(factors_));
-  for (const float v : vector) detail::require_finite(true, "vector entry", v, "finite");
+  double square = 0;
+  for (const float v : vector) {
+    detail::require_finite(true, "vector entry", v, "finite");
+    square += static_cast<double>(v) * static_cast<double>(v);
+  }
+  detail::require(square <= 1e38, "length of vector", std::sqrt(square), "at most 1e19: inner products would not be finite");
   if (!unit_queries()) return vector.data();
   float* row = Scratch::Impl::at_least(scratch.impl().factor, vector.size());
   scale_to_unit(vector, {row, vector.size()});
@@ -267,10 +300,8 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
       const float* row = vectors != nullptr ? row_for(vectors->row(order[begin + i]), w.scratch) : row_for(query, w.scratch);
       if (row == w.scratch.impl().factor.data()) row = std::copy_n(row, dim, w.factors.data() + i * dim) - dim;
       w.requests[i] = {row, out.cols(), {}, query.filter};
-      if (query.exclude_seen) {
-        const auto seen = sorted_unique(history_of(query), query.session, w.scratch);
-        w.excluded.insert(w.excluded.end(), seen.begin(), seen.end());
-      }
+      const std::span<const std::int32_t> seen = excluded_of(query, w.scratch);
+      w.excluded.insert(w.excluded.end(), seen.begin(), seen.end());
       w.excluded_ends.push_back(w.excluded.size());
     }
     const std::span<const std::int32_t> excluded(w.excluded);
@@ -323,6 +354,12 @@ std::size_t FactorModel::similar_users(std::int32_t user, std::span<ItemScore> o
 
 void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors,
                               std::int32_t num_items, std::int32_t factors) {
+  take_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+  learn_cold_start();
+}
+
+void FactorModel::take_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors,
+                               std::int32_t num_items, std::int32_t factors) {
   detail::require(num_users >= 0, "num_users", num_users, ">= 0");
   detail::require(num_items >= 0, "num_items", num_items, ">= 0");
   detail::require(factors >= 1, "factors", factors, ">= 1");
@@ -346,15 +383,34 @@ void FactorModel::set_factors(Array<float> user_factors, std::int32_t num_users,
   item_norms_ = std::move(item_norms);
 }
 
-std::span<float> FactorModel::mutable_user_factors() {
-  user_norms_ = std::make_shared<Norms>();
-  return user_factors_.mutable_view();
+void FactorModel::set_rows(Array<float>& factors, std::shared_ptr<Norms>& norms, std::int32_t& size,
+                           std::span<const std::int32_t> indices, std::span<const float> rows, std::int32_t count) {
+  const auto dim = static_cast<std::size_t>(factors_);
+  const auto n = static_cast<std::size_t>(std::max(size, count));
+  auto fresh = std::make_shared<Norms>();
+  if (n * dim != factors.size()) factors.resize(n * dim);
+  const std::span<float> all = factors.mutable_view();
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    std::copy_n(rows.data() + i * dim, dim, all.data() + static_cast<std::size_t>(indices[i]) * dim);
+  size = static_cast<std::int32_t>(n);
+  const std::shared_ptr<Norms> before = std::exchange(norms, std::move(fresh));
+  if (!before->known.load(std::memory_order_acquire)) return;
+  // Norms that are known stay, but for the rows that changed.
+  Array<float> inverse = before.use_count() == 1 ? std::move(before->inverse) : before->inverse;
+  inverse.resize(n);
+  float* out = inverse.mutable_data();
+  for (const std::int32_t i : indices)
+    out[i] = inverse_norm(std::span<const float>(all).subspan(static_cast<std::size_t>(i) * dim, before->width));
+  std::call_once(norms->once, [&] { norms->take(std::move(inverse), before->width); });
 }
 
-std::span<float> FactorModel::mutable_item_factors() {
-  item_norms_ = std::make_shared<Norms>();
+void FactorModel::set_user_rows(std::span<const std::int32_t> indices, std::span<const float> rows, std::int32_t count) {
+  set_rows(user_factors_, user_norms_, num_users_, indices, rows, count);
+}
+
+void FactorModel::set_item_rows(std::span<const std::int32_t> indices, std::span<const float> rows, std::int32_t count) {
+  set_rows(item_factors_, item_norms_, num_items_, indices, rows, count);
   index_.reset();
-  return item_factors_.mutable_view();
 }
 
 void FactorModel::save_state(StateWriter& writer) const {
@@ -364,6 +420,7 @@ void FactorModel::save_state(StateWriter& writer) const {
   writer.put_int("factors", factors_);
   writer.put_array("user_factors", user_factors_);
   writer.put_array("item_factors", item_factors_);
+  writer.put_array("cold_start", cold_start_);
   if (index_ == nullptr) return;
   writer.put_bool("has_index", true);
   ScopedWriter inner(writer, "index/");
@@ -385,7 +442,13 @@ void FactorModel::load_factors(const StateReader& reader) {
   check("user_factors", user_factors);
   check("item_factors", item_factors);
   if (factors == 0) return;  // saved before it was fitted
-  set_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+  take_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
+  if (reader.has("cold_start")) {
+    cold_start_ = reader.get_array<float>("cold_start", static_cast<std::size_t>(factors));
+    finite("cold_start", cold_start_);
+  } else {
+    learn_cold_start();  // a file of an older version
+  }
   if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index
   const ScopedReader inner(reader, "index/");
   try {

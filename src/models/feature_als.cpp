@@ -23,6 +23,7 @@
 #include "models/fit_report_state.hpp"
 #include "models/gram_state.hpp"
 #include "models/option_state.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 
@@ -166,11 +167,7 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
                                const ProgressCallback& callback) {
   const AlsOptions& o = options_.als;
   const CsrMatrix& given = data.user_items();
-  if (given.rows == 0 || given.cols == 0)
-    throw std::invalid_argument("user_items has shape (" + std::to_string(given.rows) + ", " + std::to_string(given.cols) +
-                                "), must have at least one user and one item");
-  if (!detail::all_finite(given.values.view(), o.num_threads))
-    throw std::invalid_argument("user_items holds a value that is not finite, must be finite");
+  detail::check_training_rows(given);
   const auto begin = std::chrono::steady_clock::now();
   const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
   FitReport report;
@@ -226,6 +223,7 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
   set_history({});
   set_ids(data.user_ids(), data.item_ids());
   if (o.keep_history) set_history(data.user_items());
+  fitted_on_ = pair_hash(given.view());
   report_ = report;
   return report;
 }
@@ -317,16 +315,9 @@ void FeatureAlsModel::add_users(const CsrView& user_features, SharedIdMap user_i
   detail::require(count <= std::numeric_limits<std::int32_t>::max(), "number of users", count, "below 2^31");
   if (user_features.rows != 0) check_ids(user_ids_, user_ids, count, "user_ids");
   CsrMatrix features = stacked(users_.features, user_features);
-  CsrMatrix kept = history_;
-  if (has_history()) {
-    kept.rows = count;
-    kept.offsets = Array<std::int64_t>(static_cast<std::size_t>(count) + 1, uninitialized);
-    std::int64_t* offsets = kept.offsets.mutable_data();
-    std::fill(std::copy(history_.offsets.begin(), history_.offsets.end(), offsets), offsets + count + 1, history_.nnz());
-  }
   set_factors(joined(user_factors(), rows), static_cast<std::int32_t>(count), item_factors(), num_items(), factors());
   users_.features = std::move(features);
-  history_ = std::move(kept);
+  if (has_history()) grow_kept_rows(static_cast<std::int32_t>(count), num_items());
   if (user_ids) user_ids_ = std::move(user_ids);
 }
 
@@ -338,7 +329,7 @@ void FeatureAlsModel::add_items(const CsrView& item_features, SharedIdMap item_i
   CsrMatrix features = stacked(items_.features, item_features);
   set_factors(user_factors(), num_users(), joined(item_factors(), rows), static_cast<std::int32_t>(count), factors());
   items_.features = std::move(features);
-  if (has_history()) history_.cols = count;
+  if (has_history()) grow_kept_rows(num_users(), static_cast<std::int32_t>(count));
   if (item_ids) item_ids_ = std::move(item_ids);
 }
 
@@ -381,6 +372,10 @@ Explanation FeatureAlsModel::explain(const Query& query, std::int32_t item, std:
   if (solve(query, factor.data(), scratch))
     explanation = als::explain_row(als::query_row(scratch), als::factor_rows(item_factors(), num_items(), factors()), item,
                                    als::Weights(options_.als), item_gram_->scaled.n);
+  if (explanation.contributions.empty() && std::all_of(factor.begin(), factor.end(), [](float v) { return v == 0.0f; })) {
+    explanation.total = cold_score(item);
+    return explanation;
+  }
   const std::span<const float> row = FactorModel::item_row(item);
   if (query.user && !users_.features.offsets.empty())
     explanation.total = static_cast<float>(std::inner_product(row.begin(), row.end(), factor.begin(), 0.0));

@@ -8,6 +8,8 @@ target_sources(etalage PRIVATE
   src/models/popularity_log.cpp
   src/models/recommender.cpp
   src/models/top_k.cpp
+  src/models/row_patches.cpp
+  src/models/training_data.cpp
   src/models/vectors.cpp)
 target_sources(etalage PRIVATE
   src/models/graph_filter.cpp

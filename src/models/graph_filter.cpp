@@ -18,6 +18,7 @@
 #include "models/fit_report_state.hpp"
 #include "models/graph_filter_working.hpp"
 #include "models/randomized_svd.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -229,9 +230,27 @@ void GraphFilterModel::set_weights() {
   sharpen_.weight = balanced(-options_.sharpen_weight, total[2]);
 }
 
+// What is kept must be readable again: files with other numbers are refused.
+void GraphFilterModel::require_finite_parts() const {
+  const auto check = [&](const Array<float>& values, const char* what) {
+    if (!detail::all_finite(values.view(), options_.num_threads))
+      throw NumericalError(std::string("GraphFilter's ") + what + " left the finite numbers; scale the values down, or use exponents nearer to 0");
+  };
+  check(history_scale_, "history_exponent");
+  check(user_scale_, "user_exponent");
+  check(item_scale_, "item_exponent");
+  for (const auto& [part, name] : {std::pair{&low_pass_, "low pass"}, std::pair{&sharpen_, "sharpening"}}) {
+    for (const Array<float>* values :
+         {&part->vectors, &part->targets, &part->singular, &part->gains, &part->history_scale, &part->target_scale})
+      check(*values, name);
+    if (!std::isfinite(part->weight)) check(Array<float>(std::vector<float>{part->weight}), name);
+  }
+}
+
 FitReport GraphFilterModel::fit(const Interactions& data, const ProgressCallback& callback) {
   const auto start = std::chrono::steady_clock::now();
   const CsrMatrix& rows = data.user_items();
+  detail::check_training_rows(rows);
   for (std::size_t p = 0; p < rows.values.size(); ++p)
     if (rows.values[p] < 0)
       throw std::invalid_argument(detail::violated("user_items value", rows.values[p], ">= 0 for GraphFilter"));
@@ -248,11 +267,13 @@ FitReport GraphFilterModel::fit(const Interactions& data, const ProgressCallback
   next.fit_low_pass(callback, report);
   if (report.stop_reason != FitReport::StopReason::kCancelled) next.fit_sharpening(callback, report);
   next.set_weights();
+  next.require_finite_parts();
   report.iterations = 1;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   next.report_ = report;
   next.set_ids(data.user_ids(), data.item_ids());
   next.set_history(data.user_items());
+  next.fitted_on_ = pair_hash(rows.view());
   *this = std::move(next);
   if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "done"});
   return report;
@@ -284,7 +305,7 @@ void GraphFilterModel::save_state(StateWriter& writer) const {
   writer.put_int("num_users", num_users());
   writer.put_int("num_items", num_items());
   // The rows of the fit are most often the history that is kept: one copy in the file serves both.
-  const bool shared = has_history() && same(rows_, history_);
+  const bool shared = has_history() && same(rows_, history());
   writer.put_bool("rows_are_history", shared);
   if (!shared) writer.put_csr("rows", rows_);
   writer.put_csr("columns", columns_);

@@ -52,7 +52,8 @@ bool GraphFilterModel::sparse() const noexcept {
 void GraphFilterModel::collect(const Query& query, Working& w) const {
   w.items.clear();
   w.values.clear();
-  if (!query.user && query.history.empty() && query.session.empty()) {
+  const auto history = history_of(query);
+  if (history.empty() && query.session.empty()) {
     const CsrView columns = columns_.view();
     for (std::int32_t i = 0; i < num_items(); ++i) {
       double sum = 0;
@@ -63,7 +64,6 @@ void GraphFilterModel::collect(const Query& query, Working& w) const {
     }
     return;
   }
-  const auto history = history_of(query);
   const auto values = history_values_of(query);
   w.items.insert(w.items.end(), history.begin(), history.end());
   if (values.empty()) w.values.resize(history.size(), 1.0f);
@@ -225,9 +225,7 @@ std::size_t GraphFilterModel::recommend(const Query& query, std::span<ItemScore>
   Working& w = working(scratch);
   collect(query, w);
   const std::span<const float> all = scores(w);
-  std::span<const std::int32_t> excluded;
-  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
-  return select_top_k(all, excluded, query.filter, out, scratch);
+  return select_top_k(all, excluded_of(query, scratch), query.filter, out, scratch);
 }
 
 void GraphFilterModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out,
@@ -292,9 +290,7 @@ void GraphFilterModel::recommend_batch(std::span<const Query> queries, MatrixVie
         scores = w.linear.data();
       }
       for (std::size_t p = 0; p < parts.size(); ++p) add(*parts[p], worker.projected[p].data() + q * stride, scores);
-      std::span<const std::int32_t> excluded;
-      if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, worker.scratch);
-      counts[begin + q] = select_top_k({scores, items}, excluded, query.filter, out.row(begin + q), worker.scratch);
+      counts[begin + q] = select_top_k({scores, items}, excluded_of(query, worker.scratch), query.filter, out.row(begin + q), worker.scratch);
     }
   });
 }
@@ -322,7 +318,7 @@ std::size_t GraphFilterModel::similar_items(std::int32_t item, std::span<ItemSco
                                             const ItemFilter* filter) const {
   require_fitted();
   check_item(item, "item");
-  if (out.empty()) return 0;
+  if (out.empty() || columns_.view().row_size(item) == 0) return 0;
   Working& w = working(scratch);
   w.items.assign(1, item);
   w.values.assign(1, 1.0f);
@@ -387,6 +383,10 @@ Explanation GraphFilterModel::explain(const Query& query, std::int32_t item, std
     e.contributions.push_back({w.items[h], static_cast<float>(part)});
   }
   e.total = static_cast<float>(total);
+  if (is_cold(query)) {  // the average row's items are not the shopper's
+    e.contributions.clear();
+    return e;
+  }
   std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
   });

@@ -36,6 +36,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("max_history", o.max_history);
   visit("compute_objective", o.compute_objective);
   visit("keep_history", o.keep_history);
+  visit("exclude_last", o.exclude_last);
 };
 
 // How often an epoch meets each pair of items, on average.
@@ -83,6 +84,7 @@ void Item2VecOptions::validate() const {
   require_finite(negative_exponent >= -2 && negative_exponent <= 2, "negative_exponent", negative_exponent, "in [-2, 2]");
   require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
   require(max_history >= 1, "max_history", max_history, ">= 1");
+  require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
   require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 

@@ -12,6 +12,7 @@
 #include "models/option_state.hpp"
 #include "models/similarity.hpp"
 #include "models/sparse_product.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -64,6 +65,7 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
+  detail::check_training_rows(data.user_items());
   const ItemKnnOptions& o = options_;
   const SimilarityForm form = form_of(o);
   const WeightedFeatures weighted = weigh(data.user_items(), transpose(data.user_items().view(), o.num_threads), form);

@@ -17,6 +17,7 @@
 #include "models/fit_report_state.hpp"
 #include "models/scratch.hpp"
 #include "models/top_k.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 
@@ -37,6 +38,7 @@ void ItemSimilarityModel::take(const Interactions& data, bool keep_history, cons
   report_ = report;
   set_ids(data.user_ids(), data.item_ids());
   set_history(keep_history ? data.user_items() : CsrMatrix{});
+  fitted_on_ = pair_hash(data.user_items().view());
 }
 
 void ItemSimilarityModel::finish_fit(const Interactions& data, CsrMatrix weights, bool keep_history, const FitReport& report) {
@@ -122,8 +124,7 @@ std::size_t ItemSimilarityModel::recommend(const Query& query, std::span<ItemSco
   check(query);
   if (out.empty()) return 0;
   const auto n = static_cast<std::size_t>(num_items_);
-  std::span<const std::int32_t> excluded;
-  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
+  const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   const bool listed = query.filter != nullptr && query.filter->has_allow_list();
   if (!listed && few_are_touched(query)) {
     BlockSums sums(scratch.impl().floats, scratch.impl().bits, n);
@@ -161,7 +162,9 @@ std::size_t ItemSimilarityModel::similar_items(std::int32_t item, std::span<Item
   if (out.empty()) return 0;
   if (is_dense()) {
     const auto n = static_cast<std::size_t>(num_items_);
-    return select_top_k(dense_.view().subspan(static_cast<std::size_t>(item) * n, n), {&item, 1}, filter, out, scratch);
+    const std::span<const float> row = dense_.view().subspan(static_cast<std::size_t>(item) * n, n);
+    if (std::all_of(row.begin(), row.end(), [](float v) { return v == 0.0f; })) return 0;  // nobody has it
+    return select_top_k(row, {&item, 1}, filter, out, scratch);
   }
   const CsrView w = weights_.view();
   return select_top_k(w.row_columns(item), w.row_values(item), {&item, 1}, filter, out, scratch);

@@ -22,6 +22,8 @@
 #include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
 #include "models/sparse_first_inverse.hpp"
+#include "models/training_data.hpp"
+#include "models/watched_for.hpp"
 
 namespace etalage {
 namespace {
@@ -41,6 +43,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("num_candidates", o.num_candidates);
   visit("num_neighbors", o.num_neighbors);
   visit("keep_history", o.keep_history);
+  visit("exclude_last", o.exclude_last);
 };
 
 /// s_t of every place t.
@@ -89,7 +92,7 @@ class Sources {
 
 /// Column j of B from the block of its candidates, for every j; rows of the result are targets.
 CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std::span<const float> diagonal,
-                           const LinearSequenceOptions& o) {
+                           const LinearSequenceOptions& o, detail::Watch& watch) {
   const auto n = static_cast<std::size_t>(gram.rows);
   const kernels::AlsTable& kernel = kernels::als();
   struct Work {
@@ -100,14 +103,14 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
     Array<float> right;
   };
   std::vector<std::unique_ptr<Work>> work(static_cast<std::size_t>(detail::resolve_threads(o.num_threads)));
-  constexpr std::size_t kGrain = 64;
+  constexpr std::size_t kGrain = 16;
   struct Chunk {
     std::vector<std::int32_t> columns;
     std::vector<float> values;
     std::vector<std::int64_t> sizes;
   };
   std::vector<Chunk> chunks(detail::num_chunks(n, kGrain));
-  detail::parallel_for(n, kGrain, o.num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+  (void)detail::watched_for(n, kGrain, o.num_threads, "regression", watch, [&](std::size_t begin, std::size_t end, int thread) {
     auto& w = work[static_cast<std::size_t>(thread)];
     if (!w) {
       w = std::make_unique<Work>();
@@ -179,6 +182,7 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
       offsets[row + 1] = offsets[row] + size;
       ++row;
     }
+  std::fill(offsets + row, offsets + n + 1, offsets[row]);
   std::vector<std::int32_t> columns;
   std::vector<float> values;
   for (const Chunk& c : chunks) {
@@ -194,7 +198,8 @@ constexpr std::size_t kKeptOfExact = 1000;
 
 /// All of B by the inverse of the whole Gram matrix; of each target the kKeptOfExact largest weights by size stay. Rows of
 /// the result are targets.
-CsrMatrix solve_exact(const CsrMatrix& gram, const CsrMatrix& targets, std::span<const float> diagonal, int num_threads) {
+CsrMatrix solve_exact(const CsrMatrix& gram, const CsrMatrix& targets, std::span<const float> diagonal, int num_threads,
+                      detail::Watch& watch) {
   const auto n = static_cast<std::size_t>(gram.rows);
   Array<float> memory(n * n);
   float* a = memory.mutable_data();
@@ -204,7 +209,8 @@ CsrMatrix solve_exact(const CsrMatrix& gram, const CsrMatrix& targets, std::span
     for (std::size_t p = 0; p < columns.size(); ++p) a[i * n + static_cast<std::size_t>(columns[p])] = values[p];
     a[i * n + i] = diagonal[i];
   }
-  sparse_first_inverse(a, n, n, num_threads);
+  if (!sparse_first_inverse(a, n, n, num_threads, [&](std::size_t done) { return watch.go_on(done, n, "inverse"); }))
+    return {gram.rows, gram.cols, Array<std::int64_t>(n + 1), {}, {}};
   constexpr std::size_t kTile = 64;
   detail::parallel_for((n + kTile - 1) / kTile, 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin * kTile; i < std::min(n, end * kTile); ++i)
@@ -227,7 +233,7 @@ CsrMatrix solve_exact(const CsrMatrix& gram, const CsrMatrix& targets, std::span
       keys.resize(kKeptOfExact);
     }
     for (const std::uint64_t key : keys) row.add(static_cast<std::int32_t>(kernels::key_index(key)), b[kernels::key_index(key)]);
-  });
+  }, &watch, "regression");
 }
 
 /// The num_kept entries of largest size of each row.
@@ -265,6 +271,7 @@ void LinearSequenceOptions::validate() const {
   detail::require(memory_budget > 0, "memory_budget", memory_budget, "> 0 bytes");
   detail::require(num_candidates >= 1, "num_candidates", num_candidates, ">= 1");
   detail::require(num_neighbors >= 0, "num_neighbors", num_neighbors, ">= 0 (0 keeps all)");
+  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
@@ -283,17 +290,19 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
     throw std::invalid_argument("memory_budget is " + std::to_string(o.memory_budget) + ", must be at least 4 num_items^2 = " +
                                 std::to_string(static_cast<std::int64_t>(bytes)) + " bytes for the exact method");
   const bool exact = fits && o.method != LinearSequenceMethod::kCandidates;
+  detail::check_training_shape(sequences.size(), sequences.num_items());
   const Sources sources(sequences, o);
+  detail::Watch watch(callback);
   // Row j: what stands near the places of j.
   const CsrMatrix targets = detail::make_rows(n, n, 0, o.num_threads, [&](std::size_t j, detail::SparseScores& row) {
     for (const std::size_t t : sources.places_of(j)) sources.each_source(t, [&](std::int32_t i, float v) { row.add(i, v); });
-  });
+  }, &watch, "pairs");
   const CsrMatrix gram = detail::make_rows(n, n, 0, o.num_threads, [&](std::size_t i, detail::SparseScores& row) {
     for (const std::size_t p : sources.places_of(i))
       sources.each_target(p, [&](std::size_t t, float v) {
         sources.each_source(t, [&](std::int32_t other, float u) { row.add(other, v * u); });
       });
-  });
+  }, &watch, "gram");
   std::vector<float> diagonal(n, o.l2);
   for (std::size_t i = 0; i < n; ++i) {
     const auto columns = gram.view().row_columns(static_cast<std::int64_t>(i));
@@ -302,7 +311,10 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
     const float square = gram.view().row_values(static_cast<std::int64_t>(i))[static_cast<std::size_t>(at - columns.begin())];
     diagonal[i] = square + o.l2 * std::pow(square, o.ridge_exponent);
   }
-  const CsrMatrix solved = exact ? solve_exact(gram, targets, diagonal, o.num_threads) : solve_candidates(gram, targets, diagonal, o);
+  // A Gram matrix that lacks rows says nothing: whoever stops before it is complete gets popularity alone.
+  CsrMatrix solved{gram.rows, gram.cols, Array<std::int64_t>(n + 1), {}, {}};
+  if (!watch.stopped())
+    solved = exact ? solve_exact(gram, targets, diagonal, o.num_threads, watch) : solve_candidates(gram, targets, diagonal, o, watch);
   CsrMatrix weights = transpose(solved.view(), o.num_threads);
   if (o.num_neighbors > 0) weights = strongest(weights, static_cast<std::size_t>(o.num_neighbors), o.num_threads);
   Array<float> column_scale;
@@ -316,7 +328,7 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
   take_sequences(sequences, o.keep_history);
   set_weights(std::move(weights), {}, std::move(column_scale));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  return finish("regression", seconds, callback);
+  return finish("regression", seconds, callback, watch.stopped());
 }
 
 void LinearSequenceModel::save_state(StateWriter& writer) const {

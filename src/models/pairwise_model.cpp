@@ -18,6 +18,7 @@
 #include "models/fit_report_state.hpp"
 #include "models/pairwise_sgd.hpp"
 #include "models/scratch.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -27,14 +28,9 @@ constexpr int kRedraws = 16;
 
 // The liked pairs of all users, without values.
 CsrMatrix liked_pairs(const CsrMatrix& m) {
-  if (m.rows == 0 || m.cols == 0)
-    throw std::invalid_argument("user_items has shape (" + std::to_string(m.rows) + ", " + std::to_string(m.cols) +
-                                "), must have at least one user and one item");
+  detail::check_training_rows(m);
   std::size_t count = 0;
-  for (const float v : m.values) {
-    if (!std::isfinite(v)) throw std::invalid_argument(detail::violated("user_items value", v, "finite"));
-    count += v > 0 ? 1 : 0;
-  }
+  for (const float v : m.values) count += v > 0 ? 1 : 0;
   detail::require(count <= std::numeric_limits<std::uint32_t>::max(), "number of liked pairs", count, "below 2^32");
   CsrMatrix out{m.rows, m.cols, m.offsets, m.columns, {}};
   if (count == m.values.size()) return out;
@@ -145,13 +141,27 @@ FitReport PairwiseModel::fit(const Interactions& data, const ProgressCallback& c
   if (!detail::all_finite(users.view(), s.num_threads) || !detail::all_finite(items.view(), s.num_threads))
     throw NumericalError(std::string(kind()) + " factors left the finite numbers; lower learning_rate or increase regularization");
   set_factors(std::move(users), data.num_users(), std::move(items), data.num_items(), static_cast<std::int32_t>(s.width()));
+  // Items that nobody likes have rows all the same: those that pushed them away from everybody.
+  std::vector<bool> met(static_cast<std::size_t>(data.num_items()));
+  for (const std::int32_t i : liked.columns) met[static_cast<std::size_t>(i)] = true;
+  std::vector<std::int32_t> unknown;
+  for (std::int32_t i = 0; i < data.num_items(); ++i)
+    if (!met[static_cast<std::size_t>(i)]) unknown.push_back(i);
+  unknown_items_ = Array<std::int32_t>(unknown);
   // The old ids and rows are of another shape perhaps: none, then the new ones.
   set_history({});
   set_ids(data.user_ids(), data.item_ids());
   if (s.keep_history) set_history(data.user_items());
+  fitted_on_ = pair_hash(data.user_items().view());
   report.seconds = since();
   report_ = report;
   return report;
+}
+
+std::size_t PairwiseModel::similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                                         const ItemFilter* filter) const {
+  if (std::binary_search(unknown_items_.begin(), unknown_items_.end(), item)) return 0;
+  return FactorModel::similar_items(item, out, scratch, filter);
 }
 
 std::int32_t PairwiseModel::similarity_factors() const noexcept { return std::min(factors(), settings().factors); }
@@ -203,6 +213,10 @@ Explanation PairwiseModel::explain(const Query& query, std::int32_t item, std::s
          parts[place] += static_cast<double>(step) * (own[place] - product(other)) / shrunk;
        });
   Explanation explanation;
+  if (liked.empty()) {
+    explanation.total = cold_score(item);
+    return explanation;
+  }
   double total = 0;
   for (std::size_t p = 0; p < liked.size(); ++p) {
     total += parts[p] * shrunk;
@@ -231,6 +245,7 @@ void PairwiseModel::save_state(StateWriter& writer) const {
   writer.put_bool("sgd/keep_history", s.keep_history);
   writer.put_int("sgd/num_threads", s.num_threads);
   writer.put_int("sgd/seed", static_cast<std::int64_t>(s.seed));
+  writer.put_array("unknown_items", unknown_items_);
   put_report(writer, report_);
 }
 
@@ -240,6 +255,10 @@ void PairwiseModel::load_pairwise(const StateReader& reader) {
   if (fitted() && factors() != width)
     reader.fail("factors", "found " + std::to_string(factors()) + ", expected " + std::to_string(width));
   load_base(reader);
+  if (reader.has("unknown_items")) {
+    unknown_items_ = reader.get_array<std::int32_t>("unknown_items");
+    if (!std::is_sorted(unknown_items_.begin(), unknown_items_.end())) reader.fail("unknown_items", "found items that do not ascend");
+  }
   report_ = get_report(reader);
 }
 

@@ -13,6 +13,7 @@
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "models/scratch.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -212,7 +213,7 @@ void PopularityModel::rank(std::span<const double> totals) {
 
 void PopularityModel::fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids) {
   const auto start = std::chrono::steady_clock::now();
-  detail::require(rows.rows > 0 && rows.cols > 0, "number of users or items", std::min(rows.rows, rows.cols), ">= 1");
+  detail::check_training_shape(rows.rows, rows.cols);
   std::vector<double> totals(static_cast<std::size_t>(rows.cols), 0.0);
   count(rows.view(), 1.0, totals.data());
   rank(totals);
@@ -220,6 +221,7 @@ void PopularityModel::fit_rows(const CsrMatrix& rows, const SharedIdMap& user_id
   fitted_ = true;
   set_ids(user_ids, item_ids);
   set_history(options_.keep_history ? rows : CsrMatrix{});
+  fitted_on_ = pair_hash(rows.view());
   num_segments_ = 0;
   rank_segments();
   report_ = {};
@@ -290,6 +292,7 @@ void PopularityModel::partial_fit_users(std::span<const std::int32_t> users, con
   count(rows.view(), 1.0, totals.data());
   rank(totals);
   set_history(rows);
+  fitted_on_ = pair_hash(rows.view());
   rank_segments();
 }
 
@@ -310,7 +313,11 @@ void PopularityModel::partial_fit_items(std::span<const std::int32_t> items, con
     count(one, 1.0, totals.data());
   }
   rank(totals);
-  if (has_history()) set_history(transpose(replaced(transpose(history_.view()).view(), items, fresh.view()).view()));
+  fitted_on_.reset();
+  if (has_history()) {
+    set_history(transpose(replaced(transpose(history_.view()).view(), items, fresh.view()).view()));
+    fitted_on_ = pair_hash(history_.view());
+  }
   rank_segments();
 }
 
@@ -318,14 +325,7 @@ std::size_t PopularityModel::recommend(const Query& query, std::span<ItemScore> 
   require_fitted();
   check(query);
   const Ranking ranking = ranking_of(query);
-  std::vector<std::int32_t>& seen = scratch.impl().seen;
-  seen.clear();
-  if (query.exclude_seen) {
-    const auto history = history_of(query);
-    seen.assign(history.begin(), history.end());
-    seen.insert(seen.end(), query.session.begin(), query.session.end());
-    std::sort(seen.begin(), seen.end());
-  }
+  const std::span<const std::int32_t> seen = excluded_of(query, scratch);
   const auto is_seen = [&](std::int32_t i) { return std::binary_search(seen.begin(), seen.end(), i); };
   const ItemFilter* filter = query.filter != nullptr && !query.filter->allows_everything() ? query.filter : nullptr;
   std::size_t count = 0;

@@ -12,6 +12,7 @@
 #include "detail/check.hpp"
 #include "models/option_state.hpp"
 #include "models/sparse_product.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -52,6 +53,7 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
   const auto started = std::chrono::steady_clock::now();
   const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
   const CsrMatrix& user_items = data.user_items();
+  detail::check_training_rows(user_items);
   for (std::size_t p = 0; p < user_items.values.size(); ++p)
     if (user_items.values[p] < 0)
       throw std::invalid_argument("user_items holds " + std::to_string(user_items.values[p]) + " at entry " + std::to_string(p) +

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -11,7 +13,11 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
+#include "models/row_patches.hpp"
 #include "models/scratch.hpp"
+#include "models/top_k.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 
@@ -21,6 +27,81 @@ Scratch::Scratch(Scratch&&) noexcept = default;
 Scratch& Scratch::operator=(Scratch&&) noexcept = default;
 
 Recommender::~Recommender() = default;
+
+namespace {
+
+struct Mixed {
+  std::uint64_t low;
+  std::uint64_t high;
+};
+
+// splitmix64 (Steele, Lea, Flood, OOPSLA 2014) of the pair, from two places of its stream.
+Mixed mixed(std::int32_t user, std::int32_t item) noexcept {
+  const auto mix = [](std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  };
+  const std::uint64_t pair = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(user)) << 32) | static_cast<std::uint32_t>(item);
+  return {mix(pair + 0x9E3779B97F4A7C15u), mix(mix(pair ^ 0xD1B54A32D192ED03u) + 0x3C6EF372FE94F82Au)};
+}
+
+void add_distinct(std::int32_t user, std::span<const std::int32_t> items, std::vector<std::int32_t>& sorted, PairHash& hash) {
+  if (std::adjacent_find(items.begin(), items.end(), std::greater_equal<>()) != items.end()) {
+    sorted.assign(items.begin(), items.end());
+    std::sort(sorted.begin(), sorted.end());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+    items = sorted;
+  }
+  for (const std::int32_t i : items) hash.add(user, i);
+}
+
+}  // namespace
+
+void PairHash::add(std::int32_t user, std::int32_t item) noexcept {
+  const Mixed m = mixed(user, item);
+  low += m.low;
+  high += m.high;
+  ++pairs;
+}
+
+void PairHash::remove(std::int32_t user, std::int32_t item) noexcept {
+  const Mixed m = mixed(user, item);
+  low -= m.low;
+  high -= m.high;
+  --pairs;
+}
+
+PairHash pair_hash(const CsrView& user_items) {
+  PairHash hash;
+  std::vector<std::int32_t> sorted;
+  for (std::int64_t u = 0; u < user_items.rows; ++u)
+    add_distinct(static_cast<std::int32_t>(u), user_items.row_columns(u), sorted, hash);
+  return hash;
+}
+
+PairHash pair_hash(const Sequences& sequences) {
+  if (!sequences.user_index().empty()) return pair_hash(ordered_rows(sequences).view());  // a user may have several lists
+  PairHash hash;
+  std::vector<std::int32_t> sorted;
+  for (std::int64_t s = 0; s < sequences.size(); ++s)
+    add_distinct(static_cast<std::int32_t>(s), sequences.items_of(s), sorted, hash);
+  return hash;
+}
+
+bool Recommender::is_cold(const Query& query) const noexcept {
+  if (query.user && !query.history_given && !has_history()) return false;
+  return history_of(query).empty() && query.session.empty();
+}
+
+bool Recommender::excludes_last(const Query& query) const noexcept { return query.exclude_last.value_or(false); }
+
+std::span<const std::int32_t> Recommender::excluded_of(const Query& query, Scratch& scratch) const {
+  if (query.exclude_seen) return sorted_unique(history_of(query), query.session, scratch);
+  if (!excludes_last(query)) return {};
+  const std::span<const std::int32_t> items = query.session.empty() ? history_of(query) : query.session;
+  return items.empty() ? items : items.last(1);
+}
 
 void Recommender::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
                                   int num_threads) const {
@@ -66,6 +147,83 @@ void Recommender::set_history(CsrMatrix history) {
     throw std::invalid_argument("history has shape (" + std::to_string(history.rows) + ", " + std::to_string(history.cols) +
                                 "), must be (" + std::to_string(num_users()) + ", " + std::to_string(num_items()) + ")");
   history_ = std::move(history);
+  history_patches_.reset();
+}
+
+const CsrMatrix& Recommender::history() const {
+  return history_patches_ ? history_patches_->merged(history_, history_.cols) : history_;
+}
+
+std::span<const std::int32_t> Recommender::kept_items(std::int32_t user) const noexcept {
+  if (history_patches_) return history_patches_->columns(history_, user);
+  return user >= 0 && user < history_.rows && has_history() ? history_.view().row_columns(user) : std::span<const std::int32_t>{};
+}
+
+std::span<const float> Recommender::kept_values(std::int32_t user) const noexcept {
+  if (history_patches_) return history_patches_->values(history_, user);
+  return user >= 0 && user < history_.rows && has_history() ? history_.view().row_values(user) : std::span<const float>{};
+}
+
+void Recommender::set_kept_row(std::int32_t user, std::span<const std::int32_t> columns, std::span<const float> values) {
+  if (fitted_on_) {
+    for (const std::int32_t i : kept_items(user)) fitted_on_->remove(user, i);
+    for (const std::int32_t i : columns) fitted_on_->add(user, i);
+  }
+  detail::RowPatches& patches = detail::exclusive(history_patches_, history_.rows);
+  patches.set(user, {{columns.begin(), columns.end()}, {values.begin(), values.end()}});
+  if (!patches.many(history_)) return;
+  history_ = patches.merged(history_, history_.cols);
+  history_patches_.reset();
+}
+
+void Recommender::set_kept_column(std::int32_t item, std::span<const std::int32_t> users, std::span<const float> values) {
+  std::vector<std::int32_t> touched(users.begin(), users.end());
+  const std::span<const std::int32_t> items = history_.columns.view();
+  constexpr std::size_t kStep = 4096;
+  for (std::size_t begin = 0; begin < items.size(); begin += kStep) {
+    const auto part = items.subspan(begin, std::min(kStep, items.size() - begin));
+    if (std::count(part.begin(), part.end(), item) == 0) continue;
+    for (std::size_t p = begin; p < begin + part.size(); ++p)
+      if (items[p] == item)
+        touched.push_back(static_cast<std::int32_t>(std::upper_bound(history_.offsets.begin(), history_.offsets.end(), static_cast<std::int64_t>(p)) -
+                                                    history_.offsets.begin() - 1));
+  }
+  if (history_patches_)
+    history_patches_->each([&](std::int64_t user, const detail::RowPatches::Row& row) {
+      if (std::binary_search(row.columns.begin(), row.columns.end(), item)) touched.push_back(static_cast<std::int32_t>(user));
+    });
+  std::sort(touched.begin(), touched.end());
+  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  std::vector<std::int32_t> columns;
+  std::vector<float> row_values;
+  for (const std::int32_t user : touched) {
+    const auto old_columns = kept_items(user);
+    const auto old_values = kept_values(user);
+    columns.assign(old_columns.begin(), old_columns.end());
+    row_values.assign(old_values.begin(), old_values.end());
+    const auto at = std::lower_bound(columns.begin(), columns.end(), item) - columns.begin();
+    const bool had = at < static_cast<std::ptrdiff_t>(columns.size()) && columns[static_cast<std::size_t>(at)] == item;
+    const auto now = std::lower_bound(users.begin(), users.end(), user);
+    const bool has = now != users.end() && *now == user;
+    if (had && !has) {
+      columns.erase(columns.begin() + at);
+      row_values.erase(row_values.begin() + at);
+    } else if (has) {
+      if (!had) {
+        columns.insert(columns.begin() + at, item);
+        row_values.insert(row_values.begin() + at, 0.0f);
+      }
+      row_values[static_cast<std::size_t>(at)] = values[static_cast<std::size_t>(now - users.begin())];
+    } else {
+      continue;  // the base's row had it, the patched one has not
+    }
+    set_kept_row(user, columns, row_values);
+  }
+}
+
+void Recommender::grow_kept_rows(std::int32_t users, std::int32_t items) {
+  history_.cols = std::max<std::int64_t>(history_.cols, items);
+  if (history_patches_ || users > history_.rows) detail::exclusive(history_patches_, history_.rows).grow(users);
 }
 
 void Recommender::save_state(StateWriter& writer) const {
@@ -74,13 +232,23 @@ void Recommender::save_state(StateWriter& writer) const {
   writer.put_bool("has_history", has_history());
   if (user_ids_) writer.put_id_map("user_ids", *user_ids_);
   if (item_ids_) writer.put_id_map("item_ids", *item_ids_);
-  if (has_history()) writer.put_csr("history", history_);
+  if (has_history()) writer.put_csr("history", history());
+  if (!fitted_on_) return;
+  writer.put_bool("has_fitted_on", true);
+  writer.put_int("fitted_on/low", static_cast<std::int64_t>(fitted_on_->low));
+  writer.put_int("fitted_on/high", static_cast<std::int64_t>(fitted_on_->high));
+  writer.put_int("fitted_on/pairs", fitted_on_->pairs);
 }
 
 void Recommender::load_base(const StateReader& reader) {
   if (reader.get_bool("has_user_ids")) user_ids_ = std::make_shared<const IdMap>(reader.get_id_map("user_ids"));
   if (reader.get_bool("has_item_ids")) item_ids_ = std::make_shared<const IdMap>(reader.get_id_map("item_ids"));
   if (reader.get_bool("has_history")) history_ = reader.get_csr("history");
+  fitted_on_.reset();
+  if (reader.has("has_fitted_on") && reader.get_bool("has_fitted_on"))
+    fitted_on_ = PairHash{static_cast<std::uint64_t>(reader.get_int("fitted_on/low")),
+                          static_cast<std::uint64_t>(reader.get_int("fitted_on/high")),
+                          reader.get_int("fitted_on/pairs", 0, std::numeric_limits<std::int64_t>::max())};
   // The derived model has read its shape by now.
   const auto expect = [&](const char* name, std::int64_t found, std::int64_t expected) {
     if (found != expected) reader.fail(name, "found size " + std::to_string(found) + ", expected " + std::to_string(expected));
@@ -108,18 +276,21 @@ void Recommender::check(const Query& q) const {
     throw std::invalid_argument("history_times has " + std::to_string(q.history_times.size()) +
                                 " entries, must be empty or have one for each of the " + std::to_string(q.history.size()) +
                                 " history items");
-  for (const float v : q.history_values)
+  for (const float v : q.history_values) {
     if (!std::isfinite(v)) throw std::invalid_argument("history_values holds " + std::to_string(v) + ", must be finite");
+    if (!(std::abs(static_cast<double>(v)) <= detail::kLargestValue))
+      throw std::invalid_argument("history_values holds " + std::to_string(v) + ", must be at most 1e15 in size");
+  }
 }
 
 std::span<const std::int32_t> Recommender::history_of(const Query& q) const noexcept {
   if (!q.history.empty() || q.history_given || !q.user || !has_history()) return q.history;
-  return history_.view().row_columns(*q.user);
+  return kept_items(*q.user);
 }
 
 std::span<const float> Recommender::history_values_of(const Query& q) const noexcept {
   if (!q.history.empty() || q.history_given || !q.user || !has_history()) return q.history_values;
-  return history_.view().row_values(*q.user);
+  return kept_values(*q.user);
 }
 
 }  // namespace etalage

@@ -180,18 +180,14 @@ void RepeatPurchaseModel::each_item(const OrderedItems& history, detail::Sequenc
 }
 
 void RepeatPurchaseModel::add_scores(const OrderedItems& history, detail::SparseScores& scores, detail::SequenceScratch& scratch) const {
-  OrderedItems asked = history;
-  if (options_.now_ms != 0 && history.now_ms == newest_ms()) asked.now_ms = options_.now_ms;
-  each_item(asked, scratch, [&](std::int32_t item, std::size_t, float score) { scores.add(item, score); });
+  each_item(history, scratch, [&](std::int32_t item, std::size_t, float score) { scores.add(item, score); });
 }
 
 void RepeatPurchaseModel::add_similar(std::int32_t, detail::SparseScores&, detail::SequenceScratch&) const {}
 
 void RepeatPurchaseModel::add_parts(const OrderedItems& history, std::int32_t item, std::span<float> parts,
                                     detail::SequenceScratch& scratch) const {
-  OrderedItems asked = history;
-  if (options_.now_ms != 0 && history.now_ms == newest_ms()) asked.now_ms = options_.now_ms;
-  each_item(asked, scratch, [&](std::int32_t i, std::size_t place, float score) {
+  each_item(history, scratch, [&](std::int32_t i, std::size_t place, float score) {
     if (i == item) parts[place] = score;
   });
 }

@@ -14,6 +14,7 @@
 #include "models/fit_report_state.hpp"
 #include "models/sequence_scratch.hpp"
 #include "models/top_k.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -73,8 +74,8 @@ void SequenceModel::set_largest_count(float count) noexcept {
 }
 
 void SequenceModel::take_sequences(const Sequences& sequences, bool keep_history) {
-  detail::require(sequences.size() > 0, "number of sequences", sequences.size(), ">= 1");
-  detail::require(sequences.num_items() > 0, "number of items", sequences.num_items(), ">= 1");
+  detail::check_training_shape(sequences.size(), sequences.num_items());
+  const PairHash pairs = pair_hash(sequences);
   Array<float> counts(static_cast<std::size_t>(sequences.num_items()));
   float* c = counts.mutable_data();
   for (const std::int32_t i : sequences.items()) c[i] += 1.0f;
@@ -92,6 +93,10 @@ void SequenceModel::take_sequences(const Sequences& sequences, bool keep_history
   // Ids of a shop without known shoppers (sessions) say nothing about rows.
   user_ids_ = sequences.user_ids();
   item_ids_ = sequences.item_ids();
+  num_steps_ = 0;
+  num_repeats_ = 0;
+  count_steps(sequences);
+  fitted_on_ = pairs;
   fitted_ = true;
 }
 
@@ -131,18 +136,32 @@ Sequences SequenceModel::translated(const Sequences& sequences) {
 
 void SequenceModel::add_counts(const Sequences& sequences) {
   const auto n = static_cast<std::size_t>(std::max(num_items(), sequences.num_items()));
-  if (n != counts_.size()) {
-    Array<float> grown(n);
-    std::copy(counts_.begin(), counts_.end(), grown.mutable_data());
-    counts_ = std::move(grown);
-  }
+  if (n != counts_.size()) counts_.resize(n);
   float* c = counts_.mutable_data();
   float most = largest_count_;
   for (const std::int32_t i : sequences.items()) most = std::max(most, c[i] += 1.0f);
   set_largest_count(most);
   if (sequences.item_ids() && item_ids_) item_ids_ = sequences.item_ids();
   if (has_history()) history_.cols = static_cast<std::int64_t>(n);
+  count_steps(sequences);
+  fitted_on_.reset();  // whose lists these are is not known
   for (const std::int64_t t : sequences.times()) newest_ms_ = std::max(newest_ms_.value_or(t), t);
+}
+
+void SequenceModel::count_steps(const Sequences& sequences) noexcept {
+  for (std::int64_t s = 0; s < sequences.size(); ++s) {
+    const auto items = sequences.items_of(s);
+    for (std::size_t p = 1; p < items.size(); ++p) {
+      ++num_steps_;
+      num_repeats_ += items[p] == items[p - 1] ? 1 : 0;
+    }
+  }
+}
+
+bool SequenceModel::excludes_last(const Query& query) const noexcept {
+  if (query.exclude_last) return *query.exclude_last;
+  const ExcludeLast own = exclude_last_option();
+  return own == ExcludeLast::kYes || (own == ExcludeLast::kAuto && !query.session.empty() && !repeats_happen());
 }
 
 void SequenceModel::set_counts(Array<float> counts) {
@@ -158,7 +177,7 @@ void SequenceModel::set_history(CsrMatrix history) {
 SequenceModel::OrderedItems SequenceModel::ordered(const Query& q, detail::SequenceScratch& s) const {
   OrderedItems out;
   const auto history = history_of(q);
-  out.now_ms = q.now_ms ? q.now_ms : newest_ms_;
+  out.now_ms = q.now_ms ? q.now_ms : default_now();
   std::span<const std::int64_t> times = q.history_times;
   const bool kept = history.data() != q.history.data() && !history.empty();
   if (kept) {
@@ -226,8 +245,7 @@ std::size_t SequenceModel::recommend(const Query& query, std::span<ItemScore> ou
   detail::SequenceScratch& s = detail::sequence_scratch(scratch);
   s.scores.resize(static_cast<std::size_t>(num_items()));
   add_scores(ordered(query, s), s.scores, s);
-  std::span<const std::int32_t> excluded;
-  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
+  const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   return best(s.scores, excluded, query.filter, out, scratch);
 }
 
@@ -250,7 +268,7 @@ std::size_t SequenceModel::similar_items(std::int32_t item, std::span<ItemScore>
                                          const ItemFilter* filter) const {
   require_fitted();
   check_item(item, "item");
-  if (out.empty()) return 0;
+  if (out.empty() || counts_[static_cast<std::size_t>(item)] == 0.0f) return 0;
   detail::SequenceScratch& s = detail::sequence_scratch(scratch);
   s.scores.resize(static_cast<std::size_t>(num_items()));
   add_similar(item, s.scores, s);
@@ -285,13 +303,13 @@ Explanation SequenceModel::explain(const Query& query, std::int32_t item, std::s
   return e;
 }
 
-FitReport SequenceModel::finish(const char* phase, double seconds, const ProgressCallback& callback) {
+FitReport SequenceModel::finish(const char* phase, double seconds, const ProgressCallback& callback, bool cancelled) {
   report_ = {};
-  report_.stop_reason = FitReport::StopReason::kClosedForm;
+  report_.stop_reason = cancelled ? FitReport::StopReason::kCancelled : FitReport::StopReason::kClosedForm;
   report_.iterations = 1;
   report_.seconds = seconds;
   report_.phase_seconds.emplace_back(phase, seconds);
-  if (callback) callback({1, 1, seconds, std::numeric_limits<double>::quiet_NaN(), phase});
+  if (callback && !cancelled) callback({1, 1, seconds, std::numeric_limits<double>::quiet_NaN(), phase});
   return report_;
 }
 
@@ -306,6 +324,8 @@ void SequenceModel::save_state(StateWriter& writer) const {
   if (!history_times_.empty()) writer.put_array("history_times", history_times_);
   writer.put_bool("has_newest", newest_ms_.has_value());
   if (newest_ms_) writer.put_int("newest_ms", *newest_ms_);
+  writer.put_int("num_steps", num_steps_);
+  writer.put_int("num_repeats", num_repeats_);
 }
 
 void SequenceModel::load_sequences(const StateReader& reader) {
@@ -321,6 +341,11 @@ void SequenceModel::load_sequences(const StateReader& reader) {
   if (reader.get_bool("has_history_times"))
     history_times_ = reader.get_array<std::int64_t>("history_times", history_.columns.size());
   if (reader.get_bool("has_newest")) newest_ms_ = reader.get_int("newest_ms");
+  // Files of older versions count none: kAuto leaves the newest item out.
+  if (reader.has("num_steps")) {
+    num_steps_ = reader.get_int("num_steps", 0, std::numeric_limits<std::int64_t>::max());
+    num_repeats_ = reader.get_int("num_repeats", 0, num_steps_);
+  }
   const double most = reader.get_double("largest_count");
   if (!(most >= 0 && most <= static_cast<double>(std::numeric_limits<float>::max())))
     reader.fail("largest_count", "found " + std::to_string(most) + ", expected a number >= 0 that float32 holds");

@@ -24,6 +24,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("query_decay", o.query_decay);
   visit("max_history", o.max_history);
   visit("keep_history", o.keep_history);
+  visit("exclude_last", o.exclude_last);
 };
 
 }  // namespace
@@ -36,6 +37,7 @@ void SequentialRulesOptions::validate() const {
   detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
   detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
   detail::require(max_history >= 1, "max_history", max_history, ">= 1");
+  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 

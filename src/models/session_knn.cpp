@@ -36,6 +36,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("session_decay_days", o.session_decay_days);
   visit("max_history", o.max_history);
   visit("keep_history", o.keep_history);
+  visit("exclude_last", o.exclude_last);
 };
 
 }  // namespace
@@ -63,6 +64,7 @@ void SessionKnnOptions::validate() const {
   detail::require_finite(length_exponent >= 0, "length_exponent", length_exponent, "finite and >= 0");
   detail::require_finite(session_decay_days >= 0, "session_decay_days", session_decay_days, "finite and >= 0 (0 means no decay)");
   detail::require(max_history >= 1, "max_history", max_history, ">= 1");
+  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 

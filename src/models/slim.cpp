@@ -11,6 +11,7 @@
 #include "kernels/dense_kernels.hpp"
 #include "models/column_fit.hpp"
 #include "models/option_state.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -44,6 +45,7 @@ void SlimOptions::validate() const {
 SlimModel::SlimModel(SlimOptions options) : options_(options) { options_.validate(); }
 
 FitReport SlimModel::fit(const Interactions& data, const ProgressCallback& callback) {
+  detail::check_training_rows(data.user_items());
   const SlimOptions& o = options_;
   const kernels::DenseTable& kernel = kernels::dense();
   struct Work {

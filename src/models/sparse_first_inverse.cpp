@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -30,7 +31,14 @@ class SparseFirst {
       : a_(a), n_(n), ld_(ld), words_((n + 63) / 64), threads_(num_threads), bits_(n * words_), order_(n, kNone) {}
 
   bool run(const std::function<bool(std::size_t)>& after) {
-    if (find_pattern()) eliminate();
+    // Asked now and then: a pivot is a small step.
+    auto go_on = [&, last = std::chrono::steady_clock::now()](std::size_t rows) mutable {
+      const auto now = std::chrono::steady_clock::now();
+      if (!after || now - last < std::chrono::milliseconds(100)) return true;
+      last = now;
+      return after(rows);
+    };
+    if (find_pattern() && !eliminate(go_on)) return nothing();
     for (std::size_t i = 0; i < n_; ++i)
       if (order_[i] == kNone) kept_.push_back(i);
     bits_ = Array<std::uint64_t>();
@@ -48,7 +56,7 @@ class SparseFirst {
     if (gone == 0) return finished;
     for (std::size_t i = m; i-- > 0;)
       for (std::size_t j = m; j-- > i;) a_[kept_[i] * ld_ + kept_[j]] = a_[i * ld_ + j];
-    expand();
+    if (!expand(go_on)) return nothing();
     return finished;
   }
 
@@ -71,7 +79,13 @@ class SparseFirst {
     return entries < n_ * n_ / 4;
   }
 
-  void eliminate() {
+  bool nothing() {
+    for (std::size_t i = 0; i < n_; ++i) std::fill(a_ + i * ld_ + i, a_ + i * ld_ + n_, 0.0f);
+    return false;
+  }
+
+  template <class GoOn>
+  bool eliminate(GoOn& go_on) {
     std::vector<std::uint64_t> row(words_);
     std::vector<std::uint64_t> alive(words_, ~std::uint64_t{0});
     std::uint64_t* bits = bits_.mutable_data();
@@ -95,6 +109,7 @@ class SparseFirst {
       order_[k] = pivots_.size();
       degree_[k] = kNone;
       pivots_.push_back({k, pivot, begin, index_.size()});
+      if (!go_on(pivots_.size())) return false;
       const std::size_t* of_row = index_.data() + begin;
       const float* factor = factor_.data() + begin;
       const std::size_t count = index_.size() - begin;
@@ -116,20 +131,29 @@ class SparseFirst {
         }
       });
     }
+    return true;
   }
 
   /// Minus the inverse in the rows and columns of what was eliminated.
-  void expand() {
-    std::vector<Array<float>> memory(static_cast<std::size_t>(detail::resolve_threads(threads_)));
+  template <class GoOn>
+  bool expand(GoOn& go_on) {
+    const int threads = detail::resolve_threads(threads_);
+    std::vector<Array<float>> memory(static_cast<std::size_t>(threads));
+    const std::size_t slice = 8 * static_cast<std::size_t>(threads);
     const auto for_tiles = [&](std::size_t count, const auto& make) {
-      detail::parallel_for((count + kWidth - 1) / kWidth, 1, threads_, [&](std::size_t begin, std::size_t end, int thread) {
-        Array<float>& x = memory[static_cast<std::size_t>(thread)];
-        if (x.size() == 0) x = Array<float>(n_ * kWidth);
-        for (std::size_t t = begin; t < end; ++t) make(x.mutable_data(), t * kWidth, std::min(count, (t + 1) * kWidth));
-      });
+      const std::size_t tiles = (count + kWidth - 1) / kWidth;
+      for (std::size_t first = 0; first < tiles; first += slice) {
+        detail::parallel_for(std::min(slice, tiles - first), 1, threads, [&](std::size_t begin, std::size_t end, int thread) {
+          Array<float>& x = memory[static_cast<std::size_t>(thread)];
+          if (x.size() == 0) x = Array<float>(n_ * kWidth);
+          for (std::size_t t = first + begin; t < first + end; ++t) make(x.mutable_data(), t * kWidth, std::min(count, (t + 1) * kWidth));
+        });
+        if (!go_on(n_)) return false;
+      }
+      return true;
     };
-    for_tiles(kept_.size(), [&](float* x, std::size_t c0, std::size_t c1) { columns_of_kept(x, c0, c1); });
-    for_tiles(pivots_.size(), [&](float* x, std::size_t c0, std::size_t c1) { columns_of_eliminated(x, c0, c1); });
+    return for_tiles(kept_.size(), [&](float* x, std::size_t c0, std::size_t c1) { columns_of_kept(x, c0, c1); }) &&
+           for_tiles(pivots_.size(), [&](float* x, std::size_t c0, std::size_t c1) { columns_of_eliminated(x, c0, c1); });
   }
 
   void columns_of_kept(float* x, std::size_t c0, std::size_t c1) const {

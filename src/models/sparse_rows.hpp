@@ -11,15 +11,17 @@
 #include "etalage/core/csr_matrix.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/sequence_scratch.hpp"
+#include "models/watched_for.hpp"
 
 namespace etalage::detail {
 
 /// A sparse matrix made row by row: fill(i, scores) adds up row i, and of its entries that are not 0 the num_kept largest
 /// stay (all with num_kept = 0), sorted by column. Rows are independent, so the result is the same for any number of
-/// threads.
+/// threads. With a watch, rows behind the place where it stopped are empty.
 template <class Fill>
-CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, int num_threads, const Fill& fill) {
-  constexpr std::size_t kGrain = 64;
+CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, int num_threads, const Fill& fill,
+                    Watch* watch = nullptr, const char* phase = "rows") {
+  const std::size_t grain = watch == nullptr ? 64 : 16;
   struct Chunk {
     std::vector<std::int32_t> columns;
     std::vector<float> values;
@@ -29,11 +31,11 @@ CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, in
     SparseScores scores;
     std::vector<std::uint64_t> keys;
   };
-  std::vector<Chunk> chunks(num_chunks(rows, kGrain));
+  std::vector<Chunk> chunks(num_chunks(rows, grain));
   std::vector<Workspace> workspaces(static_cast<std::size_t>(resolve_threads(num_threads)));
-  parallel_for(rows, kGrain, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+  const auto make = [&](std::size_t begin, std::size_t end, int thread) {
     Workspace& w = workspaces[static_cast<std::size_t>(thread)];
-    Chunk& chunk = chunks[begin / kGrain];
+    Chunk& chunk = chunks[begin / grain];
     w.scores.resize(cols);
     for (std::size_t i = begin; i < end; ++i) {
       fill(i, w.scores);
@@ -54,7 +56,9 @@ CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, in
       chunk.sizes.push_back(static_cast<std::int64_t>(w.keys.size()));
       w.scores.clear();
     }
-  });
+  };
+  if (watch == nullptr) parallel_for(rows, grain, num_threads, make);
+  else (void)watched_for(rows, grain, num_threads, phase, *watch, make);
   CsrMatrix out{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols), Array<std::int64_t>(rows + 1), {}, {}};
   std::int64_t* offsets = out.offsets.mutable_data();
   std::size_t row = 0;
@@ -63,6 +67,7 @@ CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, in
       offsets[row + 1] = offsets[row] + size;
       ++row;
     }
+  std::fill(offsets + row, offsets + rows + 1, offsets[row]);
   out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[rows]), uninitialized);
   out.values = Array<float>(static_cast<std::size_t>(offsets[rows]), uninitialized);
   std::int32_t* columns = out.columns.mutable_data();

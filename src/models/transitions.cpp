@@ -26,6 +26,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
   visit("query_decay", o.query_decay);
   visit("max_history", o.max_history);
   visit("keep_history", o.keep_history);
+  visit("exclude_last", o.exclude_last);
 };
 
 Array<float> inverse_powers(const std::vector<double>& sums, float exponent) {
@@ -37,40 +38,23 @@ Array<float> inverse_powers(const std::vector<double>& sums, float exponent) {
   return out;
 }
 
-/// a + b, the shape of the larger.
-CsrMatrix sum(const CsrMatrix& a, const CsrMatrix& b, std::size_t n) {
-  CsrMatrix out{static_cast<std::int64_t>(n), static_cast<std::int64_t>(n), Array<std::int64_t>(n + 1), {}, {}};
-  std::vector<std::int32_t> columns;
-  std::vector<float> values;
-  columns.reserve(a.columns.size() + b.columns.size());
-  values.reserve(a.columns.size() + b.columns.size());
-  std::int64_t* offsets = out.offsets.mutable_data();
-  for (std::size_t r = 0; r < n; ++r) {
-    const auto row = static_cast<std::int64_t>(r);
-    const bool in_a = row < a.rows;
-    const bool in_b = row < b.rows;
-    const auto ac = in_a ? a.view().row_columns(row) : std::span<const std::int32_t>{};
-    const auto bc = in_b ? b.view().row_columns(row) : std::span<const std::int32_t>{};
-    const auto av = in_a ? a.view().row_values(row) : std::span<const float>{};
-    const auto bv = in_b ? b.view().row_values(row) : std::span<const float>{};
-    std::size_t p = 0;
-    std::size_t q = 0;
-    while (p < ac.size() || q < bc.size()) {
-      const bool take_a = q == bc.size() || (p < ac.size() && ac[p] <= bc[q]);
-      const bool take_b = p == ac.size() || (q < bc.size() && bc[q] <= ac[p]);
-      columns.push_back(take_a ? ac[p] : bc[q]);
-      values.push_back((take_a ? av[p] : 0.0f) + (take_b ? bv[q] : 0.0f));
-      p += take_a ? 1 : 0;
-      q += take_b ? 1 : 0;
-    }
-    offsets[r + 1] = static_cast<std::int64_t>(columns.size());
+void rescale(Array<float>& scale, const std::vector<double>& sums, const std::vector<std::int32_t>& items, float exponent) {
+  if (exponent == 0.0f) return;
+  scale.resize(sums.size());
+  float* out = scale.mutable_data();
+  for (const std::int32_t i : items) {
+    const double sum = sums[static_cast<std::size_t>(i)];
+    out[i] = sum > 0 ? static_cast<float>(std::pow(sum, -static_cast<double>(exponent))) : 0.0f;
   }
-  out.columns = Array<std::int32_t>(columns);
-  out.values = Array<float>(values);
-  return out;
 }
 
 }  // namespace
+
+/// Of W, from which the scales are made.
+struct TransitionsModel::Sums {
+  std::vector<double> rows;
+  std::vector<double> columns;
+};
 
 void TransitionsOptions::validate() const {
   detail::require_finite(forward >= 0, "forward", forward, "finite and >= 0");
@@ -83,6 +67,7 @@ void TransitionsOptions::validate() const {
   detail::require_finite(column_exponent >= 0, "column_exponent", column_exponent, "finite and >= 0");
   detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
   detail::require(max_history >= 1, "max_history", max_history, ">= 1");
+  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
@@ -116,28 +101,31 @@ CsrMatrix TransitionsModel::count_pairs(const Sequences& sequences) const {
   });
 }
 
-void TransitionsModel::set_counts(CsrMatrix counts) {
-  const auto n = static_cast<std::size_t>(counts.rows);
-  std::vector<double> rows(n);
-  std::vector<double> columns(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto c = counts.view().row_columns(static_cast<std::int64_t>(i));
-    const auto v = counts.view().row_values(static_cast<std::int64_t>(i));
+void TransitionsModel::sum_up() {
+  const auto n = static_cast<std::size_t>(num_items());
+  const auto sums = std::make_shared<Sums>();
+  sums->rows.assign(n, 0.0);
+  sums->columns.assign(n, 0.0);
+  for (std::int32_t i = 0; i < num_items(); ++i) {
+    const auto c = row_columns(i);
+    const auto v = row_values(i);
     for (std::size_t p = 0; p < c.size(); ++p) {
-      rows[i] += static_cast<double>(v[p]);
-      columns[static_cast<std::size_t>(c[p])] += static_cast<double>(v[p]);
+      sums->rows[static_cast<std::size_t>(i)] += static_cast<double>(v[p]);
+      sums->columns[static_cast<std::size_t>(c[p])] += static_cast<double>(v[p]);
     }
   }
-  Array<float> row_scale = inverse_powers(rows, options_.row_exponent);
-  Array<float> column_scale = inverse_powers(columns, options_.column_exponent);
-  set_weights(std::move(counts), std::move(row_scale), std::move(column_scale));
+  sums_ = sums;
 }
 
 FitReport TransitionsModel::fit(const Sequences& sequences, const ProgressCallback& callback) {
   const auto started = std::chrono::steady_clock::now();
   CsrMatrix counts = count_pairs(sequences);
   take_sequences(sequences, options_.keep_history);
-  set_counts(std::move(counts));
+  set_weights(std::move(counts));
+  sum_up();
+  Array<float> row_scale = inverse_powers(sums_->rows, options_.row_exponent);
+  Array<float> column_scale = inverse_powers(sums_->columns, options_.column_exponent);
+  set_weights(weights(), std::move(row_scale), std::move(column_scale));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return finish("pairs", seconds, callback);
 }
@@ -145,10 +133,36 @@ FitReport TransitionsModel::fit(const Sequences& sequences, const ProgressCallba
 void TransitionsModel::add_sessions(const Sequences& sequences) {
   require_fitted();
   const Sequences more = translated(sequences);
+  std::vector<std::int32_t> items(more.items().begin(), more.items().end());
+  std::sort(items.begin(), items.end());
+  items.erase(std::unique(items.begin(), items.end()), items.end());
+  // Counted among these items alone: what is not in the lists costs nothing.
+  Array<std::int32_t> places(more.items().size(), uninitialized);
+  std::transform(more.items().begin(), more.items().end(), places.mutable_data(), [&](std::int32_t i) {
+    return static_cast<std::int32_t>(std::lower_bound(items.begin(), items.end(), i) - items.begin());
+  });
+  CsrMatrix counts = count_pairs(Sequences(more.offsets(), std::move(places), {}, static_cast<std::int32_t>(items.size()), more.user_index()));
+  for (std::int32_t& c : counts.columns.mutable_view()) c = items[static_cast<std::size_t>(c)];
+  if (!sums_) sum_up();
   const auto n = static_cast<std::size_t>(std::max(num_items(), more.num_items()));
-  CsrMatrix counts = sum(weights(), count_pairs(more), n);
+  auto sums = sums_.use_count() == 1 ? std::const_pointer_cast<Sums>(sums_) : std::make_shared<Sums>(*sums_);
+  sums->rows.resize(n, 0.0);
+  sums->columns.resize(n, 0.0);
+  std::vector<std::int32_t> columns;
+  for (std::size_t r = 0; r < items.size(); ++r) {
+    const auto c = counts.view().row_columns(static_cast<std::int64_t>(r));
+    const auto v = counts.view().row_values(static_cast<std::int64_t>(r));
+    for (std::size_t p = 0; p < c.size(); ++p) {
+      sums->rows[static_cast<std::size_t>(items[r])] += static_cast<double>(v[p]);
+      sums->columns[static_cast<std::size_t>(c[p])] += static_cast<double>(v[p]);
+      columns.push_back(c[p]);
+    }
+  }
+  add_to_weights(items, counts, static_cast<std::int32_t>(n));
   add_counts(more);
-  set_counts(std::move(counts));
+  rescale(row_scale_to_change(), sums->rows, items, options_.row_exponent);
+  rescale(column_scale_to_change(), sums->columns, columns, options_.column_exponent);
+  sums_ = std::move(sums);
 }
 
 void TransitionsModel::save_state(StateWriter& writer) const {

@@ -21,6 +21,7 @@
 #include "models/scratch.hpp"
 #include "models/similarity.hpp"
 #include "models/top_k.hpp"
+#include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
@@ -81,6 +82,7 @@ void UserKnnModel::require_fitted() const {
 FitReport UserKnnModel::fit(const Interactions& data, const ProgressCallback& callback) {
   const auto started = std::chrono::steady_clock::now();
   const CsrMatrix& rows = data.user_items();
+  detail::check_training_rows(rows);
   const WeightedFeatures weighted = weigh(transpose(rows.view(), options_.num_threads), rows, form_of(options_));
   Array<float> share(static_cast<std::size_t>(rows.cols));
   float* s = share.mutable_data();
@@ -102,6 +104,7 @@ FitReport UserKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   if (callback) callback({1, 1, report_.seconds, std::numeric_limits<double>::quiet_NaN(), "weights"});
   set_ids(data.user_ids(), data.item_ids());
   set_history(options_.keep_history ? rows : CsrMatrix{});
+  fitted_on_ = pair_hash(rows.view());
   return report_;
 }
 
@@ -214,8 +217,7 @@ std::size_t UserKnnModel::recommend(const Query& query, std::span<ItemScore> out
   check(query);
   if (out.empty()) return 0;
   accumulate(query, scratch);
-  std::span<const std::int32_t> excluded;
-  if (query.exclude_seen) excluded = sorted_unique(history_of(query), query.session, scratch);
+  const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   return select_top_k({scratch.impl().vector.data(), static_cast<std::size_t>(num_items())}, excluded, query.filter, out, scratch);
 }
 

@@ -40,12 +40,6 @@ std::int32_t rows_of(const Array<float>& a, std::int32_t dim, const char* argume
   return static_cast<std::int32_t>(a.size() / d);
 }
 
-void write_rows(std::span<const float> rows, std::span<const std::int32_t> indices, std::span<float> to) noexcept {
-  const std::size_t dim = rows.size() / indices.size();
-  for (std::size_t i = 0; i < indices.size(); ++i)
-    std::copy_n(rows.data() + i * dim, dim, to.data() + static_cast<std::size_t>(indices[i]) * dim);
-}
-
 // Growing past the shop's keys would leave rows that no key names.
 SharedIdMap grown_ids(const SharedIdMap& held, SharedIdMap given, std::int32_t size, const char* argument) {
   if (given) {
@@ -58,6 +52,22 @@ SharedIdMap grown_ids(const SharedIdMap& held, SharedIdMap given, std::int32_t s
     throw std::invalid_argument(std::string(argument) + " is absent, must be given with " + std::to_string(size) +
                                 " keys: the model holds keys and grows");
   return held;
+}
+
+// Of two such vectors the inner product is a finite float.
+constexpr double kLargestSquare = 1e38;
+
+void check_vector(std::span<const float> vector, const char* argument, std::size_t row) {
+  double square = 0;
+  for (const float v : vector) {
+    if (!std::isfinite(v))
+      throw std::invalid_argument(std::string(argument) + " holds " + std::to_string(v) + " in row " + std::to_string(row) +
+                                  ", must be finite");
+    square += static_cast<double>(v) * static_cast<double>(v);
+  }
+  if (square > kLargestSquare)
+    throw std::invalid_argument(std::string(argument) + " has a length of " + std::to_string(std::sqrt(square)) + " in row " +
+                                std::to_string(row) + ", must be at most 1e19: inner products would not be finite");
 }
 
 }  // namespace
@@ -78,21 +88,8 @@ VectorsModel::VectorsModel(Array<float> user_vectors, Array<float> item_vectors,
 // Checked, and scaled where the metric asks for it.
 Array<float> VectorsModel::taken(Array<float> rows, const char* argument) const {
   const auto dim = static_cast<std::size_t>(factors());
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    if (!std::isfinite(rows[i]))
-      throw std::invalid_argument(std::string(argument) + " holds " + std::to_string(rows[i]) + " in row " +
-                                  std::to_string(i / dim) + ", must be finite");
-  if (!unit_queries()) {
-    for (std::size_t r = 0; r < rows.size(); r += dim) {
-      float norm2 = 0;
-      for (std::size_t f = 0; f < dim; ++f) norm2 += rows[r + f] * rows[r + f];
-      // Scores would be infinite, and a file of it refused.
-      if (!(norm2 < std::numeric_limits<float>::max() / 4))
-        throw std::invalid_argument(std::string(argument) + " has a squared norm of " + std::to_string(norm2) + " in row " +
-                                    std::to_string(r / dim) + ", must be below 8e37");
-    }
-    return rows;
-  }
+  for (std::size_t r = 0; r < rows.size() / dim; ++r) check_vector(rows.view().subspan(r * dim, dim), argument, r);
+  if (!unit_queries()) return rows;
   const std::span<float> all = rows.mutable_view();
   for (std::size_t r = 0; r < all.size(); r += dim) scale_to_unit(all.subspan(r, dim), all.subspan(r, dim));
   return rows;
@@ -113,12 +110,6 @@ void VectorsModel::check_rows(std::span<const std::int32_t> indices, MatrixView<
     throw std::invalid_argument(std::string(argument) + " holds " + std::to_string(*twice) + " twice, must be unique");
 }
 
-Array<float> VectorsModel::grown(const Array<float>& rows, std::int32_t size) const {
-  Array<float> out(static_cast<std::size_t>(size) * static_cast<std::size_t>(factors()));
-  std::copy(rows.begin(), rows.end(), out.mutable_data());
-  return out;
-}
-
 void VectorsModel::partial_fit_users(std::span<const std::int32_t> users, MatrixView<const float> vectors,
                                      SharedIdMap user_ids) {
   check_rows(users, vectors, "users");
@@ -126,19 +117,10 @@ void VectorsModel::partial_fit_users(std::span<const std::int32_t> users, Matrix
   const std::int32_t old_size = num_users();
   const std::int32_t size = std::max(old_size, *std::max_element(users.begin(), users.end()) + 1);
   SharedIdMap ids = grown_ids(user_ids_, std::move(user_ids), size, "user_ids");
-  CsrMatrix kept = history_;
-  if (has_history() && size != old_size) {
-    kept.offsets = Array<std::int64_t>(static_cast<std::size_t>(size) + 1, uninitialized);
-    const std::span<std::int64_t> offsets = kept.offsets.mutable_view();
-    std::copy(history_.offsets.begin(), history_.offsets.end(), offsets.begin());
-    std::fill(offsets.begin() + old_size + 1, offsets.end(), history_.nnz());
-    kept.rows = size;
-  }
   const Array<float> rows = taken(packed(vectors), "vectors");
-  if (size != old_size) set_factors(grown(user_factors(), size), size, item_factors(), num_items(), factors());
-  write_rows(rows, users, mutable_user_factors());
+  set_user_rows(users, rows.view(), size);
+  if (has_history()) grow_kept_rows(size, num_items());
   user_ids_ = std::move(ids);
-  history_ = std::move(kept);
 }
 
 void VectorsModel::partial_fit_items(std::span<const std::int32_t> items, MatrixView<const float> vectors,
@@ -149,10 +131,9 @@ void VectorsModel::partial_fit_items(std::span<const std::int32_t> items, Matrix
   const std::int32_t size = std::max(old_size, *std::max_element(items.begin(), items.end()) + 1);
   SharedIdMap ids = grown_ids(item_ids_, std::move(item_ids), size, "item_ids");
   const Array<float> rows = taken(packed(vectors), "vectors");
-  if (size != old_size) set_factors(user_factors(), num_users(), grown(item_factors(), size), size, factors());
-  write_rows(rows, items, mutable_item_factors());
+  set_item_rows(items, rows.view(), size);
   item_ids_ = std::move(ids);
-  if (has_history()) history_.cols = size;
+  if (has_history()) grow_kept_rows(num_users(), size);
 }
 
 void VectorsModel::fold_in(const Query& query, std::span<float> factor, Scratch&) const {

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "etalage/error.hpp"
+#include "etalage/models/blend.hpp"
 #include "etalage/models/factor_model.hpp"
+#include "etalage/models/sequence_model.hpp"
 #include "etalage/serving/candidate_source.hpp"
 #include "serving/source_scratch.hpp"
 
@@ -31,6 +33,9 @@ Query query_for(const Recommender& model, const SourceQuery& query, SourceScratc
   q.session = known(r.session, model.num_items(), s.session);
   q.filter = query.filter();
   q.exclude_seen = r.exclude_seen;
+  // The product being looked at is not listed, unless a model to which order matters says that it may be.
+  const bool ordered = dynamic_cast<const SequenceModel*>(&model) != nullptr || dynamic_cast<const BlendModel*>(&model) != nullptr;
+  if (!ordered && !q.session.empty()) q.exclude_last = true;
   return q;
 }
 
@@ -72,7 +77,9 @@ std::size_t RecommenderSource::produce(const SourceQuery& query, std::span<ItemS
 
   const Query q = query_for(*model_, query, s);
   const FactorModel* by_vector = takes_vector(*model_, r);
-  if (ask_ == Ask::kShopper && !q.user && q.history.empty() && q.session.empty() && by_vector == nullptr) return 0;
+  // The model's cold-start answer says nothing of this shopper; other sources have better ones.
+  if (ask_ == Ask::kShopper && by_vector == nullptr && (model_->is_cold(q) || (!q.user && q.history.empty() && q.session.empty())))
+    return 0;
   // The model itself leaves out history and session, when it is asked to.
   const std::size_t beyond = r.exclude_seen ? std::min(query.denied.size(), query.denied_beyond_history) : query.denied.size();
   const std::size_t width = serving::asked(out.size(), beyond, most);

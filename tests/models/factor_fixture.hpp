@@ -17,9 +17,9 @@ namespace etalage::testing {
 class GivenFactors final : public FactorModel {
  public:
   [[nodiscard]] std::string_view kind() const noexcept override { return "GivenFactors"; }
-  using FactorModel::mutable_item_factors;
-  using FactorModel::mutable_user_factors;
   using FactorModel::set_factors;
+  using FactorModel::set_item_rows;
+  using FactorModel::set_user_rows;
 
  protected:
   void fold_in(const Query& query, std::span<float> factor, Scratch&) const override {

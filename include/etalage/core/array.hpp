@@ -45,6 +45,7 @@ class Array {
     void* p = ::operator new(n * sizeof(T), std::align_val_t{kAlignment});
     owner_ = std::shared_ptr<void>(p, [](void* q) { ::operator delete(q, std::align_val_t{kAlignment}); });
     data_ = static_cast<T*>(p);
+    capacity_ = n;
     writable_ = true;
   }
   explicit Array(std::span<const T> values) : Array(values.size(), uninitialized) {
@@ -79,11 +80,24 @@ class Array {
     return const_cast<T*>(data_);
   }
   [[nodiscard]] std::span<T> mutable_view() { return {mutable_data(), size_}; }
+  /// Another size; what is new is zero. In place, with room to spare for the next time, where the memory is exclusive: to
+  /// append is cheap on average.
+  void resize(std::size_t n) {
+    if (n > size_ && (!writable_ || owner_.use_count() != 1 || n > capacity_)) {
+      Array bigger(size_ == 0 ? n : n + n / 8, uninitialized);
+      if (size_ != 0) std::memcpy(const_cast<T*>(bigger.data_), data_, size_ * sizeof(T));
+      bigger.size_ = size_;
+      *this = std::move(bigger);
+    }
+    if (n > size_) std::memset(const_cast<T*>(data_) + size_, 0, (n - size_) * sizeof(T));
+    size_ = n;
+  }
   void fill(T value) { std::fill_n(mutable_data(), size_, value); }
 
  private:
   const T* data_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t capacity_ = 0;  // of memory of one's own
   std::shared_ptr<void> owner_;
   bool writable_ = false;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,10 @@ struct Comparison {
   struct Row {
     std::string model;
     double value = 0;         ///< mean of the metric
+    double value_with = 0;    ///< over users of whom train holds something; NaN without such users, or without train
+    double value_without = 0; ///< over the others
+    std::int64_t users = 0;
+    std::int64_t users_with = 0;
     Interval interval;        ///< bootstrap
     PairedTest against_best;  ///< this model minus the best one; p 1 for the best itself
     double seconds = 0;       ///< recommending and measuring
@@ -31,7 +36,7 @@ using NamedModel = std::pair<std::string, const Recommender*>;
 /// `metric` such as "ndcg@10"; all evaluations must be of the same users and have it.
 [[nodiscard]] ETALAGE_EXPORT Comparison compare(const std::vector<NamedEvaluation>& evaluations, const std::string& metric,
                                                 const ResamplingOptions& resampling = {});
-/// Evaluates fitted models and compares them by the first metric and k of the options.
+/// Evaluates fitted models, each of which must have been fitted without the pairs of test (fit_check.hpp), and compares them by the first metric and k of the options.
 [[nodiscard]] ETALAGE_EXPORT Comparison compare(const std::vector<NamedModel>& models, const Interactions& train,
                                                 const Interactions& test, const EvaluationOptions& options = {},
                                                 const ResamplingOptions& resampling = {});

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,13 +27,34 @@ struct EvaluationOptions {
   std::vector<std::string> metrics{"recall", "ndcg"};       ///< names as in metrics.hpp
   bool exclude_seen = true;       ///< items of the train row are not ranked, and not counted as relevant either
   bool recalculate_user = false;  ///< fold each user in from his train row instead of taking what was fitted
+  bool check_fit = true;          ///< refuse a model whose fit held pairs that test asks for (fit_check.hpp)
   int num_threads = 0;
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
 };
 
+/// Users by what train holds of them: those without history get a model's cold-start answer, and often decide which of two
+/// models looks better.
+enum class HistoryGroup : std::uint8_t { kAll, kWith, kWithout };
+
 /// The outcome: one value a metric, k and user. Users are those with a relevant item; all means are over them.
 class ETALAGE_EXPORT Evaluation {
  public:
+  /// Everything that an evaluation holds, to keep it elsewhere.
+  struct Parts {
+    std::vector<std::string> names;
+    std::vector<double> values;
+    std::vector<Array<double>> per_user;  ///< by name; empty for coverage
+    Array<std::int32_t> user_index;
+    Array<std::uint8_t> has_history;
+    std::vector<std::pair<int, double>> tied;  ///< by list length
+    std::int64_t hidden = 0;
+    double seconds = 0;
+  };
+  Evaluation() = default;
+  /// std::invalid_argument unless the sizes agree.
+  explicit Evaluation(Parts parts);
+  [[nodiscard]] Parts parts() const;
+
   /// "recall@10", "recall@20", "ndcg@10", ... in the order in which they were asked for.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
   /// The mean over users (for coverage, over the catalogue). std::invalid_argument lists the names for an unknown one;
@@ -41,6 +63,8 @@ class ETALAGE_EXPORT Evaluation {
   /// Share of the lists whose place k and the next place, listed or not, hold items of equal score: where their order is
   /// a matter of chance, and so is what a shopper would be shown. One of the lengths asked for, else std::invalid_argument.
   [[nodiscard]] double tied(int k) const;
+  /// The mean over a group alone; NaN when nobody is in it. std::invalid_argument for coverage.
+  [[nodiscard]] double value(std::string_view name, HistoryGroup group) const;
   /// float64 [users], in the order of user_index(). std::invalid_argument for coverage, which users do not have.
   [[nodiscard]] const Array<double>& per_user(std::string_view name) const;
   [[nodiscard]] Interval interval(std::string_view name, const ResamplingOptions& options = {}) const;
@@ -48,6 +72,9 @@ class ETALAGE_EXPORT Evaluation {
   [[nodiscard]] PairedTest compare(const Evaluation& other, std::string_view name, const ResamplingOptions& options = {}) const;
 
   [[nodiscard]] std::int64_t users() const noexcept { return static_cast<std::int64_t>(user_index_.size()); }
+  [[nodiscard]] std::int64_t users(HistoryGroup group) const;
+  /// 1 where train holds something of the user, [users]; empty where there is no train: next items, rankings without one.
+  [[nodiscard]] const Array<std::uint8_t>& has_history() const noexcept { return has_history_; }
   /// Row of the test matrix (or sequence, or row of the rankings) behind each value, ascending.
   [[nodiscard]] const Array<std::int32_t>& user_index() const noexcept { return user_index_; }
   /// Relevant items that were left out because the user has them in train.
@@ -62,6 +89,7 @@ class ETALAGE_EXPORT Evaluation {
   std::vector<std::pair<int, double>> tied_;
   std::vector<Array<double>> per_user_;  // empty for coverage
   Array<std::int32_t> user_index_;
+  Array<std::uint8_t> has_history_;
   std::int64_t hidden_ = 0;
   double seconds_ = 0;
 };
@@ -126,6 +154,7 @@ struct NextItemOptions {
   std::vector<int> k{10, 20};
   std::vector<std::string> metrics{"hit_rate", "mrr", "ndcg"};
   bool exclude_seen = false;
+  std::optional<bool> exclude_last = {};  ///< never list the item before the position; unset: as the model decides
   bool known_users = false;   ///< ask for the sequence's user of the fitted model, not for an unknown one
   int num_threads = 0;
 };

@@ -30,6 +30,7 @@ struct ETALAGE_EXPORT BlendOptions {
   std::vector<float> weights = {};  ///< one a member, >= 0, not all 0; empty means equal ones, until learn_weights()
   std::int32_t candidates = 500;  ///< taken from each member, >= 1; more where more results are asked for
   float rrf_constant = 60;        ///< of kReciprocalRank, > 0
+  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< kAuto: what a session shows last, unless a member would list it
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;          ///< throws std::invalid_argument: option, value, rule
 };
@@ -95,6 +96,8 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
                             const ItemFilter* filter = nullptr) const override;
   [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
+  [[nodiscard]] bool is_cold(const Query& query) const noexcept override;
+  [[nodiscard]] bool excludes_last(const Query& query) const noexcept override;
   void save_state(StateWriter& writer) const override;
   [[nodiscard]] static std::shared_ptr<BlendModel> from_state(const StateReader& reader);
 

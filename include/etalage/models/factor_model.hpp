@@ -17,11 +17,13 @@ namespace etalage {
 ///
 /// Shapes     user_factors [num_users x factors], item_factors [num_items x factors], float32 row-major
 /// Who        a query with a user takes his fitted row; one with recalculate_user, a session, or no user is folded in
-///            by the derived model (fold_in). An all-zero row, such as a user without any history, scores 0 everywhere.
-/// Cold start a query without user, history and session gets the average user's row: the catalogue by the mean of the
-///            fitted users' scores, close to popularity
+///            by the derived model (fold_in)
+/// Cold start whoever the model knows nothing of gets the average row of the users that have one: the catalogue by the mean
+///            of their scores, close to popularity. That is an unknown shopper without history and session, a fitted user
+///            whose row is zero (he had no rows in training), and whoever folds in to a zero row. The average is part of
+///            the model and its file
 /// Scores     the same bits from recommend, recommend_batch and score on one SIMD level, for any num_threads
-/// Similar    by cosine of the factor rows; zero rows have cosine 0 with everything. The norms are computed on the first
+/// Similar    by cosine of the factor rows; a zero row is like nothing, and has an empty list. The norms are computed on the first
 ///            similar_* call after a fit or a load, once, whoever asks first
 /// Cost       one query reads the whole item matrix once, a filter's allow list only its own rows; a batch shares the
 ///            reads between the users of a block
@@ -56,6 +58,10 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
                             const ItemFilter* filter = nullptr) const override;
   std::size_t similar_users(std::int32_t user, std::span<ItemScore> out, Scratch& scratch) const override;
+
+  /// [factors], the row of the cold-start answer; zeros where no user has a row.
+  [[nodiscard]] const Array<float>& cold_start_row() const noexcept { return cold_start_; }
+  [[nodiscard]] bool is_cold(const Query& query) const noexcept override;
 
   /// recommend() for a row of the caller's [factors]; of the query, filter, history and session are read (the last two
   /// are left out with exclude_seen). std::invalid_argument unless the row is finite and of that length.
@@ -94,25 +100,37 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   /// Leading columns that count in similar_items and similar_users: all, unless some hold no taste (an item's level).
   [[nodiscard]] virtual std::int32_t similarity_factors() const noexcept { return factors_; }
 
-  /// Takes the arrays, [num_users x factors] and [num_items x factors]; std::invalid_argument when the sizes disagree.
+  /// Takes the arrays, [num_users x factors] and [num_items x factors]; std::invalid_argument when the sizes disagree. The
+  /// cold-start row is made from the users; set_user_rows() leaves it as it is.
   void set_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors, std::int32_t num_items,
                    std::int32_t factors);
-  /// For in-place changes: exclusive memory of the same content; forgets what was derived from it.
-  [[nodiscard]] std::span<float> mutable_user_factors();
-  [[nodiscard]] std::span<float> mutable_item_factors();
+  /// Row i of rows [indices.size() x factors] becomes that of indices[i]; the side grows to `count` rows, new ones are zero.
+  /// In place where nobody else holds the array, so that a change costs what it changes; the first one after a copy of the
+  /// model, or of the array, copies it. Changed items forget the index.
+  void set_user_rows(std::span<const std::int32_t> indices, std::span<const float> rows, std::int32_t count);
+  void set_item_rows(std::span<const std::int32_t> indices, std::span<const float> rows, std::int32_t count);
   /// Reads what save_state wrote (not the base's part: call load_base afterwards).
   void load_factors(const StateReader& reader);
+  /// The score of an item in the cold-start answer.
+  [[nodiscard]] float cold_score(std::int32_t item) const noexcept;
   /// Throws NotFittedError naming the model.
   void require_fitted() const;
 
  private:
   struct Norms;  // 1 / |row|, 0 for zero rows, made once on demand
+  void take_factors(Array<float> user_factors, std::int32_t num_users, Array<float> item_factors, std::int32_t num_items,
+                    std::int32_t factors);
+  void learn_cold_start();
+  void set_rows(Array<float>& factors, std::shared_ptr<Norms>& norms, std::int32_t& size, std::span<const std::int32_t> indices,
+                std::span<const float> rows, std::int32_t count);
   [[nodiscard]] std::size_t row_begin(std::int32_t row) const noexcept {
     return static_cast<std::size_t>(row) * static_cast<std::size_t>(factors_);
   }
   [[nodiscard]] bool folds_in(const Query& query) const noexcept {
     return !query.user || query.recalculate_user || !query.session.empty();
   }
+  /// Nothing but zeros where taste would be.
+  [[nodiscard]] bool is_blank(const float* row) const noexcept;
   const float* row_for(const Query& query, Scratch& scratch) const;
   const float* row_for(std::span<const float> vector, Scratch& scratch) const;
   std::size_t best(const float* row, const Query& query, std::span<ItemScore> out, Scratch& scratch) const;
@@ -124,6 +142,7 @@ class ETALAGE_EXPORT FactorModel : public Recommender {
   std::int32_t num_users_ = 0;
   std::int32_t num_items_ = 0;
   std::int32_t factors_ = 0;
+  Array<float> cold_start_;
   std::shared_ptr<Norms> user_norms_;
   std::shared_ptr<Norms> item_norms_;
   std::shared_ptr<const VectorIndex> index_;

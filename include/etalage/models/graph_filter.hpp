@@ -78,7 +78,8 @@ struct ETALAGE_EXPORT GraphFilterOptions {
 /// Shapes     values must be >= 0 (a negative one is std::invalid_argument)
 /// Factored   S is never formed: R, its transpose and V are kept. An unseen user is a history like any other
 /// Who        a user stands for his history: the kept rows, or those of the query; session items count 1. A query
-///            without user, history and session is asked as the average training row
+///            without history and session, of somebody unknown or of a user without training rows, is asked as the average
+///            training row: the cold-start answer
 /// Similar    items: row i of the filter, the scores of somebody whose history is i alone. Users: v is like u by
 ///            sum_i R_ui R_vi / (d_i^(a+b) d_v^u), the weight with which v's purchases enter u's scores
 /// Explain    history item i gives h_i times entry (i, j) of the filter; these parts sum to the score
@@ -146,6 +147,7 @@ class ETALAGE_EXPORT GraphFilterModel final : public Recommender {
   void apply_low_pass_coefficients();
   void fit_sharpening(const ProgressCallback& callback, FitReport& report);
   void set_weights();
+  void require_finite_parts() const;
   void collect(const Query& query, Working& w) const;
   [[nodiscard]] bool sparse() const noexcept;
   void propagate(Working& w, const float* in_scale, const float* out_scale) const;

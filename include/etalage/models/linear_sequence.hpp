@@ -34,6 +34,7 @@ struct LinearSequenceOptions {
   std::int64_t memory_budget = std::int64_t{256} << 20;  ///< bytes for the Gram matrix of the exact method, > 0
   std::int32_t num_candidates = 200;  ///< sources of each target, >= 1
   std::int32_t num_neighbors = 0;   ///< weights kept for each source, the largest by size; 0 keeps all
+  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
   bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;              ///< 0 means all CPUs
   void validate() const;            ///< throws std::invalid_argument: field, value, bound
@@ -63,6 +64,9 @@ class ETALAGE_EXPORT LinearSequenceModel final : public DirectedItemModel {
 
   void save_state(StateWriter& writer) const override;
   [[nodiscard]] static std::shared_ptr<LinearSequenceModel> from_state(const StateReader& reader);
+
+ protected:
+  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
 
  private:
   LinearSequenceOptions options_;

@@ -53,6 +53,9 @@ class ETALAGE_EXPORT PairwiseModel : public FactorModel {
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
   [[nodiscard]] const FitReport& report() const noexcept { return report_; }
   [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
+  /// Nothing for an item that nobody liked: its row says only whom it was drawn against.
+  std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                            const ItemFilter* filter = nullptr) const override;
 
   void save_state(StateWriter& writer) const override;
 
@@ -66,6 +69,7 @@ class ETALAGE_EXPORT PairwiseModel : public FactorModel {
  private:
   [[nodiscard]] std::span<const std::int32_t> liked_of(const Query& query, Scratch& scratch) const;
   FitReport report_;
+  Array<std::int32_t> unknown_items_;  // that nobody liked at fit time, ascending
 };
 
 }  // namespace etalage

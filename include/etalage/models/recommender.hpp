@@ -13,10 +13,15 @@
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/sequences.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
+
+namespace detail {
+class RowPatches;
+}  // namespace detail
 
 struct ItemScore {
   std::int32_t item;
@@ -39,7 +44,31 @@ struct Query {
   bool history_given = false;                   ///< an empty history is meant: replaces the kept rows by none
   std::span<const std::int64_t> history_times = {};  ///< UTC milliseconds [history.size()] or empty; for models of time
   std::optional<std::int64_t> now_ms = {};      ///< when the question is asked, for models of time; default: newest event
+  /// Leave out the item that the shopper is looking at, the newest of session (without one, of history), whatever
+  /// exclude_seen says. Unset: as Recommender::excludes_last() decides.
+  std::optional<bool> exclude_last = {};
 };
+
+/// Whether a model leaves out the newest item of a query, what the shopper is looking at, where the query does not say.
+enum class ExcludeLast : std::uint8_t {
+  kAuto,  ///< that of a session, unless the data show that the same item follows itself
+  kYes,   ///< that of a session, or of a history where there is no session
+  kNo
+};
+
+/// What a model was fitted on, without order, values and times: equal for equal sets of (user, item) pairs. Two sums of
+/// 64 hashed bits, so that sets which do not overlap add up.
+struct PairHash {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  std::int64_t pairs = 0;  ///< different ones
+  friend bool operator==(const PairHash&, const PairHash&) = default;
+  void add(std::int32_t user, std::int32_t item) noexcept;
+  void remove(std::int32_t user, std::int32_t item) noexcept;
+};
+/// Of every stored entry of the rows, whatever its value; repeats within a row count once.
+[[nodiscard]] ETALAGE_EXPORT PairHash pair_hash(const CsrView& user_items);
+[[nodiscard]] ETALAGE_EXPORT PairHash pair_hash(const Sequences& sequences);
 
 /// Working memory of one thread. Grows on first use and is reused: once warm, queries of the same kind allocate nothing.
 class ETALAGE_EXPORT Scratch {
@@ -95,8 +124,22 @@ class ETALAGE_EXPORT Recommender {
   [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
   [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return item_ids_; }
   /// The rows kept from fitting; offsets are empty when none were kept.
-  [[nodiscard]] const CsrMatrix& history() const noexcept { return history_; }
+  /// Rows that partial_fit_*() changed are brought in by the first call that asks for them all; kept_items() and kept_values()
+  /// read one row and never do.
+  [[nodiscard]] const CsrMatrix& history() const;
+  /// The kept row of a user; empty without one.
+  [[nodiscard]] std::span<const std::int32_t> kept_items(std::int32_t user) const noexcept;
+  [[nodiscard]] std::span<const float> kept_values(std::int32_t user) const noexcept;
   [[nodiscard]] bool has_history() const noexcept { return !history_.offsets.empty(); }
+  /// The pairs of the last fit and of what was added since; nothing where they are not known (a file of an older version,
+  /// vectors from elsewhere).
+  [[nodiscard]] const std::optional<PairHash>& fitted_on() const noexcept { return fitted_on_; }
+  /// Whether the query says nothing that the model can use: an unknown shopper, or a known one without rows. Both get the
+  /// model's cold-start answer.
+  [[nodiscard]] virtual bool is_cold(const Query& query) const noexcept;
+  /// Whether the query's newest item is left out: what it says itself. Else models to which order matters leave out that
+  /// of a session, unless what they were fitted on shows that the same item follows itself (SequenceModel counts).
+  [[nodiscard]] virtual bool excludes_last(const Query& query) const noexcept;
   void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);
   virtual void set_history(CsrMatrix history);
 
@@ -115,10 +158,22 @@ class ETALAGE_EXPORT Recommender {
   /// What counts as history of a query by the table above (given, or the kept row); session not included.
   [[nodiscard]] std::span<const std::int32_t> history_of(const Query& query) const noexcept;
   [[nodiscard]] std::span<const float> history_values_of(const Query& query) const noexcept;
+  /// What a list must not hold, by exclude_seen and excludes_last(): sorted, unique, valid until scratch is used again.
+  [[nodiscard]] std::span<const std::int32_t> excluded_of(const Query& query, Scratch& scratch) const;
+
+  /// Replaces the kept row of a user, who may be new; a change costs what it changes. `columns` ascend.
+  void set_kept_row(std::int32_t user, std::span<const std::int32_t> columns, std::span<const float> values);
+  /// The same for an item's users, which ascend, in a model whose rows ascend. One pass over the kept items finds those who had
+  /// it; a new item needs none.
+  void set_kept_column(std::int32_t item, std::span<const std::int32_t> users, std::span<const float> values);
+  /// Room for more users, without rows, and items.
+  void grow_kept_rows(std::int32_t users, std::int32_t items);
 
   SharedIdMap user_ids_;
   SharedIdMap item_ids_;
-  CsrMatrix history_;
+  CsrMatrix history_;  // without what set_kept_row() and grow_kept_rows() changed
+  std::shared_ptr<detail::RowPatches> history_patches_;
+  std::optional<PairHash> fitted_on_;
 };
 
 }  // namespace etalage

@@ -62,6 +62,9 @@ class ETALAGE_EXPORT RepeatPurchaseModel final : public SequenceModel {
   [[nodiscard]] static std::shared_ptr<RepeatPurchaseModel> from_state(const StateReader& reader);
 
  protected:
+  [[nodiscard]] std::optional<std::int64_t> default_now() const noexcept override {
+    return options_.now_ms != 0 ? std::optional<std::int64_t>(options_.now_ms) : newest_ms();
+  }
   void add_scores(const OrderedItems& history, detail::SparseScores& scores, detail::SequenceScratch& scratch) const override;
   void add_similar(std::int32_t item, detail::SparseScores& scores, detail::SequenceScratch& scratch) const override;
   void add_parts(const OrderedItems& history, std::int32_t item, std::span<float> parts,

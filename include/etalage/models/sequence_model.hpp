@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -27,11 +28,16 @@ struct SequenceScratch;
 /// Scores     score(q, j) = what the model says + 1e-6 * count(j) / largest count. The last term orders what the model
 ///            says nothing about by popularity; it is the whole answer to an empty history
 /// Lists      always min(k, allowed) long
+/// Newest     the newest item of a session is what the shopper is looking at: kAuto leaves it out unless kRepeatShare or more
+///            of the steps from an item to the next, in what was fitted and added, go to the same item. kYes leaves out the
+///            newest item of a history too, where there is no session
 /// Explain    one part for each distinct item of the history, repeats added up; the parts and the popularity term sum
 ///            to the score
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 class ETALAGE_EXPORT SequenceModel : public Recommender {
  public:
+  /// From this share of immediate repeats on kAuto lists the newest item.
+  static constexpr double kRepeatShare = 0.05;
   [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return static_cast<std::int32_t>(counts_.size()); }
   [[nodiscard]] bool fitted() const noexcept { return fitted_; }
@@ -40,6 +46,14 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   [[nodiscard]] const Array<float>& counts() const noexcept { return counts_; }
   /// UTC milliseconds beside history().columns, or empty.
   [[nodiscard]] const Array<std::int64_t>& history_times() const noexcept { return history_times_; }
+  /// Steps from an item of a list to the next, and how many of them go to the same item.
+  [[nodiscard]] std::int64_t num_steps() const noexcept { return num_steps_; }
+  [[nodiscard]] std::int64_t num_repeats() const noexcept { return num_repeats_; }
+  /// kAuto, as the data decide it.
+  [[nodiscard]] bool repeats_happen() const noexcept {
+    return static_cast<double>(num_repeats_) >= kRepeatShare * static_cast<double>(std::max<std::int64_t>(num_steps_, 1));
+  }
+  [[nodiscard]] bool excludes_last(const Query& query) const noexcept override;
   /// The newest time that fit() or add_sessions() saw; none without times.
   [[nodiscard]] std::optional<std::int64_t> newest_ms() const noexcept { return newest_ms_; }
 
@@ -49,6 +63,7 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
   void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
              Scratch& scratch) const override;
+  /// Nothing for an item that never occurred.
   std::size_t similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
                             const ItemFilter* filter = nullptr) const override;
   [[nodiscard]] Explanation explain(const Query& query, std::int32_t item, std::size_t k) const override;
@@ -64,6 +79,10 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   };
 
   SequenceModel() = default;
+  /// The model's own exclude_last, as its options have it.
+  /// When a query is asked that does not say so.
+  [[nodiscard]] virtual std::optional<std::int64_t> default_now() const noexcept { return newest_ms_; }
+  [[nodiscard]] virtual ExcludeLast exclude_last_option() const noexcept { return ExcludeLast::kAuto; }
   /// Counts items and takes ids and, if wanted, rows. std::invalid_argument without a list or an item.
   void take_sequences(const Sequences& sequences, bool keep_history);
   /// Adds the counts and times of more sessions; grows the catalogue to hold their items.
@@ -77,7 +96,7 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   void load_sequences(const StateReader& reader);
   void set_report(FitReport report) { report_ = std::move(report); }
   /// The report of a fit in closed form, kept; tells the callback.
-  FitReport finish(const char* phase, double seconds, const ProgressCallback& callback);
+  FitReport finish(const char* phase, double seconds, const ProgressCallback& callback, bool cancelled = false);
   void require_fitted() const;
 
   /// Adds the model's scores for the items of `history`.
@@ -93,6 +112,7 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   [[nodiscard]] OrderedItems ordered(const Query& query, detail::SequenceScratch& scratch) const;
   [[nodiscard]] float prior(std::int32_t item) const noexcept { return counts_[static_cast<std::size_t>(item)] * prior_scale_; }
   void set_largest_count(float count) noexcept;
+  void count_steps(const Sequences& sequences) noexcept;
   std::size_t best(detail::SparseScores& scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
                    std::span<ItemScore> out, Scratch& scratch) const;
 
@@ -104,6 +124,8 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   Array<float> counts_;
   Array<std::int64_t> history_times_;
   std::optional<std::int64_t> newest_ms_;
+  std::int64_t num_steps_ = 0;
+  std::int64_t num_repeats_ = 0;
 };
 
 /// Each user's items in order as CSR rows with values of 1, repeats kept; times go to `times` where there are any.

@@ -21,6 +21,7 @@ struct SequentialRulesOptions {
   std::int32_t num_neighbors = 500;  ///< strongest rules kept for each item, >= 1
   float query_decay = 0;             ///< places after which an item of the query weighs 1/e; 0 means all weigh the same
   std::int32_t max_history = 1;      ///< newest items of a query whose rules count, >= 1
+  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
   bool keep_history = true;          ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;             ///< throws std::invalid_argument: field, value, bound
@@ -45,6 +46,9 @@ class ETALAGE_EXPORT SequentialRulesModel final : public DirectedItemModel {
 
   void save_state(StateWriter& writer) const override;
   [[nodiscard]] static std::shared_ptr<SequentialRulesModel> from_state(const StateReader& reader);
+
+ protected:
+  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
 
  private:
   SequentialRulesOptions options_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
@@ -22,6 +23,7 @@ struct TransitionsOptions {
   float column_exponent = 0.2f;   ///< and by (sum of column j)^this, >= 0
   float query_decay = 2.0f;       ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
   std::int32_t max_history = 50;  ///< newest items of a query that count, >= 1
+  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
   bool keep_history = true;       ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;            ///< 0 means all CPUs
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
@@ -43,16 +45,22 @@ class ETALAGE_EXPORT TransitionsModel final : public DirectedItemModel {
   [[nodiscard]] const TransitionsOptions& options() const noexcept { return options_; }
   FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});
   /// Counts more lists in, as if they had been there at fit() (up to float rounding). Kept rows do not change. Keys on
-  /// both sides are matched; new items join the catalogue.
+  /// both sides are matched; new items join the catalogue. Costs what the lists hold and the rows of W of their items; the
+  /// first call on a loaded model, and the first after a copy, goes once over all.
   void add_sessions(const Sequences& sequences);
 
   void save_state(StateWriter& writer) const override;
   [[nodiscard]] static std::shared_ptr<TransitionsModel> from_state(const StateReader& reader);
 
+ protected:
+  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
+
  private:
+  struct Sums;
   [[nodiscard]] CsrMatrix count_pairs(const Sequences& sequences) const;
-  void set_counts(CsrMatrix counts);
+  void sum_up();
   TransitionsOptions options_;
+  std::shared_ptr<const Sums> sums_;  // made when they are first needed
 };
 
 }  // namespace etalage

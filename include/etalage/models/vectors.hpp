@@ -58,7 +58,6 @@ class ETALAGE_EXPORT VectorsModel final : public FactorModel {
  private:
   VectorsModel() = default;
   [[nodiscard]] Array<float> taken(Array<float> rows, const char* argument) const;
-  [[nodiscard]] Array<float> grown(const Array<float>& rows, std::int32_t size) const;
   void check_rows(std::span<const std::int32_t> indices, MatrixView<const float> vectors, const char* argument) const;
 
   VectorsOptions options_;

@@ -4,8 +4,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ..models import Recommender
-from ._evaluate import Evaluation, _k, _metrics, _recommender, evaluate
+from ..models._reuse import prepared
+from ._evaluate import Evaluation, _k, _metrics, evaluate
 
 _STATUS = "/proc/self/status"
 
@@ -20,7 +20,9 @@ class Comparison:
         self.evaluations = evaluations
 
     def to_dict(self) -> dict[str, list]:
-        """One list a column: model, every metric, low, high, difference, p_value, users, tied, fit_seconds, seconds, memory_mb."""
+        """One list a column: model, every metric, low, high, difference, p_value, users, "with history" and "without history"
+        (the first metric over shoppers of whom train holds something, and over the others), "users with history", fit_seconds,
+        seconds, memory_mb, fit, tied."""
         return {c: [row[c] for row in self.rows] for c in self.rows[0]}
 
     def to_pandas(self):
@@ -76,17 +78,26 @@ def _text(column: str, value) -> str:
     return str(value)
 
 
-def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filter_already_liked_items: bool = True,
-            confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0) -> Comparison:
+def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, params=None,
+            filter_already_liked_items: bool = True, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0) -> Comparison:
     """Evaluates every model of {name: model} on the same users, one row a model, best first by the first metric and k.
 
-    A model of etalage that is not fitted yet is fitted on `train` first; foreign models and arrays are taken as in
-    evaluate(). Columns: every metric; low and high, the bootstrap interval of the first; difference and p_value, a paired
-    test of it against the best row; users; tied, the share of lists that the first k cuts inside a tie; fit_seconds (None where nothing was fitted here); seconds for recommending and
-    measuring; memory_mb, by how much the process grew at most while fitting (None where the system does not say).
+    models   {name: model}. An instance or a class of etalage's models is fitted on `train`, in a copy: what was handed in
+             stays as it is. A fitted instance is used as it is only when its fit held the (user, item) pairs of train and no
+             others; one that was fitted on other data is fitted anew, and one that holds pairs of test is a ValueError.
+             Vectors, which nothing is fitted for, foreign models and arrays are taken as in evaluate()
+    params   "auto": models are fitted with what tuning.defaults() reads from the shape of train, where a parameter was not
+             set away from its default; {name: parameters} sets those of single models; None takes models as they are
+
+    Columns: every metric; low and high, the bootstrap interval of the first; difference and p_value, a paired test of it
+    against the best row; users; tied, the share of lists that the first k cuts inside a tie; the first metric with and without history; fit_seconds (None where nothing was fitted here);
+    seconds for recommending and measuring; memory_mb, by how much the process grew at most while fitting (None where the
+    system does not say); fit: "here", "as given", or "anew" for one that came fitted on other data.
     """
     if not isinstance(models, Mapping) or not models:
         raise ValueError("models is empty or not a mapping, must be {name: model, ...}")
+    if isinstance(params, Mapping) and not set(params) <= set(models):
+        raise ValueError(f"params has {sorted(set(params) - set(models))!r}, must name models: {sorted(models)!r}")
     k, metrics = _k(k), _metrics(metrics)
     if not k or not metrics:
         raise ValueError(f"k is {k} and metrics {metrics}, each must have an entry")
@@ -96,7 +107,8 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
     evaluations, costs = {}, {}
     for name, model in models.items():
         fit_seconds = memory = None
-        if isinstance(model, Recommender) and _recommender(model) is None:
+        model, fit = prepared(model, train, test, name, params)
+        if fit in ("here", "anew"):
             start_mb = _reset_peak()
             started = time.perf_counter()
             model.fit(train)
@@ -106,7 +118,7 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
         started = time.perf_counter()
         evaluations[str(name)] = evaluate(model, train, test, k, metrics, filter_already_liked_items=filter_already_liked_items,
                                           num_threads=num_threads)
-        costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory)
+        costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory, fit)
     order = sorted(evaluations, key=lambda n: -evaluations[n][first])
     best = evaluations[order[0]]
     rows = []
@@ -114,10 +126,13 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
         e = evaluations[name]
         low, high = e.interval(first, confidence, samples, seed, num_threads)
         test_ = e.compare(best, first, confidence, samples, seed, num_threads)
-        fit_seconds, seconds, memory = costs[name]
+        fit_seconds, seconds, memory, fit = costs[name]
+        groups = e.by_history
+        means = {g: groups[g][first] if g in groups else None for g in ("with history", "without history")}
+        means["users with history"] = groups["with history"]["users"] if "with history" in groups else None
         rows.append({"model": name, **{m: e[m] for m in e.metrics}, "low": low, "high": high,
-                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"], "tied": e[f"tied@{k[0]}"],
-                     "fit_seconds": fit_seconds, "seconds": seconds, "memory_mb": memory})
+                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"], "tied": e[f"tied@{k[0]}"], **means,
+                     "fit_seconds": fit_seconds, "seconds": seconds, "memory_mb": memory, "fit": fit})
     return Comparison(rows, first, evaluations)
 
 

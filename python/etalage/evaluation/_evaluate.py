@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from ..models._arguments import auto as _auto
 
 _BLOCK = 4096
 _PLACES = 1 << 22  # places of a foreign model's long lists held at a time
@@ -39,13 +40,36 @@ def _asked(call, name):
 class Evaluation(Mapping):
     """A mapping: r["recall@20"], r["tied@20"] (share of lists whose cut behind place 20 lies between items of equal score),
     r["users"] (those with a relevant item; means are over them), r["hidden"] (relevant items left out because train has them)
-    and r["seconds"]. Metrics are expectations over the order of tied items. r.per_user["recall@20"] is float64, r.interval("recall@20") a
-    bootstrap interval, r.compare(other, "recall@20") a paired test."""
+    and r["seconds"]. Metrics are expectations over the order of tied items. r.per_user["recall@20"] is float64,
+    r.interval("recall@20") a bootstrap interval, r.compare(other, "recall@20") a paired test. r.by_history has the same means over
+    shoppers of whom train holds something, and over those who get the model's cold-start answer. It can be pickled and copied."""
 
     _COUNTS = ("users", "hidden", "seconds")
 
-    def __init__(self, core) -> None:
+    def __init__(self, core, has_history=None) -> None:
         self._core = core
+        self._has_history = has_history
+
+    @property
+    def has_history(self) -> np.ndarray | None:
+        """bool [users]: whether train holds anything of the user behind each value of per_user; None where there is no train."""
+        if self._has_history is not None:
+            return self._has_history
+        known = self._core.has_history.astype(bool)
+        return known if len(known) == self["users"] else None
+
+    @property
+    def by_history(self) -> dict[str, dict]:
+        """{"all", "with history", "without history"}: the number of users and the mean of each metric that a user has, nan in
+        a group without users. Where there is no train only "all"."""
+        known = self.has_history
+        groups = {"all": None} if known is None else {"all": None, "with history": known, "without history": ~known}
+        out = {}
+        for group, mask in groups.items():
+            size = self["users"] if mask is None else int(mask.sum())
+            means = {n: float(v.mean() if mask is None else v[mask].mean()) if size else float("nan") for n, v in self.per_user.items()}
+            out[group] = {"users": size, **means}
+        return out
 
     def __getitem__(self, name: str):
         if name in self._COUNTS:
@@ -102,16 +126,20 @@ class Evaluation(Mapping):
 
     def __repr__(self) -> str:
         values = ", ".join(f"{n}={self[n]:.4f}" for n in self._core.names)
-        return f"Evaluation({values}, users={self['users']})"
+        parts = "".join(f"; {group}: {', '.join(f'{n}={v:.4f}' if n != 'users' else f'users={v}' for n, v in means.items())}"
+                        for group, means in self.by_history.items() if group != "all" and 0 < means["users"] < self["users"])
+        return f"Evaluation({values}, users={self['users']}{parts})"
 
 
 def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filter_already_liked_items: bool = True,
-             recalculate_user: bool = False, num_threads: int = 0) -> Evaluation:
+             recalculate_user: bool = False, check_fit: bool = True, num_threads: int = 0) -> Evaluation:
     """Ranks the full catalogue for every user with a relevant item in `test` and measures the lists.
 
     train, test: Interactions, EventLog or CSR over one id space; train also Sequences, one list a user, for models to which
     order matters. Relevant is what a user's test row holds with a value > 0 and, with filter_already_liked_items, his
     train row does not.
+    Refused with a ValueError: a model of etalage whose fit held pairs that test asks for and train does not hold; its figures
+    would be those of its memory. check_fit=False measures it all the same.
     model: any of etalage; or any object with recommend(users, user_items, N=... or k=...) -> (items, scores); or an array
     int [users x k] of item indices, best first, -1 where a list ends, or a tuple of it and its scores.
 
@@ -126,16 +154,18 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
         if not isinstance(history, _core.Sequences):
             history = _interactions(history, "train")
         return Evaluation(_core.evaluate(core, history, _interactions(test, "test"), k, metrics, filter_already_liked_items,
-                                         recalculate_user, num_threads))
+                                         recalculate_user, num_threads, check_fit))
     seen, relevant = _interactions(train, "train"), _interactions(test, "test")
     _same_shape(seen, relevant)
     if hasattr(model, "recommend"):
         measure = _core.RankingEvaluator(relevant, None, seen if filter_already_liked_items else None, k, metrics, num_threads)
         _measure_foreign(measure, model, seen.user_items_view, max(k, default=0), filter_already_liked_items)
-        return Evaluation(measure.finish())
-    items, scores = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
-    return evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
-                            num_threads=num_threads, scores=scores)
+        core = measure.finish()
+    else:
+        items, scores = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
+        core = evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
+                                num_threads=num_threads, scores=scores)._core
+    return Evaluation(core, np.diff(seen.user_items_view.indptr)[core.user_index] > 0)
 
 
 def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics=("recall", "ndcg"), num_threads: int = 0,
@@ -179,11 +209,13 @@ def _float32_in_same_order(scores: np.ndarray) -> np.ndarray:
 
 
 def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics=("hit_rate", "mrr", "ndcg"), *,
-                  filter_already_liked_items: bool = False, known_users: bool = False, num_threads: int = 0) -> Evaluation:
+                  filter_already_liked_items: bool = False, known_users: bool = False, exclude_last="auto",
+                  num_threads: int = 0) -> Evaluation:
     """Next-item prediction: from the items before a position, rank the catalogue for the item at it.
 
     positions: "last" of each sequence, or "all". sequences: Sequences or EventLog (one list a user). The items before the
-    position are given as session; with known_users the fitted user of the sequence is asked for too. One value a position:
+    position are given as session; with known_users the fitted user of the sequence is asked for too. exclude_last: never
+    list the item before the position, as in recommend_session(): True, False or "auto". One value a position:
     r["users"] counts positions and r.user_index names their sequences.
     """
     core = _recommender(model)
@@ -194,7 +226,7 @@ def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics
     if not isinstance(sequences, _core.Sequences):
         raise TypeError(f"sequences is a {type(sequences).__name__}, must be Sequences or EventLog")
     return Evaluation(_core.evaluate_next(core, sequences, positions, _k(k), _metrics(metrics), filter_already_liked_items,
-                                          known_users, num_threads))
+                                          known_users, num_threads, _auto(exclude_last, "exclude_last")))
 
 
 def _recommender(model):

@@ -29,6 +29,15 @@ def integer(value, name):
     raise TypeError(f"{name} is {describe(value)}, must be one integer")
 
 
+def auto(value, name):
+    """True, False, or None for "auto"."""
+    if isinstance(value, str) and value == "auto":
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ValueError(f"{name} is {describe(value)}, must be True, False or 'auto'")
+
+
 def count(k):
     k = integer(k, "k")
     if k < 0:

@@ -238,16 +238,19 @@ class Recommender:
             return arg.stacked([known(list(part)) for part in keys], name)
         return known(keys)
 
-    def recommend_session(self, session_items, k=10, filter_already_liked_items=True, filter_items=None, items=None):
+    def recommend_session(self, session_items, k=10, filter_already_liked_items=True, filter_items=None, items=None, *,
+                          exclude_last="auto"):
         """The best k items after a session: a list of item indices, oldest first, or a list of such lists.
 
-        An empty session gets the cold-start answer. filter_already_liked_items leaves the session's own items out.
+        An empty session gets the cold-start answer. filter_already_liked_items leaves the session's own items out;
+        exclude_last at least the newest, the product being looked at: True, False, or "auto", as the model's parameter of
+        that name says (models without it, to which order does not matter: False).
         """
         model = self._fitted()
         k = arg.count(k)
         given, one = arg.sessions(session_items)
         out = model.recommend(None, None, given, k, bool(filter_already_liked_items), False, arg.lists(items, "items"),
-                              arg.lists(filter_items, "filter_items"), False, self._threads())
+                              arg.lists(filter_items, "filter_items"), False, self._threads(), arg.auto(exclude_last, "exclude_last"))
         return arg.own(out) if one else out
 
     def similar_items(self, item_index, k=10, filter_items=None, items=None):
@@ -401,11 +404,16 @@ def extended_ids(ids, index, keys, size, name):
         return None
     if ids is None and size:
         raise ValueError(f"{name} are given, but the model has none: fit it on data with keys")
-    known = [] if ids is None else list(ids.keys)
     keys = [keys] if isinstance(keys, (str, int, np.integer)) else list(keys)
     if len(keys) != len(index):
         raise ValueError(f"{name} has {len(keys)} keys, must have one for each of the {len(index)} indices")
     grown = int(max(index, default=-1)) + 1
+    if ids is not None and grown <= size and min(index, default=0) >= 0:  # nobody new: no need to go through all keys
+        for i, key, held in zip(index, keys, ids.at(np.asarray(index, np.int32))):
+            if held != key:
+                raise ValueError(f"{name} holds {key!r} for index {i}, whose key is {held!r}")
+        return ids
+    known = [] if ids is None else list(ids.keys)
     out = known + [None] * max(0, grown - len(known))
     for i, key in zip(index, keys):
         if i < len(known) and known[i] != key:

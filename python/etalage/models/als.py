@@ -26,8 +26,8 @@ class ALS(Recommender):
     warm_start         fit() goes on from the factors at hand
     keep_history       keep the rows of Interactions and logs in the model
 
-    Negative weights are dislikes. People unknown to the model are folded in; who brings nothing at all gets the ranking
-    of the average user. A fitted user without rows scores 0 everywhere.
+    Negative weights are dislikes. People unknown to the model are folded in; who brings nothing at all, a known user
+    without training rows too, gets the ranking of the average user.
     """
 
     _kind = "ALS"

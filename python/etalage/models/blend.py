@@ -12,6 +12,7 @@ from .._arrays import asarray
 from . import _arguments as arg
 from ._base import _KINDS, Recommender
 from ._progress import progress
+from ._reuse import fit_check, trainable, unfitted
 
 
 # Users, or places of lists, on which weights are learned: more where each of them holds little.
@@ -38,6 +39,7 @@ class Blend(Recommender):
     weights       one number a member, or None: equal ones, or learned when fit() gets `valid`
     candidates    taken from each member
     rrf_constant  of "rrf": 1 / (rrf_constant + rank)
+    exclude_last  never recommend what a session shows last: True, False, or "auto": unless a member lists it
     num_threads   of batch calls; 0 means all CPUs this process may use
 
     fit() works on copies of the models that were given; fitted_members has them. The weights in use are `weights_`.
@@ -46,12 +48,13 @@ class Blend(Recommender):
     _kind = "Blend"
     _core_class = _core.BlendModel
 
-    def __init__(self, members, method="rank", weights=None, candidates=500, *, rrf_constant=60.0, num_threads=0):
+    def __init__(self, members, method="rank", weights=None, candidates=500, *, rrf_constant=60.0, exclude_last="auto", num_threads=0):
         self.members = members
         self.method = method
         self.weights = weights
         self.candidates = candidates
         self.rrf_constant = rrf_constant
+        self.exclude_last = exclude_last
         self.num_threads = num_threads
         self._validate()
 
@@ -59,7 +62,8 @@ class Blend(Recommender):
         return {name: value for name, value in self.get_params().items() if name != "members"}
 
     def _validate(self):
-        pairs = _Members(self.members.items() if isinstance(self.members, dict) else self.members)
+        pairs = self.members if isinstance(self.members, _Members) else _Members(
+            self.members.items() if isinstance(self.members, dict) else self.members)
         if not pairs:
             raise ValueError("members is empty, must be a list of (name, model) pairs")
         for pair in pairs:
@@ -71,7 +75,7 @@ class Blend(Recommender):
         for name in names:
             if names.count(name) > 1 or not name:
                 raise ValueError(f"members has the name {name!r} {names.count(name)} times, must be unique and not empty")
-        self.members = _Members((name, model) for name, model in pairs)
+        self.members = pairs  # the list itself where it is one already: sklearn's clone() looks for the object it gave
         _core.BlendModel.check_options(self._options())
         if self.weights is not None and len(self.weights) != len(pairs):
             raise ValueError(f"weights has {len(self.weights)} entries, must have one for each of the {len(pairs)} members")
@@ -103,7 +107,9 @@ class Blend(Recommender):
         valid          held-out interactions of the same users and items: Interactions, a log or a CSR matrix; or Sequences,
                        whose items at `positions` ("all", "last") are then predicted from those before, as evaluate_next() does
         refit_members  True: every member is fitted on train and, once the weights are learned, again on train and valid
-                       together where both are Interactions or matrices. False: members that are fitted stay as they are
+                       together where both are Interactions or matrices; their values must then be of one scale (both made
+                       by the same weights and transform). False: members whose fit held the pairs of train and no others
+                       stay as they are, the others are fitted on train; one that holds pairs of valid is a ValueError
         k              length of the lists whose NDCG the weights maximise
         filter_already_liked_items  whether these lists leave out what the user has in train, or before the position. None:
                        unless a hundredth of valid is in train already, for then it is about what is bought again; not for
@@ -113,12 +119,17 @@ class Blend(Recommender):
         """
         if positions not in ("all", "last"):
             raise ValueError(f"positions is {positions!r}, must be 'all' or 'last'")
-        models = [(name, copy.copy(model)) for name, model in self.members]
+        models = [(name, unfitted(m) if refit_members and trainable(m) else copy.copy(m)) for name, m in self.members]
         learn = valid is not None and self.weights is None and len(models) > 1
+        if not refit_members:
+            for name, member in models:
+                self._require_honest(name, member, train, valid if learn else None)
         with progress(type(self).__name__, show_progress, callback) as report:
             self._fit_members(models, train, report, refit_members, keep_history)
             model = self._joined(models)
             if learn:
+                if refit_members:
+                    _require_one_scale(train, valid)
                 whole = self._learn(model, train, valid, arg.count(k), filter_already_liked_items, positions, importance)
                 if refit_members and whole is not None:
                     learned = model.weights
@@ -143,6 +154,25 @@ class Blend(Recommender):
         model.learn_weights(histories, held_out, k, asked, self.num_threads, bool(masked),
                             [] if importance is None else asarray(importance, "importance").astype(np.float32).ravel())
         return _together(train, valid, held_out)
+
+    @staticmethod
+    def _require_honest(name, member, train, valid):
+        """Forgets a fit on other data than train; ValueError where it held pairs of valid."""
+        if member._model is None or not trainable(member):
+            return
+        held_out = None if valid is None or isinstance(valid, _core.Sequences) else valid
+        is_train, leaked = fit_check(member, train, held_out)
+        if leaked:
+            raise ValueError(f"member {name!r} was fitted on {leaked} of the pairs of valid, must be fitted on train alone")
+        if not is_train:
+            member._model = None
+
+    def __sklearn_clone__(self):
+        """What sklearn.base.clone makes: the same parameters, nothing fitted but vectors from elsewhere."""
+        new = copy.copy(self)
+        new._model = None
+        new.members = _Members((name, unfitted(m) if trainable(m) else copy.copy(m)) for name, m in self.members)
+        return new
 
     @staticmethod
     def _fit_members(models, data, callback, anew, keep_history):
@@ -189,6 +219,26 @@ def _matrix(data, like=None):
                     raise ValueError(f"valid has other {name} than train, must be cut from the same data (evaluation.split)")
         return data.user_items_view
     return arg.rows(data, "valid")
+
+
+# Values of one recipe lie closer together than this, from part to part of one record.
+_ONE_SCALE, _ENOUGH = 3.0, 20
+
+
+def _require_one_scale(train, valid):
+    """ValueError where the values of valid are of another scale than those of train, which they are to be added to."""
+    if isinstance(train, (_core.EventLog, _core.Sequences)) or isinstance(valid, (_core.EventLog, _core.Sequences)):
+        return
+    seen, held_out = (np.abs(_matrix(data).data.astype(np.float64)) for data in (train, valid))
+    seen, held_out = seen[seen > 0], held_out[held_out > 0]
+    if min(len(seen), len(held_out)) < _ENOUGH:
+        return
+    for what, share in (("median", 50), ("95th percentile", 95)):
+        a, b = np.percentile(seen, share), np.percentile(held_out, share)
+        if max(a, b) > _ONE_SCALE * min(a, b):
+            raise ValueError(f"valid has values of another scale than train ({what} {b:g} beside {a:g}), must be made by the same weights "
+                             "and transform: its values are added to those of train when the members are fitted again "
+                             "(refit_members=False does without)")
 
 
 def _together(train, valid, held_out):

@@ -66,6 +66,14 @@ class ColdStart:
         self._core = _core.ColdStart(options)
         self._core.fit(rows, factors, support)
 
+    def __getstate__(self):
+        return {"side": self.side, "kind": type(self._core).__name__, "learned": self._core.to_bytes(), "model": _core.save_to_memory(self._model)}
+
+    def __setstate__(self, state):
+        self.side = state["side"]
+        self._core = getattr(_core, state["kind"]).from_bytes(state["learned"])
+        self._model = _core.load_from_memory(state["model"])
+
     @property
     def options(self):
         """power, regularization and the others, as chosen or given."""

@@ -19,13 +19,15 @@ class Item2Vec(SequenceRecommender):
     query_decay, max_history   places after which an item of the query weighs 1/e; newest items that count
     compute_objective   put the mean loss of each epoch's pairs into the report
     seed                equal seeds give equal bits on one SIMD level, for any number of threads
+    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
+                       the data show that the same product follows itself (a twentieth of the steps or more)
     """
 
     _kind = "Item2Vec"
     _core_class = _core.Item2VecModel
 
     def __init__(self, factors=64, window=5, num_negatives=5, epochs=20, learning_rate=0.1, subsample=1e-3,
-                 negative_exponent=0.75, query_decay=5.0, max_history=50, *, compute_objective=True, keep_history=True,
+                 negative_exponent=0.75, query_decay=5.0, max_history=50, *, compute_objective=True, exclude_last="auto", keep_history=True,
                  num_threads=0, seed=42):
         self.factors = factors
         self.window = window
@@ -37,6 +39,7 @@ class Item2Vec(SequenceRecommender):
         self.query_decay = query_decay
         self.max_history = max_history
         self.compute_objective = compute_objective
+        self.exclude_last = exclude_last
         self.keep_history = keep_history
         self.num_threads = num_threads
         self.seed = seed

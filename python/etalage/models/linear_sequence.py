@@ -16,13 +16,15 @@ class LinearSequence(SequenceRecommender):
     method              "exact", "candidates" (the num_candidates strongest sources of each target) or "auto": exact where
                         the Gram matrix, 4 items^2 bytes, fits memory_budget
     num_neighbors       weights kept for each source; 0 keeps all
+    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
+                       the data show that the same product follows itself (a twentieth of the steps or more)
     """
 
     _kind = "LinearSequence"
     _core_class = _core.LinearSequenceModel
 
     def __init__(self, l2=100.0, ridge_exponent=0.4, forward=1.0, backward=0.3, decay=2.0, window=20, column_exponent=0.2, query_decay=2.0,
-                 max_history=50, method="auto", memory_budget=256 << 20, num_candidates=200, num_neighbors=0, *, keep_history=True,
+                 max_history=50, method="auto", memory_budget=256 << 20, num_candidates=200, num_neighbors=0, *, exclude_last="auto", keep_history=True,
                  num_threads=0):
         self.l2 = l2
         self.ridge_exponent = ridge_exponent
@@ -37,6 +39,7 @@ class LinearSequence(SequenceRecommender):
         self.memory_budget = memory_budget
         self.num_candidates = num_candidates
         self.num_neighbors = num_neighbors
+        self.exclude_last = exclude_last
         self.keep_history = keep_history
         self.num_threads = num_threads
         self._validate()

@@ -13,19 +13,22 @@ class SequentialRules(SequenceRecommender):
     min_support     rules whose weights sum to less are dropped
     num_neighbors   strongest rules kept for each item
     max_history     newest items of a query whose rules count; query_decay: places after which one weighs 1/e
+    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
+                       the data show that the same product follows itself (a twentieth of the steps or more)
     """
 
     _kind = "SequentialRules"
     _core_class = _core.SequentialRulesModel
 
     def __init__(self, weighting="div", max_gap=10, min_support=0.0, num_neighbors=500, query_decay=0.0, max_history=1, *,
-                 keep_history=True, num_threads=0):
+                 exclude_last="auto", keep_history=True, num_threads=0):
         self.weighting = weighting
         self.max_gap = max_gap
         self.min_support = min_support
         self.num_neighbors = num_neighbors
         self.query_decay = query_decay
         self.max_history = max_history
+        self.exclude_last = exclude_last
         self.keep_history = keep_history
         self.num_threads = num_threads
         self._validate()

@@ -18,6 +18,8 @@ class SessionKNN(SequenceRecommender):
     length_exponent    long sessions weigh less
     session_decay_days   old sessions weigh less; needs times
     max_history        newest items of a query that count
+    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
+                       the data show that the same product follows itself (a twentieth of the steps or more)
     """
 
     _kind = "SessionKNN"
@@ -25,7 +27,7 @@ class SessionKNN(SequenceRecommender):
 
     def __init__(self, num_neighbors=500, recent_sessions=5000, weighting="quadratic", place_decay=2.0, score_weighting="div",
                  idf_weight=5.0, item_decay=0.0, backward=1.0, length_exponent=0.0, session_decay_days=0.0, max_history=50, *,
-                 keep_history=True, num_threads=0):
+                 exclude_last="auto", keep_history=True, num_threads=0):
         self.num_neighbors = num_neighbors
         self.recent_sessions = recent_sessions
         self.weighting = weighting
@@ -37,6 +39,7 @@ class SessionKNN(SequenceRecommender):
         self.length_exponent = length_exponent
         self.session_decay_days = session_decay_days
         self.max_history = max_history
+        self.exclude_last = exclude_last
         self.keep_history = keep_history
         self.num_threads = num_threads
         self._validate()

@@ -12,13 +12,15 @@ class Transitions(SequenceRecommender):
     decay, window       places after which a pair's weight falls to 1/e (0: no decay); pairs farther apart do not count
     row_exponent, column_exponent   how strongly an item's sums are divided out of its pairs
     query_decay, max_history        places after which an item of the query weighs 1/e; newest items that count
+    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
+                       the data show that the same product follows itself (a twentieth of the steps or more)
     """
 
     _kind = "Transitions"
     _core_class = _core.TransitionsModel
 
     def __init__(self, forward=1.0, backward=0.5, decay=5.0, window=50, row_exponent=0.6, column_exponent=0.2, query_decay=2.0,
-                 max_history=50, *, keep_history=True, num_threads=0):
+                 max_history=50, *, exclude_last="auto", keep_history=True, num_threads=0):
         self.forward = forward
         self.backward = backward
         self.decay = decay
@@ -27,6 +29,7 @@ class Transitions(SequenceRecommender):
         self.column_exponent = column_exponent
         self.query_decay = query_decay
         self.max_history = max_history
+        self.exclude_last = exclude_last
         self.keep_history = keep_history
         self.num_threads = num_threads
         self._validate()

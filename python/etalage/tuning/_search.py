@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import sys
 import time
 
 from .. import _core, evaluation
 from ..models import Recommender
+from ..models._reuse import unfitted
 from . import _budget
 from ._defaults import defaults
 from ._result import SearchResult
@@ -74,7 +74,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
                 if callback is not None and callback(record) is False:
                     stopped = "callback"
                     break
-    return SearchResult(_unfitted(model), metric, trials, study, stopped)
+    return SearchResult(unfitted(model), metric, trials, study, stopped)
 
 
 def _run(optuna, study, asked, record, model, train, measure) -> None:
@@ -82,12 +82,13 @@ def _run(optuna, study, asked, record, model, train, measure) -> None:
     began = time.perf_counter()
     states = optuna.trial.TrialState
     try:
-        candidate = _unfitted(model).set_params(**record["params"])
+        candidate = unfitted(model).set_params(**record["params"])
+        stages = _STAGES if _goes_on(candidate) else 1
         for stage, fitted in enumerate(_stages(candidate, train)):
             value = measure(fitted, train)
             record["values"].append(value)
             asked.report(value, stage)
-            if stage + 1 < _STAGES and asked.should_prune():
+            if stage + 1 < stages and asked.should_prune():  # a fit that is complete has nothing to be given up for
                 record["state"] = "pruned"
                 break
         else:
@@ -101,25 +102,25 @@ def _run(optuna, study, asked, record, model, train, measure) -> None:
         study.tell(asked, state=states.PRUNED if record["state"] == "pruned" else states.FAIL)
 
 
-def _stages(model, train):
-    """The model after each third of its passes where it can go on from there, else once."""
+def _goes_on(model):
+    """The parameter that counts passes of a model that can go on from where it is, with passes for every stage; else None."""
     params = model.get_params()
     passes = next((n for n in ("iterations", "epochs") if n in params), None)
-    if passes is None or "warm_start" not in params or params[passes] < _STAGES:
+    return passes if passes is not None and "warm_start" in params and params[passes] >= _STAGES else None
+
+
+def _stages(model, train):
+    """The model after each third of its passes where it can go on from there, else once."""
+    passes = _goes_on(model)
+    if not passes:
         yield model.fit(train)
         return
-    total, done = params[passes], 0
+    total, done = model.get_params()[passes], 0
     for stage in range(1, _STAGES + 1):
         upto = total * stage // _STAGES
         model.set_params(**{passes: upto - done, "warm_start": stage > 1})
         yield model.fit(train)
         done = upto
-
-
-def _unfitted(model):
-    new = copy.copy(model)
-    new._model = None
-    return new
 
 
 def _space(model, train, space):

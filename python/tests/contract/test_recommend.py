@@ -186,8 +186,10 @@ def test_sessions(case, model):
     same((many[0][0], many[1][0]), (one, scores))
     if case.personal and case.name != "Vectors-cosine":
         assert set(one % 2) == {1}
-    kept, _ = model.recommend_session([1, 3], k=N, filter_already_liked_items=False)
+    kept, _ = model.recommend_session([1, 3], k=N, filter_already_liked_items=False, exclude_last=False)
     assert sorted(kept.tolist()) == list(range(N))
+    kept, _ = model.recommend_session([1, 3], k=N, filter_already_liked_items=False, exclude_last=True)
+    assert sorted(kept.tolist()) == [-1, *(i for i in range(N) if i != 3)]
     some, _ = model.recommend_session([[1], [2]], k=3, items=[[4, 6], [8]])
     assert set(some[0, :2].tolist()) == {4, 6} and some[1].tolist() == [8, -1, -1]
 
