@@ -16,8 +16,32 @@
 
 namespace etalage::serving {
 
-enum class LogKind : std::uint8_t { kEvent = 1, kMerge = 2, kErase = 3 };
-enum class StateKind : std::uint8_t { kBegin = 1, kItems = 2, kUser = 3, kItem = 4, kErased = 5 };
+// New kinds of records: take the next free number of your block below, write the record with ByteWriter where the change
+// is made (LiveState's Number is called before anything changes), and read it in LiveState::replay() or load(), both in
+// live_state_records.cpp. A number once used keeps its meaning for ever; a record that needs other fields is a new kind.
+//
+// Unknown kinds are refused (FormatError, "upgrade etalage to read it"), never skipped: who skipped one would lose it for
+// good with the next compaction.
+
+/// The first byte of a record of the log. 1 to 15: events and shoppers. 16 to 31: products (stock, price, attributes).
+enum class LogKind : std::uint8_t {
+  kEvent = 1,       ///< as a7b1253 and before wrote it: time, value, type's name, user, item; read, not written
+  kMerge = 2,       ///< from, to
+  kErase = 3,       ///< time, user
+  kTypedEvent = 4,  ///< arrival, time, value, meaning of the type, its name, user, item
+  kForget = 5       ///< keys of shoppers whom a limit removed; what they did stays in the sums
+};
+
+/// The first byte of a record of a compaction. 1 to 15: events and shoppers. 16 to 31: products.
+enum class StateKind : std::uint8_t {
+  kBegin = 1,       ///< version, half-life, newest event, types; since version 2 with their meaning
+  kItems = 2,       ///< keys, in the order of the numbers that the records behind it use
+  kUser = 3,        ///< of version 1: key, version, history, seen
+  kItem = 4,        ///< of version 1: number, counter as a logarithm, partners
+  kErased = 5,      ///< hash of a key, time
+  kShopper = 6,     ///< key, version, last activity, whether a customer, history with the pairs it counted, seen
+  kCounters = 7     ///< number, counter, partners
+};
 
 class ByteWriter {
  public:
