@@ -29,7 +29,7 @@ enum class LogKind : std::uint8_t {
   kMerge = 2,       ///< from, to
   kErase = 3,       ///< time, user
   kTypedEvent = 4,  ///< arrival, time, value, meaning of the type, its name, user, item
-  kForget = 5       ///< keys of shoppers whom a limit removed; what they did stays in the sums
+  kForget = 5       ///< key of a shopper whom a limit removed; what they did stays in the sums
 };
 
 /// The first byte of a record of a compaction. 1 to 15: events and shoppers. 16 to 31: products.

@@ -33,11 +33,16 @@ void EventStoreOptions::validate() const {
   detail::require(session_idle_minutes >= 1, "session_idle_minutes", session_idle_minutes, ">= 1");
   detail::require(history_limit >= 1 && history_limit <= 65536, "history_limit", history_limit, "in [1, 65536]");
   detail::require(seen_limit >= 1, "seen_limit", seen_limit, ">= 1");
-  detail::require_finite(trending_half_life_hours > 0, "trending_half_life_hours", trending_half_life_hours, "finite and > 0");
+  detail::require_finite(trending_half_life_hours >= 0.001, "trending_half_life_hours", trending_half_life_hours, "finite and >= 0.001");
   detail::require(trending_size >= 1, "trending_size", trending_size, ">= 1");
   detail::require(co_purchase_hours >= 1, "co_purchase_hours", co_purchase_hours, ">= 1");
   detail::require(co_purchase_limit >= 1 && co_purchase_limit <= 4096, "co_purchase_limit", co_purchase_limit, "in [1, 4096]");
   detail::require(max_future_seconds >= 0, "max_future_seconds", max_future_seconds, ">= 0");
+  detail::require(visitor_idle_days >= 0, "visitor_idle_days", visitor_idle_days, ">= 0");
+  detail::require(max_shoppers >= 0, "max_shoppers", max_shoppers, ">= 0");
+  detail::require(max_shopper_bytes >= 0, "max_shopper_bytes", max_shopper_bytes, ">= 0");
+  detail::require(max_items >= 0, "max_items", max_items, ">= 0");
+  detail::require(visitor_prefix.size() <= 255, "size of visitor_prefix", visitor_prefix.size(), "<= 255");
   journal.validate();
 }
 
@@ -143,7 +148,7 @@ std::uint64_t EventStore::observe(const Event& event) {
     throw std::invalid_argument("event type is '" + std::string(event.type.substr(0, 100)) + "', must be one of " + known);
   }
   const std::int64_t now = now_ms();
-  serving::SettledEvent settled{event.user, event.item, static_cast<std::uint16_t>(type), event.time_ms.value_or(now), event.value, event.time_ms.has_value()};
+  serving::SettledEvent settled{event.user, event.item, static_cast<std::uint16_t>(type), event.time_ms.value_or(now), event.value, event.time_ms.has_value(), now};
   if (settled.time_ms < 0 || settled.time_ms > now + std::int64_t{s.options.max_future_seconds} * 1000)
     throw std::invalid_argument("time_ms is " + std::to_string(settled.time_ms) + ", must be in [0, " + std::to_string(now) + " (now) + " +
                                 std::to_string(s.options.max_future_seconds) + " s]");
@@ -153,12 +158,7 @@ std::uint64_t EventStore::observe(const Event& event) {
   const auto outcome = s.live.observe(settled, [&]() -> std::uint64_t {
     if (s.journal) {
       record.clear();
-      record.put(LogKind::kEvent);
-      record.put(settled.time_ms);
-      record.put(settled.value);
-      record.put_text(event.type);
-      record.put_key(settled.user);
-      record.put_key(settled.item);
+      serving::put_event(record, settled, s.live.meaning(settled.type));
     }
     return s.number(record.bytes());
   });

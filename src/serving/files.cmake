@@ -20,6 +20,7 @@ target_sources(etalage PRIVATE
   src/serving/json.cpp
   src/serving/list_source.cpp
   src/serving/live_counters.cpp
+  src/serving/live_limits.cpp
   src/serving/live_sources.cpp
   src/serving/live_state.cpp
   src/serving/live_state_records.cpp

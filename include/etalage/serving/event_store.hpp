@@ -50,6 +50,12 @@ struct ETALAGE_EXPORT EventStoreOptions {
   int co_purchase_hours = 24;            ///< purchases of one user within this time belong together; >= 1
   int co_purchase_limit = 64;            ///< partners kept for an item; in [1, 4096]
   int max_future_seconds = 300;          ///< an event later than this from now is refused; >= 0
+  int visitor_idle_days = 90;            ///< a visitor of whom nothing came for so long is forgotten; 0 never
+  std::int64_t max_shoppers = 10'000'000;  ///< beyond it the one idle longest is forgotten, visitors first; 0 no limit
+  std::int64_t max_shopper_bytes = std::int64_t{8} << 30;  ///< likewise by the memory that shoppers take, about; 0 no limit
+  std::int64_t max_items = 10'000'000;   ///< an item key beyond it is refused; 0 no limit
+  std::size_t max_erased = 1'000'000;    ///< erased keys remembered one by one, see EventStore::erased_ms; 0 no limit
+  std::string visitor_prefix = {};       ///< if given, visitors are those whose string key begins with it
   std::uint64_t compact_bytes = std::uint64_t{256} << 20;  ///< of events on disk that start a compaction; 0 never
   JournalOptions journal = {};
   std::function<std::int64_t()> now_ms = {};  ///< the clock; null means the system's
