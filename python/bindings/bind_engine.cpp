@@ -47,6 +47,13 @@ EngineOptions options_from(const py::dict& d) {
   set_option(d, "co_purchase_limit", o.events.co_purchase_limit);
   set_option(d, "max_future_seconds", o.events.max_future_seconds);
   set_option(d, "compact_bytes", o.events.compact_bytes);
+  set_option(d, "visitor_idle_days", o.events.visitor_idle_days);
+  set_option(d, "max_shoppers", o.events.max_shoppers);
+  set_option(d, "max_shopper_bytes", o.events.max_shopper_bytes);
+  set_option(d, "max_items", o.events.max_items);
+  set_option(d, "max_erased", o.events.max_erased);
+  set_option(d, "visitor_prefix", o.events.visitor_prefix);
+  set_option(d, "repair", o.events.journal.repair);
   set_option(d, "segment_bytes", o.events.journal.segment_bytes);
   set_option(d, "interval_ms", o.events.journal.interval_ms);
   set_choice(d, "durability", o.events.journal.durability,
@@ -228,7 +235,10 @@ py::object recovery(const Engine& engine) {
   d["events"] = r->events;
   d["last_sequence"] = r->last_sequence;
   d["cut_bytes"] = r->cut_bytes;
+  d["cut_events"] = r->cut_events;
   d["cut_reason"] = r->cut_reason;
+  d["lost_events"] = r->lost_events;
+  d["copies"] = r->copies;
   return d;
 }
 
@@ -279,6 +289,18 @@ py::dict metrics(const Engine& engine) {
 }  // namespace
 
 void bind_engine(py::module_& m) {
+  // OSError with what became of the event: its number when it was taken all the same, None when it was refused.
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const JournalWriteError& e) {
+      const std::string text = e.code().message() + ": " + e.what();
+      const py::object error = py::reinterpret_borrow<py::object>(PyExc_OSError)(e.code().value(), text);
+      error.attr("pending") = e.pending() == 0 ? py::object(py::none()) : py::object(py::int_(e.pending()));
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+    }
+  });
+
   using Release = py::call_guard<py::gil_scoped_release>;
   py::class_<Clock, std::shared_ptr<Clock>>(m, "Clock", "What time it is for an engine: the system's, or one that a replay sets.")
       .def(py::init<>())

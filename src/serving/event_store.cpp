@@ -7,10 +7,12 @@
 #include <limits>
 #include <mutex>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "detail/check.hpp"
 #include "serving/event_codec.hpp"
+#include "serving/fork_gate.hpp"
 #include "serving/fork_guard.hpp"
 #include "serving/live_state.hpp"
 
@@ -60,6 +62,10 @@ struct EventStore::Impl {
     };
     journal = std::make_unique<Journal>(directory, options.journal, replay);
     if (!loaded) live.finish_loading();
+    try {
+      live.enforce_caps(SIZE_MAX, numbered_forget());  // there may be less room than before
+    } catch (const std::filesystem::filesystem_error&) {  // as in enforce_limits()
+    }
     tried_at = journal->tail_bytes();
     if (options.compact_bytes != 0 && tried_at >= options.compact_bytes) compact();
   }
@@ -71,6 +77,27 @@ struct EventStore::Impl {
   }
 
   std::uint64_t number(std::span<const std::byte> record) { return journal ? journal->enqueue(record) : 1 + counter.fetch_add(1, std::memory_order_relaxed); }
+
+  LiveState::NumberForgotten numbered_forget() {
+    return [this](KeyView user) {
+      ByteWriter record;
+      if (journal) {
+        record.put(LogKind::kForget);
+        record.put_key(user);
+      }
+      const std::uint64_t sequence = number(record.bytes());
+      forgotten.fetch_add(1, std::memory_order_relaxed);
+      return sequence;
+    };
+  }
+
+  /// What `user`'s event makes due. A journal that cannot be written keeps everybody for now: it refuses events as well.
+  void enforce_limits(KeyView user, std::int64_t now) {
+    try {
+      live.enforce_limits(user, now, numbered_forget());
+    } catch (const std::filesystem::filesystem_error&) {
+    }
+  }
 
   std::uint64_t settle(std::uint64_t sequence) {
     if (!journal) return sequence;
@@ -106,19 +133,29 @@ struct EventStore::Impl {
     if (compactor.joinable()) compactor.join();
     tried_at.store(size, std::memory_order_relaxed);
     running.store(true, std::memory_order_release);
-    compactor = std::thread([this] {
-      std::string why;
-      try {
-        compact();
-      } catch (const std::exception& e) {
-        why = e.what();
-      }
-      {
-        const std::lock_guard note(failure_mutex);
-        compaction_failure = why;
-      }
+    try {
+      compactor = std::thread([this] { compact_in_background(); });
+    } catch (const std::system_error& e) {  // no thread to be had: tried again when the journal has grown further
       running.store(false, std::memory_order_release);
-    });
+      note_compaction(e.what());
+    }
+  }
+
+  void compact_in_background() {
+    std::string why;
+    try {
+      compact();
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    note_compaction(why);
+    running.store(false, std::memory_order_release);
+  }
+
+  void note_compaction(const std::string& why) {
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(failure_mutex);
+    compaction_failure = why;
   }
 
   EventStoreOptions options;
@@ -126,7 +163,7 @@ struct EventStore::Impl {
   std::unique_ptr<Journal> journal;
   serving::ForkGuard process;
   std::atomic<std::uint64_t> counter{0};  // sequences without a journal
-  std::atomic<std::uint64_t> observed{0}, duplicates{0}, late{0}, merges{0}, erasures{0}, compactions{0};
+  std::atomic<std::uint64_t> observed{0}, duplicates{0}, late{0}, merges{0}, erasures{0}, compactions{0}, forgotten{0};
   std::atomic<std::uint64_t> tried_at{0};
   std::atomic<bool> running{false};
   std::mutex compactor_mutex;
@@ -140,6 +177,7 @@ EventStore::EventStore(const std::filesystem::path& directory, EventStoreOptions
 EventStore::~EventStore() = default;
 
 std::uint64_t EventStore::observe(const Event& event) {
+  const serving::ForkGate::Section section;
   Impl& s = *impl_;
   const int type = s.live.type_of(event.type);
   if (type < 0) {
@@ -168,10 +206,12 @@ std::uint64_t EventStore::observe(const Event& event) {
   }
   s.observed.fetch_add(1, std::memory_order_relaxed);
   if (outcome.late) s.late.fetch_add(1, std::memory_order_relaxed);
+  s.enforce_limits(event.user, now);
   return s.settle(outcome.sequence);
 }
 
 std::uint64_t EventStore::merge_users(KeyView from, KeyView to) {
+  const serving::ForkGate::Section section;
   Impl& s = *impl_;
   const std::uint64_t sequence = s.live.merge(from, to, [&] {
     ByteWriter record;
@@ -186,6 +226,7 @@ std::uint64_t EventStore::merge_users(KeyView from, KeyView to) {
 }
 
 std::uint64_t EventStore::erase_user(KeyView user) {
+  const serving::ForkGate::Section section;
   Impl& s = *impl_;
   const std::int64_t now = now_ms();
   const std::uint64_t sequence = s.live.erase(user, now, [&] {
@@ -199,7 +240,10 @@ std::uint64_t EventStore::erase_user(KeyView user) {
   return s.settle(sequence);
 }
 
-std::int64_t EventStore::erased_ms(KeyView user) const { return impl_->live.erased_ms(user); }
+std::int64_t EventStore::erased_ms(KeyView user) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.erased_ms(user);
+}
 std::uint64_t EventStore::durable_through() const noexcept { return impl_->journal ? impl_->journal->durable_through() : 0; }
 std::uint64_t EventStore::last_sequence() const noexcept { return impl_->last_sequence(); }
 void EventStore::sync() {
@@ -210,6 +254,7 @@ const JournalRecovery* EventStore::recovery() const noexcept { return impl_->jou
 
 std::string EventStore::failure() const {
   if (!impl_->journal) return {};
+  const serving::ForkGate::Section section;
   if (std::string why = impl_->journal->failure(); !why.empty()) return why;
   const std::lock_guard guard(impl_->failure_mutex);
   return impl_->compaction_failure.empty() ? std::string() : "compaction: " + impl_->compaction_failure;
@@ -221,17 +266,36 @@ std::int64_t EventStore::now_ms() const {
 }
 const EventStoreOptions& EventStore::options() const noexcept { return impl_->options; }
 
-bool EventStore::read_user(KeyView user, UserView& out) const { return impl_->live.read_user(user, now_ms(), out); }
-std::size_t EventStore::trending(std::span<std::pair<std::int32_t, float>> out) const { return impl_->live.trending.top(now_ms(), out); }
+bool EventStore::read_user(KeyView user, UserView& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.read_user(user, now_ms(), out);
+}
+std::size_t EventStore::trending(std::span<std::pair<std::int32_t, float>> out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.trending.top(now_ms(), out);
+}
 std::size_t EventStore::bought_together(std::int32_t item, std::span<std::pair<std::int32_t, float>> out) const {
+  const serving::ForkGate::Section section;
   return impl_->live.together.top(item, out);
 }
 std::int32_t EventStore::num_users() const noexcept { return impl_->live.users.size(); }
 std::int32_t EventStore::num_items() const noexcept { return impl_->live.items.size(); }
-std::int32_t EventStore::find_item(KeyView item) const noexcept { return impl_->live.items.find(item); }
-std::int32_t EventStore::intern_item(KeyView item) { return impl_->live.items.intern(item); }
-bool EventStore::item_key(std::int32_t item, Key& out) const { return impl_->live.items.key_at(item, out); }
-bool EventStore::user_key(std::int32_t user, Key& out) const { return impl_->live.users.key_at(user, out); }
+std::int32_t EventStore::find_item(KeyView item) const noexcept {
+  const serving::ForkGate::Section section;
+  return impl_->live.items.find(item);
+}
+std::int32_t EventStore::intern_item(KeyView item) {
+  const serving::ForkGate::Section section;
+  return impl_->live.items.intern(item);
+}
+bool EventStore::item_key(std::int32_t item, Key& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.items.key_at(item, out);
+}
+bool EventStore::user_key(std::int32_t user, Key& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.users.key_at(user, out);
+}
 
 void EventStore::save_state(StateWriter& writer) const {
   ByteWriter records;
@@ -239,7 +303,10 @@ void EventStore::save_state(StateWriter& writer) const {
     records.put(static_cast<std::uint32_t>(record.size()));
     records.put_bytes(record);
   };
-  impl_->live.save(put);
+  {
+    const serving::ForkGate::Section section;
+    impl_->live.save(put);
+  }
   writer.put_int("sequence", static_cast<std::int64_t>(last_sequence()));
   const auto bytes = records.bytes();
   writer.put_array("records", Array<std::uint8_t>(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())));
@@ -267,7 +334,8 @@ void EventStore::load_state(const StateReader& reader) {
 
 EventStore::Counts EventStore::counts() const noexcept {
   const Impl& s = *impl_;
-  return {s.observed.load(), s.duplicates.load(), s.late.load(), s.merges.load(), s.erasures.load(), s.compactions.load()};
+  return {s.observed.load(), s.duplicates.load(), s.late.load(), s.merges.load(), s.erasures.load(), s.compactions.load(), s.forgotten.load(),
+          s.live.num_shoppers(), s.live.shopper_bytes()};
 }
 
 }  // namespace etalage

@@ -16,6 +16,7 @@ target_sources(etalage PRIVATE
   src/serving/journal.cpp
   src/serving/journal_files.cpp
   src/serving/journal_format.cpp
+  src/serving/journal_manifest.cpp
   src/serving/journal_recovery.cpp
   src/serving/json.cpp
   src/serving/list_source.cpp

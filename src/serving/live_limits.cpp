@@ -81,6 +81,7 @@ std::size_t LiveState::enforce_caps(std::size_t at_most, const NumberForgotten& 
   std::size_t removed = 0;
   // A shard may have changed since it was looked at: as many looks again are enough, and the next event goes on.
   for (std::size_t looks = 0; removed < at_most && looks < 2 * at_most && beyond_caps(); ++looks) {
+    bool anybody = false;
     for (const std::size_t line : {kVisitors, kCustomers}) {
       const auto& versions = oldest_[line];
       std::size_t shard = 0;
@@ -91,6 +92,7 @@ std::size_t LiveState::enforce_caps(std::size_t at_most, const NumberForgotten& 
           shard = s;
         }
       if (oldest == UINT64_MAX) continue;
+      anybody = true;
       const std::lock_guard guard(shards_[shard].mutex);
       User* user = shards_[shard].lines[line].oldest;
       if (user == nullptr || user->version != oldest) break;
@@ -98,6 +100,7 @@ std::size_t LiveState::enforce_caps(std::size_t at_most, const NumberForgotten& 
       ++removed;
       break;
     }
+    if (!anybody) break;
   }
   return removed;
 }

@@ -134,7 +134,7 @@ LiveState::Outcome LiveState::observe(const SettledEvent& e, const Number& numbe
            p != h.end() && p->time_ms == e.time_ms; ++p)
         if (p->item == item && shown_as_[p->type] == shown_as_[e.type] && p->value == e.value) return out;
     }
-    if (item < 0 && options_.max_items != 0 && items.count() >= options_.max_items)
+    if (item < 0 && !e.replayed && options_.max_items != 0 && items.count() >= options_.max_items)
       throw std::invalid_argument("item is the " + std::to_string(items.count() + std::int64_t{1}) + "th key, must be among max_items = " +
                                   std::to_string(options_.max_items));
     out.sequence = number();

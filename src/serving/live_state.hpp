@@ -32,6 +32,7 @@ struct SettledEvent {
   float value;
   bool check_duplicate;
   std::int64_t arrival_ms;  ///< when it was told, for the idle limit
+  bool replayed = false;    ///< it was accepted before: limits do not refuse it
 };
 
 /// What a type of event means to counters. Types are never changed: one that is given another meaning is another type, so

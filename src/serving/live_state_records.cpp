@@ -57,6 +57,7 @@ void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payloa
     case LogKind::kTypedEvent: {
       const bool typed = static_cast<LogKind>(kind) == LogKind::kTypedEvent;
       SettledEvent e{};
+      e.replayed = true;
       if (typed) e.arrival_ms = r.get<std::int64_t>();
       e.time_ms = r.get<std::int64_t>();
       if (!typed) e.arrival_ms = e.time_ms;
