@@ -52,7 +52,7 @@ EngineOptions options_from(const py::dict& d) {
   set_option(d, "max_shopper_bytes", o.events.max_shopper_bytes);
   set_option(d, "max_items", o.events.max_items);
   set_option(d, "max_erased", o.events.max_erased);
-  set_option(d, "visitor_prefix", o.events.visitor_prefix);
+  if (d.contains("visitor_prefix")) o.events.visitor_prefix = py::cast<std::string>(d["visitor_prefix"]);
   set_option(d, "repair", o.events.journal.repair);
   set_option(d, "segment_bytes", o.events.journal.segment_bytes);
   set_option(d, "interval_ms", o.events.journal.interval_ms);
