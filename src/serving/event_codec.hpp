@@ -39,7 +39,7 @@ enum class StateKind : std::uint8_t {
   kUser = 3,        ///< of version 1: key, version, history, seen
   kItem = 4,        ///< of version 1: number, counter as a logarithm, partners
   kErased = 5,      ///< hash of a key, time
-  kShopper = 6,     ///< key, version, last activity, whether a customer, history with the pairs it counted, seen
+  kShopper = 6,     ///< key, version, last activity, flags, history with the pairs it counted, seen
   kCounters = 7     ///< number, counter, partners
 };
 

@@ -69,29 +69,70 @@ LiveState::User& LiveState::user_of(Shard& shard, KeyView key) {
   return user;
 }
 
-void LiveState::note_seen(User& user, std::int32_t item, std::uint16_t type, std::int64_t time_ms) const {
-  auto at = std::lower_bound(user.seen.begin(), user.seen.end(), item, [](const UserView::Seen& s, std::int32_t i) { return s.item < i; });
-  if (at == user.seen.end() || at->item != item) {
-    if (user.seen.size() >= static_cast<std::size_t>(options_.seen_limit)) {
-      const auto oldest = std::min_element(user.seen.begin(), user.seen.end(), [](const auto& a, const auto& b) { return a.last_ms < b.last_ms; });
-      user.seen.erase(oldest);
-      at = std::lower_bound(user.seen.begin(), user.seen.end(), item, [](const UserView::Seen& s, std::int32_t i) { return s.item < i; });
+UserView::Seen& LiveState::seen_of(User& user, std::int32_t item, std::int64_t time_ms) const {
+  const auto place = [&] { return std::lower_bound(user.seen.begin(), user.seen.end(), item, [](const UserView::Seen& s, std::int32_t i) { return s.item < i; }); };
+  auto at = place();
+  if (at != user.seen.end() && at->item == item) return *at;
+  if (user.seen.size() >= static_cast<std::size_t>(options_.seen_limit)) {
+    user.seen.erase(std::min_element(user.seen.begin(), user.seen.end(), [](const auto& a, const auto& b) { return a.last_ms < b.last_ms; }));
+    at = place();
+  }
+  return *user.seen.insert(at, {item, 0, time_ms, 0});
+}
+
+void LiveState::note_seen(User& user, std::size_t place) const {
+  const Past& event = user.history[place];
+  const TypeMeaning& type = types_[event.type];
+  UserView::Seen& seen = seen_of(user, event.item, event.time_ms);
+  seen.last_ms = std::max(seen.last_ms, event.time_ms);
+  if (!type.purchase && !type.returns) return;
+  const auto changes = [&](const Past& p) { return p.item == event.item && (types_[p.type].purchase || types_[p.type].returns); };
+  if (std::none_of(user.history.begin() + static_cast<std::ptrdiff_t>(place) + 1, user.history.end(), changes)) {
+    if (type.purchase) {
+      ++seen.purchases;
+      seen.last_purchase_ms = event.time_ms;
+    } else if (seen.purchases > 0 && --seen.purchases == 0) {
+      seen.last_purchase_ms = 0;
     }
-    at = user.seen.insert(at, {item, 0, time_ms, 0});
+    return;
   }
-  at->last_ms = std::max(at->last_ms, time_ms);
-  if (types_[type].purchase) {
-    ++at->purchases;
-    at->last_purchase_ms = std::max(at->last_purchase_ms, time_ms);
-  } else if (types_[type].returns && at->purchases > 0 && --at->purchases == 0) {
-    at->last_purchase_ms = 0;
+  recount(user, seen, purchases_before(user, seen, &event));
+}
+
+std::int32_t LiveState::purchases_before(const User& user, const UserView::Seen& seen, const Past* except) const {
+  if (user.whole) return 0;
+  // After b purchases the history leaves max(b + sum, floor): b can be told where returns never met an empty count.
+  std::int32_t sum = 0;
+  std::int32_t floor = 0;
+  for (const Past& p : user.history) {
+    if (p.item != seen.item || &p == except) continue;
+    const std::int32_t step = types_[p.type].purchase ? 1 : types_[p.type].returns ? -1 : 0;
+    sum += step;
+    floor = std::max(floor + step, 0);
   }
+  return seen.purchases > floor ? seen.purchases - sum : 0;
+}
+
+void LiveState::recount(const User& user, UserView::Seen& seen, std::int32_t before) const {
+  std::int64_t last = before > 0 ? std::min(seen.last_purchase_ms, user.history.front().time_ms) : 0;
+  seen.purchases = before;
+  for (const Past& p : user.history) {
+    if (p.item != seen.item) continue;
+    if (types_[p.type].purchase) {
+      ++seen.purchases;
+      last = p.time_ms;
+    } else if (types_[p.type].returns && seen.purchases > 0 && --seen.purchases == 0) {
+      last = 0;
+    }
+  }
+  seen.last_purchase_ms = last;
 }
 
 /// What falls out of the history stays in the counters, without its name.
 void LiveState::keep_newest(User& user) const {
   const auto limit = static_cast<std::size_t>(options_.history_limit);
   if (user.history.size() <= limit) return;
+  user.whole = false;
   const auto end = user.history.end() - static_cast<std::ptrdiff_t>(limit);
   if (!user.pairs.empty())
     for (auto p = user.history.begin(); p != end; ++p)
@@ -152,9 +193,9 @@ LiveState::Outcome LiveState::observe(const SettledEvent& e, const Number& numbe
     }
     const auto at = std::upper_bound(user->history.begin(), user->history.end(), e.time_ms, [](std::int64_t t, const Past& p) { return t < p.time_ms; });
     out.late = at != user->history.end();
-    user->history.insert(at, {e.time_ms, item, e.value, e.type, tag});
+    const auto inserted = user->history.insert(at, {e.time_ms, item, e.value, e.type, tag});
+    note_seen(*user, static_cast<std::size_t>(inserted - user->history.begin()));
     keep_newest(*user);
-    note_seen(*user, item, e.type, e.time_ms);
     weigh(*user, e.user);
     link(place, *user);
   }
@@ -190,16 +231,25 @@ std::uint64_t LiveState::merge(KeyView from, KeyView to, const Number& number) {
     if (p.tag != 0) p.tag += user.next_tag;
   for (Pair p : moved.pairs) user.pairs.push_back({p.tag + user.next_tag, p.item, p.partner});
   user.next_tag += moved.next_tag;
+  // Whose items both have: what lies before the kept histories, told before they become one.
+  std::vector<std::int32_t> before;
+  for (auto a = user.seen.begin(), b = moved.seen.begin(); a != user.seen.end() && b != moved.seen.end();) {
+    if (a->item == b->item) before.push_back(purchases_before(user, *a++, nullptr) + purchases_before(moved, *b++, nullptr));
+    else if (a->item < b->item) ++a;
+    else ++b;
+  }
+  user.whole = user.whole && moved.whole;
   const auto middle = static_cast<std::ptrdiff_t>(user.history.size());
   user.history.insert(user.history.end(), moved.history.begin(), moved.history.end());
   std::inplace_merge(user.history.begin(), user.history.begin() + middle, user.history.end(), [](const Past& a, const Past& b) { return a.time_ms < b.time_ms; });
-  keep_newest(user);
   std::vector<UserView::Seen> seen;
+  auto known_before = before.begin();
   for (auto a = user.seen.begin(), b = moved.seen.begin(); a != user.seen.end() || b != moved.seen.end();) {
     if (b == moved.seen.end() || (a != user.seen.end() && a->item < b->item)) seen.push_back(*a++);
     else if (a == user.seen.end() || b->item < a->item) seen.push_back(*b++);
     else {
       seen.push_back({a->item, a->purchases + b->purchases, std::max(a->last_ms, b->last_ms), std::max(a->last_purchase_ms, b->last_purchase_ms)});
+      recount(user, seen.back(), *known_before++);
       ++a;
       ++b;
     }
@@ -210,6 +260,7 @@ std::uint64_t LiveState::merge(KeyView from, KeyView to, const Number& number) {
     std::sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) { return a.item < b.item; });
   }
   user.seen = std::move(seen);
+  keep_newest(user);
   weigh(user, to);
   link(target_place, user);
   return sequence;

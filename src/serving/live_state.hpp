@@ -113,6 +113,7 @@ class LiveState {
     std::int32_t index = -1;
     bool customer = false;
     bool linked = false;
+    bool whole = true;         // nothing has fallen out of the history yet
     std::uint32_t next_tag = 1;
     std::uint64_t version = 0;
     std::int64_t last_ms = 0;  // when the newest event arrived
@@ -155,7 +156,13 @@ class LiveState {
   std::uint16_t replayed_type(TypeMeaning meaning);
   /// The same for a record that gives the name alone, as journals of version 1 do.
   std::uint16_t named_type(std::string_view name) const;
-  void note_seen(User& user, std::int32_t item, std::uint16_t type, std::int64_t time_ms) const;
+  UserView::Seen& seen_of(User& user, std::int32_t item, std::int64_t time_ms) const;
+  /// After the event at this place of the history came in.
+  void note_seen(User& user, std::size_t place) const;
+  /// Purchases of an item that are older than the kept history, less what was returned, as far as that can be told.
+  [[nodiscard]] std::int32_t purchases_before(const User& user, const UserView::Seen& seen, const Past* except) const;
+  /// Counts purchases less returns by the time of the events, however they came in: a return takes an earlier purchase back.
+  void recount(const User& user, UserView::Seen& seen, std::int32_t before) const;
   void keep_newest(User& user) const;
   /// The other items that were bought within the window around a purchase; none when this one was too.
   void partners_of(std::span<const Past> history, std::int32_t item, std::int64_t time_ms, std::vector<std::int32_t>& out) const;

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::uint32_t kStateVersion = 2;
 constexpr std::int32_t kItemsARecord = 4096;
-enum : std::uint8_t { kPurchaseFlag = 1, kReturnsFlag = 2, kKnownFlags = 3 };
+enum : std::uint8_t { kPurchaseFlag = 1, kReturnsFlag = 2, kKnownFlags = 3 };        // of a type
+enum : std::uint8_t { kCustomerFlag = 1, kFallenFlag = 2, kKnownShopperFlags = 3 };  // of a shopper
 
 double half_life_ms(const EventStoreOptions& options) noexcept { return options.trending_half_life_hours * 3'600'000.0; }
 
@@ -169,7 +170,7 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
       w.put_key(view_of(key));
       w.put(user.version);
       w.put(user.last_ms);
-      w.put(static_cast<std::uint8_t>(user.customer));
+      w.put(static_cast<std::uint8_t>((user.customer ? kCustomerFlag : 0) | (user.whole ? 0 : kFallenFlag)));
       w.put(static_cast<std::uint32_t>(user.history.size()));
       for (const Past& p : user.history) {
         w.put(p.time_ms);
@@ -266,7 +267,10 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
   bool customer = false;
   if (!old) {
     user.last_ms = r.get<std::int64_t>();
-    customer = r.get<std::uint8_t>() != 0;
+    const auto flags = r.get<std::uint8_t>();
+    if (flags > kKnownShopperFlags) ByteReader::fail("found flags " + std::to_string(flags) + " of a shopper; upgrade etalage to read it");
+    customer = (flags & kCustomerFlag) != 0;
+    user.whole = (flags & kFallenFlag) == 0;
   }
   const auto n = r.get_count(old ? 18 : 22);
   std::vector<std::int32_t> partners;
@@ -310,6 +314,8 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
     user.seen.push_back(s);
   }
   user.customer = becomes_customer(key, customer);
+  // Version 1 does not say whether anything has fallen out: a full history may have lost some.
+  if (old) user.whole = user.history.size() < static_cast<std::size_t>(options_.history_limit);
   keep_newest(user);
   weigh(user, key);
 }
