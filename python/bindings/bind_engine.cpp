@@ -289,18 +289,6 @@ py::dict metrics(const Engine& engine) {
 }  // namespace
 
 void bind_engine(py::module_& m) {
-  // OSError with what became of the event: its number when it was taken all the same, None when it was refused.
-  py::register_exception_translator([](std::exception_ptr p) {
-    try {
-      if (p) std::rethrow_exception(p);
-    } catch (const JournalWriteError& e) {
-      const std::string text = e.code().message() + ": " + e.what();
-      const py::object error = py::reinterpret_borrow<py::object>(PyExc_OSError)(e.code().value(), text);
-      error.attr("pending") = e.pending() == 0 ? py::object(py::none()) : py::object(py::int_(e.pending()));
-      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-    }
-  });
-
   using Release = py::call_guard<py::gil_scoped_release>;
   py::class_<Clock, std::shared_ptr<Clock>>(m, "Clock", "What time it is for an engine: the system's, or one that a replay sets.")
       .def(py::init<>())

@@ -124,6 +124,10 @@ std::uint32_t GrowingIds::next_index() {
 
 std::int32_t GrowingIds::intern(KeyView key) {
   if (const std::int32_t known = find(key); known >= 0) return known;
+  return add(key);
+}
+
+std::int32_t GrowingIds::add(KeyView key) {
   const Claim claim(*this, key);
   const auto* text = std::get_if<std::string_view>(&key);
   const std::uint64_t hash = serving::hash_of(key);

@@ -48,6 +48,8 @@ class GrowingIds {
   [[nodiscard]] std::int32_t find(KeyView key) const noexcept;
   /// std::invalid_argument for a key of the other kind or beyond 1024 bytes, or when 2^31 - 1 are taken.
   std::int32_t intern(KeyView key);
+  /// The same for a key that was not there a moment ago, without looking for it first.
+  std::int32_t add(KeyView key);
   /// One more than the highest index that was ever given; an index below it may be in the making still, and have no key.
   [[nodiscard]] std::int32_t size() const noexcept { return next_.load(std::memory_order_acquire); }
   /// Keys that are there.

@@ -8,13 +8,14 @@ namespace etalage::serving {
 namespace {
 
 constexpr std::size_t kRemovalsAnEvent = 4;     // more than one event can add, so that lowered limits are reached
-constexpr std::int64_t kRecordOverhead = 112;   // of the hash tables and the allocator, about
+constexpr std::int64_t kRecordOverhead = 64;    // of the key's index and the allocator, about
 
 }  // namespace
 
 void LiveState::note_oldest(std::size_t shard, std::size_t line) noexcept {
   const User* oldest = shards_[shard].lines[line].oldest;
   oldest_[line][shard].store(oldest == nullptr ? UINT64_MAX : oldest->version, std::memory_order_relaxed);
+  if (line == kVisitors) idle_since_[shard].store(oldest == nullptr ? INT64_MAX : oldest->last_ms, std::memory_order_relaxed);
 }
 
 /// At the newest end: versions of a shard are given under its lock, so that they only rise.
@@ -55,7 +56,7 @@ void LiveState::remove_user(std::size_t shard, User& user) {
   shopper_bytes_.fetch_sub(user.bytes, std::memory_order_relaxed);
   num_shoppers_.fetch_sub(1, std::memory_order_relaxed);
   const std::int32_t index = user.index;
-  shards_[shard].users.erase(index);
+  user = User{};  // before somebody else is given the index
   users.erase(index);
 }
 
@@ -106,17 +107,16 @@ std::size_t LiveState::enforce_caps(std::size_t at_most, const NumberForgotten& 
 }
 
 std::size_t LiveState::enforce_limits(KeyView user, std::int64_t now_ms, const NumberForgotten& number) {
+  // Idle ones of this shopper's shard alone: each event looks after its own, and events come to all of them.
+  const std::size_t place = shard_number(user);
+  const std::int64_t since = options_.visitor_idle_days == 0 ? INT64_MIN : now_ms - std::int64_t{options_.visitor_idle_days} * 86'400'000;
   std::size_t removed = 0;
-  if (options_.visitor_idle_days != 0) {
-    // Of this shopper's shard alone: each event looks after its own, and events come to all of them.
-    const std::size_t place = shard_number(user);
-    const std::int64_t since = now_ms - std::int64_t{options_.visitor_idle_days} * 86'400'000;
+  if (idle_since_[place].load(std::memory_order_relaxed) < since) {
     const std::lock_guard guard(shards_[place].mutex);
     for (User* oldest = nullptr; removed < kRemovalsAnEvent && (oldest = shards_[place].lines[kVisitors].oldest) != nullptr && oldest->last_ms < since; ++removed)
       forget(place, *oldest, number);
   }
-  if (beyond_caps()) removed += enforce_caps(kRemovalsAnEvent, number);
-  return removed;
+  return removed + enforce_caps(kRemovalsAnEvent, number);
 }
 
 }  // namespace etalage::serving

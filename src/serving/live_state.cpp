@@ -23,9 +23,12 @@ LiveState::LiveState(const EventStoreOptions& options)
   }
   for (auto& line : oldest_)
     for (auto& version : line) version.store(UINT64_MAX, std::memory_order_relaxed);
+  for (auto& since : idle_since_) since.store(INT64_MAX, std::memory_order_relaxed);
 }
 
-LiveState::~LiveState() = default;
+LiveState::~LiveState() {
+  for (auto& book : books_) delete book.load(std::memory_order_relaxed);
+}
 
 int LiveState::type_of(std::string_view name) const noexcept {
   for (std::size_t i = 0; i < options_.event_types.size(); ++i)
@@ -53,17 +56,34 @@ std::uint16_t LiveState::named_type(std::string_view name) const {
 
 std::size_t LiveState::shard_number(KeyView user) noexcept { return static_cast<std::size_t>(hash_of(user) >> 20) % kUserShards; }
 
-LiveState::User* LiveState::find_user(Shard& shard, KeyView key) noexcept {
-  const std::int32_t index = users.find(key);
-  if (index < 0) return nullptr;
-  const auto found = shard.users.find(index);
-  return found == shard.users.end() ? nullptr : &found->second;
+LiveState::User* LiveState::record_at(std::int32_t index) const noexcept {
+  const auto i = static_cast<std::size_t>(index);
+  const Book* book = books_[i / (kPage * kPage)].load(std::memory_order_acquire);
+  Page* page = book == nullptr ? nullptr : book->pages[i / kPage % kPage].load(std::memory_order_acquire);
+  return page == nullptr ? nullptr : &page->users[i % kPage];
 }
 
-LiveState::User& LiveState::user_of(Shard& shard, KeyView key) {
-  if (User* known = find_user(shard, key)) return *known;
-  const std::int32_t index = users.intern(key);
-  User& user = shard.users[index];
+LiveState::User& LiveState::make_record(std::int32_t index) {
+  if (User* record = record_at(index)) return *record;
+  const auto i = static_cast<std::size_t>(index);
+  const std::lock_guard guard(books_mutex_);
+  auto& book = books_[i / (kPage * kPage)];
+  if (book.load(std::memory_order_relaxed) == nullptr) book.store(new Book, std::memory_order_release);
+  auto& page = book.load(std::memory_order_relaxed)->pages[i / kPage % kPage];
+  if (page.load(std::memory_order_relaxed) == nullptr) page.store(new Page, std::memory_order_release);
+  return page.load(std::memory_order_relaxed)->users[i % kPage];
+}
+
+LiveState::User* LiveState::find_user(KeyView key) const noexcept {
+  const std::int32_t index = users.find(key);
+  if (index < 0) return nullptr;
+  User* user = record_at(index);
+  return user == nullptr || user->index != index ? nullptr : user;
+}
+
+LiveState::User& LiveState::new_user(KeyView key) {
+  const std::int32_t index = users.add(key);
+  User& user = make_record(index);
   user.index = index;
   num_shoppers_.fetch_add(1, std::memory_order_relaxed);
   return user;
@@ -165,10 +185,9 @@ LiveState::Outcome LiveState::observe(const SettledEvent& e, const Number& numbe
   std::int32_t item = -1;
   {
     const std::size_t place = shard_number(e.user);
-    Shard& shard = shards_[place];
-    const std::lock_guard guard(shard.mutex);
+    const std::lock_guard guard(shards_[place].mutex);
     item = items.find(e.item);
-    User* user = find_user(shard, e.user);
+    User* user = find_user(e.user);
     if (e.check_duplicate && user != nullptr && item >= 0) {
       const auto& h = user->history;
       for (auto p = std::lower_bound(h.begin(), h.end(), e.time_ms, [](const Past& q, std::int64_t t) { return q.time_ms < t; });
@@ -179,8 +198,8 @@ LiveState::Outcome LiveState::observe(const SettledEvent& e, const Number& numbe
       throw std::invalid_argument("item is the " + std::to_string(items.count() + std::int64_t{1}) + "th key, must be among max_items = " +
                                   std::to_string(options_.max_items));
     out.sequence = number();
-    if (item < 0) item = items.intern(e.item);
-    if (user == nullptr) user = &user_of(shard, e.user);
+    if (item < 0) item = items.add(e.item);
+    if (user == nullptr) user = &new_user(e.user);
     else unlink(place, *user);
     user->version = out.sequence;
     user->last_ms = std::max(user->last_ms, e.arrival_ms);
@@ -216,14 +235,14 @@ std::uint64_t LiveState::merge(KeyView from, KeyView to, const Number& number) {
   std::unique_lock second(shards_[target_place].mutex, std::defer_lock);
   if (source_place == target_place) first.lock();
   else std::lock(first, second);
-  User* source = find_user(shards_[source_place], from);
+  User* source = find_user(from);
   if (source == nullptr) return 0;
   const std::uint64_t sequence = number();
-  User moved = *source;
+  User moved = std::move(*source);
   remove_user(source_place, *source);
-  User* known = find_user(shards_[target_place], to);
+  User* known = find_user(to);
   if (known != nullptr) unlink(target_place, *known);
-  User& user = known != nullptr ? *known : user_of(shards_[target_place], to);
+  User& user = known != nullptr ? *known : new_user(to);
   user.version = sequence;
   user.last_ms = std::max(user.last_ms, moved.last_ms);
   user.customer = becomes_customer(to, true);
@@ -284,7 +303,7 @@ std::uint64_t LiveState::erase(KeyView key, std::int64_t time_ms, const Number& 
     const std::lock_guard guard(shards_[place].mutex);
     sequence = number();
     mark_erased(hash_of(key), time_ms);
-    if (User* user = find_user(shards_[place], key)) {
+    if (User* user = find_user(key)) {
       gone.history = std::move(user->history);
       gone.pairs = std::move(user->pairs);
       remove_user(place, *user);
@@ -326,15 +345,12 @@ bool LiveState::read_user(KeyView key, std::int64_t now_ms, UserView& out) const
   out.history.clear();
   out.session.clear();
   out.seen.clear();
-  const Shard& shard = shards_[shard_number(key)];
   {
-    const std::lock_guard guard(shard.mutex);
-    const std::int32_t index = users.find(key);
-    if (index < 0) return false;
-    const auto found = shard.users.find(index);
-    if (found == shard.users.end()) return false;
-    const User& user = found->second;
-    out.index = index;
+    const std::lock_guard guard(shards_[shard_number(key)].mutex);
+    const User* found = find_user(key);
+    if (found == nullptr) return false;
+    const User& user = *found;
+    out.index = user.index;
     out.version = user.version;
     for (const Past& p : user.history) {
       const std::uint16_t type = shown_as_[p.type];

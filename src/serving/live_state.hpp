@@ -110,7 +110,7 @@ class LiveState {
     std::int32_t partner;
   };
   struct User {
-    std::int32_t index = -1;
+    std::int32_t index = -1;   // -1: nobody's
     bool customer = false;
     bool linked = false;
     bool whole = true;         // nothing has fallen out of the history yet
@@ -133,15 +133,28 @@ class LiveState {
   /// A shopper belongs to the shard of their key's hash: who holds its lock holds the key, the index and the record.
   struct Shard {
     mutable std::mutex mutex;
-    std::unordered_map<std::int32_t, User> users;
-    std::array<Line, kLines> lines;
+    std::array<Line, kLines> lines;  // everybody is in one of them but while being changed
   };
   static constexpr std::size_t kUserShards = 256;
+  /// Records by the index of the user, in pages of pages that stay where they are.
+  static constexpr std::size_t kPage = 1024;
+  struct Page {
+    std::array<User, kPage> users;
+  };
+  struct Book {
+    std::array<std::atomic<Page*>, kPage> pages{};
+    ~Book() {
+      for (auto& page : pages) delete page.load(std::memory_order_relaxed);
+    }
+  };
+  /// Null for an index without a page.
+  [[nodiscard]] User* record_at(std::int32_t index) const noexcept;
+  User& make_record(std::int32_t index);
 
   [[nodiscard]] static std::size_t shard_number(KeyView user) noexcept;
-  [[nodiscard]] User* find_user(Shard& shard, KeyView key) noexcept;
-  /// The user's record, made now if there is none.
-  User& user_of(Shard& shard, KeyView key);
+  /// Under the shard of the key; null for a stranger.
+  [[nodiscard]] User* find_user(KeyView key) const noexcept;
+  User& new_user(KeyView key);
   void remove_user(std::size_t shard, User& user);
   void link(std::size_t shard, User& user);
   void unlink(std::size_t shard, User& user);
@@ -178,7 +191,10 @@ class LiveState {
   std::vector<TypeMeaning> types_;        // the options' first, then others that the journal has
   std::vector<std::uint16_t> shown_as_;   // type -> the option of the same name, or itself
   std::vector<Shard> shards_;
+  std::array<std::atomic<Book*>, kPage * 2> books_{};
+  std::mutex books_mutex_;  // of what is added to them
   std::array<std::array<std::atomic<std::uint64_t>, kUserShards>, kLines> oldest_;  // version; UINT64_MAX for nobody
+  std::array<std::atomic<std::int64_t>, kUserShards> idle_since_;                   // of the oldest visitor; INT64_MAX for nobody
   std::atomic<std::int64_t> num_shoppers_{0};
   std::atomic<std::int64_t> shopper_bytes_{0};
   mutable std::shared_mutex erased_mutex_;

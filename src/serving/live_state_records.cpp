@@ -84,7 +84,7 @@ void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payloa
       const KeyView key = r.get_key();
       const std::size_t place = shard_number(key);
       const std::lock_guard guard(shards_[place].mutex);
-      if (User* user = find_user(shards_[place], key)) remove_user(place, *user);
+      if (User* user = find_user(key)) remove_user(place, *user);
       break;
     }
     default:
@@ -147,53 +147,46 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
     }
     put(w.bytes());
   }
-  std::vector<std::int32_t> indices;
-  for (const Shard& shard : shards_) {
-    indices.clear();
+  for (std::int32_t index = 0; index < users.size(); ++index) {
+    if (!users.key_at(index, key)) continue;
+    User user;
     {
-      const std::lock_guard guard(shard.mutex);
-      for (const auto& [index, user] : shard.users) indices.push_back(index);
+      const std::lock_guard guard(shards_[shard_number(view_of(key))].mutex);
+      const User* found = find_user(view_of(key));
+      if (found == nullptr || found->index != index) continue;  // gone, or under another index that has its own turn
+      user = *found;
     }
-    for (const std::int32_t index : indices) {
-      User user;
-      {
-        const std::lock_guard guard(shard.mutex);
-        const auto found = shard.users.find(index);
-        if (found == shard.users.end() || !users.key_at(index, key)) continue;
-        user = found->second;
-      }
-      std::erase_if(user.history, [&](const Past& p) { return number_of(p.item) < 0; });
-      std::erase_if(user.seen, [&](const UserView::Seen& s) { return number_of(s.item) < 0; });
-      std::erase_if(user.pairs, [&](const Pair& p) { return number_of(p.item) < 0 || number_of(p.partner) < 0; });
-      w.clear();
-      w.put(StateKind::kShopper);
-      w.put_key(view_of(key));
-      w.put(user.version);
-      w.put(user.last_ms);
-      w.put(static_cast<std::uint8_t>((user.customer ? kCustomerFlag : 0) | (user.whole ? 0 : kFallenFlag)));
-      w.put(static_cast<std::uint32_t>(user.history.size()));
-      for (const Past& p : user.history) {
-        w.put(p.time_ms);
-        w.put(number_of(p.item));
-        w.put(p.value);
-        w.put(p.type);
-        w.put(p.tag);
-      }
-      w.put(static_cast<std::uint32_t>(user.pairs.size()));
-      for (const Pair& p : user.pairs) {
-        w.put(p.tag);
-        w.put(number_of(p.item));
-        w.put(number_of(p.partner));
-      }
-      w.put(static_cast<std::uint32_t>(user.seen.size()));
-      for (const UserView::Seen& s : user.seen) {
-        w.put(number_of(s.item));
-        w.put(s.purchases);
-        w.put(s.last_ms);
-        w.put(s.last_purchase_ms);
-      }
-      put(w.bytes());
+    std::erase_if(user.history, [&](const Past& p) { return number_of(p.item) < 0; });
+    std::erase_if(user.seen, [&](const UserView::Seen& s) { return number_of(s.item) < 0; });
+    std::erase_if(user.pairs, [&](const Pair& p) { return number_of(p.item) < 0 || number_of(p.partner) < 0; });
+    w.clear();
+    w.put(StateKind::kShopper);
+    w.put_key(view_of(key));
+    w.put(user.version);
+    w.put(user.last_ms);
+    w.put(static_cast<std::uint8_t>((user.customer ? kCustomerFlag : 0) | (user.whole ? 0 : kFallenFlag)));
+    w.put(static_cast<std::uint32_t>(user.history.size()));
+    for (const Past& p : user.history) {
+      w.put(p.time_ms);
+      w.put(number_of(p.item));
+      w.put(p.value);
+      w.put(p.type);
+      w.put(p.tag);
     }
+    w.put(static_cast<std::uint32_t>(user.pairs.size()));
+    for (const Pair& p : user.pairs) {
+      w.put(p.tag);
+      w.put(number_of(p.item));
+      w.put(number_of(p.partner));
+    }
+    w.put(static_cast<std::uint32_t>(user.seen.size()));
+    for (const UserView::Seen& s : user.seen) {
+      w.put(number_of(s.item));
+      w.put(s.purchases);
+      w.put(s.last_ms);
+      w.put(s.last_purchase_ms);
+    }
+    put(w.bytes());
   }
   const std::shared_lock guard(erased_mutex_);
   for (const auto& [hash, then] : erased_order_) {
@@ -260,9 +253,8 @@ void LiveState::load_counters(ByteReader& r, bool old) {
 
 void LiveState::load_shopper(ByteReader& r, bool old) {
   const KeyView key = r.get_key();
-  const std::size_t place = shard_number(key);
-  if (find_user(shards_[place], key) != nullptr) ByteReader::fail("found a shopper twice");
-  User& user = user_of(shards_[place], key);
+  if (find_user(key) != nullptr) ByteReader::fail("found a shopper twice");
+  User& user = new_user(key);
   user.version = r.get<std::uint64_t>();
   bool customer = false;
   if (!old) {
@@ -343,13 +335,13 @@ void LiveState::load(std::span<const std::byte> record) {
 
 void LiveState::finish_loading() {
   trending.rebuild();
-  std::vector<User*> order;
-  for (std::size_t place = 0; place < shards_.size(); ++place) {
-    order.clear();
-    for (auto& [index, user] : shards_[place].users) order.push_back(&user);
-    std::sort(order.begin(), order.end(), [](const User* a, const User* b) { return a->version < b->version; });
-    for (User* user : order) link(place, *user);
-  }
+  std::vector<std::pair<std::uint64_t, User*>> order;
+  for (std::int32_t index = 0; index < users.size(); ++index)
+    if (User* user = record_at(index); user != nullptr && user->index == index) order.emplace_back(user->version, user);
+  std::sort(order.begin(), order.end());
+  Key key;
+  for (const auto& [version, user] : order)
+    if (users.key_at(user->index, key)) link(shard_number(view_of(key)), *user);
 }
 
 }  // namespace etalage::serving

@@ -50,7 +50,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
   int co_purchase_hours = 24;            ///< purchases of one user within this time belong together; >= 1
   int co_purchase_limit = 64;            ///< partners kept for an item; in [1, 4096]
   int max_future_seconds = 300;          ///< an event later than this from now is refused; >= 0
-  int visitor_idle_days = 90;            ///< a visitor of whom nothing came for so long is forgotten; 0 never
+  int visitor_idle_days = 365;           ///< a visitor of whom nothing came for so long is forgotten; 0 never
   std::int64_t max_shoppers = 10'000'000;  ///< beyond it the one idle longest is forgotten, visitors first; 0 no limit
   std::int64_t max_shopper_bytes = std::int64_t{8} << 30;  ///< likewise by the memory that shoppers take, about; 0 no limit
   std::int64_t max_items = 10'000'000;   ///< an item key beyond it is refused; 0 no limit
