@@ -58,7 +58,7 @@ int erase(std::int64_t erasures) {
   o.compact_bytes = 0;
   {
     EventStore store(dir, o);
-    for (std::int64_t i = 0; i < 320'000; ++i) store.observe({std::int64_t{-1}, i});  // items that are live meanwhile
+    for (std::int64_t i = 0; i < 320'000; ++i) store.observe({std::int64_t{-1 - i / 200}, i});  // items that are live meanwhile
     for (std::int64_t i = 0; i < erasures; ++i) store.observe({i, i % 320'000});
     const auto begun = Clock::now();
     for (std::int64_t i = 0; i < erasures; ++i) store.erase_user(i);

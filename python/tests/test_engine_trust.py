@@ -153,7 +153,7 @@ import resource, sys
 from etalage.serving import Engine
 engine = Engine(sys.argv[1], durability="every event")
 engine.observe("ann", "a")
-resource.setrlimit(resource.RLIMIT_FSIZE, (256, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (150, resource.RLIM_INFINITY))
 said = []
 for user in ("bob", "cat"):
     try:

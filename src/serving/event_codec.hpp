@@ -2,6 +2,7 @@
 // The payloads of journal records: small values one after the other, unaligned.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -45,31 +46,33 @@ enum class StateKind : std::uint8_t {
 
 class ByteWriter {
  public:
-  void clear() noexcept { bytes_.clear(); }
+  void clear() noexcept { size_ = 0; }
   template <class T>
   void put(T value) {
     static_assert(std::is_trivially_copyable_v<T>);
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + sizeof value);
-    std::memcpy(bytes_.data() + at, &value, sizeof value);
+    append(&value, sizeof value);
   }
   void put_text(std::string_view text) {
     put(static_cast<std::uint32_t>(text.size()));
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + text.size());
-    if (!text.empty()) std::memcpy(bytes_.data() + at, text.data(), text.size());
+    append(text.data(), text.size());
   }
-  void put_bytes(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void put_bytes(std::span<const std::byte> bytes) { append(bytes.data(), bytes.size()); }
   void put_key(KeyView key) {
     put(static_cast<std::uint8_t>(key.index()));
     if (const auto* text = std::get_if<std::string_view>(&key)) put_text(*text);
     else put(std::get<std::int64_t>(key));
   }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return std::span(room_).first(size_); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
-  std::vector<std::byte> bytes_;
+  void append(const void* from, std::size_t bytes) {
+    if (room_.size() - size_ < bytes) room_.resize(std::max(2 * room_.size(), size_ + bytes + 128));
+    if (bytes != 0) std::memcpy(room_.data() + size_, from, bytes);
+    size_ += bytes;
+  }
+  std::vector<std::byte> room_;
+  std::size_t size_ = 0;
 };
 
 /// FormatError when a record ends early or holds what none can.
