@@ -10,6 +10,7 @@
 
 #include "etalage/build_info.hpp"
 #include "etalage/error.hpp"
+#include "etalage/serving/journal.hpp"
 
 namespace etalage::python {
 
@@ -48,6 +49,13 @@ void set_os_error(const std::filesystem::filesystem_error& e) {
   PyErr_SetObject(PyExc_OSError, arguments.ptr());
 }
 
+/// OSError with what became of the event: `pending` is its number when it was taken all the same, None when it was refused.
+void set_journal_error(const JournalWriteError& e) {
+  const py::object error = py::reinterpret_borrow<py::object>(PyExc_OSError)(e.code().value(), e.code().message() + ": " + e.what());
+  error.attr("pending") = e.pending() == 0 ? py::object(py::none()) : py::object(py::int_(e.pending()));
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+}
+
 }  // namespace
 
 void bind_core(py::module_& m) {
@@ -68,6 +76,8 @@ void bind_core(py::module_& m) {
       raise_text(g_numerical_error, e.what());
     } catch (const UnsupportedError& e) {
       raise_text(PyExc_NotImplementedError, e.what());
+    } catch (const JournalWriteError& e) {
+      set_journal_error(e);
     } catch (const std::filesystem::filesystem_error& e) {
       set_os_error(e);
     } catch (const py::builtin_exception&) {

@@ -54,6 +54,13 @@ EngineOptions options_from(const py::dict& d) {
   set_option(d, "co_purchase_limit", o.events.co_purchase_limit);
   set_option(d, "max_future_seconds", o.events.max_future_seconds);
   set_option(d, "compact_bytes", o.events.compact_bytes);
+  set_option(d, "visitor_idle_days", o.events.visitor_idle_days);
+  set_option(d, "max_shoppers", o.events.max_shoppers);
+  set_option(d, "max_shopper_bytes", o.events.max_shopper_bytes);
+  set_option(d, "max_items", o.events.max_items);
+  set_option(d, "max_erased", o.events.max_erased);
+  if (d.contains("visitor_prefix")) o.events.visitor_prefix = py::cast<std::string>(d["visitor_prefix"]);
+  set_option(d, "repair", o.events.journal.repair);
   set_option(d, "segment_bytes", o.events.journal.segment_bytes);
   set_option(d, "interval_ms", o.events.journal.interval_ms);
   set_choice(d, "durability", o.events.journal.durability,
@@ -280,7 +287,10 @@ py::object recovery(const Engine& engine) {
   d["events"] = r->events;
   d["last_sequence"] = r->last_sequence;
   d["cut_bytes"] = r->cut_bytes;
+  d["cut_events"] = r->cut_events;
   d["cut_reason"] = r->cut_reason;
+  d["lost_events"] = r->lost_events;
+  d["copies"] = r->copies;
   return d;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "detail/check.hpp"
@@ -80,27 +81,44 @@ Engine::Impl::~Impl() {
   else sweeper.join();
 }
 
-std::uint64_t Engine::Impl::install(std::shared_ptr<const Publication> next) {
+std::uint64_t Engine::Impl::install(std::shared_ptr<const Publication> next, Gone& gone) {
   const std::uint64_t number = next->number;
-  previous = std::exchange(current, next);
-  published.publish(std::move(next));
-  sweep_later();
+  gone = published.replace(next);
+  if (previous) gone.push_back(std::move(previous));
+  previous = std::exchange(current, std::move(next));
   return number;
 }
 
 /// Frees what was replaced as soon as its last reader has left, away from requests, and ends then.
 void Engine::Impl::sweep_later() {
-  const std::lock_guard guard(sweeping);
-  if (published.reclaim() == 0 || sweeper_runs.load(std::memory_order_acquire) || process.in_child()) return;
-  if (sweeper.joinable()) sweeper.join();
-  sweeper_runs.store(true, std::memory_order_relaxed);
-  sweeper = std::thread([this] {
-    while (!stop.load(std::memory_order_relaxed)) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      if (published.reclaim() == 0) break;
+  if (process.in_child()) return;  // the next publication frees it
+  Gone gone;
+  std::thread ended;
+  {
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(sweeping);
+    if (sweeper_runs || published.reclaim(gone) == 0) return;
+    ended = std::move(sweeper);
+    try {
+      sweeper = std::thread([this] { sweep(); });
+      sweeper_runs = true;
+    } catch (const std::system_error&) {  // no thread to be had: the next publication frees it
     }
-    sweeper_runs.store(false, std::memory_order_release);
-  });
+  }
+  if (ended.joinable()) ended.join();
+}
+
+void Engine::Impl::sweep() {
+  for (;;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    Gone gone;  // freed at the end of the round, without a lock
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(sweeping);
+    // Whoever retires another one asks for a sweep under the same lock: it is either seen here or finds no sweeper.
+    if (!stop.load(std::memory_order_relaxed) && published.reclaim(gone) != 0) continue;
+    sweeper_runs = false;
+    return;
+  }
 }
 
 Engine::Engine(EngineOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -123,36 +141,56 @@ std::uint64_t Engine::erase_user(KeyView user) {
 std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
   if (!snapshot) throw std::invalid_argument("snapshot is null, must be a snapshot");
   auto next = std::make_shared<Publication>(std::move(snapshot), impl_->store);
-  const std::lock_guard guard(impl_->publishing);
-  next->number = ++impl_->last_number;
-  auto& names = impl_->source_names;
-  for (const SharedSource& source : next->ranker.sources()) {
-    auto at = std::find(names.begin(), names.end(), source->name());
-    if (at == names.end() && names.size() < EngineCounters::kSources) at = names.emplace(names.end(), source->name());
-    next->counters.push_back(at == names.end() ? names.size() - 1 : static_cast<std::size_t>(at - names.begin()));
+  Impl::Gone gone;  // freed last: that may take long, and call back into the host
+  std::uint64_t number = 0;
+  {
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(impl_->publishing);
+    next->number = ++impl_->last_number;
+    auto& names = impl_->source_names;
+    for (const SharedSource& source : next->ranker.sources()) {
+      auto at = std::find(names.begin(), names.end(), source->name());
+      if (at == names.end() && names.size() < EngineCounters::kSources) at = names.emplace(names.end(), source->name());
+      next->counters.push_back(at == names.end() ? names.size() - 1 : static_cast<std::size_t>(at - names.begin()));
+    }
+    EngineCounters::add(impl_->counters.publications);
+    number = impl_->install(std::move(next), gone);
   }
-  EngineCounters::add(impl_->counters.publications);
-  return impl_->install(std::move(next));
+  impl_->sweep_later();
+  return number;
 }
 
 std::uint64_t Engine::rollback() {
-  const std::lock_guard guard(impl_->publishing);
-  if (!impl_->previous) throw std::logic_error("there is no publication to roll back to");
-  EngineCounters::add(impl_->counters.rollbacks);
-  return impl_->install(impl_->previous);
+  Impl::Gone gone;
+  std::uint64_t number = 0;
+  {
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(impl_->publishing);
+    if (!impl_->previous) throw std::logic_error("there is no publication to roll back to");
+    EngineCounters::add(impl_->counters.rollbacks);
+    number = impl_->install(impl_->previous, gone);
+  }
+  impl_->sweep_later();
+  return number;
 }
 
 void Engine::forget_previous() {
+  std::shared_ptr<const Publication> gone;
+  const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->publishing);
-  impl_->previous.reset();
+  gone = std::move(impl_->previous);
 }
 
 std::shared_ptr<const Snapshot> Engine::snapshot() const {
+  const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->publishing);
   return impl_->current ? impl_->current->snapshot : nullptr;
 }
 
-std::size_t Engine::unreclaimed() const { return impl_->published.waiting(); }
+std::size_t Engine::unreclaimed() const {
+  const serving::ForkGate::Section section;
+  return impl_->published.waiting();
+}
 
 void Engine::recommend(const Request& request, Answer& answer, EngineScratch& scratch) const { impl_->recommend(request, answer, scratch.impl()); }
 
@@ -166,6 +204,7 @@ EngineScratch& own_scratch() {
 }  // namespace
 
 std::shared_ptr<const Publication> Engine::Impl::in_use() const {
+  const serving::ForkGate::Section section;
   const std::lock_guard guard(publishing);
   if (!current) throw std::logic_error("there is no snapshot, publish one first");
   return current;
@@ -206,6 +245,7 @@ EngineMetrics Engine::metrics() const {
   EngineMetrics m;
   const Impl& e = *impl_;
   if (!e.options.metrics) return m;
+  const serving::ForkGate::Section section;
   const EngineCounters& c = e.counters;
   const auto step = [&](std::string_view name, std::size_t i) { m.stages.push_back({std::string(name), c.steps[i].read()}); };
   step("user", serving::kUserStep);

@@ -14,6 +14,7 @@
 #include "etalage/serving/engine.hpp"
 #include "serving/engine_counters.hpp"
 #include "serving/epochs.hpp"
+#include "serving/fork_gate.hpp"
 #include "serving/fork_guard.hpp"
 #include "serving/live_sources.hpp"
 #include "serving/shopper_profiles.hpp"
@@ -113,8 +114,11 @@ struct Engine::Impl {
   Impl(const std::filesystem::path& directory, EngineOptions given);
   ~Impl();
 
-  std::uint64_t install(std::shared_ptr<const serving::Publication> next);
+  using Gone = serving::Published<serving::Publication>::Gone;
+  /// Under `publishing`; what is replaced for good goes into `gone`.
+  std::uint64_t install(std::shared_ptr<const serving::Publication> next, Gone& gone);
   void sweep_later();
+  void sweep();
   void recommend(const Request& request, Answer& answer, EngineScratch::Impl& s);
   /// Everything about the shopper that the Ranker is told.
   void read_shopper(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
@@ -146,9 +150,9 @@ struct Engine::Impl {
   std::uint64_t last_number = 0;
 
   serving::Published<serving::Publication> published;
-  std::mutex sweeping;
   std::atomic<bool> stop{false};
-  std::atomic<bool> sweeper_runs{false};
+  std::mutex sweeping;  // guards what follows
+  bool sweeper_runs = false;
   std::thread sweeper;
 };
 

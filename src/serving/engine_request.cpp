@@ -121,6 +121,7 @@ void Engine::Impl::make_profile(const Publication& p, std::int32_t row, EngineSc
 }
 
 ShopperState Engine::Impl::state_of(const Publication& p, KeyView user, EngineScratch::Impl& s) {
+  const serving::ForkGate::Section section;
   ShopperState out;
   out.snapshot = p.snapshot;
   out.now_ms = store.now_ms();
@@ -300,6 +301,7 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
   answer.why.clear();
   answer.trace.reset();
   {
+    const serving::ForkGate::Section section;
     const auto p = published.read();
     if (p.get() == nullptr) {
       answer_without_snapshot(request, answer, s);

@@ -12,7 +12,7 @@
 
 namespace etalage::serving {
 
-/// The slots of all threads of the process.
+/// The slots of all threads of the process. In a child made by fork the slots of threads that it does not have are free.
 class Epochs {
  public:
   /// Begins to read; calls may nest.
@@ -27,7 +27,7 @@ class Epochs {
 /// One immutable object that is replaced as a whole while any number of threads read it.
 ///
 /// Reading    two stores and two loads of the thread's own cache line; no lock, no reference count, never waits
-/// Freeing    publish() and reclaim() drop what no reader can see any more; readers never free
+/// Freeing    publish() and reclaim() hand out what no reader can see any more; readers never free
 template <class T>
 class Published {
  public:
@@ -51,17 +51,24 @@ class Published {
 
   [[nodiscard]] Guard read() const noexcept { return Guard(*this); }
 
-  void publish(std::shared_ptr<const T> next) {
-    std::vector<std::shared_ptr<const T>> gone;  // destroyed without the lock: it may take long
+  /// What nobody can see any more; the caller lets go of it where that may take long.
+  using Gone = std::vector<std::shared_ptr<const T>>;
+
+  void publish(std::shared_ptr<const T> next) { (void)replace(std::move(next)); }
+  [[nodiscard]] Gone replace(std::shared_ptr<const T> next) {
     const std::lock_guard guard(mutex_);
+    retired_.reserve(retired_.size() + 1);  // nothing below may fail
     current_.store(next.get(), std::memory_order_seq_cst);
     if (owner_) retired_.push_back({std::exchange(owner_, nullptr), Epochs::advance()});
     owner_ = std::move(next);
-    gone = drop();
+    return drop();
   }
   /// Returns how many replaced objects are still read by somebody.
   std::size_t reclaim() {
-    std::vector<std::shared_ptr<const T>> gone;
+    Gone gone;
+    return reclaim(gone);
+  }
+  std::size_t reclaim(Gone& gone) {
     const std::lock_guard guard(mutex_);
     gone = drop();
     return retired_.size();
@@ -81,8 +88,8 @@ class Published {
     std::shared_ptr<const T> object;
     std::uint64_t epoch;
   };
-  std::vector<std::shared_ptr<const T>> drop() {
-    std::vector<std::shared_ptr<const T>> gone;
+  Gone drop() {
+    Gone gone;
     const std::uint64_t oldest = Epochs::oldest();
     std::erase_if(retired_, [&](Retired& r) {
       if (r.epoch >= oldest) return false;

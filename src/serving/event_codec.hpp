@@ -2,6 +2,7 @@
 // The payloads of journal records: small values one after the other, unaligned.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,36 +17,62 @@
 
 namespace etalage::serving {
 
-enum class LogKind : std::uint8_t { kEvent = 1, kMerge = 2, kErase = 3 };
-enum class StateKind : std::uint8_t { kBegin = 1, kItems = 2, kUser = 3, kItem = 4, kErased = 5 };
+// New kinds of records: take the next free number of your block below, write the record with ByteWriter where the change
+// is made (LiveState's Number is called before anything changes), and read it in LiveState::replay() or load(), both in
+// live_state_records.cpp. A number once used keeps its meaning for ever; a record that needs other fields is a new kind.
+//
+// Unknown kinds are refused (FormatError, "upgrade etalage to read it"), never skipped: who skipped one would lose it for
+// good with the next compaction.
+
+/// The first byte of a record of the log. 1 to 15: events and shoppers. 16 to 31: products (stock, price, attributes).
+enum class LogKind : std::uint8_t {
+  kEvent = 1,       ///< as a7b1253 and before wrote it: time, value, type's name, user, item; read, not written
+  kMerge = 2,       ///< from, to
+  kErase = 3,       ///< time, user
+  kTypedEvent = 4,  ///< arrival, time, value, meaning of the type, its name, user, item
+  kForget = 5       ///< key of a shopper whom a limit removed; what they did stays in the sums
+};
+
+/// The first byte of a record of a compaction. 1 to 15: events and shoppers. 16 to 31: products.
+enum class StateKind : std::uint8_t {
+  kBegin = 1,       ///< version, half-life, newest event, types; since version 2 with their meaning
+  kItems = 2,       ///< keys, in the order of the numbers that the records behind it use
+  kUser = 3,        ///< of version 1: key, version, history, seen
+  kItem = 4,        ///< of version 1: number, counter as a logarithm, partners
+  kErased = 5,      ///< hash of a key, time
+  kShopper = 6,     ///< key, version, last activity, flags, history with the pairs it counted, seen
+  kCounters = 7     ///< number, counter, partners
+};
 
 class ByteWriter {
  public:
-  void clear() noexcept { bytes_.clear(); }
+  void clear() noexcept { size_ = 0; }
   template <class T>
   void put(T value) {
     static_assert(std::is_trivially_copyable_v<T>);
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + sizeof value);
-    std::memcpy(bytes_.data() + at, &value, sizeof value);
+    append(&value, sizeof value);
   }
   void put_text(std::string_view text) {
     put(static_cast<std::uint32_t>(text.size()));
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + text.size());
-    if (!text.empty()) std::memcpy(bytes_.data() + at, text.data(), text.size());
+    append(text.data(), text.size());
   }
-  void put_bytes(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void put_bytes(std::span<const std::byte> bytes) { append(bytes.data(), bytes.size()); }
   void put_key(KeyView key) {
     put(static_cast<std::uint8_t>(key.index()));
     if (const auto* text = std::get_if<std::string_view>(&key)) put_text(*text);
     else put(std::get<std::int64_t>(key));
   }
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return std::span(room_).first(size_); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
-  std::vector<std::byte> bytes_;
+  void append(const void* from, std::size_t bytes) {
+    if (room_.size() - size_ < bytes) room_.resize(std::max(2 * room_.size(), size_ + bytes + 128));
+    if (bytes != 0) std::memcpy(room_.data() + size_, from, bytes);
+    size_ += bytes;
+  }
+  std::vector<std::byte> room_;
+  std::size_t size_ = 0;
 };
 
 /// FormatError when a record ends early or holds what none can.

@@ -7,11 +7,13 @@
 #include <limits>
 #include <mutex>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "serving/event_codec.hpp"
+#include "serving/fork_gate.hpp"
 #include "serving/fork_guard.hpp"
 #include "serving/live_state.hpp"
 
@@ -34,12 +36,17 @@ void EventStoreOptions::validate() const {
   detail::require(session_idle_minutes >= 1, "session_idle_minutes", session_idle_minutes, ">= 1");
   detail::require(history_limit >= 1 && history_limit <= 65536, "history_limit", history_limit, "in [1, 65536]");
   detail::require(seen_limit >= 1, "seen_limit", seen_limit, ">= 1");
-  detail::require_finite(trending_half_life_hours > 0, "trending_half_life_hours", trending_half_life_hours, "finite and > 0");
+  detail::require_finite(trending_half_life_hours >= 0.001, "trending_half_life_hours", trending_half_life_hours, "finite and >= 0.001");
   detail::require(trending_size >= 1, "trending_size", trending_size, ">= 1");
   detail::require_at_most("trending_size", trending_size, detail::kMostListed);
   detail::require(co_purchase_hours >= 1, "co_purchase_hours", co_purchase_hours, ">= 1");
   detail::require(co_purchase_limit >= 1 && co_purchase_limit <= 4096, "co_purchase_limit", co_purchase_limit, "in [1, 4096]");
   detail::require(max_future_seconds >= 0, "max_future_seconds", max_future_seconds, ">= 0");
+  detail::require(visitor_idle_days >= 0, "visitor_idle_days", visitor_idle_days, ">= 0");
+  detail::require(max_shoppers >= 0, "max_shoppers", max_shoppers, ">= 0");
+  detail::require(max_shopper_bytes >= 0, "max_shopper_bytes", max_shopper_bytes, ">= 0");
+  detail::require(max_items >= 0, "max_items", max_items, ">= 0");
+  detail::require(visitor_prefix.size() <= 255, "size of visitor_prefix", visitor_prefix.size(), "<= 255");
   journal.validate();
 }
 
@@ -57,6 +64,10 @@ struct EventStore::Impl {
     };
     journal = std::make_unique<Journal>(directory, options.journal, replay);
     if (!loaded) live.finish_loading();
+    try {
+      live.enforce_caps(SIZE_MAX, numbered_forget());  // there may be less room than before
+    } catch (const std::filesystem::filesystem_error&) {  // as in enforce_limits()
+    }
     tried_at = journal->tail_bytes();
     if (options.compact_bytes != 0 && tried_at >= options.compact_bytes) compact();
   }
@@ -68,6 +79,27 @@ struct EventStore::Impl {
   }
 
   std::uint64_t number(std::span<const std::byte> record) { return journal ? journal->enqueue(record) : 1 + counter.fetch_add(1, std::memory_order_relaxed); }
+
+  LiveState::NumberForgotten numbered_forget() {
+    return [this](KeyView user) {
+      ByteWriter record;
+      if (journal) {
+        record.put(LogKind::kForget);
+        record.put_key(user);
+      }
+      const std::uint64_t sequence = number(record.bytes());
+      forgotten.fetch_add(1, std::memory_order_relaxed);
+      return sequence;
+    };
+  }
+
+  /// What `user`'s event makes due. A journal that cannot be written keeps everybody for now: it refuses events as well.
+  void enforce_limits(KeyView user, std::int64_t now) {
+    try {
+      live.enforce_limits(user, now, numbered_forget());
+    } catch (const std::filesystem::filesystem_error&) {
+    }
+  }
 
   std::uint64_t settle(std::uint64_t sequence) {
     if (!journal) return sequence;
@@ -103,19 +135,29 @@ struct EventStore::Impl {
     if (compactor.joinable()) compactor.join();
     tried_at.store(size, std::memory_order_relaxed);
     running.store(true, std::memory_order_release);
-    compactor = std::thread([this] {
-      std::string why;
-      try {
-        compact();
-      } catch (const std::exception& e) {
-        why = e.what();
-      }
-      {
-        const std::lock_guard note(failure_mutex);
-        compaction_failure = why;
-      }
+    try {
+      compactor = std::thread([this] { compact_in_background(); });
+    } catch (const std::system_error& e) {  // no thread to be had: tried again when the journal has grown further
       running.store(false, std::memory_order_release);
-    });
+      note_compaction(e.what());
+    }
+  }
+
+  void compact_in_background() {
+    std::string why;
+    try {
+      compact();
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    note_compaction(why);
+    running.store(false, std::memory_order_release);
+  }
+
+  void note_compaction(const std::string& why) {
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(failure_mutex);
+    compaction_failure = why;
   }
 
   EventStoreOptions options;
@@ -123,7 +165,7 @@ struct EventStore::Impl {
   std::unique_ptr<Journal> journal;
   serving::ForkGuard process;
   std::atomic<std::uint64_t> counter{0};  // sequences without a journal
-  std::atomic<std::uint64_t> observed{0}, duplicates{0}, late{0}, merges{0}, erasures{0}, compactions{0};
+  std::atomic<std::uint64_t> observed{0}, duplicates{0}, late{0}, merges{0}, erasures{0}, compactions{0}, forgotten{0};
   std::atomic<std::uint64_t> tried_at{0};
   std::atomic<bool> running{false};
   std::mutex compactor_mutex;
@@ -137,6 +179,7 @@ EventStore::EventStore(const std::filesystem::path& directory, EventStoreOptions
 EventStore::~EventStore() = default;
 
 std::uint64_t EventStore::observe(const Event& event) {
+  const serving::ForkGate::Section section;
   Impl& s = *impl_;
   const int type = s.live.type_of(event.type);
   if (type < 0) {
@@ -145,7 +188,7 @@ std::uint64_t EventStore::observe(const Event& event) {
     throw std::invalid_argument("event type is '" + std::string(event.type.substr(0, 100)) + "', must be one of " + known);
   }
   const std::int64_t now = now_ms();
-  serving::SettledEvent settled{event.user, event.item, static_cast<std::uint16_t>(type), event.time_ms.value_or(now), event.value, event.time_ms.has_value()};
+  serving::SettledEvent settled{event.user, event.item, static_cast<std::uint16_t>(type), event.time_ms.value_or(now), event.value, event.time_ms.has_value(), now};
   if (settled.time_ms < 0 || settled.time_ms > now + std::int64_t{s.options.max_future_seconds} * 1000)
     throw std::invalid_argument("time_ms is " + std::to_string(settled.time_ms) + ", must be in [0, " + std::to_string(now) + " (now) + " +
                                 std::to_string(s.options.max_future_seconds) + " s]");
@@ -155,12 +198,7 @@ std::uint64_t EventStore::observe(const Event& event) {
   const auto outcome = s.live.observe(settled, [&]() -> std::uint64_t {
     if (s.journal) {
       record.clear();
-      record.put(LogKind::kEvent);
-      record.put(settled.time_ms);
-      record.put(settled.value);
-      record.put_text(event.type);
-      record.put_key(settled.user);
-      record.put_key(settled.item);
+      serving::put_event(record, settled, s.live.meaning(settled.type));
     }
     return s.number(record.bytes());
   });
@@ -170,10 +208,12 @@ std::uint64_t EventStore::observe(const Event& event) {
   }
   s.observed.fetch_add(1, std::memory_order_relaxed);
   if (outcome.late) s.late.fetch_add(1, std::memory_order_relaxed);
+  s.enforce_limits(event.user, now);
   return s.settle(outcome.sequence);
 }
 
 std::uint64_t EventStore::merge_users(KeyView from, KeyView to) {
+  const serving::ForkGate::Section section;
   Impl& s = *impl_;
   const std::uint64_t sequence = s.live.merge(from, to, [&] {
     ByteWriter record;
@@ -188,6 +228,7 @@ std::uint64_t EventStore::merge_users(KeyView from, KeyView to) {
 }
 
 std::uint64_t EventStore::erase_user(KeyView user) {
+  const serving::ForkGate::Section section;
   Impl& s = *impl_;
   const std::int64_t now = now_ms();
   const std::uint64_t sequence = s.live.erase(user, now, [&] {
@@ -201,7 +242,10 @@ std::uint64_t EventStore::erase_user(KeyView user) {
   return s.settle(sequence);
 }
 
-std::int64_t EventStore::erased_ms(KeyView user) const { return impl_->live.erased_ms(user); }
+std::int64_t EventStore::erased_ms(KeyView user) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.erased_ms(user);
+}
 std::uint64_t EventStore::durable_through() const noexcept { return impl_->journal ? impl_->journal->durable_through() : 0; }
 std::uint64_t EventStore::last_sequence() const noexcept { return impl_->last_sequence(); }
 void EventStore::sync() {
@@ -212,6 +256,7 @@ const JournalRecovery* EventStore::recovery() const noexcept { return impl_->jou
 
 std::string EventStore::failure() const {
   if (!impl_->journal) return {};
+  const serving::ForkGate::Section section;
   if (std::string why = impl_->journal->failure(); !why.empty()) return why;
   const std::lock_guard guard(impl_->failure_mutex);
   return impl_->compaction_failure.empty() ? std::string() : "compaction: " + impl_->compaction_failure;
@@ -223,17 +268,36 @@ std::int64_t EventStore::now_ms() const {
 }
 const EventStoreOptions& EventStore::options() const noexcept { return impl_->options; }
 
-bool EventStore::read_user(KeyView user, UserView& out) const { return impl_->live.read_user(user, now_ms(), out); }
-std::size_t EventStore::trending(std::span<std::pair<std::int32_t, float>> out) const { return impl_->live.trending.top(now_ms(), out); }
+bool EventStore::read_user(KeyView user, UserView& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.read_user(user, now_ms(), out);
+}
+std::size_t EventStore::trending(std::span<std::pair<std::int32_t, float>> out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.trending.top(now_ms(), out);
+}
 std::size_t EventStore::bought_together(std::int32_t item, std::span<std::pair<std::int32_t, float>> out) const {
+  const serving::ForkGate::Section section;
   return impl_->live.together.top(item, out);
 }
 std::int32_t EventStore::num_users() const noexcept { return impl_->live.users.size(); }
 std::int32_t EventStore::num_items() const noexcept { return impl_->live.items.size(); }
-std::int32_t EventStore::find_item(KeyView item) const noexcept { return impl_->live.items.find(item); }
-std::int32_t EventStore::intern_item(KeyView item) { return impl_->live.items.intern(item); }
-bool EventStore::item_key(std::int32_t item, Key& out) const { return impl_->live.items.key_at(item, out); }
-bool EventStore::user_key(std::int32_t user, Key& out) const { return impl_->live.users.key_at(user, out); }
+std::int32_t EventStore::find_item(KeyView item) const noexcept {
+  const serving::ForkGate::Section section;
+  return impl_->live.items.find(item);
+}
+std::int32_t EventStore::intern_item(KeyView item) {
+  const serving::ForkGate::Section section;
+  return impl_->live.items.intern(item);
+}
+bool EventStore::item_key(std::int32_t item, Key& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.items.key_at(item, out);
+}
+bool EventStore::user_key(std::int32_t user, Key& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.users.key_at(user, out);
+}
 
 void EventStore::save_state(StateWriter& writer) const {
   ByteWriter records;
@@ -241,7 +305,10 @@ void EventStore::save_state(StateWriter& writer) const {
     records.put(static_cast<std::uint32_t>(record.size()));
     records.put_bytes(record);
   };
-  impl_->live.save(put);
+  {
+    const serving::ForkGate::Section section;
+    impl_->live.save(put);
+  }
   writer.put_int("sequence", static_cast<std::int64_t>(last_sequence()));
   const auto bytes = records.bytes();
   writer.put_array("records", Array<std::uint8_t>(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())));
@@ -269,7 +336,8 @@ void EventStore::load_state(const StateReader& reader) {
 
 EventStore::Counts EventStore::counts() const noexcept {
   const Impl& s = *impl_;
-  return {s.observed.load(), s.duplicates.load(), s.late.load(), s.merges.load(), s.erasures.load(), s.compactions.load()};
+  return {s.observed.load(), s.duplicates.load(), s.late.load(), s.merges.load(), s.erasures.load(), s.compactions.load(), s.forgotten.load(),
+          s.live.num_shoppers(), s.live.shopper_bytes()};
 }
 
 }  // namespace etalage

@@ -16,10 +16,12 @@ target_sources(etalage PRIVATE
   src/serving/journal.cpp
   src/serving/journal_files.cpp
   src/serving/journal_format.cpp
+  src/serving/journal_manifest.cpp
   src/serving/journal_recovery.cpp
   src/serving/json.cpp
   src/serving/list_source.cpp
   src/serving/live_counters.cpp
+  src/serving/live_limits.cpp
   src/serving/live_sources.cpp
   src/serving/live_state.cpp
   src/serving/live_state_records.cpp

@@ -13,8 +13,10 @@
 
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
+#include "serving/fork_gate.hpp"
 #include "serving/fork_guard.hpp"
 #include "serving/journal_format.hpp"
+#include "serving/journal_manifest.hpp"
 #include "serving/journal_recovery.hpp"
 
 namespace etalage {
@@ -40,13 +42,16 @@ struct Journal::Impl {
     lock = files->lock(directory / "LOCK");
     const Inventory before = take_inventory(*files, directory);
     for (const std::string& name : before.leftovers) files->remove(directory / name);
-    const Tail tail = replay_files(*files, directory, std::nullopt, replay, recovery);
-    next = recovery.last_sequence + 1;
+    manifest = std::make_unique<Manifest>(*files, directory, options.repair);
+    const Tail tail = recover(*files, directory, manifest->found(), options.repair, replay, recovery);
+    next.store(recovery.last_sequence + 1, std::memory_order_relaxed);
     written = recovery.last_sequence;
-    segment_base = tail.segment == 0 ? next : tail.segment;
-    segment_size = tail.bytes;
-    sealed_bytes = tail.tail_bytes - tail.bytes;
-    file = files->open(directory / segment_name(segment_base), tail.segment == 0 ? JournalFiles::Mode::kCreate : JournalFiles::Mode::kReadWrite);
+    // One that was begun and got no event is begun again: the manifest may name it already.
+    const bool fresh = tail.segment == 0 || std::find(tail.unused.begin(), tail.unused.end(), written + 1) != tail.unused.end();
+    segment_base = fresh ? written + 1 : tail.segment;
+    segment_size = fresh ? 0 : tail.bytes;
+    sealed_bytes = tail.tail_bytes - segment_size;
+    file = files->open(directory / segment_name(segment_base), fresh ? JournalFiles::Mode::kCreate : JournalFiles::Mode::kReadWrite);
     if (segment_size < kFileHeader) {
       file->write(0, file_header(FileKind::kSegment, segment_base));
       segment_size = kFileHeader;
@@ -56,6 +61,10 @@ struct Journal::Impl {
     files->sync_directory(directory);
     unsynced_at = segment_size;
     durable.store(recovery.last_sequence, std::memory_order_release);
+    state = recovery.state_sequence;
+    manifest->keep(mark());
+    for (const std::uint64_t base : tail.unused)
+      if (base != segment_base) files->remove(directory / segment_name(base));
     remove_replaced();
     bytes.store(sealed_bytes + segment_size, std::memory_order_relaxed);
     if (options.durability != Durability::kEveryEvent) ticker = std::thread([this] { tick(); });
@@ -73,6 +82,7 @@ struct Journal::Impl {
     try {
       const std::lock_guard guard(io);
       flush(true);
+      manifest->keep(mark());
     } catch (const std::exception&) {  // nobody is left to tell; what was acknowledged is on disk
     }
   }
@@ -80,20 +90,31 @@ struct Journal::Impl {
   [[nodiscard]] bool forked() const noexcept { return process.in_child(); }
   [[nodiscard]] bool keeps_unsynced() const noexcept { return options.durability != Durability::kNone; }
 
+  void require_own() const {
+    if (forked()) throw std::logic_error("the journal belongs to the parent process; a forked child must open one of its own");
+  }
+  /// Under io.
+  [[nodiscard]] Mark mark() const noexcept { return {state, segment_base, durable.load(std::memory_order_relaxed)}; }
+
   std::uint64_t enqueue(std::span<const std::byte> payload) {
     if (payload.size() > kMaxPayload) throw std::invalid_argument(detail::violated("size of payload", payload.size(), "<= 16 MiB"));
-    if (forked()) throw std::logic_error("the journal belongs to the parent process; a forked child must open one of its own");
+    require_own();
     if (failing.load(std::memory_order_relaxed)) {
       // Refuse before anything is accepted, unless there is room again.
       const std::lock_guard guard(io);
-      flush(keeps_unsynced());
+      try {
+        flush(keeps_unsynced());
+      } catch (const fs::filesystem_error& e) {
+        throw JournalWriteError(0, e);
+      }
     }
     std::uint64_t sequence = 0;
     bool full = false;
     {
       const std::lock_guard guard(mutex);
-      sequence = next++;
+      sequence = next.load(std::memory_order_relaxed);
       append_record(buffer, RecordKind::kEvent, sequence, durable.load(std::memory_order_relaxed), payload);
+      next.store(sequence + 1, std::memory_order_release);
       full = buffer.size() >= options.buffer_bytes;
     }
     if (full) {
@@ -109,8 +130,15 @@ struct Journal::Impl {
 
   void wait_durable(std::uint64_t sequence) {
     if (durable.load(std::memory_order_acquire) >= sequence) return;
+    require_own();
     const std::lock_guard guard(io);
-    if (durable.load(std::memory_order_relaxed) < sequence) flush(true);
+    if (durable.load(std::memory_order_relaxed) >= sequence) return;
+    try {
+      flush(true);
+    } catch (const fs::filesystem_error& e) {
+      // What was durable before the failure, of this record too, is not taken back by it.
+      if (durable.load(std::memory_order_relaxed) < sequence) throw JournalWriteError(sequence, e);
+    }
   }
 
   /// Under io. On failure everything that is not durable stays in memory, to be written again.
@@ -127,7 +155,7 @@ struct Journal::Impl {
           pending.insert(pending.end(), buffer.begin(), buffer.end());
           buffer.clear();
         }
-        pending_last = next - 1;
+        pending_last = next.load(std::memory_order_relaxed) - 1;
       }
       if (!pending.empty()) {
         file->write(segment_size, pending);
@@ -166,6 +194,7 @@ struct Journal::Impl {
     unsynced.clear();
     unsynced_at = segment_size;
     durable.store(written, std::memory_order_release);
+    manifest->note(mark());
   }
 
   /// Under io, with nothing pending. The next record begins a new segment; the old one is durable.
@@ -194,6 +223,10 @@ struct Journal::Impl {
     segment_size = kFileHeader;
     unsynced_at = segment_size;
     bytes.store(sealed_bytes + segment_size, std::memory_order_relaxed);
+    try {
+      manifest->keep(mark());
+    } catch (const fs::filesystem_error&) {  // the mark before it still holds
+    }
   }
 
   /// Files that the newest compaction has made superfluous.
@@ -215,6 +248,7 @@ struct Journal::Impl {
       if (stopping) return;
       guard.unlock();
       try {
+        const serving::ForkGate::Section section;
         const std::lock_guard io_guard(io);
         flush(keeps_unsynced());
       } catch (const fs::filesystem_error&) {  // kept in `failure`, told to the next append
@@ -244,10 +278,12 @@ struct Journal::Impl {
   std::uint64_t unsynced_at = 0;
   bool rewrite = false;
   fs::path abandoned;               // a segment that could not be begun and not be removed
+  std::uint64_t state = 0;          // the newest compaction holds the events up to this one
+  std::unique_ptr<Manifest> manifest;
 
   std::mutex mutex;
   std::vector<std::byte> buffer;
-  std::uint64_t next = 1;
+  std::atomic<std::uint64_t> next{1};  // written under mutex
   std::string failure;
 
   std::atomic<std::uint64_t> durable{0};
@@ -270,25 +306,38 @@ Journal::~Journal() {
   (void)impl_.release();
 }
 
-std::uint64_t Journal::enqueue(std::span<const std::byte> payload) { return impl_->enqueue(payload); }
+JournalWriteError::JournalWriteError(std::uint64_t pending, const fs::filesystem_error& cause)
+    : fs::filesystem_error(pending == 0 ? "refused for good, nothing of it is stored; the journal cannot be written"
+                                        : "event " + std::to_string(pending) + " is accepted and waits in memory until it can be written: do not send it again; it is safe once "
+                                          "durable_through() is " + std::to_string(pending),
+                           cause.path1(), cause.code()),
+      pending_(pending) {}
+
+std::uint64_t Journal::enqueue(std::span<const std::byte> payload) {
+  const serving::ForkGate::Section section;
+  return impl_->enqueue(payload);
+}
 
 std::uint64_t Journal::append(std::span<const std::byte> payload) {
+  const serving::ForkGate::Section section;
   const std::uint64_t sequence = impl_->enqueue(payload);
   if (impl_->options.durability == Durability::kEveryEvent) impl_->wait_durable(sequence);
   return sequence;
 }
 
-void Journal::wait_durable(std::uint64_t sequence) { impl_->wait_durable(sequence); }
+void Journal::wait_durable(std::uint64_t sequence) {
+  const serving::ForkGate::Section section;
+  impl_->wait_durable(sequence);
+}
 
 void Journal::sync() {
+  const serving::ForkGate::Section section;
+  impl_->require_own();
   const std::lock_guard guard(impl_->io);
   impl_->flush(true);
 }
 
-std::uint64_t Journal::last_sequence() const noexcept {
-  const std::lock_guard guard(impl_->mutex);
-  return impl_->next - 1;
-}
+std::uint64_t Journal::last_sequence() const noexcept { return impl_->next.load(std::memory_order_acquire) - 1; }
 std::uint64_t Journal::durable_through() const noexcept { return impl_->durable.load(std::memory_order_acquire); }
 const JournalRecovery& Journal::recovery() const noexcept { return impl_->recovery; }
 const JournalOptions& Journal::options() const noexcept { return impl_->options; }
@@ -296,23 +345,26 @@ std::uint64_t Journal::tail_bytes() const noexcept { return impl_->bytes.load(st
 
 std::string Journal::failure() const {
   if (!impl_->failing.load(std::memory_order_relaxed)) return {};
+  const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->mutex);
   return impl_->failure;
 }
 
 std::uint64_t Journal::compact(const JournalReplay& replay, const std::function<void(const Put&)>& write) {
   Impl& j = *impl_;
-  if (j.forked()) throw std::logic_error("the journal belongs to the parent process; a forked child must open one of its own");
+  j.require_own();
+  // Nobody takes this one inside a Section, so that it may be held while one is entered.
   const std::lock_guard one_at_a_time(j.compaction);
   std::uint64_t through = 0;
   {
+    const serving::ForkGate::Section section;
     const std::lock_guard guard(j.io);
     j.flush(true);
     j.rotate();
     through = j.segment_base - 1;
   }
   JournalRecovery found;
-  replay_files(*j.files, j.directory, through, replay, found);
+  replay_through(*j.files, j.directory, through, replay, found);
 
   const fs::path temporary = j.directory / (state_name(through) + ".tmp");
   try {
@@ -343,7 +395,15 @@ std::uint64_t Journal::compact(const JournalReplay& replay, const std::function<
     }
     throw;
   }
+  {
+    // The manifest first: what it does not ask for any more may go.
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(j.io);
+    j.state = through;
+    j.manifest->keep(j.mark());
+  }
   j.remove_replaced();
+  const serving::ForkGate::Section section;
   const std::lock_guard guard(j.io);
   j.sealed_bytes = 0;
   for (const std::uint64_t base : take_inventory(*j.files, j.directory).segments)

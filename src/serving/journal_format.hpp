@@ -15,7 +15,8 @@
 namespace etalage::journal {
 
 enum class FileKind : std::uint32_t { kSegment = 1, kState = 2 };
-enum class RecordKind : std::uint32_t { kEvent = 1, kState = 2, kEnd = 3 };
+/// kLost, of repaired segments: its payload is how many records from its sequence on are gone.
+enum class RecordKind : std::uint32_t { kEvent = 1, kState = 2, kEnd = 3, kLost = 4 };
 
 inline constexpr std::size_t kFileHeader = 64;
 inline constexpr std::size_t kRecordHeader = 32;

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <shared_mutex>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "etalage/serving/event_store.hpp"
@@ -29,14 +31,34 @@ struct SettledEvent {
   std::int64_t time_ms;
   float value;
   bool check_duplicate;
+  std::int64_t arrival_ms;  ///< when it was told, for the idle limit
+  bool replayed = false;    ///< it was accepted before: limits do not refuse it
 };
+
+/// What a type of event means to counters. Types are never changed: one that is given another meaning is another type, so
+/// that what was counted under the old one is taken back as it was counted.
+struct TypeMeaning {
+  std::string name;
+  float trending = 0;
+  bool purchase = false;
+  bool returns = false;
+  [[nodiscard]] bool operator==(const TypeMeaning&) const noexcept = default;
+};
+
+void put_meaning(ByteWriter& w, const TypeMeaning& type);
+[[nodiscard]] TypeMeaning get_meaning(ByteReader& r);  ///< FormatError for what no option could have said
+void put_event(ByteWriter& w, const SettledEvent& event, const TypeMeaning& type);
 
 class LiveState {
  public:
-  /// Called under the user's lock, before anything changes; returns the sequence number. May throw.
+  /// Called under the user's lock, before anything changes; returns the sequence number. May throw: nothing has changed
+  /// then, and nothing of the event, the merge or the erasure is left.
   using Number = std::function<std::uint64_t()>;
+  /// The same for a shopper whom a limit removes.
+  using NumberForgotten = std::function<std::uint64_t(KeyView user)>;
 
   explicit LiveState(const EventStoreOptions& options);
+  ~LiveState();
 
   struct Outcome {
     std::uint64_t sequence = 0;  ///< 0 for a duplicate
@@ -45,8 +67,14 @@ class LiveState {
   Outcome observe(const SettledEvent& event, const Number& number);
   std::uint64_t merge(KeyView from, KeyView to, const Number& number);  ///< 0 when there is nothing to merge
   std::uint64_t erase(KeyView user, std::int64_t time_ms, const Number& number);
+  /// What an event's arrival makes due: a few visitors who were idle too long, a few shoppers beyond the limits. Returns
+  /// how many were removed.
+  std::size_t enforce_limits(KeyView user, std::int64_t now_ms, const NumberForgotten& number);
+  /// All of those beyond the limits of number and bytes.
+  std::size_t enforce_caps(std::size_t at_most, const NumberForgotten& number);
 
-  /// A record of the journal. FormatError for one that none of this library's writes.
+  /// A record of the journal. FormatError for one that none of this library's writes; std::invalid_argument for an event of
+  /// a journal that does not say what its type means, when the options do not either.
   void replay(std::uint64_t sequence, std::span<const std::byte> payload);
   /// What save() put; finish_loading() after the last record.
   void load(std::span<const std::byte> record);
@@ -56,9 +84,11 @@ class LiveState {
 
   bool read_user(KeyView user, std::int64_t now_ms, UserView& out) const;
   [[nodiscard]] std::int64_t erased_ms(KeyView user) const;
-  /// Index of a type by its name; -1 for an unknown one.
+  /// Index of a type of the options by its name; -1 for an unknown one.
   [[nodiscard]] int type_of(std::string_view name) const noexcept;
-  [[nodiscard]] const std::string& type_name(std::uint16_t type) const noexcept { return type_names_[type]; }
+  [[nodiscard]] const TypeMeaning& meaning(std::uint16_t type) const noexcept { return types_[type]; }
+  [[nodiscard]] std::int64_t num_shoppers() const noexcept { return num_shoppers_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t shopper_bytes() const noexcept { return shopper_bytes_.load(std::memory_order_relaxed); }
 
   GrowingIds users;
   GrowingIds items;
@@ -71,39 +101,109 @@ class LiveState {
     std::int32_t item;
     float value;
     std::uint16_t type;
+    std::uint32_t tag;  // of the pairs that this purchase was counted in, 0 for none
+  };
+  /// A pair that a kept purchase was counted in, for taking exactly that back.
+  struct Pair {
+    std::uint32_t tag;
+    std::int32_t item;
+    std::int32_t partner;
   };
   struct User {
+    std::int32_t index = -1;   // -1: nobody's
+    bool customer = false;
+    bool linked = false;
+    bool whole = true;         // nothing has fallen out of the history yet
+    std::uint32_t next_tag = 1;
     std::uint64_t version = 0;
+    std::int64_t last_ms = 0;  // when the newest event arrived
+    std::int64_t bytes = 0;
     std::vector<Past> history;
     std::vector<UserView::Seen> seen;
+    std::vector<Pair> pairs;
+    User* older = nullptr;
+    User* newer = nullptr;
   };
+  /// Shoppers of a shard by the version, which is the order of their newest events.
+  struct Line {
+    User* oldest = nullptr;
+    User* newest = nullptr;
+  };
+  enum : std::size_t { kVisitors = 0, kCustomers = 1, kLines = 2 };
+  /// A shopper belongs to the shard of their key's hash: who holds its lock holds the key, the index and the record.
   struct Shard {
     mutable std::mutex mutex;
-    std::unordered_map<std::int32_t, User> users;
+    std::array<Line, kLines> lines;  // everybody is in one of them but while being changed
   };
   static constexpr std::size_t kUserShards = 256;
+  /// Records by the index of the user, in pages of pages that stay where they are.
+  static constexpr std::size_t kPage = 1024;
+  struct Page {
+    std::array<User, kPage> users;
+  };
+  struct Book {
+    std::array<std::atomic<Page*>, kPage> pages{};
+    ~Book() {
+      for (auto& page : pages) delete page.load(std::memory_order_relaxed);
+    }
+  };
+  /// Null for an index without a page.
+  [[nodiscard]] User* record_at(std::int32_t index) const noexcept;
+  User& make_record(std::int32_t index);
 
-  [[nodiscard]] Shard& shard_of(std::int32_t user) noexcept { return shards_[static_cast<std::size_t>(user) % kUserShards]; }
-  [[nodiscard]] const Shard& shard_of(std::int32_t user) const noexcept { return shards_[static_cast<std::size_t>(user) % kUserShards]; }
-  [[nodiscard]] bool is_purchase(std::uint16_t type) const noexcept { return type < options_.event_types.size() && options_.event_types[type].purchase; }
-  [[nodiscard]] bool is_return(std::uint16_t type) const noexcept { return type < options_.event_types.size() && options_.event_types[type].returns; }
-  [[nodiscard]] float trending_of(std::uint16_t type) const noexcept { return type < options_.event_types.size() ? options_.event_types[type].trending : 0; }
-  /// Type of a replayed record, which may be one that the options do not name: it is kept and means nothing.
-  std::uint16_t replayed_type(std::string_view name);
-  void note_seen(User& user, std::int32_t item, std::uint16_t type, std::int64_t time_ms) const;
+  [[nodiscard]] static std::size_t shard_number(KeyView user) noexcept;
+  /// Under the shard of the key; null for a stranger.
+  [[nodiscard]] User* find_user(KeyView key) const noexcept;
+  User& new_user(KeyView key);
+  void remove_user(std::size_t shard, User& user);
+  void link(std::size_t shard, User& user);
+  void unlink(std::size_t shard, User& user);
+  void note_oldest(std::size_t shard, std::size_t line) noexcept;
+  /// Counts the bytes anew after the user has changed; `key` is theirs.
+  void weigh(User& user, KeyView key);
+  void forget(std::size_t shard, User& user, const NumberForgotten& number);
+  [[nodiscard]] bool beyond_caps() const noexcept;
+  [[nodiscard]] bool becomes_customer(KeyView key, bool bought_or_named) const noexcept;
+
+  /// Type of a replayed record, appended if it is none of the options'.
+  std::uint16_t replayed_type(TypeMeaning meaning);
+  /// The same for a record that gives the name alone, as journals of version 1 do.
+  std::uint16_t named_type(std::string_view name) const;
+  UserView::Seen& seen_of(User& user, std::int32_t item, std::int64_t time_ms) const;
+  /// After the event at this place of the history came in.
+  void note_seen(User& user, std::size_t place) const;
+  /// Purchases of an item that are older than the kept history, less what was returned, as far as that can be told.
+  [[nodiscard]] std::int32_t purchases_before(const User& user, const UserView::Seen& seen, const Past* except) const;
+  /// Counts purchases less returns by the time of the events, however they came in: a return takes an earlier purchase back.
+  void recount(const User& user, UserView::Seen& seen, std::int32_t before) const;
   void keep_newest(User& user) const;
   /// The other items that were bought within the window around a purchase; none when this one was too.
   void partners_of(std::span<const Past> history, std::int32_t item, std::int64_t time_ms, std::vector<std::int32_t>& out) const;
   void take_back(const User& user);
+  void mark_erased(std::uint64_t hash, std::int64_t time_ms);
+  void load_begin(ByteReader& r);
+  void load_items(ByteReader& r);
+  void load_counters(ByteReader& r, bool old);
+  void load_shopper(ByteReader& r, bool old);
+  [[nodiscard]] std::int32_t checked_item(std::int32_t item) const;
 
   const EventStoreOptions options_;
-  std::vector<std::string> type_names_;
+  std::vector<TypeMeaning> types_;        // the options' first, then others that the journal has
+  std::vector<std::uint16_t> shown_as_;   // type -> the option of the same name, or itself
   std::vector<Shard> shards_;
-  std::atomic<std::uint64_t> removals_{0};  // of user keys: an index found before may be gone
+  std::array<std::atomic<Book*>, kPage * 2> books_{};
+  std::mutex books_mutex_;  // of what is added to them
+  std::array<std::array<std::atomic<std::uint64_t>, kUserShards>, kLines> oldest_;  // version; UINT64_MAX for nobody
+  std::array<std::atomic<std::int64_t>, kUserShards> idle_since_;                   // of the oldest visitor; INT64_MAX for nobody
+  std::atomic<std::int64_t> num_shoppers_{0};
+  std::atomic<std::int64_t> shopper_bytes_{0};
   mutable std::shared_mutex erased_mutex_;
-  std::unordered_map<std::uint64_t, std::int64_t> erased_;  // hash of the key -> when
-  std::atomic<std::size_t> num_erased_{0};
+  std::unordered_map<std::uint64_t, std::int64_t> erased_;        // hash of the key -> when
+  std::deque<std::pair<std::uint64_t, std::int64_t>> erased_order_;  // as marked; a later mark of the same key is in erased_ alone
+  std::int64_t erased_before_ms_ = 0;                             // marks up to here were dropped and stand for everybody
+  std::atomic<bool> any_erased_{false};
   std::atomic<std::int64_t> newest_ms_{0};
+  std::uint32_t saved_version_ = 0;         // while loading
   double saved_half_life_ms_ = 0;           // while loading
   std::vector<std::uint16_t> saved_types_;  // while loading: the file's types -> ours
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 etalage_test(serving/engine_profile_test.cpp)
 etalage_test(serving/engine_test.cpp LABELS threaded)
+etalage_test(serving/event_store_limits_test.cpp)
 etalage_test(serving/event_store_test.cpp LABELS threaded)
 etalage_test(serving/golden_engine_test.cpp)
 etalage_test(serving/journal_faults_test.cpp)

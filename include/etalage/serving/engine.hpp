@@ -115,7 +115,8 @@ class ETALAGE_EXPORT EngineScratch {
 ///            snapshot: what is trending
 /// Snapshots  publish() and rollback() never make a request wait, and a replaced snapshot is freed when its last reader
 ///            has left: at most two are kept, the one in use and the one to roll back to
-/// Forks      a child may recommend; observing there is std::logic_error when the engine has a folder
+/// Forks      fork() waits until no thread is inside a call, however many work. The child may recommend, read, save and
+///            publish, from any thread; observing there is std::logic_error when the engine has a folder
 /// Threads    every member may be called concurrently
 /// Errors     std::invalid_argument (an event or a filter that means nothing), those of EventStore and Journal
 class ETALAGE_EXPORT Engine {

@@ -50,6 +50,12 @@ struct ETALAGE_EXPORT EventStoreOptions {
   int co_purchase_hours = 24;            ///< purchases of one user within this time belong together; >= 1
   int co_purchase_limit = 64;            ///< partners kept for an item; in [1, 4096]
   int max_future_seconds = 300;          ///< an event later than this from now is refused; >= 0
+  int visitor_idle_days = 365;           ///< a visitor of whom nothing came for so long is forgotten; 0 never
+  std::int64_t max_shoppers = 10'000'000;  ///< beyond it the one idle longest is forgotten, visitors first; 0 no limit
+  std::int64_t max_shopper_bytes = std::int64_t{8} << 30;  ///< likewise by the memory that shoppers take, about; 0 no limit
+  std::int64_t max_items = 10'000'000;   ///< an item key beyond it is refused; 0 no limit
+  std::size_t max_erased = 1'000'000;    ///< erased keys remembered one by one, see EventStore::erased_ms; 0 no limit
+  std::string visitor_prefix = {};       ///< if given, visitors are those whose string key begins with it
   std::uint64_t compact_bytes = std::uint64_t{256} << 20;  ///< of events on disk that start a compaction; 0 never
   JournalOptions journal = {};
   std::function<std::int64_t()> now_ms = {};  ///< the clock; null means the system's
@@ -83,13 +89,26 @@ struct UserView {
 ///
 /// Order      events of a user are kept by their time, however they come in; equal times by arrival
 /// Refused    (std::invalid_argument, nothing is stored) an unknown type, a time before 1970 or beyond max_future_seconds,
-///            a value that is not finite, a key of another kind than those before or beyond 1024 bytes
+///            a value that is not finite, a key of another kind than those before or beyond 1024 bytes, an item beyond
+///            max_items
+/// Types      each event is written with what its type means. Under other event_types the past keeps the meaning and the
+///            counts that it had; the new meaning holds for what comes, `weight` for everything. A type that is not among
+///            event_types any more takes no events and weighs nothing. A journal of before types were written is refused
+///            (std::invalid_argument) when event_types lacks one of which it has events
+/// Limits     who bought something or was merged into is a customer, everybody else a visitor. visitor_idle_days and
+///            max_shoppers remove a few with each event, the one idle longest first, visitors before customers. A removal is
+///            an event of its own in the journal: what is opened again is what was there, under whatever limits. Counters
+///            keep what the removed did, without their names
 /// Duplicates an event with a given time that equals one in the user's kept history in item, type, time and value is
 ///            taken once: the store answers with a sequence that covers the first
 /// Durable    as Journal says; without a folder everything is in memory alone and nothing is ever durable
 /// Reading    a user's events are seen by whoever reads after observe() returned, at once and before they are durable
-/// Threads    every member may be called concurrently; users are locked in 256 groups, items in 64
-/// Cost       observe about a microsecond; 24 bytes a kept event, 24 a seen item, about 100 a user
+/// Full disk  observe, merge_users and erase_user throw JournalWriteError: pending() is 0 when nothing was taken, else the
+///            number of the event, which is taken and must not be sent again
+/// Threads    every member may be called concurrently; users are locked in 256 groups, items in 32. fork() waits until no
+///            thread is inside a call; a child reads, and may observe when the store has no folder
+/// Cost       observe about a microsecond, erase_user in proportion to the user's history; 24 bytes a kept event, 24 a seen
+///            item, about 250 a user, 60 an item, 60 an erased key
 /// Errors     also those of Journal
 class ETALAGE_EXPORT EventStore {
  public:
@@ -104,10 +123,12 @@ class ETALAGE_EXPORT EventStore {
   std::uint64_t observe(const Event& event);
   /// An anonymous visitor turns out to be `to`: histories become one, `from` is gone. A from without events is harmless.
   std::uint64_t merge_users(KeyView from, KeyView to);
-  /// Takes the user out of everything: history, seen items, his share of trending and co-purchase counts as far as his
-  /// kept history reaches. His events leave the disk with the next compaction; compact() makes it one now.
+  /// Takes the user out of everything: history, seen items, and of the trending and co-purchase counts exactly what the
+  /// events of the kept history were counted for. What history_limit or a limit on shoppers removed before stays in the
+  /// sums, without a name. The events leave the disk with the next compaction; compact() makes it one now.
   std::uint64_t erase_user(KeyView user);
-  /// When the user was last erased, 0 for never: models fitted before then must not be asked about him.
+  /// When the user was last erased, 0 for never: models fitted before then must not be asked about them. Beyond max_erased
+  /// the oldest marks are dropped, and their newest moment stands for everybody.
   [[nodiscard]] std::int64_t erased_ms(KeyView user) const;
 
   /// The last sequence that survives a power loss; 0 without a folder.
@@ -153,6 +174,9 @@ class ETALAGE_EXPORT EventStore {
     std::uint64_t merges = 0;
     std::uint64_t erasures = 0;
     std::uint64_t compactions = 0;
+    std::uint64_t forgotten = 0;      ///< shoppers whom a limit removed
+    std::int64_t shoppers = 0;        ///< kept now
+    std::int64_t shopper_bytes = 0;   ///< of memory that they take, about
   };
   [[nodiscard]] Counts counts() const noexcept;  ///< since this object was made
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "etalage/export.hpp"
 #include "etalage/serving/journal_files.hpp"
@@ -28,12 +29,25 @@ class ETALAGE_EXPORT JournalLockedError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The disk does not take what was appended: full, or broken.
+class ETALAGE_EXPORT JournalWriteError : public std::filesystem::filesystem_error {
+ public:
+  JournalWriteError(std::uint64_t pending, const std::filesystem::filesystem_error& cause);
+  /// The record's sequence when it was accepted all the same: it waits in memory and is written as soon as the disk takes
+  /// it; append it again and it is there twice. 0 when it was refused for good and nothing of it is stored.
+  [[nodiscard]] std::uint64_t pending() const noexcept { return pending_; }
+
+ private:
+  std::uint64_t pending_;
+};
+
 struct ETALAGE_EXPORT JournalOptions {
   Durability durability = Durability::kInterval;
   int interval_ms = 50;                                      ///< of kInterval and kNone, in [1, 3600000]
   std::uint64_t segment_bytes = std::uint64_t{64} << 20;     ///< a file is closed and the next begun beyond this; >= 4096
   std::size_t buffer_bytes = std::size_t{8} << 20;           ///< records waiting to be written; append() writes beyond this; >= 4096
   std::shared_ptr<JournalFiles> files = {};                  ///< null means system_journal_files()
+  bool repair = false;                                       ///< open a damaged journal without the events that are lost, see JournalRecovery
   void validate() const;                                     ///< throws std::invalid_argument: option, value, rule
 };
 
@@ -52,20 +66,27 @@ struct JournalRecovery {
   std::uint64_t cut_bytes = 0;       ///< of a torn tail, none of it acknowledged
   std::uint64_t cut_events = 0;      ///< complete records among these bytes, behind a hole
   std::string cut_reason;            ///< empty when nothing was cut
+  std::uint64_t lost_events = 0;     ///< acknowledged and not readable any more; only with JournalOptions::repair
+  std::vector<std::string> copies;   ///< names, in the folder, of damaged files as they were before the repair
 };
 
 /// An append-only log of records that survives whatever ends the process or the power.
 ///
 /// Acknowledged  means sequence <= durable_through(): recovered on open after kill -9 or power loss at any moment
 /// Records       any bytes up to 16 MiB; sequences count from 1 without gaps
-/// On disk       a folder of segments, the newest compaction, and a lock; each record carries XXH3-64 of itself and
-///               what was durable when it was written. A tail that does not check is cut and reported; damage to what was
-///               acknowledged is FormatError, never cut
-/// Full disk     append() and sync() throw std::filesystem::filesystem_error with ENOSPC; what was accepted before stays
-///               in memory and is written as soon as there is room (each append tries). The same for any other failure:
-///               bytes since the last good flush are kept and written again, because a failed flush says nothing of them
+/// On disk       a folder of segments, the newest compaction, a manifest and a lock. Each record carries XXH3-64 of itself
+///               and what was durable when it was written; the manifest names the newest files and is marked with what is
+///               durable after each flush. A tail behind the mark that does not check is cut and reported. Damage before it,
+///               and a missing file, are FormatError, never cut; with JournalOptions::repair the records that are lost are
+///               counted, those behind them are kept, and damaged segments are copied before they are changed. A damaged
+///               compaction cannot be repaired. A folder without a manifest is one of earlier versions and is given one
+/// Full disk     append() and sync() throw JournalWriteError, a std::filesystem::filesystem_error with ENOSPC: either the
+///               record was accepted, stays in memory and is written as soon as there is room (each append tries), or it
+///               was refused for good; pending() says which. The same for any other failure: bytes since the last good
+///               flush are kept and written again, because a failed flush says nothing of them
 /// Compaction    compact() replaces everything so far by the caller's records; killed midway it leaves the old or the new
-/// Forks         a child must not use the parent's journal: append() there is std::logic_error
+/// Forks         a child must not use the parent's journal: append(), sync() and compact() there are
+///               std::logic_error. fork() waits for a flush that is under way
 /// Cost          32 bytes a record and its payload, rounded up to 8; one write and one flush for all waiting records
 /// Threads       every member may be called concurrently
 /// Errors        JournalLockedError (a second writer), FormatError (damage), std::filesystem::filesystem_error,

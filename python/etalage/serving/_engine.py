@@ -16,7 +16,8 @@ from ..profile import UserProfile
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
 _EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
-           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "explain_items", "metrics")
+           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "explain_items", "metrics",
+           "visitor_idle_days", "max_shoppers", "max_shopper_bytes", "max_items", "max_erased", "visitor_prefix", "repair")
 
 
 class Answer(tuple):
@@ -154,6 +155,9 @@ class Engine:
       and return.
     Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
       co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000, metrics=False.
+    What is kept: visitor_idle_days=365, max_shoppers=10**7, max_shopper_bytes=2**33, max_items=10**7, max_erased=10**6 (0: no
+      limit), visitor_prefix="" (visitors are those whose key begins with it; by default those who bought nothing and were not
+      merged into). repair=True opens a damaged journal without the events that are lost; see `recovery`.
 
     Every method may be called from any number of threads; none holds the GIL while it works. close(), or leaving `with
     Engine(...) as engine:`, makes what was observed durable, ends the engine's threads and lets go of the folder; calls on a
@@ -223,7 +227,8 @@ class Engine:
         """Tells the engine what happened, and returns the event's sequence number. The shopper's next request sees it.
 
         time: a datetime (naive is UTC), numpy.datetime64, or milliseconds since 1970; None is now. ValueError for an event
-        type that is not known, a time in the future, or a key of another kind.
+        type that is not known, a time in the future, or a key of another kind; OSError when the journal cannot be written:
+        its `pending` is the event's number when it was taken all the same and must not be sent again, None when it was refused.
         """
         return self._core.observe(user, item, event, _milliseconds(time), value)
 
@@ -302,7 +307,8 @@ class Engine:
 
     @property
     def recovery(self):
-        """What opening the journal found: events, last_sequence, cut_bytes, cut_reason. None without a path."""
+        """What opening the journal found: events, last_sequence, cut_bytes, cut_events and cut_reason of a torn tail; with
+        repair=True lost_events and copies (names of damaged files as they were). None without a path."""
         return self._core.recovery()
 
     @property
