@@ -3,6 +3,8 @@
 //   build/bench/engine_benchmark prepare FILE [products shoppers]   makes the snapshot, with its index; minutes
 //   build/bench/engine_benchmark run FILE [seconds]                 measures it; prints floors beside what was measured
 //   build/bench/engine_benchmark observe                            observe() alone, journal flushed every 50 ms
+//   build/bench/engine_benchmark filters [products]                 price limits never seen before beside one that is cached
+//   build/bench/engine_benchmark offers [products seconds]          10,000 set_price() a second beside readers
 //
 // run: one thread asks for known shoppers (k 20, 300 candidates from the index, a filter that leaves half, five rules,
 // MMR), each after a new event of his, which is folded in; another observes 5,000 events a second into a journal flushed
@@ -278,6 +280,105 @@ int observe() {
   return 0;
 }
 
+/// A shop of nothing but its catalogue and what is new in it.
+std::shared_ptr<const Snapshot> bare_shop(std::int32_t products) {
+  SnapshotParts parts;
+  parts.catalog = make_catalog(products);
+  for (std::int64_t i = 0; i < 1000; ++i) parts.new_arrivals.push_back(i * products / 1000);
+  return std::make_shared<const Snapshot>(std::move(parts));
+}
+
+/// Times of recommend() with a limit that is in the cache and with a thousand that come in turn, one after the other.
+int filters(std::int32_t products) {
+  const auto begun = Clock::now();
+  const auto snapshot = bare_shop(products);
+  constexpr int kLimits = 1000;
+  bool held = true;
+  for (const std::size_t cache : {std::size_t{16} << 20, std::size_t{64} << 20, std::size_t{256} << 20}) {
+    EngineOptions options;
+    options.filter_cache_bytes = cache;
+    options.metrics = true;
+    Engine engine(options);
+    engine.publish(snapshot);
+    std::vector<Predicate> limits;
+    for (int i = 0; i < kLimits; ++i) limits.push_back(Predicate::price(std::nullopt, 0.05 + 99.0 * i / kLimits));
+    EngineScratch scratch;
+    Answer answer;
+    std::vector<double> cached, distinct;
+    const auto ask = [&](const Predicate& filter, std::vector<double>& times) {
+      const auto at = Clock::now();
+      engine.recommend({.k = 20, .filter = &filter}, answer, scratch);
+      times.push_back(seconds_since(at));
+    };
+    for (int i = 0; i < 100; ++i) ask(limits[500], cached);
+    cached.clear();
+    const auto before = engine.metrics().filters;
+    for (int round = 0; round < 3; ++round)
+      for (int i = 0; i < kLimits; ++i) {
+        ask(limits[static_cast<std::size_t>(i)], distinct);
+        ask(limits[500], cached);
+      }
+    const auto after = engine.metrics().filters;
+    const double one = quantile(cached, 0.5), many = quantile(distinct, 0.5);
+    std::printf("%d products, cache of %3zu MB: cached p50 %.4f ms, distinct p50 %.4f ms (%.2f times, floor 2), p99 %.4f ms; %zu filters kept, %llu compiled\n",
+                products, cache >> 20, one * 1e3, many * 1e3, many / one, quantile(distinct, 0.99) * 1e3, after.entries,
+                static_cast<unsigned long long>(after.misses - before.misses));
+    // Asked of a cache that holds them all; a smaller one shows what compiling a limit costs, in a shop that does nothing else.
+    if (after.entries >= kLimits) held = held && many <= 2 * one;
+  }
+  std::printf("%.0f s\n", seconds_since(begun));
+  return held ? 0 : 1;
+}
+
+/// Prices that move all the time, and what readers with a price limit pay for it.
+int offers(std::int32_t products, double seconds) {
+  const auto snapshot = bare_shop(products);
+  const auto folder = journal_folder();
+  std::filesystem::remove_all(folder);
+  EngineOptions options;
+  options.events.journal.interval_ms = 50;
+  options.metrics = true;
+  Engine engine(folder, options);
+  engine.publish(snapshot);
+  const Predicate half = Predicate::price(std::nullopt, 49.99) & Predicate::in_stock();
+  double still = 0;
+  for (const int rate : {0, 10'000}) {
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> set{0};
+    std::thread writer([&] {
+      std::mt19937_64 rng(1);
+      auto next = Clock::now();
+      while (!stop && rate > 0) {
+        for (int i = 0; i < rate / 500; ++i, ++set)
+          engine.set_price(static_cast<std::int64_t>(rng() % static_cast<unsigned>(products)), static_cast<float>(rng() % 10000) / 100.0f);
+        next += std::chrono::milliseconds(2);
+        std::this_thread::sleep_until(next);
+      }
+    });
+    EngineScratch scratch;
+    Answer answer;
+    std::vector<double> times;
+    const auto begun = Clock::now();
+    while (seconds_since(begun) < seconds) {
+      const auto at = Clock::now();
+      engine.recommend({.k = 20, .filter = &half}, answer, scratch);
+      times.push_back(seconds_since(at));
+    }
+    const double took = seconds_since(begun);
+    stop = true;
+    writer.join();
+    const auto stats = engine.metrics().filters;
+    std::printf("%6.0f set_price() a second: recommend p50 %.4f ms, p99 %.4f ms, %.0f a second; %llu filters patched, %llu compiled since the start\n",
+                static_cast<double>(set) / took, quantile(times, 0.5) * 1e3, quantile(times, 0.99) * 1e3, static_cast<double>(times.size()) / took,
+                static_cast<unsigned long long>(stats.patches), static_cast<unsigned long long>(stats.misses));
+    if (rate == 0) still = static_cast<double>(stats.misses);
+    else if (static_cast<double>(set) / took < 9'500) std::printf("fewer than 10,000 a second\n");
+  }
+  const bool thrown_away = static_cast<double>(engine.metrics().filters.misses) > still + 2;
+  std::filesystem::remove_all(folder);
+  return thrown_away ? 1 : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -286,6 +387,8 @@ int main(int argc, char** argv) {
   if (what == "prepare" && argc > 2) return prepare(argv[2], argc > 4 ? std::atoi(argv[3]) : 1'000'000, argc > 4 ? std::atoi(argv[4]) : 1'000'000);
   if (what == "run" && argc > 2) return run(argv[2], argc > 3 ? std::atof(argv[3]) : 30);
   if (what == "observe") return observe();
-  std::printf("engine_benchmark prepare FILE [products shoppers] | run FILE [seconds] | observe\n");
+  if (what == "filters") return filters(argc > 2 ? std::atoi(argv[2]) : 1'000'000);
+  if (what == "offers") return offers(argc > 2 ? std::atoi(argv[2]) : 1'000'000, argc > 3 ? std::atof(argv[3]) : 5);
+  std::printf("engine_benchmark prepare FILE [products shoppers] | run FILE [seconds] | observe | filters [products] | offers [products seconds]\n");
   return 2;
 }

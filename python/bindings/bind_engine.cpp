@@ -67,6 +67,7 @@ EngineOptions options_from(const py::dict& d) {
              {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});
   set_option(d, "factor_cache", o.factor_cache);
   set_option(d, "profile_cache", o.profile_cache);
+  set_option(d, "filter_cache_bytes", o.filter_cache_bytes);
   set_option(d, "explain_items", o.explain_items);
   set_option(d, "metrics", o.metrics);
   o.events.now_ms = [clock = py::cast<std::shared_ptr<Clock>>(d["clock"])] { return clock->now(); };
@@ -102,7 +103,7 @@ void require_item_kinds(const Engine& engine, const std::vector<Key>& keys, cons
 
 py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k, const std::string& placement, const std::optional<std::string>& filter,
                     const py::object& anchors, const py::object& session, const py::object& given, const py::object& query_vector,
-                    const std::string& segment, bool exclude_seen, bool explain) {
+                    const std::string& segment, std::optional<bool> exclude_seen, bool explain, const std::string& place, std::optional<bool> fill) {
   if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
   const std::optional<Key> shopper = user.is_none() ? std::nullopt : std::optional<Key>(shopper_from(engine, user));
   const std::vector<Key> anchor_keys = keys_from(anchors, "anchors");
@@ -146,6 +147,8 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
     r.query_vector = vector;
     r.segment = segment;
     r.exclude_seen = exclude_seen;
+    r.place = place;
+    r.fill = fill;
     r.explain = explain;
     answer = engine.recommend(r);
   }
@@ -192,6 +195,38 @@ std::uint64_t observe(Engine& engine, const py::object& user, const py::object& 
   const Key i = key_from(item, "item");
   const py::gil_scoped_release release;
   return engine.observe({view_of(u), view_of(i), event, time_ms, value});
+}
+
+std::uint64_t set_available(Engine& engine, const py::object& item, std::optional<bool> available, const std::string& place) {
+  const Key key = key_from(item, "item");
+  const py::gil_scoped_release release;
+  return engine.set_available(view_of(key), available, place);
+}
+
+std::uint64_t set_price(Engine& engine, const py::object& item, std::optional<float> price, const std::string& place) {
+  const Key key = key_from(item, "item");
+  const py::gil_scoped_release release;
+  return engine.set_price(view_of(key), price, place);
+}
+
+std::uint64_t set_attribute(Engine& engine, const py::object& item, const std::string& name, std::optional<std::vector<std::string>> values,
+                            const std::string& place) {
+  const Key key = key_from(item, "item");
+  const py::gil_scoped_release release;
+  return engine.set_attribute(view_of(key), name, std::move(values), place);
+}
+
+py::dict offer(const Engine& engine, const py::object& item, const std::string& place) {
+  const Key key = key_from(item, "item");
+  EventStore::Offer said;
+  {
+    const py::gil_scoped_release release;
+    said = engine.offer(view_of(key), place);
+  }
+  py::dict d;
+  d["available"] = said.available;
+  d["price"] = said.price;
+  return d;
 }
 
 std::uint64_t observe_log(Engine& engine, const EventLog& log, const std::string& event) {
@@ -310,6 +345,7 @@ py::dict metrics(const Engine& engine) {
     py::dict d;
     d["candidates"] = s.candidates;
     d["shown"] = s.shown;
+    d["failures"] = s.failures;
     sources[py::str(s.name)] = d;
   }
   py::dict d;
@@ -325,6 +361,18 @@ py::dict metrics(const Engine& engine) {
   d["filtered"] = m.filtered;
   d["folded_in"] = m.folded_in;
   d["folded_from_cache"] = m.folded_from_cache;
+  d["factor_hit_rate"] = m.factor_hit_rate();
+  d["profiles_made"] = m.profiles_made;
+  d["profiles_from_cache"] = m.profiles_from_cache;
+  d["profile_hit_rate"] = m.profile_hit_rate();
+  py::dict filters;
+  filters["entries"] = m.filters.entries;
+  filters["bytes"] = m.filters.bytes;
+  filters["hits"] = m.filters.hits;
+  filters["misses"] = m.filters.misses;
+  filters["patches"] = m.filters.patches;
+  filters["hit_rate"] = m.filter_hit_rate();
+  d["filters"] = filters;
   d["coverage"] = m.coverage;
   d["snapshot"] = m.snapshot;
   d["publications"] = m.publications;
@@ -357,9 +405,15 @@ void bind_engine(py::module_& m) {
       .def("close", &EngineHandle::close)
       .def_property_readonly("closed", &EngineHandle::closed)
       .def("observe", &observe, py::arg("user"), py::arg("item"), py::arg("event"), py::arg("time_ms").none(true), py::arg("value"))
+      .def("set_available", &set_available, py::arg("item"), py::arg("available").none(true), py::arg("place"))
+      .def("set_price", &set_price, py::arg("item"), py::arg("price").none(true), py::arg("place"))
+      .def("set_attribute", &set_attribute, py::arg("item"), py::arg("name"), py::arg("values").none(true), py::arg("place"))
+      .def("offer", &offer, py::arg("item"), py::arg("place"))
+      .def("availability_bytes", [](const Engine& e) { return e.events().availability_bytes(); })
       .def("observe_log", &observe_log, py::arg("log"), py::arg("event"), Release())
       .def("recommend", &recommend, py::arg("user"), py::arg("k"), py::arg("placement"), py::arg("filter").none(true), py::arg("anchors"),
-           py::arg("session"), py::arg("given"), py::arg("query_vector"), py::arg("segment"), py::arg("exclude_seen"), py::arg("explain"))
+           py::arg("session"), py::arg("given"), py::arg("query_vector"), py::arg("segment"), py::arg("exclude_seen").none(true), py::arg("explain"), py::arg("place"),
+           py::arg("fill").none(true))
       .def("merge_users", &merge_users, py::arg("from_user"), py::arg("to_user"))
       .def("erase_user", &erase_user, py::arg("user"))
       .def("user", &user_view, py::arg("user"))

@@ -18,23 +18,32 @@
 namespace etalage::python {
 namespace {
 
+/// The arguments one by one, those of a list or an array in its place.
+template <class Take>
+void each_of(const py::args& values, const Take& take) {
+  for (const py::handle v : values) {
+    if (py::isinstance<py::str>(v) || py::isinstance<py::bytes>(v) || !py::hasattr(v, "__len__")) take(v);
+    else for (const py::handle inner : v) take(inner);
+  }
+}
+
 /// Keys as text: strings, or integers.
 std::vector<std::string> keys_from(const py::args& keys) {
   std::vector<std::string> out;
-  for (const py::handle k : keys) {
+  each_of(keys, [&](py::handle k) {
     if (!py::isinstance<py::str>(k) && (PyBool_Check(k.ptr()) || !PyIndex_Check(k.ptr())))
       throw py::type_error("items holds " + describe(k) + ", must be keys: str or int");
     out.push_back(py::str(k).cast<std::string>());
-  }
+  });
   return out;
 }
 
 std::vector<std::string> texts_from(const py::args& values, const char* argument) {
   std::vector<std::string> out;
-  for (const py::handle v : values) {
+  each_of(values, [&](py::handle v) {
     if (!py::isinstance<py::str>(v)) throw py::type_error(std::string(argument) + " is " + describe(v) + ", must be str");
     out.push_back(v.cast<std::string>());
-  }
+  });
   return out;
 }
 
@@ -52,11 +61,15 @@ void bind_rules(py::module_& m) {
                         "A condition on the products of a catalogue: leaves joined by & | ~. What a product does not say (no brand, a NaN\n"
                         "price) makes a leaf about it false and the leaf's negation true.")
       .def_static("everything", &Predicate::everything)
-      .def_static("in_stock", &Predicate::in_stock, "Stock is known and above 0.")
-      .def_static("stock", &Predicate::stock, py::kw_only(), py::arg("min") = py::none(), py::arg("max") = py::none(), "Bounds included.")
-      .def_static("price", &Predicate::price, py::kw_only(), py::arg("min") = py::none(), py::arg("max") = py::none(), "Bounds included.")
-      .def_static("known_stock", &Predicate::known_stock)
-      .def_static("known_price", &Predicate::known_price)
+      .def_static("in_stock", &Predicate::in_stock, py::arg("place") = "",
+                  "Stock is known and above 0, or the product was set available; place: where, the request's own place by default.")
+      .def_static("stock", &Predicate::stock, py::kw_only(), py::arg("min") = py::none(), py::arg("max") = py::none(), py::arg("place") = "",
+                  "Bounds included.")
+      .def_static("price", &Predicate::price, py::kw_only(), py::arg("min") = py::none(), py::arg("max") = py::none(), py::arg("place") = "",
+                  "Bounds included.")
+      .def_static("known_stock", &Predicate::known_stock, py::arg("place") = "")
+      .def_static("known_price", &Predicate::known_price, py::arg("place") = "")
+      .def_static("offered", &Predicate::offered, py::arg("place") = "", "Was not set unavailable by Engine.set_available(), whatever its stock.")
       .def_static("category", py::overload_cast<std::string_view>(&Predicate::category), py::arg("path"), "'Home/Kitchen': it and what is below it.")
       .def_static("category", py::overload_cast<std::vector<std::string>>(&Predicate::category), py::arg("path"),
                   "A list of names from the root, for names that hold a slash.")

@@ -46,7 +46,12 @@ inline py::object key_to(const Key& key) {
 inline std::vector<Key> keys_from(const py::object& values, const char* argument) {
   std::vector<Key> out;
   if (values.is_none()) return out;
-  if (py::isinstance<py::str>(values) || PyIndex_Check(values.ptr())) return {key_from(values, argument)};
+  // An array has __index__ too, but is a list of keys; one without dimensions is a key.
+  const bool array = py::hasattr(values, "ndim") && py::hasattr(values, "item");
+  if (array && values.attr("ndim").cast<int>() == 0) return {key_from(values.attr("item")(), argument)};
+  if (py::isinstance<py::str>(values) || (!array && PyIndex_Check(values.ptr()))) return {key_from(values, argument)};
+  if (py::isinstance<py::bytes>(values) || !py::isinstance<py::iterable>(values))
+    throw py::type_error(std::string(argument) + " is " + describe(values) + ", must be a key or a list of keys: str or int");
   for (const py::handle v : values) out.push_back(key_from(v, argument));
   return out;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,25 +21,57 @@ std::vector<std::int64_t> copy_ids(std::span<const Int> ids, const char* argumen
 
 }  // namespace
 
+struct ItemFilter::Listed {
+  explicit Listed(std::shared_ptr<std::atomic<std::size_t>> of) : account(std::move(of)) {}
+  ~Listed() {
+    if (account) account->fetch_sub(ids.size() * sizeof(std::int64_t), std::memory_order_relaxed);
+  }
+  Listed(const Listed&) = delete;
+  Listed& operator=(const Listed&) = delete;
+  std::once_flag made;
+  std::vector<std::int64_t> ids;
+  std::shared_ptr<std::atomic<std::size_t>> account;
+};
+
 ItemFilter::IdSet::IdSet(std::vector<std::int64_t> values) : ids(std::move(values)) {
   if (!std::is_sorted(ids.begin(), ids.end())) std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  count = ids.size();
   // A bitmap answers in one load; it is kept while it is not larger than a few times the list itself.
   if (!ids.empty()) {
-    const auto words = static_cast<std::uint64_t>(ids.back()) / 64 + 1;
-    if (words <= 8 * static_cast<std::uint64_t>(ids.size()) + 64) {
-      bits.assign(words, 0);
-      for (const std::int64_t id : ids) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+    const auto num_words = static_cast<std::uint64_t>(ids.back()) / 64 + 1;
+    if (num_words <= 8 * static_cast<std::uint64_t>(ids.size()) + 64) {
+      auto made = std::make_shared<std::vector<std::uint64_t>>(num_words, 0);
+      for (const std::int64_t id : ids) (*made)[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+      bits = *made;
+      words = std::shared_ptr<const std::uint64_t>(made, made->data());
     }
   }
 }
 
-bool ItemFilter::IdSet::contains(std::int64_t id) const noexcept {
-  if (!bits.empty()) {
-    const auto word = static_cast<std::uint64_t>(id) / 64;
-    return id >= 0 && word < bits.size() && (bits[word] >> (id % 64) & 1) != 0;
-  }
-  return std::binary_search(ids.begin(), ids.end(), id);
+bool ItemFilter::IdSet::contains_listed(std::int64_t id) const noexcept { return std::binary_search(ids.begin(), ids.end(), id); }
+
+std::span<const std::int64_t> ItemFilter::IdSet::list() const {
+  if (listed == nullptr) return ids;
+  std::call_once(listed->made, [&] {
+    std::vector<std::int64_t> all;
+    all.reserve(count);
+    for (std::size_t w = 0; w < bits.size(); ++w)
+      for (std::uint64_t left = bits[w]; left != 0; left &= left - 1) all.push_back(static_cast<std::int64_t>(64 * w) + std::countr_zero(left));
+    listed->ids = std::move(all);
+    if (listed->account) listed->account->fetch_add(count * sizeof(std::int64_t), std::memory_order_relaxed);
+  });
+  return listed->ids;
+}
+
+std::size_t ItemFilter::IdSet::count_below(std::int64_t end) const noexcept {
+  if (listed == nullptr) return static_cast<std::size_t>(std::lower_bound(ids.begin(), ids.end(), end) - ids.begin());
+  if (end <= 0) return 0;
+  const auto whole = static_cast<std::size_t>(end) / 64;
+  if (whole >= bits.size() || (whole + 1 == bits.size() && bits[whole] >> (end % 64) == 0)) return count;
+  std::size_t below = static_cast<std::size_t>(std::popcount(bits[whole] & ((std::uint64_t{1} << (end % 64)) - 1)));
+  for (std::size_t w = 0; w < whole; ++w) below += static_cast<std::size_t>(std::popcount(bits[w]));
+  return below;
 }
 
 ItemFilter ItemFilter::allow(std::span<const std::int64_t> ids) {
@@ -77,12 +110,26 @@ ItemFilter ItemFilter::from_mask(std::span<const std::uint8_t> mask) {
   return f;
 }
 
+ItemFilter ItemFilter::from_bits(std::shared_ptr<const std::uint64_t> words, std::size_t num_words, std::int64_t count,
+                                 std::shared_ptr<std::atomic<std::size_t>> account) {
+  if (!words && num_words != 0) throw std::invalid_argument("words is null, must point to " + std::to_string(num_words) + " words");
+  ItemFilter f;
+  f.has_allow_ = true;
+  f.allow_.bits = {words.get(), num_words};
+  f.allow_.words = std::move(words);
+  f.allow_.count = static_cast<std::size_t>(count);
+  f.allow_.listed = std::make_shared<Listed>(std::move(account));
+  return f;
+}
+
 ItemFilter ItemFilter::operator&(const ItemFilter& other) const {
   ItemFilter f;
   if (has_allow_ && other.has_allow_) {
     std::vector<std::int64_t> both;
-    std::set_intersection(allow_.ids.begin(), allow_.ids.end(), other.allow_.ids.begin(), other.allow_.ids.end(),
-                          std::back_inserter(both));
+    for_each_allowed_id([&](std::int64_t id) {
+      if (other.allow_.contains(id)) both.push_back(id);
+      return true;
+    });
     f.allow_ = IdSet(std::move(both));
   } else if (has_allow_ || other.has_allow_) {
     f.allow_ = has_allow_ ? allow_ : other.allow_;
@@ -96,13 +143,10 @@ ItemFilter ItemFilter::operator&(const ItemFilter& other) const {
 }
 
 std::int64_t ItemFilter::count_allowed(std::int64_t num_items) const noexcept {
-  const auto below = [num_items](const IdSet& s) {
-    return static_cast<std::int64_t>(std::lower_bound(s.ids.begin(), s.ids.end(), num_items) - s.ids.begin());
-  };
-  if (!has_allow_) return num_items - below(deny_);
-  std::int64_t count = below(allow_);
-  if (!deny_.ids.empty())
-    for (std::int64_t i = 0, n = below(allow_); i < n; ++i) count -= deny_.contains(allow_.ids[static_cast<std::size_t>(i)]);
+  if (!has_allow_) return num_items - static_cast<std::int64_t>(deny_.count_below(num_items));
+  auto count = static_cast<std::int64_t>(allow_.count_below(num_items));
+  for (const std::int64_t id : deny_.ids)
+    if (id < num_items && allow_.contains(id)) --count;
   return count;
 }
 

@@ -22,15 +22,17 @@ struct Plan {
   [[nodiscard]] std::size_t row(std::size_t i) const noexcept { return listed ? static_cast<std::size_t>(list[i]) : i; }
 };
 
-inline Plan plan(const ScoredRows& rows, const ItemFilter* filter) noexcept {
+inline Plan plan(const ScoredRows& rows, const ItemFilter* filter) {
   Plan p;
   if (filter == nullptr || filter->allows_everything()) return p;
   p.filter = filter;
   if (!filter->has_allow_list()) return p;
+  const std::int64_t denied = static_cast<std::int64_t>(filter->denied_ids().size());
+  const auto most = filter->count_allowed(static_cast<std::int64_t>(rows.rows)) + denied;
+  if (most > static_cast<std::int64_t>(rows.rows / 2)) return p;  // the rows in order, looked up, are quicker than the list
   const std::span<const std::int64_t> ids = filter->allowed_ids();
   const auto end = std::lower_bound(ids.begin(), ids.end(), static_cast<std::int64_t>(rows.rows));
   const auto n = static_cast<std::size_t>(end - ids.begin());
-  if (n > rows.rows / 2) return p;  // the rows in order, looked up, are quicker than the list
   p.listed = true;
   p.list = ids.first(n);
   if (filter->denied_ids().empty()) p.filter = nullptr;

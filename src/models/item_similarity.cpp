@@ -125,7 +125,7 @@ std::size_t ItemSimilarityModel::recommend(const Query& query, std::span<ItemSco
   if (out.empty()) return 0;
   const auto n = static_cast<std::size_t>(num_items_);
   const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
-  const bool listed = query.filter != nullptr && query.filter->has_allow_list();
+  const bool listed = query.filter != nullptr && query.filter->is_walked(n);
   if (!listed && few_are_touched(query)) {
     BlockSums sums(scratch.impl().floats, scratch.impl().bits, n);
     const CsrView w = weights_.view();

@@ -329,15 +329,16 @@ std::size_t PopularityModel::recommend(const Query& query, std::span<ItemScore> 
   const auto is_seen = [&](std::int32_t i) { return std::binary_search(seen.begin(), seen.end(), i); };
   const ItemFilter* filter = query.filter != nullptr && !query.filter->allows_everything() ? query.filter : nullptr;
   std::size_t count = 0;
-  if (filter != nullptr && filter->has_allow_list()) {
+  if (filter != nullptr && filter->is_walked(static_cast<std::size_t>(num_items()))) {
     // By place rather than by walking the order: a short list would be a long walk.
     std::vector<std::int32_t>& places = scratch.impl().ints;
     places.clear();
-    for (const std::int64_t id : filter->allowed_ids()) {
-      if (id >= num_items()) break;
+    filter->for_each_allowed_id([&](std::int64_t id) {
+      if (id >= num_items()) return false;
       const auto item = static_cast<std::int32_t>(id);
       if (filter->allows(id) && !is_seen(item)) places.push_back(ranking.places[static_cast<std::size_t>(item)]);
-    }
+      return true;
+    });
     count = std::min(out.size(), places.size());
     std::partial_sort(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(count), places.end());
     for (std::size_t j = 0; j < count; ++j) {

@@ -210,7 +210,7 @@ std::size_t SequenceModel::best(detail::SparseScores& scores, std::span<const st
   const auto n = static_cast<std::size_t>(num_items());
   const std::vector<std::int32_t>& touched = scores.touched();
   std::size_t count = 0;
-  const bool listed = filter != nullptr && filter->has_allow_list();
+  const bool listed = filter != nullptr && filter->is_walked(n);
   bool complete = false;
   if (!listed && touched.size() >= out.size() && touched.size() < n / 8) {
     // Items without a score come behind every score above the popularity term.
@@ -223,11 +223,12 @@ std::size_t SequenceModel::best(detail::SparseScores& scores, std::span<const st
   if (!complete) {
     float* dense = Scratch::Impl::at_least(scratch.impl().floats, n);
     if (listed) {
-      for (const std::int64_t id : filter->allowed_ids()) {
-        if (id >= static_cast<std::int64_t>(n)) break;
+      filter->for_each_allowed_id([&](std::int64_t id) {
+        if (id >= static_cast<std::int64_t>(n)) return false;
         const auto i = static_cast<std::int32_t>(id);
         dense[i] = scores[i] + prior(i);
-      }
+        return true;
+      });
     } else {
       for (std::size_t i = 0; i < n; ++i) dense[i] = counts_[i] * prior_scale_;
       for (const std::int32_t i : touched) dense[i] = scores[i] + prior(i);

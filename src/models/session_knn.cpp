@@ -283,7 +283,10 @@ void SessionKnnModel::find_neighbors(const OrderedItems& history, detail::Sequen
   }
   // The k best: by similarity, then by the newer session.
   s.keys.clear();
-  const double now = history.now_ms ? static_cast<double>(*history.now_ms) : 0.0;
+  // Age counts from the newest session at the latest: time that has passed since makes all of them older alike, and
+  // must not let their weights run out.
+  const std::int64_t asked = history.now_ms.value_or(0);
+  const double now = static_cast<double>(newest_ms() ? std::min(asked, *newest_ms()) : asked);
   for (std::size_t c = 0; c < s.sessions.size(); ++c) {
     const std::int32_t number = s.sessions[c];
     if (number < oldest) continue;

@@ -69,7 +69,7 @@ std::span<const std::int32_t> sorted_unique(std::span<const std::int32_t> histor
 std::size_t select_top_k(std::span<const float> scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
                          std::span<ItemScore> out, Scratch& scratch) {
   if (filter != nullptr && filter->allows_everything()) filter = nullptr;
-  if (filter != nullptr && filter->has_allow_list()) {
+  if (filter != nullptr && filter->is_walked(scores.size())) {
     const std::span<const std::int64_t> ids = filter->allowed_ids();
     const auto n = static_cast<std::size_t>(
         std::lower_bound(ids.begin(), ids.end(), static_cast<std::int64_t>(scores.size())) - ids.begin());

@@ -217,7 +217,7 @@ bool ItemIndex::Impl::search_among_few(MatrixView<const float> queries, MatrixVi
   PackedRows rows;
   {
     const AccessGate::Shared section(gate);
-    if (filter == nullptr ? store.live > most : filter->has_allow_list() && filter->allowed_ids().size() > 2 * most) return false;
+    if (filter == nullptr ? store.live > most : filter->has_allow_list() && filter->num_allowed_ids() > 2 * most) return false;
     SearchScratch s;
     std::vector<std::int32_t>& list = s.allowed;
     if (filter != nullptr) {

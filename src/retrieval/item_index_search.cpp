@@ -63,11 +63,12 @@ const float* ItemIndex::Impl::prepare(std::span<const float> query, std::vector<
 
 void ItemIndex::Impl::resolve(const ItemFilter& filter, SearchScratch& s) const {
   s.allowed.clear();
-  if (filter.has_allow_list() && filter.allowed_ids().size() < store.rows / 2) {
-    for (const std::int64_t id : filter.allowed_ids()) {
+  if (filter.has_allow_list() && filter.num_allowed_ids() < store.rows / 2) {
+    filter.for_each_allowed_id([&](std::int64_t id) {
       const std::int32_t row = filter.allows(id) ? store.find(id) : -1;
       if (row >= 0) s.allowed.push_back(row);
-    }
+      return true;
+    });
     return;
   }
   for (std::size_t r = 0; r < store.rows; ++r)
@@ -239,7 +240,7 @@ std::size_t ItemIndex::Impl::search(const float* query, std::span<Neighbor> out,
   // At most so many rows are allowed, some of which may not exist.
   std::size_t allowed = store.live;
   if (resolved) allowed = s.allowed.size();
-  else if (filter != nullptr && filter->has_allow_list()) allowed = std::min(allowed, filter->allowed_ids().size());
+  else if (filter != nullptr && filter->has_allow_list()) allowed = std::min(allowed, filter->num_allowed_ids());
   else if (filter != nullptr) allowed -= std::min(allowed, filter->denied_ids().size());
   const std::size_t k = std::min(out.size(), allowed);
   if (k == 0) return filter != nullptr && !resolved ? search_exact(query, out, filter, resolved, s) : 0;

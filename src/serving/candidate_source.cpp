@@ -7,7 +7,7 @@
 namespace etalage {
 
 bool SourceQuery::allows(std::int32_t item) const noexcept {
-  return item >= 0 && item < num_items && (eligible == nullptr || eligible->bits.contains(item)) &&
+  return item >= 0 && item < num_items && (only == nullptr || only->allows(item)) && (eligible == nullptr || eligible->bits.contains(item)) &&
          !std::binary_search(denied.begin(), denied.end(), item);
 }
 

@@ -11,6 +11,9 @@
 #include <utility>
 
 #include "serving/catalog_attributes.hpp"
+#include "serving/filter_cache.hpp"
+#include "serving/filter_evaluator.hpp"
+#include "serving/live_catalog.hpp"
 #include "serving/predicate_node.hpp"
 
 namespace etalage {
@@ -22,243 +25,117 @@ using Kind = Node::Kind;
 std::atomic<std::uint64_t> next_version{1};
 std::atomic<std::uint64_t> next_filter{1};
 
-template <class Holds>
-ItemBitmap where(std::int32_t n, const Holds& holds) {
-  ItemBitmap out(n);
-  const std::span<std::uint64_t> words = out.words();
-  for (std::size_t w = 0; w < words.size(); ++w) {
-    const std::size_t begin = w * 64;
-    const std::size_t end = std::min(begin + 64, static_cast<std::size_t>(n));
-    std::uint64_t bits = 0;
-    for (std::size_t i = begin; i < end; ++i) bits |= static_cast<std::uint64_t>(holds(i)) << (i - begin);
-    words[w] = bits;
-  }
-  return out;
-}
-
-void require_column(bool there, const char* column, const Predicate& predicate) {
-  if (!there)
-    throw std::invalid_argument("predicate is " + predicate.to_json() + ", but the catalogue has no " + column);
-}
-
-// Tag "age:18": 18.
-std::int32_t age_of(const std::string& tag) {
-  const char* begin = tag.data() + 4;
-  const char* end = tag.data() + tag.size();
-  std::int32_t age = -1;
-  const auto [at, error] = std::from_chars(begin, end, age);
-  if (error != std::errc{} || at != end || age < 0)
-    throw std::invalid_argument("catalogue has the tag '" + tag + "', must be 'age:' and a whole number >= 0");
-  return age;
-}
-
-std::size_t bytes_of(const CompiledFilter& f) noexcept {
-  return sizeof(CompiledFilter) + static_cast<std::size_t>(f.count) * 8 + f.bits.words().size() * 16;
-}
-
 }  // namespace
-
-/// Least recently used out first. Reads share the lock; a time of use is a plain counter.
-struct CatalogIndex::Cache {
-  struct Entry {
-    SharedFilter filter;
-    std::atomic<std::uint64_t> used{0};
-  };
-  struct PairHash {
-    std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& p) const noexcept {
-      return static_cast<std::size_t>((p.first * 0x9E3779B97F4A7C15u) ^ p.second);
-    }
-  };
-  template <class Key, class Hash = std::hash<Key>>
-  using Table = std::unordered_map<Key, Entry, Hash>;
-
-  explicit Cache(std::size_t budget_bytes) : budget(budget_bytes) {}
-
-  template <class T>
-  SharedFilter find(T& table, const typename T::key_type& key) {
-    const std::shared_lock lock(mutex);
-    const auto at = table.find(key);
-    if (at == table.end()) {
-      misses.fetch_add(1, std::memory_order_relaxed);
-      return nullptr;
-    }
-    hits.fetch_add(1, std::memory_order_relaxed);
-    at->second.used.store(clock.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);
-    return at->second.filter;
-  }
-
-  /// What is there by now, if another thread was faster.
-  template <class T>
-  SharedFilter insert(T& table, const typename T::key_type& key, SharedFilter filter) {
-    const std::unique_lock lock(mutex);
-    const auto at = table.find(key);
-    if (at != table.end()) return at->second.filter;
-    const std::size_t size = bytes_of(*filter);
-    if (size > budget) return filter;
-    while (bytes + size > budget) evict();
-    bytes += size;
-    Entry& entry = table[key];
-    entry.used = clock.fetch_add(1, std::memory_order_relaxed);
-    entry.filter = filter;
-    return filter;
-  }
-
-  void evict() {
-    const auto oldest = [](auto& table) {
-      return std::min_element(table.begin(), table.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
-    };
-    const auto a = oldest(predicates);
-    const auto b = oldest(pairs);
-    const bool first = b == pairs.end() || (a != predicates.end() && a->second.used < b->second.used);
-    bytes -= bytes_of(first ? *a->second.filter : *b->second.filter);
-    if (first) predicates.erase(a);
-    else pairs.erase(b);
-  }
-
-  std::size_t budget;
-  std::shared_mutex mutex;
-  std::atomic<std::uint64_t> clock{1};
-  std::atomic<std::uint64_t> hits{0};
-  std::atomic<std::uint64_t> misses{0};
-  std::size_t bytes = 0;
-  Table<std::string> predicates;
-  Table<std::pair<std::uint64_t, std::uint64_t>, PairHash> pairs;
-  std::mutex groups_mutex;
-  std::map<std::string, std::shared_ptr<const ItemGroups>, std::less<>> groups;
-};
 
 CatalogIndex::CatalogIndex(std::shared_ptr<const Catalog> catalog, CatalogIndexOptions options)
     : catalog_(std::move(catalog)), version_(next_version.fetch_add(1)) {
   if (!catalog_) throw std::invalid_argument("catalog is null, must be a catalogue");
-  attributes_ = std::make_unique<Attributes>(*catalog_);
+  attributes_ = std::make_shared<const Attributes>(*catalog_);
+  ranges_ = std::make_shared<Ranges>();
   cache_ = std::make_unique<Cache>(options.cache_bytes);
 }
 
+CatalogIndex::CatalogIndex(const CatalogIndex& catalog, std::unique_ptr<serving::LiveCatalog> live, CatalogIndexOptions options)
+    : catalog_(catalog.catalog_), version_(catalog.version_), attributes_(catalog.attributes_), ranges_(catalog.ranges_), live_(std::move(live)),
+      cache_(std::make_unique<Cache>(options.cache_bytes)) {}
+
 CatalogIndex::~CatalogIndex() = default;
 
-ItemBitmap CatalogIndex::evaluate(const Predicate& predicate) const {
-  const Node& node = predicate.node();
-  const Catalog::Columns& c = catalog_->columns();
-  const Attributes& a = *attributes_;
-  const std::int32_t n = size();
-  const auto insert_tag = [&](ItemBitmap& out, const std::vector<std::int32_t>& items) {
-    for (const std::int32_t i : items) out.insert(i);
-  };
-  switch (node.kind) {
-    case Kind::kEverything: return ItemBitmap(n, true);
-    case Kind::kStock:
-    case Kind::kKnownStock: {
-      require_column(n == 0 || !c.stock.empty(), "stock", predicate);
-      const float* stock = c.stock.data();
-      if (node.kind == Kind::kKnownStock) return where(n, [&](std::size_t i) { return stock[i] == stock[i]; });
-      if (node.above_zero) return where(n, [&](std::size_t i) { return stock[i] > 0; });
-      const auto min = static_cast<float>(node.min), max = static_cast<float>(node.max);
-      return where(n, [&](std::size_t i) { return stock[i] >= min && stock[i] <= max; });
-    }
-    case Kind::kPrice:
-    case Kind::kKnownPrice: {
-      require_column(n == 0 || !c.prices.empty(), "prices", predicate);
-      const float* prices = c.prices.data();
-      if (node.kind == Kind::kKnownPrice) return where(n, [&](std::size_t i) { return prices[i] == prices[i]; });
-      // Prices are float32: 19.99 there must meet 19.99 here.
-      const auto min = static_cast<float>(node.min), max = static_cast<float>(node.max);
-      return where(n, [&](std::size_t i) { return prices[i] >= min && prices[i] <= max; });
-    }
-    case Kind::kCategory: {
-      require_column(n == 0 || !c.categories.empty(), "categories", predicate);
-      const std::int32_t root = a.find_category(node.values);
-      if (root < 0) return ItemBitmap(n);
-      const std::int32_t end = a.ends[static_cast<std::size_t>(root)];
-      return where(n, [&](std::size_t i) { return a.node_of[i] >= root && a.node_of[i] < end; });
-    }
-    case Kind::kBrand: {
-      require_column(n == 0 || !c.brands.empty(), "brands", predicate);
-      std::vector<std::uint8_t> wanted(a.brands.size() + 1, 0);  // shifted by one: -1 is no brand
-      for (const std::string& b : node.values) {
-        const std::int32_t code = a.find_brand(b);
-        if (code >= 0) wanted[static_cast<std::size_t>(code) + 1] = 1;
-      }
-      return where(n, [&](std::size_t i) { return wanted[static_cast<std::size_t>(a.brand_of[i] + 1)] != 0; });
-    }
-    case Kind::kTag: {
-      require_column(n == 0 || !c.tags.empty(), "tags", predicate);
-      ItemBitmap out(n);
-      for (const std::string& t : node.values)
-        if (const auto at = a.tags.find(t); at != a.tags.end()) insert_tag(out, at->second);
-      return out;
-    }
-    case Kind::kRegion: {
-      require_column(n == 0 || !c.tags.empty(), "tags", predicate);
-      ItemBitmap out(n);
-      const auto [begin, end] = a.attribute_range("region");
-      for (auto t = begin; t != end; ++t) insert_tag(out, t->second);
-      out.flip();
-      if (const auto at = a.tags.find("region:" + node.values[0]); at != a.tags.end()) insert_tag(out, at->second);
-      return out;
-    }
-    case Kind::kAge: {
-      require_column(n == 0 || !c.tags.empty(), "tags", predicate);
-      ItemBitmap out(n);
-      const auto [begin, end] = a.attribute_range("age");
-      for (auto t = begin; t != end; ++t)
-        if (age_of(t->first) > static_cast<std::int32_t>(node.min)) insert_tag(out, t->second);
-      out.flip();
-      return out;
-    }
-    case Kind::kItems: {
-      ItemBitmap out(n);
-      for (const std::string& key : node.values)
-        if (const std::int32_t i = find(key); i >= 0) out.insert(i);
-      return out;
-    }
-    case Kind::kAnd:
-    case Kind::kOr: {
-      ItemBitmap out = evaluate(node.children[0]);
-      for (std::size_t i = 1; i < node.children.size(); ++i) {
-        if (node.kind == Kind::kAnd) out &= evaluate(node.children[i]);
-        else out |= evaluate(node.children[i]);
-      }
-      return out;
-    }
-    case Kind::kNot: {
-      ItemBitmap out = evaluate(node.children[0]);
-      out.flip();
-      return out;
+CompiledFilter::CompiledFilter(ItemBitmap set, std::uint64_t known, std::shared_ptr<std::atomic<std::size_t>> account)
+    : owned_(std::make_shared<const ItemBitmap>(std::move(set))), bits(*owned_), count(owned_->count()),
+      filter(ItemFilter::from_bits(std::shared_ptr<const std::uint64_t>(owned_, owned_->words().data()), owned_->words().size(), count,
+                                   std::move(account))),
+      id(known != 0 ? known : next_filter.fetch_add(1, std::memory_order_relaxed)), stamp(next_filter.fetch_add(1, std::memory_order_relaxed)) {}
+
+SharedFilter CatalogIndex::compiled(ItemBitmap bits, std::uint64_t id) const {
+  return std::make_shared<const CompiledFilter>(std::move(bits), id, cache_->lists);
+}
+
+SharedFilter CatalogIndex::patched(const Predicate& predicate, std::string_view place, const SharedFilter& old, std::uint64_t& version) const {
+  thread_local std::vector<serving::LiveOffers::Change> changes;
+  changes.clear();
+  // Reading a product's columns and offers anew costs about as much as a few hundred bits of a pass.
+  if (!live_->offers().changes_since(version, changes) || changes.size() > 256 + static_cast<std::size_t>(size()) / 256) return nullptr;
+  const Evaluator evaluator{*this, place};
+  std::vector<std::int32_t> moved;
+  {
+    const serving::LiveOffers::Reading reading(live_->offers());
+    const std::int32_t here = live_->offers().find_place(place);
+    for (const auto& c : changes) {
+      if ((predicate.node().uses & static_cast<std::uint8_t>(c.what)) == 0) continue;
+      if (c.place != 0 && c.place != here && !predicate.node().elsewhere) continue;
+      const std::int32_t row = live_->rows().row_of(c.item);
+      if (row >= 0 && evaluator.holds(predicate, row, c.item) != old->bits.contains(row)) moved.push_back(row);
     }
   }
-  return ItemBitmap(n);
+  if (moved.empty()) return old;
+  std::sort(moved.begin(), moved.end());
+  moved.erase(std::unique(moved.begin(), moved.end()), moved.end());
+  ItemBitmap bits = old->bits;
+  for (const std::int32_t row : moved) {
+    if (bits.contains(row)) bits.erase(row);
+    else bits.insert(row);
+  }
+  return compiled(std::move(bits), old->id);
 }
 
-namespace {
-
-SharedFilter compiled(ItemBitmap bits) {
-  auto f = std::make_shared<CompiledFilter>();
-  f->id = next_filter.fetch_add(1, std::memory_order_relaxed);
-  f->filter = bits.filter();
-  f->count = static_cast<std::int64_t>(f->filter.allowed_ids().size());
-  f->bits = std::move(bits);
-  return f;
+SharedFilter CatalogIndex::filter(const Predicate& predicate, std::string_view place) const {
+  const Node& node = predicate.node();
+  if (!live_ || node.uses == 0) {
+    if (SharedFilter found = cache_->find(cache_->predicates, node.json).filter) return found;
+    SharedFilter made = compiled(evaluate(predicate), 0);
+    cache_->put(cache_->predicates, node.json, nullptr, {made});
+    return made;
+  }
+  if (!node.asks || place.empty() || !live_->knows(place)) place = {};
+  thread_local std::string key;
+  key.assign(node.json);
+  if (!place.empty()) key.append(1, '\n').append(place);  // no text of a predicate holds one
+  const Cache::Found found = cache_->find(cache_->predicates, key);
+  std::uint64_t version = found.version;
+  SharedFilter now;
+  if (found.filter) {
+    if (version == live_->offers().version()) return found.filter;
+    now = patched(predicate, place, found.filter, version);
+    if (now) cache_->patches.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (!now) {
+    version = live_->offers().version();
+    now = compiled(evaluate(predicate, place), found.filter ? found.filter->id : 0);
+  }
+  cache_->put(cache_->predicates, key, found.filter, {now, version});
+  return now;
 }
 
-}  // namespace
+SharedFilter CatalogIndex::offered(std::string_view place) const {
+  static const Predicate here = Predicate::offered();
+  return live_ && live_->withholds(place) ? filter(here, place) : nullptr;
+}
 
-SharedFilter CatalogIndex::filter(const Predicate& predicate) const {
-  if (SharedFilter found = cache_->find(cache_->predicates, predicate.to_json())) return found;
-  return cache_->insert(cache_->predicates, predicate.to_json(), compiled(evaluate(predicate)));
+const std::shared_ptr<const serving::RangeColumn>& CatalogIndex::ordered_prices() const { return ranges_->prices(*catalog_); }
+
+void CatalogIndex::catch_up() const {
+  if (live_) live_->catch_up();
 }
 
 SharedFilter CatalogIndex::both(const SharedFilter& a, const SharedFilter& b) const {
   if (a == nullptr || a == b) return b;
   if (b == nullptr) return a;
-  const std::pair<std::uint64_t, std::uint64_t> key = std::minmax(a->id, b->id);
-  if (SharedFilter found = cache_->find(cache_->pairs, key)) return found;
+  const bool ordered = a->id <= b->id;
+  const SharedFilter& x = ordered ? a : b;
+  const SharedFilter& y = ordered ? b : a;
+  const std::pair<std::uint64_t, std::uint64_t> key{x->id, y->id};
+  const Cache::Found found = cache_->find(cache_->pairs, key);
+  if (found.filter && found.version == x->stamp && found.other == y->stamp) return found.filter;
   for (const SharedFilter* f : {&a, &b})
     if ((*f)->bits.size() != size())
       throw std::invalid_argument("filter is over " + std::to_string((*f)->bits.size()) + " products, must be over this catalogue's " +
                                   std::to_string(size()));
   ItemBitmap bits = a->bits;
   bits &= b->bits;
-  return cache_->insert(cache_->pairs, key, compiled(std::move(bits)));
+  SharedFilter made = compiled(std::move(bits), found.filter ? found.filter->id : 0);
+  cache_->put(cache_->pairs, key, found.filter, {made, x->stamp, y->stamp});
+  return made;
 }
 
 std::shared_ptr<const ItemGroups> CatalogIndex::groups(std::string_view by) const {
@@ -387,7 +264,8 @@ std::int32_t CatalogIndex::common_depth(std::int32_t a, std::int32_t b) const no
 
 CatalogIndex::CacheStats CatalogIndex::cache_stats() const {
   const std::shared_lock lock(cache_->mutex);
-  return {cache_->predicates.size() + cache_->pairs.size(), cache_->bytes, cache_->hits.load(), cache_->misses.load()};
+  return {cache_->predicates.size() + cache_->pairs.size(), cache_->bytes + cache_->lists->load(), cache_->hits.load(), cache_->misses.load(),
+          cache_->patches.load()};
 }
 
 }  // namespace etalage

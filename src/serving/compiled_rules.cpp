@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "serving/json.hpp"
+#include "serving/predicate_node.hpp"
 #include "serving/rules_detail.hpp"
 
 namespace etalage::serving {
@@ -49,15 +50,18 @@ std::vector<RulePlan> compile_rules(const Rules& rules, const CatalogIndex& cata
     const auto placement = static_cast<Placement>(p);
     RulePlan& plan = plans[p];
     const Predicate eligible = eligibility(list, placement);
+    plan.eligible_predicate = eligible;
     if (eligible != Predicate()) plan.eligible = catalog.filter(eligible);
+    plan.live = eligible.node().uses != 0;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Rule& r = list[i];
       if (!holds_at(r, placement)) continue;
+      plan.live = plan.live || r.predicate.node().uses != 0;
       switch (r.type) {
         case RuleType::kInclude:
         case RuleType::kExclude: break;
         case RuleType::kNotAgain:
-          plan.not_again.push_back({i, static_cast<std::int64_t>(r.days * 86400e3), sets[i], groups[i]});
+          plan.not_again.push_back({i, static_cast<std::int64_t>(r.days * 86400e3), sets[i], groups[i], r.predicate});
           break;
         case RuleType::kPin: {
           const std::int32_t item = catalog.find(r.item);
@@ -66,15 +70,25 @@ std::vector<RulePlan> compile_rules(const Rules& rules, const CatalogIndex& cata
         }
         case RuleType::kCap: plan.caps.push_back({i, groups[i], r.max}); break;
         case RuleType::kMinShare:
-          plan.shares.push_back({i, set_of(i), r.share, r.spread});
+          plan.shares.push_back({i, set_of(i), r.share, r.spread, r.predicate});
           if (plan.shares.size() > kMostShares) fail_at(rule_path(i), "is one share too many, at most 32 may hold in one placement");
           break;
         case RuleType::kBoost:
-        case RuleType::kBury: plan.boosts.push_back({i, set_of(i), static_cast<float>(r.factor)}); break;
+        case RuleType::kBury: plan.boosts.push_back({i, set_of(i), static_cast<float>(r.factor), r.predicate}); break;
       }
     }
   }
   return plans;
+}
+
+void refresh(RulePlan& plan, const CatalogIndex& catalog, std::string_view place) {
+  const auto renew = [&](SharedFilter& set, const Predicate& predicate) {
+    if (set && predicate.node().uses != 0) set = catalog.filter(predicate, place);
+  };
+  renew(plan.eligible, plan.eligible_predicate);
+  for (auto& rule : plan.boosts) renew(rule.set, rule.predicate);
+  for (auto& rule : plan.not_again) renew(rule.set, rule.predicate);
+  for (auto& rule : plan.shares) renew(rule.set, rule.predicate);
 }
 
 }  // namespace etalage::serving

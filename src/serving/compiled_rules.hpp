@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "etalage/serving/catalog_index.hpp"
@@ -17,6 +18,7 @@ struct RulePlan {
     std::size_t rule;
     SharedFilter set;
     float factor;
+    Predicate predicate;
   };
   struct Pin {
     std::size_t rule;
@@ -33,18 +35,22 @@ struct RulePlan {
     std::int64_t ms;
     SharedFilter set;                          ///< null: everything
     std::shared_ptr<const ItemGroups> groups;  ///< null: the product alone
+    Predicate predicate;
   };
   struct Share {
     std::size_t rule;
     SharedFilter set;
     double share;
     bool spread;
+    Predicate predicate;
     /// How many of k.
     [[nodiscard]] std::size_t of(std::size_t k) const noexcept;
     /// How many of the first p where they are spread.
     [[nodiscard]] std::size_t of_first(std::size_t p) const noexcept;
   };
   SharedFilter eligible;  ///< null: everything
+  Predicate eligible_predicate;
+  bool live = false;      ///< what is said of products can change a set
   std::vector<Boost> boosts;
   std::vector<Pin> pins;
   std::vector<Cap> caps;
@@ -53,6 +59,9 @@ struct RulePlan {
 };
 
 inline constexpr std::size_t kMostShares = 32;  // a bit each
+
+/// The sets of a plan as they stand at a place now.
+void refresh(RulePlan& plan, const CatalogIndex& catalog, std::string_view place);
 
 /// One plan a placement; std::invalid_argument begins with the rule's path.
 std::vector<RulePlan> compile_rules(const Rules& rules, const CatalogIndex& catalog);

@@ -9,6 +9,7 @@
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "serving/engine_impl.hpp"
+#include "serving/live_catalog.hpp"
 
 namespace etalage {
 
@@ -18,15 +19,23 @@ using serving::Publication;
 namespace serving {
 namespace {
 
-RankerParts parts_of(const Snapshot& snapshot, const EventStore& store, const LiveRows& rows) {
+/// The snapshot's catalogue as this engine sees it.
+std::shared_ptr<const CatalogIndex> live_catalog(const Snapshot& snapshot, const EventStore& store, const LiveRows& rows, std::size_t cache_bytes) {
+  auto live = std::make_unique<LiveCatalog>(store.offers(), rows, snapshot.catalog()->ordered_prices());
+  return std::make_shared<const CatalogIndex>(*snapshot.catalog(), std::move(live), CatalogIndexOptions{cache_bytes});
+}
+
+RankerParts parts_of(const Snapshot& snapshot, std::shared_ptr<const CatalogIndex> catalog, const EventStore& store, const LiveRows& rows,
+                     bool skip_failing) {
   const SnapshotParts& p = snapshot.parts();
   RankerParts out;
-  out.catalog = snapshot.catalog();
+  out.catalog = std::move(catalog);
   out.sources = make_sources(snapshot, store, rows);
   out.mix = p.mix;
   out.rules = p.rules;
   out.rerank = p.rerank;
   out.calibrate_by = p.calibrate_by;
+  out.skip_failing_sources = skip_failing;
   if (p.rerank.method == RerankMethod::kNone) return out;
   const Catalog::Columns& c = p.catalog->columns();
   if (c.dim > 0) {
@@ -41,9 +50,10 @@ RankerParts parts_of(const Snapshot& snapshot, const EventStore& store, const Li
 
 }  // namespace
 
-Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore& store)
+Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore& store, const EngineOptions& options)
     : snapshot(std::move(given)), rows(store, snapshot->catalog()->catalog()), profiles(*snapshot, store.options(), rows),
-      ranker(parts_of(*snapshot, store, rows)), coverage(static_cast<std::size_t>(snapshot->catalog()->size())) {
+      ranker(parts_of(*snapshot, live_catalog(*snapshot, store, rows, options.filter_cache_bytes), store, rows, options.skip_failing_sources)),
+      coverage(static_cast<std::size_t>(snapshot->catalog()->size())) {
   const MixOptions& mix = snapshot->parts().mix;
   for (std::size_t i = 0; i < kPlacements; ++i) {
     const auto own = mix.placements.find(static_cast<Placement>(i));
@@ -138,15 +148,52 @@ std::uint64_t Engine::erase_user(KeyView user) {
   return sequence;
 }
 
+namespace {
+
+/// Keys of one kind name the same things: a shop whose events have numbers cannot serve models of names.
+void require_kind(const IdMap& ids, const Key& observed, const char* what) {
+  if (ids.size() == 0) return;
+  const bool numbers = ids.kind() == IdMap::Kind::kInteger;
+  if (numbers == std::holds_alternative<std::int64_t>(observed)) return;
+  throw std::invalid_argument(std::string("snapshot has ") + (numbers ? "integer" : "string") + " keys of " + what + ", must have " +
+                              (numbers ? "string" : "integer") + " keys as the engine's events do (" + text_of(view_of(observed)) + ")");
+}
+
+/// The price columns of the publication in use, on the thread of whoever set a price and not of the next request.
+void catch_up(const serving::Published<Publication>& published) {
+  const auto p = published.read();
+  if (p.get() != nullptr) p->ranker.catalog().catch_up();
+}
+
+}  // namespace
+
+std::uint64_t Engine::set_available(KeyView item, std::optional<bool> available, std::string_view place) {
+  return impl_->store.set_available(item, available, place);
+}
+
+std::uint64_t Engine::set_price(KeyView item, std::optional<float> price, std::string_view place) {
+  const std::uint64_t sequence = impl_->store.set_price(item, price, place);
+  catch_up(impl_->published);
+  return sequence;
+}
+
+std::uint64_t Engine::set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place) {
+  return impl_->store.set_attribute(item, name, std::move(values), place);
+}
+
 std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
   if (!snapshot) throw std::invalid_argument("snapshot is null, must be a snapshot");
-  auto next = std::make_shared<Publication>(std::move(snapshot), impl_->store);
+  Key observed;
+  if (impl_->store.item_key(0, observed)) require_kind(snapshot->item_ids(), observed, "products");
+  if (snapshot->user_ids() && impl_->store.user_key(0, observed)) require_kind(*snapshot->user_ids(), observed, "shoppers");
+  auto next = std::make_shared<Publication>(std::move(snapshot), impl_->store, impl_->options);
   Impl::Gone gone;  // freed last: that may take long, and call back into the host
   std::uint64_t number = 0;
   {
     const serving::ForkGate::Section section;
     const std::lock_guard guard(impl_->publishing);
     next->number = ++impl_->last_number;
+    impl_->name_sources(*next);
     auto& names = impl_->source_names;
     for (const SharedSource& source : next->ranker.sources()) {
       auto at = std::find(names.begin(), names.end(), source->name());
@@ -158,6 +205,23 @@ std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
   }
   impl_->sweep_later();
   return number;
+}
+
+void Engine::Impl::name_sources(Publication& next) const {
+  // Who is known decides which events a shopper's rows hold already.
+  const auto num_users = [](const Snapshot& s) { return s.user_ids() ? s.user_ids()->size() : -1; };
+  next.factor_source = next.profile_source = next.number;
+  const Snapshot& mine = *next.snapshot;
+  for (const auto& older : {previous, current}) {
+    if (!older) continue;
+    const Snapshot& other = *older->snapshot;
+    if (other.parts().trained_ms != mine.parts().trained_ms || num_users(other) != num_users(mine)) continue;
+    // A row of factors is of the model and of the events after trained_ms, a profile of the facts besides.
+    if (other.factors() == mine.factors()) next.factor_source = older->factor_source;
+    if (other.parts().profiles == mine.parts().profiles && other.parts().catalog == mine.parts().catalog &&
+        other.profile_options() == mine.profile_options())
+      next.profile_source = older->profile_source;
+  }
 }
 
 std::uint64_t Engine::rollback() {
@@ -262,13 +326,17 @@ EngineMetrics Engine::metrics() const {
   m.filtered = c.filtered;
   m.folded_in = c.folded_in;
   m.folded_from_cache = c.folded_from_cache;
+  m.profiles_made = c.profiles_made;
+  m.profiles_from_cache = c.profiles_from_cache;
   m.publications = c.publications;
   m.rollbacks = c.rollbacks;
   {
     const std::lock_guard guard(e.publishing);
-    for (std::size_t i = 0; i < e.source_names.size(); ++i) m.sources.push_back({e.source_names[i], c.candidates[i], c.shown[i]});
+    for (std::size_t i = 0; i < e.source_names.size(); ++i)
+      m.sources.push_back({e.source_names[i], c.candidates[i], c.shown[i], c.failures[i]});
     if (e.current) {
       m.snapshot = e.current->number;
+      m.filters = e.current->ranker.catalog().cache_stats();
       m.distinct_shown = e.current->coverage.distinct;
       const std::int32_t products = e.current->snapshot->catalog()->size();
       m.coverage = products == 0 ? 0 : static_cast<double>(m.distinct_shown) / products;

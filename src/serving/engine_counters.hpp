@@ -41,12 +41,13 @@ struct EngineCounters {
   using Count = std::atomic<std::uint64_t>;
   std::array<AtomicHistogram, kEngineSteps> steps;
   Count requests{0}, unknown_users{0}, empty_answers{0}, short_answers{0}, fallback_candidates{0}, filled{0}, denied{0}, filtered{0}, folded_in{0},
-      folded_from_cache{0}, publications{0}, rollbacks{0};
+      folded_from_cache{0}, profiles_made{0}, profiles_from_cache{0}, publications{0}, rollbacks{0};
 
   /// By source; names get their place when a snapshot that has them is published, those beyond the last one share it.
   static constexpr std::size_t kSources = 128;
   std::array<Count, kSources> candidates{};
   std::array<Count, kSources> shown{};
+  std::array<Count, kSources> failures{};
 
   static void add(Count& counter, std::uint64_t n = 1) noexcept {
     if (n != 0) counter.fetch_add(n, std::memory_order_relaxed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -8,7 +9,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "etalage/serving/engine.hpp"
@@ -17,6 +17,7 @@
 #include "serving/fork_gate.hpp"
 #include "serving/fork_guard.hpp"
 #include "serving/live_sources.hpp"
+#include "serving/shopper_cache.hpp"
 #include "serving/shopper_profiles.hpp"
 
 namespace etalage {
@@ -24,7 +25,7 @@ namespace serving {
 
 /// A snapshot as one engine serves it: joined with the engine's live sources.
 struct Publication {
-  Publication(std::shared_ptr<const Snapshot> given, const EventStore& store);
+  Publication(std::shared_ptr<const Snapshot> given, const EventStore& store, const EngineOptions& options);
 
   std::shared_ptr<const Snapshot> snapshot;
   LiveRows rows;
@@ -32,62 +33,11 @@ struct Publication {
   Ranker ranker;
   std::array<bool, kPlacements> wants_profile{};  ///< a source or the calibration of this placement reads it
   std::uint64_t number = 0;
+  // What cached factor rows and profiles were worked out from: the number of the first publication with the same parts.
+  std::uint64_t factor_source = 0;
+  std::uint64_t profile_source = 0;
   std::vector<std::size_t> counters;  ///< place of each source in EngineCounters
   mutable Coverage coverage;
-};
-
-/// What was worked out for shoppers (folded-in factor rows, profiles), each good for one version of the shopper and one
-/// publication.
-template <class Value>
-class ShopperCache {
- public:
-  explicit ShopperCache(std::size_t capacity) : limit_((capacity + kShards - 1) / kShards), shards_(kShards) {}
-
-  bool find(std::int32_t user, std::uint64_t version, std::uint64_t publication, Value& out) const {
-    if (user < 0 || limit_ == 0) return false;
-    const Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
-    const std::lock_guard guard(shard.mutex);
-    const auto found = shard.entries.find(user);
-    if (found == shard.entries.end() || found->second.version != version || found->second.publication != publication) return false;
-    out = found->second.value;
-    return true;
-  }
-
-  void put(std::int32_t user, std::uint64_t version, std::uint64_t publication, const Value& value) {
-    if (user < 0 || limit_ == 0) return;
-    Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
-    const std::lock_guard guard(shard.mutex);
-    auto found = shard.entries.find(user);
-    if (found == shard.entries.end()) {
-      // The table's own order is as good as any, and costs nothing to keep.
-      if (shard.entries.size() >= limit_) shard.entries.erase(shard.entries.begin());
-      found = shard.entries.emplace(user, Entry{}).first;
-    }
-    found->second.version = version;
-    found->second.publication = publication;
-    found->second.value = value;
-  }
-
-  void erase(std::int32_t user) {
-    if (user < 0) return;
-    Shard& shard = shards_[static_cast<std::size_t>(user) % kShards];
-    const std::lock_guard guard(shard.mutex);
-    shard.entries.erase(user);
-  }
-
- private:
-  static constexpr std::size_t kShards = 64;
-  struct Entry {
-    std::uint64_t version = 0;
-    std::uint64_t publication = 0;
-    Value value{};
-  };
-  struct Shard {
-    mutable std::mutex mutex;
-    std::unordered_map<std::int32_t, Entry> entries;
-  };
-  std::size_t limit_;
-  std::vector<Shard> shards_;
 };
 
 }  // namespace serving
@@ -97,6 +47,9 @@ struct EngineScratch::Impl {
   Scratch scratch;
   UserView user;
   std::vector<std::int32_t> history, session, anchors, seen;
+  std::vector<std::int64_t> history_times, session_times;
+  std::vector<std::int32_t> kept;  ///< sorted: the shopper's kept row where trained_ms is not known
+  [[nodiscard]] bool has_kept(std::int32_t item) const noexcept { return std::binary_search(kept.begin(), kept.end(), item); }
   std::vector<Purchase> purchases;
   std::vector<ItemScore> given;
   std::vector<std::int32_t> fold_items;
@@ -133,6 +86,8 @@ struct Engine::Impl {
   ShopperState state_of(const serving::Publication& p, KeyView user, EngineScratch::Impl& s);
   void answer_from(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
   void explain(const serving::Publication& p, const RequestContext& ctx, const Trace& trace, Answer& answer, const EngineScratch::Impl& s) const;
+  /// Numbers of a publication's parts, those of an older one where they are the same objects.
+  void name_sources(serving::Publication& next) const;
   void answer_without_snapshot(const Request& request, Answer& answer, EngineScratch::Impl& s);
 
   EngineOptions options;

@@ -78,6 +78,8 @@ std::string EngineMetrics::prometheus() const {
   for (const Source& source : sources) s << "etalage_candidates_total{source=" << quoted(source.name) << "} " << source.candidates << '\n';
   head("shown_total", "counter", "Products of answers by the source that named them first.");
   for (const Source& source : sources) s << "etalage_shown_total{source=" << quoted(source.name) << "} " << source.shown << '\n';
+  head("source_failures_total", "counter", "Times a source threw and was passed over.");
+  for (const Source& source : sources) s << "etalage_source_failures_total{source=" << quoted(source.name) << "} " << source.failures << '\n';
   const auto counter = [&](const char* name, const char* help, std::uint64_t value) { number(name, "counter", help, static_cast<double>(value)); };
   counter("requests_total", "Requests answered.", requests);
   counter("unknown_users_total", "Requests of shoppers without model row and events.", unknown_users);
@@ -89,6 +91,11 @@ std::string EngineMetrics::prometheus() const {
   counter("filtered_total", "Products that filters and rules kept out.", filtered);
   counter("fold_ins_total", "Factor rows folded in.", folded_in);
   counter("fold_in_cache_hits_total", "Folded-in factor rows taken from the cache.", folded_from_cache);
+  counter("profiles_total", "Profiles brought up to now.", profiles_made);
+  counter("profile_cache_hits_total", "Profiles taken from the cache.", profiles_from_cache);
+  counter("filter_cache_hits_total", "Filters taken from the cache, since the snapshot was published.", filters.hits);
+  counter("filter_cache_misses_total", "Filters compiled, since the snapshot was published.", filters.misses);
+  number("filter_cache_bytes", "gauge", "Memory of the compiled filters.", static_cast<double>(filters.bytes));
   counter("publications_total", "Snapshots published.", publications);
   counter("rollbacks_total", "Snapshots rolled back.", rollbacks);
   counter("events_total", "Events observed.", events);

@@ -29,6 +29,13 @@ void set_key(const IdMap& ids, std::int32_t row, Key& out) {
   }
 }
 
+bool excludes_seen(const Request& request) {
+  if (request.exclude_seen) return *request.exclude_seen;
+  return request.placement == Placement::kHome || request.placement == Placement::kCategoryPage || request.placement == Placement::kEmail;
+}
+
+bool fills(const Request& request) { return request.fill.value_or(request.placement != Placement::kSearch || request.given.empty()); }
+
 /// The shopper's row in the models, -1 for one they do not know or must not be asked about.
 std::int32_t model_row(const Snapshot& snapshot, const EventStore& store, KeyView user) {
   std::int32_t row = -1;
@@ -50,8 +57,11 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
   const Snapshot& snapshot = *p.snapshot;
   s.history.clear();
   s.session.clear();
+  s.history_times.clear();
+  s.session_times.clear();
   s.seen.clear();
   s.purchases.clear();
+  s.kept.clear();
   s.user.index = -1;
   std::size_t live_from = 0;
   if (request.user) {
@@ -67,6 +77,10 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
       if (const Recommender* keeper = snapshot.keeper(); keeper != nullptr && row < keeper->history().rows) {
         const auto kept = keeper->history().view().row_columns(row);
         s.seen.assign(kept.begin(), kept.end());
+        // Where nobody knows up to when the rows are, an event of a product that the row has is taken to be in it, unless it
+        // is of the visit that is going on.
+        if (snapshot.parts().trained_ms == 0) s.kept.assign(kept.begin(), kept.end());
+        std::sort(s.kept.begin(), s.kept.end());
       }
     }
     if (live) {
@@ -74,7 +88,9 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
       const std::size_t session_from = row >= 0 ? live_from : visit;
       for (std::size_t i = live_from; i < s.user.history.size(); ++i) {
         const std::int32_t item = p.rows.row_of(s.user.history[i].item);
-        if (item >= 0) (i < session_from ? s.history : s.session).push_back(item);
+        if (item < 0 || (i < visit && s.has_kept(item))) continue;
+        (i < session_from ? s.history : s.session).push_back(item);
+        (i < session_from ? s.history_times : s.session_times).push_back(s.user.history[i].time_ms);
       }
       for (const UserView::Seen& seen : s.user.seen) {
         const std::int32_t item = p.rows.row_of(seen.item);
@@ -89,9 +105,14 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
     const std::int32_t row = p.rows.row_of_key(key);
     if (row < 0) continue;
     s.session.push_back(row);
+    s.session_times.push_back(ctx.now_ms);
     ++told;
   }
-  if (s.session.size() > kSessionItems) s.session.erase(s.session.begin(), s.session.end() - static_cast<std::ptrdiff_t>(kSessionItems));
+  if (s.session.size() > kSessionItems) {
+    const auto gone = static_cast<std::ptrdiff_t>(s.session.size() - kSessionItems);
+    s.session.erase(s.session.begin(), s.session.begin() + gone);
+    s.session_times.erase(s.session_times.begin(), s.session_times.begin() + gone);
+  }
   s.anchors.clear();
   for (const KeyView key : request.anchors)
     if (const std::int32_t row = p.rows.row_of_key(key); row >= 0) s.anchors.push_back(row);
@@ -101,6 +122,8 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
 
   ctx.history = s.history;
   ctx.session = s.session;
+  ctx.history_times = s.history_times;
+  ctx.session_times = s.session_times;
   ctx.seen = s.seen;
   ctx.purchases = s.purchases;
   ctx.anchors = s.anchors;
@@ -115,9 +138,13 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
 }
 
 void Engine::Impl::make_profile(const Publication& p, std::int32_t row, EngineScratch::Impl& s) {
-  if (profiles.find(s.user.index, s.user.version, p.number, s.profile)) return;
+  if (profiles.find(s.user.index, s.user.version, p.profile_source, s.profile)) {
+    if (options.metrics) EngineCounters::add(counters.profiles_from_cache);
+    return;
+  }
   p.profiles.make(row, s.user, s.profile);
-  profiles.put(s.user.index, s.user.version, p.number, s.profile);
+  if (options.metrics) EngineCounters::add(counters.profiles_made);
+  profiles.put(s.user.index, s.user.version, p.profile_source, s.profile);
 }
 
 ShopperState Engine::Impl::state_of(const Publication& p, KeyView user, EngineScratch::Impl& s) {
@@ -160,7 +187,7 @@ void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::siz
   s.factor.resize(static_cast<std::size_t>(model->factors()));
   ctx.user_vector = s.factor;
   const bool cachable = told == 0;  // the shopper's version says nothing of what came with the request
-  if (cachable && factors.find(s.user.index, s.user.version, p.number, s.factor)) {
+  if (cachable && factors.find(s.user.index, s.user.version, p.factor_source, s.factor)) {
     if (options.metrics) EngineCounters::add(counters.folded_from_cache);
     return;
   }
@@ -175,7 +202,14 @@ void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::siz
     const CsrView rows = model->history().view();
     for (std::size_t i = 0; i < rows.row_size(*ctx.user); ++i) add(rows.row_columns(*ctx.user)[i], rows.row_values(*ctx.user)[i]);
   }
-  for (std::size_t i = live_from; news && i < s.user.history.size(); ++i) add(p.rows.row_of(s.user.history[i].item), s.user.history[i].taste);
+  const std::size_t fitted_items = s.fold_items.size();
+  const std::size_t visit = s.user.history.size() - std::min(s.user.history.size(), s.user.session.size());
+  for (std::size_t i = live_from; news && i < s.user.history.size(); ++i)
+    if (const std::int32_t item = p.rows.row_of(s.user.history[i].item); i >= visit || !s.has_kept(item)) add(item, s.user.history[i].taste);
+  if (fitted && told == 0 && s.fold_items.size() == fitted_items) {  // no news after all
+    ctx.user_vector = model->user_row(*ctx.user);
+    return;
+  }
   for (const std::int32_t item : std::span(s.session).last(told)) add(item, 1.0f);
   Query query;
   query.history = s.fold_items;
@@ -188,13 +222,13 @@ void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::siz
     counters.steps[serving::kFoldInStep].add(Clock::now() - begun);
     EngineCounters::add(counters.folded_in);
   }
-  if (cachable) factors.put(s.user.index, s.user.version, p.number, s.factor);
+  if (cachable) factors.put(s.user.index, s.user.version, p.factor_source, s.factor);
 }
 
 void Engine::Impl::answer_from(const Request& request, const Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s) {
   SharedFilter filter;
   if (request.filter != nullptr) {
-    filter = p.ranker.catalog().filter(*request.filter);
+    filter = p.ranker.catalog().filter(*request.filter, request.place);
     ctx.filter = &filter;
   }
   const std::size_t most = std::min(request.k, static_cast<std::size_t>(p.ranker.catalog().size()));
@@ -227,6 +261,8 @@ void Engine::Impl::answer_from(const Request& request, const Publication& p, Req
   EngineCounters::add(counters.short_answers, n < request.k ? 1 : 0);
   for (std::size_t i = 0; i < stats.produced.size() && i < p.counters.size(); ++i)
     EngineCounters::add(counters.candidates[p.counters[i]], static_cast<std::uint64_t>(std::max(0, stats.produced[i])));
+  for (std::size_t i = 0; i < stats.failed.size() && i < p.counters.size(); ++i)
+    EngineCounters::add(counters.failures[p.counters[i]], static_cast<std::uint64_t>(stats.failed[i]));
   for (std::size_t i = 0; i < n; ++i) {
     if (s.ranked[i].source >= 0) EngineCounters::add(counters.shown[p.counters[static_cast<std::size_t>(s.ranked[i].source)]]);
     p.coverage.show(s.ranked[i].item);
@@ -271,14 +307,13 @@ void Engine::Impl::answer_without_snapshot(const Request& request, Answer& answe
   for (std::size_t i = 0; i < n && answer.items.size() < request.k; ++i) {
     const std::int32_t item = s.trending[i].first;
     if (std::find(s.anchors.begin(), s.anchors.end(), item) != s.anchors.end()) continue;
-    if (request.exclude_seen && std::binary_search(s.user.seen.begin(), s.user.seen.end(), UserView::Seen{item, 0, 0, 0},
+    if (!store.item_key(item, s.key)) continue;
+    if (store.offer(view_of(s.key), request.place).available == false) continue;
+    if (excludes_seen(request) && std::binary_search(s.user.seen.begin(), s.user.seen.end(), UserView::Seen{item, 0, 0, 0},
                                                    [](const UserView::Seen& a, const UserView::Seen& b) { return a.item < b.item; }))
       continue;
     Recommended& r = answer.items.emplace_back();
-    if (!store.item_key(item, r.item)) {
-      answer.items.pop_back();
-      continue;
-    }
+    r.item = s.key;
     r.score = s.trending[i].second / s.trending[0].second;
     r.source = "trending";
   }
@@ -311,7 +346,9 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
       ctx.placement = request.placement;
       ctx.segment = request.segment;
       ctx.query_vector = request.query_vector;
-      ctx.exclude_seen = request.exclude_seen;
+      ctx.place = request.place;
+      ctx.exclude_seen = excludes_seen(request);
+      ctx.only_given = !fills(request);
       ctx.now_ms = store.now_ms();
       ctx.audit_id = answer.audit_id;
       ctx.listener = timed || options.listener != nullptr ? &recorder : nullptr;

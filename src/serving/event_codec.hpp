@@ -30,7 +30,8 @@ enum class LogKind : std::uint8_t {
   kMerge = 2,       ///< from, to
   kErase = 3,       ///< time, user
   kTypedEvent = 4,  ///< arrival, time, value, meaning of the type, its name, user, item
-  kForget = 5       ///< key of a shopper whom a limit removed; what they did stays in the sums
+  kForget = 5,      ///< key of a shopper whom a limit removed; what they did stays in the sums
+  kOffer = 16       ///< what is said of a product: stock, a price, an attribute (LiveOffers)
 };
 
 /// The first byte of a record of a compaction. 1 to 15: events and shoppers. 16 to 31: products.
@@ -41,7 +42,8 @@ enum class StateKind : std::uint8_t {
   kItem = 4,        ///< of version 1: number, counter as a logarithm, partners
   kErased = 5,      ///< hash of a key, time
   kShopper = 6,     ///< key, version, last activity, flags, history with the pairs it counted, seen
-  kCounters = 7     ///< number, counter, partners
+  kCounters = 7,    ///< number, counter, partners
+  kOffers = 16      ///< what is said of products at one place
 };
 
 class ByteWriter {

@@ -21,6 +21,7 @@ namespace etalage {
 
 using serving::ByteWriter;
 using serving::LiveState;
+using serving::LiveOffers;
 using serving::LogKind;
 
 void EventStoreOptions::validate() const {
@@ -79,6 +80,15 @@ struct EventStore::Impl {
   }
 
   std::uint64_t number(std::span<const std::byte> record) { return journal ? journal->enqueue(record) : 1 + counter.fetch_add(1, std::memory_order_relaxed); }
+
+  /// Index of a product that something is said of; max_items holds as for events.
+  std::int32_t offered_item(KeyView item) {
+    const std::int32_t index = live.items.find(item);
+    if (index >= 0) return index;
+    if (options.max_items != 0 && live.items.count() >= options.max_items)
+      throw std::invalid_argument("item is the " + std::to_string(live.items.count() + std::int64_t{1}) + "th key, must be among max_items = " + std::to_string(options.max_items));
+    return live.items.intern(item);
+  }
 
   LiveState::NumberForgotten numbered_forget() {
     return [this](KeyView user) {
@@ -241,6 +251,69 @@ std::uint64_t EventStore::erase_user(KeyView user) {
   s.erasures.fetch_add(1, std::memory_order_relaxed);
   return s.settle(sequence);
 }
+
+namespace {
+
+void require_text(std::string_view text, const char* argument) {
+  detail::require(text.size() <= LiveOffers::kMaxText, (std::string("size of ") + argument).c_str(), text.size(), "<= 1024 bytes");
+}
+
+}  // namespace
+
+std::uint64_t EventStore::set_available(KeyView item, std::optional<bool> available, std::string_view place) {
+  const serving::ForkGate::Section section;
+  Impl& s = *impl_;
+  require_text(place, "place");
+  return s.settle(s.live.offers.set_available(s.offered_item(item), place, available, [&] {
+    ByteWriter record;
+    LiveOffers::write_available(record, item, place, available);
+    return s.number(record.bytes());
+  }));
+}
+
+std::uint64_t EventStore::set_price(KeyView item, std::optional<float> price, std::string_view place) {
+  const serving::ForkGate::Section section;
+  Impl& s = *impl_;
+  require_text(place, "place");
+  if (price) detail::require_finite(*price >= 0, "price", *price, "finite and >= 0");
+  return s.settle(s.live.offers.set_price(s.offered_item(item), place, price, [&] {
+    ByteWriter record;
+    LiveOffers::write_price(record, item, place, price);
+    return s.number(record.bytes());
+  }));
+}
+
+std::uint64_t EventStore::set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place) {
+  const serving::ForkGate::Section section;
+  Impl& s = *impl_;
+  require_text(place, "place");
+  require_text(name, "name");
+  if (name.empty() || name.find(':') != std::string_view::npos)
+    throw std::invalid_argument("name is '" + std::string(name) + "', must be an attribute's name without a colon");
+  if (values) {
+    detail::require(values->size() <= LiveOffers::kMaxValues, "number of values", values->size(), "<= 1024");
+    for (const std::string& v : *values) {
+      require_text(v, "a value");
+      if (v.empty()) throw std::invalid_argument("values of " + std::string(name) + " hold an empty text, must not");
+    }
+  }
+  const std::int32_t index = s.offered_item(item);
+  ByteWriter record;
+  LiveOffers::write_attribute(record, item, place, name, values);
+  return s.settle(s.live.offers.set_attribute(index, place, name, std::move(values), [&] { return s.number(record.bytes()); }));
+}
+
+EventStore::Offer EventStore::offer(KeyView item, std::string_view place) const {
+  const serving::ForkGate::Section section;
+  const LiveOffers::Said said = impl_->live.offers.said(impl_->live.items.find(item), place);
+  return {said.available, said.price};
+}
+
+std::size_t EventStore::availability_bytes() const {
+  const serving::ForkGate::Section section;
+  return impl_->live.offers.availability_bytes();
+}
+const LiveOffers& EventStore::offers() const noexcept { return impl_->live.offers; }
 
 std::int64_t EventStore::erased_ms(KeyView user) const {
   const serving::ForkGate::Section section;

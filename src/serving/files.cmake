@@ -10,6 +10,7 @@ target_sources(etalage PRIVATE
   src/serving/engine_request.cpp
   src/serving/epochs.cpp
   src/serving/event_store.cpp
+  src/serving/filter_evaluator.cpp
   src/serving/growing_ids.cpp
   src/serving/index_source.cpp
   src/serving/item_bitmap.cpp
@@ -20,14 +21,17 @@ target_sources(etalage PRIVATE
   src/serving/journal_recovery.cpp
   src/serving/json.cpp
   src/serving/list_source.cpp
+  src/serving/live_catalog.cpp
   src/serving/live_counters.cpp
   src/serving/live_limits.cpp
+  src/serving/live_offers.cpp
   src/serving/live_sources.cpp
   src/serving/live_state.cpp
   src/serving/live_state_records.cpp
   src/serving/mixer.cpp
   src/serving/predicate.cpp
   src/serving/predicate_json.cpp
+  src/serving/range_column.cpp
   src/serving/ranker.cpp
   src/serving/ranker_select.cpp
   src/serving/ranker_trace.cpp

@@ -47,8 +47,21 @@ void ItemBitmap::flip() noexcept {
 }
 
 std::int64_t ItemBitmap::count() const noexcept {
+  // Sums of bytes in a loop that the compiler makes vectors of; the baseline has no instruction that counts bits.
+  constexpr std::size_t kBlock = 30;  // 30 times 8 fit a byte
   std::int64_t n = 0;
-  for (const std::uint64_t w : words_) n += std::popcount(w);
+  for (std::size_t begin = 0; begin < words_.size(); begin += kBlock) {
+    const std::size_t end = std::min(begin + kBlock, words_.size());
+    std::uint64_t bytes = 0;
+    for (std::size_t w = begin; w < end; ++w) {
+      std::uint64_t v = words_[w];
+      v -= (v >> 1) & 0x5555555555555555u;
+      v = (v & 0x3333333333333333u) + ((v >> 2) & 0x3333333333333333u);
+      bytes += (v + (v >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
+    }
+    const std::uint64_t pairs = (bytes & 0x00FF00FF00FF00FFu) + ((bytes >> 8) & 0x00FF00FF00FF00FFu);
+    n += static_cast<std::int64_t>((pairs * 0x0001000100010001u) >> 48);
+  }
   return n;
 }
 

@@ -206,16 +206,17 @@ std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStor
         return e;
       }));
   out.push_back(std::make_shared<GivenSource>("given"));
+  out.insert(out.end(), p.sources.begin(), p.sources.end());
   return out;
 }
 
-MixOptions default_mix(const Snapshot& snapshot) {
-  const SnapshotParts& p = snapshot.parts();
+MixOptions default_mixes(const SnapshotParts& p) {
+  const bool content = p.content_index != nullptr || (p.catalog && p.catalog->columns().dim > 0 && p.catalog->size() > 0);
   enum Group : std::size_t { kShopper, kSimilar, kAnyone };
   std::array<std::vector<std::string>, 3> models;
   for (const SnapshotModel& m : p.models)
     models[m.ask == RecommenderSource::Ask::kShopper ? kShopper : m.ask == RecommenderSource::Ask::kSimilar ? kSimilar : kAnyone].push_back(m.source);
-  const auto mix = [&](float shopper, float similar, float together, float content, float trending, float again) {
+  const auto mix = [&](float shopper, float similar, float together, float alike, float trending, float again) {
     PlacementMix out;
     const auto add = [&](const std::string& name, float weight, int quota) {
       if (weight > 0) out.sources.push_back({name, quota, weight});
@@ -223,7 +224,7 @@ MixOptions default_mix(const Snapshot& snapshot) {
     for (const std::string& name : models[kShopper]) add(name, shopper, 200);
     for (const std::string& name : models[kSimilar]) add(name, similar, 100);
     add("co_purchase", together, 100);
-    if (p.content_index) add("content", content, 100);
+    if (content) add("content", alike, 100);
     add("trending", trending, 50);
     add("buy_again", again, 50);
     if (!p.segment_popularity.empty()) out.fallback.emplace_back("popular_in_segment");
@@ -246,3 +247,13 @@ MixOptions default_mix(const Snapshot& snapshot) {
 }
 
 }  // namespace etalage::serving
+
+namespace etalage {
+
+PlacementMix default_mix(const SnapshotParts& parts, Placement placement) {
+  const MixOptions all = serving::default_mixes(parts);
+  const auto own = all.placements.find(placement);
+  return own == all.placements.end() ? all.standard : own->second;
+}
+
+}  // namespace etalage

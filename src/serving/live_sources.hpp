@@ -19,7 +19,7 @@ inline constexpr std::array<std::string_view, 7> kOwnSources{"content", "popular
                                                              "co_purchase", "buy_again", "given"};
 
 /// The mix of a snapshot that brings none: what is there, by what it is.
-MixOptions default_mix(const Snapshot& snapshot);
+MixOptions default_mixes(const SnapshotParts& parts);
 
 /// From the store's item numbers to the rows of one snapshot, and back. Looked up by key once an item, then remembered.
 class LiveRows {

@@ -20,6 +20,7 @@
 #include "serving/event_codec.hpp"
 #include "serving/growing_ids.hpp"
 #include "serving/live_counters.hpp"
+#include "serving/live_offers.hpp"
 
 namespace etalage::serving {
 
@@ -92,6 +93,7 @@ class LiveState {
 
   GrowingIds users;
   GrowingIds items;
+  LiveOffers offers;
   TrendingCounters trending;
   CoPurchases together;
 

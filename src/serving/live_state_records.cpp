@@ -87,6 +87,9 @@ void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payloa
       if (User* user = find_user(key)) remove_user(place, *user);
       break;
     }
+    case LogKind::kOffer:
+      offers.replay(r, [this](KeyView key) { return items.intern(key); }, number);
+      break;
     default:
       ByteReader::fail("found kind " + std::to_string(kind) + ", which is none of this version's; upgrade etalage to read it");
   }
@@ -147,6 +150,7 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
     }
     put(w.bytes());
   }
+  offers.save(number_of, put);
   for (std::int32_t index = 0; index < users.size(); ++index) {
     if (!users.key_at(index, key)) continue;
     User user;
@@ -322,6 +326,9 @@ void LiveState::load(std::span<const std::byte> record) {
     case StateKind::kCounters: load_counters(r, false); break;
     case StateKind::kUser: load_shopper(r, true); break;
     case StateKind::kShopper: load_shopper(r, false); break;
+    case StateKind::kOffers:
+      offers.load(r, [this](std::int32_t item) { return checked_item(item); });
+      break;
     case StateKind::kErased: {
       const auto hash = r.get<std::uint64_t>();
       mark_erased(hash, r.get<std::int64_t>());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <set>
 #include <stdexcept>
 #include <string_view>
@@ -86,7 +87,8 @@ void CandidateSet::mention(std::int32_t candidate, std::int32_t source, std::int
   scores[c] += part;
 }
 
-Mixer::Mixer(std::vector<SharedSource> sources, MixOptions options) : sources_(std::move(sources)), options_(std::move(options)) {
+Mixer::Mixer(std::vector<SharedSource> sources, MixOptions options, bool skip_failing)
+    : sources_(std::move(sources)), options_(std::move(options)), skip_failing_(skip_failing) {
   options_.validate();
   std::map<std::string_view, std::int32_t> index;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
@@ -132,14 +134,30 @@ void normalize(Normalization how, std::span<const ItemScore> found, std::size_t 
 
 }  // namespace
 
+std::size_t Mixer::ask(std::int32_t source, const SourceQuery& query, std::span<ItemScore> buffer, CandidateSet& out, Scratch& scratch) const {
+  const CandidateSource& s = *sources_[static_cast<std::size_t>(source)];
+  if (!skip_failing_) return s.produce(query, buffer, scratch);
+  try {
+    return s.produce(query, buffer, scratch);
+  } catch (const std::invalid_argument&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    ++out.failed[static_cast<std::size_t>(source)];
+    return 0;
+  }
+}
+
 void Mixer::mix(const SourceQuery& query, std::size_t wanted, CandidateSet& out, Scratch& scratch) const {
   const Plan& plan = plans_[static_cast<std::size_t>(query.request->placement)];
   out.clear();
   out.produced.assign(sources_.size(), 0);
+  out.failed.assign(sources_.size(), 0);
   for (const Slot& slot : plan.slots) {
     if (out.buffer.size() < slot.quota) out.buffer.resize(slot.quota);
     const std::span<ItemScore> buffer = std::span(out.buffer).first(slot.quota);
-    const auto found = buffer.first(sources_[static_cast<std::size_t>(slot.source)]->produce(query, buffer, scratch));
+    const auto found = buffer.first(ask(slot.source, query, buffer, out, scratch));
     float min = std::numeric_limits<float>::infinity();
     float max = -min;
     for (const ItemScore& s : found) {
@@ -163,13 +181,13 @@ void Mixer::refill(const SourceQuery& query, std::size_t wanted, std::size_t lim
                    Scratch& scratch) const {
   const Plan& plan = plans_[static_cast<std::size_t>(query.request->placement)];
   const std::size_t goal = out.size() + wanted;
-  const auto ask = [&](std::int32_t source) {
+  const auto fill = [&](std::int32_t source) {
     if (out.size() >= goal) return;
     // As many as are there already may come again.
     const std::size_t n = std::max(limit, goal);
     if (out.buffer.size() < n) out.buffer.resize(n);
     const std::span<ItemScore> buffer = std::span(out.buffer).first(n);
-    const auto found = buffer.first(sources_[static_cast<std::size_t>(source)]->produce(query, buffer, scratch));
+    const auto found = buffer.first(this->ask(source, query, buffer, out, scratch));
     for (std::size_t i = 0; i < found.size() && out.size() < goal; ++i) {
       if (!std::isfinite(found[i].score) || !query.allows(found[i].item) || out.find(found[i].item) >= 0) continue;
       const std::int32_t c = out.insert(found[i].item);
@@ -179,8 +197,8 @@ void Mixer::refill(const SourceQuery& query, std::size_t wanted, std::size_t lim
     }
   };
   if (all)
-    for (const Slot& slot : plan.slots) ask(slot.source);
-  for (const std::int32_t source : plan.fallback) ask(source);
+    for (const Slot& slot : plan.slots) fill(slot.source);
+  for (const std::int32_t source : plan.fallback) fill(source);
 }
 
 }  // namespace etalage

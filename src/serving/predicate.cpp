@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "serving/json.hpp"
+#include "serving/live_offers.hpp"
 #include "serving/predicate_node.hpp"
 
 namespace etalage {
@@ -17,7 +18,43 @@ using Node = Predicate::Node;
 using Kind = Node::Kind;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Predicate make(Node node) { return Predicate(std::make_shared<const Node>(std::move(node))); }
+std::uint8_t uses_of(Kind kind) noexcept {
+  using What = serving::LiveOffers::What;
+  switch (kind) {
+    case Kind::kStock:
+    case Kind::kKnownStock:
+    case Kind::kOffered: return static_cast<std::uint8_t>(What::kAvailable);
+    case Kind::kPrice:
+    case Kind::kKnownPrice: return static_cast<std::uint8_t>(What::kPrice);
+    case Kind::kTag:
+    case Kind::kRegion:
+    case Kind::kAge: return static_cast<std::uint8_t>(What::kAttribute);
+    default: return 0;
+  }
+}
+
+Predicate make(Node node) {
+  node.uses = uses_of(node.kind);
+  node.asks = node.uses != 0 && node.place.empty();
+  node.elsewhere = !node.place.empty();
+  for (const Predicate& child : node.children) {
+    node.uses = static_cast<std::uint8_t>(node.uses | child.node().uses);
+    node.asks = node.asks || child.node().asks;
+    node.elsewhere = node.elsewhere || child.node().elsewhere;
+  }
+  return Predicate(std::make_shared<const Node>(std::move(node)));
+}
+
+/// A leaf without arguments but for its place.
+Predicate of_place(Kind kind, const char* name, std::string_view place) {
+  Node n{.kind = kind};
+  n.place = std::string(place);
+  n.json.assign("{\"").append(name).append("\":");
+  if (place.empty()) n.json.append("true}");
+  else n.json.append("{\"place\":").append(serving::quoted(n.place, "place")).append("}}");
+  n.above_zero = kind == Kind::kStock;
+  return make(std::move(n));
+}
 
 std::string list_json(const std::vector<std::string>& values, const char* argument) {
   std::string out(1, '[');
@@ -41,7 +78,7 @@ Predicate of_list(Kind kind, const char* name, std::vector<std::string> values) 
   return make(std::move(n));
 }
 
-Predicate of_range(Kind kind, const char* name, std::optional<double> min, std::optional<double> max) {
+Predicate of_range(Kind kind, const char* name, std::optional<double> min, std::optional<double> max, std::string_view place) {
   for (const auto& [bound, side] : {std::pair{min, ".min"}, std::pair{max, ".max"}})
     if (bound && !(std::isfinite(*bound) && *bound >= 0))
       throw std::invalid_argument(std::string(name) + side + " is " + serving::number_text(*bound) + ", must be a number >= 0");
@@ -53,6 +90,8 @@ Predicate of_range(Kind kind, const char* name, std::optional<double> min, std::
   if (max) n.json.append("\"max\":").append(serving::number_text(*max));
   if (min && max) n.json += ',';
   if (min) n.json.append("\"min\":").append(serving::number_text(*min));
+  n.place = std::string(place);
+  if (!place.empty()) n.json.append(",\"place\":").append(serving::quoted(n.place, "place"));
   n.json += "}}";
   return make(std::move(n));
 }
@@ -86,25 +125,16 @@ const std::shared_ptr<const Node>& everything_node() {
 
 Predicate::Predicate() : node_(everything_node()) {}
 
-Predicate Predicate::in_stock() {
-  Node n{.kind = Kind::kStock};
-  n.above_zero = true;
-  n.json = "{\"in_stock\":true}";
-  return make(std::move(n));
+Predicate Predicate::in_stock(std::string_view place) { return of_place(Kind::kStock, "in_stock", place); }
+Predicate Predicate::stock(std::optional<double> min, std::optional<double> max, std::string_view place) {
+  return of_range(Kind::kStock, "stock", min, max, place);
 }
-Predicate Predicate::stock(std::optional<double> min, std::optional<double> max) { return of_range(Kind::kStock, "stock", min, max); }
-Predicate Predicate::price(std::optional<double> min, std::optional<double> max) { return of_range(Kind::kPrice, "price", min, max); }
-
-Predicate Predicate::known_stock() {
-  Node n{.kind = Kind::kKnownStock};
-  n.json = "{\"known_stock\":true}";
-  return make(std::move(n));
+Predicate Predicate::price(std::optional<double> min, std::optional<double> max, std::string_view place) {
+  return of_range(Kind::kPrice, "price", min, max, place);
 }
-Predicate Predicate::known_price() {
-  Node n{.kind = Kind::kKnownPrice};
-  n.json = "{\"known_price\":true}";
-  return make(std::move(n));
-}
+Predicate Predicate::known_stock(std::string_view place) { return of_place(Kind::kKnownStock, "known_stock", place); }
+Predicate Predicate::known_price(std::string_view place) { return of_place(Kind::kKnownPrice, "known_price", place); }
+Predicate Predicate::offered(std::string_view place) { return of_place(Kind::kOffered, "offered", place); }
 
 Predicate Predicate::category(std::vector<std::string> path) {
   if (path.empty()) throw std::invalid_argument("category is an empty path, must have at least one name");

@@ -21,9 +21,13 @@ Predicate at_place(const JsonValue& value, const F& make) {
   }
 }
 
-Predicate range(const JsonValue& value, Predicate (*make)(std::optional<double>, std::optional<double>)) {
+std::string place_in(const JsonValue& value) {
+  return value.has("place") ? value.at("place").text() : std::string();
+}
+
+Predicate range(const JsonValue& value, Predicate (*make)(std::optional<double>, std::optional<double>, std::string_view)) {
   value.require_object();
-  value.only({"min", "max"});
+  value.only({"min", "max", "place"});
   const auto bound = [&](const char* side) -> std::optional<double> {
     if (!value.has(side)) return {};
     const JsonValue v = value.at(side);
@@ -34,10 +38,16 @@ Predicate range(const JsonValue& value, Predicate (*make)(std::optional<double>,
   const auto max = bound("max");
   if (!min && !max) value.fail("an object with min, max or both");
   if (min && max && *min > *max) value.at("min").fail("<= max, " + number_text(*max));
-  return make(min, max);
+  return make(min, max, place_in(value));
 }
 
-Predicate yes_no(const JsonValue& value, const Predicate& yes) { return value.boolean() ? yes : ~yes; }
+/// true, false, or {"place": ...}.
+Predicate yes_no(const JsonValue& value, Predicate (*make)(std::string_view)) {
+  if (!value.raw().is_object()) return value.boolean() ? make({}) : ~make({});
+  value.only({"place"});
+  if (!value.has("place")) value.fail("true, false, or an object with place");
+  return make(place_in(value));
+}
 
 Predicate attributes(const JsonValue& value) {
   value.require_object();
@@ -78,11 +88,12 @@ Predicate field(const std::string& key, const JsonValue& value) {
   if (key == "all") return joined(value, true);
   if (key == "any") return joined(value, false);
   if (key == "not") return ~read_predicate(value);
-  if (key == "in_stock") return yes_no(value, Predicate::in_stock());
+  if (key == "in_stock") return yes_no(value, Predicate::in_stock);
   if (key == "stock") return range(value, Predicate::stock);
   if (key == "price") return range(value, Predicate::price);
-  if (key == "known_stock") return yes_no(value, Predicate::known_stock());
-  if (key == "known_price") return yes_no(value, Predicate::known_price());
+  if (key == "known_stock") return yes_no(value, Predicate::known_stock);
+  if (key == "known_price") return yes_no(value, Predicate::known_price);
+  if (key == "offered") return yes_no(value, Predicate::offered);
   if (key == "category") return category(value);
   if (key == "brand") return Predicate::brand(value.texts());
   if (key == "tag") return Predicate::tag(value.texts());
@@ -96,7 +107,7 @@ Predicate field(const std::string& key, const JsonValue& value) {
 
 Predicate read_predicate(const JsonValue& value) {
   value.require_object();
-  value.only({"all", "any", "not", "in_stock", "stock", "price", "known_stock", "known_price", "category", "brand", "tag",
+  value.only({"all", "any", "not", "in_stock", "stock", "price", "known_stock", "known_price", "offered", "category", "brand", "tag",
               "attribute", "region", "age", "items"});
   Predicate out;
   for (const auto& entry : value.raw().items()) out = out & field(entry.key(), value.at(entry.key()));

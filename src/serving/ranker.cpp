@@ -65,7 +65,7 @@ RankScratch& RankScratch::operator=(RankScratch&&) noexcept = default;
 RankStats RankScratch::stats() const noexcept { return impl_->stats; }
 
 Ranker::Impl::Impl(RankerParts p)
-    : parts(checked(std::move(p))), mixer(parts.sources, parts.mix), plans(serving::compile_rules(parts.rules, *parts.catalog)) {
+    : parts(checked(std::move(p))), mixer(parts.sources, parts.mix, parts.skip_failing_sources), plans(serving::compile_rules(parts.rules, *parts.catalog)) {
   if (parts.rerank.method == RerankMethod::kCalibrated) calibrate = parts.catalog->groups(parts.calibrate_by);
 }
 
@@ -127,11 +127,16 @@ void Ranker::Impl::gather(const SourceQuery& query, const SharedFilter& eligible
     const std::size_t before = c.size();
     mixer.refill(narrow, needed - there, 0, true, c, s.scratch);
     std::size_t missing = needed - there - std::min(needed - there, c.size() - before);
-    for (std::int32_t i = within->bits.next(0); missing > 0 && i < within->bits.size(); i = within->bits.next(i + 1)) {
-      if (!narrow.allows(i) || c.find(i) >= 0) continue;
+    const auto take = [&](std::int32_t i) {
+      if (missing == 0 || !narrow.allows(i) || c.find(i) >= 0) return;
       c.from_fallback[static_cast<std::size_t>(c.insert(i))] = 1;
       --missing;
+    };
+    if (query.only != nullptr) {
+      for (const std::int32_t i : s.given) take(i);
+      continue;
     }
+    for (std::int32_t i = within->bits.next(0); missing > 0 && i < within->bits.size(); i = within->bits.next(i + 1)) take(i);
   }
   for (const RulePlan::Pin& pin : plan.pins)
     if (query.allows(pin.item) && c.find(pin.item) < 0) c.from_fallback[static_cast<std::size_t>(c.insert(pin.item))] = 1;
@@ -226,6 +231,14 @@ RerankInput Ranker::Impl::window(const RequestContext& request, RankScratch::Imp
 
 // What is eligible and what no source named, in the catalogue's order.
 void Ranker::Impl::fill_up(const SourceQuery& query, const RulePlan& plan, std::size_t k, RankScratch::Impl& s) const {
+  if (query.only != nullptr) {
+    for (const std::int32_t i : s.given) {
+      if (s.answer.size() == k || s.candidates.find(i) >= 0 || !serving::caps_allow(plan, i, s)) continue;
+      s.candidates.insert(i);  // it may have been given twice
+      s.answer.push_back(-1 - i);
+    }
+    return;
+  }
   const std::int32_t n = parts.catalog->size();
   const auto next = [&](std::int32_t i) { return query.eligible == nullptr ? i : query.eligible->bits.next(i); };
   for (std::int32_t i = next(0); i < n && s.answer.size() < k; i = next(i + 1))
@@ -235,16 +248,32 @@ void Ranker::Impl::fill_up(const SourceQuery& query, const RulePlan& plan, std::
 std::size_t Ranker::rank(const RequestContext& request, std::span<RankedItem> out, RankScratch& scratch, Trace* trace) const {
   const Impl& m = *impl_;
   RankScratch::Impl& s = scratch.impl();
-  const RulePlan& plan = m.plans[static_cast<std::size_t>(request.placement)];
+  const CatalogIndex& catalog = *m.parts.catalog;
+  const RulePlan* rules = &m.plans[static_cast<std::size_t>(request.placement)];
+  if (catalog.is_live() && rules->live) {
+    s.plan = *rules;
+    serving::refresh(s.plan, catalog, request.place);
+    rules = &s.plan;
+  }
+  const RulePlan& plan = *rules;
   if (trace != nullptr) *trace = {};
   const Tracer tracer(trace);
   StageClock clock(request.listener);
 
-  const SharedFilter eligible = request.filter == nullptr ? plan.eligible : m.parts.catalog->both(plan.eligible, *request.filter);
+  SharedFilter eligible = request.filter == nullptr ? plan.eligible : catalog.both(plan.eligible, *request.filter);
+  if (SharedFilter offered = catalog.offered(request.place)) eligible = catalog.both(eligible, offered);
   m.deny(request, plan, s);
-  const SourceQuery query = m.query(request, eligible.get(), s);
+  SourceQuery query = m.query(request, eligible.get(), s);
   const std::int64_t allowed = eligible ? eligible->count : m.parts.catalog->size();
-  const std::size_t k = std::min(out.size(), static_cast<std::size_t>(allowed));
+  s.given.clear();
+  if (request.only_given) {
+    for (const ItemScore& g : request.given)
+      if (query.allows(g.item)) s.given.push_back(g.item);
+    s.only = ItemFilter::allow(std::span<const std::int32_t>(s.given));
+    query.only = &s.only;
+  }
+  const std::size_t possible = query.only != nullptr ? query.only->num_allowed_ids() : static_cast<std::size_t>(allowed);
+  const std::size_t k = std::min(out.size(), possible);
   clock.done(Stage::kFilter);
 
   m.gather(query, eligible, plan, k, s);
@@ -255,12 +284,16 @@ std::size_t Ranker::rank(const RequestContext& request, std::span<RankedItem> ou
   serving::select(plan, m.parts.rerank, window, k, s, tracer);
   clock.done(Stage::kRerank);
 
-  s.stats = {.eligible = allowed, .denied = s.denied.size(), .candidates = s.candidates.size(), .produced = s.candidates.produced};
+  s.stats = {.eligible = allowed,
+             .denied = s.denied.size(),
+             .candidates = s.candidates.size(),
+             .produced = s.candidates.produced,
+             .failed = s.candidates.failed};
   for (const std::uint8_t f : s.candidates.from_fallback) s.stats.from_fallback += f;
   const std::size_t named = s.answer.size();
   if (named < k) {
     // Caps have taken what there was: more from the fallback sources, valued behind it, and the catalogue at last.
-    m.mixer.refill(query, std::max<std::size_t>(1000, 4 * k), 0, true, s.candidates, s.scratch);
+    if (query.only == nullptr) m.mixer.refill(query, std::max<std::size_t>(1000, 4 * k), 0, true, s.candidates, s.scratch);
     for (std::size_t c = s.order.size(); c < s.candidates.size() && s.answer.size() < k; ++c) {
       if (!serving::caps_allow(plan, s.candidates.items[c], s)) continue;
       s.answer.push_back(-1 - s.candidates.items[c]);

@@ -39,6 +39,9 @@ struct RankScratch::Impl {
   std::vector<std::int32_t> pin_at;        ///< [k] entry of the order that is pinned there, -1
   std::vector<std::size_t> pin_rule;       ///< [k]
   std::vector<std::int32_t> answer;        ///< entries of the order, or -1 - item for what filled up
+  std::vector<std::int32_t> given;         ///< what a re-ranked page may show, in the caller's order
+  ItemFilter only;                         ///< the same as a filter
+  serving::RulePlan plan;                  ///< with the sets of this moment, where they can change
   RankStats stats;
 };
 

@@ -7,6 +7,7 @@
 #include "etalage/models/blend.hpp"
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/sequence_model.hpp"
+#include "etalage/models/repeat_purchase.hpp"
 #include "etalage/serving/candidate_source.hpp"
 #include "serving/source_scratch.hpp"
 
@@ -25,6 +26,31 @@ std::span<const std::int32_t> known(std::span<const std::int32_t> items, std::in
   return copy;
 }
 
+// When things were bought is all that this model reads: the rows it keeps and what came later as one history with times.
+void take_times(const RepeatPurchaseModel& model, const RequestContext& r, Query& q, SourceScratch& s) {
+  if (r.history_times.size() != r.history.size() || r.session_times.size() != r.session.size()) return;
+  s.timed.clear();
+  s.times.clear();
+  const auto add = [&](std::span<const std::int32_t> items, std::span<const std::int64_t> times) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (items[i] < 0 || items[i] >= model.num_items()) continue;
+      s.timed.push_back(items[i]);
+      s.times.push_back(times[i]);
+    }
+  };
+  if (q.user && model.has_history() && *q.user < model.history().rows) {
+    const auto row = model.history().view().row_columns(*q.user);
+    if (model.history_times().size() != model.history().columns.size()) return;
+    add(row, model.history_times().view().subspan(static_cast<std::size_t>(row.data() - model.history().columns.data()), row.size()));
+  }
+  add(r.history, r.history_times);
+  add(r.session, r.session_times);
+  q.history = s.timed;
+  q.history_times = s.times;
+  q.history_given = true;
+  q.session = {};
+}
+
 Query query_for(const Recommender& model, const SourceQuery& query, SourceScratch& s) {
   const RequestContext& r = *query.request;
   Query q;
@@ -33,6 +59,8 @@ Query query_for(const Recommender& model, const SourceQuery& query, SourceScratc
   q.session = known(r.session, model.num_items(), s.session);
   q.filter = query.filter();
   q.exclude_seen = r.exclude_seen;
+  if (r.now_ms != 0) q.now_ms = r.now_ms;
+  if (const auto* again = dynamic_cast<const RepeatPurchaseModel*>(&model)) take_times(*again, r, q, s);
   // The product being looked at is not listed, unless a model to which order matters says that it may be.
   const bool ordered = dynamic_cast<const SequenceModel*>(&model) != nullptr || dynamic_cast<const BlendModel*>(&model) != nullptr;
   if (!ordered && !q.session.empty()) q.exclude_last = true;

@@ -10,6 +10,7 @@
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
 #include "serving/catalog_rows.hpp"
 #include "serving/live_sources.hpp"
 
@@ -73,6 +74,18 @@ bool can_fold_in(const FactorModel& model) {
   }
 }
 
+void require_fitted(const Recommender& model, const std::string& what) {
+  if (model.num_items() == 0) throw NotFittedError(what + " knows no products, must be fitted before it is in a snapshot");
+}
+
+/// Of all that the parts were made of; 0 where none has times.
+std::int64_t newest_event(const SnapshotParts& parts) {
+  std::int64_t newest = parts.profiles ? parts.profiles->newest_ms() : 0;
+  for (const SnapshotModel& m : parts.models)
+    if (const auto* model = dynamic_cast<const SequenceModel*>(m.model.get())) newest = std::max(newest, model->newest_ms().value_or(0));
+  return std::max<std::int64_t>(newest, 0);
+}
+
 void require_rows(const ItemIndex& index, std::int32_t rows, const char* name) {
   for (const std::int64_t id : index.ids())
     if (id >= rows)
@@ -89,6 +102,7 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   for (std::size_t i = 0; i < parts_.models.size(); ++i) {
     const SnapshotModel& m = parts_.models[i];
     if (!m.model) throw std::invalid_argument("model '" + m.source + "' is null, must be a model");
+    require_fitted(*m.model, "model '" + m.source + "'");
     const auto& own = serving::kOwnSources;
     if (m.source.empty() || std::find(own.begin(), own.end(), m.source) != own.end())
       throw std::invalid_argument("source of a model is '" + m.source + "', must not be empty or one of the engine's own");
@@ -100,12 +114,22 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
     if (factors_ == nullptr) factors_ = dynamic_cast<const FactorModel*>(m.model.get());
     if (keeper_ == nullptr && m.model->has_history()) keeper_ = m.model.get();
   }
+  for (std::size_t i = 0; i < parts_.sources.size(); ++i) {
+    if (!parts_.sources[i]) throw std::invalid_argument("sources[" + std::to_string(i) + "] is null, must be a source");
+    const std::string name(parts_.sources[i]->name());
+    const auto& own = serving::kOwnSources;
+    if (std::find(own.begin(), own.end(), name) != own.end() ||
+        std::any_of(parts_.models.begin(), parts_.models.end(), [&](const SnapshotModel& m) { return m.source == name; }))
+      throw std::invalid_argument("sources[" + std::to_string(i) + "] is named '" + name +
+                                  "', must not have the name of a model or of one of the engine's own");
+  }
   if (factors_ != nullptr) {
     folds_in_ = can_fold_in(*factors_);
     if (factors_->has_history()) keeper_ = factors_;
   }
   for (const auto& [segment, model] : parts_.segment_popularity) {
     if (!model) throw std::invalid_argument("model of segment '" + segment + "' is null, must be a model");
+    require_fitted(*model, "model of segment '" + segment + "'");
     items.emplace_back("segment " + segment, model->item_ids());
     num_items = std::max(num_items, model->num_items());
   }
@@ -119,6 +143,7 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
     if (parts_.profiles && !(parts_.intent->profile_options() == parts_.profiles->options()))
       throw std::invalid_argument("intent learned from profiles of other options, must be of the options of profiles");
   }
+  if (parts_.trained_ms == 0) parts_.trained_ms = newest_event(parts_);
   user_ids_ = common(users, "user_ids");
   SharedIdMap item_ids = common(items, "item_ids");
   if (item_ids && item_ids->size() < num_items)
@@ -180,7 +205,7 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   facts_ = std::make_shared<const ItemFacts>(parts_.profiles ? parts_.profiles->facts().updated(*parts_.catalog) : ItemFacts(*parts_.catalog));
   (void)parts_.rules.validate(catalog_.get());  // oddities are the host's to ask for; what cannot be meant throws
   if (parts_.mix.standard.sources.empty() && parts_.mix.standard.fallback.empty() && parts_.mix.placements.empty())
-    parts_.mix = serving::default_mix(*this);
+    parts_.mix = serving::default_mixes(parts_);
 }
 
 Snapshot::~Snapshot() = default;

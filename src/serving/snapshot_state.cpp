@@ -133,6 +133,9 @@ std::shared_ptr<const Recommender> get_model(const StateReader& r, const std::st
 }  // namespace
 
 void Snapshot::save_state(StateWriter& w) const {
+  if (!parts_.sources.empty())
+    throw UnsupportedError("a snapshot with the source '" + std::string(parts_.sources[0]->name()) +
+                           "' of the host's own cannot be saved; save one without and add it after loading");
   w.put_string("label", parts_.label);
   w.put_int("trained_ms", parts_.trained_ms);
   w.put_int("models", static_cast<std::int64_t>(parts_.models.size()));

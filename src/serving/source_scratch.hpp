@@ -21,6 +21,8 @@ struct SourceScratch {
   std::vector<Neighbor> neighbors;
   std::vector<std::int32_t> history;
   std::vector<std::int32_t> session;
+  std::vector<std::int32_t> timed;
+  std::vector<std::int64_t> times;
   std::vector<float> vector;
 
   static SourceScratch& of(Scratch& scratch) {

@@ -223,6 +223,32 @@ TEST_P(RecommenderContract, FiltersGiveWhatTheyAllowAndNothingElse) {
   for (const std::int32_t i : some) EXPECT_EQ(std::count(got.begin(), got.end(), i), 0);
 }
 
+// A set of bits is looked up where a list is walked: the answers are the same to the bit, whatever the share.
+TEST_P(RecommenderContract, BitsFilterAsListsDo) {
+  for (const int step : {1, 2, 3, 11, kSize}) {
+    std::vector<std::int32_t> some;
+    auto words = std::make_shared<std::vector<std::uint64_t>>(kSize / 64 + 1, 0);
+    for (std::int32_t i = 0; i < kSize; i += step) {
+      some.push_back(i);
+      (*words)[static_cast<std::size_t>(i) / 64] |= std::uint64_t{1} << (i % 64);
+    }
+    const ItemFilter list = ItemFilter::allow(some);
+    const ItemFilter bits =
+        ItemFilter::from_bits(std::shared_ptr<const std::uint64_t>(words, words->data()), words->size(), static_cast<std::int64_t>(some.size()));
+    for (const bool exclude : {false, true})
+      for (std::int32_t u = 0; u < kSize; u += 3)
+        for (const std::size_t k : {std::size_t{3}, std::size_t{kSize}}) {
+          const auto a = ask({.user = u, .filter = &list, .exclude_seen = exclude}, k);
+          const auto b = ask({.user = u, .filter = &bits, .exclude_seen = exclude}, k);
+          ASSERT_EQ(a.size(), b.size());
+          for (std::size_t j = 0; j < a.size(); ++j) {
+            ASSERT_EQ(a[j].item, b[j].item);
+            ASSERT_EQ(a[j].score, b[j].score);
+          }
+        }
+  }
+}
+
 TEST_P(RecommenderContract, BatchEqualsSingleForAnyNumberOfThreads) {
   const std::vector<std::int32_t> history{0, 2, 5};
   const ItemFilter deny = ItemFilter::deny(history);

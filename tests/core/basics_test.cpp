@@ -2,6 +2,8 @@
 // Array, CsrMatrix, ItemFilter, Interactions and Sequences: the small things that everything stands on.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -123,6 +125,47 @@ TEST(ItemFilter, MaskAllowsWhatItMarksAndNothingBeyond) {
   EXPECT_TRUE(f.allows(0));
   EXPECT_FALSE(f.allows(1));
   EXPECT_FALSE(f.allows(3));
+}
+
+TEST(ItemFilter, BitsAllowWhatTheySay) {
+  std::mt19937_64 rng(3);
+  auto words = std::make_shared<std::vector<std::uint64_t>>(5, 0);
+  std::vector<std::int64_t> ids;
+  for (std::int64_t i = 0; i < 300; ++i)
+    if (rng() % 3 == 0) {
+      ids.push_back(i);
+      (*words)[static_cast<std::size_t>(i) / 64] |= std::uint64_t{1} << (i % 64);
+    }
+  const auto account = std::make_shared<std::atomic<std::size_t>>(0);
+  {
+    const ItemFilter f = ItemFilter::from_bits(std::shared_ptr<const std::uint64_t>(words, words->data()), 5, static_cast<std::int64_t>(ids.size()), account);
+    words.reset();  // the filter owns them
+    const ItemFilter list = ItemFilter::allow(ids);
+    const std::vector<std::int32_t> third{ids.size() > 3 ? static_cast<std::int32_t>(ids[3]) : 0};
+    const ItemFilter deny = ItemFilter::deny(third);
+    for (std::int64_t i = -2; i < 400; ++i) {
+      EXPECT_EQ(f.allows(i), list.allows(i)) << i;
+      EXPECT_EQ((f & deny).allows(i), (list & deny).allows(i)) << i;
+      EXPECT_EQ((f & f).allows(i), list.allows(i)) << i;
+      if (i < 0) continue;
+      EXPECT_EQ(f.count_allowed(i), list.count_allowed(i)) << i;
+      EXPECT_EQ((f & deny).count_allowed(i), (list & deny).count_allowed(i)) << i;
+    }
+    EXPECT_EQ(f.num_allowed_ids(), ids.size());
+    std::vector<std::int64_t> walked;
+    f.for_each_allowed_id([&](std::int64_t id) {
+      walked.push_back(id);
+      return true;
+    });
+    EXPECT_EQ(walked, ids);
+    EXPECT_EQ(account->load(), 0u) << "nobody has asked for a list";
+    EXPECT_TRUE(std::ranges::equal(f.allowed_ids(), ids));
+    const ItemFilter copy = f;
+    EXPECT_TRUE(std::ranges::equal(copy.allowed_ids(), ids));
+    EXPECT_EQ(account->load(), ids.size() * sizeof(std::int64_t));
+  }
+  EXPECT_EQ(account->load(), 0u);
+  EXPECT_THROW((void)ItemFilter::from_bits(nullptr, 5, 1), std::invalid_argument);
 }
 
 TEST(ItemFilter, NegativeIdsAreRefused) {

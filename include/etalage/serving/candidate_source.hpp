@@ -29,8 +29,9 @@ struct SourceQuery {
   std::int32_t num_items = std::numeric_limits<std::int32_t>::max();  ///< products are 0 .. num_items - 1
   /// How many of `denied` are in neither history nor session; at most denied.size().
   std::size_t denied_beyond_history = std::numeric_limits<std::size_t>::max();
+  const ItemFilter* only = nullptr;  ///< null allows everything: what a re-ranked page was given and may show
   [[nodiscard]] bool allows(std::int32_t item) const noexcept;
-  [[nodiscard]] const ItemFilter* filter() const noexcept { return eligible == nullptr ? nullptr : &eligible->filter; }
+  [[nodiscard]] const ItemFilter* filter() const noexcept { return only != nullptr ? only : eligible == nullptr ? nullptr : &eligible->filter; }
 };
 
 /// Names products that may suit a request. Const members may be called from any number of threads.

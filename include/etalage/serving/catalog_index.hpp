@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -19,12 +20,27 @@
 
 namespace etalage {
 
+namespace serving {
+class LiveCatalog;
+class RangeColumn;
+}
+
 /// A predicate's products, in the forms in which they are asked for. Immutable, shared by requests and threads.
-struct CompiledFilter {
-  std::uint64_t id = 0;    ///< unique in the process
-  std::int64_t count = 0;  ///< products in the set
-  ItemBitmap bits;
-  ItemFilter filter;       ///< the same set as an allow list
+struct ETALAGE_EXPORT CompiledFilter {
+  /// account: counts the bytes of the list that `filter` makes when somebody asks for one.
+  explicit CompiledFilter(ItemBitmap set, std::uint64_t id = 0, std::shared_ptr<std::atomic<std::size_t>> account = nullptr);
+  CompiledFilter(const CompiledFilter&) = delete;
+  CompiledFilter& operator=(const CompiledFilter&) = delete;
+
+ private:
+  std::shared_ptr<const ItemBitmap> owned_;
+
+ public:
+  const ItemBitmap& bits;
+  const std::int64_t count;   ///< products in the set
+  const ItemFilter filter;    ///< the same set as an allow list, over the same words
+  const std::uint64_t id;     ///< unique in the process, but for sets that replace this one when a live price moves, say
+  const std::uint64_t stamp;  ///< unique in the process
 };
 using SharedFilter = std::shared_ptr<const CompiledFilter>;
 
@@ -45,7 +61,8 @@ struct ItemGroups {
 };
 
 struct CatalogIndexOptions {
-  std::size_t cache_bytes = 64 << 20;  ///< compiled filters kept, the least recently used go first; 0 keeps none
+  /// Of compiled filters, a bit a product each; the least recently used go first. 0 keeps none.
+  std::size_t cache_bytes = 64 << 20;
 };
 
 /// One version of a catalogue, made ready for filters and rules: category tree, brands and tags as numbers, and the
@@ -55,14 +72,20 @@ struct CatalogIndexOptions {
 ///            numbers: align_catalog() brings a catalogue into a model's order
 /// Categories a node is a path from the root, so equal names in different places are different categories and no cycle
 ///            can occur; category_paths() makes paths of a table of parents and refuses cycles
-/// Cost       construction hashes every brand, category name and tag once; a leaf of a predicate reads its column once,
+/// Live       an engine's own copy sees what Engine::set_available, set_price and set_attribute say: filters that are
+///            cached are patched, product by product, when they are asked for next
+/// Cost       construction hashes every brand, category name and tag once; a leaf of a predicate reads its column once, but
+///            a price or stock limit over 16,384 products or more copies a set that is kept for a border near it;
 ///            joining reads n / 64 words; a filter that is cached costs a look-up
+/// Memory     a bit a product for a filter; 32 bytes a product from the first price limit on, and from the first stock limit
 /// Threads    every member may be called from any number of threads
 /// Errors     std::invalid_argument: a predicate about a column that the catalogue lacks, a tag "age:..." without a
 ///            whole number, an unknown grouping
 class ETALAGE_EXPORT CatalogIndex {
  public:
   explicit CatalogIndex(std::shared_ptr<const Catalog> catalog, CatalogIndexOptions options = {});
+  /// For the library's own use: the same catalogue as one engine sees it.
+  CatalogIndex(const CatalogIndex& catalog, std::unique_ptr<serving::LiveCatalog> live, CatalogIndexOptions options);
   ~CatalogIndex();
   CatalogIndex(const CatalogIndex&) = delete;
   CatalogIndex& operator=(const CatalogIndex&) = delete;
@@ -72,10 +95,18 @@ class ETALAGE_EXPORT CatalogIndex {
   /// Unique in the process.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
-  /// Evaluated anew.
-  [[nodiscard]] ItemBitmap evaluate(const Predicate& predicate) const;
-  /// Cached by the predicate's canonical form.
-  [[nodiscard]] SharedFilter filter(const Predicate& predicate) const;
+  /// Evaluated anew. place: where the request is asked, for what was said of products there; "" is everywhere.
+  [[nodiscard]] ItemBitmap evaluate(const Predicate& predicate, std::string_view place = {}) const;
+  /// Cached by the predicate's canonical form, and by the place where something was said there.
+  [[nodiscard]] SharedFilter filter(const Predicate& predicate, std::string_view place = {}) const;
+  /// What was not set unavailable at a place; null where that is everything.
+  [[nodiscard]] SharedFilter offered(std::string_view place) const;
+  /// Whether filter() may answer otherwise than it did, without another catalogue.
+  [[nodiscard]] bool is_live() const noexcept { return live_ != nullptr; }
+  /// For the library's own use: the catalogue's prices in order, null where it is small or has none.
+  [[nodiscard]] const std::shared_ptr<const serving::RangeColumn>& ordered_prices() const;
+  /// For the library's own use: takes in what was said last, so that the next limit need not.
+  void catch_up() const;
   /// What both hold, cached by their ids; allocates nothing when cached. Null stands for everything; both must be of
   /// this catalogue.
   [[nodiscard]] SharedFilter both(const SharedFilter& a, const SharedFilter& b) const;
@@ -96,15 +127,23 @@ class ETALAGE_EXPORT CatalogIndex {
     std::size_t bytes = 0;
     std::uint64_t hits = 0;
     std::uint64_t misses = 0;
+    std::uint64_t patches = 0;  ///< hits that took in what was said of products since
   };
   [[nodiscard]] CacheStats cache_stats() const;
 
  private:
   struct Attributes;
+  struct Ranges;
   struct Cache;
+  struct Evaluator;
+  /// A filter of the cache after what was said since `version`; null where it has to be made anew.
+  [[nodiscard]] SharedFilter patched(const Predicate& predicate, std::string_view place, const SharedFilter& old, std::uint64_t& version) const;
+  [[nodiscard]] SharedFilter compiled(ItemBitmap bits, std::uint64_t id) const;
   std::shared_ptr<const Catalog> catalog_;
   std::uint64_t version_;
-  std::unique_ptr<Attributes> attributes_;
+  std::shared_ptr<const Attributes> attributes_;
+  std::shared_ptr<Ranges> ranges_;
+  std::unique_ptr<serving::LiveCatalog> live_;  // null without an engine
   std::unique_ptr<Cache> cache_;
 };
 

@@ -35,7 +35,12 @@ struct Request {
   std::span<const std::pair<KeyView, float>> given = {};  ///< the caller's candidates: search results to re-rank
   std::span<const float> query_vector = {}; ///< of a search text, for sources that take one
   std::string_view segment = {};            ///< for popularity by segment
-  bool exclude_seen = true;                 ///< leave out what the shopper has seen, viewed or bought
+  std::string_view place = {};              ///< where it is asked: the availability and the prices that were set there hold
+  /// Leave out what the shopper has seen, viewed or bought. By default so on the home page, category pages and in mails;
+  /// product page and basket leave out the anchors alone, a search page what rules forbid alone.
+  std::optional<bool> exclude_seen = {};
+  /// Whether products may appear that are not among `given`. By default not where a search page brings some.
+  std::optional<bool> fill = {};
   bool explain = false;                     ///< fill Answer::why
   bool trace = false;                       ///< fill Answer::trace
 };
@@ -70,6 +75,9 @@ struct ETALAGE_EXPORT EngineOptions {
   EventStoreOptions events = {};
   std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none
   std::size_t profile_cache = 20'000;   ///< profiles kept, likewise
+  std::size_t filter_cache_bytes = 64 << 20;  ///< compiled filters kept, a bit a product each; the least recently used go first
+  bool skip_failing_sources = true;     ///< a source that throws names nothing, and is counted; else the request fails. What
+                                        ///< is the caller's mistake (std::invalid_argument) and std::bad_alloc always pass
   int explain_items = 5;                ///< contributions in Why::because, >= 1
   bool metrics = false;                 ///< count and time; without it no clock is read
   StageListener* listener = nullptr;    ///< told of every stage of every request, from their threads
@@ -135,6 +143,13 @@ class ETALAGE_EXPORT Engine {
   /// Also from what this engine has cached. Models that were fitted with his data are not asked about him any more:
   /// publish ones that were fitted without it, by their trained_ms.
   std::uint64_t erase_user(KeyView user);
+  /// What the shop says of a product between two publications, as EventStore has it: seen by the next request, by filters
+  /// and by rules, kept in the journal, and of every snapshot that is published. A product that was set unavailable at a
+  /// request's place, or everywhere, is in no answer; products without an event may be named too.
+  std::uint64_t set_available(KeyView item, std::optional<bool> available, std::string_view place = {});
+  std::uint64_t set_price(KeyView item, std::optional<float> price, std::string_view place = {});
+  std::uint64_t set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place = {});
+  [[nodiscard]] EventStore::Offer offer(KeyView item, std::string_view place = {}) const { return events().offer(item, place); }
   [[nodiscard]] EventStore& events() noexcept;
   [[nodiscard]] const EventStore& events() const noexcept;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "etalage/export.hpp"
+#include "etalage/serving/catalog_index.hpp"
 
 namespace etalage {
 
@@ -35,6 +36,7 @@ struct ETALAGE_EXPORT EngineMetrics {
     std::string name;
     std::uint64_t candidates = 0;  ///< it named
     std::uint64_t shown = 0;       ///< of the answers, named by it first
+    std::uint64_t failures = 0;    ///< times it threw and was passed over
   };
   std::vector<Stage> stages;
   std::vector<Source> sources;
@@ -48,6 +50,13 @@ struct ETALAGE_EXPORT EngineMetrics {
   std::uint64_t filtered = 0;            ///< products that filters and rules kept out, summed over requests
   std::uint64_t folded_in = 0;
   std::uint64_t folded_from_cache = 0;
+  std::uint64_t profiles_made = 0;
+  std::uint64_t profiles_from_cache = 0;
+  CatalogIndex::CacheStats filters;      ///< of the current publication's compiled filters
+  /// Of the look-ups in factor_cache, profile_cache and the compiled filters, the part that found something; 0 without any.
+  [[nodiscard]] double factor_hit_rate() const noexcept { return rate(folded_from_cache, folded_in); }
+  [[nodiscard]] double profile_hit_rate() const noexcept { return rate(profiles_from_cache, profiles_made); }
+  [[nodiscard]] double filter_hit_rate() const noexcept { return rate(filters.hits, filters.misses); }
   std::uint64_t distinct_shown = 0;      ///< of the current snapshot's products
   double coverage = 0;                   ///< distinct_shown / products
   std::uint64_t snapshot = 0;
@@ -62,6 +71,11 @@ struct ETALAGE_EXPORT EngineMetrics {
 
   /// The text format of Prometheus, metrics named etalage_*.
   [[nodiscard]] std::string prometheus() const;
+
+ private:
+  [[nodiscard]] static double rate(std::uint64_t hits, std::uint64_t misses) noexcept {
+    return hits + misses == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(hits + misses);
+  }
 };
 
 }  // namespace etalage

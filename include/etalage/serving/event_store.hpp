@@ -19,6 +19,10 @@
 
 namespace etalage {
 
+namespace serving {
+class LiveOffers;
+}
+
 /// Something a shopper did, as it is told to the engine.
 struct Event {
   KeyView user;
@@ -130,6 +134,27 @@ class ETALAGE_EXPORT EventStore {
   /// When the user was last erased, 0 for never: models fitted before then must not be asked about them. Beyond max_erased
   /// the oldest marks are dropped, and their newest moment stands for everybody.
   [[nodiscard]] std::int64_t erased_ms(KeyView user) const;
+
+  /// What the shop says of a product between two publications: available or not, its price, an attribute. At a place (a
+  /// store, a warehouse, a region, by the host's own name), or everywhere when it is empty; what a place says goes before
+  /// what is said everywhere, and that before the catalogue. Nothing takes back what was said there.
+  /// Kept     in the journal as events are, by the product's key: products of no catalogue are kept too
+  /// Errors   std::invalid_argument: a price that is not finite or below 0, a name or value beyond 1024 bytes, an attribute's
+  ///          name that is empty or has a colon, an empty value, a key of another kind than those before; those of Journal
+  std::uint64_t set_available(KeyView item, std::optional<bool> available, std::string_view place = {});
+  std::uint64_t set_price(KeyView item, std::optional<float> price, std::string_view place = {});
+  /// The product's tags "name:..." become "name:value" for these values; an empty list leaves it without one.
+  std::uint64_t set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place = {});
+  struct Offer {
+    std::optional<bool> available;
+    std::optional<float> price;
+  };
+  /// What was said that holds at a place; the catalogue has no part in it.
+  [[nodiscard]] Offer offer(KeyView item, std::string_view place = {}) const;
+  /// What the availability of all products at all places takes in memory.
+  [[nodiscard]] std::size_t availability_bytes() const;
+  /// For the library's own use.
+  [[nodiscard]] const serving::LiveOffers& offers() const noexcept;
 
   /// The last sequence that survives a power loss; 0 without a folder.
   [[nodiscard]] std::uint64_t durable_through() const noexcept;

@@ -24,6 +24,7 @@ class ETALAGE_EXPORT ItemBitmap {
     return item >= 0 && item < size_ && (words_[static_cast<std::size_t>(item) / 64] >> (item % 64) & 1) != 0;
   }
   void insert(std::int32_t item) noexcept { words_[static_cast<std::size_t>(item) / 64] |= std::uint64_t{1} << (item % 64); }
+  void erase(std::int32_t item) noexcept { words_[static_cast<std::size_t>(item) / 64] &= ~(std::uint64_t{1} << (item % 64)); }
   /// Of two sets of one size; std::invalid_argument otherwise.
   ItemBitmap& operator&=(const ItemBitmap& other);
   ItemBitmap& operator|=(const ItemBitmap& other);

@@ -67,6 +67,7 @@ class ETALAGE_EXPORT CandidateSet {
   std::vector<std::int32_t> first_mention;   ///< -1 where there is none
   std::vector<Mention> mentions;
   std::vector<std::int32_t> produced;        ///< by source, how many it named for this request
+  std::vector<std::int32_t> failed;          ///< by source, how often it threw; where failing sources are skipped
   std::vector<ItemScore> buffer;             ///< what a source writes to
 
  private:
@@ -82,7 +83,9 @@ class ETALAGE_EXPORT CandidateSet {
 /// Errors     std::invalid_argument: a slot that names no source, two sources of one name
 class ETALAGE_EXPORT Mixer {
  public:
-  Mixer(std::vector<SharedSource> sources, MixOptions options);
+  /// skip_failing: a source that throws names nothing, and is counted in CandidateSet::failed. std::invalid_argument, the
+  /// caller's mistake, and std::bad_alloc always pass.
+  Mixer(std::vector<SharedSource> sources, MixOptions options, bool skip_failing = false);
   [[nodiscard]] std::span<const SharedSource> sources() const noexcept { return sources_; }
   [[nodiscard]] const MixOptions& options() const noexcept { return options_; }
   /// Fills `out`; fallback sources are asked while there are fewer than `wanted`. No allocation once warm.
@@ -102,8 +105,10 @@ class ETALAGE_EXPORT Mixer {
     std::vector<std::int32_t> fallback;
     Normalization normalization = Normalization::kRank;
   };
+  std::size_t ask(std::int32_t source, const SourceQuery& query, std::span<ItemScore> buffer, CandidateSet& out, Scratch& scratch) const;
   std::vector<SharedSource> sources_;
   MixOptions options_;
+  bool skip_failing_;
   std::vector<Plan> plans_;  // one a placement
 };
 

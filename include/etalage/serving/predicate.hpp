@@ -24,14 +24,18 @@ class ETALAGE_EXPORT Predicate {
 
   Predicate();  ///< every product
   [[nodiscard]] static Predicate everything() { return {}; }
-  /// Stock is known and above 0.
-  [[nodiscard]] static Predicate in_stock();
-  /// min <= stock <= max, both optional.
-  [[nodiscard]] static Predicate stock(std::optional<double> min, std::optional<double> max);
+  /// Stock is known and above 0, or the product was set available; not when it was set unavailable. Here as in the other
+  /// leaves about stock and price `place` says where it must be had, the request's own place when it is empty.
+  [[nodiscard]] static Predicate in_stock(std::string_view place = {});
+  /// min <= stock <= max, both optional. Where a product was set unavailable its stock is 0; where it was set available
+  /// against a stock that is not above 0, its stock is not known.
+  [[nodiscard]] static Predicate stock(std::optional<double> min, std::optional<double> max, std::string_view place = {});
   /// min <= price <= max, both optional.
-  [[nodiscard]] static Predicate price(std::optional<double> min, std::optional<double> max);
-  [[nodiscard]] static Predicate known_stock();
-  [[nodiscard]] static Predicate known_price();
+  [[nodiscard]] static Predicate price(std::optional<double> min, std::optional<double> max, std::string_view place = {});
+  [[nodiscard]] static Predicate known_stock(std::string_view place = {});
+  [[nodiscard]] static Predicate known_price(std::string_view place = {});
+  /// Was not set unavailable (Engine::set_available); whatever its stock.
+  [[nodiscard]] static Predicate offered(std::string_view place = {});
   /// The product's category path begins with this one, from the root.
   [[nodiscard]] static Predicate category(std::vector<std::string> path);
   /// "Home/Kitchen"; names that hold a slash need the list.

@@ -29,6 +29,7 @@ struct RankerParts {
   Array<float> vectors = {};             ///< [n x dim] of the catalogue's rows, for mmr and dpp; may stop before the last row
   std::int32_t dim = 0;
   std::string calibrate_by = "category:1";  ///< grouping of calibration
+  bool skip_failing_sources = false;     ///< as Mixer has it
 };
 
 struct RankedItem {
@@ -81,6 +82,7 @@ struct RankStats {
   std::size_t from_fallback = 0;     ///< candidates that only a fallback source named
   std::size_t filled = 0;            ///< products of the answer that no source named
   std::span<const std::int32_t> produced;  ///< by source; valid until the next request
+  std::span<const std::int32_t> failed;    ///< likewise
 };
 
 /// Working memory of one thread.

@@ -48,6 +48,10 @@ struct RequestContext {
   std::optional<std::int32_t> user = {};         ///< row of the models; an index they do not have is an unknown shopper
   std::span<const std::int32_t> history = {};    ///< oldest first; replaces what a model keeps, as in Query
   std::span<const std::int32_t> session = {};    ///< this visit's items, oldest first
+  /// When history and session happened, UTC milliseconds, each as long as its list or empty; for models of time, which
+  /// take a session without times as happening now.
+  std::span<const std::int64_t> history_times = {};
+  std::span<const std::int64_t> session_times = {};
   std::span<const std::int32_t> anchors = {};    ///< the product of the page, the basket's content; never in the answer
   std::span<const std::int32_t> seen = {};       ///< further items that exclude_seen leaves out
   std::span<const Purchase> purchases = {};      ///< for rules of the type not_again, any order
@@ -57,9 +61,11 @@ struct RequestContext {
   std::span<const ItemScore> given = {};         ///< candidates of the caller's: search results to re-rank
   std::span<const float> target = {};            ///< share of each group that calibration aims at; empty: from the history
   std::string_view segment = {};                 ///< for lists by segment
+  std::string_view place = {};                   ///< where it is asked, for what was said of products there; "" everywhere
   const SharedFilter* filter = nullptr;          ///< further condition of this request, from CatalogIndex::filter
-  std::int64_t now_ms = 0;                       ///< UTC; for not_again
+  std::int64_t now_ms = 0;                       ///< UTC; for not_again and for models of time, 0 not said
   bool exclude_seen = true;                      ///< leave out history, session and seen
+  bool only_given = false;                       ///< nothing may appear that is not in `given`
   std::uint64_t audit_id = 0;                    ///< copied to the trace
   StageListener* listener = nullptr;
 };

@@ -38,9 +38,14 @@ struct SnapshotModel {
 /// What a snapshot is made of. Everything may be empty; shared parts are not copied.
 struct SnapshotParts {
   std::string label;                       ///< the host's own name of it
-  std::int64_t trained_ms = 0;             ///< UTC; the models know the events up to this moment, later ones count as live
+  /// UTC; the models know the events up to this moment, later ones count as live. 0: up to the newest event that profiles or
+  /// a model of sequences knows; where there is none, an event of a product in the kept row of its shopper counts as known.
+  std::int64_t trained_ms = 0;
   std::shared_ptr<const Catalog> catalog;  ///< null: what the models know, without attributes
   std::vector<SnapshotModel> models;       ///< at most 32
+  /// Candidate sources of the host's own, under names of their own; items are rows of Snapshot::catalog(). The default mix asks
+  /// none of them: default_mix() is there to be added to. A snapshot that has some cannot be saved.
+  std::vector<SharedSource> sources = {};
   /// Over the item factors of the first FactorModel, ids = item indices, inner product; null: that model reads all rows.
   std::shared_ptr<const ItemIndex> factor_index;
   /// Over the catalogue's vectors, ids = rows of Snapshot::catalog(); null: made here where the catalogue has vectors.
@@ -62,6 +67,9 @@ struct SnapshotParts {
   RerankOptions rerank;                    ///< by the catalogue's vectors, or the item factors where it has none
   std::string calibrate_by = "category:1";
 };
+
+/// What a placement asks where the parts bring no mix: a start for one of the host's own.
+[[nodiscard]] ETALAGE_EXPORT PlacementMix default_mix(const SnapshotParts& parts, Placement placement);
 
 /// One state of everything that is not live: models, indexes, catalogue, rules. Immutable; made in the background,
 /// published to an Engine, freed when its last reader leaves.

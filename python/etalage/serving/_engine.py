@@ -6,6 +6,7 @@ import operator
 import os
 import re
 import weakref
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from .. import _core
 from .._arrays import asarray
 from .._times import to_ms
 from ..profile import UserProfile
+from ._rules import to_json
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
 _EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
-           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "explain_items", "metrics",
+           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "filter_cache_bytes", "explain_items", "metrics",
            "visitor_idle_days", "max_shoppers", "max_shopper_bytes", "max_items", "max_erased", "visitor_prefix", "repair")
 
 
@@ -43,14 +45,38 @@ def _milliseconds(time):
     return None if time is None else to_ms(time, "time")
 
 
-def _json(value):
-    return value if isinstance(value, str) else json.dumps(value)
+def _keys(values):
+    """A key, or what holds keys: an Answer, a list, an array, a Series, an Arrow array."""
+    if isinstance(values, Answer):
+        return values.keys
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
+
+
+def _given(given):
+    """(key, score) pairs in the caller's order; keys alone get falling scores."""
+    if isinstance(given, Answer):
+        return list(zip(given.keys, given.scores))
+    if isinstance(given, Mapping):
+        return list(given.items())
+    if isinstance(given, tuple) and len(given) == 2 and all(isinstance(part, (list, np.ndarray)) for part in given):
+        keys, scores = given
+        if len(keys) != len(scores):
+            raise ValueError(f"given has {len(keys)} keys and {len(scores)} scores, must have one for each")
+        return list(zip(keys, scores))
+    entries = list(_keys(given))
+    pairs = [isinstance(entry, (tuple, list)) for entry in entries]
+    if any(pairs):
+        wrong = next((e for e, pair in zip(entries, pairs) if not pair or len(e) != 2), None)
+        if wrong is not None:
+            raise ValueError(f"given holds {wrong!r}, must hold (key, score) pairs or keys alone")
+        return [tuple(entry) for entry in entries]
+    return [(key, 1.0 - i / len(entries)) for i, key in enumerate(entries)]
 
 
 def _rules(rules):
     if rules is None:
         return ""
-    return _json({"rules": rules} if isinstance(rules, list) else rules)
+    return to_json({"rules": rules} if isinstance(rules, (list, tuple)) else rules)
 
 
 def _placement(spec):
@@ -81,7 +107,8 @@ class Snapshot:
     cold_start: models.ColdStart(model, catalog) of the first model with factors: it names new products too, by the factors
       that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
       ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
-    trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live.
+    trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live. By default
+      the newest event that profiles or a model of sequences knows.
     A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
     """
 
@@ -154,7 +181,8 @@ class Engine:
     event_types: {name: weight} or {name: {"weight": 5, "trending": 5, "purchase": True}}; by default view, cart, purchase
       and return.
     Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
-      co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000, metrics=False.
+      co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000,
+      filter_cache_bytes=2**26, metrics=False.
     What is kept: visitor_idle_days=365, max_shoppers=10**7, max_shopper_bytes=2**33, max_items=10**7, max_erased=10**6 (0: no
       limit), visitor_prefix="" (visitors are those whose key begins with it; by default those who bought nothing and were not
       merged into). repair=True opens a damaged journal without the events that are lost; see `recovery`.
@@ -237,15 +265,51 @@ class Engine:
         return self._core.observe_log(log, event)
 
     def recommend(self, user=None, k=10, placement="home", *, filter=None, anchors=None, session=None, given=None, query_vector=None,
-                  segment="", exclude_seen=True, explain=False):
+                  segment="", exclude_seen=None, explain=False, place=None, fill=None):
         """The k best products for a shopper on a page: keys, scores = engine.recommend(user).
 
-        placement: "home", "product_page", "basket", "category_page", "search" or "email". filter: a condition as a dict or
-        JSON, {"price": {"max": 50}}. anchors: the page's product or the basket's. session: items of this visit that were
-        not observed. given: (key, score) pairs to re-rank. An unknown shopper or item is no error. See Answer.
+        placement: "home", "product_page", "basket", "category_page", "search" or "email". filter: a Filter, or the same as a
+        dict or JSON, {"price": {"max": 50}}. anchors: the page's product or the basket's; session: items of this visit that
+        were not observed; a key, a list or array of keys, or an Answer. given: what to re-rank, best first: an Answer,
+        {key: score}, (key, score) pairs, or keys. place: where it is asked, for what set_available() and set_price() said of
+        products there.
+        exclude_seen: leave out what the shopper has seen; by default on the home page, category pages and in mails, while
+        product page and basket leave out the anchors alone and a search page only what rules forbid.
+        fill: may products appear that were not given? By default everywhere but on a search page with `given`.
+        An unknown shopper or item is no error. See Answer.
         """
-        return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else _json(filter), anchors, session,
-                                            given, query_vector, segment, exclude_seen, explain))
+        if given is not None:
+            given = _given(given)
+            fill = placement != "search" if fill is None else fill
+        return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else to_json(filter), _keys(anchors),
+                                            _keys(session), given, query_vector, segment, exclude_seen, explain, place or "", fill))
+
+    def set_available(self, item, available, place=None):
+        """A product is sold out (False), or to be had (True), from the next request on and without publishing; None takes
+        back what was said, so that the catalogue's stock holds again. Returns the number that durable_through() reaches.
+
+        place: a store, a warehouse or a region by the shop's own name; None is everywhere. What a place says goes before what
+        is said everywhere, and that before the catalogue. A product that is unavailable where a request asks is in no answer,
+        and Filter.in_stock() is false for it. Kept in the journal, and by every snapshot that is published.
+        """
+        return self._core.set_available(item, available, place or "")
+
+    def set_price(self, item, price, place=None):
+        """A product's price from the next request on, for filters and rules; None takes it back. See set_available()."""
+        return self._core.set_price(item, price, place or "")
+
+    def set_attribute(self, item, name, value, place=None):
+        """What a product says of an attribute from the next request on: the tags "name:..." become "name:value". value: text, a
+        list of texts, or None to take it back. See set_available()."""
+        return self._core.set_attribute(item, name, None if value is None else [value] if isinstance(value, str) else list(value), place or "")
+
+    def offer(self, item, place=None):
+        """What set_available() and set_price() said that holds at a place: {"available": bool or None, "price": float or None}."""
+        return self._core.offer(item, place or "")
+
+    def availability_bytes(self):
+        """Memory of what set_available() said of all products at all places."""
+        return self._core.availability_bytes()
 
     def publish(self, snapshot):
         """Serves another snapshot from the next request on; returns the publication's number."""

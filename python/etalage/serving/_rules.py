@@ -5,15 +5,36 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+
 from .. import _core
+
+
+def to_json(value):
+    """The JSON of a filter or of rules: text as it is, or dicts and lists that may hold Filters, arrays and NumPy scalars."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (_core.Filter, Rules)):
+        return value.to_json()
+    return json.dumps(value, allow_nan=False, default=_plain)
+
+
+def _plain(value):
+    if isinstance(value, _core.Filter):
+        return json.loads(value.to_json())
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"a filter or a rule holds {value!r}, must hold text, numbers, lists, dicts and Filters")
 
 
 class Rules:
     """A shop's rules, in the order in which they are written; docs/rules.md has the schema and the precedence."""
 
     def __init__(self, rules=()):
-        """rules: a list of dicts, each one rule of the schema."""
-        self._core = _core.Rules(json.dumps({"rules": list(rules)}, allow_nan=False))
+        """rules: a list of dicts, each one rule of the schema; predicates may be Filters."""
+        self._core = _core.Rules(to_json({"rules": list(rules)}))
 
     @classmethod
     def from_json(cls, source):
@@ -22,7 +43,7 @@ class Rules:
         ValueError begins with the path of the mistake: "rules[3].predicate.price.max: ...".
         """
         new = cls.__new__(cls)
-        new._core = _core.Rules(source if isinstance(source, str) else json.dumps(source, allow_nan=False))
+        new._core = _core.Rules(to_json(source))
         return new
 
     def to_json(self):
