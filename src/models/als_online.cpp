@@ -196,9 +196,9 @@ void AlsModel::partial_fit_items(std::span<const std::int32_t> items, const CsrV
                                              options_.unobserved_weight);
   set_item_rows(items, now.view(), count);
   if (has_history()) {
-    grow_kept_rows(num_users(), count);
     for (std::size_t i = 0; i < items.size(); ++i)
       set_kept_column(items[i], rows.view().row_columns(static_cast<std::int64_t>(i)), rows.view().row_values(static_cast<std::int64_t>(i)));
+    grow_kept_rows(num_users(), count);
   } else {
     fitted_on_.reset();
   }

@@ -178,7 +178,9 @@ void Recommender::set_kept_row(std::int32_t user, std::span<const std::int32_t> 
 
 void Recommender::set_kept_column(std::int32_t item, std::span<const std::int32_t> users, std::span<const float> values) {
   std::vector<std::int32_t> touched(users.begin(), users.end());
-  const std::span<const std::int32_t> items = history_.columns.view();
+  const bool known = item < history_.cols;
+  if (!known) grow_kept_rows(0, item + 1);
+  const std::span<const std::int32_t> items = known ? history_.columns.view() : std::span<const std::int32_t>{};
   constexpr std::size_t kStep = 4096;
   for (std::size_t begin = 0; begin < items.size(); begin += kStep) {
     const auto part = items.subspan(begin, std::min(kStep, items.size() - begin));
