@@ -3,7 +3,10 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstring>
 #include <filesystem>
+#include <stdexcept>
+#include <string>
 
 #include "etalage/build_info.hpp"
 #include "etalage/error.hpp"
@@ -28,10 +31,19 @@ py::handle make_exception(py::module_& m, const char* name, py::handle bases, co
   return type.release();
 }
 
+/// Messages repeat what was found, which need not be UTF-8: PyErr_SetString would raise a UnicodeDecodeError in its place.
+void raise_text(py::handle type, const char* text) {
+  const auto message = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeUTF8(text, static_cast<Py_ssize_t>(std::strlen(text)), "backslashreplace"));
+  if (message) PyErr_SetObject(type.ptr(), message.ptr());
+}
+
 void set_os_error(const std::filesystem::filesystem_error& e) {
   // OSError(errno, text, filename) picks FileNotFoundError, PermissionError and so on by itself.
+  const std::string path = e.path1().string();
   const py::object filename =
-      e.path1().empty() ? py::object(py::none()) : py::object(py::str(e.path1().string()));
+      path.empty() ? py::object(py::none())
+                   : py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())));
   const py::object arguments = py::make_tuple(e.code().value(), e.code().message(), filename);
   PyErr_SetObject(PyExc_OSError, arguments.ptr());
 }
@@ -49,15 +61,24 @@ void bind_core(py::module_& m) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const FormatError& e) {
-      py::set_error(g_format_error, e.what());
+      raise_text(g_format_error, e.what());
     } catch (const NotFittedError& e) {
-      py::set_error(g_not_fitted_error, e.what());
+      raise_text(g_not_fitted_error, e.what());
     } catch (const NumericalError& e) {
-      py::set_error(g_numerical_error, e.what());
+      raise_text(g_numerical_error, e.what());
     } catch (const UnsupportedError& e) {
-      py::set_error(PyExc_NotImplementedError, e.what());
+      raise_text(PyExc_NotImplementedError, e.what());
     } catch (const std::filesystem::filesystem_error& e) {
       set_os_error(e);
+    } catch (const py::builtin_exception&) {
+      throw;  // has a type of its own
+    } catch (const std::invalid_argument& e) {
+      raise_text(PyExc_ValueError, e.what());
+    } catch (const std::length_error& e) {
+      raise_text(PyExc_ValueError, e.what());
+    } catch (const std::runtime_error& e) {
+      if (dynamic_cast<const std::overflow_error*>(&e) != nullptr || dynamic_cast<const std::range_error*>(&e) != nullptr) throw;
+      raise_text(PyExc_RuntimeError, e.what());
     }
   });
 

@@ -104,6 +104,7 @@ void bind_evaluation(py::module_& m) {
       .def_property_readonly("user_index", [](const Evaluation& e) { return to_numpy(e.user_index()); })
       .def("value", [](const Evaluation& e, const std::string& name) { return e.value(name); }, py::arg("name"))
       .def("per_user", [](const Evaluation& e, const std::string& name) { return to_numpy(e.per_user(name)); }, py::arg("name"))
+      .def("tied", [](const Evaluation& e, int k) { return e.tied(k); }, py::arg("k"))
       .def("interval",
            [](const Evaluation& e, const std::string& name, int samples, double confidence, std::uint64_t seed, int num_threads) {
              const Interval i = without_gil([&] { return e.interval(name, resampling(samples, confidence, seed, num_threads)); });
@@ -135,21 +136,34 @@ void bind_evaluation(py::module_& m) {
         },
         py::arg("model"), py::arg("train"), py::arg("test"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
         py::arg("recalculate_user"), py::arg("num_threads"));
-  m.def("evaluate_ranking",
-        [evaluated](const py::object& items, const Interactions& test, const py::object& users, const Interactions* train,
-                    const std::vector<int>& k, const std::vector<std::string>& metrics, int num_threads) {
-          const auto lists = from_numpy<std::int32_t>(items, "items", 2);
-          const Array<std::int32_t> rows = users.is_none() ? Array<std::int32_t>() : wrap(from_numpy<std::int32_t>(users, "users", 1));
-          const EvaluationOptions o = options(k, metrics, true, false, num_threads);
-          const MatrixView<const std::int32_t> view(lists.data(), static_cast<std::size_t>(lists.shape(0)),
-                                                    static_cast<std::size_t>(lists.shape(1)));
-          return evaluated([&] {
-            const CsrView seen = train != nullptr ? train->user_items().view() : CsrView{};
-            return evaluate_ranking(view, test.user_items().view(), rows, train != nullptr ? &seen : nullptr, o);
-          });
-        },
-        py::arg("items"), py::arg("test"), py::arg("users").none(true), py::arg("train").none(true), py::arg("k"), py::arg("metrics"),
-        py::arg("num_threads"));
+  py::class_<RankingEvaluator>(m, "RankingEvaluator", "Measures lists that come block by block.")
+      .def(py::init([](const Interactions& test, const py::object& users, const Interactions* train, const std::vector<int>& k,
+                       const std::vector<std::string>& metrics, int num_threads) {
+             const Array<std::int32_t> rows = users.is_none() ? Array<std::int32_t>() : wrap(from_numpy<std::int32_t>(users, "users", 1));
+             const EvaluationOptions o = options(k, metrics, true, false, num_threads);
+             return without_gil([&] {
+               const CsrView seen = train != nullptr ? train->user_items().view() : CsrView{};
+               return RankingEvaluator(test.user_items().view(), rows, train != nullptr ? &seen : nullptr, o);
+             });
+           }),
+           py::arg("test"), py::arg("users").none(true), py::arg("train").none(true), py::arg("k"), py::arg("metrics"),
+           py::arg("num_threads"))
+      .def("add",
+           [](RankingEvaluator& e, const py::object& rows, const py::object& items, const py::object& scores) {
+             const auto places = from_numpy<std::int32_t>(rows, "rows", 1);
+             const auto lists = from_numpy<std::int32_t>(items, "items", 2);
+             MatrixView<const float> scored;
+             py::array_t<float, py::array::c_style> values;
+             if (!scores.is_none()) {
+               values = from_numpy<float>(scores, "scores", 2);
+               scored = {values.data(), static_cast<std::size_t>(values.shape(0)), static_cast<std::size_t>(values.shape(1))};
+             }
+             const MatrixView<const std::int32_t> view(lists.data(), static_cast<std::size_t>(lists.shape(0)),
+                                                       static_cast<std::size_t>(lists.shape(1)));
+             without_gil([&] { e.add({places.data(), static_cast<std::size_t>(places.size())}, view, scored); });
+           },
+           py::arg("rows"), py::arg("items"), py::arg("scores").none(true))
+      .def("finish", [evaluated](RankingEvaluator& e) { return evaluated([&] { return e.finish(); }); });
   m.def("evaluate_next",
         [evaluated](const Recommender& model, const Sequences& sequences, const std::string& positions, const std::vector<int>& k,
                     const std::vector<std::string>& metrics, bool exclude_seen, bool known_users, int num_threads) {
@@ -167,15 +181,21 @@ void bind_evaluation(py::module_& m) {
         py::arg("model"), py::arg("sequences"), py::arg("positions"), py::arg("k"), py::arg("metrics"), py::arg("exclude_seen"),
         py::arg("known_users"), py::arg("num_threads"));
   m.def("metric_at_k",
-        [](const std::string& metric, const py::object& relevant, const py::object& ranked, int k) {
+        [](const std::string& metric, const py::object& relevant, const py::object& ranked, int k, const py::object& scores) {
           const auto lists = from_numpy<std::int32_t>(ranked, "ranked", 1);
           const auto given = from_numpy<std::int32_t>(relevant, "relevant", 1);
           std::vector<std::int32_t> sorted(given.data(), given.data() + given.size());
           std::sort(sorted.begin(), sorted.end());
           sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-          return metric_at_k(metric_of(metric), sorted, {lists.data(), static_cast<std::size_t>(lists.size())}, k);
+          std::span<const float> scored;
+          py::array_t<float, py::array::c_style> values;
+          if (!scores.is_none()) {
+            values = from_numpy<float>(scores, "scores", 1);
+            scored = {values.data(), static_cast<std::size_t>(values.size())};
+          }
+          return metric_at_k(metric_of(metric), sorted, {lists.data(), static_cast<std::size_t>(lists.size())}, k, scored);
         },
-        py::arg("metric"), py::arg("relevant"), py::arg("ranked"), py::arg("k"));
+        py::arg("metric"), py::arg("relevant"), py::arg("ranked"), py::arg("k"), py::arg("scores").none(true) = py::none());
 }
 
 }  // namespace etalage::python

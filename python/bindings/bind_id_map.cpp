@@ -73,7 +73,14 @@ std::vector<std::string_view> string_views(const py::array& keys, const char* ar
   return out;
 }
 
-py::str to_str(std::string_view s) { return py::str(s.data(), s.size()); }
+/// A key of a file or of a C++ host need not be text as Python has it.
+py::str to_str(std::string_view s) {
+  PyObject* text = PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), nullptr);
+  if (text != nullptr) return py::reinterpret_steal<py::str>(text);
+  PyErr_Clear();
+  const auto shown = py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), "backslashreplace"));
+  throw std::invalid_argument("key '" + std::string(shown) + "' holds bytes that are not UTF-8, which Python's strings cannot hold");
+}
 
 }  // namespace
 

@@ -56,22 +56,9 @@ py::dict info_to_python(const FileInfo& info) {
 
 py::bytes to_bytes(const std::vector<char>& v) { return {v.data(), v.size()}; }
 
-// The system's errors become FileNotFoundError, PermissionError, OSError(ENOSPC) and so on, with the file's name.
-void translate_file_errors() {
-  py::register_exception_translator([](std::exception_ptr p) {
-    try {
-      if (p) std::rethrow_exception(p);
-    } catch (const std::filesystem::filesystem_error& e) {
-      const py::object error = py::reinterpret_borrow<py::object>(PyExc_OSError)(e.code().value(), e.code().message(), e.path1().string());
-      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-    }
-  });
-}
-
 }  // namespace
 
 void bind_io(py::module_& m) {
-  translate_file_errors();
   m.def(
       "save", [](const Recommender& model, const std::filesystem::path& path) { save(model, path); }, py::arg("model"),
       py::arg("path"), py::call_guard<py::gil_scoped_release>(),

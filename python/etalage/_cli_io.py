@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import os
+import stat
+import sys
 from pathlib import Path
 from typing import Iterable
 
@@ -29,6 +31,10 @@ def is_parquet(path: str) -> bool:
 
 def is_csv(path: str) -> bool:
     return str(path).lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz"))
+
+
+def _is_gzip(path) -> bool:
+    return str(path).lower().endswith(".gz")
 
 
 def _separator(path: str) -> str:
@@ -67,7 +73,7 @@ def read_names(path: str | None, item: str, name: str) -> dict[str, str]:
         table = need_pyarrow().parquet.read_table(path, columns=[item, name])
         pairs: Iterable = zip(table.column(item).to_pylist(), table.column(name).to_pylist())
     else:
-        opener = gzip.open if str(path).endswith(".gz") else open
+        opener = gzip.open if _is_gzip(path) else open
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter=_separator(path))
             absent = [c for c in (item, name) if c not in (reader.fieldnames or [])]
@@ -108,28 +114,43 @@ class RowWriter:
     """Rows of recommendations, block by block, as CSV or Parquet by the name's ending.
 
     Everything goes to a temporary name beside the target; commit() flushes it and renames it into place, so a file of
-    the final name is always complete. Leaving the block without commit() removes the temporary file.
+    the final name is always complete. Leaving the block without commit() removes the temporary file. A link is followed,
+    and the permissions of a file that is replaced are kept, as for model files. "-" is standard output, as CSV; a pipe or
+    a device is written to as it is.
     """
 
     def __init__(self, path: str, with_names: bool):
-        self.path = Path(path)
-        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self.with_names = with_names
         self.rows = 0
         self._parquet = None
         self._text = None
-        if is_parquet(path):
+        self.printed = str(path) == "-"
+        if not (self.printed or is_csv(path) or is_parquet(path)):
+            raise ValueError(f"--out is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, or be -")
+        if not self.printed and is_parquet(path):
             self._pa = need_pyarrow()
-        elif is_csv(path):
-            raw = open(self.temporary, "wb")
+        self.path = self.temporary = None
+        mode = None
+        if not self.printed:
+            self.path = Path(os.path.realpath(path))
+            mode = os.stat(self.path).st_mode if self.path.exists() else None
+            if mode is not None and stat.S_ISDIR(mode):
+                raise ValueError(f"--out is {path!r}, a directory, must be a file")
+            self.temporary = self.path
+            if mode is None or stat.S_ISREG(mode):
+                self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        if not self.printed and is_parquet(path):
+            open(self.temporary, "wb").close()
+        else:
+            raw = sys.stdout.buffer if self.printed else open(self.temporary, "wb")
             self._raw = raw
             # A fixed time stamp keeps equal results equal byte for byte.
-            packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if str(path).endswith(".gz") else raw
+            packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if _is_gzip(path) else raw
             self._text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
             self._csv = csv.writer(self._text, delimiter=_separator(path), lineterminator="\n")
             self._csv.writerow(["user_id", "rank", "item_id", "score"] + (["item_name"] if with_names else []))
-        else:
-            raise ValueError(f"--out is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
+        if mode is not None and self.temporary != self.path:
+            os.chmod(self.temporary, stat.S_IMODE(mode))
 
     def write(self, users, ranks, items, scores, names) -> None:
         """One block of equally long columns."""
@@ -151,6 +172,9 @@ class RowWriter:
         self._parquet.write_table(table)
 
     def commit(self, empty_users=np.empty(0, object), empty_items=np.empty(0, object)) -> None:
+        if self.printed:
+            self._text.flush()
+            return
         if self._text is not None:
             self._text.flush()
             self._text.close()
@@ -160,6 +184,8 @@ class RowWriter:
                 nothing = np.empty(0, np.float32)
                 self.write(empty_users, nothing.astype(np.int32), empty_items, nothing, [])
             self._parquet.close()
+        if self.temporary == self.path:
+            return
         with open(self.temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(self.temporary, self.path)
@@ -168,8 +194,12 @@ class RowWriter:
         return self
 
     def __exit__(self, kind, *_):
+        if self.printed:
+            self._text.detach()  # standard output stays open
+            return
         if self._text is not None and not self._text.closed:
             self._text.close()
         if self._parquet is not None and kind is not None:
             self._parquet.close()
-        self.temporary.unlink(missing_ok=True)
+        if self.temporary != self.path:
+            self.temporary.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 def shard_path(out: str, shard: tuple[int, int]) -> str:
     """recs.parquet, (0, 4) -> recs-0-of-4.parquet, so that shards never overwrite each other."""
     path = Path(out)
-    ending = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    ending = "".join(path.suffixes[-2:]) if path.name.lower().endswith(".gz") else path.suffix
     width = len(str(shard[1] - 1))
     return str(path.with_name(f"{path.name[: len(path.name) - len(ending)]}-{shard[0]:0{width}d}-of-{shard[1]}{ending}"))
 
@@ -47,15 +47,24 @@ def _signature(args, shard) -> str:
     return digest.hexdigest()
 
 
-def _is_done(path: str, signature: str) -> bool:
-    """True when the shard is complete and made of the same input; another input is an error, not an overwrite."""
+def _is_done(path: str, signature: str, resume: bool) -> bool:
+    """True when the shard is complete and made of the same input. One of another model or other options is made anew, and
+    stands until the new one is complete; with --resume, which goes on with one job, it is an error."""
     note = _note_path(path)
     if not (Path(path).exists() and note.exists()):
         return False
-    done = json.loads(note.read_text())
-    if done.get("signature") != signature:
-        raise ValueError(f"{path} was made from another model or other options; remove it to make it anew")
-    return done.get("bytes") == os.path.getsize(path)
+    try:
+        done = json.loads(note.read_text())
+        same, size = done.get("signature") == signature, done.get("bytes")
+    except (ValueError, AttributeError):  # not our note, or half of one
+        return False
+    if same:
+        return size == os.path.getsize(path)
+    if resume:
+        raise ValueError(f"{path} was made from another model or other options, and --resume is to go on with one job; "
+                         "leave --resume out to make it anew")
+    print(f"{path} was made from another model or other options: made anew", file=sys.stderr)
+    return False
 
 
 def _wanted_users(args, model):
@@ -134,23 +143,27 @@ def run(args) -> int:
         raise ValueError(f"--block is {args.block}, must be >= 1")
     shard = _shard(args.shard)
     out = args.out
-    if out != "-" and not (files.is_csv(out) or files.is_parquet(out)):
-        raise ValueError(f"--out is {out!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
-    if out != "-" and files.is_parquet(out):
+    to_file = out not in (None, "-")
+    if to_file and not (files.is_csv(out) or files.is_parquet(out)):
+        raise ValueError(f"--out is {out!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, or be -")
+    if to_file and files.is_parquet(out):
         files.need_pyarrow()
+    if args.resume and not (to_file and shard is not None):
+        raise ValueError("--resume is given without --shard and --out, must go with both")
     signature = _signature(args, shard)
-    if shard is not None and out != "-":
+    if shard is not None and to_file:
         out = shard_path(out, shard)
-        if _is_done(out, signature):
+        if _is_done(out, signature, args.resume):
             print(f"{out} is complete already, skipped")
             return 0
     model = etalage.load(args.model_file)
     names = files.read_names(args.catalog, args.catalog_item, args.catalog_name)
     keys = _wanted_users(args, model)
-    if out == "-":
+    if out is None:
         _print(model, keys, shard, args, names)
         return 0
-    _note_path(out).unlink(missing_ok=True)  # from here to the end the shard counts as unfinished
+    if to_file:
+        _note_path(out).unlink(missing_ok=True)  # from here to the end the shard counts as unfinished
     done, progress = 0, None
     with files.RowWriter(out, bool(names)) as writer:
         for block_keys, indices, total in _blocks(model, keys, shard, args.block):
@@ -165,6 +178,8 @@ def run(args) -> int:
         writer.commit()
     if progress:
         progress.end()
+    if not to_file:
+        return 0
     if shard is not None:
         note = _note_path(out)
         temporary = note.with_name(f".{note.name}.{os.getpid()}")

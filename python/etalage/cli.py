@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,10 @@ def _make_model(args):
     name = args.model.lower()
     if name not in known:
         raise ValueError(f"--model is {args.model!r}, must be one of {', '.join(sorted(known))}")
-    return known[name](**_parameters(args.param))
+    try:
+        return known[name](**_parameters(args.param))
+    except TypeError as error:  # a name that the model does not have, a value of another type
+        raise ValueError(f"--param of {known[name].__name__}: {str(error).replace('__init__() ', '')}") from None
 
 
 def _say(text: str) -> None:
@@ -95,6 +99,8 @@ def _training_data(model, log, args):
 
 
 def train(args) -> int:
+    if args.out == "-":
+        raise ValueError("--out is '-', must be a file: a model is mapped from it")
     model = _make_model(args)
     data = _training_data(model, _read_log(args), args)
     started = time.perf_counter()
@@ -134,6 +140,8 @@ def evaluate(args) -> int:
     from . import evaluation, models
     from .evaluation import split
 
+    if args.split == "temporal" and args.at is None:
+        raise ValueError("--split temporal needs --at: the first moment of the test part")
     log = _read_log(args)
     if args.split == "temporal":
         parts = split.temporal(log, at=args.at)
@@ -142,7 +150,10 @@ def evaluate(args) -> int:
     else:
         parts = split.random_holdout(log, args.share, args.seed)
     test_data = _interactions(parts.test, args)
-    cutoffs = tuple(int(k) for k in args.k.split(","))
+    try:
+        cutoffs = tuple(int(k) for k in args.k.split(","))
+    except ValueError:
+        raise ValueError(f"--k is {args.k!r}, must be integers >= 1 with commas between them") from None
     metrics = tuple(m.strip() for m in args.metrics.split(","))
     contenders = {type(m).__name__: m for m in (models.Popularity(), _make_model(args))}
     rows = {}
@@ -153,6 +164,7 @@ def evaluate(args) -> int:
         fitted = time.perf_counter() - started
         result = evaluation.evaluate(model, history, test_data, k=cutoffs, metrics=metrics)
         rows[name] = {m: float(result[m]) for m in (f"{m}@{k}" for m in metrics for k in cutoffs)}
+        rows[name] |= {f"tied@{k}": float(result[f"tied@{k}"]) for k in cutoffs}
         rows[name] |= {"users": int(result["users"]), "fit_seconds": round(fitted, 3)}
     if args.json:
         print(json.dumps(rows, indent=2))
@@ -225,13 +237,15 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("recommend", help="write the best products of every shopper, or of some")
     p.add_argument("model_file", help="file written by train or Model.save")
-    p.add_argument("--out", default="-", help=".csv, .csv.gz or .parquet; - prints CSV (default)")
+    p.add_argument("--out", help=".csv, .csv.gz or .parquet; - prints CSV; without it a list to read is printed")
     p.add_argument("--users", help="text file with one shopper's key a line (default: every fitted shopper)")
     p.add_argument("--user", action="append", default=[], metavar="KEY", help="one shopper; may be repeated")
     p.add_argument("--k", type=int, default=10)
     p.add_argument("--include-seen", action="store_true", help="recommend known products again")
     p.add_argument("--block", type=int, default=8192, help="shoppers scored at a time; bounds memory")
-    p.add_argument("--shard", metavar="I/N", help="do part I of N, 0 <= I < N; writes NAME-I-of-N.EXT")
+    p.add_argument("--shard", metavar="I/N", help="do part I of N, 0 <= I < N; writes NAME-I-of-N.EXT. One that is complete is skipped, "
+                                                  "one of another model or other options made anew")
+    p.add_argument("--resume", action="store_true", help="go on with one job: a shard of another model or other options is an error")
     _catalog_options(p)
     p.set_defaults(run=recommend)
 
@@ -271,7 +285,11 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return args.run(args)
-    except (ValueError, KeyError, OSError, ImportError, NotImplementedError) as error:
+    except BrokenPipeError:
+        # Whoever read our output has had enough (head). What is still buffered goes nowhere, or Python complains at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, KeyError, OSError, ImportError, NotImplementedError, ArithmeticError, MemoryError) as error:
         _say(f"etalage {args.command}: {error}")
         return 2
     except KeyboardInterrupt:

@@ -150,11 +150,55 @@ def test_shards_cover_everyone_once_and_finished_ones_are_skipped(model_file, tm
     assert parts[1].exists()
 
 
-def test_a_shard_of_other_options_is_not_taken_for_this_one(model_file, tmp_path):
-    out = tmp_path / "recs.csv"
-    run("recommend", model_file, "--k", 3, "--out", out, "--shard", "0/2")
-    error = run("recommend", model_file, "--k", 4, "--out", out, "--shard", "0/2", expect=2).stderr
-    assert "other options" in error
+def test_a_shard_of_another_model_or_other_options_is_made_anew(events, model_file, tmp_path):
+    """The second night of a nightly job: the model changed, and so must the lists."""
+    out, part = tmp_path / "recs.csv", tmp_path / "recs-0-of-2.csv"
+    shard = ("--out", out, "--shard", "0/2")
+    run("recommend", model_file, "--k", 3, *shard)
+    first = part.read_bytes()
+    assert "other options, and --resume" in run("recommend", model_file, "--k", 4, *shard, "--resume", expect=2).stderr
+    assert part.read_bytes() == first
+    again = run("recommend", model_file, "--k", 4, *shard)
+    assert "made anew" in again.stderr and "rows for" in again.stdout and part.read_bytes() != first
+    assert "skipped" in run("recommend", model_file, "--k", 4, *shard, "--resume").stdout
+    other = tmp_path / "other.etalage"
+    run("train", events, *COLUMNS, "--model", "popularity", "--out", other)
+    second = part.read_bytes()
+    assert "made anew" in run("recommend", other, "--k", 4, *shard).stderr
+    assert part.read_bytes() != second
+    (tmp_path / "recs-0-of-2.csv.done.json").write_text("{ half")
+    assert "rows for" in run("recommend", other, "--k", 4, *shard).stdout
+    assert "must go with both" in run("recommend", model_file, "--resume", expect=2).stderr
+
+
+def test_links_are_followed_and_permissions_kept(model_file, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "recs.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    run("recommend", model_file, "--k", 2, "--out", link)
+    assert link.is_symlink() and target.read_text().startswith("user_id,")
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in (tmp_path / "elsewhere").iterdir()) == ["recs.csv"]
+    assert "a directory" in run("recommend", model_file, "--out", _made(tmp_path / "folder.csv"), expect=2).stderr
+
+
+def _made(folder):
+    folder.mkdir()
+    return folder
+
+
+def test_gzip_is_told_in_any_case_and_a_dash_prints(model_file, tmp_path):
+    import gzip
+
+    out = tmp_path / "RECS.CSV.GZ"
+    run("recommend", model_file, "--k", 2, "--out", out)
+    text = gzip.decompress(out.read_bytes()).decode()
+    assert text.startswith("user_id,rank,item_id,score\n")
+    assert run("recommend", model_file, "--k", 2, "--out", "-").stdout == text
+    run("recommend", model_file, "--k", 2, "--out", out, "--shard", "0/2")
+    assert (tmp_path / "RECS-0-of-2.CSV.GZ").exists()
 
 
 def test_an_interrupted_run_leaves_no_file_of_the_final_name(tmp_path):
@@ -261,6 +305,13 @@ def test_info_tells_of_files_and_of_the_build(model_file):
         (["recommend", "MODEL", "--shard", "3/3"], "must be I/N with 0 <= I < N"),
         (["recommend", "MODEL", "--out", "recs.txt"], "must end in"),
         (["recommend", "MODEL", "--k", "-1"], "--k is -1, must be >= 0"),
+        (["evaluate", "EVENTS", *COLUMNS, "--split", "temporal"], "--split temporal needs --at"),
+        (["evaluate", "EVENTS", *COLUMNS, "--k", "10,x"], "--k is '10,x'"),
+        (["evaluate", "EVENTS", *COLUMNS, "--param", "factrs=8"], "factrs"),
+        (["train", "EVENTS", *COLUMNS, "--param", "factrs=8", "--out", "m"], "factrs"),
+        (["train", "EVENTS", *COLUMNS, "--param", "factors=many", "--out", "m"], "factors"),
+        (["train", "EVENTS", *COLUMNS, "--param", "factors=[8]", "--out", "m"], "factors"),
+        (["train", "EVENTS", *COLUMNS, "--out", "-"], "must be a file"),
         (["similar", "MODEL", "nothing"], "'nothing' is not in"),
         (["train", "EVENTS", *COLUMNS, "--model", "nope", "--out", "m"], "--model is 'nope', must be one of"),
         (["train", "EVENTS", *COLUMNS, "--event-weight", "view", "--out", "m"], "must be EVENT=NUMBER"),

@@ -128,3 +128,42 @@ def test_replacing_a_file_leaves_loaded_models_alone(model, saved):
     np.testing.assert_array_equal(before[0], after[0])
     np.testing.assert_array_equal(before[1], after[1])
     assert sorted(p.name for p in saved.parent.iterdir()) == ["model.etalage", "new"]
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.etalage")), ids=lambda p: p.stem)
+def test_what_an_earlier_version_wrote_can_be_kept(path, tmp_path):
+    """Loaded, saved, pickled and loaded again with the same answers to the bit."""
+    kind = _core.file_info(path)["kind"]
+    if kind in ("Tiny", "Snapshot", "Engine", "ColdStartItems"):
+        pytest.skip(f"load() makes no {kind}; tests/io/golden_files_test.cpp does")
+    first = etalage.load(path)
+    first.save(tmp_path / "kept")
+    for again in (etalage.load(tmp_path / "kept"), pickle.loads(pickle.dumps(first))):
+        again.save(tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "kept").read_bytes()
+        if isinstance(first, etalage.models.Recommender):
+            for a, b in zip(first.recommend(np.arange(5), k=5), again.recommend(np.arange(5), k=5)):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_paths_may_hold_any_bytes(model, tmp_path):
+    path = str(tmp_path / "model-") + b"\xff".decode("utf-8", "surrogateescape")
+    with pytest.raises(FileNotFoundError) as told:
+        etalage.load(path)
+    assert told.value.filename == path
+    model.save(path)
+    assert len(etalage.load(path).item_factors) == 20
+    with open(path, "wb") as file:
+        file.write(b"nothing")
+    with pytest.raises(etalage.FormatError, match="xff"):  # the message, which names the file, is no UTF-8 either
+        etalage.load(path)
+
+
+def test_keys_of_foreign_bytes_are_named(tmp_path):
+    """A file of a C++ host whose keys are not UTF-8."""
+    data = etalage.EventLog.from_frame({"user": ["qqqq-a", "qqqq-b"], "item": [1, 2]}).interactions()
+    path = tmp_path / "model"
+    etalage.models.Popularity().fit(data).save(path)
+    path.write_bytes(path.read_bytes().replace(b"qqqq-aqqqq-b", b"qqqq-\xffqqqq-b"))
+    with pytest.raises(ValueError, match="holds bytes that are not UTF-8"):
+        etalage.load(path, verify="header").user_ids

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "detail/parallel_for.hpp"
@@ -22,6 +23,21 @@ inline bool all_finite(std::span<const float> values, int num_threads = 0) {
     if (bad != 0) finite.store(false, std::memory_order_relaxed);
   });
   return finite.load();
+}
+
+/// Every row of `width` values is finite and has a squared norm below a quarter of the largest float: the product of two
+/// such rows is a finite score, and so is their distance.
+inline bool bounded_rows(std::span<const float> values, std::size_t width, int num_threads = 0) {
+  if (width == 0) return values.empty();
+  std::atomic<bool> bounded{true};
+  parallel_for(values.size() / width, 4096, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t r = begin; r < end; ++r) {
+      float norm2 = 0;
+      for (const float v : values.subspan(r * width, width)) norm2 += v * v;
+      if (!(norm2 < std::numeric_limits<float>::max() / 4)) bounded.store(false, std::memory_order_relaxed);
+    }
+  });
+  return bounded.load();
 }
 
 }  // namespace etalage::detail

@@ -139,6 +139,32 @@ void run_with_std_threads(Loop& loop, int threads) {
   for (std::thread& t : pool) t.join();
 }
 
+#if defined(ETALAGE_USE_OPENMP)
+
+/// How many threads the calling thread's last OpenMP region had: so many are kept by libgomp for its next one.
+thread_local int t_team = 1;
+
+/// libgomp ends the process when the system refuses a thread (memory, a limit on processes). Where it is about to make
+/// some, whether they can be had is tried first with threads that can fail.
+bool can_make_threads(int count) noexcept {
+  std::atomic<bool> all_made{false};
+  bool made = true;
+  std::vector<std::thread> tried;
+  try {
+    tried.reserve(static_cast<std::size_t>(count));
+    // They wait for each other: all must be there at once.
+    for (int t = 0; t < count; ++t) tried.emplace_back([&all_made] { all_made.wait(false); });
+  } catch (const std::exception&) {
+    made = false;
+  }
+  all_made.store(true);
+  all_made.notify_all();
+  for (std::thread& t : tried) t.join();
+  return made;
+}
+
+#endif
+
 }  // namespace
 
 int available_cpus() noexcept {
@@ -149,7 +175,8 @@ int available_cpus() noexcept {
 int resolve_threads(int num_threads) {
   if (num_threads < 0)
     throw std::invalid_argument("num_threads is " + std::to_string(num_threads) + ", must be >= 0 (0 means all CPUs)");
-  return num_threads == 0 ? available_cpus() : num_threads;
+  // More threads than may run at once only cost memory, and the number may come from a file.
+  return num_threads == 0 ? available_cpus() : std::min(num_threads, available_cpus());
 }
 
 bool in_parallel() noexcept { return t_in_parallel; }
@@ -166,7 +193,8 @@ void parallel_for(std::size_t n, std::size_t grain, int num_threads, LoopBody bo
   }
   Loop loop(n, grain, body);
 #if defined(ETALAGE_USE_OPENMP)
-  if (::getpid() == g_load_pid) {
+  if (::getpid() == g_load_pid && (threads <= t_team || can_make_threads(threads - 1))) {
+    t_team = threads;
 #pragma omp parallel num_threads(threads)
     loop.run(omp_get_thread_num());
   } else {

@@ -10,7 +10,8 @@ namespace etalage::detail {
 /// CPUs this process may use: affinity mask and cgroup quota, at least 1. Read once.
 int available_cpus() noexcept;
 
-/// What the caller's num_threads means: 0 is available_cpus(); negative is std::invalid_argument.
+/// What the caller's num_threads means: 0 is available_cpus(), and so is whatever is more; negative is std::invalid_argument.
+/// Working memory of a loop is sized by this, never by the number that was given.
 int resolve_threads(int num_threads);
 
 /// True while the calling thread runs inside one of our parallel loops; nested loops run serially.

@@ -4,4 +4,5 @@ target_sources(etalage PRIVATE
   src/evaluation/evaluator.cpp
   src/evaluation/metrics.cpp
   src/evaluation/split.cpp
-  src/evaluation/statistics.cpp)
+  src/evaluation/statistics.cpp
+  src/evaluation/tie_groups.cpp)

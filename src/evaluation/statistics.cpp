@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 
 namespace etalage {
@@ -64,6 +65,7 @@ double quantile(const std::vector<double>& sorted, double p) {
 
 void ResamplingOptions::validate() const {
   detail::require(samples >= 100, "samples", samples, ">= 100");
+  detail::require_at_most("samples", samples, detail::kMostSamples);
   detail::require_finite(confidence > 0 && confidence < 1, "confidence", confidence, "in (0, 1)");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0");
 }

@@ -12,6 +12,7 @@
 
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "io/utf8.hpp"
 
 namespace etalage::detail {
 namespace {
@@ -32,46 +33,6 @@ inline const char* find_end_of_field(const char* p, const char* end, char separa
   for (; p < end; ++p)
     if (*p == separator || *p == '\n') return p;
   return end;
-}
-
-bool is_ascii(std::string_view s) noexcept {
-  const char* p = s.data();
-  std::size_t n = s.size();
-  std::uint64_t all = 0;
-  for (; n >= 8; p += 8, n -= 8) {
-    std::uint64_t v = 0;
-    std::memcpy(&v, p, 8);
-    all |= v;
-  }
-  for (; n != 0; ++p, --n) all |= static_cast<unsigned char>(*p);
-  return (all & 0x8080808080808080ULL) == 0;
-}
-
-bool is_utf8(std::string_view s) noexcept {
-  if (is_ascii(s)) return true;
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
-  for (std::size_t i = 0; i < s.size();) {
-    const unsigned c = at(i);
-    std::size_t more = 0;
-    std::uint32_t low = 0;
-    std::uint32_t code = 0;
-    if (c < 0x80) {
-      ++i;
-      continue;
-    }
-    if (c >= 0xc2 && c <= 0xdf) more = 1, low = 0x80, code = c & 0x1f;
-    else if (c >= 0xe0 && c <= 0xef) more = 2, low = 0x800, code = c & 0x0f;
-    else if (c >= 0xf0 && c <= 0xf4) more = 3, low = 0x10000, code = c & 0x07;
-    else return false;
-    if (i + more >= s.size()) return false;
-    for (std::size_t k = 1; k <= more; ++k) {
-      if ((at(i + k) & 0xc0) != 0x80) return false;
-      code = code << 6 | (at(i + k) & 0x3f);
-    }
-    if (code < low || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
-    i += more + 1;
-  }
-  return true;
 }
 
 enum class Ended { kField, kRecord, kBroken };
@@ -206,7 +167,7 @@ class Parser {
       } else if (f.size > FieldRef::kMaxSize) {
         reason = "is longer than 1048576 bytes";
         reason_column = column;
-      } else if (!is_utf8({f.begin, f.size})) {
+      } else if (!io::is_utf8({f.begin, f.size})) {
         reason = "is not UTF-8";
         reason_column = column;
       } else if (f.doubled != 0) {
@@ -260,7 +221,7 @@ std::vector<std::string> parse_first_record(std::string_view text, char separato
         name.push_back(f.begin[i]);
         if (f.doubled != 0 && f.begin[i] == kQuote) ++i;
       }
-      if (!is_utf8(name)) throw FormatError("the first record is not UTF-8, expected a text file in UTF-8");
+      if (!io::is_utf8(name)) throw FormatError("the first record is not UTF-8, expected a text file in UTF-8");
       out.push_back(std::move(name));
     }
   }

@@ -16,3 +16,4 @@ target_sources(etalage PRIVATE
   src/io/state_writer.cpp
   src/io/structure.cpp
   src/io/tree_files.cpp)
+  src/io/utf8.cpp)

@@ -21,6 +21,8 @@ auto make_from(const StateFile& file, Factory&& factory) {
     throw FormatError("a " + file.kind() + " file holds what no " + file.kind() + " can be: " + e.what());
   } catch (const std::out_of_range& e) {
     throw FormatError("a " + file.kind() + " file holds what no " + file.kind() + " can be: " + e.what());
+  } catch (const NumericalError& e) {  // of what is computed while loading, such as a Gram matrix
+    throw FormatError("a " + file.kind() + " file holds what no " + file.kind() + " can be: " + e.what());
   }
 }
 

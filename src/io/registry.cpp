@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/registry.hpp"
 
+#include <pthread.h>
+
 #include <map>
 #include <mutex>
 #include <stdexcept>
@@ -62,7 +64,11 @@ struct Registry {
 };
 
 Registry& registry() {
-  static Registry r;
+  static Registry& r = *new Registry;
+  // A child must not find the lock held by a thread that it does not have.
+  static const int registered = ::pthread_atfork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
+                                                 [] { registry().mutex.unlock(); });
+  (void)registered;
   return r;
 }
 

@@ -7,8 +7,17 @@
 
 #include "etalage/error.hpp"
 #include "io/checksum.hpp"
+#include "io/utf8.hpp"
 
 namespace etalage::io {
+namespace {
+
+// Reading refuses the same: what is saved can be loaded.
+void require_utf8(const std::string& name, std::string_view value) {
+  if (!is_utf8(value)) throw std::invalid_argument(name + " holds text that is not UTF-8, must be UTF-8 to be saved");
+}
+
+}  // namespace
 
 void CollectingWriter::claim(const std::string& name) {
   if (name.empty() || name.size() > kMaxNameBytes)
@@ -23,11 +32,15 @@ void CollectingWriter::put(const std::string& name, Value value) {
 
 void CollectingWriter::put_int(const std::string& name, std::int64_t value) { put(name, value); }
 void CollectingWriter::put_double(const std::string& name, double value) { put(name, value); }
-void CollectingWriter::put_string(const std::string& name, std::string_view value) { put(name, std::string(value)); }
+void CollectingWriter::put_string(const std::string& name, std::string_view value) {
+  require_utf8(name, value);
+  put(name, std::string(value));
+}
 void CollectingWriter::put_doubles(const std::string& name, std::span<const double> values) {
   put(name, std::vector<double>(values.begin(), values.end()));
 }
 void CollectingWriter::put_strings(const std::string& name, std::span<const std::string> values) {
+  for (const std::string& value : values) require_utf8(name, value);
   put(name, std::vector<std::string>(values.begin(), values.end()));
 }
 

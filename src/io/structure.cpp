@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "etalage/error.hpp"
+#include "io/utf8.hpp"
 
 namespace etalage::io {
 namespace {
@@ -81,6 +82,7 @@ class Reader {
   std::string string(In& in) const {
     std::string s(length(in, "characters"), '\0');
     if (!s.empty()) in.load_binary(s.data(), s.size());
+    if (!is_utf8(s)) fail("found text that is not UTF-8");
     return s;
   }
   Value value(In& in) const {

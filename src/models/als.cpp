@@ -12,12 +12,14 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
 #include "models/als_model_state.hpp"
 #include "models/als_solver.hpp"
 #include "models/fit_report_state.hpp"
+#include "models/gram_state.hpp"
 
 namespace etalage {
 
@@ -30,10 +32,13 @@ void AlsOptions::validate() const {
   require_finite(unobserved_weight > 0, "unobserved_weight", unobserved_weight, "finite and > 0");
   require_finite(nu >= 0 && nu <= 2, "nu", nu, "in [0, 2]");
   require(iterations >= 0, "iterations", iterations, ">= 0");
+  detail::require_at_most("iterations", iterations, detail::kMostPasses);
   require(solver == AlsSolver::kCholesky || solver == AlsSolver::kConjugateGradient || solver == AlsSolver::kSubspace,
           "solver", static_cast<int>(solver), "one of the enumerators of AlsSolver");
   require(cg_steps >= 1, "cg_steps", cg_steps, ">= 1");
+  detail::require_at_most("cg_steps", cg_steps, detail::kMostPasses);
   require(block_size >= 1, "block_size", block_size, ">= 1");
+  detail::require_at_most("block_size", block_size, detail::kMostListed);
   require_finite(init_scale > 0, "init_scale", init_scale, "finite and > 0");
   require_finite(tolerance >= 0, "tolerance", tolerance, "finite and >= 0");
   require(tolerance == 0 || compute_objective, "tolerance", tolerance, "0 unless compute_objective is set");
@@ -356,14 +361,8 @@ std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
   if (model->fitted() && model->factors() != o.factors)
     reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.factors));
   const auto f = static_cast<std::size_t>(model->factors());
-  const auto gram = [&](const char* name) {
-    Array<double> g = reader.get_array<double>(name, f * f);
-    if (!std::all_of(g.begin(), g.end(), [](double v) { return std::isfinite(v); }))
-      reader.fail(name, "found a value that is not finite");
-    return g;
-  };
-  Array<double> user_gram = gram("als/user_gram");
-  Array<double> item_gram = gram("als/item_gram");
+  Array<double> user_gram = get_gram(reader, "als/user_gram", f);
+  Array<double> item_gram = get_gram(reader, "als/item_gram", f);
   if (model->fitted())
     model->grams_ = std::make_shared<const Grams>(std::move(user_gram), std::move(item_gram), f, o.unobserved_weight);
   model->load_base(reader);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/models/blend.hpp"
 #include "kernels/rank_key.hpp"
@@ -158,6 +159,7 @@ BlendModel::Lesson BlendModel::lesson_of(const std::function<Query(std::int32_t)
 
 double BlendModel::learn(const Lesson& lesson, int k, int num_threads) {
   detail::require(k >= 1, "k", k, ">= 1");
+  detail::require_at_most("k", k, detail::kMostListed);
   const int threads = detail::resolve_threads(num_threads == 0 ? options_.num_threads : num_threads);
   if (lesson.queries.empty()) return 0;
   std::vector<Asked> asked(lesson.queries.size());

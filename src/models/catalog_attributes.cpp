@@ -79,7 +79,7 @@ Kind kind_of(std::string_view name) {
 void CatalogAttributesOptions::validate() const {
   for (const auto& [name, value] : {std::pair("categories", categories), std::pair("brand", brand), std::pair("tags", tags),
                                     std::pair("text", text), std::pair("price", price), std::pair("vectors", vectors)})
-    detail::require_finite(value >= 0, name, value, "a finite number >= 0");
+    detail::require_finite(value >= 0 && value <= 1e6, name, value, "in [0, 1e6]");
   detail::require(min_count >= 1, "min_count", min_count, ">= 1");
   detail::require(max_words >= 1, "max_words", max_words, ">= 1");
 }
@@ -185,7 +185,8 @@ CatalogAttributes CatalogAttributes::from_state(const StateReader& reader) {
   const Array<double> weights = reader.get_array<double>("weights", names.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (i > 0 && names[i] <= names[i - 1]) reader.fail("names", "found names that do not rise");
-    if (!std::isfinite(weights[i]) || weights[i] <= 0) reader.fail("weights", "found a weight that is not a finite number > 0");
+    // ln(1 + products / those that have it): from ln 2 up. Squares of much smaller or larger ones would leave the numbers.
+    if (!(weights[i] >= 0.5 && weights[i] <= 100)) reader.fail("weights", "found a weight outside [0.5, 100]");
     out.columns_of_.emplace_hint(out.columns_of_.end(), names[i], static_cast<std::int32_t>(i));
   }
   out.weights_.assign(weights.begin(), weights.end());

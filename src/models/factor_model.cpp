@@ -378,12 +378,12 @@ void FactorModel::load_factors(const StateReader& reader) {
   const auto size = [factors](std::int32_t rows) { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(factors); };
   Array<float> user_factors = reader.get_array<float>("user_factors", size(num_users));
   Array<float> item_factors = reader.get_array<float>("item_factors", size(num_items));
-  const auto finite = [&](const char* name, const Array<float>& a) {
-    if (reader.verify() && !detail::all_finite(a, reader.num_threads()))
-      reader.fail(name, "found a value that is not finite, expected finite ones");
+  const auto check = [&](const char* name, const Array<float>& a) {
+    if (reader.verify() && !detail::bounded_rows(a.view(), static_cast<std::size_t>(factors), reader.num_threads()))
+      reader.fail(name, "found a value that is not finite or a row with a squared norm of 8e37 or more");
   };
-  finite("user_factors", user_factors);
-  finite("item_factors", item_factors);
+  check("user_factors", user_factors);
+  check("item_factors", item_factors);
   if (factors == 0) return;  // saved before it was fitted
   set_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
   if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index

@@ -21,6 +21,7 @@
 #include "models/block_schedule.hpp"
 #include "models/feature_regression.hpp"
 #include "models/fit_report_state.hpp"
+#include "models/gram_state.hpp"
 #include "models/option_state.hpp"
 
 namespace etalage {
@@ -413,9 +414,7 @@ std::shared_ptr<FeatureAlsModel> FeatureAlsModel::from_state(const StateReader& 
   if (model->fitted() && model->factors() != o.als.factors)
     reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.als.factors));
   const auto f = static_cast<std::size_t>(model->factors());
-  Array<double> gram = reader.get_array<double>("item_gram", f * f);
-  if (!std::all_of(gram.begin(), gram.end(), [](double v) { return std::isfinite(v); }))
-    reader.fail("item_gram", "found a value that is not finite");
+  Array<double> gram = get_gram(reader, "item_gram", f);
   if (model->fitted()) model->item_gram_ = std::make_shared<const Gram>(std::move(gram), f, o.als.unobserved_weight);
   const auto get = [&](const std::string& name, Features& side, std::int64_t rows) {
     if (!reader.get_bool(name)) return;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "etalage/models/graph_filter.hpp"
 
 namespace etalage {
@@ -38,6 +39,7 @@ void GraphFilterOptions::validate() const {
   detail::require_finite(true, "low_pass_target_exponent", low_pass_target_exponent, "finite");
   require_coefficients(low_pass_coefficients, "low_pass_coefficients", false);
   detail::require(power_iterations >= 1, "power_iterations", power_iterations, ">= 1");
+  detail::require_at_most("power_iterations", power_iterations, detail::kMostPasses);
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 

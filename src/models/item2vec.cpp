@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/finite.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
@@ -72,8 +73,11 @@ void Item2VecOptions::validate() const {
   using detail::require_finite;
   require(factors >= 1 && factors <= 4096, "factors", factors, "in [1, 4096]");
   require(window >= 1, "window", window, ">= 1");
+  detail::require_at_most("window", window, detail::kMostWindow);
   require(num_negatives >= 1, "num_negatives", num_negatives, ">= 1");
+  detail::require_at_most("num_negatives", num_negatives, detail::kMostDraws);
   require(epochs >= 0, "epochs", epochs, ">= 0");
+  detail::require_at_most("epochs", epochs, detail::kMostPasses);
   require_finite(learning_rate > 0, "learning_rate", learning_rate, "finite and > 0");
   require_finite(subsample >= 0, "subsample", subsample, "finite and >= 0");
   require_finite(negative_exponent >= -2 && negative_exponent <= 2, "negative_exponent", negative_exponent, "in [-2, 2]");

@@ -231,7 +231,10 @@ void ItemSimilarityModel::load_weights(const StateReader& reader) {
   fitted_ = true;
   // Files of the first writers have neither.
   if (!reader.has("report/seconds")) return;
-  popularity_ = reader.get_array<float>("popularity", static_cast<std::size_t>(num_items_));
+  popularity_ = reader.get_array<float>("popularity");
+  // Empty in what was saved of a model that came from such a file.
+  if (!popularity_.empty() && popularity_.size() != static_cast<std::size_t>(num_items_))
+    reader.fail("popularity", "found " + std::to_string(popularity_.size()) + " elements, expected none or " + std::to_string(num_items_));
   if (reader.verify() && !detail::all_finite(popularity_.view())) reader.fail("popularity", "found a value that is not finite");
   report_ = get_report(reader);
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "kernels/sgd_kernels.hpp"
 
@@ -35,6 +36,7 @@ void Settings::validate() const {
   require_finite(learning_rate > 0, "learning_rate", learning_rate, "finite and > 0");
   require_finite(regularization >= 0, "regularization", regularization, "finite and >= 0");
   require(epochs >= 0, "epochs", epochs, ">= 0");
+  detail::require_at_most("epochs", epochs, detail::kMostPasses);
   require(negatives == NegativeSampling::kUniform || negatives == NegativeSampling::kPopularity ||
               negatives == NegativeSampling::kDynamic,
           "negatives", static_cast<int>(negatives), "one of the enumerators of NegativeSampling");
@@ -47,6 +49,7 @@ void Settings::validate() const {
   require_finite(decay >= 0, "decay", decay, "finite and >= 0");
   require_finite(init_scale > 0, "init_scale", init_scale, "finite and > 0");
   require(fold_in_epochs >= 1, "fold_in_epochs", fold_in_epochs, ">= 1");
+  detail::require_at_most("fold_in_epochs", fold_in_epochs, detail::kMostPasses);
   require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 

@@ -314,13 +314,16 @@ void SequenceModel::load_sequences(const StateReader& reader) {
   counts_ = reader.get_array<float>("counts");
   if (counts_.empty() || counts_.size() > static_cast<std::size_t>(kMax))
     reader.fail("counts", "found " + std::to_string(counts_.size()) + " elements, expected one for each of 1 to 2147483647 items");
+  if (reader.verify() && !std::all_of(counts_.begin(), counts_.end(), [](float c) { return c >= 0 && std::isfinite(c); }))
+    reader.fail("counts", "found a count that is negative or not finite");
   report_ = get_report(reader);
   load_base(reader);
   if (reader.get_bool("has_history_times"))
     history_times_ = reader.get_array<std::int64_t>("history_times", history_.columns.size());
   if (reader.get_bool("has_newest")) newest_ms_ = reader.get_int("newest_ms");
   const double most = reader.get_double("largest_count");
-  if (!std::isfinite(most) || most < 0) reader.fail("largest_count", "found " + std::to_string(most) + ", expected a number >= 0");
+  if (!(most >= 0 && most <= static_cast<double>(std::numeric_limits<float>::max())))
+    reader.fail("largest_count", "found " + std::to_string(most) + ", expected a number >= 0 that float32 holds");
   set_largest_count(static_cast<float>(most));
   fitted_ = true;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "models/gap_weight.hpp"
 #include "models/occurrences.hpp"
 #include "models/option_state.hpp"
@@ -30,6 +31,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
 void SequentialRulesOptions::validate() const {
   detail::require(weighting <= GapWeight::kSame, "weighting", static_cast<int>(weighting), "div, quadratic, linear, log or same");
   detail::require(max_gap >= 1, "max_gap", max_gap, ">= 1");
+  detail::require_at_most("max_gap", max_gap, detail::kMostWindow);
   detail::require_finite(min_support >= 0, "min_support", min_support, "finite and >= 0");
   detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
   detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "kernels/dense_kernels.hpp"
 #include "models/column_fit.hpp"
 #include "models/option_state.hpp"
@@ -35,6 +36,7 @@ void SlimOptions::validate() const {
   require_finite(l2 >= 0, "l2", l2, "finite and >= 0");
   require(num_candidates >= 1, "num_candidates", num_candidates, ">= 1");
   require(iterations >= 1, "iterations", iterations, ">= 1");
+  detail::require_at_most("iterations", iterations, detail::kMostPasses);
   require_finite(tolerance >= 0, "tolerance", tolerance, "finite and >= 0");
   require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "models/occurrences.hpp"
 #include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
@@ -77,6 +78,7 @@ void TransitionsOptions::validate() const {
   detail::require(forward > 0 || backward > 0, "backward", backward, "> 0 where forward is 0");
   detail::require_finite(decay >= 0, "decay", decay, "finite and >= 0 (0 means no decay)");
   detail::require(window >= 1, "window", window, ">= 1");
+  detail::require_at_most("window", window, detail::kMostWindow);
   detail::require_finite(row_exponent >= 0, "row_exponent", row_exponent, "finite and >= 0");
   detail::require_finite(column_exponent >= 0, "column_exponent", column_exponent, "finite and >= 0");
   detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");

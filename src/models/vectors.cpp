@@ -82,7 +82,17 @@ Array<float> VectorsModel::taken(Array<float> rows, const char* argument) const 
     if (!std::isfinite(rows[i]))
       throw std::invalid_argument(std::string(argument) + " holds " + std::to_string(rows[i]) + " in row " +
                                   std::to_string(i / dim) + ", must be finite");
-  if (!unit_queries()) return rows;
+  if (!unit_queries()) {
+    for (std::size_t r = 0; r < rows.size(); r += dim) {
+      float norm2 = 0;
+      for (std::size_t f = 0; f < dim; ++f) norm2 += rows[r + f] * rows[r + f];
+      // Scores would be infinite, and a file of it refused.
+      if (!(norm2 < std::numeric_limits<float>::max() / 4))
+        throw std::invalid_argument(std::string(argument) + " has a squared norm of " + std::to_string(norm2) + " in row " +
+                                    std::to_string(r / dim) + ", must be below 8e37");
+    }
+    return rows;
+  }
   const std::span<float> all = rows.mutable_view();
   for (std::size_t r = 0; r < all.size(); r += dim) scale_to_unit(all.subspan(r, dim), all.subspan(r, dim));
   return rows;

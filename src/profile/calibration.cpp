@@ -9,6 +9,7 @@
 #include <string>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "profile/sigmoid.hpp"
 
 namespace etalage {
@@ -156,6 +157,7 @@ Calibrator Calibrator::from_state(const StateReader& reader) {
 BinaryEvaluation evaluate_probabilities(std::span<const double> probabilities, std::span<const std::uint8_t> labels, std::size_t bins) {
   detail::require(probabilities.size() == labels.size(), "labels.size()", labels.size(), "probabilities.size()");
   detail::require(bins >= 1, "bins", bins, ">= 1");
+  detail::require_at_most("bins", bins, detail::kMostListed);
   for (const double p : probabilities)
     if (!(p >= 0 && p <= 1)) throw std::invalid_argument(detail::violated("probabilities", p, "in [0, 1]"));
   BinaryEvaluation out;

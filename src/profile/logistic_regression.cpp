@@ -8,6 +8,7 @@
 #include <string>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
 #include "profile/sigmoid.hpp"
@@ -155,6 +156,7 @@ void LogisticOptions::validate() const {
   detail::require_finite(l2 >= 0, "l2", l2, "a finite number >= 0");
   detail::require(knots >= 0 && knots <= 16, "knots", knots, "in [0, 16]");
   detail::require(max_iterations >= 1, "max_iterations", max_iterations, ">= 1");
+  detail::require_at_most("max_iterations", max_iterations, detail::kMostPasses);
   detail::require_finite(tolerance > 0, "tolerance", tolerance, "a finite number > 0");
   (void)detail::resolve_threads(num_threads);
 }

@@ -2,6 +2,7 @@
 #include "retrieval/access_gate.hpp"
 
 #include <chrono>
+#include <new>
 #include <thread>
 
 namespace etalage::retrieval {
@@ -31,6 +32,15 @@ void AccessGate::leave_exclusive() {
   writer_.store(false, std::memory_order_release);
   mutex_.unlock();
   turnstile_.unlock();
+}
+
+void AccessGate::reset_in_child() noexcept {
+  // Not unlocked but made anew: the C library counts the readers that are gone, and knows a writer by a thread number that
+  // changes in the child.
+  new (&mutex_) std::shared_mutex;
+  new (&turnstile_) std::mutex;
+  queued_.store(0, std::memory_order_relaxed);
+  writer_.store(false, std::memory_order_relaxed);
 }
 
 }  // namespace etalage::retrieval

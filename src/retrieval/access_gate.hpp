@@ -35,6 +35,11 @@ class AccessGate {
     AccessGate& gate_;
   };
 
+  /// For fork(): between these no writer is inside. The child's gate forgets every thread that the child does not have.
+  void enter_for_fork() const { enter_shared(); }
+  void leave_in_parent() const { mutex_.unlock_shared(); }
+  void reset_in_child() noexcept;
+
   /// Readers queue behind the writer right now.
   [[nodiscard]] bool contended() const noexcept { return queued_.load(std::memory_order_relaxed) > 0; }
 

@@ -1,5 +1,6 @@
 target_sources(etalage PRIVATE
   src/retrieval/access_gate.cpp
+  src/retrieval/fork_safety.cpp
   src/retrieval/graph_linker.cpp
   src/retrieval/hnsw_graph.cpp
   src/retrieval/id_table.cpp
@@ -9,6 +10,7 @@ target_sources(etalage PRIVATE
   src/retrieval/item_index_lists.cpp
   src/retrieval/item_index_search.cpp
   src/retrieval/item_index_state.cpp
+  src/retrieval/item_index_tuning.cpp
   src/retrieval/item_store.cpp
   src/retrieval/ivf_pq.cpp
   src/retrieval/kmeans.cpp

@@ -251,9 +251,11 @@ HnswGraph::HnswGraph(const StateReader& reader, int M, std::size_t nodes) : M_(s
     if (offsets[i + 1] < offsets[i] || offsets[i + 1] - offsets[i] < upper || offsets[i + 1] - offsets[i] > upper + 2 * M_)
       reader.fail("graph/offsets", "found a node of another size than its layers have, at " + std::to_string(i));
     for (std::int32_t layer = 0; layer < levels[i]; ++layer) {
+      // Behind the -1 that ends a layer's links too, where nobody should look but one who copies whole parts. The lowest layer's
+      // places may run into those of the layers above, whose nodes are on it as well.
       for (const std::int32_t link : view().links(static_cast<std::int32_t>(i), layer)) {
-        if (link < 0) break;
-        if (link >= n || levels[static_cast<std::size_t>(link)] <= layer)
+        if (link == -1) continue;
+        if (link < 0 || link >= n || levels[static_cast<std::size_t>(link)] <= layer)
           reader.fail("graph/neighbors", "found link " + std::to_string(link) + " at node " + std::to_string(i) +
                                              ", which is no node of that layer");
       }

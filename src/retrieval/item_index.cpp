@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
 #include "retrieval/graph_linker.hpp"
@@ -44,12 +46,19 @@ std::size_t next_capacity(std::size_t capacity, std::size_t needed) {
 void ItemIndexOptions::validate() const {
   detail::require(M >= 2 && M <= 256, "M", M, "in [2, 256]");
   detail::require(ef_construction >= 1, "ef_construction", ef_construction, ">= 1");
+  detail::require_at_most("ef_construction", ef_construction, detail::kMostWindow);
   detail::require(ef_search >= 1, "ef_search", ef_search, ">= 1");
+  detail::require_at_most("ef_search", ef_search, detail::kMostWalked);
   detail::require(nlist >= 0, "nlist", nlist, ">= 0 (0 grows with the number of items)");
+  detail::require_at_most("nlist", nlist, detail::kMostWalked);
   detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
+  detail::require_at_most("nprobe", nprobe, detail::kMostWalked);
   detail::require(pq_m >= 0, "pq_m", pq_m, ">= 0 (0 takes about dim / 4)");
+  detail::require_at_most("pq_m", pq_m, detail::kMostWalked);
   detail::require(pq_bits >= 4 && pq_bits <= 8, "pq_bits", pq_bits, "in [4, 8]");
   detail::require(rescore_factor >= 1, "rescore_factor", rescore_factor, ">= 1");
+  detail::require_at_most("rescore_factor", rescore_factor, detail::kMostWindow);
+  detail::require_finite(recall >= 0 && recall < 1, "recall", recall, "in [0, 1) (0 leaves ef_search and nprobe as they are)");
   detail::require_finite(compact_share > 0 && compact_share <= 1, "compact_share", compact_share, "in (0, 1]");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
@@ -57,10 +66,38 @@ void ItemIndexOptions::validate() const {
 ItemIndex::Impl::Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOptions o)
     : dim(dimension), metric(m), kind(k), options(o), ef_search(o.ef_search), nprobe(o.nprobe) {
   detail::require(dim >= 1, "dim", dim, ">= 1");
+  detail::require_at_most("dim", dim, detail::kMostWalked);
   options.validate();
   if (kind == IndexKind::kIvfPq && options.pq_m > 0)
     detail::require(dim % options.pq_m == 0, "pq_m", options.pq_m, ("a divisor of dim (" + std::to_string(dim) + ")").c_str());
   store = ItemStore(static_cast<std::size_t>(dim), 0, needs_norms2());
+  join();
+}
+
+ItemIndex::Impl::~Impl() { leave(); }
+
+void ItemIndex::Impl::before_fork() noexcept {
+  writer_was_free = writer.try_lock();
+  gate.enter_for_fork();
+}
+
+void ItemIndex::Impl::after_fork_in_parent() noexcept {
+  gate.leave_in_parent();
+  if (writer_was_free) writer.unlock();
+}
+
+void ItemIndex::Impl::after_fork_in_child() noexcept {
+  gate.reset_in_child();
+  if (!writer_was_free) interrupted = true;
+  new (&writer) std::mutex;
+}
+
+std::unique_lock<std::mutex> ItemIndex::Impl::mutation() const {
+  std::unique_lock lock(writer);
+  if (interrupted)
+    throw std::runtime_error("this process was forked while another thread of its parent changed the index: it can be searched here, "
+                             "not changed or saved; make the child's own by loading it, or fork while nothing changes it");
+  return lock;
 }
 
 ItemIndex::ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options)
@@ -279,19 +316,19 @@ void ItemIndex::Impl::tidy() {
 }
 
 void ItemIndex::add(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
-  const std::lock_guard lock(impl_->writer);
+  const auto lock = impl_->mutation();
   impl_->check_rows(vectors, ids, false);
-  impl_->insert(vectors, ids);
+  impl_->insert_tuned(vectors, ids);
 }
 
 void ItemIndex::update(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
-  const std::lock_guard lock(impl_->writer);
+  const auto lock = impl_->mutation();
   impl_->check_rows(vectors, ids, true);
-  impl_->insert(vectors, ids);
+  impl_->insert_tuned(vectors, ids);
 }
 
 std::size_t ItemIndex::remove(std::span<const std::int64_t> ids) {
-  const std::lock_guard lock(impl_->writer);
+  const auto lock = impl_->mutation();
   for (std::size_t i = 0; i < ids.size(); ++i)
     if (ids[i] < 0) throw std::invalid_argument("ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) + ", must be >= 0");
   const std::size_t before = impl_->store.live;
@@ -313,7 +350,7 @@ std::size_t ItemIndex::remove(std::span<const std::int64_t> ids) {
 }
 
 void ItemIndex::compact() {
-  const std::lock_guard lock(impl_->writer);
+  const auto lock = impl_->mutation();
   impl_->rebuild();
 }
 
@@ -347,16 +384,20 @@ ItemIndexOptions ItemIndex::options() const {
 
 void ItemIndex::set_ef_search(int ef_search) {
   detail::require(ef_search >= 1, "ef_search", ef_search, ">= 1");
+  detail::require_at_most("ef_search", ef_search, detail::kMostWalked);
   impl_->ef_search.store(ef_search, std::memory_order_relaxed);
 }
 
 void ItemIndex::set_nprobe(int nprobe) {
   detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
+  detail::require_at_most("nprobe", nprobe, detail::kMostWalked);
   impl_->nprobe.store(nprobe, std::memory_order_relaxed);
 }
 
+double ItemIndex::measured_recall() const { return impl_->measured_recall.load(std::memory_order_relaxed); }
+
 std::size_t ItemIndex::memory_bytes() const {
-  const std::lock_guard lock(impl_->writer);
+  const auto lock = impl_->mutation();
   return impl_->store.memory_bytes() + (impl_->graph ? impl_->graph->memory_bytes() : 0) +
          (impl_->lists ? impl_->lists->memory_bytes() : 0);
 }

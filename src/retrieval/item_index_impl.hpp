@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/access_gate.hpp"
+#include "retrieval/fork_safety.hpp"
 #include "retrieval/hnsw_graph.hpp"
 #include "retrieval/item_store.hpp"
 #include "retrieval/ivf_pq.hpp"
@@ -20,8 +22,17 @@ namespace etalage {
 /// What a search reads lies behind `gate`: readers hold it shared for one query, a mutator exclusively for about a
 /// millisecond at a time. `writer` is held for a whole mutation; under it the same members may be read freely. Anything
 /// long (copies, new graphs, training) is prepared beside what readers see and swapped in.
-struct ItemIndex::Impl {
+struct ItemIndex::Impl final : retrieval::ForkMember {
   Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOptions o);
+  ~Impl();
+
+  // A child finds no reader or writer inside the gate. Where another thread was in the middle of a mutation, what readers see is
+  // whole and what the mutation knew is not: the child may search, and is refused changes.
+  void before_fork() noexcept override;
+  void after_fork_in_parent() noexcept override;
+  void after_fork_in_child() noexcept override;
+  /// Takes `writer`; std::runtime_error in a child of a fork that interrupted a mutation.
+  [[nodiscard]] std::unique_lock<std::mutex> mutation() const;
 
   /// Rows linked while R was this.
   struct Era {
@@ -35,8 +46,12 @@ struct ItemIndex::Impl {
   const ItemIndexOptions options;
   std::atomic<int> ef_search;
   std::atomic<int> nprobe;
+  std::atomic<double> measured_recall{std::numeric_limits<double>::quiet_NaN()};
+  std::size_t tuned_rows = 0;  // live rows when it was measured; guarded by `writer`
 
   mutable std::mutex writer;
+  bool writer_was_free = true;  // while a fork goes on
+  bool interrupted = false;     // by the fork that made this process
   mutable retrieval::AccessGate gate;
   retrieval::ItemStore store;
   std::shared_ptr<retrieval::HnswGraph> graph;  // kHnsw; null while empty
@@ -56,6 +71,10 @@ struct ItemIndex::Impl {
   void publish_plain(std::size_t target);
   void rebuild();
   void tidy();
+  /// insert(), and choosing the search setting where options.recall asks for it.
+  void insert_tuned(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
+  /// Chooses the search setting by queries; without any by stored rows, each without itself.
+  void tune(MatrixView<const float> held_out);
   /// Live rows in the order of insertion.
   [[nodiscard]] std::vector<std::int32_t> in_order() const;
   /// Trains lists on a store whose rows are in the order of insertion and all live; it becomes what the lists want.
@@ -85,7 +104,7 @@ struct ItemIndex::Impl {
   /// A batch that reads all rows, or all that one filter allows, many queries at a time. False when another way is
   /// quicker.
   bool search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
-                        const ItemFilter* filter, int num_threads) const;
+                        const ItemFilter* filter, int num_threads, bool always = false) const;
   /// The same where the rows are so few that float32 is quicker than bytes with bounds.
   bool search_among_few(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                         const ItemFilter* filter, int num_threads) const;

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -76,10 +77,12 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2) {
     if (!(norm <= ItemStore::kFallingSlack * shortest)) reader.fail("falling", "found a longer row at " + std::to_string(r));
     shortest = std::min(shortest, norm);
   }
-  for (const float x : s.vectors)
-    if (!std::isfinite(x)) reader.fail("vectors", "found a value that is not finite");
+  // As add() refuses them: scores stay finite. The norms of the file may be another index's.
+  for (std::size_t r = 0; r < s.rows; ++r)
+    if (!(s.norm2_of(s.vector(r)) < std::numeric_limits<float>::max() / 4))
+      reader.fail("vectors", "found a value that is not finite or a squared norm of 8e37 or more in row " + std::to_string(r));
   for (const float x : norms2)
-    if (!(x >= 0) || !std::isfinite(x)) reader.fail("norms2", "found a squared norm that is negative or not finite");
+    if (!(x >= 0) || !(x < std::numeric_limits<float>::max() / 4)) reader.fail("norms2", "found a squared norm that is negative, not finite or 8e37 or more");
   for (std::size_t r = 0; r < s.rows; ++r)
     if (const kernels::CodeTail t = s.tail(r); !(t.scale >= 0 && t.error >= 0 && t.norm >= 0 && t.norm2 >= 0) || std::isinf(t.scale) || std::isinf(t.norm2))
       reader.fail("codes", "found a scale or bound that is negative or not finite at row " + std::to_string(r));
@@ -106,7 +109,7 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2) {
 }  // namespace
 
 void ItemIndex::save_state(StateWriter& writer) const {
-  const std::lock_guard lock(impl_->writer);  // no mutation is half done
+  const auto lock = impl_->mutation();  // none is half done
   const ItemIndexOptions o = options();
   writer.put_int("dim", impl_->dim);
   writer.put_int("metric", static_cast<int>(impl_->metric));
@@ -118,6 +121,12 @@ void ItemIndex::save_state(StateWriter& writer) const {
   writer.put_int("options/nprobe", o.nprobe);
   writer.put_int("options/pq_m", o.pq_m);
   writer.put_int("options/pq_bits", o.pq_bits);
+  // Only where it is asked for: other files stay as they were.
+  if (o.recall > 0) {
+    writer.put_double("options/recall", o.recall);
+    writer.put_double("measured_recall", measured_recall());
+    writer.put_int("tuned_rows", static_cast<std::int64_t>(impl_->tuned_rows));
+  }
   writer.put_int("options/rescore_factor", o.rescore_factor);
   writer.put_double("options/compact_share", o.compact_share);
   writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
@@ -154,11 +163,23 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   o.pq_m = static_cast<int>(reader.get_int("options/pq_m", 0, dim));
   o.pq_bits = static_cast<int>(reader.get_int("options/pq_bits", 4, 8));
   o.rescore_factor = static_cast<int>(reader.get_int("options/rescore_factor", 1, most));
+  if (reader.has("options/recall")) o.recall = reader.get_double("options/recall");
   o.compact_share = reader.get_double("options/compact_share");
   o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
   o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, most));
   o.deterministic = reader.get_bool("options/deterministic");
+  try {
+    o.validate();
+  } catch (const std::invalid_argument& e) {
+    reader.fail("options", std::string("found ") + e.what());
+  }
   auto impl = std::make_unique<Impl>(dim, metric, kind, o);
+  if (o.recall > 0) {
+    const double measured = reader.get_double("measured_recall");
+    if (!(measured >= 0 && measured <= 1) && !std::isnan(measured)) reader.fail("measured_recall", "found a value that is no share");
+    impl->measured_recall.store(measured);
+    impl->tuned_rows = static_cast<std::size_t>(reader.get_int("tuned_rows", 0, most));
+  }
   impl->store = load_store(reader, dim, impl->needs_norms2());
   if (kind == IndexKind::kHnsw) {
     impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);

@@ -72,6 +72,7 @@ struct ItemStore {
 
   /// Fills a row that is not published yet, with an id that the store takes; needs a private store.
   void write(std::size_t row, const float* vector, std::int64_t id);
+  [[nodiscard]] float norm2_of(const float* vector) const noexcept;
   /// Makes the next row, already written, part of the store. The id's earlier row, if any, dies.
   void publish();
   /// The row of an id that is there dies.
@@ -82,7 +83,6 @@ struct ItemStore {
  private:
   void note_norm(std::size_t row) noexcept;
   float shortest_ = 0;  // of the falling rows
-  [[nodiscard]] float norm2_of(const float* vector) const noexcept;
   void take(std::size_t row, const ItemStore& from, std::size_t from_row, std::uint8_t* flags) noexcept;
   /// Rows up to `count`, all taken, become part of the store.
   void settle_copied(std::size_t count);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "serving/engine_impl.hpp"
 
 namespace etalage {
@@ -56,6 +57,7 @@ Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore
 void EngineOptions::validate() const {
   events.validate();
   detail::require(explain_items >= 1, "explain_items", explain_items, ">= 1");
+  detail::require_at_most("explain_items", explain_items, detail::kMostListed);
 }
 
 EngineScratch::EngineScratch() : impl_(std::make_unique<Impl>()) {}

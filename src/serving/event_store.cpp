@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "detail/check.hpp"
+#include "detail/limits.hpp"
 #include "serving/event_codec.hpp"
 #include "serving/fork_guard.hpp"
 #include "serving/live_state.hpp"
@@ -35,6 +36,7 @@ void EventStoreOptions::validate() const {
   detail::require(seen_limit >= 1, "seen_limit", seen_limit, ">= 1");
   detail::require_finite(trending_half_life_hours > 0, "trending_half_life_hours", trending_half_life_hours, "finite and > 0");
   detail::require(trending_size >= 1, "trending_size", trending_size, ">= 1");
+  detail::require_at_most("trending_size", trending_size, detail::kMostListed);
   detail::require(co_purchase_hours >= 1, "co_purchase_hours", co_purchase_hours, ">= 1");
   detail::require(co_purchase_limit >= 1 && co_purchase_limit <= 4096, "co_purchase_limit", co_purchase_limit, "in [1, 4096]");
   detail::require(max_future_seconds >= 0, "max_future_seconds", max_future_seconds, ">= 0");

@@ -171,9 +171,11 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   foretell_new_products();
   const auto factors = static_cast<std::size_t>(factors_ == nullptr ? 0 : factors_->factors());
   for (const auto& [segment, row] : parts_.segment_factors)
-    if (row.size() != factors || !detail::all_finite(row))
+    if (row.size() != factors || !detail::bounded_rows(row, factors))
       throw std::invalid_argument("segment_factors of '" + segment + "' has " + std::to_string(row.size()) + " numbers, must have the " +
-                                  std::to_string(factors) + " factors of the model, all finite");
+                                  std::to_string(factors) + " factors of the model, finite and with a squared norm below 8e37");
+  if (const Catalog::Columns& c = parts_.catalog->columns(); !detail::bounded_rows(c.vectors.view(), static_cast<std::size_t>(c.dim)))
+    throw std::invalid_argument("vectors of the catalogue hold a row with a squared norm of 8e37 or more, must be shorter");
   detail::require_finite(parts_.segment_strength > 0, "segment_strength", parts_.segment_strength, "finite and > 0");
   facts_ = std::make_shared<const ItemFacts>(parts_.profiles ? parts_.profiles->facts().updated(*parts_.catalog) : ItemFacts(*parts_.catalog));
   (void)parts_.rules.validate(catalog_.get());  // oddities are the host's to ask for; what cannot be meant throws
@@ -214,8 +216,8 @@ void Snapshot::foretell_new_products() {
     parts_.cold_start->predict(serving::catalog_rows(*parts_.catalog, new_products_, ids_of(*parts_.catalog->item_ids(), new_products_)),
                                   {parts_.new_factors.mutable_data(), new_products_.size(), f});
   }
-  if (parts_.new_factors.size() != new_products_.size() * f || !detail::all_finite(parts_.new_factors.view()))
-    throw std::invalid_argument("new_factors has " + std::to_string(parts_.new_factors.size()) + " numbers, must have " + std::to_string(f) + " finite ones for each of " +
+  if (parts_.new_factors.size() != new_products_.size() * f || !detail::bounded_rows(parts_.new_factors.view(), f))
+    throw std::invalid_argument("new_factors has " + std::to_string(parts_.new_factors.size()) + " numbers, must have " + std::to_string(f) + " finite ones of a squared norm below 8e37 for each of " +
                                 std::to_string(new_products_.size()) + " new products");
   const auto* vectors = dynamic_cast<const VectorsModel*>(factors_);
   const bool unit = vectors != nullptr && vectors->options().metric == VectorMetric::kCosine;

@@ -108,6 +108,8 @@ PlacementMix get_mix(const StateReader& r, const std::string& prefix) {
   if (numbers.size() != 2 * names.size()) r.fail(prefix + "/numbers", "found " + std::to_string(numbers.size()) + " numbers, expected two a source");
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (!(numbers[2 * i] >= 1 && numbers[2 * i] <= static_cast<double>(kMost))) r.fail(prefix + "/numbers", "found a quota that is none");
+    if (!(numbers[2 * i + 1] >= 0 && numbers[2 * i + 1] <= static_cast<double>(std::numeric_limits<float>::max())))
+      r.fail(prefix + "/numbers", "found a weight that is no finite number >= 0");
     mix.sources.push_back({names[i], static_cast<int>(numbers[2 * i]), static_cast<float>(numbers[2 * i + 1])});
   }
   mix.fallback = r.get_strings(prefix + "/fallback");

@@ -59,6 +59,8 @@ TEST(ParallelFor, ThreadCountsBelowZeroAreRefusedAndZeroMeansAll) {
   EXPECT_THROW(resolve_threads(-1), std::invalid_argument);
   EXPECT_EQ(resolve_threads(0), available_cpus());
   EXPECT_GE(available_cpus(), 1);
+  EXPECT_EQ(resolve_threads(1), 1);
+  EXPECT_EQ(resolve_threads(2147483647), available_cpus()) << "the number may come from a file";
   parallel_for(0, 1, 4, [](std::size_t, std::size_t, int) { FAIL(); });
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
@@ -36,6 +38,9 @@ class ETALAGE_EXPORT Evaluation {
   /// The mean over users (for coverage, over the catalogue). std::invalid_argument lists the names for an unknown one;
   /// NaN when no user has a relevant item.
   [[nodiscard]] double value(std::string_view name) const;
+  /// Share of the lists whose place k and the next place, listed or not, hold items of equal score: where their order is
+  /// a matter of chance, and so is what a shopper would be shown. One of the lengths asked for, else std::invalid_argument.
+  [[nodiscard]] double tied(int k) const;
   /// float64 [users], in the order of user_index(). std::invalid_argument for coverage, which users do not have.
   [[nodiscard]] const Array<double>& per_user(std::string_view name) const;
   [[nodiscard]] Interval interval(std::string_view name, const ResamplingOptions& options = {}) const;
@@ -54,12 +59,17 @@ class ETALAGE_EXPORT Evaluation {
   [[nodiscard]] std::size_t find(std::string_view name) const;
   std::vector<std::string> names_;
   std::vector<double> values_;
+  std::vector<std::pair<int, double>> tied_;
   std::vector<Array<double>> per_user_;  // empty for coverage
   Array<std::int32_t> user_index_;
   std::int64_t hidden_ = 0;
   double seconds_ = 0;
 };
 
+/// Items with equal scores have no order of their own: every metric is its exact expectation over all orders of them (see
+/// metric_at_k), so that it does not depend on how items are numbered. Items behind the list that tie with its last place
+/// are found by asking the model for longer lists; the places that a short list lacks are misses, not ties.
+///
 /// Ranks the full catalogue for every user with a relevant item: an entry of his test row with a value > 0 that is not
 /// in his train row (with exclude_seen). The train rows are given to the model as history.
 /// Shapes   train and test [n_users x n_items]; the model covers all rows and exactly these items
@@ -77,9 +87,30 @@ class ETALAGE_EXPORT Evaluation {
 /// Measures lists that were made elsewhere: rankings int32 [n x k'], best first, -1 where a list ends, row j for user
 /// users[j] (or user j where `users` is empty). With a train matrix, its items are not counted as relevant; a list that
 /// holds them has them as misses. std::invalid_argument on repeats within a list, items or users out of range.
+/// scores  [n x k'], descending in each list up to its end, or empty: the order is meant as it stands. With scores tied
+///         items count as above; k' must be larger than k for ties across place k to be seen, and reach to their end.
 [[nodiscard]] ETALAGE_EXPORT Evaluation evaluate_ranking(MatrixView<const std::int32_t> rankings, const CsrView& test,
                                                          std::span<const std::int32_t> users = {}, const CsrView* train = nullptr,
-                                                         const EvaluationOptions& options = {});
+                                                         const EvaluationOptions& options = {}, MatrixView<const float> scores = {});
+
+/// The same for lists that come block by block, each block as wide as it needs.
+class ETALAGE_EXPORT RankingEvaluator {
+ public:
+  RankingEvaluator(const CsrView& test, std::span<const std::int32_t> users = {}, const CsrView* train = nullptr,
+                   const EvaluationOptions& options = {});
+  ~RankingEvaluator();
+  RankingEvaluator(RankingEvaluator&&) noexcept;
+  RankingEvaluator& operator=(RankingEvaluator&&) noexcept;
+  /// Row j of rankings and scores is the list of users[rows[j]] (or of user rows[j]). Errors as evaluate_ranking, and rows
+  /// that were given before. After an error the evaluator is of no more use.
+  void add(std::span<const std::int32_t> rows, MatrixView<const std::int32_t> rankings, MatrixView<const float> scores = {});
+  /// Lists that were not given count as empty. Call once.
+  [[nodiscard]] Evaluation finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 enum class Positions : std::uint8_t {
   kLast,  ///< the last item of each sequence from all before it

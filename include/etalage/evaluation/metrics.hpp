@@ -19,7 +19,8 @@ namespace etalage {
 //   ndcg             sum of 1 / log2(rank + 1) over hits, divided by the same sum over ranks 1 .. min(k, |relevant|)
 //   average_precision  sum over hits of precision at their rank, divided by min(k, |relevant|); its mean is map
 //   reciprocal_rank  1 / rank of the first hit; its mean is mrr
-// Every one is 0 where nothing is relevant.
+// Every one is 0 where nothing is relevant. Where a list comes with its scores, items of equal score have no order of their
+// own: metric_at_k gives the exact expectation over all orders of them.
 
 [[nodiscard]] ETALAGE_EXPORT double precision_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
 [[nodiscard]] ETALAGE_EXPORT double recall_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
@@ -37,7 +38,10 @@ enum class Metric : std::uint8_t { kPrecision, kRecall, kCappedRecall, kHitRate,
 /// std::invalid_argument listing the known names.
 [[nodiscard]] ETALAGE_EXPORT Metric metric_of(std::string_view name);
 /// The value for one list; std::invalid_argument for kCoverage, which one list does not have.
+/// scores  descending [ranked.size()], or empty: the order is meant as it stands. With scores, the mean over all orders of
+///         tied items (McSherry and Najork, ECIR 2008), in closed form. `ranked` may be longer than k, and must be where
+///         the item at place k ties with later ones, so that all of them are counted.
 [[nodiscard]] ETALAGE_EXPORT double metric_at_k(Metric metric, std::span<const std::int32_t> relevant,
-                                                std::span<const std::int32_t> ranked, int k);
+                                                std::span<const std::int32_t> ranked, int k, std::span<const float> scores = {});
 
 }  // namespace etalage

@@ -20,7 +20,7 @@ class Comparison:
         self.evaluations = evaluations
 
     def to_dict(self) -> dict[str, list]:
-        """One list a column: model, every metric, low, high, difference, p_value, users, fit_seconds, seconds, memory_mb."""
+        """One list a column: model, every metric, low, high, difference, p_value, users, tied, fit_seconds, seconds, memory_mb."""
         return {c: [row[c] for row in self.rows] for c in self.rows[0]}
 
     def to_pandas(self):
@@ -82,7 +82,7 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
 
     A model of etalage that is not fitted yet is fitted on `train` first; foreign models and arrays are taken as in
     evaluate(). Columns: every metric; low and high, the bootstrap interval of the first; difference and p_value, a paired
-    test of it against the best row; users; fit_seconds (None where nothing was fitted here); seconds for recommending and
+    test of it against the best row; users; tied, the share of lists that the first k cuts inside a tie; fit_seconds (None where nothing was fitted here); seconds for recommending and
     measuring; memory_mb, by how much the process grew at most while fitting (None where the system does not say).
     """
     if not isinstance(models, Mapping) or not models:
@@ -116,7 +116,7 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
         test_ = e.compare(best, first, confidence, samples, seed, num_threads)
         fit_seconds, seconds, memory = costs[name]
         rows.append({"model": name, **{m: e[m] for m in e.metrics}, "low": low, "high": high,
-                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"],
+                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"], "tied": e[f"tied@{k[0]}"],
                      "fit_seconds": fit_seconds, "seconds": seconds, "memory_mb": memory})
     return Comparison(rows, first, evaluations)
 

@@ -9,6 +9,7 @@ import numpy as np
 from .. import _core
 
 _BLOCK = 4096
+_PLACES = 1 << 22  # places of a foreign model's long lists held at a time
 
 
 class _PerUser(Mapping):
@@ -35,8 +36,9 @@ def _asked(call, name):
 
 
 class Evaluation(Mapping):
-    """A mapping: r["recall@20"], r["users"] (those with a relevant item; means are over them), r["hidden"] (relevant items
-    left out because train has them) and r["seconds"]. r.per_user["recall@20"] is float64, r.interval("recall@20") a
+    """A mapping: r["recall@20"], r["tied@20"] (share of lists whose cut behind place 20 lies between items of equal score),
+    r["users"] (those with a relevant item; means are over them), r["hidden"] (relevant items left out because train has them)
+    and r["seconds"]. Metrics are expectations over the order of tied items. r.per_user["recall@20"] is float64, r.interval("recall@20") a
     bootstrap interval, r.compare(other, "recall@20") a paired test."""
 
     _COUNTS = ("users", "hidden", "seconds")
@@ -47,13 +49,18 @@ class Evaluation(Mapping):
     def __getitem__(self, name: str):
         if name in self._COUNTS:
             return getattr(self._core, name)
+        if name in self._tied():
+            return self._core.tied(int(name.partition("@")[2]))
         return _asked(self._core.value, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._core.names, *self._COUNTS])
+        return iter([*self._core.names, *self._tied(), *self._COUNTS])
 
     def __len__(self) -> int:
-        return len(self._core.names) + len(self._COUNTS)
+        return len(self._core.names) + len(self._tied()) + len(self._COUNTS)
+
+    def _tied(self) -> list[str]:
+        return list(dict.fromkeys("tied@" + n.rpartition("@")[2] for n in self._core.names))
 
     @property
     def metrics(self) -> list[str]:
@@ -105,7 +112,11 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     order matters. Relevant is what a user's test row holds with a value > 0 and, with filter_already_liked_items, his
     train row does not.
     model: any of etalage; or any object with recommend(users, user_items, N=... or k=...) -> (items, scores); or an array
-    int [users x k] of item indices, best first, -1 where a list ends.
+    int [users x k] of item indices, best first, -1 where a list ends, or a tuple of it and its scores.
+
+    Items of equal score have no order of their own: each metric is its exact expectation over all orders of them, so that
+    it does not depend on how items are numbered. For that the model is asked for more than k items where place k lies in a
+    tie; an array tells of ties only with scores (see evaluate_ranking), and is taken as it stands without.
     """
     k, metrics = _k(k), _metrics(metrics)
     core = _recommender(model)
@@ -117,17 +128,24 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
                                          recalculate_user, num_threads))
     seen, relevant = _interactions(train, "train"), _interactions(test, "test")
     _same_shape(seen, relevant)
-    items = model
     if hasattr(model, "recommend"):
-        items = _foreign_rankings(model, seen.user_items, min(max(k, default=0), relevant.num_items), filter_already_liked_items)
+        measure = _core.RankingEvaluator(relevant, None, seen if filter_already_liked_items else None, k, metrics, num_threads)
+        _measure_foreign(measure, model, seen.user_items, max(k, default=0), filter_already_liked_items)
+        return Evaluation(measure.finish())
+    items, scores = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     return evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
-                            num_threads=num_threads)
+                            num_threads=num_threads, scores=scores)
 
 
-def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics=("recall", "ndcg"),
-                     num_threads: int = 0) -> Evaluation:
-    """Measures lists that were made elsewhere: int [n x k], best first, -1 where a list ends; row j is for user j, or for
-    users[j]. Items of `train`, if given, are not counted as relevant; a list that holds them has them as misses."""
+def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics=("recall", "ndcg"), num_threads: int = 0,
+                     scores=None) -> Evaluation:
+    """Measures lists that were made elsewhere: int [n x k'], best first, -1 where a list ends; row j is for user j, or for
+    users[j]. Items of `train`, if given, are not counted as relevant; a list that holds them has them as misses.
+
+    scores: numbers [n x k'] that do not rise along a list. With them items of equal score count by the exact expectation
+    over all orders of them. Ties with items that are not listed cannot be seen: hand over more than k places, as many as
+    ties may reach. Without scores the order is meant as it stands.
+    """
     if not isinstance(items, np.ndarray):
         try:
             items = np.asarray(items)
@@ -136,8 +154,25 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
     if items.ndim != 2 or items.dtype.kind not in "iu":
         raise TypeError(f"items is {items.dtype} with {items.ndim} dimensions, must be an integer array users x k, or a model "
                         "with a recommend method")
+    if scores is not None:
+        scores = np.asarray(scores)
+        if scores.shape != items.shape or scores.dtype.kind not in "fiu":
+            raise ValueError(f"scores is {scores.dtype} {scores.shape}, must be numbers of the shape of items, {items.shape}")
+        if scores.dtype not in (np.float32, np.float16):
+            scores = _float32_in_same_order(scores)
     train = None if train is None else _interactions(train, "train")
-    return Evaluation(_core.evaluate_ranking(items, _interactions(test, "test"), users, train, _k(k), _metrics(metrics), num_threads))
+    measure = _core.RankingEvaluator(_interactions(test, "test"), users, train, _k(k), _metrics(metrics), num_threads)
+    measure.add(np.arange(len(items), dtype=np.int32), items, scores)
+    return Evaluation(measure.finish())
+
+
+def _float32_in_same_order(scores: np.ndarray) -> np.ndarray:
+    """Small integers that rise, fall and are equal along each row where the scores are: float32 would make ties of its own."""
+    before, after = scores[:, :-1], scores[:, 1:]
+    out = np.zeros(scores.shape, np.float32)
+    out[:, 1:] = np.cumsum((after > before).astype(np.int64) - (after < before), axis=1)
+    out[scores != scores] = np.nan
+    return out
 
 
 def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics=("hit_rate", "mrr", "ndcg"), *,
@@ -196,28 +231,52 @@ def _metrics(metrics) -> list[str]:
     return [metrics] if isinstance(metrics, str) else list(metrics)
 
 
-def _foreign_rankings(model, user_items, k: int, filter_seen: bool) -> np.ndarray:
-    """Lists of a model that speaks implicit's words, whatever it pads with."""
+def _measure_foreign(measure, model, user_items, k: int, filter_seen: bool) -> None:
+    """Lists of a model that speaks implicit's words, whatever it pads with. Where place k lies in a tie, it is asked again for
+    more, until the tie ends."""
     try:
         known = inspect.signature(model.recommend).parameters
     except (TypeError, ValueError):
         known = {"N": None, "filter_already_liked_items": None}
     any_name = any(getattr(p, "kind", None) is inspect.Parameter.VAR_KEYWORD for p in known.values())
-    options = {"k" if "k" in known and "N" not in known else "N": k}
+    length = "k" if "k" in known and "N" not in known else "N"
+    options = {}
     if any_name or "filter_already_liked_items" in known:
         options["filter_already_liked_items"] = filter_seen
     # Foreign code may write to what it is given.
     rows = user_items.copy()
-    out = np.full((rows.shape[0], k), -1, dtype=np.int32)
-    for begin in range(0, rows.shape[0], _BLOCK):
-        users = np.arange(begin, min(begin + _BLOCK, rows.shape[0]), dtype=np.int32)
-        answer = model.recommend(users, rows[users], **options)
+    num_users, num_items = rows.shape
+
+    def ask(users: np.ndarray, places: int) -> np.ndarray:
+        """Measures the users whose lists `places` show whole, and returns the others."""
+        answer = model.recommend(users, rows[users], **{length: places}, **options)
         items, scores = answer if isinstance(answer, tuple) else (answer, None)
-        items = np.array(items)[:, :k]
+        items = np.array(items)[:, :places]
+        levels = None
+        unseen = np.zeros(len(users), bool)
         if scores is not None:
+            scores = np.asarray(scores)[:, : items.shape[1]]
             # Some libraries pad with an id and the lowest float, and return filtered items behind it.
-            items[np.asarray(scores)[:, :k] <= np.finfo(np.float32).min] = -1
-        ended = np.cumsum(items < 0, axis=1) > 0
-        items[ended] = -1
-        out[begin : begin + len(users), : items.shape[1]] = items
-    return out
+            items[scores <= np.finfo(np.float32).min] = -1
+        items[np.cumsum(items < 0, axis=1) > 0] = -1
+        if scores is not None:
+            # A library may order by more than it says: only neighbours that are equal tie.
+            levels = np.zeros(items.shape, np.float32)
+            levels[:, 1:] = -np.cumsum(scores[:, 1:] != scores[:, :-1], axis=1)
+            if items.shape[1] == places and k < places < num_items:
+                unseen = (items[:, -1] >= 0) & (levels[:, -1] == levels[:, k - 1])
+        if items.shape[1] < min(k, num_items):
+            missing = min(k, num_items) - items.shape[1]
+            items = np.pad(items, ((0, 0), (0, missing)), constant_values=-1)
+            levels = None if levels is None else np.pad(levels, ((0, 0), (0, missing)), constant_values=-np.inf)
+        measure.add(users[~unseen], items[~unseen], None if levels is None else levels[~unseen])
+        return users[unseen]
+
+    for begin in range(0, num_users, _BLOCK):
+        users = np.arange(begin, min(begin + _BLOCK, num_users), dtype=np.int32)
+        places = min(k + 1, num_items)
+        users = ask(users, places)
+        while len(users):
+            places = min(8 * places, num_items)
+            at_once = max(_PLACES // places, 1)
+            users = np.concatenate([ask(users[j : j + at_once], places) for j in range(0, len(users), at_once)])

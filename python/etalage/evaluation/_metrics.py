@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of one list. `relevant`: item indices in any order; `ranked`: best first, a negative entry ends it."""
+"""Metrics of one list. `relevant`: item indices in any order; `ranked`: best first, a negative entry ends it; `scores`:
+float32, one for each place of `ranked`, descending, for the expectation over all orders of tied items."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from .. import _core
 
 
 def _metric(name: str, text: str):
-    def at_k(relevant, ranked, k: int) -> float:
-        return _core.metric_at_k(name, relevant, ranked, k)
+    def at_k(relevant, ranked, k: int, scores=None) -> float:
+        return _core.metric_at_k(name, relevant, ranked, k, scores)
 
     at_k.__doc__ = text
     return at_k

@@ -50,7 +50,10 @@ class Vectors(Recommender):
         _core.VectorsModel.check_options(self._options())
         threads = arg.integer(self.num_threads, "num_threads")
         if self.index is not None:
-            ItemIndex(1, "dot", self.index, **(self.index_options or {}))
+            # The vectors may come later, so any number of dimensions that pq_m divides will do; build_index() knows theirs.
+            options = dict(self.index_options or {})
+            parts = options.get("pq_m", 0)
+            ItemIndex(parts if isinstance(parts, int) and 0 < parts <= 1 << 20 else 1, "dot", self.index, **options)
         elif self.index_options:
             raise ValueError(f"index_options is {self.index_options!r} without an index, must be None")
         if threads < 0:
