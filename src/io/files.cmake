@@ -15,5 +15,5 @@ target_sources(etalage PRIVATE
   src/io/state_file.cpp
   src/io/state_writer.cpp
   src/io/structure.cpp
-  src/io/tree_files.cpp)
+  src/io/tree_files.cpp
   src/io/utf8.cpp)

@@ -118,7 +118,7 @@ void ItemIndex::Impl::tune(MatrixView<const float> held_out) {
     return m;
   };
   const double target = options.recall + 0.05 * (1 - options.recall);
-  const auto reaches = [&](const Measured& m) { return m.mean - m.error >= target; };
+  const auto reaches = [&](const Measured& m) { return m.mean - 2 * m.error >= target; };
   // Doubled until it reaches, then halved in between to within a tenth.
   int low = 0, high = std::min(most, kind == IndexKind::kHnsw ? static_cast<int>(kBest) + 2 : 1);
   Measured at_high = measure(high);

@@ -67,7 +67,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 ///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
 /// Recall     with options.recall the search setting is chosen by 1,000 held-out queries beside exact search: of a bulk load its last
 ///            1,000 rows, before they are added; else stored rows without themselves. At first from 2,000 items on, and whenever
-///            half as many again have come. The mean recall@10 of these less its standard error must reach the target and a
+///            half as many again have come. The mean recall@10 of these less two standard errors must reach the target and a
 ///            twentieth of what is missing to 1. While it is chosen, searches see the settings that are tried
 /// Repeats    same bits for any number of threads
 /// Errors     std::invalid_argument
