@@ -171,6 +171,7 @@ void bind_retrieval(py::module_& m) {
       .def("options", [](const ItemIndex& ix) { return index_options_to(ix.options()); })
       .def("set_ef_search", &ItemIndex::set_ef_search, py::arg("ef_search"))
       .def("set_nprobe", &ItemIndex::set_nprobe, py::arg("nprobe"))
+      .def_property_readonly("measured_recall", &ItemIndex::measured_recall)
       .def("memory_bytes", &ItemIndex::memory_bytes, py::call_guard<py::gil_scoped_release>())
       .def("dead_rows", &ItemIndex::dead_rows, py::call_guard<py::gil_scoped_release>())
       .def("save", [](const ItemIndex& ix, const std::filesystem::path& path) { save(ix, path); }, py::arg("path"),

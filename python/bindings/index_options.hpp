@@ -23,6 +23,7 @@ inline ItemIndexOptions index_options_from(const py::dict& d) {
   set_option(d, "nprobe", o.nprobe);
   set_option(d, "pq_m", o.pq_m);
   set_option(d, "pq_bits", o.pq_bits);
+  set_option(d, "recall", o.recall);
   set_option(d, "rescore_factor", o.rescore_factor);
   set_option(d, "compact_share", o.compact_share);
   set_option(d, "seed", o.seed);
@@ -40,6 +41,7 @@ inline py::dict index_options_to(const ItemIndexOptions& o) {
   d["nprobe"] = o.nprobe;
   d["pq_m"] = o.pq_m;
   d["pq_bits"] = o.pq_bits;
+  d["recall"] = o.recall;
   d["rescore_factor"] = o.rescore_factor;
   d["compact_share"] = o.compact_share;
   d["seed"] = o.seed;

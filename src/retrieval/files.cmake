@@ -10,6 +10,7 @@ target_sources(etalage PRIVATE
   src/retrieval/item_index_lists.cpp
   src/retrieval/item_index_search.cpp
   src/retrieval/item_index_state.cpp
+  src/retrieval/item_index_tuning.cpp
   src/retrieval/item_store.cpp
   src/retrieval/ivf_pq.cpp
   src/retrieval/kmeans.cpp

@@ -58,6 +58,7 @@ void ItemIndexOptions::validate() const {
   detail::require(pq_bits >= 4 && pq_bits <= 8, "pq_bits", pq_bits, "in [4, 8]");
   detail::require(rescore_factor >= 1, "rescore_factor", rescore_factor, ">= 1");
   detail::require_at_most("rescore_factor", rescore_factor, detail::kMostWindow);
+  detail::require_finite(recall >= 0 && recall < 1, "recall", recall, "in [0, 1) (0 leaves ef_search and nprobe as they are)");
   detail::require_finite(compact_share > 0 && compact_share <= 1, "compact_share", compact_share, "in (0, 1]");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
@@ -317,13 +318,13 @@ void ItemIndex::Impl::tidy() {
 void ItemIndex::add(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
   const auto lock = impl_->mutation();
   impl_->check_rows(vectors, ids, false);
-  impl_->insert(vectors, ids);
+  impl_->insert_tuned(vectors, ids);
 }
 
 void ItemIndex::update(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
   const auto lock = impl_->mutation();
   impl_->check_rows(vectors, ids, true);
-  impl_->insert(vectors, ids);
+  impl_->insert_tuned(vectors, ids);
 }
 
 std::size_t ItemIndex::remove(std::span<const std::int64_t> ids) {
@@ -391,6 +392,10 @@ void ItemIndex::set_nprobe(int nprobe) {
   detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
   detail::require_at_most("nprobe", nprobe, detail::kMostWalked);
   impl_->nprobe.store(nprobe, std::memory_order_relaxed);
+}
+
+double ItemIndex::measured_recall() const {
+  return impl_->kind == IndexKind::kExact ? 1.0 : impl_->measured_recall.load(std::memory_order_relaxed);
 }
 
 std::size_t ItemIndex::memory_bytes() const {

@@ -78,7 +78,7 @@ struct Block {
 }  // namespace
 
 bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
-                                       const ItemFilter* filter, int num_threads) const {
+                                       const ItemFilter* filter, int num_threads, bool always) const {
   const kernels::CodeTable& table = kernels::code();
   const std::size_t n = queries.rows();
   if (table.panel == 0 || n < kFewestTogether || out.cols() == 0) return false;
@@ -102,7 +102,7 @@ bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixVi
     const std::size_t k = std::min(out.cols(), rows);
     const bool exact = kind == IndexKind::kExact || (has_lists() && lists == nullptr);
     // Only where a single search reads all of them too: a batch answers as its queries would alone.
-    if (!exact && (k == 0 || !scans(k, rows, filter != nullptr))) return false;
+    if (!exact && !always && (k == 0 || !scans(k, rows, filter != nullptr))) return false;
     if (rows < 8 * BoundedSelection::limit(k) || store.dim < retrieval::kFewestCodedDimensions) return false;
     moment = Moment(store);
   }

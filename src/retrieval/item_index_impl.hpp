@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -45,6 +46,8 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   const ItemIndexOptions options;
   std::atomic<int> ef_search;
   std::atomic<int> nprobe;
+  std::atomic<double> measured_recall{std::numeric_limits<double>::quiet_NaN()};
+  std::size_t tuned_rows = 0;  // live rows when it was measured; guarded by `writer`
 
   mutable std::mutex writer;
   bool writer_was_free = true;  // while a fork goes on
@@ -68,6 +71,10 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   void publish_plain(std::size_t target);
   void rebuild();
   void tidy();
+  /// insert(), and choosing the search setting where options.recall asks for it.
+  void insert_tuned(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
+  /// Chooses the search setting by queries; without any by stored rows, each without itself.
+  void tune(MatrixView<const float> held_out);
   /// Live rows in the order of insertion.
   [[nodiscard]] std::vector<std::int32_t> in_order() const;
   /// Trains lists on a store whose rows are in the order of insertion and all live; it becomes what the lists want.
@@ -97,7 +104,7 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   /// A batch that reads all rows, or all that one filter allows, many queries at a time. False when another way is
   /// quicker.
   bool search_by_panels(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
-                        const ItemFilter* filter, int num_threads) const;
+                        const ItemFilter* filter, int num_threads, bool always = false) const;
   /// The same where the rows are so few that float32 is quicker than bytes with bounds.
   bool search_among_few(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                         const ItemFilter* filter, int num_threads) const;

@@ -121,6 +121,12 @@ void ItemIndex::save_state(StateWriter& writer) const {
   writer.put_int("options/nprobe", o.nprobe);
   writer.put_int("options/pq_m", o.pq_m);
   writer.put_int("options/pq_bits", o.pq_bits);
+  // Only where it is asked for: other files stay as they were.
+  if (o.recall > 0) {
+    writer.put_double("options/recall", o.recall);
+    writer.put_double("measured_recall", measured_recall());
+    writer.put_int("tuned_rows", static_cast<std::int64_t>(impl_->tuned_rows));
+  }
   writer.put_int("options/rescore_factor", o.rescore_factor);
   writer.put_double("options/compact_share", o.compact_share);
   writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
@@ -157,6 +163,7 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   o.pq_m = static_cast<int>(reader.get_int("options/pq_m", 0, dim));
   o.pq_bits = static_cast<int>(reader.get_int("options/pq_bits", 4, 8));
   o.rescore_factor = static_cast<int>(reader.get_int("options/rescore_factor", 1, most));
+  if (reader.has("options/recall")) o.recall = reader.get_double("options/recall");
   o.compact_share = reader.get_double("options/compact_share");
   o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
   o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, most));
@@ -167,6 +174,12 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
     reader.fail("options", std::string("found ") + e.what());
   }
   auto impl = std::make_unique<Impl>(dim, metric, kind, o);
+  if (o.recall > 0) {
+    const double measured = reader.get_double("measured_recall");
+    if (!(measured >= 0 && measured <= 1) && !std::isnan(measured)) reader.fail("measured_recall", "found a value that is no share");
+    impl->measured_recall.store(measured);
+    impl->tuned_rows = static_cast<std::size_t>(reader.get_int("tuned_rows", 0, most));
+  }
   impl->store = load_store(reader, dim, impl->needs_norms2());
   if (kind == IndexKind::kHnsw) {
     impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);

@@ -38,6 +38,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
   int nprobe = 16;             ///< ivf, ivf_pq: lists read for a query, of ivf under dot so many average lists' worth of rows; >= 1
   int pq_m = 0;                ///< ivf_pq: bytes of a code, must divide dim; 0 takes about dim / 4; >= 0
   int pq_bits = 8;             ///< ivf_pq: 2^bits centroids for each byte; in [4, 8]
+  double recall = 0;           ///< hnsw, ivf, ivf_pq: recall@10 that ef_search or nprobe are tuned to while items come in; 0: as they stand; in [0, 1)
   int rescore_factor = 10;     ///< ivf_pq: rescore_factor * k candidates are scored from their vectors; >= 1
   double compact_share = 0.3;  ///< compaction starts by itself above this share of dead rows; in (0, 1], 1 means never
   std::uint64_t seed = 42;     ///< layers of the graph, starting points of k-means
@@ -64,6 +65,10 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 /// Cost       about 5 dim + 16 bytes an item; hnsw adds about 8 M + 12, ivf 4, ivf_pq about pq_m + 8
 /// Threads    const members may run while others add, update, remove, compact; these take turns among themselves, and
 ///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
+/// Recall     with options.recall the search setting is chosen by 1,000 held-out queries beside exact search: of a bulk load its last
+///            1,000 rows, before they are added; else stored rows without themselves. At first from 2,000 items on, and whenever
+///            half as many again have come. The mean recall@10 of these less two standard errors must reach the target and a
+///            twentieth of what is missing to 1. While it is chosen, searches see the settings that are tried
 /// Repeats    same bits for any number of threads
 /// Errors     std::invalid_argument
 /// Source     Malkov, Yashunin, TPAMI 2020 (HNSW); Manohar et al., PPoPP 2024 (linked in batches); Bachrach et al., RecSys 2014 (inner product);
@@ -110,6 +115,8 @@ class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
   /// The two settings that trade time for recall, changeable while searching.
   void set_ef_search(int ef_search);
   void set_nprobe(int nprobe);
+  /// recall@10 that the held-out queries had when the search setting was chosen last; 1 where searches are exact, NaN before.
+  [[nodiscard]] double measured_recall() const;
   /// Bytes of vectors, ids and structure, with what is reserved for growth.
   [[nodiscard]] std::size_t memory_bytes() const;
   /// Rows of removed and replaced items that are still held.
