@@ -445,7 +445,7 @@ void FactorModel::load_factors(const StateReader& reader) {
   take_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
   if (reader.has("cold_start")) {
     cold_start_ = reader.get_array<float>("cold_start", static_cast<std::size_t>(factors));
-    finite("cold_start", cold_start_);
+    check("cold_start", cold_start_);
   } else {
     learn_cold_start();  // a file of an older version
   }

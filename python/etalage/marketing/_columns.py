@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._frames import _column, to_ms
+from .._frames import _column
+from .._times import to_ms
 
 
 def times_of(values, name):
     """float64 numbers as they are, or days since 1970 of dates (floored); and whether they were dates."""
-    kind, array, valid, count = _column(values, name)
+    kind, array, valid, count, _ = _column(values, name, False, [])
     missing = valid is not None and not np.unpackbits(valid, count=count, bitorder="little").all()
     if missing or (kind == "O" and any(v is None for v in array)):
         raise ValueError(f"{name} has missing entries, must have none")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._frames import to_ms
+from .._times import to_ms
 from ._columns import keys_of, times_of
 
 __all__ = ["BGBB", "BGNBD", "GammaGamma", "MBGCNBD", "MBGNBD", "ParetoNBD", "Summaries", "customer_value", "load", "summarize", "summarize_events"]
