@@ -152,15 +152,15 @@ def test_text_times():
     assert "'2020-02-30', must be an ISO-8601 time" in log.report.refusals[0][1]
 
 
-def test_numeric_columns_are_not_copied():
+def test_numeric_columns_are_copied():
+    # pa.array() of a numpy array shares its memory, which somebody may go on writing to.
     values = np.ones(1000, np.float32)
     times = np.arange(1000, dtype=np.int64)
     table = pa.table({"user": np.arange(1000), "item": np.arange(1000), "value": pa.array(values), "time": pa.array(times, pa.timestamp("ms"))})
     log = etalage.EventLog.from_frame(table, value="value", time="time")
-    assert log.values.ctypes.data == table.column("value").chunk(0).buffers()[1].address
-    assert log.times.ctypes.data == table.column("time").chunk(0).buffers()[1].address
-    expected = log.times.sum()
-    del table, values, times
+    expected = times.sum()
+    values[:] = 7
+    times[:] = 0
     assert log.times.sum() == expected and log.values.sum() == 1000
     assert not log.values.flags.writeable
 

@@ -202,7 +202,7 @@ def keepers():
     def told(s):
         with Engine() as e:
             e.publish(s)
-            return e.recommend("x", 5, segment="gold").scores.tobytes()
+            return e.recommend(10**9, 5, segment="gold").scores.tobytes()
 
     def evaluation():
         lists, users = np.array([[1, 2], [3, 4]], np.int32), np.array([1, 0], np.int32)

@@ -32,6 +32,16 @@ def saved(model, tmp_path):
     return path
 
 
+@pytest.mark.parametrize("factors", [8, 32, 64])
+def test_factors_beyond_the_number_of_products_come_back(factors, tmp_path):
+    users, n = np.repeat(np.arange(50), 6), np.tile(np.arange(6), 50)
+    data = etalage.Interactions.from_frame({"user": users, "item": (users * 7 + n * n) % 30})
+    model = etalage.models.ALS(factors=factors).fit(data)
+    model.save(tmp_path / "als.etalage")
+    again = etalage.load(tmp_path / "als.etalage")
+    np.testing.assert_array_equal(again.item_factors, model.item_factors)
+
+
 def test_a_model_comes_back_as_its_class_with_the_same_answers(model, saved):
     items, scores = model.recommend(np.arange(30), k=5, filter_already_liked_items=False)
     for verify in ("full", "header"):

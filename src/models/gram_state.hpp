@@ -11,8 +11,8 @@
 
 namespace etalage {
 
-/// Whether g [f x f] can be the product of a matrix with its transpose: symmetric, and with a Cholesky factor once a ridge far
-/// below rounding in float32 is added. f^3 / 3 steps.
+/// Whether g [f x f] can be the product of a matrix with its transpose: symmetric, and with a Cholesky factor once a ridge of
+/// rounding in float32 is added: sums are made of float32 products, and with fewer rows than factors the matrix is singular. f^3 / 3 steps.
 inline bool is_gram(const double* g, std::size_t f) {
   double trace = 0;
   for (std::size_t i = 0; i < f; ++i) {
@@ -21,7 +21,7 @@ inline bool is_gram(const double* g, std::size_t f) {
   }
   if (!(trace <= 1e37)) return false;  // the solvers take it as float32
   if (trace == 0) return std::all_of(g, g + f * f, [](double v) { return v == 0; });
-  const double slack = 1e-9 * trace;
+  const double slack = 1e-6 * trace;
   std::vector<double> lower(f * f);
   for (std::size_t i = 0; i < f; ++i) {
     double* row = lower.data() + i * f;
