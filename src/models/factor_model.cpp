@@ -420,7 +420,7 @@ void FactorModel::save_state(StateWriter& writer) const {
   writer.put_int("factors", factors_);
   writer.put_array("user_factors", user_factors_);
   writer.put_array("item_factors", item_factors_);
-  writer.put_array("cold_start", cold_start_);
+  if (factors_ != 0) writer.put_array("cold_start", cold_start_);
   if (index_ == nullptr) return;
   writer.put_bool("has_index", true);
   ScopedWriter inner(writer, "index/");

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <charconv>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "trees/json.hpp"
 #include "trees/tree_builder.hpp"
 
 namespace etalage::trees {

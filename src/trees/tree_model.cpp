@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/trees/tree_model.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <string>
 #include <string_view>
 
 #include "etalage/error.hpp"
+#include "trees/json.hpp"
 #include "trees/readers.hpp"
 
 namespace etalage {

@@ -13,10 +13,13 @@
 #include "etalage/error.hpp"
 #include "etalage/io/cold_start_files.hpp"
 #include "etalage/io/engine_files.hpp"
+#include "etalage/io/lifetime_files.hpp"
 #include "etalage/io/profile_files.hpp"
 #include "etalage/io/serialization.hpp"
+#include "etalage/io/tree_files.hpp"
 #include "io/sample_models.hpp"
 #include "io/tiny_model.hpp"
+#include "marketing/lifetime_sample.hpp"
 #include "models/cold_start_sample.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
@@ -197,6 +200,26 @@ inline std::vector<FileKind> file_kinds() {
   out.push_back({"ColdStartItems", [] { return save_to_memory(*sample_cold_start()); },
                  [](std::span<const char> bytes) { return cold_start_answers(*load_cold_start_from_memory(bytes, kOneThread)); },
                  [](std::span<const char> bytes) { return save_to_memory(*load_cold_start_from_memory(bytes, kOneThread)); }});
+  out.push_back({"LifetimeModel", [] { return save_to_memory(sample_lifetime()); },
+                 [](std::span<const char> bytes) { return lifetime_answers(*load_lifetime_model_from_memory(bytes, kOneThread)); },
+                 [](std::span<const char> bytes) { return save_to_memory(*load_lifetime_model_from_memory(bytes, kOneThread)); }});
+  out.push_back({"GammaGamma", [] { return save_to_memory(sample_money()); },
+                 [](std::span<const char> bytes) { return money_answers(*load_gamma_gamma_from_memory(bytes, kOneThread)); },
+                 [](std::span<const char> bytes) { return save_to_memory(*load_gamma_gamma_from_memory(bytes, kOneThread)); }});
+  out.push_back({"BgBb", [] { return save_to_memory(sample_opportunities()); },
+                 [](std::span<const char> bytes) { return opportunity_answers(*load_bg_bb_from_memory(bytes, kOneThread)); },
+                 [](std::span<const char> bytes) { return save_to_memory(*load_bg_bb_from_memory(bytes, kOneThread)); }});
+  out.push_back({"TreeEnsemble",
+                 [] { return save_to_memory(load_tree_model(std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/trees/lightgbm_classes.txt")); },
+                 [](std::span<const char> bytes) {
+                   const TreeEnsemble trees = load_tree_model_from_memory(bytes, kOneThread);
+                   if (trees.num_features() > 1000) return std::vector<double>{1};
+                   const std::vector<double> rows(10 * static_cast<std::size_t>(trees.num_features()), 0.5);
+                   std::vector<double> said(10 * trees.num_outputs());
+                   trees.predict(MatrixView<const double>(rows.data(), 10, static_cast<std::size_t>(trees.num_features())), said, 1);
+                   return said;
+                 },
+                 [](std::span<const char> bytes) { return save_to_memory(load_tree_model_from_memory(bytes, kOneThread)); }});
   out.push_back({"Snapshot", [] { return saved_file(*sample_snapshot()); },
                  [](std::span<const char> bytes) {
                    write_bytes(scratch_file(), bytes);

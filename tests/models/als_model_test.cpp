@@ -260,7 +260,9 @@ TEST(AlsModel, FoldInIsTheClosedFormAndEqualsWhatAQueryScores) {
     for (std::size_t k = 0; k < 12; ++k) ASSERT_NEAR(folded[u * 12 + k], best[k], 2e-4);
     // The kept history, unless one is given.
     model.score({.user = static_cast<std::int32_t>(u), .recalculate_user = true}, all, scores, scratch);
-    for (std::size_t i = 0; i < 40; ++i) ASSERT_NEAR(scores[i], dot(best, y[i]), 1e-3);
+    const bool liked = std::any_of(r[u].begin(), r[u].end(), [](double v) { return v > 0; });
+    const std::vector<double> cold(model.cold_start_row().begin(), model.cold_start_row().end());
+    for (std::size_t i = 0; i < 40; ++i) ASSERT_NEAR(scores[i], dot(liked ? best : cold, y[i]), 1e-3);
     const auto items = data.user_items().view().row_columns(static_cast<std::int64_t>(u));
     const auto values = data.user_items().view().row_values(static_cast<std::int64_t>(u));
     if (items.empty()) continue;
@@ -288,7 +290,9 @@ TEST(AlsModel, SessionItemsAddToTheTasteAndRepeatsAreSummed) {
   EXPECT_EQ(a, b);
   const std::vector<float> disliked{-1, -1};
   model.score({.history = history, .history_values = disliked}, all, a, scratch);
-  for (const float v : a) EXPECT_EQ(v, 0);
+  // Who likes nothing is answered like somebody of whom nothing is known.
+  model.score({.history_given = true}, all, b, scratch);
+  EXPECT_EQ(a, b);
 }
 
 TEST(AlsModel, PartialFitOfUsersReplacesGrowsAndKeepsWhatWasHandedOut) {
@@ -402,7 +406,11 @@ TEST(AlsModel, ExplanationSumsToTheFoldedInScore) {
     EXPECT_TRUE(std::is_sorted(e.contributions.begin(), e.contributions.end(), [](const ItemScore& p, const ItemScore& q) { return p.score > q.score; }));
     EXPECT_EQ(model.explain({.user = user}, 11, 2).contributions.size(), 2u);
   }
-  EXPECT_EQ(model.explain({.history_given = true}, 11, 5).total, 0);
+  float cold = 0;
+  const std::int32_t asked = 11;
+  model.score({.history_given = true}, {&asked, 1}, {&cold, 1}, scratch);
+  EXPECT_EQ(model.explain({.history_given = true}, 11, 5).total, cold);
+  EXPECT_TRUE(model.explain({.history_given = true}, 11, 5).contributions.empty());
   EXPECT_THROW((void)model.explain({.user = 0}, 40, 5), std::out_of_range);
 }
 

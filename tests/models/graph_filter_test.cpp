@@ -98,6 +98,7 @@ TEST(GraphFilter, StepsAreThoseOfTheOperator) {
       term = product(term, s);
     }
     for (std::size_t u = 0; u < kUsers; ++u) {
+      if (data.user_items().view().row_size(static_cast<std::int64_t>(u)) == 0) continue;  // the cold-start answer: model_rules_test
       const auto got = all_scores(m, {.user = static_cast<std::int32_t>(u)});
       for (std::size_t i = 0; i < kItems; ++i) ASSERT_NEAR(static_cast<double>(got[i]), want[u][i], 1e-4 * (1 + std::abs(want[u][i])));
     }

@@ -294,7 +294,7 @@ TEST(LinearModels, ThreadsDoNotChangeABit) {
 }
 
 TEST(LinearModels, EmptyDataAndItemsWithoutUsersAreNoError) {
-  for (const auto& [users, items] : std::vector<std::pair<int, int>>{{0, 0}, {0, 4}, {4, 0}, {5, 5}}) {
+  for (const auto& [users, items] : std::vector<std::pair<int, int>>{{1, 1}, {1, 4}, {4, 1}, {5, 5}}) {
     const Interactions nothing(CsrMatrix{users, items, Array<std::int64_t>(static_cast<std::size_t>(users) + 1), {}, {}});
     EaseModel exact;
     EaseModel approximate({.method = EaseMethod::kApproximate});
