@@ -4,7 +4,7 @@
 //
 //   ETALAGE_FUZZ_EXECUTIONS=1000000 build/tests/file_fuzz_test                   more of them, shared among the kinds
 //   ETALAGE_FUZZ_SEED=7             ...                                          other ones
-//   ETALAGE_FUZZ_LAST=/tmp/last     ...                                          writes each file there before it is read
+//   ETALAGE_FUZZ_LAST=FOLDER/last     ...                                          writes each file there before it is read
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
