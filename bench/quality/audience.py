@@ -52,7 +52,7 @@ def features_of(campaign, pairs, coupons, redeemed, bought, demographics):
     known = past.merge(pairs[["campaign_id", "campaign_type"]].drop_duplicates(), on="campaign_id")
 
     def of(series, fill=0.0):
-        return series.reindex(homes).fillna(fill).to_numpy(float)
+        return series.astype(float).reindex(homes).fillna(fill).to_numpy()
 
     def days(series):
         return of((start - series).dt.days.astype(float), 400.0)

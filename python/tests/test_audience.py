@@ -101,6 +101,7 @@ def test_vector_ranks_by_dot_product(als):
 
 def test_share_is_read_as_its_shortest_decimal():
     assert len(audience(scores=np.arange(100.0), share=0.07)) == 7
+    assert len(audience(scores=np.arange(1000.0), share=np.float32(0.1))) == 100
     assert len(audience(scores=np.arange(374.0), share=0.1)) == 38  # rounded up
     assert len(audience(scores=np.arange(10.0), share=0)) == 0
     assert len(audience(scores=[1, 2, -np.inf, -np.inf], share=1)) == 2  # of those who can be chosen
@@ -133,6 +134,7 @@ def test_every_exclusion_counts_once_and_no_member_is_excluded():
     # Consent as a set or a mask.
     assert audience(users=keys, scores=np.ones(40), k=9, consent={"u7", "u9"}).users.tolist() == ["u7", "u9"]
     assert audience(users=keys, scores=np.ones(40), k=9, consent=np.arange(40) == 5).users.tolist() == ["u5"]
+    assert audience(users=["a", "b"], scores=[1, 2], k=9, consent=[True, False]).users.tolist() == ["a"]
 
 
 def test_buyers_are_left_out_by_log_event_and_time(store, als):
@@ -277,6 +279,18 @@ def test_overlap_and_frame():
     (lambda m: audience(m, item=m.item_ids[0], k=1, bought_since="2026-01-01"), "log is None with bought_since"),
     (lambda m: audience(scores=[1], k=1, contributions={"a": [1, 2]}), r"contributions\['a'\]"),
     (lambda m: audience(m, item=m.item_ids[0], k=1, combine="sum"), "combine is 'sum'"),
+    (lambda m: audience(m, vector=["a"] * 8, k=1), "vector has dtype"),
+    (lambda m: audience(m, vector=[1e39] * 8, k=1), r"vector\[0\] is inf"),
+    (lambda m: audience(m, vector=[3e38] * 8, k=1), "exceed float32"),
+    (lambda m: audience(m, category=3, catalog=None, k=1), "category is 3"),
+    (lambda m: audience(m, item=m.item_ids[0], k=1, exclude_buyers=1), "exclude_buyers is 1"),
+    (lambda m: audience(m, item=m.item_ids[0], k=1, log="x"), "log is 'x'"),
+    (lambda m: audience(m, item=m.item_ids[0], k=1, log=etalage.EventLog.from_frame({"user": ["a"], "item": ["b"]}), bought_since=0),
+     "log has no times"),
+    (lambda m: audience(scores=[1], k=1, now="2026-01-01"), "contacted is None"),
+    (lambda m: audience(scores=[1], k=1, campaigns=3, max_contacts=1), "campaigns is 3"),
+    (lambda m: audience(scores=[1], k=1, contributions={"a": [np.nan]}), r"contributions\['a'\]\[0\] is nan"),
+    (lambda m: audience(etalage.models.Popularity().fit(m.user_items), vector=[1.0], k=1), "Popularity has no user_factors"),
     (lambda m: lookalikes([m.user_ids[0]], m, by="taste", k=1), "by is 'taste'"),
 ])
 def test_bad_input_names_argument_value_and_rule(als, call, message):

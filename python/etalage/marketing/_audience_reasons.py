@@ -31,6 +31,9 @@ def _checked(contributions, count):
         values = asarray(values, f"contributions[{name!r}]")
         if values.shape != (count,) or values.dtype.kind not in "fiu":
             raise ValueError(f"contributions[{name!r}] has dtype {values.dtype} and shape {values.shape}, must be numbers ({count},)")
+        bad = np.flatnonzero(np.isnan(values)) if values.dtype.kind == "f" else ()
+        if len(bad):
+            raise ValueError(f"contributions[{name!r}][{bad[0]}] is nan, must be a number")
         columns.append(values.astype(np.float64))
     if not columns:
         raise ValueError("contributions is empty, must hold at least one feature")

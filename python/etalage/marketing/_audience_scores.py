@@ -22,14 +22,21 @@ def factor_scores(factors, vectors, combine):
     factors may be a memory map: a block of it is read at a time.
     """
     out = np.empty(len(factors), np.float32)
-    largest = 0.0
-    for begin in range(0, len(factors), BLOCK):
-        part = factors[begin:begin + BLOCK]
-        out[begin:begin + BLOCK] = part @ vectors[0] if len(vectors) == 1 else combined(part @ vectors.T, combine)
-        largest = max(largest, float(part.max(initial=0.0)), -float(part.min(initial=0.0)))
-    # |fl(u.v) - u.v| <= gamma_d |u|.|v| (Higham, Accuracy and Stability, 3.5), for both of the two sums that are compared.
-    dim = vectors.shape[1] + len(vectors)
-    bound = 2.0 * dim * 2.0**-23 * largest * float(np.abs(vectors).sum(axis=1, dtype=np.float64).max(initial=0.0))
+    longest = 0.0
+    # Blocks that stay in the cache between the product and the norm.
+    step = max(64, (1 << 17) // max(1, vectors.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for begin in range(0, len(factors), step):
+            part = factors[begin:begin + step]
+            out[begin:begin + step] = part @ vectors[0] if len(vectors) == 1 else combined(part @ vectors.T, combine)
+            longest = max(longest, float(np.vdot(part, part)))
+    # |fl(u.v) - u.v| <= gamma_d |u|.|v| (Higham, Accuracy and Stability of Numerical Algorithms, 3.5) for both of the sums that are
+    # compared. The norm of a block is at least that of any row in it; the 1.01 covers its own rounding.
+    terms = vectors.shape[1] + len(vectors)
+    length = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1).max(initial=0.0))
+    bound = 2.0 * terms * 2.0**-23 * 1.01 * np.sqrt(longest) * float(length)
+    if not np.isfinite(bound) or not np.isfinite(out).all():
+        raise ValueError("the factors times the vector exceed float32, must be smaller")
     return out, bound
 
 

@@ -119,6 +119,10 @@ def items_of(model, log, item, category, filter, catalog):
         if (found < 0).any():
             raise ValueError(f"item holds {keys[int(np.flatnonzero(found < 0)[0])]!r}, must be a product of the {'log' if model is None else 'model'}")
         return np.unique(found)
+    if category is not None and not isinstance(category, str):
+        if not isinstance(category, (list, tuple)) or not all(isinstance(part, str) for part in category):
+            raise TypeError(f"category is {describe(category)}, must be a path like 'Home/Kitchen' or a list of names")
+        category = list(category)
     name, filter = ("category", _core.Filter.category(category)) if category is not None else ("predicate", filter)
     if not isinstance(catalog, _core.Catalog):
         raise TypeError(f"catalog is {describe(catalog)}, must be a Catalog to find the products of {name}")
@@ -135,14 +139,12 @@ def items_of(model, log, item, category, filter, catalog):
 
 def buyers(who, model, log, items, buy_event, exclude_buyers, since):
     """bool [shoppers] of those who bought, or None where nobody asked."""
-    if exclude_buyers not in (None, True, False):
+    if exclude_buyers is not None and not isinstance(exclude_buyers, (bool, np.bool_)):
         raise TypeError(f"exclude_buyers is {describe(exclude_buyers)}, must be True, False or None")
-    if exclude_buyers is False:
+    if exclude_buyers is not None and not exclude_buyers:
         if since is not None:
             raise ValueError("exclude_buyers is False with bought_since, must be True or None")
         return None
-    if log is not None and not isinstance(log, _core.EventLog):
-        raise TypeError(f"log is {describe(log)}, must be an EventLog")
     if since is not None and log is None:
         raise ValueError("log is None with bought_since, must be an EventLog with times")
     if buy_event is not None and log is None:

@@ -149,10 +149,13 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     if scores is not None:
         scores = checked_scores(scores)
     model = _frozen(model)
+    if log is not None and not isinstance(log, _core.EventLog):
+        raise TypeError(f"log is {describe(log)}, must be an EventLog")
     ranked_by_model = scores is None and bool(given)
     if ranked_by_model and model is None:
         raise ValueError(f"model is None, must be given to rank shoppers by {given[0]}")
     who = Shoppers(model, log, users, scores)
+    vector = None if vector is None else _vector(model, vector)
     items = items_of(model, log, item, category, predicate if isinstance(predicate, _core.Filter) else None, catalog)
 
     out = np.zeros(who.count, np.uint8)  # 0, or 1 + the reason's place
@@ -170,7 +173,7 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     bought = buyers(who, model, log, items, buy_event, exclude_buyers, bought_since)
     if bought is not None:
         exclude("bought", bought)
-    if contacted is not None or min_days is not None:
+    if contacted is not None or min_days is not None or now is not None:
         exclude("contacted", _contacted(who, contacted, min_days, now))
     if campaigns is not None or max_contacts is not None:
         exclude("frequency cap", _capped(who, campaigns, max_contacts))
@@ -188,7 +191,7 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     elif seeds is not None:
         found, values = best(lookalike_scores(model, who.rows(seeds), similarity)[who.rows(places)], wanted)
     elif vector is not None:
-        found, values = best_by_vector(model.user_factors, who.rows(places), _vector(model, vector), wanted)
+        found, values = best_by_vector(model.user_factors, who.rows(places), vector, wanted)
     elif items is not None:
         found, values = best_by_model(model, who.rows(places), items, combine, wanted)
     else:
@@ -233,7 +236,7 @@ def _share(value, name):
         raise TypeError(f"{name} is {describe(value)}, must be a number in [0, 1]")
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is {value}, must be in [0, 1]")
-    return Fraction(repr(float(value)))
+    return Fraction(str(value))
 
 
 def _hold_outs(hold_out, salt):
@@ -257,7 +260,11 @@ def _vector(model, vector):
     factors = getattr(model, "user_factors", None)
     if factors is None:
         raise ValueError(f"vector is given and {type(model).__name__} has no user_factors, must be a model that has them")
-    out = np.ascontiguousarray(asarray(vector, "vector"), np.float32)
+    out = asarray(vector, "vector")
+    if out.dtype.kind not in "fiu":
+        raise TypeError(f"vector has dtype {out.dtype}, must be numbers")
+    with np.errstate(over="ignore"):
+        out = np.ascontiguousarray(out, np.float32)
     if out.shape != (factors.shape[1],):
         raise ValueError(f"vector has shape {out.shape}, must be ({factors.shape[1]},) as the model's factors")
     if not np.isfinite(out).all():
@@ -288,7 +295,7 @@ def _consenting(who, consent):
             keys.append(key)
             said.append(bool(yes))
         return who.mask_of(who.find([key for key, yes in zip(keys, said) if yes], "consent"))
-    if isinstance(consent, np.ndarray) and consent.dtype == bool:
+    if isinstance(consent, (list, np.ndarray)) and len(consent) and asarray(consent, "consent").dtype == bool:
         return who.mask(consent, "consent")
     return who.mask_of(who.find(consent, "consent"))
 
@@ -314,8 +321,8 @@ def _capped(who, campaigns, max_contacts):
         raise ValueError(f"{name} is None, must be given with the other of campaigns and max_contacts")
     if isinstance(max_contacts, (bool, np.bool_)) or not isinstance(max_contacts, numbers.Integral) or max_contacts < 1:
         raise ValueError(f"max_contacts is {describe(max_contacts)}, must be an integer >= 1")
-    if isinstance(campaigns, Audience):
-        raise TypeError("campaigns is one Audience, must be a list of them")
+    if not isinstance(campaigns, (list, tuple)):
+        raise TypeError(f"campaigns is {describe(campaigns)}, must be a list of audiences or of lists of keys")
     times = np.zeros(who.count, np.int32)
     for number, campaign in enumerate(campaigns):
         times += who.mask_of(who.find(_key_set(campaign, f"campaigns[{number}]"), f"campaigns[{number}]"))
