@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import importlib.util
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,9 @@ import scipy.sparse as sp
 import etalage
 from etalage.marketing import Audience, audience, lookalikes, slot
 from etalage.serving import Filter
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("ETALAGE_DATA", ROOT / "../shared/data"))
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +35,9 @@ MODELS = {
     "ALS": lambda log: etalage.models.ALS(factors=8, iterations=3).fit(log),
     "BPR": lambda log: etalage.models.BPR(factors=8).fit(log),
     "WARP": lambda log: etalage.models.WARP(factors=8).fit(log),
+    "FeatureALS": lambda log: etalage.models.FeatureALS(factors=8).fit(log),
+    "Item2Vec": lambda log: etalage.models.Item2Vec(factors=8).fit(log.sequences()),
+    "UserKNN": lambda log: etalage.models.UserKNN().fit(log),
     "ItemKNN": lambda log: etalage.models.ItemKNN().fit(log),
     "Popularity": lambda log: etalage.models.Popularity().fit(log),
 }
@@ -303,3 +312,41 @@ def test_no_rows_and_exclude_buyers_asked_for():
     with pytest.raises(ValueError, match="exclude_buyers is True and the model keeps no rows"):
         audience(model, item=0, k=1, exclude_buyers=True)
     assert len(audience(model, item=0, k=2)) == 2
+
+
+@pytest.fixture(scope="module")
+def journey():
+    """(bench/quality/audience.py as a module, its tables)."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("sklearn")
+    if not (DATA / "complete-journey").exists():
+        pytest.skip(f"{DATA / 'complete-journey'} is not there (set ETALAGE_DATA)")
+    spec = importlib.util.spec_from_file_location("bench_audience", ROOT / "bench/quality/audience.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, module.load(DATA)
+
+
+def test_journey_features_use_nothing_from_the_campaigns_start_on(journey):
+    bench, (pairs, coupons, redeemed, bought, people) = journey
+    for campaign in ("13", "20"):
+        start = pairs.start_date[pairs.campaign_id == campaign].iloc[0]
+        later = set(pairs.campaign_id[pairs.start_date > start])
+        whole = bench.features_of(campaign, pairs, coupons, redeemed, bought, people)
+        past = bench.features_of(
+            campaign, pairs[~pairs.campaign_id.isin(later)], coupons[~coupons.campaign_id.isin(later)],
+            redeemed[redeemed.redemption_date < start], bought[bought.transaction_timestamp < start], people)
+        columns = [c for c in whole.columns if c not in bench.KEYS]
+        np.testing.assert_array_equal(whole[columns], past[columns])
+
+
+@pytest.mark.slow
+def test_journey_lift_of_the_first_decile(journey):
+    pandas = pytest.importorskip("pandas")
+    bench, parts = journey
+    order = parts[0].sort_values("start_date", kind="stable").campaign_id.unique()
+    table = pandas.concat([bench.features_of(c, *parts) for c in order], ignore_index=True)
+    test = table[table.start >= bench.FIRST_TEST]
+    assert (len(test), test.redeemed.sum()) == (3739, 513)
+    assert bench.lift(test.redeemed.to_numpy(), test.redemptions.to_numpy()) == pytest.approx(2.79, abs=0.1)
+    assert bench.lift(test.redeemed.to_numpy(), bench.forward(table, bench.logistic)) >= 3.8
