@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who redeems a coupon of a campaign: lift in the first decile on Complete Journey, features dated before each campaign starts.
 
-    python bench/quality/audience.py [--data ../shared/data] [--samples 2000]
+    python bench/quality/audience.py [--data ../shared/data] [--samples 1000]
 
 Rows are pairs of a campaign and a household that was mailed. A campaign that starts on day t is scored by models whose training pairs come
 from campaigns that ended before t (their outcomes are known by then), with features that use nothing from t on. Lift: the redeeming
@@ -137,10 +137,11 @@ def lift(redeemed, score):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("ETALAGE_DATA", "../shared/data"))
-    parser.add_argument("--samples", type=int, default=2000, help="bootstrap samples of households")
+    parser.add_argument("--samples", type=int, default=1000, help="bootstrap samples of households")
     args = parser.parse_args()
     parts = load(args.data)
-    table = pd.concat([features_of(c, *parts) for c in parts[0].sort_values("start_date", kind="stable").campaign_id.unique()], ignore_index=True)
+    order = parts[0].sort_values("start_date", kind="stable").campaign_id.unique()
+    table = pd.concat([features_of(c, *parts) for c in order], ignore_index=True)
     test = table[table.start >= FIRST_TEST]
     y = test.redeemed.to_numpy()
     print(f"{len(test)} pairs of a household and a campaign from {FIRST_TEST.date()} on, {y.sum()} redeem")

@@ -131,7 +131,8 @@ def test_every_exclusion_counts_once_and_no_member_is_excluded():
     first = audience(users=keys, scores=np.arange(40), k=10)  # u39 .. u30
     got = audience(
         users=keys, scores=np.r_[np.arange(39.0), -np.inf], k=100, predicate=np.arange(40) != 0,
-        consent={k: k != "u1" for k in keys if k != "u2"}, contacted={"u3": "2026-01-09", "u4": "2026-01-03", "u1": "2026-01-10", "stranger": "2026-01-10"},
+        consent={k: k != "u1" for k in keys if k != "u2"},
+        contacted={"u3": "2026-01-09", "u4": "2026-01-03", "u1": "2026-01-10", "stranger": "2026-01-10"},
         min_days=7, now="2026-01-10", campaigns=[first, ["u30", "u31", "nobody"], ["u5"]], max_contacts=2, hold_out=0.3, salt="x")
     assert got.excluded == {"predicate": 1, "consent": 2, "contacted": 1, "frequency cap": 2, "no score": 1}
     assert got.eligible + sum(got.excluded.values()) == got.population == 40
@@ -199,6 +200,10 @@ def test_lookalikes_by_factors_and_items(als):
     assert got.users.tolist() == als.user_ids[np.argsort(-score, kind="stable")[:15]].tolist()
     assert got.excluded == {"seed": 3} and all(r and r[0][0] in seeds for r in got.reasons)
 
+    # Seeds need not be among those to choose from.
+    other = lookalikes(seeds, als, users=als.user_ids[[100, 7, 3]], k=5)
+    assert other.excluded == {"seed": 1} and set(other.users) == set(als.user_ids[[100, 7]])
+
     rows = (als.user_items.toarray() > 0) * 1.0
     rows *= np.log((rows.shape[0] + 1) / (rows.sum(axis=0) + 1))
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
@@ -251,7 +256,7 @@ def test_overlap_and_frame():
     (lambda m: audience(m, item=[], k=1), "item is empty"),
     (lambda m: audience(m, k=1), "must give one of them"),
     (lambda m: audience(m, item="x", vector=[1], k=1), "item and vector are given, must be one of them"),
-    (lambda m: audience(m, seeds=["x"], k=1), r"seeds\[0\] is 'x', must be one of the 600 shoppers"),
+    (lambda m: audience(m, seeds=["x"], k=1), r"seeds\[0\] is 'x', must be a shopper that the model knows"),
     (lambda m: audience(m, seeds=[], k=1), "seeds is empty"),
     (lambda m: audience(m, vector=[1.0], k=1), r"vector has shape \(1,\), must be \(8,\)"),
     (lambda m: audience(m, vector=[np.nan] * 8, k=1), r"vector\[0\] is nan, must be finite"),
@@ -300,6 +305,7 @@ def test_overlap_and_frame():
     (lambda m: audience(scores=[1], k=1, campaigns=3, max_contacts=1), "campaigns is 3"),
     (lambda m: audience(scores=[1], k=1, contributions={"a": [np.nan]}), r"contributions\['a'\]\[0\] is nan"),
     (lambda m: audience(etalage.models.Popularity().fit(m.user_items), vector=[1.0], k=1), "Popularity has no user_factors"),
+    (lambda m: audience(m, item=m.item_ids[0], by="items", k=1), "by is 'items' without seeds"),
     (lambda m: lookalikes([m.user_ids[0]], m, by="taste", k=1), "by is 'taste'"),
 ])
 def test_bad_input_names_argument_value_and_rule(als, call, message):

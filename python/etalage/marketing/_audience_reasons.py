@@ -17,7 +17,7 @@ def reasons_of(model, who, places, items, similarity, seeds, combine, contributi
         names, table = _checked(contributions, who.count)
         return lambda: _largest(names, table[places])
     if similarity is not None:
-        return lambda: _like_seeds(model, who, places, seeds, similarity)
+        return lambda: _like_seeds(model, who.rows(places), seeds, similarity)
     if items is not None and model is not None:
         return lambda: _by_history(model, who.rows(places), items)
     return lambda: [[] for _ in places]
@@ -68,21 +68,21 @@ def _by_history(model, rows, items):
     return out
 
 
-def _like_seeds(model, who, places, seeds, similarity):
+def _like_seeds(model, rows, seeds, similarity):
     """The nearest seeds by factors, or the products shared with most seeds, as a share of the seeds."""
-    rows, seed_rows = who.rows(places), who.rows(seeds)
     if similarity == "factors":
         def unit(part):
             part = np.asarray(part, np.float64)
             length = np.linalg.norm(part, axis=1, keepdims=True)
             return part / np.where(length == 0, 1, length)
 
-        keys, centre, out = list(who.keys(seeds)), unit(model.user_factors[seed_rows]), []
+        keys = seeds.tolist() if model.user_ids is None else list(model._fitted().user_ids.at(seeds))
+        centre, out = unit(model.user_factors[seeds]), []
         for begin in range(0, len(rows), 1024):
             out += _largest(keys, unit(model.user_factors[rows[begin:begin + 1024]]) @ centre.T)
         return out
     history = model.user_items
-    held = np.asarray((history[seed_rows] > 0).mean(axis=0)).ravel()
+    held = np.asarray((history[seeds] > 0).mean(axis=0)).ravel()
     keys, out = model.item_ids, []
     for row in rows:
         mine = np.sort(history.indices[history.indptr[row]:history.indptr[row + 1]])

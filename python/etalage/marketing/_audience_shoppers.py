@@ -24,6 +24,7 @@ class Shoppers:
             base, size = log.user_id_map, log.num_users
         elif scores is not None and users is None:
             size = len(scores)
+        self._model_ids = base, size
         if users is None:
             if size is None:
                 raise ValueError("users is None without model, log or scores, must be the keys to choose from")
@@ -56,15 +57,16 @@ class Shoppers:
         found = _find(self._ids, self.count, _listed(keys, name), name)
         return found[found >= 0]
 
-    def require(self, keys, name):
-        """Places of keys, distinct; ValueError where one is nobody here or there is none."""
+    def model_rows(self, keys, name):
+        """Distinct rows in the model of keys, also of such as are not among the shoppers; ValueError where the model does not
+        know one or there is none."""
         keys = _listed(keys, name)
-        found = _find(self._ids, self.count, keys, name)
+        found = _find(*self._model_ids, keys, name)
         if not len(found):
             raise ValueError(f"{name} is empty, must hold at least one shopper")
         if (found < 0).any():
             at = int(np.flatnonzero(found < 0)[0])
-            raise ValueError(f"{name}[{at}] is {keys[at]!r}, must be one of the {self.count} shoppers")
+            raise ValueError(f"{name}[{at}] is {list(keys)[at]!r}, must be a shopper that the model knows")
         return np.unique(found)
 
     def mask_of(self, places):
@@ -117,7 +119,8 @@ def items_of(model, log, item, category, filter, catalog):
         if not len(found):
             raise ValueError("item is empty, must hold at least one product")
         if (found < 0).any():
-            raise ValueError(f"item holds {keys[int(np.flatnonzero(found < 0)[0])]!r}, must be a product of the {'log' if model is None else 'model'}")
+            unknown = keys[int(np.flatnonzero(found < 0)[0])]
+            raise ValueError(f"item holds {unknown!r}, must be a product of the {'log' if model is None else 'model'}")
         return np.unique(found)
     if category is not None and not isinstance(category, str):
         if not isinstance(category, (list, tuple)) or not all(isinstance(part, str) for part in category):
@@ -133,7 +136,8 @@ def items_of(model, log, item, category, filter, catalog):
     found = _find(ids, size, np.asarray(catalog.item_ids)[index.items(filter)], "catalog.item_ids")
     found = np.unique(found[found >= 0])
     if not len(found):
-        raise ValueError(f"{name} is {category if category is not None else filter.to_json()!r}, must hold at least one product of the model")
+        given = category if category is not None else filter.to_json()
+        raise ValueError(f"{name} is {given!r}, must hold at least one product of the model")
     return found
 
 

@@ -104,7 +104,7 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
       category   a path ("Home/Kitchen", or a list of names) with catalog: all its products that the model knows
       predicate  a serving Filter with catalog, likewise
       vector     [factors], against the user factors of a model that has them, by dot product
-      seeds      keys of shoppers: those like them (see lookalikes())
+      seeds      keys of shoppers whom the model knows: those like them (see lookalikes())
       scores     numbers [users], higher is better: intent, uplift, any model's; -inf is never chosen. May come with item or
                  category, which then only say whose buyers are left out
     predicate may instead be bool [users], or a function of an array of keys that gives one: only these, with any of the above or alone.
@@ -139,6 +139,8 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
         raise ValueError(f"scores and {given[0]} are given, must be one of them")
     if not given and scores is None and predicate is None:
         raise ValueError("item, category, vector, scores, predicate and seeds are all None, must give one of them")
+    if by is not None and seeds is None:
+        raise ValueError(f"by is {by!r} without seeds, must be None")
     if combine not in ("max", "mean"):
         raise ValueError(f"combine is {describe(combine)}, must be 'max' or 'mean'")
     if (k is None) == (share is None):
@@ -158,13 +160,13 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     vector = None if vector is None else _vector(model, vector)
     items = items_of(model, log, item, category, predicate if isinstance(predicate, _core.Filter) else None, catalog)
 
-    out = np.zeros(who.count, np.uint8)  # 0, or 1 + the reason's place
+    out = np.zeros(who.count, bool)
     excluded: dict = {}
 
     def exclude(reason, mask):
-        mask = mask & (out == 0)
-        excluded[reason] = int(mask.sum())
-        out[mask] = len(excluded)
+        before = int(out.sum())
+        np.logical_or(out, mask, out=out)
+        excluded[reason] = int(out.sum()) - before
 
     if predicate is not None and not isinstance(predicate, _core.Filter):
         exclude("predicate", ~who.mask(predicate(who.keys()) if callable(predicate) else predicate, "predicate"))
@@ -178,18 +180,18 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     if campaigns is not None or max_contacts is not None:
         exclude("frequency cap", _capped(who, campaigns, max_contacts))
     if seeds is not None:
-        seeds = who.require(seeds, "seeds")
-        exclude("seed", who.mask_of(seeds))
+        seeds = who.model_rows(seeds, "seeds")
+        exclude("seed", np.isin(who.rows(np.arange(who.count)), seeds))
     if scores is not None:
         exclude("no score", scores == -np.inf)
 
-    places = np.flatnonzero(out == 0)
+    places = np.flatnonzero(~out)
     wanted = min(len(places), k if share is None else math.ceil(share * len(places)))
     similarity = _similarity(model, by) if seeds is not None else None
     if scores is not None:
         found, values = best(scores[places], wanted)
     elif seeds is not None:
-        found, values = best(lookalike_scores(model, who.rows(seeds), similarity)[who.rows(places)], wanted)
+        found, values = best(lookalike_scores(model, seeds, similarity)[who.rows(places)], wanted)
     elif vector is not None:
         found, values = best_by_vector(model.user_factors, who.rows(places), vector, wanted)
     elif items is not None:
@@ -208,7 +210,7 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     explain = None
     if why or contributions is not None:
         explain = reasons_of(model if ranked_by_model else None, who, places[~held], items, similarity, seeds, combine, contributions)
-    return Audience(keys[~held], values[~held], keys[held], values[held], groups, excluded, int((out == 0).sum()), who.count, explain)
+    return Audience(keys[~held], values[~held], keys[held], values[held], groups, excluded, int((~out).sum()), who.count, explain)
 
 
 def lookalikes(seeds: Any, model: Any, *, by: Optional[str] = None, **options: Any) -> Audience:
@@ -310,8 +312,15 @@ def _contacted(who, contacted, min_days, now):
         raise ValueError(f"min_days is {min_days}, must be finite and >= 0")
     if not hasattr(contacted, "items"):
         raise TypeError(f"contacted is {describe(contacted)}, must be a dict of keys to last times")
-    limit = to_ms(now, "now") - Fraction(repr(float(min_days))) * 86400000
-    late = [key for key, time in contacted.items() if to_ms(time, f"contacted[{key!r}]") > limit]
+    limit = math.floor(to_ms(now, "now") - Fraction(str(min_days)) * 86400000)
+    late = []
+    for key, time in contacted.items():
+        try:
+            if to_ms(time) > limit:
+                late.append(key)
+        except ValueError:
+            to_ms(time, f"contacted[{key!r}]")  # the name is worth making only where it is said
+            raise
     return who.mask_of(who.find(late, "contacted"))
 
 
