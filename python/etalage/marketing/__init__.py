@@ -6,6 +6,8 @@ from __future__ import annotations
 from .._slots import slot
 from . import baskets, lifetime, loyalty, uplift
 from .allocation import Allocation, allocate
+from .audience import Audience, audience, lookalikes
 from .pacing import BudgetPacer, SpendLedger
 
-__all__ = ["Allocation", "BudgetPacer", "SpendLedger", "allocate", "baskets", "lifetime", "loyalty", "slot", "uplift"]
+__all__ = ["Allocation", "Audience", "BudgetPacer", "SpendLedger", "allocate", "audience", "baskets", "lifetime", "lookalikes", "loyalty", "slot",
+           "uplift"]
