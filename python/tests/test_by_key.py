@@ -23,7 +23,7 @@ def make(kind, strings=True):
     log = EventLog.from_frame(frame(strings), time="time", time_unit="ms")
     data = log.interactions()
     if kind == "blend":
-        return Blend([ItemKNN(), Popularity()], weights=[1.0, 0.5]).fit(data)
+        return Blend([("knn", ItemKNN()), ("popular", Popularity())], weights=[1.0, 0.5]).fit(data)
     if kind == "vectors":
         rng = np.random.default_rng(1)
         return Vectors(rng.normal(size=(data.num_users, 4)).astype(np.float32), rng.normal(size=(data.num_items, 4)).astype(np.float32),
@@ -171,8 +171,10 @@ def test_score_by_key(model):
     assert rows[0].tolist() == model.score(1, None, [0, 1]).tolist()
     cold, value = model.recommend_ids(model.unknown, len(items))
     ranking = dict(zip(cold.tolist(), value.tolist()))
-    assert rows[1].tolist() == [ranking.get(items[5], -np.inf)] * 2
-    assert model.score_ids(model.unknown, items).tolist() == [ranking.get(i, -np.inf) for i in items.tolist()]
+    assert rows[1] == pytest.approx([ranking[items[5]]] * 2, rel=1e-6)
+    assert model.score_ids(model.unknown, items) == pytest.approx([ranking[i] for i in items.tolist()], rel=1e-6)
+    row = sp.csr_matrix(([1.0, 1.0], [1, 4], [0, 2]), shape=(1, len(items)))
+    assert model.score_ids(model.unknown, [items[6]], row).tolist() == model.score(None, row, [6])[0].tolist()
     assert model.score_ids([], items).shape == (0, len(items)) and model.score_ids(users[1], []).shape == (0,)
     with pytest.raises(ValueError, match="item_ids has rows"):
         model.score_ids([users[1], users[3]], [[items[0]], [items[1], items[2]]])
@@ -286,10 +288,14 @@ def test_rows_of_the_caller():
     bare = ItemKNN().fit(data, keep_history=False)
     with pytest.raises(ValueError, match="keeps no rows"):
         bare.recommend_frame(k=3)
+    with pytest.raises(ValueError, match="reasons is given and this ALS keeps no rows"):
+        ALS(factors=4, iterations=1).fit(data, keep_history=False).recommend_frame(k=3, reasons=True, filter_already_liked_items=False)
     want = model.recommend_frame(k=3, reasons=True, frame="dict")
     for rows in (data, data.user_items, data.user_items.tocoo(), data.user_items.toarray()):
         got = bare.recommend_frame(k=3, reasons=True, user_items=rows, frame="dict")
         assert all(got[c].tolist() == want[c].tolist() for c in want)
+    visitor = bare.recommend_frame(["zz"], 1, reasons=True, user_items=data.user_items[2], frame="dict")
+    assert visitor["reason"][0] == bare.explain_ids("u0", visitor["item"][0], 1, data.user_items[2])[1][0]
     order = make("transitions")
     lists = order.user_sequences
     want, got = order.recommend_frame(k=3, reasons=2, frame="dict"), order.recommend_frame(k=3, reasons=2, user_items=lists, frame="dict")
@@ -401,6 +407,8 @@ def test_bad_arguments(tmp_path):
     for options in ({"reasons": "yes"}, {"k": 2.5}, {"users": None, "exclude": {"u1": None}}, {"users": {"u1": 2}}, {"filter_items": 3}):
         with pytest.raises(TypeError):
             model.recommend_frame(**options)
+    whole = model.recommend_frame(k=ITEMS, filter_already_liked_items=False, frame="dict")
+    assert len(model.recommend_frame(k=2**31 - 1, filter_already_liked_items=False, frame="dict")["user"]) == len(whole["user"]) == USERS * ITEMS
     with pytest.raises(ValueError, match="must fit in 64 signed bits"):
         make("knn", strings=False).recommend_frame([2**70])
 

@@ -41,7 +41,7 @@ def known_lists(ids, keys, name):
         found = ids.find(list(part) if isinstance(part, (set, frozenset)) else part)
         return found[found >= 0]
 
-    if not arg._many(keys) and not (isinstance(keys, (list, tuple)) and len(keys) and isinstance(keys[0], (set, frozenset))):
+    if not arg._many(keys):
         return known(keys)
     for i, part in enumerate(keys):
         if is_one_key(part):
@@ -129,26 +129,23 @@ class ByKey:
     def explain_ids(self, user_id, item_id, k=10, user_items=None):
         """explain() in keys: (the item's score, keys of history items, float32 weights), the largest weights first.
 
-        An unknown user has no history: the score of the cold-start answer, and no items. KeyError for an unknown item.
-        user_items is one CSR row of indices, or None for the kept one.
+        An unknown user has no history: the score of the cold-start answer, and no items. KeyError for an unknown item, which
+        has neither score nor row to leave empty. user_items is one CSR row of indices, or None for the kept one.
         """
         users, catalogue = self._ids("user"), self._ids("item")
         user, item = find_one(users, user_id, "user_id"), find_one(catalogue, item_id, "item_id")
         if item < 0:
             raise KeyError(f"item_id is {item_id!r}, must be a key of the model")
-        newcomer = user < 0 and user_items is None
-        if newcomer:
-            user_items = sp.csr_matrix((1, self.num_items), dtype=np.float32)
+        if user < 0 and user_items is None:
+            user_items = self._nothing(1)
         score, items, weights = self.explain(None if user < 0 else user, user_items, item, k)
-        if newcomer:
-            score = float(self.score_ids(user_id, item_id))
         return score, catalogue.at(items), weights
 
     def score_ids(self, user_ids, item_ids, user_items=None, recalculate_user=False):
         """score() in keys: float32 scores of given items, seen or not: (m,) for one user, (n, m) for n.
 
         item_ids is one list for all users, or a list of n lists of one length; one key takes the last axis away. Unknown
-        users get the cold-start answer's scores. Unknown items have -inf, as has what a cold-start answer leaves out.
+        users have the scores of the cold-start answer, or of their row in user_items; unknown items have -inf.
         """
         users, catalogue = self._ids("user"), self._ids("item")
         index, one_user = self._asked(users, user_ids)
@@ -161,22 +158,16 @@ class ByKey:
             wanted = np.stack(rows)
         else:
             wanted = self._asked(catalogue, item_ids)[0].reshape(1, -1)
-        out = np.full((len(index), wanted.shape[1]), -np.inf, np.float32)
-        if (index >= 0).any() and out.size:
-            out[:] = self.score(np.maximum(index, 0), user_items, np.maximum(wanted, 0), recalculate_user)
-        if (index < 0).any() and out.size:
-            self._score_unknown(index, user_items, wanted, recalculate_user, out)
+        known, asked, out = index >= 0, np.maximum(wanted, 0), None
+        if known.any() or not len(index):
+            out = self.score(np.maximum(index, 0), user_items, asked, recalculate_user)
+        if not known.all():
+            newcomers = self.score(None, self._nothing(len(index)) if user_items is None else user_items, asked)
+            out = newcomers if out is None else np.where(known[:, np.newaxis], out, newcomers)
         out[np.broadcast_to(wanted < 0, out.shape)] = -np.inf
         out = out[:, 0] if one_item else out
         return out[0].copy() if one_user else out
 
-    def _score_unknown(self, index, user_items, wanted, recalculate_user, out):
-        """Fills the rows of unknown users in `out`: recommend_ids() of the wanted items alone."""
-        allowed = [np.unique(row[row >= 0]) for row in wanted]
-        longest = max(len(row) for row in allowed)
-        found, scores = self._fitted().recommend(
-            index, self._rows(user_items), None, longest, False, bool(recalculate_user),
-            arg.lists(allowed[0] if len(allowed) == 1 else allowed, "items"), None, True, self._threads())
-        for row in np.flatnonzero(index < 0):
-            held = dict(zip(found[row].tolist(), scores[row].tolist()))
-            out[row] = [held.get(i, -np.inf) if i >= 0 else -np.inf for i in wanted[row if len(wanted) > 1 else 0].tolist()]
+    def _nothing(self, count):
+        """The rows of newcomers."""
+        return sp.csr_matrix((count, self.num_items), dtype=np.float32)

@@ -46,34 +46,36 @@ class RecommendFrame:
         """
         model = self._fitted()
         catalogue = self._ids("item")
-        k, reasons = arg.count(k), _reasons(reasons)
+        k, reasons = min(arg.count(k), model.num_items), _reasons(reasons)  # a table needs no padding
         library = _library(frame)
         path = None if path is None else _file(path)
         index, keys = self._users(users)
         known = index >= 0
         user_items = self._rows(user_items)
         if known.any():
-            self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history or bool(reasons))
-        call = _Names(names, catalogue)
+            self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
+            if reasons and user_items is None and not model.has_history:
+                raise ValueError(f"reasons is given and this {type(self).__name__} keeps no rows to find them in, must go with user_items")
+        named = _Names(names, catalogue)
         histories = None if user_items is None or not reasons else _sliceable(user_items)
         never = self._never(filter_items, exclude, keys, catalogue)
         only = _rows_of(known_lists(catalogue, items, "items"), len(index), "items")
 
         def block(start, stop):
             found, scores = model.recommend(
-                index[start:stop], user_items if stop > start else None, None, k, bool(filter_already_liked_items), bool(recalculate_user), only(start, stop),
-                never(start, stop), True, self._threads())
+                index[start:stop], user_items if stop > start else None, None, k, bool(filter_already_liked_items),
+                bool(recalculate_user), only(start, stop), never(start, stop), True, self._threads())
             at, place = np.nonzero(found >= 0)
             best = found[at, place]
             out = {"user": keys[start + at], "rank": (place + 1).astype(np.int32), "item": catalogue.at(best),
                    "score": scores[at, place]}
             if names is not None:
-                out["name"] = call(out["item"], best >= 0)
+                out["name"] = named(out["item"], best >= 0)
             for n, reason in enumerate(self._reasons(index[start + at], histories, start + at, best, reasons), 1):
                 suffix = "" if n == 1 else f"_{n}"
                 out["reason" + suffix] = catalogue.at(reason)
                 if names is not None:
-                    out["reason_name" + suffix] = call(out["reason" + suffix], reason >= 0)
+                    out["reason_name" + suffix] = named(out["reason" + suffix], reason >= 0)
             return out
 
         # Rows that callers give are one block: lists in order cannot be cut as a matrix can.
@@ -115,7 +117,8 @@ class RecommendFrame:
             parts = []
             for row, user in enumerate(keys[start:stop].tolist()):
                 held = base if not isinstance(base, tuple) else base[1][base[0][row]:base[0][row + 1]]
-                parts.append(np.concatenate([p for p in (held, suppressed if each is None else each.get(user, suppressed)) if p is not None]))
+                mine = suppressed if each is None else each.get(user, suppressed)
+                parts.append(mine if held is None else np.concatenate([held, mine]))
             return arg.stacked(parts, "exclude")
 
         return rows
@@ -124,12 +127,12 @@ class RecommendFrame:
         """count int32 arrays: for each (user, item) the history items of the largest positive weights, -1 where there are no more."""
         out = np.full((count, len(items)), -1, np.int32)
         for i in range(len(items) if count else 0):
-            if users[i] < 0:
-                continue
+            if users[i] < 0 and histories is None:
+                continue  # a newcomer
             history = None if histories is None else histories[int(rows[i])]
             if getattr(histories, "ordered", False):  # a list as it happened, not a set of items
                 history.ordered = True
-            _, why, weights = self.explain(int(users[i]), history, int(items[i]), count)
+            _, why, weights = self.explain(None if users[i] < 0 else int(users[i]), history, int(items[i]), count)
             why = why[weights > 0]
             out[: len(why), i] = why
         return out
