@@ -74,7 +74,7 @@ def test_index_of_keys(model):
         for wrong in (model.other, [model.other]):
             with pytest.raises(ValueError, match="as the keys here are"):
                 call(wrong)
-        for wrong in (None, b"u1", {"u1": 1}, True):
+        for wrong in (None, b"u1", {"u1": 1}, {keys[0], keys[1]}, True):
             with pytest.raises(TypeError):
                 call(wrong)
 

@@ -19,7 +19,9 @@ def key_list(value):
     """(what IdMap.find reads, whether one key was given)."""
     if is_one_key(value):
         return [value.item() if isinstance(value, np.ndarray) else value], True
-    return (list(value) if isinstance(value, (set, frozenset)) else value), False
+    if isinstance(value, (set, frozenset)):
+        raise TypeError(f"keys is {arg.describe(value)}, must be a list or array: the answer has the order of the keys")
+    return value, False
 
 
 def find_one(ids, key, name):

@@ -154,7 +154,7 @@ def _sliceable(rows):
 
 
 def _known(catalogue, keys):
-    found = catalogue.find(key_list(keys)[0])
+    found = catalogue.find(list(keys) if isinstance(keys, (set, frozenset)) else key_list(keys)[0])
     return found[found >= 0]
 
 
