@@ -117,16 +117,19 @@ class RowWriter:
     the final name is always complete. Leaving the block without commit() removes the temporary file. A link is followed,
     and the permissions of a file that is replaced are kept, as for model files. "-" is standard output, as CSV; a pipe or
     a device is written to as it is.
+
+    header names the columns that write() fills; None: the command line's. argument is what messages call the path.
     """
 
-    def __init__(self, path: str, with_names: bool):
+    def __init__(self, path: str, with_names: bool, header=None, argument: str = "--out"):
         self.with_names = with_names
+        self.header = header or ["user_id", "rank", "item_id", "score"] + (["item_name"] if with_names else [])
         self.rows = 0
         self._parquet = None
         self._text = None
         self.printed = str(path) == "-"
         if not (self.printed or is_csv(path) or is_parquet(path)):
-            raise ValueError(f"--out is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, or be -")
+            raise ValueError(f"{argument} is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, or be -")
         if not self.printed and is_parquet(path):
             self._pa = need_pyarrow()
         self.path = self.temporary = None
@@ -135,7 +138,7 @@ class RowWriter:
             self.path = Path(os.path.realpath(path))
             mode = os.stat(self.path).st_mode if self.path.exists() else None
             if mode is not None and stat.S_ISDIR(mode):
-                raise ValueError(f"--out is {path!r}, a directory, must be a file")
+                raise ValueError(f"{argument} is {path!r}, a directory, must be a file")
             self.temporary = self.path
             if mode is None or stat.S_ISREG(mode):
                 self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
@@ -148,30 +151,30 @@ class RowWriter:
             packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if _is_gzip(path) else raw
             self._text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
             self._csv = csv.writer(self._text, delimiter=_separator(path), lineterminator="\n")
-            self._csv.writerow(["user_id", "rank", "item_id", "score"] + (["item_name"] if with_names else []))
+            self._csv.writerow(self.header)
         if mode is not None and self.temporary != self.path:
             os.chmod(self.temporary, stat.S_IMODE(mode))
 
-    def write(self, users, ranks, items, scores, names) -> None:
-        """One block of equally long columns."""
+    def write(self, users, ranks, items, scores, names, more=()) -> None:
+        """One block of equally long columns; `more` are those of the header behind the names."""
         self.rows += len(ranks)
+        more = ([names] if self.with_names else []) + list(more)
         if self._text is not None:
             columns = [users.tolist(), ranks.tolist(), items.tolist(), (f"{s:.7g}" for s in scores.tolist())]
-            self._csv.writerows(zip(*columns, names) if self.with_names else zip(*columns))
+            self._csv.writerows(zip(*columns, *more))
             return
         pa = self._pa
-        fields = {"user_id": pa.array(users.tolist() if users.dtype == object else users)}
-        fields["rank"] = pa.array(ranks, pa.int32())
-        fields["item_id"] = pa.array(items.tolist() if items.dtype == object else items)
-        fields["score"] = pa.array(scores, pa.float32())
-        if self.with_names:
-            fields["item_name"] = pa.array(names, pa.string())
-        table = pa.table(fields)
+
+        def keys(column):  # strings, or None for none; the type is given, for a block may hold nothing
+            return pa.array(list(column), pa.string()) if isinstance(column, list) or column.dtype == object else pa.array(column)
+
+        columns = [keys(users), pa.array(ranks, pa.int32()), keys(items), pa.array(scores, pa.float32()), *map(keys, more)]
+        table = pa.table(dict(zip(self.header, columns)))
         if self._parquet is None:
             self._parquet = pa.parquet.ParquetWriter(self.temporary, table.schema, compression="zstd")
         self._parquet.write_table(table)
 
-    def commit(self, empty_users=np.empty(0, object), empty_items=np.empty(0, object)) -> None:
+    def commit(self, empty_users=np.empty(0, object), empty_items=np.empty(0, object), empty_more=()) -> None:
         if self.printed:
             self._text.flush()
             return
@@ -182,7 +185,7 @@ class RowWriter:
         else:
             if self._parquet is None:  # no rows at all: still a file with the right columns
                 nothing = np.empty(0, np.float32)
-                self.write(empty_users, nothing.astype(np.int32), empty_items, nothing, [])
+                self.write(empty_users, nothing.astype(np.int32), empty_items, nothing, [], empty_more)
             self._parquet.close()
         if self.temporary == self.path:
             return

@@ -13,12 +13,14 @@ import numpy as np
 from .. import _core
 from .._arrays import asarray
 from . import _arguments as arg
+from ._by_key import ByKey, known_lists
 from ._progress import progress
+from ._recommend_frame import RecommendFrame
 
 _KINDS: dict = {}
 
 
-class Recommender:
+class Recommender(ByKey, RecommendFrame):
     """Every model: fit, recommend, similar items and users, explain, save.
 
     A scalar index gives arrays of shape (k,), an array of n indices (n, k). Results are int32 indices and float32
@@ -201,42 +203,24 @@ class Recommender:
 
     def recommend_ids(self, user_ids, k=10, user_items=None, filter_already_liked_items=True, filter_items=None, items=None,
                       recalculate_user=False):
-        """recommend() in the shop's keys: one key or a list of them in, (keys, float32 scores) out.
+        """recommend() in keys: one key or a list of them in, (keys, float32 scores) out.
 
         filter_items and items are keys too; unknown ones are ignored. Unknown users get the cold-start answer. Short rows
         end in None among string keys, in -1 among integers, and -inf.
         """
         model = self._fitted()
         k = arg.count(k)
-        users, catalogue = model.user_ids, model.item_ids
-        if users is None or catalogue is None:
-            raise ValueError(f"this {type(self).__name__} has no keys: fit it on Interactions or a log that has them, or use recommend()")
-        one = isinstance(user_ids, (str, int, np.integer))
-        index = users.find([user_ids] if one else user_ids)
+        users, catalogue = self._ids("user"), self._ids("item")
+        index, one = self._asked(users, user_ids)
         user_items = self._rows(user_items)
         if (index >= 0).any():
             self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
         found, scores = model.recommend(
             index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
-            self._known(catalogue, items, "items"), self._known(catalogue, filter_items, "filter_items"), True, self._threads())
+            arg.lists(known_lists(catalogue, items, "items"), "items"),
+            arg.lists(known_lists(catalogue, filter_items, "filter_items"), "filter_items"), True, self._threads())
         keys = catalogue.at(found)
         return arg.own((keys, scores)) if one else (keys, scores)
-
-    @staticmethod
-    def _known(catalogue, keys, name):
-        """Lists of keys as lists of indices, without the unknown ones; sparse rows hold indices already."""
-        if keys is None or hasattr(keys, "tocsr"):
-            return arg.lists(keys, name)
-        if isinstance(keys, (set, frozenset)):
-            keys = list(keys)
-
-        def known(part):
-            found = catalogue.find(part)
-            return found[found >= 0]
-
-        if isinstance(keys, (list, tuple)) and len(keys) and isinstance(keys[0], (list, tuple, set, frozenset, np.ndarray)):
-            return arg.stacked([known(list(part)) for part in keys], name)
-        return known(keys)
 
     def recommend_session(self, session_items, k=10, filter_already_liked_items=True, filter_items=None, items=None, *,
                           exclude_last="auto"):
