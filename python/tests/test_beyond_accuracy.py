@@ -103,11 +103,14 @@ def test_lists_without_ties_agree_with_the_definitions(seed, hide_seen):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_tied_items_count_by_the_mean_over_all_their_orders(seed):
-    rng, train, test = random_case(seed, users=5, items=5)
+@pytest.mark.parametrize("users", [5, 60])  # items with short vectors, and few items with long ones
+def test_tied_items_count_by_the_mean_over_all_their_orders(seed, users):
+    rng, train, test = random_case(seed, users=users, items=5)
+    test = sp.vstack([test[:5], sp.csr_matrix((users - 5, 5), dtype=np.float32)]).tocsr()
     levels = np.sort(rng.integers(0, 2, (5, 5)))[:, ::-1].astype(np.float32)
     lists = np.array([rng.permutation(5) for _ in range(5)], np.int32)
-    r = evaluate_ranking(lists, test, train=train, k=(1, 2, 3), metrics=(*EACH, "gini"), scores=levels)
+    r = evaluate_ranking(lists, test, train=train, users=np.arange(5), k=(1, 2, 3), metrics=(*EACH, "gini"), scores=levels)
+    assert r["users"] >= 2
     for k in (1, 2, 3):
         chance = np.zeros((5, 5))
         orders = [p for p in itertools.permutations(range(5))]
@@ -120,7 +123,7 @@ def test_tied_items_count_by_the_mean_over_all_their_orders(seed):
                 continue
             at = list(r.user_index).index(u)
             for m in EACH:
-                values = [by_hand([lists[u][list(p)] if v == u else [] for v in range(5)], train, test, k)[m][at] for p in allowed]
+                values = [by_hand([lists[u][list(p)] if v == u else [] for v in range(users)], train, test, k)[m][at] for p in allowed]
                 assert r.per_user[f"{m}@{k}"][at] == pytest.approx(np.mean(values), abs=1e-12), (m, u, k)
         shown = chance.sum(axis=0)
         assert r[f"gini@{k}"] == pytest.approx(np.abs(shown[:, None] - shown).sum() / (10 * shown.sum()), abs=1e-12)
@@ -174,6 +177,19 @@ def test_nothing_depends_on_how_items_are_numbered(parts):
     r = evaluate((flat, np.zeros(flat.shape)), train, test, k=10, metrics=ALL, filter_already_liked_items=False)
     assert r["gini@10"] == pytest.approx(0, abs=1e-9)
     assert r["popularity@10"] == pytest.approx(train.getnnz(axis=0).mean())
+
+
+def test_blocks_do_not_matter(parts, monkeypatch):
+    vectors = np.random.default_rng(0).normal(size=(parts.train.num_items, 40))
+    model = Popularity().fit(parts.train)
+    asked = {"k": (10, 40), "metrics": ALL}
+    whole = [evaluate(model, parts.train, parts.test, **asked, item_features=f) for f in (None, vectors)]
+    for setting, value in (("_PLACES", 7), ("_ENTRIES", 100), ("_GRAM", 0)):
+        monkeypatch.setattr(f"etalage.evaluation._beyond.{setting}", value)
+        for before, features in zip(whole, (None, vectors)):
+            r = evaluate(model, parts.train, parts.test, **asked, item_features=features)
+            for name in r.metrics:
+                assert r[name] == pytest.approx(before[name], rel=1e-9), (name, setting)
 
 
 @pytest.mark.parametrize("model", [Popularity(), EASE(), ItemKNN()], ids=lambda m: type(m).__name__)
@@ -308,6 +324,8 @@ def test_bad_input_is_named(parts):
                  lambda: compare({"a": EASE()}, train, test, metrics=("recall", "noveltyy"))):
         with pytest.raises(ValueError, match="'noveltyy', must be one of .*recall.*coverage, novelty.*serendipity"):
             call()
+    with pytest.raises(TypeError, match="metrics holds 3, must be names"):
+        evaluate(lists, train, test, metrics=["recall", 3])
     with pytest.raises(ValueError, match="'gini'.*each user has"):
         compare({"a": EASE()}, train, test, metrics=("gini", "recall"))
     with pytest.raises(ValueError, match="'novelty'.*train is None"):

@@ -15,12 +15,15 @@ OF_ALL_LISTS = ("coverage", "gini", "popularity_bias")
 
 _PLACES = 1 << 20  # places of lists measured at a time
 _ENTRIES = 1 << 22  # entries of item vectors added up at a time
+_GRAM = 2048  # items whose inner products are held: 32 MB
 
 
 def beyond_among(metrics: list[str]) -> list[str]:
     """Those of `metrics` that are measured here; ValueError with every name there is for one that nobody measures."""
     for name in metrics:
-        if isinstance(name, str) and name not in BEYOND and name != "coverage":
+        if not isinstance(name, str):
+            raise TypeError(f"metrics holds {name!r}, must be names")
+        if name not in BEYOND and name != "coverage":
             try:
                 _core.metric_at_k(name, [0], [0], 1)
             except ValueError as e:
@@ -122,26 +125,34 @@ class BeyondAccuracy:
         whole = share == 1.0
         cut = (share > 0.0) & ~whole  # at most one group a list
         out = np.zeros(len(items))
-        costs = np.diff(self._vectors.indptr) if sp.issparse(self._vectors) else np.full(self._num_items, self._vectors.shape[1])
-        cost = (np.where(whole | cut, costs[items], 0)).sum(axis=1)
-        block = np.cumsum(cost) // _ENTRIES
-        for part in np.split(np.arange(len(items)), np.flatnonzero(np.diff(block)) + 1):
-            sums, squares = zip(*(self._sum_of(items[part], mask[part]) for mask in (whole, cut)))
+        factor, squares, place, is_gram = self._factor(np.unique(items[whole | cut]))
+        items = place[items]
+        costs = np.diff(factor.indptr) if sp.issparse(factor) else np.full(factor.shape[0], factor.shape[1])
+        cost = np.where(whole | cut, costs[items], 0).sum(axis=1) if len(costs) else np.zeros(len(items), np.int64)
+        for part in np.split(np.arange(len(items)), np.flatnonzero(np.diff(np.cumsum(cost) // _ENTRIES)) + 1):
+            members = [_members(items[part], mask[part], factor.shape[0]) for mask in (whole, cut)]
+            sums = [m @ factor for m in members]
+            others = members if is_gram else sums
             size = np.where(cut[part], end[part] - begin[part], 0).max(axis=1)
             shown = np.where(size > 0, k - np.where(cut[part], begin[part], 0).max(axis=1), 0)
             both = shown * (shown - 1) / np.maximum(size * (size - 1), 1)
-            cosines = (_dot(sums[0], sums[0]) - squares[0]) / 2 + shown / np.maximum(size, 1) * _dot(sums[0], sums[1])
-            cosines += both * (_dot(sums[1], sums[1]) - squares[1]) / 2
+            cosines = (_dot(sums[0], others[0]) - members[0] @ squares) / 2 + shown / np.maximum(size, 1) * _dot(sums[0], others[1])
+            cosines += both * (_dot(sums[1], others[1]) - members[1] @ squares) / 2
             pairs = n[part] * (n[part] - 1) / 2
             out[part] = np.where(pairs > 0, 1.0 - cosines / np.maximum(pairs, 1), 0.0)
         return np.maximum(out, 0.0)  # a mean cosine is at most 1, but for rounding
 
-    def _sum_of(self, items: np.ndarray, mask: np.ndarray):
-        """Of each list, the sum of the unit vectors of the items in `mask`, and the sum of their squares."""
-        chosen = items[mask]
-        indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
-        members = sp.csr_matrix((np.ones(len(chosen)), chosen, indptr), (len(items), self._num_items))
-        return members @ self._vectors, members @ self._squares
+    def _factor(self, listed: np.ndarray):
+        """(factor, squares, row of each item in them, whether the factor is the matrix of all inner products). Few items with
+        long vectors, bestsellers above all, are cheaper by their inner products."""
+        length = self._vectors[listed].nnz / max(len(listed), 1) if sp.issparse(self._vectors) else self._vectors.shape[1]
+        if len(listed) == 0 or len(listed) > min(length, _GRAM):
+            return self._vectors, self._squares, np.arange(self._num_items), False
+        vectors = self._vectors[listed]
+        gram = vectors @ vectors.T
+        place = np.zeros(self._num_items, np.int64)
+        place[listed] = np.arange(len(listed))
+        return gram.toarray() if sp.issparse(gram) else gram, self._squares[listed], place, True
 
     def _bias(self, k: int) -> float:
         """Listed popularity of users with history over the popularity of what they have, minus 1."""
@@ -257,6 +268,12 @@ def _tie_groups(listed: np.ndarray, scores):
     return begin, end
 
 
+def _members(items: np.ndarray, mask: np.ndarray, num_items: int):
+    """1 at the items in `mask`, lists x items."""
+    chosen = items[mask]
+    return sp.csr_matrix((np.ones(len(chosen)), chosen, np.concatenate([[0], np.cumsum(mask.sum(axis=1))])), (len(items), num_items))
+
+
 def _triangle(m: np.ndarray) -> np.ndarray:
     m = np.maximum(m, 0.0)
     return m * (m + 1) / 2
@@ -269,4 +286,6 @@ def _largest(vectors) -> np.ndarray:
 
 def _dot(a, b) -> np.ndarray:
     """Inner products of rows."""
-    return np.asarray(a.multiply(b).sum(axis=1)).ravel() if sp.issparse(a) else np.einsum("ij,ij->i", a, b)
+    if sp.issparse(b):
+        return np.asarray(b.multiply(a).sum(axis=1)).ravel()
+    return np.einsum("ij,ij->i", a, b)
