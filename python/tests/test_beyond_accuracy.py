@@ -9,6 +9,8 @@ import pytest
 import scipy.sparse as sp
 
 import etalage
+from etalage import _core
+from etalage.evaluation import _beyond as evaluation_beyond
 from etalage.evaluation import compare, evaluate, evaluate_next, evaluate_ranking, split
 from etalage.models import EASE, ItemKNN, Popularity
 
@@ -32,7 +34,7 @@ def parts():
 def by_hand(lists, train, test, k, vectors=None, hide_seen=True):
     """Every measure of plain lists {user: items}, by its formula."""
     num_users, num_items = train.shape
-    seen = {u: set(train[u].indices) for u in range(num_users)}
+    seen = {u: set(train.indices[train.indptr[u] : train.indptr[u + 1]]) for u in range(num_users)}
     count = [sum(i in seen[u] for u in seen) for i in range(num_items)]
     people = sum(bool(s) for s in seen.values())
     ranks = {c: r + 1 for r, c in enumerate(sorted({c for c in count if c}, reverse=True))}
@@ -46,7 +48,7 @@ def by_hand(lists, train, test, k, vectors=None, hide_seen=True):
         return a @ b / length if length else 0.0
 
     for u in range(num_users):
-        relevant = set(test[u].indices) - (seen[u] if hide_seen else set())
+        relevant = set(test.indices[test.indptr[u] : test.indptr[u + 1]]) - (seen[u] if hide_seen else set())
         if not relevant:
             continue
         items = [int(i) for i in lists[u] if i >= 0][:k]
@@ -122,9 +124,9 @@ def test_tied_items_count_by_the_mean_over_all_their_orders(seed, users):
                 chance[u] = 0
                 continue
             at = list(r.user_index).index(u)
+            each = [by_hand([lists[u][list(p)] if v == u else [] for v in range(users)], train, test, k) for p in allowed]
             for m in EACH:
-                values = [by_hand([lists[u][list(p)] if v == u else [] for v in range(users)], train, test, k)[m][at] for p in allowed]
-                assert r.per_user[f"{m}@{k}"][at] == pytest.approx(np.mean(values), abs=1e-12), (m, u, k)
+                assert r.per_user[f"{m}@{k}"][at] == pytest.approx(np.mean([e[m][at] for e in each]), abs=1e-12), (m, u, k)
         shown = chance.sum(axis=0)
         assert r[f"gini@{k}"] == pytest.approx(np.abs(shown[:, None] - shown).sum() / (10 * shown.sum()), abs=1e-12)
 
@@ -217,6 +219,30 @@ def test_own_foreign_and_given_lists_agree(parts, model):
     assert all(own[n] == plain[n] for n in plain.metrics) and own["hidden"] == plain["hidden"]
 
 
+@pytest.mark.parametrize("model", [etalage.models.SessionKNN, etalage.models.SequentialRules, ItemKNN, etalage.models.ALS,
+                                   etalage.models.RepeatPurchase], ids=lambda m: m.__name__)
+def test_lists_are_those_that_accuracy_is_measured_on(model, monkeypatch):
+    parts = split.leave_last_out(etalage.datasets.synthetic_store(users=150, items=60, seed=4).log)
+    model, test = model().fit(parts.train), parts.test.interactions()
+    add, asked = evaluation_beyond.BeyondAccuracy.add, {}
+
+    def watched(self, rows, items, scores=None):
+        asked["measure"].add(rows, items, scores)
+        add(self, rows, items, scores)
+
+    monkeypatch.setattr(evaluation_beyond.BeyondAccuracy, "add", watched)
+    for train in (parts.train, parts.train.sequences(), parts.train.interactions()):
+        for hide in (True, False):
+            for again in (True, False):
+                seen = parts.train.interactions() if hide else None
+                asked["measure"] = _core.RankingEvaluator(test, None, seen, [5, 10], ["ndcg", "recall", "coverage"], 0)
+                r = evaluate(model, train, test, k=(5, 10), metrics=("ndcg", "recall", "coverage", "novelty"),
+                             filter_already_liked_items=hide, recalculate_user=again)
+                lists = asked["measure"].finish()
+                for name in lists.names:
+                    assert r[name] == lists.value(name), (name, type(train), hide, again)
+
+
 def test_logs_in_order():
     log = etalage.datasets.synthetic_store(users=200, items=80, seed=4).log
     parts = split.leave_last_out(log)
@@ -241,7 +267,7 @@ def test_diversity_by_vectors_and_by_catalogue():
         r = evaluate(lists, train, test, k=5, metrics="diversity", item_features=given)
         np.testing.assert_allclose(r.per_user["diversity@5"], expected, atol=1e-6 if given is catalog else 1e-12)
     # Two items of one category are alike, those that share the one above it by half, others not at all.
-    catalog = etalage.Catalog(list("abcd"), categories=["x/y", "x/y", "x/z", "w"])
+    catalog = etalage.Catalog(list("abcd"), categories=[("x", "y"), ("x", "y"), ("x", "z"), "w"])
     train, test = sp.csr_matrix((3, 4), dtype=np.float32), sp.csr_matrix(np.ones((3, 4), np.float32))
     r = evaluate(np.array([[0, 1], [0, 2], [0, 3]]), train, test, k=2, metrics="diversity", item_features=catalog)
     np.testing.assert_allclose(r.per_user["diversity@2"], [0, 0.5, 1], atol=1e-12)
@@ -335,6 +361,7 @@ def test_bad_input_is_named(parts):
     with pytest.raises(ValueError, match="item_features is given"):
         evaluate(lists, train, test, metrics="novelty", item_features=np.ones((9, 2)))
     for bad, text in ((np.ones((8, 2)), "8 rows"), (np.full((9, 2), np.nan), "finite"), (np.ones(9), "dimensions"),
-                      (sp.csr_matrix((8, 2)), "8 rows"), (etalage.Catalog(list("abcdefghi")), "vectors and categories")):
+                      (sp.csr_matrix((8, 2)), "8 rows"), (etalage.Catalog(list("abcdefghi")), "vectors and categories"),
+                      (etalage.Catalog(list("abcdefghij"), vectors=np.ones((10, 2))), "10 products")):
         with pytest.raises((ValueError, TypeError), match="item_features.*" + text):
             evaluate(lists, train, test, metrics="diversity", item_features=bad)

@@ -19,7 +19,7 @@ _GRAM = 2048  # items whose inner products are held: 32 MB
 
 
 def beyond_among(metrics: list[str]) -> list[str]:
-    """Those of `metrics` that are measured here; ValueError with every name there is for one that nobody measures."""
+    """Those of `metrics` that are measured here, each once; ValueError with every name there is for one that nobody measures."""
     for name in metrics:
         if not isinstance(name, str):
             raise TypeError(f"metrics holds {name!r}, must be names")
@@ -40,7 +40,7 @@ def gini(counts: np.ndarray) -> float:
     """Gini index of numbers >= 0: 0 where all are equal, (n - 1) / n where one of n has everything, nan where their sum is 0."""
     x = np.sort(np.asarray(counts, np.float64))
     total = x.sum()
-    return float((2 * np.arange(1, len(x) + 1) - len(x) - 1) @ x / (len(x) * total)) if total > 0 else float("nan")
+    return float(((2 * np.arange(1, len(x) + 1) - len(x) - 1) * x).sum() / (len(x) * total)) if total > 0 else float("nan")
 
 
 class BeyondAccuracy:
@@ -149,7 +149,7 @@ class BeyondAccuracy:
         if len(listed) == 0 or len(listed) > min(length, _GRAM):
             return self._vectors, self._squares, np.arange(self._num_items), False
         vectors = self._vectors[listed]
-        gram = vectors @ vectors.T
+        gram = sp.csr_matrix(vectors) @ vectors.T  # a dense product may have other bits with another number of threads
         place = np.zeros(self._num_items, np.int64)
         place[listed] = np.arange(len(listed))
         return gram.toarray() if sp.issparse(gram) else gram, self._squares[listed], place, True
@@ -178,7 +178,7 @@ class BeyondAccuracy:
         names, values, per_user, *rest = core.__getstate__()
         known = {n: (v, p) for n, v, p in zip(names, values, per_user)}
         names = list(dict.fromkeys(f"{m}@{k}" for m in metrics for k in self._k))
-        columns = [self.column(n.rpartition("@")[0], int(n.rpartition("@")[2])) if n.rpartition("@")[0] in BEYOND else known[n] for n in names]
+        columns = [self.column(m, int(k)) if m in BEYOND else known[f"{m}@{k}"] for m, _, k in (n.rpartition("@") for n in names)]
         rest[-1] += seconds
         out = _core.Evaluation.__new__(_core.Evaluation)
         out.__setstate__((names, [float(v) for v, _ in columns], [np.empty(0) if p is None else p for _, p in columns], *rest))
@@ -237,11 +237,11 @@ def _catalog_vectors(catalog, num_items: int):
     vectors = np.asarray(catalog.vectors)
     if vectors.ndim == 2 and vectors.shape[1]:
         return vectors[:num_items].astype(np.float64)
-    paths = [{"/".join(p.split("/")[: j + 1]) for p in of_item for j in range(p.count("/") + 1)} for of_item in catalog.categories[:num_items]]
+    paths = [[tuple(path[: j + 1]) for j in range(len(path))] for path in catalog.categories[:num_items]]
     if not any(paths):
         raise ValueError("item_features is a Catalog without vectors and categories, must have one of them")
     place = {name: j for j, name in enumerate(sorted(set().union(*paths)))}
-    columns = [place[name] for of_item in paths for name in sorted(of_item)]
+    columns = [place[name] for of_item in paths for name in of_item]
     indptr = np.concatenate([[0], np.cumsum([len(p) for p in paths])])
     return sp.csr_matrix((np.ones(len(columns)), columns, indptr), (len(paths), len(place)))
 
