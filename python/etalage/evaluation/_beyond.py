@@ -10,7 +10,7 @@ from .. import _core
 from .._arrays import asarray
 
 BEYOND = ("novelty", "popularity", "popularity_bias", "gini", "diversity", "serendipity")
-# Metrics of all lists together: no shopper has a value of his own.
+# Metrics of all lists together: no shopper has a value of their own.
 OF_ALL_LISTS = ("coverage", "gini", "popularity_bias")
 
 _PLACES = 1 << 20  # places of lists measured at a time
