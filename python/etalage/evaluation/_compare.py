@@ -5,19 +5,27 @@ import time
 from collections.abc import Mapping
 
 from ..models._reuse import prepared
+from ._beyond import OF_ALL_LISTS, beyond_among
 from ._evaluate import Evaluation, _k, _metrics, evaluate
+from ._report import html_table, plot_intervals
 
 _STATUS = "/proc/self/status"
 
 
 class Comparison:
     """Models side by side, best first by the first metric. print() shows the table; also .rows (a list of dicts),
-    .to_dict() (column to list), .to_pandas(), .plot(), and .evaluations[name] with everything behind it."""
+    .to_dict() (column to list), .to_pandas(), .plot(), .best (the name of the first row) and .evaluations[name] with everything behind it."""
 
     def __init__(self, rows: list[dict], metric: str, evaluations: dict[str, Evaluation]) -> None:
         self.rows = rows
         self.metric = metric
         self.evaluations = evaluations
+
+    @property
+    def best(self) -> str:
+        """The name of the model with the highest mean of the first metric; whether the others are worse for certain say
+        the p-values."""
+        return self.rows[0]["model"]
 
     def to_dict(self) -> dict[str, list]:
         """One list a column: model, every metric, low, high, difference, p_value, users, "with history" and "without history"
@@ -35,32 +43,17 @@ class Comparison:
 
     def plot(self, path=None, ax=None):
         """Dots with intervals, best on top; saved to `path` if given. Returns the matplotlib axes."""
-        try:
-            import matplotlib
-        except ImportError:
-            raise ImportError("plot needs matplotlib: pip install etalage[plot]") from None
-        if ax is None:
-            if path is not None:
-                from matplotlib.figure import Figure
+        return plot_intervals([row["model"] for row in self.rows], [row[self.metric] for row in self.rows],
+                              [(row["low"], row["high"]) for row in self.rows], f"{self.metric}, mean over users with interval", path, ax)
 
-                ax = Figure(figsize=(6, 0.6 + 0.4 * len(self.rows)), layout="constrained").add_subplot()
-            else:
-                import matplotlib.pyplot as plt
+    def _shown(self) -> dict[str, list[str]]:
+        return {c: [_text(c, v) for v in values] for c, values in self.to_dict().items()}
 
-                _, ax = plt.subplots(figsize=(6, 0.6 + 0.4 * len(self.rows)), layout="constrained")
-        for at, row in enumerate(self.rows):
-            ax.plot([row["low"], row["high"]], [at, at], color="#4477aa", linewidth=2)
-            ax.plot(row[self.metric], at, "o", color="#4477aa")
-        ax.set_yticks(range(len(self.rows)), [row["model"] for row in self.rows])
-        ax.invert_yaxis()
-        ax.set_xlabel(f"{self.metric}, mean over users with interval")
-        ax.spines[["top", "right"]].set_visible(False)
-        if path is not None:
-            ax.figure.savefig(path, dpi=130)
-        return ax
+    def _repr_html_(self) -> str:
+        return html_table(self._shown())
 
     def __str__(self) -> str:
-        shown = {c: [_text(c, v) for v in values] for c, values in self.to_dict().items()}
+        shown = self._shown()
         widths = {c: max(len(c), *map(len, values)) for c, values in shown.items()}
         lines = ["  ".join(c.ljust(widths[c]) if c == "model" else c.rjust(widths[c]) for c in shown)]
         for j in range(len(self.rows)):
@@ -79,7 +72,8 @@ def _text(column: str, value) -> str:
 
 
 def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, params=None,
-            filter_already_liked_items: bool = True, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0) -> Comparison:
+            filter_already_liked_items: bool = True, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0,
+            item_features=None) -> Comparison:
     """Evaluates every model of {name: model} on the same users, one row a model, best first by the first metric and k.
 
     models   {name: model}. An instance or a class of etalage's models is fitted on `train`, in a copy: what was handed in
@@ -101,8 +95,9 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
     k, metrics = _k(k), _metrics(metrics)
     if not k or not metrics:
         raise ValueError(f"k is {k} and metrics {metrics}, each must have an entry")
-    if metrics[0] == "coverage":
-        raise ValueError("metrics begins with 'coverage', must begin with one that each user has")
+    beyond_among(metrics)
+    if metrics[0] in OF_ALL_LISTS:
+        raise ValueError(f"metrics begins with {metrics[0]!r}, must begin with one that each user has")
     first = f"{metrics[0]}@{k[0]}"
     evaluations, costs = {}, {}
     for name, model in models.items():
@@ -117,7 +112,7 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
             memory = None if start_mb is None or peak is None else max(peak - start_mb, 0.0)
         started = time.perf_counter()
         evaluations[str(name)] = evaluate(model, train, test, k, metrics, filter_already_liked_items=filter_already_liked_items,
-                                          num_threads=num_threads)
+                                          num_threads=num_threads, item_features=item_features)
         costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory, fit)
     order = sorted(evaluations, key=lambda n: -evaluations[n][first])
     best = evaluations[order[0]]

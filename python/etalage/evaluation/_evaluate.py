@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import inspect
+import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -9,9 +9,9 @@ import numpy as np
 from .. import _core
 from .._arrays import asarray
 from ..models._arguments import auto as _auto
-
-_BLOCK = 4096
-_PLACES = 1 << 22  # places of a foreign model's long lists held at a time
+from ._beyond import BEYOND, OF_ALL_LISTS, BeyondAccuracy, Together, accuracy_among, beyond_among
+from ._lists import ask_foreign, ask_own, history_rows
+from ._report import html_table, plot_intervals
 
 
 class _PerUser(Mapping):
@@ -24,7 +24,7 @@ class _PerUser(Mapping):
         return _asked(self._core.per_user, name)
 
     def __iter__(self) -> Iterator[str]:
-        return (n for n in self._core.names if not n.startswith("coverage@"))
+        return (n for n in self._core.names if n.rpartition("@")[0] not in OF_ALL_LISTS)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -42,7 +42,8 @@ class Evaluation(Mapping):
     r["users"] (those with a relevant item; means are over them), r["hidden"] (relevant items left out because train has them)
     and r["seconds"]. Metrics are expectations over the order of tied items. r.per_user["recall@20"] is float64,
     r.interval("recall@20") a bootstrap interval, r.compare(other, "recall@20") a paired test. r.by_history has the same means over
-    shoppers of whom train holds something, and over those who get the model's cold-start answer. It can be pickled and copied."""
+    shoppers of whom train holds something, and over those who get the model's cold-start answer. r.to_frame() is a long frame
+    of per-user values, r.plot() a picture. It can be pickled and copied."""
 
     _COUNTS = ("users", "hidden", "seconds")
 
@@ -94,7 +95,7 @@ class Evaluation(Mapping):
 
     @property
     def per_user(self) -> Mapping:
-        """float64 [users] for each metric that a user has (all but coverage)."""
+        """float64 [users] for each metric that a user has (all but coverage, gini and popularity_bias)."""
         return _PerUser(self._core)
 
     @property
@@ -124,6 +125,53 @@ class Evaluation(Mapping):
         """This minus other on the same users: {"difference", "interval", "p_value"}; a two-sided sign-flip test."""
         return self._core.compare(other._core, name, samples, confidence, seed, num_threads)
 
+    def to_frame(self, user_ids=None):
+        """One row a user and metric: user, metric ("recall"), k, value, and with_history (whether train holds anything of the
+        user) where there is a train. A pandas DataFrame, or a dict of arrays where pandas is not installed.
+
+        user_ids: the shop's keys in index order (train.user_ids); None gives indices."""
+        users = self.user_index
+        if user_ids is not None:
+            keys = asarray(user_ids, "user_ids")
+            if keys.ndim != 1 or len(keys) <= users.max(initial=-1):
+                raise ValueError(f"user_ids has shape {keys.shape}, must have one key for each user, at least {users.max(initial=-1) + 1}")
+            users = keys[users]
+        names = list(self.per_user)
+        split = [n.rpartition("@") for n in names]
+        size, known = self["users"], self.has_history
+        columns = {"user": np.tile(users, len(names)), "metric": np.repeat(np.array([n[0] for n in split], object), size),
+                   "k": np.repeat(np.array([int(n[2]) for n in split], np.int64), size),
+                   "value": np.concatenate([self.per_user[n] for n in names]) if names else np.empty(0)}
+        if known is not None:
+            columns["with_history"] = np.tile(known, len(names))
+        try:
+            import pandas
+        except ImportError:
+            return columns
+        return pandas.DataFrame(columns)
+
+    def plot(self, names=None, path=None, ax=None, *, confidence: float = 0.95, samples: int = 1000, seed: int = 42):
+        """Means of metrics as dots with their bootstrap intervals; saved to `path` if given. Returns the matplotlib axes.
+
+        names: metrics that each user has, "recall@10" or a list of them; None: all whose scale is from 0 to 1."""
+        if names is None:
+            names = [n for n, v in self.per_user.items() if n.rpartition("@")[0] not in ("novelty", "popularity") and 0 <= self[n] <= 1]
+        names = [names] if isinstance(names, str) else list(names)
+        if not names:
+            raise ValueError("names is empty, must have a metric that each user has")
+        for n in names:
+            self.per_user[n]
+        return plot_intervals(names, [self[n] for n in names], [self.interval(n, confidence, samples, seed) for n in names],
+                              f"mean over {self['users']} users with interval", path, ax)
+
+    def _repr_html_(self) -> str:
+        groups = {g: means for g, means in self.by_history.items() if g == "all" or 0 < means["users"] < self["users"]}
+        columns = {"metric": ["users", *self.metrics]}
+        for group, means in groups.items():
+            values = [self[n] if group == "all" else means.get(n) for n in self.metrics]
+            columns[group] = [str(means["users"]), *("-" if v is None else f"{v:.4f}" for v in values)]
+        return html_table(columns)
+
     def __repr__(self) -> str:
         values = ", ".join(f"{n}={self[n]:.4f}" for n in self._core.names)
         parts = "".join(f"; {group}: {', '.join(f'{n}={v:.4f}' if n != 'users' else f'users={v}' for n, v in means.items())}"
@@ -132,7 +180,7 @@ class Evaluation(Mapping):
 
 
 def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filter_already_liked_items: bool = True,
-             recalculate_user: bool = False, check_fit: bool = True, num_threads: int = 0) -> Evaluation:
+             recalculate_user: bool = False, check_fit: bool = True, num_threads: int = 0, item_features=None) -> Evaluation:
     """Ranks the full catalogue for every user with a relevant item in `test` and measures the lists.
 
     train, test: Interactions, EventLog or CSR over one id space; train also Sequences, one list a user, for models to which
@@ -146,37 +194,65 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     Items of equal score have no order of their own: each metric is its exact expectation over all orders of them, so that
     it does not depend on how items are numbered. For that the model is asked for more than k items where place k lies in a
     tie; an array tells of ties only with scores (see evaluate_ranking), and is taken as it stands without.
+
+    metrics: precision, recall, capped_recall, hit_rate, ndcg, map, mrr, coverage; and, of lists beyond accuracy, novelty,
+    popularity, popularity_bias, gini, diversity, serendipity. A model of etalage is asked a second time for these.
+    item_features: what diversity compares items by: numbers [items x d], dense or sparse, or a Catalog (its products by the
+    item keys of train, or in the order of the items where train has no keys; its vectors, else its categories). None: the
+    shoppers who have them in train.
     """
     k, metrics = _k(k), _metrics(metrics)
+    beyond = beyond_among(metrics)
+    if item_features is not None and "diversity" not in metrics:
+        raise ValueError("item_features is given, metrics must have 'diversity', which alone reads it")
     core = _recommender(model)
     if core is not None:
         history = train.sequences() if isinstance(train, _core.EventLog) else train
         if not isinstance(history, _core.Sequences):
             history = _interactions(history, "train")
-        return Evaluation(_core.evaluate(core, history, _interactions(test, "test"), k, metrics, filter_already_liked_items,
-                                         recalculate_user, num_threads, check_fit))
+        relevant = _interactions(test, "test")
+        out = _core.evaluate(core, history, relevant, k, accuracy_among(metrics), filter_already_liked_items, recalculate_user,
+                             num_threads, check_fit)
+        if beyond:
+            started = time.perf_counter()
+            rows = history_rows(history, relevant.shape)
+            measure = BeyondAccuracy(beyond, k, rows, relevant.user_items_view, hide_seen=filter_already_liked_items,
+                                     features=_aligned(item_features, history))
+            ask_own(measure, core, rows, out.user_index, max(k), filter_already_liked_items, recalculate_user, num_threads)
+            out = measure.joined(out, metrics, time.perf_counter() - started)
+        return Evaluation(out)
     seen, relevant = _interactions(train, "train"), _interactions(test, "test")
     _same_shape(seen, relevant)
     if hasattr(model, "recommend"):
-        measure = _core.RankingEvaluator(relevant, None, seen if filter_already_liked_items else None, k, metrics, num_threads)
-        _measure_foreign(measure, model, seen.user_items_view, max(k, default=0), filter_already_liked_items)
+        measure = _core.RankingEvaluator(relevant, None, seen if filter_already_liked_items else None, k, accuracy_among(metrics), num_threads)
+        if beyond:
+            measure = Together(measure, BeyondAccuracy(beyond, k, seen.user_items_view, relevant.user_items_view,
+                                                       hide_seen=filter_already_liked_items, features=_aligned(item_features, seen)), metrics)
+        ask_foreign(measure, model, seen.user_items_view, max(k, default=0), filter_already_liked_items)
         core = measure.finish()
     else:
         items, scores = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
-        core = evaluate_ranking(items, relevant, train=seen if filter_already_liked_items else None, k=k, metrics=metrics,
-                                num_threads=num_threads, scores=scores)._core
+        core = _measure_lists(items, scores, seen, relevant, None, k, metrics, filter_already_liked_items, num_threads, item_features)
     return Evaluation(core, np.diff(seen.user_items_view.indptr)[core.user_index] > 0)
 
 
 def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics=("recall", "ndcg"), num_threads: int = 0,
-                     scores=None) -> Evaluation:
+                     scores=None, item_features=None) -> Evaluation:
     """Measures lists that were made elsewhere: int [n x k'], best first, -1 where a list ends; row j is for user j, or for
     users[j]. Items of `train`, if given, are not counted as relevant; a list that holds them has them as misses.
 
     scores: numbers [n x k'] that do not rise along a list. With them items of equal score count by the exact expectation
     over all orders of them. Ties with items that are not listed cannot be seen: hand over more than k places, as many as
     ties may reach. Without scores the order is meant as it stands.
+    metrics, item_features: as in evaluate(); those beyond accuracy need `train`.
     """
+    train = None if train is None else _interactions(train, "train")
+    return Evaluation(_measure_lists(items, scores, train, _interactions(test, "test"), users, _k(k), _metrics(metrics), train is not None,
+                                     num_threads, item_features))
+
+
+def _measure_lists(items, scores, train, test, users, k: list[int], metrics: list[str], hide_seen: bool, num_threads: int, item_features):
+    """The compiled evaluation of lists made elsewhere."""
     if isinstance(items, np.ma.MaskedArray):
         items = asarray(items, "items")
     elif not isinstance(items, np.ndarray):
@@ -193,10 +269,27 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
             raise ValueError(f"scores is {scores.dtype} {scores.shape}, must be numbers of the shape of items, {items.shape}")
         if scores.dtype not in (np.float32, np.float16):
             scores = _float32_in_same_order(scores)
-    train = None if train is None else _interactions(train, "train")
-    measure = _core.RankingEvaluator(_interactions(test, "test"), users, train, _k(k), _metrics(metrics), num_threads)
+    beyond = beyond_among(metrics)
+    if beyond and train is None:
+        raise ValueError(f"metrics has {beyond[0]!r}, which counts shoppers in train, and train is None: must be given")
+    measure = _core.RankingEvaluator(test, users, train if hide_seen else None, k, accuracy_among(metrics), num_threads)
+    if beyond:
+        measure = Together(measure, BeyondAccuracy(beyond, k, train.user_items_view, test.user_items_view, hide_seen=hide_seen, users=users,
+                                                   features=_aligned(item_features, train)), metrics)
     measure.add(np.arange(len(items), dtype=np.int32), items, scores)
-    return Evaluation(measure.finish())
+    return measure.finish()
+
+
+def _aligned(features, train):
+    """A Catalog with its rows in the order of train's items, where train has keys; other features as they are."""
+    if not isinstance(features, _core.Catalog):
+        return features
+    if train.item_id_map is not None:
+        return _core.align_catalog(features, train.item_id_map)
+    if len(features) != train.num_items:
+        raise ValueError(f"item_features is a Catalog of {len(features)} products and train has {train.num_items} items without keys, must "
+                         "have as many")
+    return features
 
 
 def _float32_in_same_order(scores: np.ndarray) -> np.ndarray:
@@ -221,11 +314,15 @@ def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics
     core = _recommender(model)
     if core is None:
         raise TypeError(f"model is a {type(model).__name__}, must be a model of etalage")
+    metrics = _metrics(metrics)
+    for name in metrics:
+        if name in BEYOND:
+            raise ValueError(f"metrics has {name!r}, must be metrics of accuracy or coverage for next items; evaluate() measures the others")
     if isinstance(sequences, _core.EventLog):
         sequences = sequences.sequences()
     if not isinstance(sequences, _core.Sequences):
         raise TypeError(f"sequences is a {type(sequences).__name__}, must be Sequences or EventLog")
-    return Evaluation(_core.evaluate_next(core, sequences, positions, _k(k), _metrics(metrics), filter_already_liked_items,
+    return Evaluation(_core.evaluate_next(core, sequences, positions, _k(k), metrics, filter_already_liked_items,
                                           known_users, num_threads, _auto(exclude_last, "exclude_last")))
 
 
@@ -264,54 +361,3 @@ def _k(k) -> list[int]:
 
 def _metrics(metrics) -> list[str]:
     return [metrics] if isinstance(metrics, str) else list(metrics)
-
-
-def _measure_foreign(measure, model, user_items, k: int, filter_seen: bool) -> None:
-    """Lists of a model that speaks implicit's words, whatever it pads with. Where place k lies in a tie, it is asked again for
-    more, until the tie ends."""
-    try:
-        known = inspect.signature(model.recommend).parameters
-    except (TypeError, ValueError):
-        known = {"N": None, "filter_already_liked_items": None}
-    any_name = any(getattr(p, "kind", None) is inspect.Parameter.VAR_KEYWORD for p in known.values())
-    length = "k" if "k" in known and "N" not in known else "N"
-    options = {}
-    if any_name or "filter_already_liked_items" in known:
-        options["filter_already_liked_items"] = filter_seen
-    # Foreign code may write to what it is given.
-    rows = user_items.copy()
-    num_users, num_items = rows.shape
-
-    def ask(users: np.ndarray, places: int) -> np.ndarray:
-        """Measures the users whose lists `places` show whole, and returns the others."""
-        answer = model.recommend(users, rows[users], **{length: places}, **options)
-        items, scores = answer if isinstance(answer, tuple) else (answer, None)
-        items = np.array(items)[:, :places]
-        levels = None
-        unseen = np.zeros(len(users), bool)
-        if scores is not None:
-            scores = np.asarray(scores)[:, : items.shape[1]]
-            # Some libraries pad with an id and the lowest float, and return filtered items behind it.
-            items[scores <= np.finfo(np.float32).min] = -1
-        items[np.cumsum(items < 0, axis=1) > 0] = -1
-        if scores is not None:
-            # A library may order by more than it says: only neighbours that are equal tie.
-            levels = np.zeros(items.shape, np.float32)
-            levels[:, 1:] = -np.cumsum(scores[:, 1:] != scores[:, :-1], axis=1)
-            if items.shape[1] == places and k < places < num_items:
-                unseen = (items[:, -1] >= 0) & (levels[:, -1] == levels[:, k - 1])
-        if items.shape[1] < min(k, num_items):
-            missing = min(k, num_items) - items.shape[1]
-            items = np.pad(items, ((0, 0), (0, missing)), constant_values=-1)
-            levels = None if levels is None else np.pad(levels, ((0, 0), (0, missing)), constant_values=-np.inf)
-        measure.add(users[~unseen], items[~unseen], None if levels is None else levels[~unseen])
-        return users[unseen]
-
-    for begin in range(0, num_users, _BLOCK):
-        users = np.arange(begin, min(begin + _BLOCK, num_users), dtype=np.int32)
-        places = min(k + 1, num_items)
-        users = ask(users, places)
-        while len(users):
-            places = min(8 * places, num_items)
-            at_once = max(_PLACES // places, 1)
-            users = np.concatenate([ask(users[j : j + at_once], places) for j in range(0, len(users), at_once)])
