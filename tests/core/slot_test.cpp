@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/sha256.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -35,7 +36,7 @@ TEST(Sha256, GivesTheStandardsOwnExamples) {
 }
 
 TEST(Slot, IsThatOfTheVectorFile) {
-  std::ifstream file(std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/slots.tsv");
+  std::ifstream file(std::filesystem::path(::etalage::testing::tests_dir()) / "golden/slots.tsv");
   ASSERT_TRUE(file);
   std::string line;
   std::getline(file, line);

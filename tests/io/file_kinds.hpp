@@ -25,6 +25,7 @@
 #include "profile/profile_data.hpp"
 #include "retrieval/index_data.hpp"
 #include "serving/engine_sample.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage::testing {
 
@@ -210,7 +211,7 @@ inline std::vector<FileKind> file_kinds() {
                  [](std::span<const char> bytes) { return opportunity_answers(*load_bg_bb_from_memory(bytes, kOneThread)); },
                  [](std::span<const char> bytes) { return save_to_memory(*load_bg_bb_from_memory(bytes, kOneThread)); }});
   out.push_back({"TreeEnsemble",
-                 [] { return save_to_memory(load_tree_model(std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/trees/lightgbm_classes.txt")); },
+                 [] { return save_to_memory(load_tree_model(std::filesystem::path(::etalage::testing::tests_dir()) / "golden/trees/lightgbm_classes.txt")); },
                  [](std::span<const char> bytes) {
                    const TreeEnsemble trees = load_tree_model_from_memory(bytes, kOneThread);
                    if (trees.num_features() > 1000) return std::vector<double>{1};

@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "io/file_kinds.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden";
+const std::filesystem::path kGolden = std::filesystem::path(::etalage::testing::tests_dir()) / "golden";
 
 std::vector<std::string> golden_files() {
   std::vector<std::string> out;

@@ -11,6 +11,7 @@
 #include "io/format.hpp"
 #include "io/sample_models.hpp"
 #include "io/tiny_model.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -66,7 +67,7 @@ TEST_P(ModelFiles, ForgedContentsAreRefusedOrAnswered) {
 TEST_P(ModelFiles, GoldenFilesOfEveryVersionAnswerAsTheyDid) {
   // Made by tests/golden/make_golden.cpp when the version was new, never changed afterwards.
   for (int version = 1; version <= static_cast<int>(io::kFormatVersion); ++version) {
-    const auto base = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden" / std::string("v").append(std::to_string(version)) / GetParam().kind;
+    const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden" / std::string("v").append(std::to_string(version)) / GetParam().kind;
     const auto model = load(base.string() + ".etalage");
     EXPECT_EQ(model->kind(), GetParam().kind);
     std::ifstream in(base.string() + ".txt");
@@ -93,7 +94,7 @@ TEST(ModelRegistry, EveryKindHasASample) {
 
 TEST(ModelRegistry, AFileWithEveryTypeOfFieldIsReadAsItWasWritten) {
   register_model("Tiny", &testing::TinyModel::from_state);
-  const auto path = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1/Tiny.etalage";
+  const auto path = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1/Tiny.etalage";
   const auto model = load(path);
   EXPECT_TRUE(same(dynamic_cast<const testing::TinyModel&>(*model), testing::tiny_model()));
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "etalage/models/als.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -22,7 +23,7 @@ using Rows = std::vector<std::vector<std::int32_t>>;
 
 std::filesystem::path gowalla() {
   if (const char* data = std::getenv("ETALAGE_DATA")) return std::filesystem::path(data) / "gowalla";
-  return std::filesystem::path(ETALAGE_TESTS_DIR).parent_path().parent_path() / "shared" / "data" / "gowalla";
+  return std::filesystem::path(::etalage::testing::tests_dir()).parent_path().parent_path() / "shared" / "data" / "gowalla";
 }
 
 /// Adds "user item item ..." lines to rows.

@@ -11,6 +11,7 @@
 #include "etalage/io/serialization.hpp"
 #include "io/forge.hpp"
 #include "models/cold_start_sample.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -335,7 +336,7 @@ TEST(ColdStartItems, FilesBringBackEveryBitAndGoldenOnesAnswer) {
   EXPECT_GT(refused, 30);
   EXPECT_GT(loaded, 10);
 
-  const auto base = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1/ColdStartItems";
+  const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1/ColdStartItems";
   const auto found = testing::cold_start_answers(*load_cold_start(base.string() + ".etalage"));
   std::ifstream in(base.string() + ".txt");
   std::size_t i = 0;

@@ -13,6 +13,7 @@
 #include "io/forge.hpp"
 #include "io/tiny_model.hpp"
 #include "profile/profile_data.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -164,7 +165,7 @@ TEST(Profiles, LogsThatCannotServeAreRefused) {
 }
 
 TEST(Profiles, GoldenFileAnswersAsItDid) {
-  const auto base = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1/Profiles";
+  const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1/Profiles";
   const auto p = load_profiles(base.string() + ".etalage");
   std::ifstream in(base.string() + ".txt");
   std::size_t i = 0;

@@ -14,6 +14,7 @@
 #include "io/tiny_model.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -269,7 +270,7 @@ TEST(PurchaseIntent, ForgedFilesAreRefusedOrAnswered) {
 
 TEST(PurchaseIntent, GoldenFilesAnswerAsTheyDid) {
   for (const char* name : {"PurchaseIntent", "PurchaseIntentTrees"}) {
-    const auto base = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1" / name;
+    const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1" / name;
     const auto found = testing::intent_answers(*load_purchase_intent(base.string() + ".etalage"));
     std::ifstream in(base.string() + ".txt");
     std::size_t i = 0;

@@ -10,14 +10,15 @@
 #include "etalage/io/serialization.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/index_data.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
 
-class GoldenIndex : public testing::TestWithParam<std::string> {};
+class GoldenIndex : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenIndex, AnswersAsItDid) {
-  const std::string path = std::string(ETALAGE_TESTS_DIR) + "/golden/v1/" + GetParam();
+  const std::string path = std::string(::etalage::testing::tests_dir()) + "/golden/v1/" + GetParam();
   std::ifstream answers(path + ".txt");
   ASSERT_TRUE(answers.is_open());
   for (const Verify v : {Verify::kFull, Verify::kHeader}) {
@@ -45,7 +46,7 @@ TEST_P(GoldenIndex, AnswersAsItDid) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenIndex,
-                         testing::Values("ItemIndex-exact", "ItemIndex-hnsw", "ItemIndex-ivf_pq", "ItemIndexCodes-exact",
+                         ::testing::Values("ItemIndex-exact", "ItemIndex-hnsw", "ItemIndex-ivf_pq", "ItemIndexCodes-exact",
                                          "ItemIndexCodes-hnsw", "ItemIndexCodes-ivf_pq", "ItemIndexLists-ivf",
                                          "ItemIndexLists-ivf_cosine"),
                          [](const auto& p) {

@@ -15,6 +15,7 @@
 #include "serving/growing_ids.hpp"
 #include "serving/journal_sample.hpp"
 #include "serving/live_counters.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
@@ -244,7 +245,7 @@ TEST(EventTypes, AnEventIsTakenBackAsItWasCounted) {
   }
 }
 
-const std::filesystem::path kGolden = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1";
+const std::filesystem::path kGolden = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1";
 
 TEST(EventTypes, AJournalOfBeforeTheyWereWrittenOpensAndIsRefusedWithoutItsTypes) {
   const TempDir dir;

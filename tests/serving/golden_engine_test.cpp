@@ -7,11 +7,12 @@
 
 #include "io/tiny_model.hpp"
 #include "serving/engine_sample.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden/v1";
+const std::filesystem::path kGolden = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1";
 
 void expect_golden(const std::vector<double>& found, const char* name) {
   std::ifstream in(kGolden / (std::string(name) + ".txt"));

@@ -56,6 +56,8 @@ configure() {
   local folder=$1
   shift
   local launcher=()
+  # Paths below this clone count as relative ones, so that another clone of the same sources is served too.
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
   command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
   cmake -S . -B "$folder" -G Ninja "${launcher[@]}" "$@" >"$folder.log" 2>&1 || {
     cat "$folder.log"

@@ -15,11 +15,12 @@
 
 #include "etalage/error.hpp"
 #include "etalage/io/tree_files.hpp"
+#include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
 
-const std::filesystem::path kFolder = std::filesystem::path(ETALAGE_TESTS_DIR) / "golden" / "trees";
+const std::filesystem::path kFolder = std::filesystem::path(::etalage::testing::tests_dir()) / "golden" / "trees";
 
 std::string content(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -14,8 +14,9 @@ mkdir -p "$work/wheelhouse"
 rm -rf "$work/raw" "$work/dist"
 
 say "building the wheel"
-if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache CMAKE_C_COMPILER_LAUNCHER=ccache; fi
-PATH=$PWD/.venv/bin:$PATH "$ETALAGE_PYTHON" -m build --wheel --no-isolation -Cbuild-dir="$work/cmake" -o "$work/raw" . \
+if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1; fi
+# Beside build/release and with its flags: what was compiled there is not compiled again where ccache is.
+PATH=$PWD/.venv/bin:$PATH "$ETALAGE_PYTHON" -m build --wheel --no-isolation -Cbuild-dir="$PWD/build/wheel_cmake" -Ccmake.define.ETALAGE_WERROR=ON -o "$work/raw" . \
   >"$work/build.log" 2>&1 || {
   tail -n 60 "$work/build.log"
   exit 1
