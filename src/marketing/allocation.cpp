@@ -51,7 +51,7 @@ void check(const AllocationProblem& p) {
                                                    p.costs[i], "finite and >= 0"));
     }
   for (std::size_t o = 0; o < p.offers; ++o) {
-    const std::string at = "[" + std::to_string(o) + "]";
+    const std::string at = std::string("[").append(std::to_string(o)).append("]");
     const std::int64_t least = p.offer_min.empty() ? 0 : p.offer_min[o];
     detail::require(least >= 0, ("offer_min" + at).c_str(), least, ">= 0");
     if (!p.offer_max.empty()) {

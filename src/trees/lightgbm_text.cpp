@@ -26,7 +26,7 @@ std::string_view next_line(std::string_view& text) {
   return line;
 }
 
-std::string shown(std::string_view s) { return "'" + std::string(s.substr(0, 60)) + "'"; }
+std::string shown(std::string_view s) { return std::string("'").append(s.substr(0, 60)).append("'"); }
 
 /// Fields of one section, and its reader of lists.
 class Section {

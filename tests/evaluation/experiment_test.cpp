@@ -48,7 +48,7 @@ TEST(Allocation, MovesSlotsOnlyBetweenTheGroupAndNobodyWhateverTheChanges) {
     detail::RandomStream random(seed, 9, 0);
     const std::size_t groups = 2 + random.below(7);
     std::vector<GroupShare> shares;
-    for (std::size_t g = 0; g < groups; ++g) shares.push_back({"g" + std::to_string(g), random.below(1000) / 1000.0 / static_cast<double>(groups)});
+    for (std::size_t g = 0; g < groups; ++g) shares.push_back({std::string("g").append(std::to_string(g)), random.below(1000) / 1000.0 / static_cast<double>(groups)});
     Allocation now("salt", shares);
     for (int change = 0; change < 20; ++change) {
       const std::size_t g = random.below(static_cast<std::uint32_t>(groups));
