@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from . import _cli_data as data
@@ -61,7 +60,7 @@ def run(args) -> int:
     print(_measured(blend, train, form(parts.test, False), args))
     whole = form(log)
     final = Blend([(n, models.ready(m, whole, args)) for n, m in members.items()], args.method, list(learned.values()), args.candidates)
-    final.fit(whole, show_progress=sys.stderr.isatty())
+    final.fit(whole, show_progress=True)
     final.save(args.out)
     data.say(f"blend of {', '.join(members)} learned, measured and fitted on all events in {time.perf_counter() - started:.1f} s")
     print(args.out)

@@ -59,7 +59,17 @@ def add_split(p, valid: bool = False) -> None:
         g.add_argument("--valid-at", help="temporal: first moment of the part before it that settings are chosen on (default: as long "
                                           "before --at as the test part lasts)")
     g.add_argument("--share", type=float, default=0.2, help="tail, random: share of the test part (default: 0.2)")
-    g.add_argument("--seed", type=int, default=42, help="of the random split and of what is drawn at random (default: 42)")
+    g.add_argument("--seed", type=_seed, default=42, help="of the random split and of what is drawn at random (default: 42)")
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**32:  # what optuna takes
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be an integer in [0, 2**32)")
+    return seed
 
 
 def weights(pairs: list[str]) -> dict[str, float] | None:
@@ -170,8 +180,9 @@ def cut(log, args, valid: bool = False):
         at, valid_at = to_ms(args.at, "--at"), None
         if log.times is None:
             raise ValueError("--split temporal needs --time: the column of the time")
-        if valid:
-            valid_at = at - max(1, int(log.times.max()) - at + 1) if args.valid_at is None else to_ms(args.valid_at, "--valid-at")
+        last = int(log.times.max())
+        if valid and at <= last:
+            valid_at = 2 * at - last - 1 if args.valid_at is None else to_ms(args.valid_at, "--valid-at")
             if args.valid_at is None:
                 say(f"chosen on {np.datetime64(valid_at, 'ms')} to {np.datetime64(at, 'ms')}; --valid-at sets its begin")
         parts = split.temporal(log, at, valid_at)
@@ -181,7 +192,7 @@ def cut(log, args, valid: bool = False):
         parts = split.tail_holdout(log, args.share, args.share if valid else 0.0)
     else:
         parts = split.random_holdout(log, args.share, args.seed, args.share if valid else 0.0)
-    for name, part in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)):
+    for name, part in (("test", parts.test), ("valid", parts.valid), ("train", parts.train)):
         if len(part) == 0 and (valid or name != "valid"):
             raise ValueError(f"--split {args.split} leaves the {name} part without events")
     return parts

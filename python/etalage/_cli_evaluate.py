@@ -56,7 +56,23 @@ def _measures(args) -> tuple[tuple[int, ...], tuple[str, ...]]:
         raise ValueError(f"--k is {args.k!r}, must be integers >= 1 with commas between them") from None
     if min(cutoffs) < 1:
         raise ValueError(f"--k is {args.k!r}, must be integers >= 1 with commas between them")
-    return cutoffs, tuple(m.strip() for m in args.metrics.split(","))
+    metrics = tuple(m.strip() for m in args.metrics.split(","))
+    first = f"{metrics[0]}@{cutoffs[0]}"
+    if first not in list(tried(cutoffs, metrics).per_user):
+        raise ValueError(f"--metrics begins with {metrics[0]!r}, must begin with one that each shopper has")
+    return cutoffs, metrics
+
+
+def tried(cutoffs, metrics):
+    """The metrics of two shoppers: an unknown name is told before the events are read and models fitted."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    from . import evaluation
+    from .models import Popularity
+
+    train, test = sp.csr_matrix(np.eye(2, 3, dtype=np.float32)), sp.csr_matrix(np.eye(2, 3, 1, dtype=np.float32))
+    return evaluation.evaluate(Popularity().fit(train), train, test, k=cutoffs, metrics=metrics)
 
 
 def evaluate(args) -> int:

@@ -42,4 +42,6 @@ def info(args) -> int:
 def demo(args) -> int:
     from . import _demo
 
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        raise ValueError(f"--out is {args.out!r}, a file, must be a folder")
     return _demo.run(Path(args.out), users=args.users, items=args.items, seed=args.seed)

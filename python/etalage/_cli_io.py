@@ -9,6 +9,8 @@ import io
 import os
 import stat
 import sys
+import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterable
 
@@ -76,6 +78,19 @@ def add_catalog(p) -> None:
     g.add_argument("--catalog-name", default="name", metavar="COLUMN", help="its column of the product's name (default: name)")
 
 
+@contextmanager
+def reading(path):
+    """What the standard library says of a text file that it cannot read, with the file's name."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read as UTF-8 text: {error.reason} at {error.start}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} cannot be read as gzip: {error}") from error
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
+
+
 def read_names(path: str | None, item: str, name: str) -> dict[str, str]:
     """Product key (as text) -> name; the first name of a key stands. Empty without a file."""
     if path is None:
@@ -89,7 +104,7 @@ def read_names(path: str | None, item: str, name: str) -> dict[str, str]:
         pairs: Iterable = zip(table.column(item).to_pylist(), table.column(name).to_pylist())
     else:
         opener = gzip.open if _is_gzip(path) else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with reading(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter=_separator(path))
             absent = [c for c in (item, name) if c not in (reader.fieldnames or [])]
             if absent:

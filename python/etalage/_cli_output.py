@@ -122,7 +122,7 @@ def write_table(path, rows: list[dict]) -> None:
         text = io.StringIO()
         out = csv.DictWriter(text, list(rows[0]), delimiter=files._separator(path), lineterminator="\n")
         out.writeheader()
-        out.writerows(rows)
+        out.writerows(_plain(rows))  # no value, and none that is a number, as an empty cell
         content = text.getvalue().encode()
         if files._is_gzip(path):
             import gzip

@@ -92,7 +92,8 @@ def _is_done(path: str, signature: str, resume: bool) -> bool:
 def _wanted_users(args, model):
     """Indices of the shoppers asked for, or all; unknown keys are reported and answered as newcomers."""
     if args.users:
-        texts = [line.rstrip("\r\n") for line in open(args.users, encoding="utf-8-sig")]
+        with files.reading(args.users), open(args.users, encoding="utf-8-sig") as lines:
+            texts = [line.rstrip("\r\n") for line in lines]
         texts = [t for t in texts if t]
     elif args.user:
         texts = args.user

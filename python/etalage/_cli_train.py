@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from . import _cli_data as data
@@ -32,7 +31,7 @@ def run(args) -> int:
     train, _ = data.training_data(model, data.read_log(args), args)
     started = time.perf_counter()
     model = models.ready(model, train, args)
-    model.fit(train, show_progress=sys.stderr.isatty())
+    model.fit(train, show_progress=True)
     model.save(args.out)
     data.say(f"{model!r} fitted in {time.perf_counter() - started:.1f} s")
     print(args.out)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from . import _cli_data as data
+from . import _cli_evaluate
 from . import _cli_models as models
 from . import _cli_output as output
 
@@ -36,7 +36,8 @@ def run(args) -> int:
 
     budget = int(args.budget) if args.budget.strip().lstrip("+-").isdigit() else args.budget
     _budget.limits(budget)
-    _search._metric(args.metric)
+    name, k = _search._metric(args.metric)
+    _cli_evaluate.tried((k,), (name,))
     _search._optuna()
     data.check_split(args)
     model = models.one(args)

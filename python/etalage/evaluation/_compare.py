@@ -71,7 +71,7 @@ class Comparison:
 
 
 def _text(column: str, value) -> str:
-    if value is None:
+    if value is None or value != value:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}" if column == "memory_mb" else f"{value:.2f}" if column.endswith("seconds") else f"{value:.4f}"
