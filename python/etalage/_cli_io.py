@@ -9,6 +9,8 @@ import io
 import os
 import stat
 import sys
+import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterable
 
@@ -42,26 +44,51 @@ def _separator(path: str) -> str:
 
 
 def read_events(path: str, options):
-    """EventLog of a CSV or Parquet file; only the named columns are read."""
+    """EventLog of a CSV or Parquet file, or of a folder of Parquet files; only the named columns are read."""
     from . import EventLog
 
     columns = {n: getattr(options, n) for n in ("user", "item", "event", "time", "value", "session")}
     common = columns | {"time_unit": options.time_unit, "on_error": options.on_error}
     if not Path(path).exists():
         raise FileNotFoundError(2, "no such event file", str(path))
-    if is_parquet(path):
-        pa = need_pyarrow()
-        file = pa.parquet.ParquetFile(path)
-        wanted = [c for c in columns.values() if c is not None]
-        missing = [c for c in wanted if c not in file.schema_arrow.names]
-        if missing:
-            raise ValueError(f"column {missing[0]!r} is not in {path}, must be one of {', '.join(file.schema_arrow.names)}")
-        schema = pa.schema([file.schema_arrow.field(c) for c in dict.fromkeys(wanted)])
-        batches = (b.select(schema.names) for b in file.iter_batches(columns=schema.names))
-        return EventLog.from_frame(pa.RecordBatchReader.from_batches(schema, batches), **common)
+    if is_parquet(path) or os.path.isdir(path):
+        return EventLog.from_parquet(path, **common)
     if is_csv(path):
         return EventLog.from_csv(path, separator=_separator(path), **common)
-    raise ValueError(f"event file is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
+    raise ValueError(f"event file is {path!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, or be a folder of Parquet files")
+
+
+def load_model(path: str):
+    """A model to ask for lists, from its file."""
+    import etalage
+    from .models import Recommender
+
+    if os.path.isdir(path):
+        raise ValueError(f"model file is {path!r}, a directory, must be a file written by train, blend or Model.save")
+    model = etalage.load(path)
+    if not isinstance(model, Recommender):
+        raise ValueError(f"model file is {path!r}, which holds a {type(model).__name__}, must hold a model that recommends")
+    return model
+
+
+def add_catalog(p) -> None:
+    g = p.add_argument_group("names of products")
+    g.add_argument("--catalog", metavar="FILE", help="product file with names: .csv, .csv.gz or .parquet; event files will do")
+    g.add_argument("--catalog-item", default="item", metavar="COLUMN", help="its column of the product's key (default: item)")
+    g.add_argument("--catalog-name", default="name", metavar="COLUMN", help="its column of the product's name (default: name)")
+
+
+@contextmanager
+def reading(path):
+    """What the standard library says of a text file that it cannot read, with the file's name."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read as UTF-8 text: {error.reason} at {error.start}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} cannot be read as gzip: {error}") from error
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
 
 
 def read_names(path: str | None, item: str, name: str) -> dict[str, str]:
@@ -70,11 +97,14 @@ def read_names(path: str | None, item: str, name: str) -> dict[str, str]:
         return {}
     names: dict[str, str] = {}
     if is_parquet(path):
-        table = need_pyarrow().parquet.read_table(path, columns=[item, name])
+        from ._frames import parquet_reader
+
+        need_pyarrow()
+        table = parquet_reader(Path(path), [item, name]).read_all()
         pairs: Iterable = zip(table.column(item).to_pylist(), table.column(name).to_pylist())
     else:
         opener = gzip.open if _is_gzip(path) else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with reading(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter=_separator(path))
             absent = [c for c in (item, name) if c not in (reader.fieldnames or [])]
             if absent:

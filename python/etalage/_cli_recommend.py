@@ -12,7 +12,29 @@ from pathlib import Path
 
 import numpy as np
 
+from . import _cli_data as data
 from . import _cli_io as files
+from . import _cli_output as output
+
+
+def add(commands) -> None:
+    p = data.command(commands, "recommend", "write the best products of every shopper, or of some", """
+Writes every shopper's best products, best first, block by block, or prints them. A file of its final name is always complete:
+lists that exist are replaced whole. With --shard a job can be killed and started again: a shard that is complete is skipped,
+one of another model or other options is made anew.
+""", "etalage recommend model.etalage --k 20 --out lists.parquet --shard 0/8", run)
+    p.add_argument("model_file", metavar="MODEL", help="file written by train, blend or Model.save")
+    p.add_argument("--out", metavar="FILE", help=".csv, .csv.gz or .parquet; - prints CSV; without it a list to read is printed")
+    p.add_argument("--users", metavar="FILE", help="text file with one shopper's key a line (default: every fitted shopper)")
+    p.add_argument("--user", action="append", default=[], metavar="KEY", help="one shopper; may be repeated")
+    p.add_argument("--k", type=int, default=10, help="length of the lists (default: 10)")
+    p.add_argument("--include-seen", action="store_true", help="recommend known products again")
+    p.add_argument("--block", type=int, default=8192, help="shoppers scored at a time; bounds memory (default: 8192)")
+    p.add_argument("--shard", metavar="I/N", help="do part I of N, 0 <= I < N; writes NAME-I-of-N.EXT. One that is complete is skipped, "
+                                                  "one of another model or other options made anew")
+    p.add_argument("--resume", action="store_true", help="go on with one job: a shard of another model or other options is an error")
+    output.add_overwrite(p, "make a shard anew that is complete, too")
+    files.add_catalog(p)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -70,7 +92,8 @@ def _is_done(path: str, signature: str, resume: bool) -> bool:
 def _wanted_users(args, model):
     """Indices of the shoppers asked for, or all; unknown keys are reported and answered as newcomers."""
     if args.users:
-        texts = [line.rstrip("\r\n") for line in open(args.users, encoding="utf-8-sig")]
+        with files.reading(args.users), open(args.users, encoding="utf-8-sig") as lines:
+            texts = [line.rstrip("\r\n") for line in lines]
         texts = [t for t in texts if t]
     elif args.user:
         texts = args.user
@@ -135,8 +158,6 @@ def _print(model, keys, shard, args, names) -> None:
 
 
 def run(args) -> int:
-    import etalage
-
     if args.k < 0:
         raise ValueError(f"--k is {args.k}, must be >= 0")
     if args.block < 1:
@@ -148,15 +169,17 @@ def run(args) -> int:
         raise ValueError(f"--out is {out!r}, must end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet, or be -")
     if to_file and files.is_parquet(out):
         files.need_pyarrow()
+    if args.resume and args.overwrite:
+        raise ValueError("--resume and --overwrite are given, must be one of them: to go on, or to make anew")
     if args.resume and not (to_file and shard is not None):
         raise ValueError("--resume is given without --shard and --out, must go with both")
     signature = _signature(args, shard)
     if shard is not None and to_file:
         out = shard_path(out, shard)
-        if _is_done(out, signature, args.resume):
+        if not args.overwrite and _is_done(out, signature, args.resume):
             print(f"{out} is complete already, skipped")
             return 0
-    model = etalage.load(args.model_file)
+    model = files.load_model(args.model_file)
     names = files.read_names(args.catalog, args.catalog_item, args.catalog_name)
     keys = _wanted_users(args, model)
     if out is None:

@@ -69,10 +69,13 @@ def parquet_reader(path, names):
         files = sorted(p for p in path.rglob("*") if p.suffix in (".parquet", ".pq") and not p.name.startswith((".", "_")))
         if not files:
             raise FileNotFoundError(2, "no .parquet file below the folder", str(path))
-    found = dataset.dataset([str(p) for p in files], format="parquet", partitioning="hive")
+    try:
+        found = dataset.dataset([str(p) for p in files], format="parquet", partitioning="hive")
+    except (ValueError, OSError) as error:  # pyarrow's own, of many lines
+        raise ValueError(f"{path} cannot be read as Parquet: {(str(error).splitlines() or [''])[0].rpartition(': ')[2]}") from error
     for n in names:
         if n not in found.schema.names:
-            _pick({}, found.schema.names, n)
+            raise ValueError(f"column {n!r} is not in {path}, must be one of {', '.join(map(repr, found.schema.names)) or 'none'}")
     return found.scanner(columns=list(dict.fromkeys(names))).to_reader()
 
 

@@ -64,7 +64,7 @@ class Comparison:
 
 
 def _text(column: str, value) -> str:
-    if value is None:
+    if value is None or value != value:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}" if column == "memory_mb" else f"{value:.2f}" if column.endswith("seconds") else f"{value:.4f}"
@@ -104,16 +104,28 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
         fit_seconds = memory = None
         model, fit = prepared(model, train, test, name, params)
         if fit in ("here", "anew"):
-            start_mb = _reset_peak()
-            started = time.perf_counter()
-            model.fit(train)
-            fit_seconds = time.perf_counter() - started
-            peak = _memory_mb("VmHWM")
-            memory = None if start_mb is None or peak is None else max(peak - start_mb, 0.0)
+            fit_seconds, memory = fit_cost(model, train)
         started = time.perf_counter()
         evaluations[str(name)] = evaluate(model, train, test, k, metrics, filter_already_liked_items=filter_already_liked_items,
                                           num_threads=num_threads, item_features=item_features)
         costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory, fit)
+    return side_by_side(evaluations, costs, first, confidence, samples, seed, num_threads)
+
+
+def fit_cost(model, data) -> tuple[float, float | None]:
+    """Fits the model: (seconds, by how many MB the process grew at most, None where the system does not say)."""
+    start_mb = _reset_peak()
+    started = time.perf_counter()
+    model.fit(data)
+    seconds = time.perf_counter() - started
+    peak = _memory_mb("VmHWM")
+    return seconds, None if start_mb is None or peak is None else max(peak - start_mb, 0.0)
+
+
+def side_by_side(evaluations, costs, first, confidence=0.95, samples=1000, seed=42, num_threads=0) -> Comparison:
+    """The Comparison of {name: Evaluation} of the same users, best first by the metric `first`; costs: {name: (fit seconds, seconds,
+    memory in MB, fit)}."""
+    k = int(first.partition("@")[2])
     order = sorted(evaluations, key=lambda n: -evaluations[n][first])
     best = evaluations[order[0]]
     rows = []
@@ -126,7 +138,7 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
         means = {g: groups[g][first] if g in groups else None for g in ("with history", "without history")}
         means["users with history"] = groups["with history"]["users"] if "with history" in groups else None
         rows.append({"model": name, **{m: e[m] for m in e.metrics}, "low": low, "high": high,
-                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"], "tied": e[f"tied@{k[0]}"], **means,
+                     "difference": test_["difference"], "p_value": None if e is best else test_["p_value"], "users": e["users"], "tied": e[f"tied@{k}"], **means,
                      "fit_seconds": fit_seconds, "seconds": seconds, "memory_mb": memory, "fit": fit})
     return Comparison(rows, first, evaluations)
 

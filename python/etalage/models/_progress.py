@@ -1,10 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of a fit: a tqdm bar where tqdm is installed, plain text on a terminal, nothing elsewhere."""
+"""Progress of fits and searches: a tqdm bar, or plain text, on a terminal and in a notebook; a line a minute into a file."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import time
+
+
+def is_watched() -> bool:
+    """Whether somebody sees standard error as it changes: a terminal, or a notebook, whose stream is none."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class MinuteLines:
+    """For standard error into a file or a pipe, where a bar would be a line a step: at most a line a minute, none in the first."""
+
+    def __init__(self, name, clock=time.monotonic):
+        self._name, self._clock, self._last = name, clock, clock()
+
+    def show(self, text: str) -> None:
+        now = self._clock()
+        if now - self._last >= 60:
+            self._last = now
+            sys.stderr.write(f"{self._name}: {text}\n")
+            sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -14,6 +34,15 @@ def progress(name, show, callback):
         raise TypeError(f"callback is {callback!r} ({type(callback).__name__}), must be callable or None")
     if not show:
         yield callback
+        return
+    if not is_watched():
+        lines = MinuteLines(name)
+
+        def minute(p):
+            lines.show(_state(p))
+            return None if callback is None else callback(p)
+
+        yield minute
         return
     try:
         from tqdm.auto import tqdm
@@ -31,13 +60,9 @@ def progress(name, show, callback):
 
             yield update
         return
-    if not sys.stderr.isatty():
-        yield callback
-        return
 
     def line(p):
-        objective = f", objective {p.objective:.6g}" if p.objective == p.objective else ""
-        sys.stderr.write(f"\r{name}: {p.step}/{p.total}, {p.seconds:.1f} s{objective}\033[K")
+        sys.stderr.write(f"\r{name}: {_state(p)}\033[K")
         sys.stderr.flush()
         return None if callback is None else callback(p)
 
@@ -45,3 +70,8 @@ def progress(name, show, callback):
         yield line
     finally:
         sys.stderr.write("\n")
+
+
+def _state(p) -> str:
+    objective = f", objective {p.objective:.6g}" if p.objective == p.objective else ""
+    return f"{p.step}/{p.total}, {p.seconds:.1f} s{objective}"

@@ -7,6 +7,7 @@ import time
 
 from .. import _core, evaluation
 from ..models import Recommender
+from ..models._progress import MinuteLines, is_watched
 from ..models._reuse import unfitted
 from . import _budget
 from ._defaults import defaults
@@ -35,6 +36,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
               means 1 each
     prune     give a trial up at an early stage where it is below the median of its predecessors there. Iterative models
               that can go on from where they are (parameter warm_start) are fitted in three stages; others are not pruned
+    show_progress   a bar on a terminal and in a notebook, a line a minute into a file
     callback  called with each finished trial (a dict as in SearchResult.trials); returning False ends the search
 
     Needs optuna (pip install etalage[tuning]). Equal seeds and a budget of trials give equal searches wherever the model
@@ -211,23 +213,25 @@ def _bar(show, total):
         yield lambda record: None
         return
     best = [float("-inf")]
+
+    def state(record):
+        best[0] = max(best[0], record["value"] if record["value"] is not None else best[0])
+        return f"trial {record['number'] + 1}{'' if total is None else f'/{total}'}, best {best[0]:.4f}"
+
+    if not is_watched():
+        lines = MinuteLines("search")
+        yield lambda record: lines.show(state(record))
+        return
     try:
         from tqdm.auto import tqdm
     except ImportError:
-        tqdm = None
-    if tqdm is None:
-
-        def line(record):
-            best[0] = max(best[0], record["value"] if record["value"] is not None else best[0])
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\rtrial {record['number'] + 1}{'' if total is None else f'/{total}'}, best {best[0]:.4f}\033[K")
-
-        yield line
+        yield lambda record: sys.stderr.write(f"\r{state(record)}\033[K")
+        sys.stderr.write("\n")
         return
     with tqdm(total=total, desc="search", unit="trial") as bar:
 
         def update(record):
-            best[0] = max(best[0], record["value"] if record["value"] is not None else best[0])
+            state(record)
             bar.update()
             bar.set_postfix(best=f"{best[0]:.4f}")
 
