@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .._arrays import labels, reals
+from .._arrays import labels, reals, unmasked
 
 SAMPLE_RATIO_P = 0.001
 
@@ -180,7 +180,7 @@ def _check_confidence(confidence: float) -> None:
 def _groups(groups: Any) -> np.ndarray:
     """Labels as objects; what is missing in the way of a frame (NaN, NaT, NA, masked) is None: nobody."""
     if isinstance(groups, np.ma.MaskedArray):
-        groups = groups.astype(object).filled(None)
+        groups = unmasked(groups.astype(object), "groups")
     labels = np.asarray(groups, dtype=object)
     if labels.ndim == 1:
         labels = np.array([None, *(None if _missing(g) else g for g in labels)], dtype=object)[1:]
