@@ -40,6 +40,49 @@ def unmasked(array, name="array"):
     return plain
 
 
+def reals(value, name="array"):
+    """float64 of any shape from real numbers or booleans; what is masked is NaN, also among integers, for the caller's rule of
+    missing numbers. TypeError for text, complex numbers, times and anything else that is no number."""
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "iub":
+        value = value.astype(np.float64)
+    array = asarray(value, name)
+    if array.dtype.kind == "O":
+        wrong = next((v for v in array.flat if isinstance(v, (str, bytes)) or not (v is None or hasattr(v, "__float__"))), None)
+        if wrong is None:
+            try:
+                return np.array([np.nan if v is None else float(v) for v in array.flat], dtype=np.float64).reshape(array.shape)
+            except (TypeError, ValueError, OverflowError):
+                pass
+        raise TypeError(f"{name} has dtype object{'' if wrong is None else f' and holds {wrong!r:.60}'}, must be an array of real numbers")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, must be an array of real numbers")
+    return array.astype(np.float64, copy=False)
+
+
+def labels(value, name="labels"):
+    """Labels of one kind, as an array: integers (booleans and whole floats too) or strings. ValueError for missing or masked ones,
+    TypeError for a mixture, which NumPy would turn into strings, and for other things."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} is masked at {int(np.flatnonzero(np.ma.getmaskarray(value))[0])}, must have a label in every place")
+    array = np.asarray(value if hasattr(value, "__array__") or isinstance(value, (list, tuple)) else list(value))
+    if array.dtype.kind in "UT" and isinstance(value, np.ndarray):
+        return array
+    if array.dtype.kind in "USOT" and array.ndim == 1:
+        listed = value if isinstance(value, (list, tuple)) else array.tolist()
+        kinds = {str if isinstance(v, str) else int if isinstance(v, (int, float, np.integer, np.floating, np.bool_)) else type(v) for v in listed}
+        missing = next((i for i, v in enumerate(listed) if v is None or v != v), None)
+        if missing is not None:
+            raise ValueError(f"{name}[{missing}] is {listed[missing]}, must be a label")
+        if len(kinds) > 1 or not kinds <= {str, int}:
+            raise TypeError(f"{name} holds labels of several kinds or of none that is known, must be all numbers or all strings")
+    elif array.dtype.kind == "f" and array.size:
+        if np.isnan(array).any():
+            raise ValueError(f"{name}[{int(np.flatnonzero(np.isnan(array))[0])}] is nan, must be a label")
+    elif array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, must be all numbers or all strings")
+    return array
+
+
 def keys(value):
     """An array of keys; a masked one is None, which no key is."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):

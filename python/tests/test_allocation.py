@@ -168,3 +168,33 @@ def test_bad_input_is_named(arguments, words):
 
 def test_it_is_in_the_room():
     assert marketing.allocate is allocate and isinstance(allocate([[1.0]], [[1.0]], 1), marketing.Allocation)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ({"values": "x"}, "values"),
+    ({"values": np.ones((3, 2)) + 1j}, "values has dtype complex128"),
+    ({"values": np.ones((3, 2)).astype("m8[s]")}, "values has dtype"),
+    ({"costs": np.ones((3, 2)).astype(str)}, "costs has dtype"),
+    ({"budgets": "5"}, "budgets has dtype"),
+    ({"per_shopper": 1.5}, "per_shopper is 1.5"),
+    ({"per_shopper": None}, "per_shopper is None"),
+    ({"exclusive": [[0, 1.5]]}, "exclusive holds offer 1.5"),
+    ({"exclusive": "01"}, "exclusive is '01'"),
+    ({"exclusive": [0, 1]}, r"exclusive is \[0, 1\]"),
+    ({"eligible": lambda s, o: True}, "what eligible gives has shape"),
+    ({"eligible": np.full((3, 2), np.nan)}, "eligible holds NaN"),
+    ({"eligible": np.full((3, 2), "no")}, "eligible has dtype"),
+    ({"offer_max": "3"}, "offer_max has dtype"),
+    ({"offer_max": -np.inf}, "offer_max must hold whole numbers"),
+])
+def test_what_is_no_number_is_refused_in_our_words(arguments, words):
+    given = {"values": np.ones((3, 2)), "costs": np.ones((3, 2)), "budgets": 2.0, **arguments}
+    with pytest.raises((TypeError, ValueError), match=words):
+        allocate(**given)
+
+
+@pytest.mark.parametrize("beyond", [np.inf, 1e300, 2**70, np.uint64(2**63 + 5)])
+def test_a_maximum_beyond_all_shoppers_is_none(beyond):
+    values = np.arange(6.0).reshape(3, 2)
+    assert allocate(values, np.ones((3, 2)), 2.0, offer_max=beyond).value == allocate(values, np.ones((3, 2)), 2.0).value
+    assert allocate(values, np.ones((3, 2)), 2.0, per_shopper=2**40).value == allocate(values, np.ones((3, 2)), 2.0, per_shopper=2).value

@@ -236,3 +236,24 @@ def test_trained_is_the_newest_event():
         assert Snapshot({"next": model})._core.trained_ms == max(times)
         assert Snapshot({"next": model}, trained=17)._core.trained_ms == 17
     assert Snapshot(catalog=catalog())._core.trained_ms == 0
+
+
+def test_what_is_given_has_finite_scores(engine):
+    for given, words in [({"i1": "x"}, "score 'x' for 'i1'"), ([("i1", float("nan"))], "finite"), ((["i1"], [np.inf]), "finite"), (3, "given is 3"),
+                         ("i1", "given is 'i1'")]:
+        with pytest.raises((TypeError, ValueError), match=words):
+            engine.recommend(k=3, placement="search", given=given)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"event_types": {"buy": {"weight": 5, "purchas": True}}}, "has 'purchas'"),
+    ({"event_types": {"buy": "5"}}, "is '5', must be a weight"),
+    ({"event_types": {3: 1.0}}, "names 3"),
+    ({"event_types": 3}, "event_types is a int"),
+    ({"visitor_prefix": 3}, "visitor_prefix is 3"),
+])
+def test_options_of_the_wrong_kind_are_named(options, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        Engine(**options)
+    with Engine() as engine, pytest.raises(TypeError, match="snapshot is a NoneType"):
+        engine.publish(None)

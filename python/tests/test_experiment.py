@@ -277,3 +277,33 @@ def test_the_report_is_one_file_that_asks_for_nothing(tmp_path):
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
     with pytest.raises(OSError):
         r.report(tmp_path / "no" / "folder.html")
+
+
+def test_settings_that_are_no_numbers_are_named(tmp_path):
+    from etalage.evaluation import experiment
+
+    groups, values = np.arange(20) % 2, np.arange(20.0)
+    for call, words in [
+        (lambda: experiment.sequential_interval(0, 1, 100, confidence=1), "confidence is 1"),
+        (lambda: experiment.sequential_interval(0, 1, 100, confidence=0), "confidence is 0"),
+        (lambda: experiment.sequential_interval(0, 1, 100, planned=-3), "planned is -3"),
+        (lambda: experiment.sequential_interval(np.nan, 1, 100), "difference is nan"),
+        (lambda: experiment.analyze(groups, {"m": values}, control=0, sequential=True, planned=0), "planned is 0"),
+        (lambda: experiment.analyze(groups, {"m": values}, control=0, confidence="x"), "confidence is 'x'"),
+        (lambda: experiment.analyze(groups, values, control=0), "metrics is a ndarray"),
+        (lambda: experiment.analyze(groups, {3: values}, control=0), "metrics names 3"),
+        (lambda: experiment.analyze(groups, {"m": values.astype(str)}, control=0), "m has dtype"),
+        (lambda: experiment.analyze(groups, {"m": values}, control=0, shares={0: "x", 1: 0.5}), "share of 0 is 'x'"),
+        (lambda: experiment.analyze(groups, {"m": values}, control=0, shares={0: -0.5, 1: 0.5}), "share of 0 is -0.5"),
+        (lambda: experiment.sample_ratio({"a": 1.5, "b": 2}, {"a": 0.5, "b": 0.5}), "whole numbers"),
+        (lambda: experiment.sample_ratio({"a": np.inf, "b": 2}, {"a": 0.5, "b": 0.5}), "whole numbers"),
+        (lambda: experiment.per_shopper([1, 2], ["1", "2"]), "event_keys are strings, must be numbers"),
+        (lambda: experiment.per_shopper(["1", "2"], [1, 2]), "event_keys are numbers, must be strings"),
+        (lambda: experiment.per_shopper([[1, 2]], [1]), "keys has shape"),
+        (lambda: experiment.per_shopper(["a", None], ["a"]), r"keys\[1\] is None"),
+        (lambda: experiment.analyze(groups, {"m": values}, control=0).report(tmp_path / "r.html", what=3), "what is 3"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=words):
+            call()
+    none = experiment.per_shopper([1, 2], [])
+    assert none.dtype == np.float64 and none.tolist() == [0, 0]

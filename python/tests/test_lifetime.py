@@ -417,8 +417,12 @@ def test_bad_events_are_named():
         lifetime.summarize_events(["a", "b"], [np.nan, 1.0])
     with pytest.raises(ValueError, match="missing"):
         lifetime.summarize_events(["a", "b"], np.array(["2024-01-01", "NaT"], dtype="datetime64[D]"))
-    with pytest.raises(TypeError, match="customer holds"):
+    with pytest.raises(ValueError, match=r"customer\[1\] is None"):
         lifetime.summarize_events(np.array(["a", None], dtype=object), [1.0, 2.0])
+    for mixed in ([1, "a"], [1.5, 2.0], [True, False], [b"a", b"b"]):  # NumPy makes strings of the first
+        with pytest.raises(TypeError, match="customer"):
+            lifetime.summarize_events(mixed, [1.0, 2.0])
+    assert lifetime.summarize_events([7.0, 8.0], [1.0, 2.0]).customer.tolist() == [7, 8]  # integers of a frame with gaps elsewhere
     with pytest.raises(TypeError, match="must be a date as time is"):
         lifetime.summarize_events(["a"], ["2024-01-01"], until=3.0)
     with pytest.raises(ValueError, match="unit is 'months'"):

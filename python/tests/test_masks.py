@@ -154,3 +154,62 @@ def test_what_may_be_unknown_is():
     plain.set_segments([0, 1, -1, 0])
     hidden.set_segments(masked([0, 1, 7, 0], 2))
     np.testing.assert_array_equal(plain.recommend([0, 1, 2], k=3)[1], hidden.recommend([0, 1, 2], k=3)[1])
+
+
+def _marketing_calls():
+    from etalage.evaluation import experiment, off_policy
+    from etalage.marketing import allocate, baskets, lifetime, loyalty, uplift
+
+    n = 200
+    some = np.arange(n) % 2.0
+    half, hidden = np.full(n, 0.5), np.ma.masked_array(some, mask=np.arange(n) == 3)
+    hidden_int = np.ma.masked_array(some.astype(int), mask=np.arange(n) == 3)
+    days = np.array(["2024-01-01", "2024-02-01"], dtype="datetime64[D]")
+    x = np.random.default_rng(0).random((n, 2))
+    hidden_x = np.ma.masked_array(x, mask=x > 0.9)
+    return {
+        "rewards": lambda: off_policy.estimate(hidden, half, half),
+        "propensities": lambda: off_policy.estimate(some, np.ma.masked_array(half, mask=some == 1), half),
+        "target": lambda: off_policy.estimate(some, half, np.ma.masked_array(half, mask=some == 1)),
+        "groups of estimate": lambda: off_policy.estimate(some, half, half, groups=hidden_int),
+        "actions": lambda: off_policy.estimate(some, np.tile(half, (2, 1)).T, np.tile(half, (2, 1)).T, actions=hidden_int),
+        "contexts": lambda: off_policy.cross_fit(hidden_x, some.astype(int), some, np.tile(half, (2, 1)).T),
+        "metric": lambda: experiment.analyze(some, {"m": hidden}, control=0.0),
+        "values of events": lambda: experiment.per_shopper([1, 2], [1, 2], np.ma.masked_array([1.0, 2.0], mask=[0, 1])),
+        "keys of events": lambda: experiment.per_shopper([1, 2], np.ma.masked_array([1, 2], mask=[0, 1])),
+        "clicks": lambda: experiment.interleaving_test(hidden, some),
+        "outcome": lambda: uplift.qini(hidden, some, half),
+        "treated": lambda: uplift.qini(some, hidden_int, half),
+        "score": lambda: uplift.auuc(half, some, hidden),
+        "features": lambda: uplift.TLearner().fit(hidden_x, some, half),
+        "treatment": lambda: uplift.TLearner().fit(x, hidden_int, half),
+        "uplift": lambda: uplift.choose(hidden),
+        "policy": lambda: uplift.policy_value(hidden, some, some),
+        "values": lambda: allocate(hidden_x, x, 1),
+        "costs": lambda: allocate(x, hidden_x, 1),
+        "budgets": lambda: allocate(x, x, np.ma.masked_array([1.0], mask=[True])),
+        "customer": lambda: lifetime.summarize_events(np.ma.masked_array([1, 2], mask=[0, 1]), days),
+        "amount": lambda: loyalty.tiers([1, 2], days, np.ma.masked_array([1.0, 2.0], mask=[0, 1]), [loyalty.Tier("a", amount=1)], at="2024-03-01"),
+        "points": lambda: loyalty.points_liability([1, 2], days, np.ma.masked_array([1.0, 2.0], mask=[0, 1]), 30, 1.0, "2024-03-01"),
+        "labels of baskets": lambda: baskets.frequent_sets([np.ma.masked_array([1, 2], mask=[0, 1])], 1),
+    }
+
+
+@pytest.mark.parametrize("what", _marketing_calls())
+def test_a_masked_number_is_missing_in_marketing_and_experiments(what):
+    with pytest.raises((ValueError, TypeError), match="nan|NaN|mask|finite|label"):
+        _marketing_calls()[what]()
+
+
+def test_masked_pairs_and_groups():
+    from etalage.evaluation import experiment
+    from etalage.marketing import allocate, baskets
+
+    nobody = np.ma.masked_array(np.ones((5, 2), bool), mask=True)
+    assert allocate(np.ones((5, 2)), np.ones((5, 2)), 5, eligible=nobody).given.tolist() == [0, 0]
+    groups = np.ma.masked_array([0, 1, 0, 1, 0, 1], mask=[1, 0, 0, 0, 0, 0])
+    assert experiment.analyze(groups, {"m": np.arange(6)}, control=0).counts == {1: 3, 0: 2}
+    assert experiment.analyze([np.nan, 1, 0, 1, 0, None], {"m": np.arange(6)}, control=0).outside == 2
+    rows = sp.csr_matrix(np.eye(3))
+    rows.data = np.ma.masked_array(rows.data, mask=[1, 0, 0])
+    assert baskets.frequent_sets(rows, 1)["items"].tolist() == [(1,), (2,)]

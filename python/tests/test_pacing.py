@@ -75,8 +75,12 @@ def test_a_budget_is_never_exceeded_even_by_wrong_expectations():
     (lambda: BudgetPacer(1, 10, step=float("nan")), "step is nan"),
     (lambda: BudgetPacer(1, 10).decide([1.0], [-1.0]), "costs is -1"),
     (lambda: BudgetPacer(1, 10).decide([float("nan")], [1.0]), "values is nan"),
-    (lambda: BudgetPacer(1, 10).decide([1.0], [1.0, 2.0]), "costs has 2 entries"),
+    (lambda: BudgetPacer(1, 10).decide([1.0], [1.0, 2.0]), r"costs has shape \(2,\)"),
     (lambda: BudgetPacer(1, 10).decide([1.0], [1.0], progress=2), "progress is 2"),
+    (lambda: BudgetPacer(1, 10).decide([1.0], [1.0], progress=-1), "progress is -1"),
+    (lambda: BudgetPacer([1, 1], 10).decide([1.0, 2.0, 3.0], np.ones((2, 3))), r"costs has shape \(2, 3\)"),  # budgets by offers
+    (lambda: BudgetPacer(1, 10).decide(np.ma.masked_array([1.0], mask=True), [1.0]), "values is nan"),
+    (lambda: BudgetPacer(np.ma.masked_array([1.0], mask=True), 10), r"budgets\[0\] is nan"),
 ])
 def test_bad_input_is_named(make, words):
     with pytest.raises(ValueError, match=words):
@@ -101,3 +105,16 @@ def test_a_ledger_keeps_what_was_spent(tmp_path):
             SpendLedger(tmp_path / "other", budgets)
     with pytest.raises(TypeError):
         SpendLedger(tmp_path / "other", 0.5)
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda folder: SpendLedger(folder, True), "budgets is True"),
+    (lambda folder: SpendLedger(folder, [1.5]), "budgets is 1.5"),
+    (lambda folder: SpendLedger(folder, 2**63), "must fit in 64 bits"),
+    (lambda folder: SpendLedger(folder, 10, block="x"), "block is 'x'"),
+    (lambda folder: SpendLedger(folder, 10).spend(2**64), "must fit in 64 bits"),
+    (lambda folder: SpendLedger(folder, 10).spend(1.0), "amounts is 1.0"),
+])
+def test_units_are_whole_numbers(make, words, tmp_path):
+    with pytest.raises((TypeError, ValueError), match=words):
+        make(tmp_path)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from .._arrays import labels, reals, unmasked
+
 SAMPLE_RATIO_P = 0.001
 
 
@@ -96,10 +98,18 @@ def per_shopper(keys: Any, event_keys: Any, values: Any = None) -> np.ndarray:
 
     The unit that was drawn is the unit that is counted: a shopper with ten visits is one row.
     """
-    keys, event_keys = np.asarray(keys), np.asarray(event_keys)
-    if len(keys) == 0:
-        raise ValueError("keys is empty, must name the shoppers")
-    v = np.ones(len(event_keys)) if values is None else np.asarray(values, dtype=np.float64)
+    if np.ndim(keys) != 1 or len(keys) == 0:
+        raise ValueError(f"keys has shape {np.shape(keys)}, must name the shoppers, [n] with n at least 1")
+    if np.ndim(event_keys) != 1:
+        raise ValueError(f"event_keys has shape {np.shape(event_keys)}, must be [events]")
+    keys, event_keys = labels(keys, "keys"), labels(event_keys, "event_keys")
+    if len(event_keys) == 0:
+        return np.zeros(len(keys))
+    if _text(keys) != _text(event_keys):
+        raise TypeError(f"event_keys are {_kind(event_keys)}, must be {_kind(keys)} as keys are")
+    v = np.ones(len(event_keys)) if values is None else reals(values, "values")
+    if not np.isfinite(v).all():
+        raise ValueError(f"values[{int(np.flatnonzero(~np.isfinite(v))[0])}] is not finite, must be")
     if v.shape != event_keys.shape or event_keys.ndim != 1:
         raise ValueError(f"values has shape {v.shape} and event_keys {event_keys.shape}, must be one value an event")
     order = np.argsort(keys, kind="stable")
@@ -111,18 +121,29 @@ def per_shopper(keys: Any, event_keys: Any, values: Any = None) -> np.ndarray:
     return np.bincount(order[at[known]], weights=v[known], minlength=len(keys))
 
 
+def _text(keys: np.ndarray) -> bool:
+    return keys.dtype.kind not in "fiub" and not (keys.dtype.kind == "O" and not isinstance(keys[0], str))
+
+
+def _kind(keys: np.ndarray) -> str:
+    return "strings" if _text(keys) else "numbers"
+
+
 def sample_ratio(counts: Mapping[Any, int], shares: Mapping[Any, float]) -> dict:
     """Are groups of the sizes that their shares say? {"statistic", "p_value", "expected", "ok"}: Pearson's chi-square; ok is
     p_value >= 0.001. A mismatch means that shoppers are lost or sorted, and no metric is to be read."""
+    for g, share in shares.items():
+        if isinstance(share, (bool, np.bool_)) or not isinstance(share, (int, float, np.integer, np.floating)) or not 0 <= share <= 1:
+            raise ValueError(f"share of {g!r} is {share!r}, must be a number in [0, 1]")
     names = [g for g in shares if shares[g] > 0]
     unknown = [g for g in counts if g not in names and counts[g]]
     if unknown:
         raise ValueError(f"counts has {unknown[0]!r}, must be of groups with a share")
     if len(names) < 2:
         raise ValueError(f"shares has {len(names)} groups, must have at least 2 above 0")
-    observed = np.array([counts.get(g, 0) for g in names], dtype=np.float64)
-    if (observed < 0).any() or observed.sum() == 0:
-        raise ValueError(f"counts is {dict(counts)!r}, must be numbers of shoppers, some above 0")
+    observed = reals([counts.get(g, 0) for g in names], "counts")
+    if not (np.isfinite(observed) & (observed >= 0) & (observed == np.floor(observed))).all() or observed.sum() == 0:
+        raise ValueError(f"counts is {dict(counts)!r}, must be whole numbers of shoppers, some above 0")
     expected = observed.sum() * np.array([shares[g] for g in names]) / sum(shares[g] for g in names)
     statistic = float(((observed - expected) ** 2 / expected).sum())
     p = float(stats.chi2.sf(statistic, len(names) - 1))
@@ -136,6 +157,11 @@ def sequential_interval(difference: float, standard_error: float, shoppers: int,
     fix it beforehand when looking more than once)."""
     if shoppers < 2 or not standard_error >= 0:
         raise ValueError(f"shoppers is {shoppers} and standard_error {standard_error}, must be at least 2 and at least 0")
+    if not math.isfinite(difference) or not math.isfinite(standard_error):
+        raise ValueError(f"difference is {difference} and standard_error {standard_error}, must be finite")
+    _check_confidence(confidence)
+    if planned is not None and not 2 <= planned < math.inf:
+        raise ValueError(f"planned is {planned}, must be at least 2 shoppers, or None")
     alpha = 1 - confidence
     tuned = -2 * math.log(alpha)
     rho2 = (tuned + math.log(tuned + 1)) / (planned or shoppers)
@@ -144,12 +170,34 @@ def sequential_interval(difference: float, standard_error: float, shoppers: int,
     return difference - half, difference + half
 
 
+def _check_confidence(confidence: float) -> None:
+    if isinstance(confidence, (bool, np.bool_)) or not isinstance(confidence, (int, float, np.integer, np.floating)):
+        raise TypeError(f"confidence is {confidence!r}, must be a number in (0, 1)")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, must be in (0, 1)")
+
+
+def _groups(groups: Any) -> np.ndarray:
+    """Labels as objects; what is missing in the way of a frame (NaN, NaT, NA, masked) is None: nobody."""
+    if isinstance(groups, np.ma.MaskedArray):
+        groups = unmasked(groups.astype(object), "groups")
+    labels = np.asarray(groups, dtype=object)
+    if labels.ndim == 1:
+        labels = np.array([None, *(None if _missing(g) else g for g in labels)], dtype=object)[1:]
+    return labels
+
+
+def _missing(label: Any) -> bool:
+    different = label != label  # pandas.NA answers with itself
+    return different is True or (not isinstance(different, (bool, np.bool_))) or bool(different)
+
+
 def analyze(groups: Any, metrics: Mapping[str, Any], *, control: Any, before: Mapping[str, Any] | None = None,
             shares: Mapping[Any, float] | None = None, definitions: Mapping[str, str] | None = None, confidence: float = 0.95,
             sequential: bool = False, planned: int | None = None, name: str = "experiment") -> ExperimentResult:
     """Every group against the control by every metric; one row a shopper.
 
-    groups      [n] group of each shopper, None for nobody (left out, counted)
+    groups      [n] group of each shopper, None (or NaN, NA, masked) for nobody (left out, counted)
     metrics     {name: values [n]}, per shopper, see per_shopper
     before      {name: values [n]} of the same metric in the time before: CUPED (Deng, Xu, Kohavi, Walker, WSDM 2013), with one slope
                 for all groups, from within them, so that an effect does not enter it
@@ -157,15 +205,19 @@ def analyze(groups: Any, metrics: Mapping[str, Any], *, control: Any, before: Ma
     sequential  intervals that hold however often one looks, in place of Welch's; `planned` as for sequential_interval
     Intervals are for each row by itself: of twenty rows without any effect, one will look decided.
     """
-    labels = np.asarray(groups, dtype=object)
+    if not isinstance(metrics, Mapping) or not isinstance(before or {}, Mapping):
+        raise TypeError(f"metrics is a {type(metrics).__name__}, and before a {type(before).__name__}, must be mappings of name to values")
+    wrong = next((m for m in metrics if not isinstance(m, str)), None)
+    if wrong is not None:
+        raise TypeError(f"metrics names {wrong!r}, must be strings")
+    labels = _groups(groups)
     if labels.ndim != 1 or not metrics:
         raise ValueError(f"groups has shape {labels.shape} and metrics {len(metrics)} entries, must be [n] and at least one")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}, must be in (0, 1)")
+    _check_confidence(confidence)
     inside = np.array([g is not None for g in labels], dtype=bool)
     names = list(dict.fromkeys(labels[inside].tolist()))
     if control not in names:
-        raise ValueError(f"control is {control!r}, must be one of the groups {names!r}")
+        raise ValueError(f"control is {control!r}, must be one of the groups {names[:10]!r}")
     if len(names) < 2:
         raise ValueError(f"groups has only {names!r}, must have one beside the control")
     members = {g: np.flatnonzero(np.array([x is not None and x == g for x in labels], dtype=bool)) for g in names}
@@ -195,11 +247,12 @@ def interleaving_test(first: Any, second: Any, *, confidence: float = 0.95) -> d
     {"preference": share of shoppers who prefer the second, ties half, minus 1/2, "interval", "p_value": two-sided sign test,
     "shoppers", "ties"}: a sign, and cheaper to get than a difference in money, but not one.
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (first, second))
+    a, b = (reals(x, name) for x, name in ((first, "first"), (second, "second")))
     if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
         raise ValueError(f"first has shape {a.shape} and second {b.shape}, must be [shoppers] both, at least 1")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("first or second holds nan or infinity, must be finite")
+    _check_confidence(confidence)
     wins = np.sign(b - a)
     ahead, behind = int((wins > 0).sum()), int((wins < 0).sum())
     p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
@@ -215,7 +268,7 @@ def _centre_interval(x: np.ndarray, confidence: float) -> tuple[float, float]:
 
 
 def _values(values: Any, name: str, n: int) -> np.ndarray:
-    y = np.asarray(values, dtype=np.float64)
+    y = reals(values, name)
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}, must be ({n},): one value a shopper")
     if not np.isfinite(y).all():

@@ -39,6 +39,9 @@ svg {{ max-width: 100%; height: auto }}
 
 
 def write(result: ExperimentResult, path: Any, what: str, whom: str) -> None:
+    for name, value in (("what", what), ("whom", whom)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}, must be text")
     path = Path(os.fspath(path))
     text = _PAGE.format(**_parts(result, what, whom))
     # Whole or not at all, as the project's other files.

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray
+from .._arrays import labels as _labels
+from .._arrays import reals as _reals
 
 TooFewError = _core.TooFewError
 _ALIASES = {"ipw": "ips", "snipw": "snips", "switch": "switch_dr", "switchdr": "switch_dr", "dr_shrinkage": "dros", "dr_os": "dros"}
@@ -124,7 +127,7 @@ def estimate(rewards: Any, propensities: Any, target_probabilities: Any, estimat
                                "min_ess": min_ess, "num_threads": num_threads}
     options.update({k: v for k, v in (("switch_threshold", switch_threshold), ("shrinkage", shrinkage)) if v is not None})
     if reward_range is not None:
-        options["reward_low"], options["reward_high"] = reward_range
+        options["reward_low"], options["reward_high"] = _pair(reward_range)
     if estimators is None:
         estimators = ["ips", "snips"]
         if reward_model is not None:
@@ -154,7 +157,7 @@ def confidence_sequence(rewards: Any, propensities: Any, target_probabilities: A
     (Waudby-Smith, Wu, Ramdas, Karampatziakis, Mineiro, "Anytime-valid off-policy inference for contextual bandits", 2022). The value
     must stay the same over time; rows of one shopper that hang together break the guarantee: give one row a shopper then.
     """
-    low, high = reward_range
+    low, high = _pair(reward_range)
     return ConfidenceSequence(*_core.confidence_sequence(rewards, propensities, target_probabilities, confidence, low, high))
 
 
@@ -179,7 +182,7 @@ def cross_fit(contexts: Any, actions: Any, rewards: Any, target_probabilities: A
     options = {"folds": folds, "l2": l2, "seed": seed, "num_threads": num_threads}
     # Also where a model is given: its checks are those of all.
     fitted = _core.cross_fitted_rewards(x, actions, r, target, numbers, logistic and model is None, options)
-    return fitted if model is None else _cross_fit_sklearn(x, np.asarray(actions), r, target, model, folds, numbers, seed)
+    return fitted if model is None else _cross_fit_sklearn(x, asarray(actions, "actions"), r, target, model, folds, numbers, seed)
 
 
 def _cross_fit_sklearn(x: np.ndarray, actions: np.ndarray, r: np.ndarray, target: np.ndarray, model: Any, folds: int,
@@ -225,6 +228,12 @@ def _estimate(fields: dict) -> Estimate:
     return Estimate(**fields, notes=tuple(notes))
 
 
+def _pair(reward_range: Any) -> tuple[Any, Any]:
+    if not isinstance(reward_range, (tuple, list, np.ndarray)) or len(reward_range) != 2:
+        raise ValueError(f"reward_range is {reward_range!r}, must be a pair (lowest, highest)")
+    return reward_range[0], reward_range[1]
+
+
 def _plain(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"estimators holds {name!r}, must hold names")
@@ -232,37 +241,21 @@ def _plain(name: Any) -> str:
     return _core.off_policy_estimator(_ALIASES.get(plain, plain))
 
 
-def _reals(values: Any, name: str) -> np.ndarray:
-    a = np.asarray(values)
-    if a.dtype.kind not in "fiub":
-        try:
-            a = a.astype(np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} has dtype {a.dtype}, must be an array of real numbers") from None
-    return a.astype(np.float64, copy=False)
-
-
 def _numbered(labels: Any, n: int, name: str) -> np.ndarray | None:
     """Any labels as numbers 0, 1, ...; None stays None."""
     if labels is None:
         return None
-    a = np.asarray(labels)
-    if a.shape != (n,):
-        raise ValueError(f"{name} has shape {a.shape}, must be ({n},)")
-    if a.dtype.kind == "f" and np.isnan(a).any():
-        raise ValueError(f"{name}[{int(np.flatnonzero(np.isnan(a))[0])}] is nan, must be a label")
-    try:
-        return np.unique(a, return_inverse=True)[1].reshape(-1).astype(np.int32)
-    except TypeError:
-        raise ValueError(f"{name} holds labels of several kinds, or None; must be all numbers or all strings") from None
+    if np.shape(labels) != (n,):
+        raise ValueError(f"{name} has shape {np.shape(labels)}, must be ({n},)")
+    return np.unique(_labels(labels, name), return_inverse=True)[1].reshape(-1).astype(np.int32)
 
 
 def _actions(actions: Any, n: int, ndim: int) -> tuple[np.ndarray | None, int | None]:
     """Numbers of the logged actions, and how many there are at least; labels other than integers are numbered."""
     if actions is None:
         return None, None
-    a = np.asarray(actions)
-    if len(a) != n or a.ndim > ndim:
+    a = asarray(actions, "actions")
+    if a.ndim == 0 or len(a) != n or a.ndim > ndim:
         raise ValueError(f"actions has shape {a.shape}, must have {n} rows as rewards")
     if a.ndim != 1:
         return None, None  # of lists: no estimator looks at them
@@ -319,7 +312,9 @@ def _cells(embeddings: Any, n: int, codes: np.ndarray | None, least: int | None,
     """(cell of each action or None, cell of each row)."""
     if embeddings is None:
         return None, None
-    e = np.asarray(embeddings)
+    e = asarray(embeddings, "embeddings")
+    if e.dtype.kind == "O":
+        e = _labels(embeddings, "embeddings")
     if e.ndim not in (1, 2):
         raise ValueError(f"embeddings has shape {e.shape}, must be [actions], [actions, d], [n] or [n, d]")
     if e.dtype.kind == "f" and not np.isfinite(e).all():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._arrays import labels, reals
 from .._frames import _column
 from .._times import to_ms
 
@@ -36,7 +37,7 @@ def days_of(values, name, count):
 
 def numbers_of(values, name, count):
     """float64, finite."""
-    array = np.asarray(values, dtype=np.float64)
+    array = reals(values, name)
     if array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}, must have 1 dimension")
     _same_length(array, name, count)
@@ -48,15 +49,18 @@ def numbers_of(values, name, count):
 
 def keys_of(customer):
     """Distinct keys, ascending, and the index of each entry's key."""
-    array = np.asarray(customer)
-    if array.ndim != 1:
-        raise ValueError(f"customer has shape {array.shape}, must have 1 dimension")
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValueError("customer has missing entries, must have none")
-    try:
-        return np.unique(array, return_inverse=True)
-    except TypeError:
-        raise TypeError("customer holds keys of several kinds or missing ones, must be all integers or all strings") from None
+    if np.ndim(customer) != 1:
+        raise ValueError(f"customer has shape {np.shape(customer)}, must have 1 dimension")
+    array = labels(customer, "customer")
+    if array.dtype.kind == "b":
+        raise TypeError("customer holds booleans, must be all integers or all strings")
+    if array.dtype.kind == "f":
+        whole = (np.abs(array) < 2.0**63) & (array == np.floor(array))
+        if not whole.all():
+            at = int(np.flatnonzero(~whole)[0])
+            raise TypeError(f"customer[{at}] is {array[at]}, must be all integers or all strings")
+        array = array.astype(np.int64)
+    return np.unique(array, return_inverse=True)
 
 
 def _same_length(array, name, count):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._arrays import reals
 
 
 class Ridge:
@@ -58,7 +59,9 @@ def checked(X: Any, treatment: Any, outcome: Any, control: Any) -> tuple[np.ndar
     """Features [n, d], number of the arm [n] with 0 the control, outcome [n], names of the treatments."""
     x = features(X)
     labels = np.asarray(treatment)
-    y = np.asarray(outcome, dtype=np.float64)
+    y = reals(outcome, "outcome")
+    if isinstance(treatment, np.ma.MaskedArray) and np.ma.is_masked(treatment):
+        raise ValueError(f"treatment is masked at {int(np.flatnonzero(np.ma.getmaskarray(treatment))[0])}, must have a label in every place")
     if labels.shape != (len(x),) or y.shape != (len(x),) or len(x) == 0:
         raise ValueError(f"treatment has shape {labels.shape} and outcome {y.shape}, must be ({len(x)},) as the rows of X, at least 1")
     for name, a in (("outcome", y), ("X", x)):
@@ -76,12 +79,13 @@ def checked(X: Any, treatment: Any, outcome: Any, control: Any) -> tuple[np.ndar
 
 
 def features(X: Any) -> np.ndarray:
-    x = np.asarray(X)
+    try:
+        x = reals(X, "X")
+    except TypeError as error:
+        raise TypeError(f"{error}; code categories as columns of 0 and 1") from None
     if x.ndim != 2:
         raise ValueError(f"X has shape {x.shape}, must be [n, features]")
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"X has dtype {x.dtype}, must be real numbers; code categories as columns of 0 and 1")
-    return x.astype(np.float64)
+    return x
 
 
 class Learner:
@@ -208,7 +212,7 @@ class DRLearner(Learner):
         if self._propensities is None:
             e = np.tile(np.bincount(arms, minlength=count) / len(arms), (len(x), 1))
         else:
-            e = np.asarray(self._propensities, dtype=np.float64)
+            e = reals(self._propensities, "propensities")
             if e.shape != (len(x), count) or not ((e > 0) & (e < 1)).all():
                 raise ValueError(f"propensities has shape {e.shape}, must be ({len(x)}, {count}), the control first, each in (0, 1)")
         # Each arm is cut evenly: no fold is left without one of them.

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from .._arrays import reals
+
 DEFINITIONS = ("etalage", "sklift", "sklift_negative", "sklift_no_negative", "causalml")
 
 
@@ -31,6 +33,7 @@ class Measure(float):
         """Percentile bootstrap: customers resampled within the treated and within the others, scores as they are."""
         call, data, definition = self._of
         values = _resampled(lambda rows: call(_Data(*(column[rows] for column in data)), definition), data, samples, seed)
+        _check(confidence)
         tail = (1 - confidence) / 2
         low, high = np.quantile(values, [tail, 1 - tail])
         return float(low), float(high)
@@ -68,9 +71,12 @@ def curve_interval(outcome: Any, treated: Any, score: Any, depths: Any = None, *
     """(depth, value, low, high) of the curve by "etalage" at `depths` (default 0.1, ..., 1): normal intervals for fixed borders of the
     score, from the variance of both means."""
     data = _checked(outcome, treated, score)
-    depths = np.arange(1, 11) / 10 if depths is None else np.atleast_1d(np.asarray(depths, dtype=np.float64))
+    depths = np.arange(1, 11) / 10 if depths is None else np.atleast_1d(reals(depths, "depths"))
+    if depths.ndim != 1 or len(depths) == 0:
+        raise ValueError(f"depths has shape {depths.shape}, must be [m] with at least one")
     if not ((depths > 0) & (depths <= 1)).all():
         raise ValueError(f"depths is {depths}, must be in (0, 1]")
+    _check(confidence)
     z = float(stats.norm.ppf(0.5 + confidence / 2))
     order = np.argsort(-data.score, kind="stable")
     rows = []
@@ -116,6 +122,7 @@ def average_effect(outcome: Any, treated: Any, *, confidence: float = 0.95) -> d
     """{"effect", "standard_error", "interval", "treated", "others"} of a randomised treatment: difference of means, variances apart."""
     data = _checked(outcome, treated, np.zeros(len(np.atleast_1d(np.asarray(outcome)))))
     effect, se = _effect(data.outcome, data.treated)
+    _check(confidence)
     z = float(stats.norm.ppf(0.5 + confidence / 2))
     count = int(data.treated.sum())
     return {"effect": effect, "standard_error": se, "interval": (effect - z * se, effect + z * se), "treated": count,
@@ -141,10 +148,7 @@ def _effect(outcome: np.ndarray, treated: np.ndarray) -> tuple[float, float]:
 def _checked(outcome: Any, treated: Any, score: Any) -> _Data:
     columns = []
     for name, values in (("outcome", outcome), ("treated", treated), ("score", score)):
-        a = np.asarray(values)
-        if a.dtype.kind not in "fiub":
-            raise TypeError(f"{name} has dtype {a.dtype}, must be an array of real numbers")
-        a = a.astype(np.float64)
+        a = reals(values, name)
         if a.ndim != 1 or (columns and len(a) != len(columns[0])):
             raise ValueError(f"{name} has shape {a.shape}, must be [n]" + (f" with n = {len(columns[0])} as outcome" if columns else ""))
         if not np.isfinite(a).all():
@@ -160,6 +164,11 @@ def _checked(outcome: Any, treated: Any, score: Any) -> _Data:
     return _Data(*columns)
 
 
+def _check(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, must be in (0, 1)")
+
+
 def _definition(name: str) -> str:
     if name not in DEFINITIONS:
         raise ValueError(f"definition is {name!r}, must be one of {', '.join(map(repr, DEFINITIONS))}")
@@ -167,8 +176,8 @@ def _definition(name: str) -> str:
 
 
 def _resampled(statistic: Any, data: _Data, samples: int, seed: int) -> np.ndarray:
-    if samples < 2:
-        raise ValueError(f"samples is {samples}, must be at least 2")
+    if not isinstance(samples, (int, np.integer)) or not 2 <= samples <= 10**6:
+        raise ValueError(f"samples is {samples!r}, must be a whole number in [2, 1000000]")
     rng = np.random.default_rng(seed)
     arms = [np.flatnonzero(data.treated == arm) for arm in (0, 1)]
     return np.array([statistic(np.concatenate([rng.choice(arm, len(arm)) for arm in arms])) for _ in range(samples)])

@@ -110,8 +110,8 @@ class UpliftForest(Learner):
     def __init__(self, *, trees: int = 50, max_depth: int = 6, min_arm: int = 50, bins: int = 32, max_features: int | None = None,
                  control: Any = 0, seed: int = 0) -> None:
         super().__init__(None, control=control)
-        if trees < 1:
-            raise ValueError(f"trees is {trees}, must be at least 1")
+        if not 1 <= trees <= 10_000:
+            raise ValueError(f"trees is {trees}, must be in [1, 10000]")
         self.trees = trees
         self.max_depth = max_depth
         self.min_arm = min_arm

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import _core
+from .._arrays import asarray, reals
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,13 @@ class Allocation:
 def _groups(exclusive, offers):
     """Group of each offer, -1 for none."""
     out = np.full(offers, -1, np.int32)
+    listed = (list, tuple, set, frozenset, np.ndarray)
+    if not isinstance(exclusive, listed) or not all(isinstance(group, listed) for group in exclusive):
+        raise TypeError(f"exclusive is {exclusive!r:.100}, must be lists of offers")
     for number, group in enumerate(exclusive):
         for offer in group:
+            if isinstance(offer, (bool, np.bool_)) or not hasattr(offer, "__index__"):
+                raise TypeError(f"exclusive holds offer {offer!r}, must hold integers")
             if not 0 <= int(offer) < offers:
                 raise ValueError(f"exclusive holds offer {offer}, must be in [0, {offers})")
             if out[int(offer)] >= 0:
@@ -50,16 +57,13 @@ def _groups(exclusive, offers):
 def _counts(values, name, offers):
     if values is None:
         return np.empty(0, np.int64)
-    out = np.asarray(values)
+    out = reals(values, name)
     if out.ndim == 0:
         out = np.full(offers, out)
-    if out.dtype.kind == "f":
-        if np.isnan(out).any():
-            raise ValueError(f"{name} holds NaN, must hold whole numbers")
-        # inf is no limit.
-        out = np.where(np.isinf(out) & (out > 0), 2.0**62, out)
-        if (out != np.floor(out)).any():
-            raise ValueError(f"{name} must hold whole numbers")
+    # Beyond any number of shoppers all are alike: inf is no limit.
+    out = np.where(out > 2.0**62, 2.0**62, out)
+    if not (np.isfinite(out) & (out == np.floor(out))).all():
+        raise ValueError(f"{name} must hold whole numbers, and holds {out[~(np.isfinite(out) & (out == np.floor(out)))].flat[0]}")
     if out.shape != (offers,):
         raise ValueError(f"{name} has shape {out.shape}, must be ({offers},): one for each offer")
     return out.astype(np.int64)
@@ -82,31 +86,44 @@ def allocate(values, costs, budgets, per_shopper=1, eligible=None, offer_min=Non
 
     ValueError names the argument, the value and the rule; for minima that clash with eligibility or budgets it names them.
     """
-    values = np.ascontiguousarray(np.ma.filled(np.ma.asarray(values, np.float64), np.nan))
+    values = np.ascontiguousarray(reals(values, "values"))
     if values.ndim != 2:
         raise ValueError(f"values has shape {values.shape}, must be [shoppers, offers]")
     shoppers, offers = values.shape
-    budgets = np.atleast_1d(np.asarray(budgets, np.float64))
-    costs = np.ma.filled(np.ma.asarray(costs, np.float64), np.nan)
+    budgets = np.atleast_1d(reals(budgets, "budgets"))
+    if budgets.ndim != 1:
+        raise ValueError(f"budgets has shape {budgets.shape}, must be a number or [budgets]")
+    costs = reals(costs, "costs")
+    if isinstance(per_shopper, (bool, np.bool_)) or not hasattr(per_shopper, "__index__"):
+        raise TypeError(f"per_shopper is {per_shopper!r}, must be an integer")
+    per_shopper = min(operator.index(per_shopper), 2**31 - 1)
     if costs.shape == (shoppers, offers) and len(budgets) == 1:
         costs = costs[:, :, None]
     if costs.shape != (shoppers, offers, len(budgets)):
         raise ValueError(f"costs has shape {costs.shape}, must be ({shoppers}, {offers}, {len(budgets)}), or ({shoppers}, {offers}) with one budget")
     if callable(eligible):
         rows, columns = np.divmod(np.arange(shoppers * offers), offers)
-        eligible = np.asarray(eligible(rows, columns)).reshape(shoppers, offers)
+        found = asarray(eligible(rows, columns), "what eligible gives")
+        if found.shape != rows.shape:
+            raise ValueError(f"what eligible gives has shape {found.shape}, must be {rows.shape}: one for each pair")
+        eligible = found.reshape(shoppers, offers)
     if eligible is None:
         eligible = np.empty((0, 0), np.uint8)
     else:
-        eligible = np.asarray(eligible.toarray() if hasattr(eligible, "toarray") else eligible)
+        eligible = asarray(eligible.toarray() if hasattr(eligible, "toarray") else eligible, "eligible")
         if eligible.shape != (shoppers, offers):
             raise ValueError(f"eligible has shape {eligible.shape}, must be ({shoppers}, {offers})")
-        eligible = np.ascontiguousarray(eligible != 0).astype(np.uint8)
+        if eligible.dtype.kind != "b":
+            eligible = reals(eligible, "eligible")
+            if np.isnan(eligible).any():
+                raise ValueError("eligible holds NaN, must hold True or False")
+            eligible = eligible != 0
+        eligible = np.ascontiguousarray(eligible).astype(np.uint8)
     groups = np.empty(0, np.int32) if exclusive is None else _groups(exclusive, offers)
-    found = _core.allocate(values, np.ascontiguousarray(costs), budgets, int(per_shopper), eligible, _counts(offer_min, "offer_min", offers),
+    found = _core.allocate(values, np.ascontiguousarray(costs), budgets, per_shopper, eligible, _counts(offer_min, "offer_min", offers),
                            _counts(offer_max, "offer_max", offers), groups, target_gap, max_steps, full_steps, sample, num_threads)
     offsets, chosen = found.pop("offsets"), found.pop("offers")
-    if int(per_shopper) == 1:
+    if per_shopper == 1:
         choice = np.full(shoppers, -1, np.int32)
         choice[np.diff(offsets) == 1] = chosen
     else:

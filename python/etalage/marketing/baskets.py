@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core
+from .. import _arrays, _core
 
 __all__ = ["bundles", "frequent_sets", "relations", "rules"]
 
@@ -234,7 +234,11 @@ def _read(baskets):
         offsets, items, _ = _read(baskets.user_items)
         return offsets, items, None if keys is None else list(keys)
     if hasattr(baskets, "tocsr"):
-        matrix = baskets.tocsr()
+        matrix = _arrays.matrix(baskets).tocsr()
+        if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
+            raise ValueError(f"baskets has column {matrix.indices.max() if matrix.indices.min() >= 0 else matrix.indices.min()}, must be in [0, {matrix.shape[1]})")
+        if matrix.data.dtype.kind == "f" and np.isnan(matrix.data).any():
+            raise ValueError("baskets holds NaN, must hold numbers: 0 for an item that is not there")
         if matrix.shape[0] and (matrix.data == 0).any():
             matrix = matrix.copy()
             matrix.eliminate_zeros()

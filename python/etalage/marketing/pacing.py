@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from .. import _core
+from .._arrays import reals
 
 
 class BudgetPacer:
@@ -22,25 +23,38 @@ class BudgetPacer:
     """
 
     def __init__(self, budgets, expected_requests, prices=None, profile=None, step=0.0):
-        def numbers(values):
-            return [] if values is None else np.atleast_1d(np.asarray(values, np.float64)).tolist()
+        def numbers(values, name):
+            if values is None:
+                return []
+            out = np.atleast_1d(reals(values, name))
+            if out.ndim != 1:
+                raise ValueError(f"{name} has shape {out.shape}, must be a number or have 1 dimension")
+            return out.tolist()
 
-        self._pacer = _core.BudgetPacer(numbers(budgets), float(expected_requests), numbers(prices), numbers(profile), float(step))
-        self._budgets = len(numbers(budgets))
+        one = [reals(value, name) for value, name in ((expected_requests, "expected_requests"), (step, "step"))]
+        if any(value.ndim for value in one):
+            raise TypeError(f"expected_requests is {expected_requests!r} and step {step!r}, must be numbers")
+        self._budgets = len(numbers(budgets, "budgets"))
+        self._pacer = _core.BudgetPacer(numbers(budgets, "budgets"), float(one[0]), numbers(prices, "prices"), numbers(profile, "profile"), float(one[1]))
 
     def decide(self, values, costs, progress=None) -> int:
         """The offer to give, or -1; spends and learns. values [offers], costs [offers] or [offers, budgets].
 
         progress is the part of the period that has passed, in [0, 1]; None counts requests against the expected ones.
         """
-        values = np.asarray(values, np.float64)
-        costs = np.asarray(costs, np.float64).reshape(-1)
-        return self._pacer.decide(values, costs, -1.0 if progress is None else float(progress))
+        values, costs = reals(values, "values"), reals(costs, "costs")
+        if values.ndim != 1:
+            raise ValueError(f"values has shape {values.shape}, must be [offers]")
+        allowed = [(len(values), self._budgets)] + [values.shape] * (self._budgets == 1)
+        if costs.shape not in allowed:
+            raise ValueError(f"costs has shape {costs.shape}, must be {' or '.join(map(str, allowed))}")
+        if progress is not None and not 0 <= progress <= 1:
+            raise ValueError(f"progress is {progress}, must be in [0, 1], or None to count requests")
+        return self._pacer.decide(values, costs.reshape(-1), -1.0 if progress is None else float(progress))
 
     def replay(self, values, costs):
         """int32 [requests]: decide() for each row of values [requests, offers], costs [requests, offers(, budgets)], in order."""
-        values = np.ascontiguousarray(values, np.float64)
-        costs = np.ascontiguousarray(costs, np.float64)
+        values, costs = np.ascontiguousarray(reals(values, "values")), reals(costs, "costs")
         if costs.ndim == 2:
             costs = costs[:, :, None]
         return self._pacer.replay(values, np.ascontiguousarray(costs))
@@ -62,6 +76,16 @@ class BudgetPacer:
         return self._pacer.spending_profile(parts)
 
 
+def _units(value, name):
+    """A whole number that 63 bits hold."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__") or np.ma.is_masked(value):
+        raise TypeError(f"{name} is {value!r}, must be a whole number of units")
+    number = operator.index(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name} is {number}, must fit in 64 bits")
+    return number
+
+
 class SpendLedger:
     """Spending that survives a crash: budgets are reserved in blocks on disk before they are used, and used from memory.
 
@@ -74,12 +98,12 @@ class SpendLedger:
     """
 
     def __init__(self, folder, budgets, block=None):
-        numbers = [operator.index(b) for b in np.atleast_1d(np.asarray(budgets)).tolist()]
-        self._ledger = _core.SpendLedger(os.fspath(folder), numbers, 0 if block is None else operator.index(block))
+        numbers = [_units(b, "budgets") for b in (budgets if isinstance(budgets, (list, tuple, np.ndarray)) and np.ndim(budgets) else [budgets])]
+        self._ledger = _core.SpendLedger(os.fspath(folder), numbers, 0 if block is None else _units(block, "block"))
 
     def spend(self, *amounts) -> bool:
         """All of the amounts, one for each budget, or nothing: False when a budget does not have its amount any more."""
-        return self._ledger.spend([operator.index(a) for a in amounts])
+        return self._ledger.spend([_units(a, "amounts") for a in amounts])
 
     @property
     def spent(self) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import labels, reals
 from ..evaluation import off_policy
 from ._uplift_learners import DRLearner, LinearUplift, SLearner, TLearner, XLearner
 from ._uplift_measures import Curve, Measure, auuc, average_effect, curve, curve_interval, qini, uplift_at
@@ -22,9 +23,9 @@ def choose(uplift: Any, *, value: float = 1.0, costs: Any = 0.0) -> tuple[np.nda
     uplift [n] or [n, treatments]; value: worth of one unit of the outcome (1 for money); costs: a number, [treatments] or
     [n, treatments], >= 0. Where budgets bind, give value x uplift and costs to etalage.marketing.allocate instead.
     """
-    u = np.asarray(uplift, dtype=np.float64)
+    u = reals(uplift, "uplift")
     u = u[:, None] if u.ndim == 1 else u
-    c = np.asarray(costs, dtype=np.float64)
+    c = reals(costs, "costs")
     if u.ndim != 2 or u.shape[1] == 0 or not np.isfinite(u).all():
         raise ValueError(f"uplift has shape {u.shape}, must be [n] or [n, treatments] of finite numbers")
     if c.shape not in ((), (u.shape[1],), u.shape):
@@ -33,7 +34,10 @@ def choose(uplift: Any, *, value: float = 1.0, costs: Any = 0.0) -> tuple[np.nda
         raise ValueError(f"costs hold {c[~(np.isfinite(c) & (c >= 0))].flat[0] if c.ndim else c}, must be finite and >= 0")
     if not np.isfinite(value):
         raise ValueError(f"value is {value}, must be finite")
-    gain = value * u - c
+    with np.errstate(over="ignore"):
+        gain = value * u - c
+    if not np.isfinite(gain).all():
+        raise ValueError(f"value x uplift reaches {np.abs(gain).max()}, must be finite")
     choice = gain.argmax(axis=1).astype(np.int32)
     best = gain[np.arange(len(u)), choice]
     choice[best <= 0] = -1
@@ -49,7 +53,7 @@ def policy_value(outcome: Any, treatment: Any, chosen: Any, *, propensities: Any
     probability of what each got (default: the arms' shares); costs {label: cost}, taken from the outcome of those who got it. The rest as
     for etalage.evaluation.off_policy.estimate. Choose the rule on other customers, or its value is flattered.
     """
-    y, got, wanted = np.asarray(outcome, dtype=np.float64), np.asarray(treatment), np.asarray(chosen)
+    y, got, wanted = reals(outcome, "outcome"), labels(treatment, "treatment"), labels(chosen, "chosen")
     if y.ndim != 1 or got.shape != y.shape or wanted.shape != y.shape:
         raise ValueError(f"outcome has shape {y.shape}, treatment {got.shape} and chosen {wanted.shape}, must be [n] all three")
     names, arms, counts = np.unique(got, return_inverse=True, return_counts=True)

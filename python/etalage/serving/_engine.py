@@ -17,6 +17,7 @@ from ..profile import UserProfile
 from ._rules import to_json
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
+_MEANING = ("weight", "trending", "purchase", "returns")
 _EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
            "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "filter_cache_bytes", "explain_items", "metrics",
            "visitor_idle_days", "max_shoppers", "max_shopper_bytes", "max_items", "max_erased", "visitor_prefix", "repair")
@@ -73,6 +74,17 @@ def _given(given):
     return [(key, 1.0 - i / len(entries)) for i, key in enumerate(entries)]
 
 
+def _score(key, score):
+    """A finite number: one that is not would sort anyhow."""
+    try:
+        number = float(score)
+    except (TypeError, ValueError):
+        raise TypeError(f"given has the score {score!r} for {key!r}, must be a number") from None
+    if not -3.4e38 <= number <= 3.4e38:
+        raise ValueError(f"given has the score {number} for {key!r}, must be a finite float32")
+    return key, number
+
+
 def _rules(rules):
     if rules is None:
         return ""
@@ -92,6 +104,20 @@ def _placement(spec):
     if "normalization" in spec:
         out["normalization"] = spec["normalization"]
     return out
+
+
+def _check_types(event_types):
+    if not isinstance(event_types, Mapping):
+        raise TypeError(f"event_types is a {type(event_types).__name__}, must be a mapping of name to weight or meaning")
+    for name, meaning in event_types.items():
+        if not isinstance(name, str):
+            raise TypeError(f"event_types names {name!r}, must be strings")
+        if isinstance(meaning, Mapping):
+            unknown = set(meaning) - set(_MEANING)
+            if unknown:
+                raise ValueError(f"event_types[{name!r}] has {sorted(map(str, unknown))[0]!r}, must have {', '.join(_MEANING)}")
+        elif isinstance(meaning, (bool, np.bool_, str)) or not hasattr(meaning, "__float__"):
+            raise TypeError(f"event_types[{name!r}] is {meaning!r}, must be a weight or a mapping")
 
 
 class Snapshot:
@@ -235,8 +261,11 @@ class Engine:
             out["durability"] = durability
         else:
             raise ValueError(f"durability is {durability!r}, must be 'every event', 'every <n> ms' or 'none'")
+        if not isinstance(live.get("visitor_prefix", ""), str):
+            raise TypeError(f"visitor_prefix is {live['visitor_prefix']!r}, must be a string")
         if event_types is not None:
-            out["event_types"] = [{"name": name, **(meaning if isinstance(meaning, dict) else
+            _check_types(event_types)
+            out["event_types"] = [{"name": name, **(meaning if isinstance(meaning, Mapping) else
                                                     {"weight": meaning, "trending": max(0.0, meaning), "purchase": name == "purchase",
                                                      "returns": name == "return"})}
                                   for name, meaning in event_types.items()]
@@ -279,7 +308,9 @@ class Engine:
         An unknown shopper or item is no error. See Answer.
         """
         if given is not None:
-            given = _given(given)
+            if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
+                raise TypeError(f"given is {given!r}, must be an Answer, a mapping, (key, score) pairs or keys")
+            given = [_score(key, score) for key, score in _given(given)]
             fill = placement != "search" if fill is None else fill
         return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else to_json(filter), _keys(anchors),
                                             _keys(session), given, query_vector, segment, exclude_seen, explain, place or "", fill))
@@ -313,6 +344,8 @@ class Engine:
 
     def publish(self, snapshot):
         """Serves another snapshot from the next request on; returns the publication's number."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"snapshot is a {type(snapshot).__name__}, must be a Snapshot")
         return self._core.publish(snapshot._core)
 
     def rollback(self):
