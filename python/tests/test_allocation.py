@@ -34,7 +34,7 @@ def check_feasible(a, values, costs, budgets, per_shopper=1, eligible=None, offe
         assert (x.sum(0) <= offer_max).all()
     for group in exclusive:
         assert (x[:, group].sum(1) <= 1).all()
-    assert a.value <= a.bound and a.gap == pytest.approx((a.bound - a.value) / abs(a.bound) if a.bound != a.value else 0)
+    assert a.value <= a.bound and a.gap == pytest.approx((a.bound - a.value) / max(abs(a.bound), abs(a.value)) if a.bound != a.value else 0)
     assert (np.asarray(a.prices) >= 0).all()
 
 
@@ -198,3 +198,15 @@ def test_a_maximum_beyond_all_shoppers_is_none(beyond):
     values = np.arange(6.0).reshape(3, 2)
     assert allocate(values, np.ones((3, 2)), 2.0, offer_max=beyond).value == allocate(values, np.ones((3, 2)), 2.0).value
     assert allocate(values, np.ones((3, 2)), 2.0, per_shopper=2**40).value == allocate(values, np.ones((3, 2)), 2.0, per_shopper=2).value
+
+
+def test_budgets_of_nothing_and_forced_losses_have_tight_bounds():
+    rng = np.random.default_rng(8)
+    values, costs = rng.random((50, 4)), rng.random((50, 4)) + 0.1
+    nothing = allocate(values, costs, 0)
+    assert nothing.value == nothing.bound == nothing.gap == 0
+    forced = allocate(-values, costs, 50, offer_min=2)
+    best = optimum(-values, costs[:, :, None], [50], offer_min=[2] * 4)
+    assert forced.value == pytest.approx(best, rel=0.05) and forced.bound >= best - 1e-9 and forced.gap < 0.2
+    with pytest.raises(ValueError, match="within 1e150"):
+        allocate(values * 1e200, costs, 1)

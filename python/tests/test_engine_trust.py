@@ -252,3 +252,12 @@ def test_a_child_of_a_busy_parent_works(folder, models, tmp_path):
     del engine
     if folder:
         assert Engine(tmp_path / "j").recovery["cut_reason"] == ""
+
+
+def test_a_first_key_of_the_other_kind_is_refused_once_models_are_published(models, tmp_path):
+    with Engine(tmp_path / "journal", models=models) as engine:
+        for wrong in (lambda: engine.observe("u1", 3), lambda: engine.observe(5, "i1"), lambda: engine.set_available(3, False)):
+            with pytest.raises(ValueError, match="published snapshot|models' keys"):
+                wrong()
+        assert engine.observe("u1", "i1") > 0
+        engine.set_available("i1", False)

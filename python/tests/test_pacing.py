@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Budgets that last for a day of requests, beside the best choice in hindsight."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,18 @@ def test_a_ledger_keeps_what_was_spent(tmp_path):
 def test_units_are_whole_numbers(make, words, tmp_path):
     with pytest.raises((TypeError, ValueError), match=words):
         make(tmp_path)
+
+
+def test_a_forked_child_spends_nothing(tmp_path):
+    ledger = SpendLedger(tmp_path / "ledger", 100, block=50)
+    assert ledger.spend(1)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ledger.spend(1)
+            os._exit(1)
+        except Exception:
+            ledger.close()
+            os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert sum(ledger.spend(1) for _ in range(200)) == 99

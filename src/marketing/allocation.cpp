@@ -17,6 +17,9 @@
 namespace etalage::marketing {
 namespace {
 
+// Sums of products of two such numbers stay finite.
+constexpr double kLargest = 1e150;
+
 void require_size(std::size_t size, std::size_t expected, const char* name, const char* shape) {
   if (size != expected) throw std::invalid_argument(std::string(name) + " has " + std::to_string(size) + " entries, must have " + std::to_string(expected) + " (" + shape + ")");
 }
@@ -42,13 +45,13 @@ void check(const AllocationProblem& p) {
   for (std::size_t b = 0; b < p.budgets.size(); ++b)
     if (!(p.budgets[b] >= 0) || !std::isfinite(p.budgets[b])) throw std::invalid_argument(detail::violated(("budgets[" + std::to_string(b) + "]").c_str(), p.budgets[b], "finite and >= 0"));
   for (std::size_t i = 0; i < cells; ++i)
-    if (!std::isfinite(p.values[i]))
-      throw std::invalid_argument(detail::violated(("values[" + std::to_string(i / p.offers) + ", " + std::to_string(i % p.offers) + "]").c_str(), p.values[i], "finite"));
+    if (!(std::abs(p.values[i]) <= kLargest))
+      throw std::invalid_argument(detail::violated(("values[" + std::to_string(i / p.offers) + ", " + std::to_string(i % p.offers) + "]").c_str(), p.values[i], "finite and within 1e150"));
   for (std::size_t i = 0; i < p.costs.size(); ++i)
-    if (!(p.costs[i] >= 0) || !std::isfinite(p.costs[i])) {
+    if (!(p.costs[i] >= 0 && p.costs[i] <= kLargest)) {
       const std::size_t cell = i / p.budgets.size();
       throw std::invalid_argument(detail::violated(("costs[" + std::to_string(cell / p.offers) + ", " + std::to_string(cell % p.offers) + ", " + std::to_string(i % p.budgets.size()) + "]").c_str(),
-                                                   p.costs[i], "finite and >= 0"));
+                                                   p.costs[i], "finite and >= 0, at most 1e150"));
     }
   for (std::size_t o = 0; o < p.offers; ++o) {
     const std::string at = std::string("[").append(std::to_string(o)).append("]");
@@ -137,9 +140,21 @@ void AllocationOptions::validate() const {
   (void)detail::resolve_threads(num_threads);
 }
 
-Allocation allocate(const AllocationProblem& p, const AllocationOptions& options) {
+Allocation allocate(const AllocationProblem& given, const AllocationOptions& options) {
   options.validate();
-  check(p);
+  check(given);
+  // What costs anything of a budget of 0 is never given, not even in part: no price has to say so.
+  AllocationProblem p = given;
+  std::vector<std::uint8_t> affordable;
+  if (std::find(p.budgets.begin(), p.budgets.end(), 0.0) != p.budgets.end()) {
+    affordable.assign(p.values.size(), 1);
+    for (std::size_t cell = 0; cell < affordable.size(); ++cell) {
+      if (!p.eligible.empty()) affordable[cell] = p.eligible[cell];
+      for (std::size_t b = 0; b < p.budgets.size(); ++b)
+        if (p.budgets[b] == 0 && p.costs[cell * p.budgets.size() + b] > 0) affordable[cell] = 0;
+    }
+    p.eligible = affordable;
+  }
   check_minima(p);
   Prices start{std::vector<double>(p.budgets.size(), 0.0), std::vector<double>(p.offers, 0.0)};
   const std::vector<std::size_t> sample = sample_of(p.shoppers, options.sample);
@@ -168,7 +183,7 @@ Allocation allocate(const AllocationProblem& p, const AllocationOptions& options
   out.offer_prices = std::move(dual.prices.offer);
   // Sums in another order may put the two a rounding apart.
   out.bound = std::max(dual.value, out.value);
-  out.gap = out.bound == out.value ? 0.0 : (out.bound - out.value) / std::max(std::abs(out.bound), 1e-300);
+  out.gap = out.bound == out.value ? 0.0 : (out.bound - out.value) / std::max({std::abs(out.bound), std::abs(out.value), 1e-300});
   return out;
 }
 

@@ -140,7 +140,10 @@ DualMinimum minimise(const AllocationProblem& p, const Dual& dual, const Prices&
   // Prices are measured in the worth of all at no price over the limit, so that every coordinate is of the order of 1.
   Prices none{std::vector<double>(p.budgets.size(), 0.0), std::vector<double>(p.offers, 0.0)};
   const DualPoint free = dual.at(none);
-  const double unit = std::max(free.value, 1e-300);
+  // Where minima force what is worth less than nothing, the worth at no price says little: the sizes of the values do.
+  double sizes = 0;
+  for (const double v : p.values) sizes += std::abs(v);
+  const double unit = std::max({free.value, 1e-3 * sizes / static_cast<double>(p.offers), 1e-300});
   std::vector<Coordinate> coordinates;
   const auto add = [&](std::size_t index, int kind, double limit, double use) {
     coordinates.push_back({index, kind, limit, unit / std::max({limit, use, 1e-300})});

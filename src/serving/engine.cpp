@@ -186,6 +186,8 @@ std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
   Key observed;
   if (impl_->store.item_key(0, observed)) require_kind(snapshot->item_ids(), observed, "products");
   if (snapshot->user_ids() && impl_->store.user_key(0, observed)) require_kind(*snapshot->user_ids(), observed, "shoppers");
+  const auto kind_of = [](const IdMap& ids) { return ids.size() == 0 ? -1 : static_cast<int>(ids.kind()); };
+  impl_->store.expect_kinds(snapshot->user_ids() ? kind_of(*snapshot->user_ids()) : -1, kind_of(snapshot->item_ids()));
   auto next = std::make_shared<Publication>(std::move(snapshot), impl_->store, impl_->options);
   Impl::Gone gone;  // freed last: that may take long, and call back into the host
   std::uint64_t number = 0;

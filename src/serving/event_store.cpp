@@ -353,6 +353,10 @@ std::size_t EventStore::bought_together(std::int32_t item, std::span<std::pair<s
   const serving::ForkGate::Section section;
   return impl_->live.together.top(item, out);
 }
+void EventStore::expect_kinds(int users, int items) noexcept {
+  impl_->live.users.expect(users);
+  impl_->live.items.expect(items);
+}
 std::int32_t EventStore::num_users() const noexcept { return impl_->live.users.size(); }
 std::int32_t EventStore::num_items() const noexcept { return impl_->live.items.size(); }
 std::int32_t EventStore::find_item(KeyView item) const noexcept {

@@ -46,6 +46,10 @@ void GrowingIds::require(KeyView key, bool claim) {
   if (known >= 0 && known != kind)
     throw std::invalid_argument(std::string(what_) + " is the " + (kind == 1 ? "string '" : "integer ") + text_of(key).substr(0, 100) +
                                 (kind == 1 ? "'" : "") + ", must be " + (known == 1 ? "a string" : "an integer") + " as the keys before it");
+  const int expected = expected_.load(std::memory_order_relaxed);
+  if (known < 0 && expected >= 0 && expected != kind)
+    throw std::invalid_argument(std::string(what_) + " is the " + (kind == 1 ? "string '" : "integer ") + text_of(key).substr(0, 100) +
+                                (kind == 1 ? "'" : "") + ", must be " + (expected == 1 ? "a string" : "an integer") + " as the keys of the published snapshot");
   const auto* text = std::get_if<std::string_view>(&key);
   if (text != nullptr && text->size() > kMaxKeyBytes)
     throw std::invalid_argument(std::string(what_) + " has " + std::to_string(text->size()) + " bytes, must have at most " +

@@ -45,6 +45,8 @@ class GrowingIds {
     GrowingIds* ids_ = nullptr;  // null when the kind is settled anyway
   };
 
+  /// The kind that a first key must have, as the keys of a published snapshot do: 0 integers, 1 strings, -1 either.
+  void expect(int kind) noexcept { expected_.store(kind, std::memory_order_relaxed); }
   [[nodiscard]] std::int32_t find(KeyView key) const noexcept;
   /// std::invalid_argument for a key of the other kind or beyond 1024 bytes, or when 2^31 - 1 are taken.
   std::int32_t intern(KeyView key);
@@ -88,6 +90,7 @@ class GrowingIds {
 
   const char* what_;
   std::atomic<int> kind_{-1};
+  std::atomic<int> expected_{-1};
   std::atomic<bool> settled_{false};  // a key was taken: the kind stays
   std::mutex kind_mutex_;
   int claims_ = 0;

@@ -14,6 +14,7 @@
 
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
+#include "serving/fork_guard.hpp"
 
 namespace etalage {
 namespace {
@@ -58,6 +59,7 @@ struct SpendLedger::Impl {
   std::uint64_t end = 0;
   std::uint64_t number = 0;
   std::atomic<bool> closed{false};
+  serving::ForkGuard process;
 
   void append(JournalFile& to, std::uint64_t& at, std::size_t budget, std::int64_t reserved) {
     Record r{kMagic, static_cast<std::uint32_t>(budget), reserved, number, 0};
@@ -174,6 +176,7 @@ SpendLedger::~SpendLedger() {
 
 bool SpendLedger::spend(std::span<const std::int64_t> amounts) {
   Impl& impl = *impl_;
+  if (impl.process.in_child()) throw std::logic_error("the ledger belongs to the parent process: a forked child must open one of its own");
   if (impl.closed.load()) throw std::logic_error("spend() after close()");
   detail::require(amounts.size() == impl.budgets.size(), "amounts.size()", amounts.size(), "one for each budget");
   for (const std::int64_t a : amounts) detail::require(a >= 0, "amounts", a, ">= 0");
@@ -219,6 +222,7 @@ std::vector<std::int64_t> SpendLedger::reserved() const {
 
 void SpendLedger::close() {
   Impl& impl = *impl_;
+  if (impl.process.in_child()) return;  // what is reserved is the parent's
   if (impl.closed.exchange(true)) return;
   const std::lock_guard guard(impl.writing);
   // A spend() that is under way finds nothing any more; what it gives back counts as spent, which is safe.

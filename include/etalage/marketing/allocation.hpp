@@ -40,7 +40,7 @@ struct Allocation {
   std::vector<std::int32_t> offers;    ///< rising within a shopper
   double value = 0;                    ///< of what was given
   double bound = 0;                    ///< value of the dual: no feasible allocation, not even a fractional one, is worth more
-  double gap = 0;                      ///< (bound - value) / |bound|, 0 when both are 0
+  double gap = 0;                      ///< (bound - value) / max(|bound|, |value|), 0 when both are 0
   std::vector<double> prices;          ///< [budgets], worth of one more unit of each budget
   std::vector<double> offer_prices;    ///< [offers], > 0 where a maximum binds, < 0 where a minimum does
   std::vector<double> spent;           ///< [budgets]

@@ -181,6 +181,8 @@ class ETALAGE_EXPORT EventStore {
   [[nodiscard]] std::int32_t num_users() const noexcept;  ///< indices given, those of erased users included
   [[nodiscard]] std::int32_t num_items() const noexcept;
   [[nodiscard]] std::int32_t find_item(KeyView item) const noexcept;  ///< -1 for an item without events
+  /// Kinds that the first keys must have, as those of a published snapshot do: IdMap::Kind as a number, -1 for either.
+  void expect_kinds(int users, int items) noexcept;
   /// The index of an item, given now if it has none; for hosts that keep arrays by item.
   std::int32_t intern_item(KeyView item);
   /// False for an index that was never given.

@@ -24,6 +24,7 @@ struct SpendLedgerOptions {
 /// Promise   what spend() allowed over all lives of the ledger never exceeds a budget: a block counts as spent from the moment it
 ///           is on disk. A crash loses what was reserved and not yet spent, at most one block a budget and life; close() gives it back
 /// Cost      one write and one sync a block; between blocks a spend is a few atomic operations
+/// Forks     a child must open a ledger of its own in another folder: spend() in it is std::logic_error, close() does nothing
 /// Threads   spend() may be called from any number of threads. One process at a time (JournalLockedError)
 /// Errors    std::filesystem::filesystem_error when a block cannot be written: nothing was spent; FormatError for a damaged ledger,
 ///           where a torn last record (a crash while writing) is no damage; std::invalid_argument names the argument

@@ -17,7 +17,7 @@ class Allocation:
     choice        int32 [shoppers], -1 for none; with per_shopper above 1 a SciPy CSR [shoppers, offers] of ones
     value         what was given is worth
     bound         no feasible allocation, not even a fractional one, is worth more
-    gap           (bound - value) / |bound|
+    gap           (bound - value) / max(|bound|, |value|)
     prices        [budgets], worth of one more unit of each budget
     offer_prices  [offers], above 0 where a maximum binds, below 0 where a minimum does
     spent         [budgets]; given [offers], how often each offer was given
