@@ -38,6 +38,7 @@ class Given(dict):
             "als": lambda: models.ALS(factors=8, iterations=3).fit(self["data"]), "knn": lambda: models.ItemKNN().fit(self["data"]),
             "popularity": lambda: models.Popularity().fit(self["data"]), "model": lambda: self["als"], "retrained": lambda: self["als"],
             "train": lambda: evaluation.split.leave_last_out(self["log"]).train.interactions(WEIGHTS),
+            "past": lambda: self["log"].interactions(WEIGHTS),
             "valid": lambda: evaluation.split.leave_last_out(self["log"]).valid.interactions(WEIGHTS),
         }
         if name not in makers:
