@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 
+from ._catalogs import as_catalog
+
 # Lines of a receipt that are no products, in the words of shops that write English or German. Whole words alone.
 _NO_PRODUCT = re.compile(
     r"\b(post|postage|shipping|delivery|carriage|freight|versand|porto|test|testartikel|dummy|voucher|coupon|gutschein|gift ?card|"
@@ -73,6 +75,7 @@ def _key(ids, index):
 
 
 def describe(log, catalog=None):
+    catalog = as_catalog(catalog)
     d = LogDescription()
     users, items = log.users, log.items
     d.rows = len(log)

@@ -13,10 +13,17 @@ _DAY_MS = 86_400_000
 
 
 class StoreCatalog:
-    """The products of a synthetic store, one entry an item in item index order."""
+    """The products of a synthetic store, one entry an item in item index order.
+
+    Calls that take an etalage.Catalog take it too, by to_catalog(); CatalogIndex wants the Catalog itself.
+    """
 
     def __init__(self, columns: dict) -> None:
         self._columns = columns
+        self._catalog: _core.Catalog | None = None
+
+    def __reduce__(self):
+        return StoreCatalog, (self._columns,)
 
     def __len__(self) -> int:
         return len(self._columns["item"])
@@ -43,6 +50,13 @@ class StoreCatalog:
     def to_dict(self) -> dict[str, np.ndarray]:
         """item, name, category ("Home > Kitchen > Mugs"), brand, style, price, stock, launch (datetime64[ms], UTC)."""
         return {**self._columns, "launch": self._columns["launch"].astype("datetime64[ms]")}
+
+    def to_catalog(self) -> _core.Catalog:
+        """The same as an etalage.Catalog: keys, names, category paths, brands, prices, stock, and the style as the tag "style:..."."""
+        if self._catalog is None:
+            columns = dict(self._columns, tags=[[f"style:{style}"] for style in self._columns["style"]])
+            self._catalog = _core.Catalog.from_frame(columns, name="name", category="category", brand="brand", price="price", stock="stock", tags="tags")
+        return self._catalog
 
     def to_pandas(self):
         """The same as a pandas DataFrame."""

@@ -263,3 +263,20 @@ def test_bundles_keep_every_limit():
         baskets.bundles(sets, {**price, "a": -1}, cost)
     with pytest.raises(ValueError, match="discount is 1"):
         baskets.bundles(sets, price, cost, discount=1)
+
+
+def test_visits_of_a_log_are_baskets_by_the_shops_keys():
+    store = etalage.datasets.synthetic_store(users=200, items=60, seed=1)
+    log = store.log.filtered(store.log.events == store.log.event_names.index("purchase"))
+    visits = log.sequences(by="session")
+    found = baskets.frequent_sets(visits, 2)
+    expected = baskets.frequent_sets([[log.item_ids[i] for i in visit] for visit in visits], 2)
+
+    def counted(frame):
+        return sorted((sorted(items), count) for items, count in zip(frame["items"], frame["count"]))
+
+    assert counted(found) == counted(expected) and found["length"].max() >= 2 and found.attrs["baskets"] == len(visits)
+    bare = baskets.frequent_sets(etalage.Sequences([0, 2, 3], [4, 4, 4]), 1)
+    assert bare["items"].tolist() == [(4,)] and bare["count"].tolist() == [2]
+    with pytest.raises(TypeError, match="an EventLog, must say what a basket is"):
+        baskets.frequent_sets(log, 2)

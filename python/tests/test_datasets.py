@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import pickle
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,35 @@ def test_bad_input_is_named():
         make(items=2.5)
     assert len(make(users=1, items=1, days=1).log) == 40
     assert np.all(make(users=3, items=5, days=2).catalog.stock >= 0)
+
+
+def test_the_catalogue_of_the_store_is_taken_where_catalogues_are():
+    store = etalage.datasets.synthetic_store(users=60, items=30, seed=1)
+    products = store.catalog.to_catalog()
+    columns = store.catalog.to_dict()
+    assert products.item_ids.tolist() == store.catalog.item_ids.tolist() and list(products.names) == list(store.catalog.names())
+    assert " > ".join(products.categories[3]) == columns["category"][3] and list(products.tags[3]) == [f"style:{columns['style'][3]}"]
+    np.testing.assert_array_equal(products.prices, store.catalog.prices)
+    np.testing.assert_array_equal(products.stock, store.catalog.stock)
+    data = store.log.interactions({"view": 1, "cart": 1, "purchase": 1, "return": 0})
+    als = etalage.models.ALS(factors=4, iterations=2).fit(data)
+    cold = etalage.models.ColdStart(als, store.catalog, power=1)
+    np.testing.assert_array_equal(cold.factors(store.catalog), etalage.models.ColdStart(als, products, power=1).factors(products))
+    assert cold.extended(store.catalog).num_items == cold.extended(products).num_items
+    assert str(store.log.describe(store.catalog)) == str(store.log.describe(products))
+    assert etalage.serving.align_catalog(store.catalog, als).item_ids.tolist() == etalage.serving.align_catalog(products, als).item_ids.tolist()
+    profiles = etalage.profile.Profiles(store.catalog).add(store.log)
+    assert str(profiles[3]) == str(etalage.profile.Profiles(products).add(store.log)[3])
+    profiles.set_catalog(store.catalog)
+    intent = etalage.profile.PurchaseIntent(horizon_days=7)
+    np.testing.assert_array_equal(intent.examples(store.log, store.catalog)["features"], intent.examples(store.log, products)["features"])
+    assert len(etalage.serving.Snapshot({"als": als}, store.catalog)) == 30
+    assert len(pickle.loads(pickle.dumps(store.catalog))) == 30
+
+
+@pytest.mark.parametrize("call", [lambda c, log: log.describe(c), lambda c, log: etalage.serving.Snapshot({}, c), lambda c, log: etalage.profile.Profiles(c),
+                                  lambda c, log: etalage.profile.PurchaseIntent().examples(log, c)])
+def test_a_frame_is_no_catalogue(call):
+    store = etalage.datasets.synthetic_store(users=60, items=30, seed=1)
+    with pytest.raises(TypeError, match=r"catalog is a dict, must be an etalage.Catalog \(Catalog.from_frame makes one\)"):
+        call(store.catalog.to_dict(), store.log)

@@ -51,6 +51,25 @@ def test_profiles_and_intent(tmp_path):
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_first_week(tmp_path):
+    pytest.importorskip("pandas")
+    pytest.importorskip("optuna")
+    shown = run(sys.executable, "examples/07_first_week.py", "--synthetic", "--users", 600, "--out", tmp_path)
+    said = {line[11:24].strip(): line[24:] for line in shown.splitlines() if " s  " in line[:12]}
+    assert list(said) == ["load", "describe", "split", "compare", "tune", "blend", "explain", "to a file", "save, load", "serve", "value", "baskets",
+                          "coupons", "off-policy", "mail"], shown
+    of_popular = float(said["compare"].split("popular ")[1].split()[0])
+    assert float(said["blend"].split("recall@20 ")[1].split()[0]) > 1.2 * of_popular
+    assert "the same answers: True" in said["save, load"] and (tmp_path / "model.etalage").exists()
+    assert "sold out: gone" in said["serve"] and "found by its price" in said["serve"]
+    rows = (tmp_path / "recommendations.csv").read_text().splitlines()
+    assert rows[0] == "user,rank,item,score,name" and f", {len(rows) - 1:,} rows for" in said["to a file"]
+    spent, budget = (float(v.replace(",", "")) for v in said["coupons"].split("one, ")[1].split(" spent")[0].split(" of "))
+    assert 0 < spent <= budget
+    low, high = (float(v) for v in said["mail"].split("[")[1].split("]")[0].split(","))
+    assert low <= float(said["mail"].split("choice, ")[1].split()[0]) <= high
+
+
 def test_a_day_of_a_shop():
     shown = run(sys.executable, "examples/shop_engine.py")
     assert "answered by publication 2 and after a rollback by 1" in shown and "'history'" in shown

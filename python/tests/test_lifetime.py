@@ -438,3 +438,22 @@ def test_bad_events_are_named():
         lifetime.summarize(log, events="sold")
     with pytest.raises(ValueError, match="no times"):
         lifetime.summarize(etalage.EventLog.from_frame({"user": ["a"], "item": ["x"]}))
+
+
+def test_summaries_stand_for_their_columns_in_every_call():
+    r = np.random.default_rng(3)
+    s = lifetime.summarize_events(r.integers(0, 200, 900), r.uniform(0, 100, 900), r.gamma(5, 2, 900))
+    m, g = lifetime.MBGNBD().fit(s), lifetime.GammaGamma().fit(s)
+    assert g.params_ == lifetime.GammaGamma().fit(s.frequency, s.money).params_
+    columns = (s.frequency, s.recency, s.T)
+    for of_summaries, of_columns in [(m.p_alive(s), m.p_alive(*columns)), (m.expected_purchases(9, s), m.expected_purchases(9, *columns)),
+                                     (g.expected_money(s), g.expected_money(s.frequency, s.money)),
+                                     (lifetime.customer_value(m, g, 9, s, interval=0.9), lifetime.customer_value(m, g, 9, *columns, s.money, interval=0.9))]:
+        np.testing.assert_array_equal(of_summaries, of_columns)
+    for call in (lambda: m.p_alive(s, s.recency), lambda: g.fit(s, s.money), lambda: lifetime.customer_value(m, g, 9, s, money=s.money)):
+        with pytest.raises(TypeError, match="beside Summaries, must be left out"):
+            call()
+    without = lifetime.summarize_events([1, 1, 2], [0.0, 3.0, 1.0])
+    for call in (lambda: g.fit(without), lambda: lifetime.customer_value(m, g, 9, without)):
+        with pytest.raises(ValueError, match="have no money"):
+            call()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes together: frequent sets and rules with exact counts, complements and substitutes, bundles.
 
-    sets = baskets.frequent_sets(lists, min_support=0.001)         # a frame: items, length, count, support
+    bought = log.filtered(log.events == log.event_names.index("purchase"))
+    sets = baskets.frequent_sets(bought.sequences(by="session"), min_support=0.001)        # a frame: items, length, count, support
     r = baskets.rules(sets, min_confidence=0.8)                    # a frame: antecedent, consequent, count, confidence, lift, q_value, ...
     pairs = baskets.relations(log)                                 # complements and substitutes from one log
     baskets.bundles(sets, price, cost, stock, max_price=50)        # what to sell as one
@@ -28,7 +29,8 @@ def frequent_sets(baskets: object, min_support: float, max_length: int | None = 
     (int64) and support (count / baskets); shorter sets first, then larger counts.
 
     baskets: lists of labels (any that hash), or a CSR [baskets, items] whose entries other than 0 are the items, labelled by
-    column; etalage.Interactions has one row a basket and labels of its own. An item that is twice in a basket counts once; an
+    column; etalage.Interactions has one row a basket and labels of its own, and etalage.Sequences one list a basket and the log's
+    keys (log.sequences(by="session"); filter the log to its purchases before). An item that is twice in a basket counts once; an
     empty basket is a basket. min_support: a float is a share of all baskets, in (0, 1], read as its shortest decimal (.1 is one
     in ten); an int is a number of baskets. max_sets bounds the answer: more is a ValueError.
     """
@@ -233,6 +235,12 @@ def _read(baskets):
         keys = baskets.item_ids
         offsets, items, _ = _read(baskets.user_items)
         return offsets, items, None if keys is None else list(keys)
+    if isinstance(baskets, _core.Sequences):
+        # An item that is bought twice in a session is once in the basket, as in lists.
+        keys = baskets.item_ids
+        return np.asarray(baskets.offsets, dtype=np.int64), np.asarray(baskets.items, dtype=np.int32), None if keys is None else list(keys)
+    if isinstance(baskets, _core.EventLog):
+        raise TypeError('baskets is an EventLog, must say what a basket is: log.sequences(by="session"), after log.filtered(...) to the purchases')
     if hasattr(baskets, "tocsr"):
         matrix = _arrays.matrix(baskets).tocsr()
         if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):

@@ -4,10 +4,10 @@
     s = lifetime.summarize(log, unit="weeks")                      # frequency, recency, T, money of every customer
     m = lifetime.MBGNBD().fit(s)                                   # or .fit(frequency, recency, T)
     m.params_, m.standard_errors_, m.log_likelihood_
-    m.p_alive(s.frequency, s.recency, s.T)                         # chance of being still active
-    m.expected_purchases(52, s.frequency, s.recency, s.T, interval=0.95)
-    money = lifetime.GammaGamma().fit(s.frequency, s.money)
-    lifetime.customer_value(m, money, 52, s.frequency, s.recency, s.T, s.money)
+    m.p_alive(s)                                                   # or (s.frequency, s.recency, s.T): chance of being still active
+    m.expected_purchases(52, s, interval=0.95)
+    money = lifetime.GammaGamma().fit(s)                           # or .fit(frequency, money)
+    lifetime.customer_value(m, money, 52, s)                       # or (..., 52, frequency, recency, T, money)
 
 frequency counts repeat purchases (the first one does not count), recency is the age at the last one, T the age now, all in
 one unit of time. docs/marketing/value.md says which model is for what, and when each misleads.
@@ -69,7 +69,8 @@ class Summaries:
 def summarize(log: _core.EventLog, events: list[str] | str | None = None, until: object = None, unit: str = "weeks", utc_offset_minutes: int = 0) -> Summaries:
     """Summaries of a log's customers, by its keys.
 
-    Several purchases of one day are one (their values are added); days begin at utc_offset_minutes from UTC. events names
+    Several purchases of one day are one (their values are added); days begin at utc_offset_minutes from UTC. The log's values
+    are the money, in any currency: where they are quantities, make a log whose values are quantity times price. events names
     the types that are purchases: by default purchase, buy, transaction or order, or everything in a log without types.
     until is the end of observation (a day, the newest purchase's by default); what comes later is left out and counted in
     .later. unit is "days" or "weeks". ValueError for a log without times or an unknown type.
@@ -236,15 +237,18 @@ class _PurchaseModel(_Fitted):
 
     def expected_purchases(self, t: float, frequency: object = None, recency: object = None, T: object = None, interval: float | None = None,
                            draws: int = 200, seed: int = 42):
-        """Purchases expected in the t units of time after T, (n,), or a float for one customer; without a history, those after
-        the first one of a new customer. With interval=0.95 a tuple (expected, low, high): quantiles over draws of the
+        """Purchases expected in the t units of time after T, float64 (n,), or a float for one customer; without a history, those
+        after the first one of a new customer. frequency, recency, T as in fit, or Summaries alone. With interval=0.95 a tuple (expected, low, high): quantiles over draws of the
         parameters, which say how well these are known, not how much one customer varies."""
         if frequency is None and recency is None and T is None:
             frequency = recency = T = 0.0
+        frequency, recency, T = _fit_columns(frequency, recency, T)
         return _values("purchases", self._fitted(), None, frequency, recency, T, None, {"t": t}, interval, draws, seed)
 
-    def p_alive(self, frequency: object, recency: object, T: object, interval: float | None = None, draws: int = 200, seed: int = 42):
-        """Chance of being still active at T, (n,) or a float; interval as in expected_purchases."""
+    def p_alive(self, frequency: object, recency: object = None, T: object = None, interval: float | None = None, draws: int = 200, seed: int = 42):
+        """Chance of being still active at T, float64 (n,) or a float. frequency, recency, T as in fit, or Summaries alone;
+        interval as in expected_purchases."""
+        frequency, recency, T = _fit_columns(frequency, recency, T)
         return _values("alive", self._fitted(), None, frequency, recency, T, None, {}, interval, draws, seed)
 
 
@@ -319,17 +323,20 @@ class GammaGamma(_Fitted):
         self.num_threads = num_threads
         self._new()
 
-    def fit(self, frequency: object, money: object):
-        """frequency: repeat purchases, money: their mean value, each (n,). Customers without repeats are left out, whatever
-        their money; money of 0 or below with repeats is a ValueError. Returns self."""
+    def fit(self, frequency: object, money: object = None):
+        """frequency: repeat purchases, money: their mean value, each (n,); or Summaries alone. Customers without repeats are left
+        out, whatever their money; money of 0 or below with repeats is a ValueError. Returns self."""
+        frequency, money = _money_columns(frequency, money)
         model = self._new()
         model.fit(frequency, money)
         self._core_model = model
         return self
 
-    def expected_money(self, frequency: object, money: object, interval: float | None = None, draws: int = 200, seed: int = 42):
-        """Mean value of a customer's purchases, (n,) or a float: between their own mean and the population's, which is what
-        those without repeats get (infinite where q <= 1). interval as in the models of purchases."""
+    def expected_money(self, frequency: object, money: object = None, interval: float | None = None, draws: int = 200, seed: int = 42):
+        """Mean value of a customer's purchases, float64 (n,) or a float: between their own mean and the population's, which is what
+        those without repeats get (infinite where q <= 1). frequency, money as in fit, or Summaries alone; interval as in the
+        models of purchases."""
+        frequency, money = _money_columns(frequency, money)
         return _values("money", None, self._fitted(), frequency, None, None, money, {}, interval, draws, seed)
 
 
@@ -365,10 +372,12 @@ class BGBB(_Fitted):
         return float(out[0]) if single else out
 
 
-def customer_value(purchases: _PurchaseModel, money_model: GammaGamma, t: float, frequency: object, recency: object, T: object, money: object,
+def customer_value(purchases: _PurchaseModel, money_model: GammaGamma, t: float, frequency: object, recency: object = None, T: object = None, money: object = None,
                    discount_rate: float = 0.0, period: float = 1.0, interval: float | None = None, draws: int = 200, seed: int = 42):
-    """Money expected from each customer in the t units of time after T: expected purchases times expected money, (n,) or a float.
+    """Money expected from each customer in the t units of time after T: expected purchases times expected money, float64 (n,) or
+    a float, in the unit of money.
 
+    frequency, recency, T, money: each (n,) or a number, or Summaries alone in the place of frequency.
     discount_rate is for one unit of time; money of a period of `period` units counts 1 / (1 + rate)^(its end). interval
     as in expected_purchases, over draws of both models' parameters.
     """
@@ -376,6 +385,9 @@ def customer_value(purchases: _PurchaseModel, money_model: GammaGamma, t: float,
         raise TypeError(f"purchases is a {type(purchases).__name__}, must be BGNBD, MBGNBD, ParetoNBD or MBGCNBD")
     if not isinstance(money_model, GammaGamma):
         raise TypeError(f"money_model is a {type(money_model).__name__}, must be GammaGamma")
+    if isinstance(frequency, Summaries):
+        money = _money_columns(frequency, money)[1]
+    frequency, recency, T = _fit_columns(frequency, recency, T)
     options = {"t": t, "discount_rate": discount_rate, "period": period}
     return _values("value", purchases._fitted(), money_model._fitted(), frequency, recency, T, money, options, interval, draws, seed)
 
@@ -420,6 +432,16 @@ def _fit_columns(frequency, recency, T):
             raise TypeError("recency and T are given beside Summaries, must be left out: Summaries have them")
         return frequency.frequency, frequency.recency, frequency.T
     return frequency, recency, T
+
+
+def _money_columns(frequency, money):
+    if not isinstance(frequency, Summaries):
+        return frequency, money
+    if money is not None:
+        raise TypeError("money is given beside Summaries, must be left out: Summaries have it")
+    if frequency.money is None:
+        raise ValueError("the Summaries have no money, must have it: summarize a log with values, or give money to summarize_events")
+    return frequency.frequency, frequency.money
 
 
 def _together(**columns):

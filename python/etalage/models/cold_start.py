@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._catalogs import as_catalog
 from . import _arguments as arg
 from .vectors import Vectors
 
@@ -39,6 +40,8 @@ class ColdStart:
                  "evenness": evenness}
         options = {**self._DEFAULTS, **{n: v for n, v in given.items() if v is not None}, "max_rows": max_rows, "num_threads": num_threads}
         choose = all(v is None for v in given.values())
+        if hasattr(features, "to_catalog"):
+            features = as_catalog(features, "features")
         self.side = side
         self._model = core
         if isinstance(features, _core.Catalog):
@@ -82,9 +85,9 @@ class ColdStart:
     def factors(self, features):
         """float32 (n, factors) for the products of a Catalog, or for the rows of a matrix, whichever was learned from."""
         if isinstance(self._core, _core.ColdStartItems):
-            if not isinstance(features, _core.Catalog):
-                raise TypeError(f"features is {arg.describe(features)}, must be a Catalog like the one learned from")
-            return self._core.predict(features)
+            if features is None:
+                raise TypeError("features is None, must be a Catalog like the one learned from")
+            return self._core.predict(as_catalog(features, "features"))
         return self._core.predict(arg.rows(features, "features"))
 
     def extended(self, catalog):
@@ -92,7 +95,7 @@ class ColdStart:
         that somebody touched stay, all others are foretold; keys and kept rows stay."""
         if not isinstance(self._core, _core.ColdStartItems):
             raise TypeError("this ColdStart learned from a matrix, must have learned from a Catalog; use factors()")
-        return Vectors._from_core(self._core.extended(self._model, catalog))
+        return Vectors._from_core(self._core.extended(self._model, as_catalog(catalog)))
 
     def recommend_new(self, features, k=10, session_items=None, strength=5.0, filter_items=None, items=None):
         """The best k items for new people by their attributes, and by what they did already: (items, scores), (n, k).

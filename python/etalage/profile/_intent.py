@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._catalogs import as_catalog
 from .._times import to_ms
 from . import _trees
 from ._profiles import Profiles
@@ -164,6 +165,7 @@ class PurchaseIntent:
         the log's last event are left out, so a log cut at a time holds nothing of what comes later."""
         if horizon_days is not None:
             self.horizon_days = horizon_days
+        catalog = as_catalog(catalog)
         core = self._new()
         if self.model == "logistic":
             core.fit(log, catalog)
@@ -196,14 +198,14 @@ class PurchaseIntent:
 
     def examples(self, log, catalog=None, since=None):
         """The moments of a log: features float32 (n, d), labels, users, times; for models of your own."""
-        e = (self._core or self._new()).examples(log, catalog or self._catalog, None if since is None else to_ms(since, "since"))
+        e = (self._core or self._new()).examples(log, as_catalog(catalog) or self._catalog, None if since is None else to_ms(since, "since"))
         e["times"] = e["times"].astype("datetime64[ms]")
         return e
 
     def evaluate(self, log, catalog=None, since=None, bins=10):
         """IntentEvaluation over the moments of a log from `since` on. The log must hold what came before, too."""
         core = self._fitted()
-        return IntentEvaluation(core.evaluate(log, catalog or self._catalog, None if since is None else to_ms(since, "since"), bins))
+        return IntentEvaluation(core.evaluate(log, as_catalog(catalog) or self._catalog, None if since is None else to_ms(since, "since"), bins))
 
     def walk_forward(self, log, catalog=None, since=None, refit_days=28.0):
         """IntentEvaluation of a model that is refitted every refit_days, as a shop would: each moment from `since` on is judged
@@ -214,7 +216,7 @@ class PurchaseIntent:
         last = int(log.times.max()) - round(self.horizon_days * 86_400_000)
         parts = []
         while begin <= last:
-            model = type(self)(**self.get_params()).fit(log.filtered(log.times <= begin), catalog or self._catalog)
+            model = type(self)(**self.get_params()).fit(log.filtered(log.times <= begin), as_catalog(catalog) or self._catalog)
             e = model._core.evaluate(log, model._catalog, begin, 10)
             chosen = e["times"] < begin + step
             parts.append({n: e[n][chosen] for n in ("probabilities", "labels", "users", "times")})

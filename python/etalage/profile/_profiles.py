@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from .. import _core
+from .._catalogs import as_catalog
 from .._times import to_ms
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -75,10 +76,10 @@ class Profiles:
 
     def __init__(self, catalog=None, **options):
         self._check(options)
-        self._catalog = catalog
+        self._catalog = as_catalog(catalog)
         self._core = _core.Profiles(options)
-        if catalog is not None:
-            self._core.set_catalog(catalog, None)
+        if self._catalog is not None:
+            self._core.set_catalog(self._catalog, None)
 
     @staticmethod
     def _check(options):
@@ -104,6 +105,7 @@ class Profiles:
 
     def set_catalog(self, catalog):
         """A newer catalogue; profiles keep what they know."""
+        catalog = as_catalog(catalog)
         self._own().set_catalog(catalog, None)
         self._catalog = catalog
 

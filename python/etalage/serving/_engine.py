@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import UserProfile
 from ._rules import to_json
@@ -160,7 +161,7 @@ class Snapshot:
         if segment_factors:
             parts["segment_factors"] = {name: np.ascontiguousarray(asarray(row, "segment_factors"), np.float32) for name, row in segment_factors.items()}
         self._core = _core.Snapshot(
-            entries, catalog, parts, getattr(factor_index, "_core", None),
+            entries, as_catalog(catalog), parts, getattr(factor_index, "_core", None),
             getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
             {name: _placement(spec) for name, spec in (mix or {}).items()}, _rules(rules), dict(rerank or {}))
 

@@ -8,6 +8,7 @@ import json
 import numpy as np
 
 from .. import _core
+from .._catalogs import as_catalog
 
 
 def to_json(value):
@@ -82,4 +83,4 @@ def align_catalog(catalog, model):
         ids = model._fitted().item_ids
         if ids is None:
             raise ValueError(f"this {type(model).__name__} has no item keys: fit it on Interactions or a log that has them")
-    return _core.align_catalog(catalog, ids)
+    return _core.align_catalog(as_catalog(catalog), ids)
