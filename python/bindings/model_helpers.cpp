@@ -144,7 +144,7 @@ ProgressCallback progress_callback(const py::object& callback) {
   };
 }
 
-Answers::Answers(std::size_t rows, std::size_t k) : rows_(rows), k_(k) {
+Answers::Answers(std::size_t rows, std::size_t k) : k_(k) {
   check_cells(rows, k, rows * k * (sizeof(std::int32_t) + sizeof(float)));
   const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(k)};
   items_ = py::array_t<std::int32_t>(shape);

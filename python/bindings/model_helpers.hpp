@@ -105,7 +105,6 @@ class Answers {
   [[nodiscard]] py::tuple arrays();
 
  private:
-  std::size_t rows_;
   std::size_t k_;
   std::size_t done_ = 0;
   py::array_t<std::int32_t> items_;

@@ -123,7 +123,7 @@ TEST(ColdStartAnswer, KnownWithoutRowsIsUnknown) {
     for (std::size_t i = 0; i < known.size(); ++i) {
       EXPECT_EQ(known[i].item, unknown[i].item);
       EXPECT_EQ(known[i].score, unknown[i].score);
-      for (const std::size_t row : {4, 5, 6}) EXPECT_EQ(out[row * kItems + i].item, unknown[i].item);
+      for (const std::size_t row : {4u, 5u, 6u}) EXPECT_EQ(out[row * kItems + i].item, unknown[i].item);
     }
   }
 }

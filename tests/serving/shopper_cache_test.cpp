@@ -15,7 +15,7 @@ namespace etalage::serving {
 namespace {
 
 TEST(ShopperCache, HoldsNoMoreThanItsCapacity) {
-  for (const std::size_t capacity : {0, 1, 5, 63, 64, 100, 1000, 5003}) {
+  for (const std::size_t capacity : {0u, 1u, 5u, 63u, 64u, 100u, 1000u, 5003u}) {
     ShopperCache<int> cache(capacity);
     for (int u = 0; u < 20'000; ++u) cache.put(u, 1, 1, u);
     EXPECT_LE(cache.size(), capacity);
@@ -74,7 +74,7 @@ TEST(ShopperCache, HitsAsOftenAsExactLru) {
   for (int r = 1; r <= kShoppers; ++r) weight.push_back(1 / std::pow(r, 0.9));
   std::vector<double> sum(weight.size());
   std::partial_sum(weight.begin(), weight.end(), sum.begin());
-  for (const std::size_t capacity : {200, 2000, 20'000}) {
+  for (const std::size_t capacity : {200u, 2000u, 20'000u}) {
     for (const int naming : {0, 1, 2}) {
       std::mt19937_64 rng(7);
       std::vector<int> name(kShoppers);
