@@ -101,7 +101,7 @@ void bind_evaluation(py::module_& m) {
 
   py::class_<Evaluation, std::shared_ptr<Evaluation>>(m, "Evaluation", "The compiled part of an evaluation's result.")
       .def_property_readonly("names", [](const Evaluation& e) { return e.names(); })
-      .def_property_readonly("users", &Evaluation::users)
+      .def_property_readonly("users", [](const Evaluation& e) { return e.users(); })
       .def_property_readonly("hidden", &Evaluation::hidden)
       .def_property_readonly("seconds", &Evaluation::seconds)
       .def_property_readonly("user_index", [](const Evaluation& e) { return to_numpy(e.user_index()); })
