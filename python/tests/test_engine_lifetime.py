@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -306,14 +307,21 @@ def test_close_waits_for_calls_that_run(tmp_path, data):
 def test_a_collected_engine_joins_its_threads_without_the_gil(tmp_path, data):
     """Publishing starts a thread that frees what was replaced; its destructor has to let that thread end."""
     als = ALS(factors=4, iterations=1).fit(data)
+    collected = []
     for i in range(20):
         engine = Engine(tmp_path / str(i), models={"als": als}, durability="every 1 ms")
+        weakref.finalize(engine, collected.append, i)
         holder = engine.snapshot
         for _ in range(3):
             engine.publish(Snapshot({"als": ALS(factors=4, iterations=0).fit(data)}))
             engine.observe("u", "i1")
         del holder, engine
     gc.collect()
+    # Each went, and let go of its folder, which another can open.
+    assert sorted(collected) == list(range(20))
+    for i in range(20):
+        with Engine(tmp_path / str(i)) as again:
+            assert again.recovery["last_sequence"] == 3
 
 
 def run(script, timeout=120):

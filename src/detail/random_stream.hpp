@@ -5,15 +5,23 @@
 
 namespace etalage::detail {
 
+/// The step and the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every input bit reaches every output bit.
+inline constexpr std::uint64_t kSplitMixStep = 0x9e3779b97f4a7c15ULL;
+constexpr std::uint64_t split_mix(std::uint64_t z) noexcept {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
 /// Random numbers as a function of (seed, purpose, index): a SplitMix64 sequence (Steele, Lea, Flood, OOPSLA 2014)
 /// that starts at a hash of the three. The distributions of <random> differ between standard libraries and logarithms
 /// between C libraries, so the samplers here use integers, products and comparisons alone.
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::uint64_t purpose, std::uint64_t index) noexcept
-      : state_(mixed(mixed(seed + kStep * purpose) + kStep * index)) {}
+      : state_(split_mix(split_mix(seed + kSplitMixStep * purpose) + kSplitMixStep * index)) {}
 
-  std::uint64_t next() noexcept { return mixed(state_ += kStep); }
+  std::uint64_t next() noexcept { return split_mix(state_ += kSplitMixStep); }
   /// Uniform in [0, n), n >= 1; the bias is below n / 2^32.
   std::uint32_t below(std::uint32_t n) noexcept {
     return static_cast<std::uint32_t>(((next() >> 32) * n) >> 32);
@@ -33,12 +41,6 @@ class RandomStream {
   }
 
  private:
-  static constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15ULL;
-  static std::uint64_t mixed(std::uint64_t z) noexcept {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
   std::uint64_t state_;
 };
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "detail/random_stream.hpp"
+
 namespace etalage::evaluation {
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), one sequence a resample.
@@ -16,12 +18,7 @@ struct ResampleStream {
   ResampleStream(std::uint64_t seed, std::size_t sample) : state(seed * 0xd6e8feb86659fd93ULL + sample * 0xda942042e4dd58b5ULL) {
     next();
   }
-  std::uint64_t next() noexcept {
-    std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
+  std::uint64_t next() noexcept { return detail::split_mix(state += detail::kSplitMixStep); }
   /// In [0, n), n < 2^32.
   std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>(((next() >> 32) * n) >> 32); }
 };

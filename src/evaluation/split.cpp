@@ -11,6 +11,7 @@
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/random_stream.hpp"
 
 namespace etalage {
 namespace {
@@ -72,13 +73,9 @@ std::vector<std::uint8_t> targets(const EventLog& log, const std::vector<std::st
 
 // A hash of (seed, user, item) as a number in [0, 1).
 double lot(std::uint64_t seed, std::int32_t user, std::int32_t item) noexcept {
-  const auto mixed = [](std::uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  };
+  using detail::split_mix;
   const std::uint64_t pair = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(user)) << 32) | static_cast<std::uint32_t>(item);
-  return static_cast<double>(mixed(mixed(seed + 0x9e3779b97f4a7c15ULL) ^ (pair * 0x9e3779b97f4a7c15ULL)) >> 11) * 0x1p-53;
+  return static_cast<double>(split_mix(split_mix(seed + detail::kSplitMixStep) ^ (pair * detail::kSplitMixStep)) >> 11) * 0x1p-53;
 }
 
 std::uint8_t part_of(double lot, double share, double valid_share) noexcept {

@@ -12,8 +12,6 @@
 namespace etalage::marketing {
 namespace {
 
-// Shoppers of a chunk: sums are made per chunk and then in chunk order.
-constexpr std::size_t kGrain = 4096;
 constexpr std::size_t kMaxCuts = 80;
 
 /// A price of the bundle method: that of a budget, of a maximum (+) or of a minimum (-), in units of `scale`.
@@ -104,9 +102,9 @@ DualPoint Dual::at(const Prices& prices) const {
     std::vector<double> spent;
     std::vector<std::int64_t> given;
   };
-  std::vector<Sums> chunks(detail::num_chunks(n, kGrain));
-  detail::parallel_for(n, kGrain, num_threads_, [&](std::size_t begin, std::size_t end, int) {
-    Sums& sums = chunks[begin / kGrain];
+  std::vector<Sums> chunks(detail::num_chunks(n, kShoppersOfChunk));
+  detail::parallel_for(n, kShoppersOfChunk, num_threads_, [&](std::size_t begin, std::size_t end, int) {
+    Sums& sums = chunks[begin / kShoppersOfChunk];
     sums.spent.assign(budgets, 0.0);
     sums.given.assign(p_.offers, 0);
     ShopperChoice choice(p_);

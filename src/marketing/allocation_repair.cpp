@@ -9,18 +9,13 @@
 #include "detail/random_stream.hpp"
 
 namespace etalage::marketing {
-namespace {
-
-constexpr std::size_t kGrain = 4096;
-
-}  // namespace
 
 Assignment::Assignment(const AllocationProblem& problem, const Prices& prices, int num_threads)
     : p_(problem), prices_(prices), num_threads_(num_threads),
       places_(std::min(static_cast<std::size_t>(problem.per_shopper), problem.offers)), taken_(problem.shoppers * places_, -1),
       spent_(problem.budgets.size()), given_(problem.offers) {
   for (const double b : p_.budgets) limit_.push_back(b * (1 + 1e-12));
-  detail::parallel_for(p_.shoppers, kGrain, num_threads_, [&](std::size_t begin, std::size_t end, int) {
+  detail::parallel_for(p_.shoppers, kShoppersOfChunk, num_threads_, [&](std::size_t begin, std::size_t end, int) {
     ShopperChoice choice(p_);
     for (std::size_t s = begin; s < end; ++s) {
       const auto offers = choice.at(prices_, s);
@@ -38,9 +33,9 @@ Assignment::Assignment(const AllocationProblem& problem, const Prices& prices, i
 
 template <class Collect>
 std::vector<Assignment::Move> Assignment::collect(Collect&& collect_of) const {
-  std::vector<std::vector<Move>> chunks(detail::num_chunks(p_.shoppers, kGrain));
-  detail::parallel_for(p_.shoppers, kGrain, num_threads_, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t s = begin; s < end; ++s) collect_of(s, chunks[begin / kGrain]);
+  std::vector<std::vector<Move>> chunks(detail::num_chunks(p_.shoppers, kShoppersOfChunk));
+  detail::parallel_for(p_.shoppers, kShoppersOfChunk, num_threads_, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t s = begin; s < end; ++s) collect_of(s, chunks[begin / kShoppersOfChunk]);
   });
   std::vector<Move> all;
   for (const auto& chunk : chunks) all.insert(all.end(), chunk.begin(), chunk.end());

@@ -14,6 +14,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
 #include "marketing/check_row.hpp"
+#include "marketing/fit_state.hpp"
 #include "marketing/trust_region.hpp"
 
 namespace etalage {
@@ -189,20 +190,15 @@ void BgBb::expected_purchases(double m, const OpportunityHistories& customers, s
 }
 
 void BgBb::save_state(StateWriter& writer) const {
-  writer.put_int("options/max_iterations", options_.max_iterations);
-  writer.put_int("options/num_threads", options_.num_threads);
-  writer.put_bool("fitted", fitted());
-  if (!fitted()) return;
-  ScopedWriter inner(writer, "fit/");
-  fit_.save_state(inner);
+  marketing::put_fit_options(writer, options_);
+  marketing::put_fit(writer, fit_);
 }
 
 BgBb BgBb::from_state(const StateReader& reader) {
   BgBbOptions options;
-  options.max_iterations = static_cast<std::int32_t>(reader.get_int("options/max_iterations", 1, 1 << 30));
-  options.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, 1 << 20));
+  marketing::get_fit_options(reader, options);
   BgBb out(options);
-  if (reader.get_bool("fitted")) out.fit_ = ParameterFit::from_state(ScopedReader(reader, "fit/"), kNames);
+  out.fit_ = marketing::get_fit(reader, kNames);
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "marketing/fit_state.hpp"
 #include "marketing/purchase_process.hpp"
 #include "marketing/trust_region.hpp"
 
@@ -173,26 +174,21 @@ void LifetimeModel::p_alive(std::span<const double> p, const PurchaseHistories& 
 void LifetimeModel::save_state(StateWriter& writer) const {
   writer.put_int("kind", static_cast<std::int64_t>(kind_));
   writer.put_int("options/k", options_.k);
-  writer.put_int("options/max_iterations", options_.max_iterations);
-  writer.put_int("options/num_threads", options_.num_threads);
+  marketing::put_fit_options(writer, options_);
   writer.put_int("k", k_);
   writer.put_doubles("log_likelihood_of_k", by_k_);
-  writer.put_bool("fitted", fitted());
-  if (!fitted()) return;
-  ScopedWriter inner(writer, "fit/");
-  fit_.save_state(inner);
+  marketing::put_fit(writer, fit_);
 }
 
 LifetimeModel LifetimeModel::from_state(const StateReader& reader) {
   const auto kind = static_cast<LifetimeKind>(reader.get_int("kind", 0, 3));
   LifetimeOptions options;
   options.k = static_cast<std::int32_t>(reader.get_int("options/k", 0, kind == LifetimeKind::kMbgCnbd ? kMostK : 1));
-  options.max_iterations = static_cast<std::int32_t>(reader.get_int("options/max_iterations", 1, 1 << 30));
-  options.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, 1 << 20));
+  marketing::get_fit_options(reader, options);
   LifetimeModel out(kind, options);
   out.k_ = static_cast<std::int32_t>(reader.get_int("k", 1, kind == LifetimeKind::kMbgCnbd ? kMostK : 1));
   out.by_k_ = reader.get_doubles("log_likelihood_of_k");
-  if (reader.get_bool("fitted")) out.fit_ = ParameterFit::from_state(ScopedReader(reader, "fit/"), names_of(kind));
+  out.fit_ = marketing::get_fit(reader, names_of(kind));
   return out;
 }
 

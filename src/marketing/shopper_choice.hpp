@@ -18,6 +18,9 @@ struct Prices {
   std::vector<double> offer;
 };
 
+/// Shoppers of a chunk of a parallel loop: sums are made per chunk and then in chunk order.
+inline constexpr std::size_t kShoppersOfChunk = 4096;
+
 inline constexpr double kNever = -std::numeric_limits<double>::infinity();
 
 /// Worth of an offer for a shopper after prices; kNever where it may not be given.

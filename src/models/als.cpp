@@ -14,6 +14,7 @@
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/random_stream.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
 #include "models/als_model_state.hpp"
@@ -80,12 +81,7 @@ using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-std::uint64_t mix(std::uint64_t z) {
-  z += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
+std::uint64_t mix(std::uint64_t z) { return detail::split_mix(z + detail::kSplitMixStep); }
 
 // Bell-shaped numbers of variance 1 (the sum of four uniform ones) that depend on seed, side, row and column alone: a
 // grown matrix begins as the smaller one did, and no mathematical library has a say in the bits.

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "detail/check.hpp"
+#include "detail/random_stream.hpp"
 
 namespace etalage {
 namespace {
@@ -14,12 +15,7 @@ namespace {
 class Draws {
  public:
   explicit Draws(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() {
-    std::uint64_t z = state_ += 0x9E3779B97F4A7C15ull;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
-  }
+  std::uint64_t next() { return detail::split_mix(state_ += detail::kSplitMixStep); }
   /// In (0, 1).
   double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1.0p-53; }
   double normal() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }

@@ -12,6 +12,7 @@
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/random_stream.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "models/row_patches.hpp"
@@ -35,15 +36,11 @@ struct Mixed {
   std::uint64_t high;
 };
 
-// splitmix64 (Steele, Lea, Flood, OOPSLA 2014) of the pair, from two places of its stream.
+// SplitMix64 of the pair, from two places of its stream.
 Mixed mixed(std::int32_t user, std::int32_t item) noexcept {
-  const auto mix = [](std::uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  };
+  using detail::split_mix;
   const std::uint64_t pair = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(user)) << 32) | static_cast<std::uint32_t>(item);
-  return {mix(pair + 0x9E3779B97F4A7C15u), mix(mix(pair ^ 0xD1B54A32D192ED03u) + 0x3C6EF372FE94F82Au)};
+  return {split_mix(pair + detail::kSplitMixStep), split_mix(split_mix(pair ^ 0xD1B54A32D192ED03u) + 0x3C6EF372FE94F82Au)};
 }
 
 void add_distinct(std::int32_t user, std::span<const std::int32_t> items, std::vector<std::int32_t>& sorted, PairHash& hash) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/profile/purchase_intent.hpp"
+#include "detail/random_stream.hpp"
 #include "profile/replay.hpp"
 
 namespace etalage {
@@ -16,13 +17,8 @@ constexpr double kDayMs = 86400000.0;
 
 /// A number that depends on seed, user and time alone, so that a sample is the same for any number of threads.
 std::uint64_t mixed(std::uint64_t seed, std::int32_t user, std::int64_t time) {
-  std::uint64_t x = seed ^ (static_cast<std::uint64_t>(static_cast<std::uint32_t>(user)) * 0x9E3779B97F4A7C15ull) ^
-                    (static_cast<std::uint64_t>(time) * 0xC2B2AE3D27D4EB4Full);
-  x ^= x >> 30;
-  x *= 0xBF58476D1CE4E5B9ull;
-  x ^= x >> 27;
-  x *= 0x94D049BB133111EBull;
-  return x ^ (x >> 31);
+  return detail::split_mix(seed ^ (static_cast<std::uint64_t>(static_cast<std::uint32_t>(user)) * detail::kSplitMixStep) ^
+                           (static_cast<std::uint64_t>(time) * 0xC2B2AE3D27D4EB4Full));
 }
 
 /// Cut-offs of the log, oldest first: the newest one's horizon ends with the log.

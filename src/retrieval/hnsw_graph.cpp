@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "detail/huge_pages.hpp"
+#include "detail/random_stream.hpp"
 #include "retrieval/graph_linker.hpp"
 
 namespace etalage::retrieval {
@@ -19,12 +20,7 @@ namespace {
 constexpr std::int32_t kMostLayers = 16;
 
 /// splitmix64: as good as random, and the same everywhere.
-std::uint64_t mix(std::uint64_t seed, std::uint64_t i) {
-  std::uint64_t x = seed + 0x9e3779b97f4a7c15ULL * (i + 1);
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
+std::uint64_t mix(std::uint64_t seed, std::uint64_t i) { return detail::split_mix(seed + detail::kSplitMixStep * (i + 1)); }
 
 /// The layers of a node, from seed and number alone: a graph that was saved and loaded goes on as if it had not been.
 std::int32_t layers_of(std::size_t node, std::uint64_t seed, std::size_t M) {

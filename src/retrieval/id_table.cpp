@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "retrieval/id_table.hpp"
+#include "detail/random_stream.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -13,11 +14,8 @@ IdTable::IdTable(std::size_t capacity) {
 }
 
 std::size_t IdTable::home(std::int64_t id) const noexcept {
-  // splitmix64's finaliser: consecutive ids must not make runs.
-  auto x = static_cast<std::uint64_t>(id);
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return static_cast<std::size_t>(x ^ (x >> 31)) & (slots_.size() - 1);
+  // Consecutive ids must not make runs.
+  return static_cast<std::size_t>(detail::split_mix(static_cast<std::uint64_t>(id))) & (slots_.size() - 1);
 }
 
 std::int32_t IdTable::find(std::int64_t id, const std::int64_t* ids) const noexcept {

@@ -74,16 +74,19 @@ void ItemIndex::Impl::tune(MatrixView<const float> held_out) {
   std::vector<Neighbor> truth(n * k), found(n * k);
   std::vector<std::size_t> counts(n);
   const int threads = options.num_threads;
-  if (!search_by_panels(held_out, {truth.data(), n, k}, counts, nullptr, threads, true)) {
-    std::vector<SearchScratch> scratch(static_cast<std::size_t>(detail::resolve_threads(threads)));
+  // ask(query, out, scratch) for each query on its own, into `out` [n x k].
+  const auto each = [&](std::vector<Neighbor>& out, const auto& ask) {
+    std::vector<SearchScratch> workers(static_cast<std::size_t>(detail::resolve_threads(threads)));
     detail::parallel_for(n, 8, threads, [&](std::size_t begin, std::size_t end, int thread) {
-      SearchScratch& s = scratch[static_cast<std::size_t>(thread)];
+      SearchScratch& s = workers[static_cast<std::size_t>(thread)];
       for (std::size_t i = begin; i < end; ++i) {
         const AccessGate::Shared section(gate);
-        counts[i] = search_exact(prepare(held_out.row(i), s.query), std::span(truth).subspan(i * k, k), nullptr, false, s);
+        counts[i] = ask(prepare(held_out.row(i), s.query), std::span(out).subspan(i * k, k), s);
       }
     });
-  }
+  };
+  if (!search_by_panels(held_out, {truth.data(), n, k}, counts, nullptr, threads, true))
+    each(truth, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search_exact(query, out, nullptr, false, s); });
   std::vector<float> last(n);  // score of the last of the best
   for (std::size_t i = 0; i < n; ++i) last[i] = truth[i * k + k - 1].score;
 
@@ -91,18 +94,8 @@ void ItemIndex::Impl::tune(MatrixView<const float> held_out) {
   const int most = kind == IndexKind::kHnsw ? kMostEffort : static_cast<int>(std::min<std::size_t>(lists->num_lists(), kMostEffort));
   const auto measure = [&](int effort) {
     setting.store(effort, std::memory_order_relaxed);
-    const auto search_all = [&] {
-      if (kind == IndexKind::kIvf && search_by_lists(held_out, {found.data(), n, k}, counts, threads)) return;
-      std::vector<SearchScratch> workers(static_cast<std::size_t>(detail::resolve_threads(threads)));
-      detail::parallel_for(n, 8, threads, [&](std::size_t begin, std::size_t end, int thread) {
-        SearchScratch& s = workers[static_cast<std::size_t>(thread)];
-        for (std::size_t i = begin; i < end; ++i) {
-          const AccessGate::Shared section(gate);
-          counts[i] = search(prepare(held_out.row(i), s.query), std::span(found).subspan(i * k, k), nullptr, false, s);
-        }
-      });
-    };
-    search_all();
+    if (kind != IndexKind::kIvf || !search_by_lists(held_out, {found.data(), n, k}, counts, threads))
+      each(found, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search(query, out, nullptr, false, s); });
     // By score, so that items that tie with the last one count.
     double sum = 0, squares = 0;
     for (std::size_t i = 0; i < n; ++i) {

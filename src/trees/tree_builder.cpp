@@ -9,11 +9,6 @@
 namespace etalage::trees {
 namespace {
 
-template <class T>
-Array<T> array_of(const std::vector<T>& v) {
-  return Array<T>(v);
-}
-
 constexpr std::size_t kMaxNodes = std::size_t{1} << 30;
 
 }  // namespace
@@ -70,19 +65,19 @@ double TreeBuilder::add_set(std::span<const std::uint32_t> words) {
 TreeEnsemble TreeBuilder::finish(std::vector<double> base, std::int64_t num_features, bool float_rows, bool float_sums) && {
   if (num_features < 1 || num_features > 2147483647) fail("it has " + std::to_string(num_features) + " features, must have 1 to 2147483647");
   TreeEnsembleParts p;
-  p.feature = array_of(feature_);
-  p.threshold = array_of(threshold_);
-  p.left = array_of(left_);
-  p.right = array_of(right_);
-  p.flag = array_of(flag_);
-  p.value = array_of(value_);
-  p.roots = array_of(roots_);
-  if (base.size() > 1) p.output = array_of(output_);
+  p.feature = Array(feature_);
+  p.threshold = Array(threshold_);
+  p.left = Array(left_);
+  p.right = Array(right_);
+  p.flag = Array(flag_);
+  p.value = Array(value_);
+  p.roots = Array(roots_);
+  if (base.size() > 1) p.output = Array(output_);
   else
     for (const std::int32_t o : output_)
       if (o != 0) fail("a tree adds to output " + std::to_string(o) + ", and there is one output");
-  p.set_offsets = array_of(set_offsets_);
-  p.set_words = array_of(set_words_);
+  p.set_offsets = Array(set_offsets_);
+  p.set_words = Array(set_words_);
   p.base = std::move(base);
   p.num_features = static_cast<std::int32_t>(num_features);
   p.float_rows = float_rows;
