@@ -4,6 +4,8 @@
 import copy
 import inspect
 import pickle
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -48,6 +50,19 @@ def test_names_at_the_top():
     for name in ("leave_last_out", "temporal", "random_holdout"):
         assert hasattr(etalage.evaluation.split, name), name
     assert {"simd", "threads", "compiler", "blas", "faiss"} <= {k.lower() for k in etalage.build_info()}
+
+
+def test_importing_starts_no_thread_and_takes_only_scipys_sparse_matrices():
+    code = """
+import os, sys
+import numpy, scipy
+before = len(os.listdir("/proc/self/task"))
+import etalage
+heavy = [m for m in ("linalg", "stats", "optimize", "special", "fft") if "scipy." + m in sys.modules]
+print(len(os.listdir("/proc/self/task")) - before, heavy, [m for m in ("pandas", "pyarrow", "polars", "matplotlib", "sklearn") if m in sys.modules])
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    assert said == "0 [] []"
 
 
 def test_signatures():

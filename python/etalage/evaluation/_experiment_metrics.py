@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from .._arrays import labels, reals, unmasked
 
 SAMPLE_RATIO_P = 0.001
+
+
+def _stats() -> Any:
+    # Only when it is used: scipy.stats takes half a second to import and starts the threads of a BLAS.
+    from scipy import stats
+
+    return stats
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def sample_ratio(counts: Mapping[Any, int], shares: Mapping[Any, float]) -> dict
         raise ValueError(f"counts is {dict(counts)!r}, must be whole numbers of shoppers, some above 0")
     expected = observed.sum() * np.array([shares[g] for g in names]) / sum(shares[g] for g in names)
     statistic = float(((observed - expected) ** 2 / expected).sum())
-    p = float(stats.chi2.sf(statistic, len(names) - 1))
+    p = float(_stats().chi2.sf(statistic, len(names) - 1))
     return {"statistic": statistic, "p_value": p, "expected": dict(zip(names, expected.tolist())), "ok": p >= SAMPLE_RATIO_P}
 
 
@@ -255,7 +261,7 @@ def interleaving_test(first: Any, second: Any, *, confidence: float = 0.95) -> d
     _check_confidence(confidence)
     wins = np.sign(b - a)
     ahead, behind = int((wins > 0).sum()), int((wins < 0).sum())
-    p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
+    p = float(_stats().binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
     low, high = _centre_interval(wins / 2, confidence)
     return {"preference": float(wins.mean() / 2), "interval": (low, high), "p_value": p, "shoppers": len(a), "ties": len(a) - ahead - behind}
 
@@ -263,7 +269,7 @@ def interleaving_test(first: Any, second: Any, *, confidence: float = 0.95) -> d
 def _centre_interval(x: np.ndarray, confidence: float) -> tuple[float, float]:
     if len(x) < 2 or x.std() == 0:
         return math.nan, math.nan
-    half = float(stats.t.ppf(0.5 + confidence / 2, len(x) - 1)) * x.std(ddof=1) / math.sqrt(len(x))
+    half = float(_stats().t.ppf(0.5 + confidence / 2, len(x) - 1)) * x.std(ddof=1) / math.sqrt(len(x))
     return float(x.mean() - half), float(x.mean() + half)
 
 
@@ -298,8 +304,8 @@ def _difference(metric: str, group: Any, control: Any, y: np.ndarray, adjusted: 
     interval, p = (math.nan, math.nan), math.nan
     if se > 0:
         freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-        p = float(2 * stats.t.sf(abs(difference) / se, freedom))
-        half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * se
+        p = float(2 * _stats().t.sf(abs(difference) / se, freedom))
+        half = float(_stats().t.ppf(0.5 + confidence / 2, freedom)) * se
         interval = (difference - half, difference + half)
         if sequential:
             interval = sequential_interval(difference, se, len(a) + len(b), confidence=confidence, planned=planned)

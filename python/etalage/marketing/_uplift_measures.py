@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from .._arrays import reals
 
@@ -77,7 +77,7 @@ def curve_interval(outcome: Any, treated: Any, score: Any, depths: Any = None, *
     if not ((depths > 0) & (depths <= 1)).all():
         raise ValueError(f"depths is {depths}, must be in (0, 1]")
     _check(confidence)
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     order = np.argsort(-data.score, kind="stable")
     rows = []
     for depth in depths:
@@ -123,7 +123,7 @@ def average_effect(outcome: Any, treated: Any, *, confidence: float = 0.95) -> d
     data = _checked(outcome, treated, np.zeros(len(np.atleast_1d(np.asarray(outcome)))))
     effect, se = _effect(data.outcome, data.treated)
     _check(confidence)
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     count = int(data.treated.sum())
     return {"effect": effect, "standard_error": se, "interval": (effect - z * se, effect + z * se), "treated": count,
             "others": len(data.outcome) - count}
