@@ -156,7 +156,9 @@ std::shared_ptr<Profiles> Profiles::from_state(const StateReader& reader) {
   const Array<std::int64_t> offsets = read_offsets(reader, "bought/offsets", n, items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (items[i] < 0 || times[i] < 1) reader.fail("bought/items", "found a product below 0 or bought less than once");
-    if (std::abs(last[i]) > std::int64_t{1} << 60) reader.fail("bought/last_ms", "found a time beyond all calendars");
+    // Not by its absolute value: the smallest integer has none.
+    constexpr std::int64_t kFarthest = std::int64_t{1} << 60;
+    if (last[i] < -kFarthest || last[i] > kFarthest) reader.fail("bought/last_ms", "found a time beyond all calendars");
     if (!std::isfinite(gaps[2 * i]) || !std::isfinite(gaps[2 * i + 1])) reader.fail("bought/log_gaps", "found a gap that is not finite");
   }
   for (std::size_t u = 0; u < n; ++u)

@@ -5,6 +5,7 @@
 #include <functional>
 #include <random>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "io/checksum.hpp"
@@ -28,6 +29,23 @@ inline void fix_checksums(std::vector<char>& file) {
   std::memcpy(file.data(), &h, sizeof h);
   h.checksum = io::hash_bytes(file.data(), h.header_bytes);
   std::memcpy(file.data(), &h, sizeof h);
+}
+
+/// Writes `value` over element i of the section of this name, and makes the checksums fit; false where there is none.
+template <class T>
+bool plant(std::vector<char>& file, std::string_view name, std::size_t i, T value) {
+  io::FixedHeader h;
+  std::memcpy(&h, file.data(), sizeof h);
+  for (std::uint64_t s = 0; s < h.num_sections; ++s) {
+    io::SectionEntry e;
+    std::memcpy(&e, file.data() + sizeof h + s * sizeof e, sizeof e);
+    const char* names = file.data() + sizeof h + h.num_sections * sizeof e;
+    if (std::string_view(names + e.name_offset, e.name_bytes) != name || (i + 1) * sizeof value > e.bytes) continue;
+    std::memcpy(file.data() + e.offset + i * sizeof value, &value, sizeof value);
+    fix_checksums(file);
+    return true;
+  }
+  return false;
 }
 
 /// Changes one or two bytes of the contents, makes the checksums fit, and hands the file over; `rounds` times.

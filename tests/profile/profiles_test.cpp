@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <numbers>
 
 #include "etalage/error.hpp"
@@ -92,6 +93,17 @@ TEST(Profiles, ForgedFilesAreRefusedOrAnswered) {
   });
   EXPECT_GT(refused, 50);
   EXPECT_GT(loaded, 10);
+}
+
+TEST(Profiles, TimesBeyondAllCalendarsAreRefused) {
+  Profiles p(facts());
+  p.observe(0, {4, EventRole::kPurchase, kStart, 1});
+  for (const std::int64_t time : {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), kStart + 1}) {
+    auto file = save_to_memory(p);
+    ASSERT_TRUE(testing::plant(file, "bought/last_ms", 0, time));
+    if (time == kStart + 1) EXPECT_EQ(load_profiles_from_memory(file)->size(), 1);
+    else EXPECT_THROW((void)load_profiles_from_memory(file), FormatError) << time;
+  }
 }
 
 TEST(Profiles, BuyAgainIsTheCureModel) {
