@@ -65,6 +65,9 @@ EngineOptions options_from(const py::dict& d) {
   set_option(d, "interval_ms", o.events.journal.interval_ms);
   set_choice(d, "durability", o.events.journal.durability,
              {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});
+  set_option(d, "impression_days", o.impressions.keep_days);
+  set_option(d, "impression_bytes", o.impressions.max_bytes);
+  set_option(d, "attribution_hours", o.impressions.attribution_hours);
   set_option(d, "factor_cache", o.factor_cache);
   set_option(d, "profile_cache", o.profile_cache);
   set_option(d, "filter_cache_bytes", o.filter_cache_bytes);
@@ -103,7 +106,7 @@ void require_item_kinds(const Engine& engine, const std::vector<Key>& keys, cons
 
 py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k, const std::string& placement, const std::optional<std::string>& filter,
                     const py::object& anchors, const py::object& session, const py::object& given, const py::object& query_vector,
-                    const std::string& segment, std::optional<bool> exclude_seen, bool explain, const std::string& place, std::optional<bool> fill) {
+                    const std::string& segment, std::optional<bool> exclude_seen, bool explain, const std::string& place, std::optional<bool> fill, bool log) {
   if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
   const std::optional<Key> shopper = user.is_none() ? std::nullopt : std::optional<Key>(shopper_from(engine, user));
   const std::vector<Key> anchor_keys = keys_from(anchors, "anchors");
@@ -150,6 +153,7 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
     r.place = place;
     r.fill = fill;
     r.explain = explain;
+    r.log = log;
     answer = engine.recommend(r);
   }
   const std::size_t n = answer.items.size();
@@ -181,6 +185,7 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
   py::dict about;
   about["snapshot"] = answer.snapshot;
   about["audit_id"] = answer.audit_id;
+  about["request_id"] = log ? py::object(py::int_(answer.request_id)) : py::object(py::none());
   about["known_user"] = answer.known_user;
   about["eligible"] = answer.eligible;
   about["from_fallback"] = answer.from_fallback;
@@ -190,11 +195,12 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
 }
 
 std::uint64_t observe(Engine& engine, const py::object& user, const py::object& item, const std::string& event, std::optional<std::int64_t> time_ms,
-                      float value) {
+                      float value, std::optional<std::uint64_t> request) {
   const Key u = key_from(user, "user");
   const Key i = key_from(item, "item");
   const py::gil_scoped_release release;
-  return engine.observe({view_of(u), view_of(i), event, time_ms, value});
+  const Event what{view_of(u), view_of(i), event, time_ms, value};
+  return request ? engine.observe(what, *request) : engine.observe(what);
 }
 
 std::uint64_t set_available(Engine& engine, const py::object& item, std::optional<bool> available, const std::string& place) {
@@ -404,7 +410,8 @@ void bind_engine(py::module_& m) {
            py::arg("path").none(true), py::arg("options"))
       .def("close", &EngineHandle::close)
       .def_property_readonly("closed", &EngineHandle::closed)
-      .def("observe", &observe, py::arg("user"), py::arg("item"), py::arg("event"), py::arg("time_ms").none(true), py::arg("value"))
+      .def("observe", &observe, py::arg("user"), py::arg("item"), py::arg("event"), py::arg("time_ms").none(true), py::arg("value"),
+           py::arg("request").none(true))
       .def("set_available", &set_available, py::arg("item"), py::arg("available").none(true), py::arg("place"))
       .def("set_price", &set_price, py::arg("item"), py::arg("price").none(true), py::arg("place"))
       .def("set_attribute", &set_attribute, py::arg("item"), py::arg("name"), py::arg("values").none(true), py::arg("place"))
@@ -413,7 +420,7 @@ void bind_engine(py::module_& m) {
       .def("observe_log", &observe_log, py::arg("log"), py::arg("event"), Release())
       .def("recommend", &recommend, py::arg("user"), py::arg("k"), py::arg("placement"), py::arg("filter").none(true), py::arg("anchors"),
            py::arg("session"), py::arg("given"), py::arg("query_vector"), py::arg("segment"), py::arg("exclude_seen").none(true), py::arg("explain"), py::arg("place"),
-           py::arg("fill").none(true))
+           py::arg("fill").none(true), py::arg("log"))
       .def("merge_users", &merge_users, py::arg("from_user"), py::arg("to_user"))
       .def("erase_user", &erase_user, py::arg("user"))
       .def("user", &user_view, py::arg("user"))

@@ -68,6 +68,8 @@ class Given(dict):
             return {"contexts": r.normal(size=(n, 3)), "actions": r.integers(0, 4, n), "rewards": r.integers(0, 2, n), "propensities": np.full(n, 0.25),
                     "target_probabilities": np.full((n, 4), 0.25), "target": np.full(n, 0.25), "shoppers": shoppers, "shopper": "u1", "groups": np.where(r.integers(0, 2, n) == 1, "new", "control"), "revenue": r.exponential(size=n),
                     "earlier": r.exponential(size=n)}
+        if page == "impressions.md":
+            return {"models": {"popularity": models.Popularity().fit(self.store.log.interactions(WEIGHTS))}}
         if page == "profiles.md":
             return {"user": 3, "item": 5, "now": self.store.log.times.max() + 1000}
         if page == "python.md":

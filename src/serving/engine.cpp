@@ -67,6 +67,7 @@ Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore
 
 void EngineOptions::validate() const {
   events.validate();
+  impressions.validate();
   detail::require(explain_items >= 1, "explain_items", explain_items, ">= 1");
   detail::require_at_most("explain_items", explain_items, detail::kMostListed);
 }
@@ -78,11 +79,14 @@ EngineScratch& EngineScratch::operator=(EngineScratch&&) noexcept = default;
 
 Engine::Impl::Impl(EngineOptions given)
     : options((given.validate(), std::move(given))), store(options.events), factors(options.factor_cache), profiles(options.profile_cache),
-      next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20) {}
+      next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20), impressions(std::make_unique<ImpressionLog>(options.impressions)) {}
 
 Engine::Impl::Impl(const std::filesystem::path& directory, EngineOptions given)
     : options((given.validate(), std::move(given))), store(directory, options.events), factors(options.factor_cache), profiles(options.profile_cache),
-      next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20) {}
+      next_audit(static_cast<std::uint64_t>(store.now_ms()) << 20),
+      impressions(std::make_unique<ImpressionLog>(directory / "impressions", options.impressions, options.events.journal)) {
+  impressions->forget(store.now_ms());
+}
 
 Engine::Impl::~Impl() {
   stop.store(true, std::memory_order_relaxed);
@@ -145,6 +149,7 @@ std::uint64_t Engine::erase_user(KeyView user) {
   const std::uint64_t sequence = impl_->store.erase_user(user);
   impl_->factors.erase(view.index);
   impl_->profiles.erase(view.index);
+  impl_->impressions->erase(user);
   return sequence;
 }
 

@@ -90,12 +90,22 @@ struct Engine::Impl {
   void name_sources(serving::Publication& next) const;
   void answer_without_snapshot(const Request& request, Answer& answer, EngineScratch::Impl& s);
 
+  /// What logged answers of this placement explore by; null for nothing.
+  std::shared_ptr<const Exploration> exploration_of(Placement placement) const;
+  /// Puts an answer on record; `how` is what it was ranked with, null where nothing was drawn.
+  void log_answer(const Request& request, const Exploration* how, std::uint64_t seed, std::int64_t now_ms, Answer& answer, EngineScratch::Impl& s);
+  /// The event as the impression log is told of it.
+  ImpressionLog::Told told(const Event& event) const;
+
   EngineOptions options;
   EventStore store;  // outlives what is published
   serving::ShopperCache<std::vector<float>> factors;
   serving::ShopperCache<UserProfile> profiles;
   serving::EngineCounters counters;
   std::atomic<std::uint64_t> next_audit;
+  std::unique_ptr<ImpressionLog> impressions;
+  mutable std::mutex exploring;  // guards what follows up to the next one
+  std::array<std::shared_ptr<const Exploration>, kPlacements> explorations;
   serving::ForkGuard process;
 
   mutable std::mutex publishing;  // guards what follows up to the next one

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "detail/random_stream.hpp"
 #include "serving/engine_impl.hpp"
 
 namespace etalage {
@@ -35,6 +36,17 @@ bool excludes_seen(const Request& request) {
 }
 
 bool fills(const Request& request) { return request.fill.value_or(request.placement != Placement::kSearch || request.given.empty()); }
+
+/// What the impression log says of a catalogue row.
+class RatesOfRows final : public ShownCounter {
+ public:
+  RatesOfRows(const ImpressionLog& log, const IdMap& ids) : log_(log), ids_(ids) {}
+  [[nodiscard]] ShownCounts counts_of(std::int32_t item) const override { return log_.counts_of(key_at(ids_, item)); }
+
+ private:
+  const ImpressionLog& log_;
+  const IdMap& ids_;
+};
 
 /// The shopper's row in the models, -1 for one they do not know or must not be asked about.
 std::int32_t model_row(const Snapshot& snapshot, const EventStore& store, KeyView user) {
@@ -329,6 +341,7 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
   const Clock::time_point begun = timed ? Clock::now() : Clock::time_point{};
   answer.snapshot = 0;
   answer.audit_id = next_audit.fetch_add(1, std::memory_order_relaxed);
+  answer.request_id = 0;
   answer.known_user = false;
   answer.eligible = 0;
   answer.from_fallback = 0;
@@ -340,6 +353,7 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
     const auto p = published.read();
     if (p.get() == nullptr) {
       answer_without_snapshot(request, answer, s);
+      if (request.log) log_answer(request, nullptr, 0, store.now_ms(), answer, s);
     } else {
       serving::StageRecorder recorder(timed ? &counters : nullptr, options.listener);
       RequestContext ctx;
@@ -352,9 +366,17 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
       ctx.now_ms = store.now_ms();
       ctx.audit_id = answer.audit_id;
       ctx.listener = timed || options.listener != nullptr ? &recorder : nullptr;
+      const std::shared_ptr<const Exploration> how = request.log ? exploration_of(request.placement) : nullptr;
+      const RatesOfRows rates(*impressions, p->snapshot->item_ids());
+      if (how) {
+        ctx.explore = how.get();
+        ctx.explore_seed = detail::split_mix(detail::split_mix(how->seed) + answer.audit_id);
+        ctx.shown = &rates;
+      }
       read_shopper(request, *p, ctx, answer, s);
       if (timed) counters.steps[serving::kUserStep].add(Clock::now() - begun);
       answer_from(request, *p, ctx, answer, s);
+      if (request.log) log_answer(request, how.get(), ctx.explore_seed, ctx.now_ms, answer, s);
     }
   }
   if (timed) {

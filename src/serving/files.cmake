@@ -6,12 +6,17 @@ target_sources(etalage PRIVATE
   src/serving/catalog_index.cpp
   src/serving/compiled_rules.cpp
   src/serving/engine.cpp
+  src/serving/engine_impressions.cpp
   src/serving/engine_metrics.cpp
   src/serving/engine_request.cpp
   src/serving/epochs.cpp
+  src/serving/exploration.cpp
   src/serving/event_store.cpp
   src/serving/filter_evaluator.cpp
   src/serving/growing_ids.cpp
+  src/serving/impression_codec.cpp
+  src/serving/impression_log.cpp
+  src/serving/impression_store.cpp
   src/serving/index_source.cpp
   src/serving/item_bitmap.cpp
   src/serving/journal.cpp

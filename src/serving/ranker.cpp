@@ -281,7 +281,7 @@ std::size_t Ranker::rank(const RequestContext& request, std::span<RankedItem> ou
   m.value(plan, s, tracer);
   const RerankInput window = m.window(request, s);
   clock.done(Stage::kRules);
-  serving::select(plan, m.parts.rerank, window, k, s, tracer);
+  serving::select(request, plan, m.parts.rerank, window, k, s, tracer);
   clock.done(Stage::kRerank);
 
   s.stats = {.eligible = allowed,

@@ -9,11 +9,38 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/serving/exploration.hpp"
 #include "etalage/serving/ranker.hpp"
 #include "serving/compiled_rules.hpp"
 #include "serving/greedy.hpp"
 
 namespace etalage {
+
+namespace serving {
+
+/// How the places of an answer that were drawn came about. Vectors only grow.
+struct ExploredPlaces {
+  struct Place {
+    std::size_t place;
+    std::size_t first;    ///< of its candidates in `values` and `counts`
+    std::size_t size;
+    std::size_t chosen;   ///< among them
+    double probability;   ///< of the chosen one, given the places above
+  };
+  std::vector<Place> places;
+  std::vector<double> values;
+  std::vector<ShownCounts> counts;           ///< as long as values where the policy reads counts, else empty
+  std::vector<std::size_t> entries;          ///< working memory of one place
+  std::vector<double> gains;                 ///< likewise
+  std::vector<double> probabilities;         ///< likewise
+  void clear() noexcept {
+    places.clear();
+    values.clear();
+    counts.clear();
+  }
+};
+
+}  // namespace serving
 
 /// Vectors only grow; what is of one request is reset by it.
 struct RankScratch::Impl {
@@ -43,6 +70,7 @@ struct RankScratch::Impl {
   ItemFilter only;                         ///< the same as a filter
   serving::RulePlan plan;                  ///< with the sets of this moment, where they can change
   RankStats stats;
+  serving::ExploredPlaces explored;        ///< of an answer that explores; empty otherwise
 };
 
 namespace serving {
@@ -62,8 +90,8 @@ class Tracer {
 };
 
 /// Order, pins, caps and shares of one request: fills s.answer with at most k entries.
-void select(const RulePlan& plan, const RerankOptions& rerank, const RerankInput& window, std::size_t k, RankScratch::Impl& s,
-            const Tracer& tracer);
+void select(const RequestContext& request, const RulePlan& plan, const RerankOptions& rerank, const RerankInput& window, std::size_t k,
+            RankScratch::Impl& s, const Tracer& tracer);
 /// False where a cap that is full keeps the item out.
 bool caps_allow(const RulePlan& plan, std::int32_t item, const RankScratch::Impl& s) noexcept;
 /// Everything that a trace holds but the effects.

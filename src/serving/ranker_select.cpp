@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pins, caps and shares around the greedy choice of a re-ranker.
+#include <algorithm>
 #include <bit>
+#include <functional>
 #include <string>
 
 #include "serving/json.hpp"
@@ -23,12 +25,13 @@ std::size_t shown_of(const RulePlan::Cap& cap, std::int32_t group, const RankScr
 template <class Policy>
 class Selection {
  public:
-  Selection(const RulePlan& plan, Policy& policy, std::size_t window, std::size_t k, RankScratch::Impl& s, const Tracer& tracer)
-      : plan_(plan), policy_(policy), window_(window), k_(k), s_(s), tracer_(tracer) {}
+  Selection(const RequestContext& request, const RulePlan& plan, Policy& policy, std::size_t window, std::size_t k, RankScratch::Impl& s, const Tracer& tracer)
+      : request_(request), plan_(plan), policy_(policy), window_(window), k_(k), s_(s), tracer_(tracer) {}
 
   void run() {
     const std::size_t n = s_.order.size();
     s_.answer.clear();
+    s_.explored.clear();
     s_.taken.assign(n, 0);
     s_.blocked.assign(n, 0);
     s_.shares.assign(n, 0);
@@ -125,7 +128,7 @@ class Selection {
   [[nodiscard]] std::size_t pick(std::size_t open) {
     policy_.before();
     if (const std::uint32_t bits = pressing(open); bits != 0) {
-      const std::size_t e = best(bits);
+      const std::size_t e = chosen_among(bits);
       if (e != kNone) {
         for (std::size_t r = 0; r < s_.owed.size(); ++r)
           if ((bits & s_.shares[e] & std::uint32_t{1} << r) != 0)
@@ -133,7 +136,56 @@ class Selection {
         return e;
       }
     }
-    return best(0);
+    return chosen_among(0);
+  }
+
+  // The best, or where this place is explored one of the best that the policy draws: what may stand there is settled before.
+  [[nodiscard]] std::size_t chosen_among(std::uint32_t bits) {
+    const std::size_t place = s_.answer.size();
+    if (request_.explore == nullptr || !request_.explore->explores(place, k_, s_.explored.places.size())) return best(bits);
+    const Exploration& how = *request_.explore;
+    ExploredPlaces& x = s_.explored;
+    x.entries.clear();
+    x.gains.clear();
+    int most = 0;
+    for (std::size_t e = 0; e < std::min(window_, s_.order.size()); ++e) {
+      if (s_.taken[e] != 0 || s_.blocked[e] != 0) continue;
+      const int serves = std::popcount(bits & s_.shares[e]);
+      if ((bits != 0 && serves == 0) || serves < most) continue;
+      if (serves > most) {
+        x.entries.clear();
+        x.gains.clear();
+        most = serves;
+      }
+      // The best `pool` ones, best first; ties by the order, as best() has them.
+      const double gain = policy_.gain(e);
+      if (x.gains.size() == how.pool && !(gain > x.gains.back())) continue;
+      const auto at = std::upper_bound(x.gains.begin(), x.gains.end(), gain, std::greater<>()) - x.gains.begin();
+      x.gains.insert(x.gains.begin() + at, gain);
+      x.entries.insert(x.entries.begin() + at, e);
+      if (x.gains.size() > how.pool) {
+        x.gains.pop_back();
+        x.entries.pop_back();
+      }
+    }
+    // Whoever serves more of what cannot wait goes first, even from behind the window, where only the first is looked at.
+    bool elsewhere = x.entries.empty();
+    for (std::size_t e = window_; bits != 0 && !elsewhere && e < s_.order.size(); ++e)
+      elsewhere = s_.taken[e] == 0 && s_.blocked[e] == 0 && std::popcount(bits & s_.shares[e]) > most;
+    if (elsewhere) return best(bits);
+    const std::size_t n = x.entries.size();
+    const std::size_t first = x.values.size();
+    x.values.insert(x.values.end(), x.gains.begin(), x.gains.end());
+    std::span<const ShownCounts> counts;
+    if (how.policy == ExplorationPolicy::kThompson && request_.shown != nullptr) {
+      for (const std::size_t e : x.entries) x.counts.push_back(request_.shown->counts_of(item(e)));
+      counts = std::span(x.counts).last(n);
+    }
+    x.probabilities.resize(n);
+    exploration_probabilities(how, x.gains, counts, x.probabilities);
+    const std::size_t chosen = draw_candidate(x.probabilities, exploration_uniform(request_.explore_seed, place));
+    x.places.push_back({place, first, n, chosen, x.probabilities[chosen]});
+    return x.entries[chosen];
   }
 
   // Among the candidates that serve most of the shares in `bits` (at least one, if there are any) the largest gain;
@@ -183,6 +235,7 @@ class Selection {
     }
   }
 
+  const RequestContext& request_;
   const RulePlan& plan_;
   Policy& policy_;
   std::size_t window_;
@@ -193,14 +246,14 @@ class Selection {
 
 }  // namespace
 
-void select(const RulePlan& plan, const RerankOptions& options, const RerankInput& window, std::size_t k, RankScratch::Impl& s,
-            const Tracer& tracer) {
+void select(const RequestContext& request, const RulePlan& plan, const RerankOptions& options, const RerankInput& window, std::size_t k,
+            RankScratch::Impl& s, const Tracer& tracer) {
   RerankOptions used = options;
   // Nothing is known of this shopper: there is nothing to calibrate to.
   if (used.method == RerankMethod::kCalibrated && std::all_of(window.target.begin(), window.target.end(), [](float p) { return !(p > 0); }))
     used.method = RerankMethod::kNone;
   with_policy(used, window, s.rerank.impl(), [&](auto& policy) {
-    Selection(plan, policy, window.relevance.size(), k, s, tracer).run();
+    Selection(request, plan, policy, window.relevance.size(), k, s, tracer).run();
   });
 }
 

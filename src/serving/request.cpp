@@ -2,6 +2,8 @@
 #include "etalage/serving/request.hpp"
 
 namespace etalage {
+
+ShownCounter::~ShownCounter() = default;
 namespace {
 
 constexpr std::array<std::string_view, kPlacements> kPlacementNames{"home", "product_page", "basket", "category_page", "search", "email"};

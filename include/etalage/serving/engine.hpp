@@ -16,6 +16,8 @@
 #include "etalage/export.hpp"
 #include "etalage/serving/engine_metrics.hpp"
 #include "etalage/serving/event_store.hpp"
+#include "etalage/serving/exploration.hpp"
+#include "etalage/serving/impressions.hpp"
 #include "etalage/serving/key.hpp"
 #include "etalage/serving/predicate.hpp"
 #include "etalage/serving/ranker.hpp"
@@ -43,6 +45,8 @@ struct Request {
   std::optional<bool> fill = {};
   bool explain = false;                     ///< fill Answer::why
   bool trace = false;                       ///< fill Answer::trace
+  /// Put the answer on record as shown, draw the places that explore() names, and fill Answer::request_id.
+  bool log = false;
 };
 
 struct Recommended {
@@ -63,6 +67,7 @@ struct Answer {
   std::vector<Recommended> items;
   std::uint64_t snapshot = 0;      ///< number of the publication that answered, 0 for none
   std::uint64_t audit_id = 0;      ///< unique, in order of requests
+  std::uint64_t request_id = 0;    ///< of a logged answer, for observe(event, request); 0 for one that was not logged
   bool known_user = false;         ///< a model or an event knows the shopper
   std::int64_t eligible = 0;       ///< products that filters and rules allow
   std::size_t from_fallback = 0;   ///< candidates that only a fallback named
@@ -73,6 +78,7 @@ struct Answer {
 
 struct ETALAGE_EXPORT EngineOptions {
   EventStoreOptions events = {};
+  ImpressionOptions impressions = {};
   std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none
   std::size_t profile_cache = 20'000;   ///< profiles kept, likewise
   std::size_t filter_cache_bytes = 64 << 20;  ///< compiled filters kept, a bit a product each; the least recently used go first
@@ -137,9 +143,13 @@ class ETALAGE_EXPORT Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  std::uint64_t observe(const Event& event) { return events().observe(event); }
+  /// What happened, credited to the newest logged answer that showed the product to the shopper within attribution_hours.
+  std::uint64_t observe(const Event& event);
+  /// The same, credited to this answer. std::invalid_argument, and nothing is stored, for a request that was not logged or is
+  /// forgotten, a product that it did not show, and a time before it. Who repeats an event is believed once.
+  std::uint64_t observe(const Event& event, std::uint64_t request);
   [[nodiscard]] std::uint64_t durable_through() const noexcept;
-  std::uint64_t merge_users(KeyView from, KeyView to) { return events().merge_users(from, to); }
+  std::uint64_t merge_users(KeyView from, KeyView to);
   /// Also from what this engine has cached. Models that were fitted with his data are not asked about him any more:
   /// publish ones that were fitted without it, by their trained_ms.
   std::uint64_t erase_user(KeyView user);
@@ -163,6 +173,12 @@ class ETALAGE_EXPORT Engine {
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
   /// Replaced publications that are not freed yet because somebody reads them.
   [[nodiscard]] std::size_t unreclaimed() const;
+
+  /// How logged answers of a placement explore from the next request on; nothing: they do not. Not kept on disk.
+  void explore(Placement placement, std::optional<Exploration> how);
+  /// What was shown and what it caused.
+  [[nodiscard]] ImpressionLog& impressions() noexcept;
+  [[nodiscard]] const ImpressionLog& impressions() const noexcept;
 
   [[nodiscard]] Answer recommend(const Request& request) const;
 

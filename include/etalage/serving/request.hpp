@@ -16,6 +16,15 @@
 namespace etalage {
 
 class UserProfile;
+struct Exploration;
+struct ShownCounts;
+
+/// What is known of how products were received, for exploration.
+class ETALAGE_EXPORT ShownCounter {
+ public:
+  virtual ~ShownCounter();
+  [[nodiscard]] virtual ShownCounts counts_of(std::int32_t item) const = 0;  ///< of a catalogue row; any thread
+};
 
 /// Where in the shop an answer is shown.
 enum class Placement : std::uint8_t { kHome, kProductPage, kBasket, kCategoryPage, kSearch, kEmail };
@@ -67,6 +76,9 @@ struct RequestContext {
   bool exclude_seen = true;                      ///< leave out history, session and seen
   bool only_given = false;                       ///< nothing may appear that is not in `given`
   std::uint64_t audit_id = 0;                    ///< copied to the trace
+  const Exploration* explore = nullptr;          ///< draw some places instead of showing the best there
+  std::uint64_t explore_seed = 0;                ///< of this request's draws
+  const ShownCounter* shown = nullptr;           ///< for Thompson sampling
   StageListener* listener = nullptr;
 };
 

@@ -3,6 +3,7 @@
 
 from .._core import CatalogIndex, Filter, category_paths
 from ._engine import Answer, Engine, Snapshot
+from ._impressions import Impressions
 from ._ranker import GivenSource, IndexSource, ListSource, ModelSource, Ranked, Ranker, rerank
 from ._rules import Rules, align_catalog
 
@@ -12,6 +13,7 @@ __all__ = [
     "Engine",
     "Filter",
     "GivenSource",
+    "Impressions",
     "IndexSource",
     "ListSource",
     "ModelSource",

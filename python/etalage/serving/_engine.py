@@ -15,13 +15,15 @@ from .._arrays import asarray
 from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import UserProfile
+from ._impressions import Impressions, exploration, what_if
 from ._rules import to_json
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
 _MEANING = ("weight", "trending", "purchase", "returns")
 _EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
            "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "filter_cache_bytes", "explain_items", "metrics",
-           "visitor_idle_days", "max_shoppers", "max_shopper_bytes", "max_items", "max_erased", "visitor_prefix", "repair")
+           "visitor_idle_days", "max_shoppers", "max_shopper_bytes", "max_items", "max_erased", "visitor_prefix", "repair",
+           "impression_days", "impression_bytes", "attribution_hours")
 
 
 class Answer(tuple):
@@ -30,6 +32,7 @@ class Answer(tuple):
     keys: the shop's, (n,); scores: float32 (n,); sources: the name of the source that named each product first.
     why: with explain=True a dict for each product: "sources" (all that named it, with their parts), "because" (history
     items with their shares), "rules" (what rules did). snapshot: number of the publication that answered.
+    request_id: with log=True the number of this answer, for observe(..., request=); None otherwise.
     """
 
     def __new__(cls, keys, scores, sources, why, about):
@@ -214,16 +217,27 @@ class Engine:
       limit), visitor_prefix="" (visitors are those whose key begins with it; by default those who bought nothing and were not
       merged into). repair=True opens a damaged journal without the events that are lost; see `recovery`.
 
+    exploration: {placement: what explore() takes}. Impressions: impression_days=90 and impression_bytes=2**28 are how long and how much of
+      what was shown is kept, attribution_hours=24 how long it is credited with events that name no request (0: not at all).
+
     Every method may be called from any number of threads; none holds the GIL while it works. close(), or leaving `with
     Engine(...) as engine:`, makes what was observed durable, ends the engine's threads and lets go of the folder; calls on a
     closed engine are a ValueError. An engine that is left open is closed when it is collected, or at the exit of the
     interpreter. In a child made by fork, close() leaves everything to the parent.
     """
 
-    def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, **options):
+    def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, exploration=None, **options):
         live = {name: options.pop(name) for name in _EVENTS if name in options}
         self._clock = _core.Clock()
         self._hold(_core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock)))
+        self._types = list(event_types) if event_types is not None else ["view", "cart", "purchase", "return"]
+        if exploration is not None:
+            try:
+                for placement, how in dict(exploration).items():
+                    self.explore(placement, how)
+            except BaseException:
+                self.close()
+                raise
         if models is not None or catalog is not None or options:
             try:
                 self.publish(Snapshot(models, catalog, **options))
@@ -281,21 +295,25 @@ class Engine:
     def now(self, time):
         self._clock.set(_milliseconds(time) or 0)
 
-    def observe(self, user, item, event="view", time=None, value=1.0):
+    def observe(self, user, item, event="view", time=None, value=1.0, request=None):
         """Tells the engine what happened, and returns the event's sequence number. The shopper's next request sees it.
+
+        request: request_id of the answer, logged, that the shopper acted upon; ValueError, and nothing is stored, where it was not logged
+        or is forgotten, did not show the product, or was answered later. None: the newest logged answer that showed the product to the
+        shopper within attribution_hours, if any.
 
         time: a datetime (naive is UTC), numpy.datetime64, or milliseconds since 1970; None is now. ValueError for an event
         type that is not known, a time in the future, or a key of another kind; OSError when the journal cannot be written:
         its `pending` is the event's number when it was taken all the same and must not be sent again, None when it was refused.
         """
-        return self._core.observe(user, item, event, _milliseconds(time), value)
+        return self._core.observe(user, item, event, _milliseconds(time), value, None if request is None else operator.index(request))
 
     def observe_log(self, log, event="purchase"):
         """Observes every row of an EventLog, in its order; `event` is the type where the log has none."""
         return self._core.observe_log(log, event)
 
     def recommend(self, user=None, k=10, placement="home", *, filter=None, anchors=None, session=None, given=None, query_vector=None,
-                  segment="", exclude_seen=None, explain=False, place=None, fill=None):
+                  segment="", exclude_seen=None, explain=False, place=None, fill=None, log=False):
         """The k best products for a shopper on a page: keys, scores = engine.recommend(user).
 
         placement: "home", "product_page", "basket", "category_page", "search" or "email". filter: a Filter, or the same as a
@@ -306,6 +324,8 @@ class Engine:
         exclude_seen: leave out what the shopper has seen; by default on the home page, category pages and in mails, while
         product page and basket leave out the anchors alone and a search page only what rules forbid.
         fill: may products appear that were not given? By default everywhere but on a search page with `given`.
+        log: put on record that this is shown, for impressions() and what_if(), and draw the places that explore() names; the answer's
+        request_id is what observe(..., request=) takes.
         An unknown shopper or item is no error. See Answer.
         """
         if given is not None:
@@ -314,7 +334,45 @@ class Engine:
             given = [_score(key, score) for key, score in _given(given)]
             fill = placement != "search" if fill is None else fill
         return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else to_json(filter), _keys(anchors),
-                                            _keys(session), given, query_vector, segment, exclude_seen, explain, place or "", fill))
+                                            _keys(session), given, query_vector, segment, exclude_seen, explain, place or "", fill, bool(log)))
+
+    def explore(self, placement, how):
+        """How logged answers of a placement explore from the next request on; not kept on disk. None: the best is shown everywhere.
+
+        how: a policy's name, or a mapping of
+          policy       "epsilon" (uniform among the pool with probability epsilon, else the best), "softmax" (p ~ exp(value / temperature);
+                       place after place this is Plackett-Luce), "thompson" (p that the product's rate of reactions is the highest, Beta
+                       posteriors of what is on record), "squarecb" (p = 1 / (n + gamma x what it is worse by)), "greedy"
+          epsilon=0.1, temperature=0.1, gamma=100    of values in (0, 1] times boosts
+          slots        places from 0 that are drawn; by default all         max_share=1  at most this share of an answer's places
+          pool=20      best candidates that a place draws from, 2 to 256    seed=42
+        What filters, caps, pins, shares and variety forbid is settled before a place is drawn: it never appears, and propensities are
+        given it.
+        """
+        _core.engine_explore(self._core, placement, exploration(how))
+
+    def impressions(self):
+        """What logged answers showed and what it caused: Impressions, a frame for whoever reads Arrow."""
+        return Impressions(_core.engine_impressions(self._core))
+
+    def impression_bytes(self):
+        """Memory of what is on record."""
+        return _core.engine_impression_bytes(self._core)
+
+    def replays(self, request_id):
+        """Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit."""
+        return _core.engine_replays(self._core, operator.index(request_id))
+
+    def what_if(self, policy, *, placement=None, reward=None, form="reward_interaction", estimators=None, **options):
+        """What another exploration of the same places would have earned, from the log of this one: evaluation.off_policy.estimate() on the
+        answers that were drawn. Mapping of estimators to value (reward an answer), interval and ess.
+
+        policy: what explore() takes; {"policy": "greedy"} asks for the best everywhere. slots, max_share and pool are those of the log.
+        placement: of one alone. reward: types of events that count 1 each, once a place, or {type: worth}; by default all but "return".
+        form, estimators, options: those of off_policy.estimate(); shoppers are its groups.
+        TooFewError under the stated effective sample size; ValueError where nothing was drawn.
+        """
+        return what_if(self._core, policy, placement, reward, self._types, form, estimators, options)
 
     def set_available(self, item, available, place=None):
         """A product is sold out (False), or to be had (True), from the next request on and without publishing; None takes
@@ -396,12 +454,14 @@ class Engine:
         return self._core.durable_through()
 
     def sync(self):
-        """Makes everything observed so far durable."""
+        """Makes everything observed and logged so far durable."""
         self._core.sync()
+        _core.engine_sync_impressions(self._core)
 
     def compact(self):
-        """Replaces the journal's events by what they amount to; happens by itself beyond compact_bytes."""
+        """Replaces the journal's events by what they amount to, and takes impressions that are gone off the disk; happens by itself."""
         self._core.compact()
+        _core.engine_compact_impressions(self._core)
 
     @property
     def recovery(self):
@@ -431,6 +491,7 @@ class Engine:
         """Opens a file that save() wrote; its events are in memory alone."""
         engine = cls.__new__(cls)
         engine._clock = _core.Clock()
+        engine._types = list(event_types) if event_types is not None else ["view", "cart", "purchase", "return"]
         engine._hold(_core.Engine.load(os.fspath(path), cls._options("none", event_types, live, engine._clock)))
         return engine
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+/// How the product of an explored place is drawn among the candidates that may stand there.
+enum class ExplorationPolicy : std::uint8_t {
+  kGreedy,    ///< the best one: nothing is explored
+  kEpsilon,   ///< uniform with probability epsilon, else the best: p = epsilon / n, and 1 - epsilon more for the best
+  kSoftmax,   ///< p ~ exp(value / temperature); place after place without the ones above this is Plackett-Luce
+  kThompson,  ///< the probability that a product's rate is the highest, rates being Beta(1 + reacted, 1 + shown - reacted)
+  kSquareCb   ///< p = 1 / (n + gamma (best value - value)), the rest for the best (Foster, Rakhlin, ICML 2020)
+};
+/// "greedy", "epsilon", "softmax", "thompson", "squarecb".
+[[nodiscard]] ETALAGE_EXPORT std::string_view exploration_name(ExplorationPolicy policy) noexcept;
+
+/// How often a product was shown, and how often somebody reacted to it.
+struct ShownCounts {
+  std::uint32_t shown = 0;
+  std::uint32_t reacted = 0;
+};
+
+/// Exploration of one placement. Values are what the ranking says a candidate is worth at the place: relevance in (0, 1] times
+/// boosts, less what variety takes away.
+struct ETALAGE_EXPORT Exploration {
+  ExplorationPolicy policy = ExplorationPolicy::kEpsilon;
+  double epsilon = 0.1;                  ///< in [0, 1]
+  double temperature = 0.1;              ///< > 0, of values in (0, 1]
+  double gamma = 100;                    ///< of SquareCB, > 0: the larger, the less is explored
+  std::vector<std::size_t> slots = {};   ///< places from 0 that are explored, the others show the best; empty: all
+  double max_share = 1;                  ///< at most this share of the places of an answer, the first ones; in [0, 1]
+  std::size_t pool = 20;                 ///< best candidates of a place that it draws from; in [2, 256]
+  std::uint64_t seed = 42;               ///< with the number of the request it makes the draws
+  void validate() const;                 ///< throws std::invalid_argument: option, value, rule
+  [[nodiscard]] bool explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept;
+};
+
+/// The probability of each candidate, [n]; adds up to 1. `counts` is read by kThompson alone, [n] or empty for none shown.
+/// What is drawn is drawn by these numbers: for kThompson they are the exact integral over 64 nodes, not a share of simulations.
+ETALAGE_EXPORT void exploration_probabilities(const Exploration& exploration, std::span<const double> values,
+                                              std::span<const ShownCounts> counts, std::span<double> out);
+/// The candidate that `uniform` in [0, 1) stands for: the first whose cumulated probability is above it.
+[[nodiscard]] ETALAGE_EXPORT std::size_t draw_candidate(std::span<const double> probabilities, double uniform) noexcept;
+/// The uniform number of one place of one request.
+[[nodiscard]] ETALAGE_EXPORT double exploration_uniform(std::uint64_t seed, std::size_t place) noexcept;
+
+}  // namespace etalage

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "etalage/export.hpp"
+#include "etalage/serving/exploration.hpp"
+#include "etalage/serving/journal.hpp"
+#include "etalage/serving/key.hpp"
+#include "etalage/serving/request.hpp"
+
+namespace etalage {
+
+struct ETALAGE_EXPORT ImpressionOptions {
+  int keep_days = 90;                                    ///< what was shown earlier is forgotten; >= 1
+  std::uint64_t max_bytes = std::uint64_t{256} << 20;    ///< of memory, and about of disk: the oldest go first; >= 1 MiB
+  int attribution_hours = 24;                            ///< an event without a request's number belongs to the newest impression of the product
+                                                         ///< to that shopper within this time; 0: to none
+  void validate() const;                                 ///< throws std::invalid_argument: option, value, rule
+};
+
+/// One answer that was shown, as it was recorded, and what it caused.
+struct Impression {
+  struct Reaction {
+    std::string event;        ///< type of the event
+    std::int64_t time_ms = 0;
+    float value = 1;
+    bool by_request = false;  ///< tied by the request's number; else by last touch within the window
+  };
+  struct Place {
+    Key item;
+    std::string source;
+    float score = 0;
+    bool explored = false;
+    double propensity = 1;    ///< probability of this product at this place given the places above it
+    std::vector<double> values;       ///< what the candidates of an explored place were worth
+    std::vector<ShownCounts> counts;  ///< likewise, where the policy reads them
+    std::size_t chosen = 0;           ///< among these
+    std::vector<Reaction> reactions;
+  };
+  std::uint64_t request = 0;
+  std::int64_t time_ms = 0;
+  std::optional<Key> user;
+  Placement placement = Placement::kHome;
+  std::uint64_t snapshot = 0;
+  Exploration how = {};        ///< policy, its parameter and `pool`; slots and share are those of the places that say explored
+  std::uint64_t seed = 0;      ///< of the draws
+  std::vector<Place> places;
+
+  /// Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit.
+  [[nodiscard]] ETALAGE_EXPORT bool replays() const;
+};
+
+/// What was shown to whom, and what came of it: a journal of its own, which no answer waits for.
+///
+/// Numbers    a request's number is unique and grows over the life of the folder
+/// Durable    within the journal's interval, whatever the durability of events; kill -9 loses at most that
+/// Credit     a reaction is tied to a place by the request's number, or by last touch. A return takes the credit of the shopper's newest
+///            purchase of the product back. The same event of the same place is counted once
+/// Erasure    of a shopper, and of the visitors that became them: from memory at once, from disk with the next compaction
+/// Memory     what is on record, encoded: about 35 bytes a place and 100 a request, 8 more for each candidate of an explored place
+/// Threads    every member may be called concurrently
+/// Errors     std::invalid_argument (an unknown request, a product that it did not show, a time before it), those of Journal
+class ETALAGE_EXPORT ImpressionLog {
+ public:
+  explicit ImpressionLog(ImpressionOptions options = {});
+  /// Opens the folder, makes it if needed, and recovers what it holds.
+  ImpressionLog(const std::filesystem::path& directory, ImpressionOptions options, JournalOptions journal);
+  ~ImpressionLog();
+  ImpressionLog(const ImpressionLog&) = delete;
+  ImpressionLog& operator=(const ImpressionLog&) = delete;
+
+  /// The library's own record of an answer; returns its number. `payload` is what encode() of impression_codec.hpp wrote.
+  std::uint64_t show(std::span<const std::byte> payload);
+
+  struct Told {
+    KeyView user;
+    KeyView item;
+    std::string_view event;
+    std::int64_t time_ms = 0;
+    float value = 1;
+    bool purchase = false;
+    bool returns = false;
+  };
+  /// Throws unless the request showed the item at or before that time; changes nothing.
+  void check(std::uint64_t request, const Told& told) const;
+  /// Ties what happened to the request, or to nothing where it was told already. After check().
+  void react(std::uint64_t request, const Told& told);
+  /// The same by last touch; returns the request, 0 for none.
+  std::uint64_t attribute(const Told& told);
+  void merge(KeyView from, KeyView to);
+  void erase(KeyView user);
+  /// Forgets what is older than keep_days now.
+  void forget(std::int64_t now_ms);
+
+  [[nodiscard]] bool any() const noexcept;  ///< something was ever shown; takes no lock
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] std::optional<Impression> find(std::uint64_t request) const;
+  /// All of them, oldest first, each decoded under the lock: `visit` must not call back.
+  void each(const std::function<void(const Impression&)>& visit) const;
+  /// How often a product was shown, and at how many of these places somebody reacted.
+  [[nodiscard]] ShownCounts counts_of(KeyView item) const;
+
+  void sync();
+  void compact();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etalage

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an engine has shown, for Python.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data_helpers.hpp"
+#include "engine_handle.hpp"
+#include "etalage/serving/engine.hpp"
+#include "key_helpers.hpp"
+#include "numpy_helpers.hpp"
+#include "option_helpers.hpp"
+
+namespace etalage::python {
+namespace {
+
+Placement placement_of(const std::string& name) {
+  const auto placement = placement_from_name(name);
+  if (!placement) throw std::invalid_argument("placement is '" + name + "', must be one of home, product_page, basket, category_page, search, email");
+  return *placement;
+}
+
+Exploration exploration_from(const py::dict& d) {
+  Exploration e;
+  set_choice(d, "policy", e.policy,
+             {{"greedy", ExplorationPolicy::kGreedy}, {"epsilon", ExplorationPolicy::kEpsilon}, {"softmax", ExplorationPolicy::kSoftmax},
+              {"thompson", ExplorationPolicy::kThompson}, {"squarecb", ExplorationPolicy::kSquareCb}});
+  set_option(d, "epsilon", e.epsilon);
+  set_option(d, "temperature", e.temperature);
+  set_option(d, "gamma", e.gamma);
+  set_option(d, "max_share", e.max_share);
+  set_option(d, "pool", e.pool);
+  set_option(d, "seed", e.seed);
+  if (d.contains("slots")) {
+    const py::object slots = d["slots"];
+    if (!py::isinstance<py::sequence>(slots) || py::isinstance<py::str>(slots))
+      throw py::type_error("slots is " + describe(slots) + ", must be a list of places, from 0");
+    for (const py::handle slot : py::reinterpret_borrow<py::sequence>(slots)) {
+      py::dict one;
+      one["slots"] = slot;
+      std::size_t place = 0;
+      set_option(one, "slots", place);
+      e.slots.push_back(place);
+    }
+  }
+  e.validate();
+  return e;
+}
+
+void explore(Engine& engine, const std::string& placement, const std::optional<py::dict>& how) {
+  const Placement where = placement_of(placement);
+  std::optional<Exploration> e;
+  if (how) e = exploration_from(*how);
+  const py::gil_scoped_release release;
+  engine.explore(where, std::move(e));
+}
+
+py::object keys_array(const std::vector<std::optional<Key>>& keys) {
+  py::list all(keys.size());
+  bool integers = !keys.empty();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    all[i] = keys[i] ? key_to(*keys[i]) : py::object(py::none());
+    integers = integers && keys[i] && std::holds_alternative<std::int64_t>(*keys[i]);
+  }
+  const py::module_ numpy = py::module_::import("numpy");
+  if (integers) return numpy.attr("array")(all, py::arg("dtype") = "int64");
+  py::object out = numpy.attr("empty")(keys.size(), py::arg("dtype") = "O");
+  for (std::size_t i = 0; i < keys.size(); ++i) out[py::int_(i)] = all[i];
+  return out;
+}
+
+/// One row a place; see etalage.serving.Impressions.
+py::dict impressions(const Engine& engine) {
+  std::vector<std::int64_t> request, time, snapshot;
+  std::vector<std::optional<Key>> user, item;
+  std::vector<std::string> placement, policy, source, tied;
+  std::vector<std::int32_t> position;
+  std::vector<float> score;
+  std::vector<double> propensity;
+  std::vector<std::uint8_t> explored;
+  std::vector<std::string> events;
+  std::vector<std::vector<std::int32_t>> counts;
+  {
+    const py::gil_scoped_release release;
+    for (const EventType& t : engine.events().options().event_types) events.push_back(t.name);
+    counts.resize(events.size());
+    engine.impressions().each([&](const Impression& shown) {
+      for (std::size_t p = 0; p < shown.places.size(); ++p) {
+        const Impression::Place& place = shown.places[p];
+        request.push_back(static_cast<std::int64_t>(shown.request));
+        time.push_back(shown.time_ms);
+        user.push_back(shown.user);
+        placement.emplace_back(placement_name(shown.placement));
+        snapshot.push_back(static_cast<std::int64_t>(shown.snapshot));
+        policy.emplace_back(exploration_name(shown.how.policy));
+        position.push_back(static_cast<std::int32_t>(p + 1));
+        item.emplace_back(place.item);
+        source.push_back(place.source);
+        score.push_back(place.score);
+        propensity.push_back(place.propensity);
+        explored.push_back(place.explored ? 1 : 0);
+        std::string by;
+        for (auto& c : counts) c.push_back(0);
+        for (const Impression::Reaction& r : place.reactions) {
+          auto at = std::find(events.begin(), events.end(), r.event);
+          if (at == events.end()) {  // a type that the engine had in another life
+            at = events.insert(events.end(), r.event);
+            counts.emplace_back(request.size(), 0);
+          }
+          ++counts[static_cast<std::size_t>(at - events.begin())].back();
+          const char* how = r.by_request ? "request" : "window";
+          by = by.empty() || by == how ? how : "both";
+        }
+        tied.push_back(std::move(by));
+      }
+    });
+  }
+  py::dict d;
+  d["request"] = take(std::move(request));
+  d["time"] = take(std::move(time));
+  d["user"] = keys_array(user);
+  d["placement"] = placement;
+  d["snapshot"] = take(std::move(snapshot));
+  d["policy"] = policy;
+  d["position"] = take(std::move(position));
+  d["item"] = keys_array(item);
+  d["source"] = source;
+  d["score"] = take(std::move(score));
+  d["propensity"] = take(std::move(propensity));
+  d["explored"] = take(std::move(explored));
+  d["attributed"] = tied;
+  py::dict by_event;
+  for (std::size_t e = 0; e < events.size(); ++e) by_event[py::str(events[e])] = take(std::move(counts[e]));
+  d["events"] = by_event;
+  return d;
+}
+
+/// Rewards, logged and target probabilities [n x places] of answers that explored, and a number for each shopper.
+py::dict what_if(const Engine& engine, const py::dict& policy, const std::optional<std::string>& placement, const std::map<std::string, double>& reward) {
+  const Exploration how = exploration_from(policy);
+  const std::optional<Placement> where = placement ? std::optional(placement_of(*placement)) : std::nullopt;
+  std::vector<std::vector<double>> rewards, logged, target;
+  std::vector<std::int64_t> shopper;
+  std::size_t places = 0;
+  std::size_t left_out = 0;
+  {
+    const py::gil_scoped_release release;
+    std::map<Key, std::int64_t> numbers;
+    std::int64_t next = 0;
+    engine.impressions().each([&](const Impression& shown) {
+      if (where && shown.placement != *where) return;
+      if (std::none_of(shown.places.begin(), shown.places.end(), [](const Impression::Place& p) { return p.explored; })) {
+        ++left_out;
+        return;
+      }
+      std::vector<double> r, p, t, probabilities;
+      for (const Impression::Place& place : shown.places) {
+        std::map<std::string, int> left;
+        for (const Impression::Reaction& reaction : place.reactions) left[reaction.event] = 1;
+        double sum = 0;
+        for (const auto& [event, once] : left)
+          if (const auto at = reward.find(event); at != reward.end()) sum += at->second;
+        r.push_back(sum);
+        p.push_back(place.propensity);
+        double would = 1;
+        if (place.explored) {
+          probabilities.resize(place.values.size());
+          exploration_probabilities(how, place.values, place.counts, probabilities);
+          would = probabilities[place.chosen];
+        }
+        t.push_back(would);
+      }
+      places = std::max(places, r.size());
+      rewards.push_back(std::move(r));
+      logged.push_back(std::move(p));
+      target.push_back(std::move(t));
+      shopper.push_back(shown.user ? numbers.try_emplace(*shown.user, static_cast<std::int64_t>(numbers.size())).first->second : -++next);
+    });
+  }
+  const std::size_t n = rewards.size();
+  const auto matrix = [&](const std::vector<std::vector<double>>& rows, double padding) {
+    std::vector<double> flat(n * places, padding);
+    for (std::size_t i = 0; i < n; ++i) std::copy(rows[i].begin(), rows[i].end(), flat.begin() + static_cast<std::ptrdiff_t>(i * places));
+    return take(std::move(flat)).attr("reshape")(n, places);
+  };
+  py::dict d;
+  d["rewards"] = matrix(rewards, 0);
+  d["propensities"] = matrix(logged, 1);
+  d["target"] = matrix(target, 1);
+  d["shopper"] = take(std::move(shopper));
+  d["left_out"] = left_out;
+  return d;
+}
+
+}  // namespace
+
+void bind_impressions(py::module_& m) {
+  using Release = py::call_guard<py::gil_scoped_release>;
+  m.def("engine_explore", &explore, py::arg("engine"), py::arg("placement"), py::arg("how").none(true));
+  m.def("engine_impressions", &impressions, py::arg("engine"));
+  m.def("engine_what_if", &what_if, py::arg("engine"), py::arg("policy"), py::arg("placement").none(true), py::arg("reward"));
+  m.def("engine_replays",
+        [](const Engine& engine, std::uint64_t request) {
+          const auto shown = engine.impressions().find(request);
+          if (!shown) throw std::invalid_argument("request is " + std::to_string(request) + ", must be the request_id of an answer that was logged and is still kept");
+          return shown->replays();
+        },
+        py::arg("engine"), py::arg("request"), Release());
+  m.def("engine_impression_bytes", [](const Engine& e) { return e.impressions().bytes(); }, py::arg("engine"), Release());
+  m.def("engine_sync_impressions", [](Engine& e) { e.impressions().sync(); }, py::arg("engine"), Release());
+  m.def("engine_compact_impressions", [](Engine& e) { e.impressions().compact(); }, py::arg("engine"), Release());
+  m.def("arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); }, py::arg("names"),
+        py::arg("columns"), "Columns (format, array, validity, length, list offsets) as an Arrow stream of one batch.");
+}
+
+}  // namespace etalage::python
