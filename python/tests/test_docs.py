@@ -90,6 +90,10 @@ class Given(dict):
         if page == "marketing/bundles.md":
             price = dict(zip(self.store.catalog.item_ids, self.store.catalog.prices))
             return {"price": price, "cost": {k: p / 2 for k, p in price.items()}, "stock": dict(zip(self.store.catalog.item_ids, self.store.catalog.stock))}
+        if page == "marketing/pages.md":
+            deals = list(self.store.catalog.item_ids[:40])
+            return {"deals": deals, "deal_scores": r.uniform(0.1, 1, 40), "brand_of": dict(zip(self.store.catalog.item_ids, self.store.catalog.brands)),
+                    "promotion_of": {deal: "spring" for deal in deals[::2]}}
         if page == "marketing/uplift.md":
             x, mailed = r.normal(size=(2000, 3)), r.integers(0, 2, 2000)
             return {"X": x, "X_new": x, "treatment": np.where(mailed == 1, "mail", "none"), "treated": mailed, "outcome": x[:, 0] + mailed * (x[:, 1] > 0),

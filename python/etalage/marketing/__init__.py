@@ -7,7 +7,8 @@ from .._slots import slot
 from . import baskets, lifetime, loyalty, uplift
 from .allocation import Allocation, allocate
 from .audience import Audience, audience, lookalikes
+from .page import Page, PageLayout
 from .pacing import BudgetPacer, SpendLedger
 
-__all__ = ["Allocation", "Audience", "BudgetPacer", "SpendLedger", "allocate", "audience", "baskets", "lifetime", "lookalikes", "loyalty", "slot",
+__all__ = ["Allocation", "Audience", "BudgetPacer", "Page", "PageLayout", "SpendLedger", "allocate", "audience", "baskets", "lifetime", "lookalikes", "loyalty", "slot",
            "uplift"]
