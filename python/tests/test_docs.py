@@ -92,7 +92,7 @@ class Given(dict):
             return {"price": price, "cost": {k: p / 2 for k, p in price.items()}, "stock": dict(zip(self.store.catalog.item_ids, self.store.catalog.stock))}
         if page == "marketing/pages.md":
             deals = list(self.store.catalog.item_ids[:40])
-            return {"deals": deals, "deal_scores": r.uniform(0.1, 1, 40), "brand_of": dict(zip(self.store.catalog.item_ids, self.store.catalog.brands)),
+            return {"deals": deals, "deal_scores": r.uniform(0.1, 1, 40), "brand_of": dict(zip(self.store.catalog.item_ids, [f"b{i % 9}" for i in range(120)])),
                     "promotion_of": {deal: "spring" for deal in deals[::2]}}
         if page == "marketing/uplift.md":
             x, mailed = r.normal(size=(2000, 3)), r.integers(0, 2, 2000)
