@@ -53,6 +53,15 @@ class CampaignPlan:
         """user, offer, value, cost, group ("sent" or "held out") as arrays: what the list's file holds."""
         return {"user": self.users, "offer": self.offers, "value": self.values, "cost": self.costs, "group": np.where(self.held_out, HELD_OUT, SENT)}
 
+    def save(self, path: Any) -> None:
+        """The list as Parquet, CSV (.gz too), TSV or JSON, by the name's ending; whole or not at all."""
+        from .._cli_output import write_table
+
+        if not len(self):
+            raise ValueError("the plan chose nobody, must have at least one shopper to write a list")
+        columns = {name: column.tolist() for name, column in self.columns().items()}
+        write_table(path, [dict(zip(columns, row)) for row in zip(*columns.values())])
+
     def to_frame(self):
         """The same as a pandas frame."""
         import pandas
