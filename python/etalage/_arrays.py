@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 
@@ -88,6 +90,28 @@ def keys(value):
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         value = value.astype(object)
     return asarray(value, "keys")
+
+
+def whole_number(value, name, low=None, bits=32, signed=True):
+    """An int that `bits` bits hold: TypeError for what is no integer (a float, a boolean, text, None), ValueError beyond the bits."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__") or getattr(value, "ndim", 0):
+        raise TypeError(f"{name} is {value!r:.60}, must be an integer")
+    number = operator.index(value)
+    least = low if low is not None else -(2 ** (bits - 1)) if signed else 0
+    most = 2 ** (bits - signed) - 1
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {number}, must be {f'>= {least}' if number < least else f'at most {most}'}")
+    return number
+
+
+def real_number(value, name):
+    """A float: TypeError for what is no number (a boolean, text, None, a list)."""
+    if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "ndim", 0) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        raise TypeError(f"{name} is {value!r:.60}, must be a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {value}, must be within the range of float64") from None
 
 
 def matrix(value):

@@ -210,3 +210,13 @@ def test_budgets_of_nothing_and_forced_losses_have_tight_bounds():
     assert forced.value == pytest.approx(best, rel=0.05) and forced.bound >= best - 1e-9 and forced.gap < 0.2
     with pytest.raises(ValueError, match="within 1e150"):
         allocate(values * 1e200, costs, 1)
+
+
+@pytest.mark.parametrize("option", ["target_gap", "max_steps", "full_steps", "sample", "num_threads"])
+@pytest.mark.parametrize("value", ["a", None, [1]])
+def test_options_of_a_wrong_type_are_named(option, value):
+    with pytest.raises(TypeError, match=rf"^{option} is .*, must be (an integer|a number)$"):
+        allocate(np.ones((2, 2)), np.ones((2, 2)), 1.0, **{option: value})
+    if option != "target_gap":
+        with pytest.raises(ValueError, match=rf"^{option} is 1180591620717411303424, must be at most"):
+            allocate(np.ones((2, 2)), np.ones((2, 2)), 1.0, **{option: 2**70})

@@ -356,3 +356,53 @@ def test_journey_lift_of_the_first_decile(journey):
     assert (len(test), test.redeemed.sum()) == (3739, 513)
     assert bench.lift(test.redeemed.to_numpy(), test.redemptions.to_numpy()) == pytest.approx(2.79, abs=0.1)
     assert bench.lift(test.redeemed.to_numpy(), bench.forward(table, bench.logistic)) >= 3.8
+
+
+def lifetime_case():
+    from etalage.marketing import lifetime
+
+    rng = np.random.default_rng(0)
+    n = 400
+    first = np.datetime64("2024-01-01") + rng.integers(0, 60, n)
+    rows = [(i, first[i] + gap) for i in range(n) for gap in np.concatenate([[0], np.cumsum(rng.integers(3, 60, rng.integers(0, 8)))])]
+    who, when = [f"c{i}" for i, _ in rows], np.array([day for _, day in rows])
+    customers = lifetime.summarize_events(who, when, rng.gamma(5, 4, len(rows)))
+    repeat = customers.frequency > 0
+    return customers, lifetime.MBGNBD().fit(customers), lifetime.GammaGamma().fit(customers.frequency[repeat], customers.money[repeat])
+
+
+def test_by_a_lifetime_model():
+    from etalage.marketing import lifetime, loyalty
+
+    customers, model, money = lifetime_case()
+    alive = model.p_alive(customers)
+    expected = model.expected_purchases(26, customers)
+    scores = {"value": lifetime.customer_value(model, money, 26, customers), "purchases": expected, "alive": alive,
+              "leaving": expected / alive - expected}
+    for by, score in scores.items():
+        got = audience(model, by=by, customers=customers, t=26, money_model=money, k=20, hold_out=0.2, salt="s")
+        order = np.argsort(-score, kind="stable")[:20]
+        assert sorted([*got.users, *got.held_out]) == sorted(np.asarray(customers.customer)[order])
+        assert sorted([*got.scores, *got.held_out_scores]) == pytest.approx(sorted(score[order]))
+    stage = loyalty.lifecycle(model, customers, new=70)
+    assert set(stage) == {"new", "active", "at risk", "lapsed"}
+    assert (alive[stage == "active"] >= 0.7).all() and (alive[stage == "lapsed"] < 0.3).all() and (customers.frequency[stage == "new"] == 0).all()
+
+
+@pytest.mark.parametrize("options, error, message", [
+    ({"by": "value", "t": 5}, TypeError, "customers is None"),
+    ({"by": "value", "customers": 1, "t": 5}, ValueError, "money_model is None|customers is"),
+    ({"by": "worth"}, ValueError, "by is 'worth'|are all None"),
+])
+def test_bad_lifetime_audiences(options, error, message):
+    customers, model, _ = lifetime_case()
+    if "customers" in options:
+        options = options | {"customers": customers}
+    with pytest.raises(error, match=message):
+        audience(model, k=5, **options)
+    with pytest.raises(ValueError, match="t is None"):
+        audience(model, by="purchases", customers=customers, k=5)
+    with pytest.raises(TypeError, match="model is"):
+        audience(None, by="alive", customers=customers, k=5)
+    with pytest.raises(ValueError, match="customers, t or money_model are given"):
+        audience(None, scores=[1.0], customers=customers, k=1)

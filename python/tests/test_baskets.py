@@ -280,3 +280,18 @@ def test_visits_of_a_log_are_baskets_by_the_shops_keys():
     assert bare["items"].tolist() == [(4,)] and bare["count"].tolist() == [2]
     with pytest.raises(TypeError, match="an EventLog, must say what a basket is"):
         baskets.frequent_sets(log, 2)
+
+
+@pytest.mark.parametrize("call, option", [
+    (lambda v: baskets.frequent_sets([["a", "b"]], 0.5, max_length=v), "max_length"), (lambda v: baskets.frequent_sets([["a", "b"]], 0.5, max_sets=v), "max_sets"),
+    (lambda v: baskets.frequent_sets([["a", "b"]], 0.5, num_threads=v), "num_threads"),
+    (lambda v: baskets.rules(baskets.frequent_sets([["a", "b"]], 0.5), 0.5, max_consequent=v), "max_consequent"),
+    (lambda v: baskets.rules(baskets.frequent_sets([["a", "b"]], 0.5), 0.5, num_threads=v), "num_threads")])
+def test_options_of_a_wrong_type_are_named(call, option):
+    for value in ("a", 1.5, [1]):
+        with pytest.raises(TypeError, match=rf"^{option} is .*, must be an integer$"):
+            call(value)
+    with pytest.raises(ValueError, match=rf"^{option} is 1180591620717411303424, must be at most"):
+        call(2**70)
+    with pytest.raises(TypeError, match="^min_confidence is 'a', must be a number"):
+        baskets.rules(baskets.frequent_sets([["a", "b"]], 0.5), "a")

@@ -92,6 +92,14 @@ class Given(dict):
         if page == "marketing/bundles.md":
             price = dict(zip(self.store.catalog.item_ids, self.store.catalog.prices))
             return {"price": price, "cost": {k: p / 2 for k, p in price.items()}, "stock": dict(zip(self.store.catalog.item_ids, self.store.catalog.stock))}
+        if page == "marketing/campaigns.md":
+            keys = np.array([f"u{i}" for i in range(4000)])
+            return {"users": keys, "values": r.gamma(2, 2, (4000, 2)), "costs": r.uniform(1, 2, (4000, 2)), "event_users": r.choice(keys, 9000),
+                    "event_values": r.gamma(2, 5, 9000)}
+        if page == "marketing/pages.md":
+            deals = list(self.store.catalog.item_ids[:40])
+            return {"deals": deals, "deal_scores": r.uniform(0.1, 1, 40), "brand_of": dict(zip(self.store.catalog.item_ids, [f"b{i % 9}" for i in range(120)])),
+                    "promotion_of": {deal: "spring" for deal in deals[::2]}}
         if page == "marketing/uplift.md":
             x, mailed = r.normal(size=(2000, 3)), r.integers(0, 2, 2000)
             return {"X": x, "X_new": x, "treatment": np.where(mailed == 1, "mail", "none"), "treated": mailed, "outcome": x[:, 0] + mailed * (x[:, 1] > 0),

@@ -2,6 +2,7 @@
 """The examples run as a newcomer would run them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_first_week(tmp_path):
     assert 0 < spent <= budget
     low, high = (float(v) for v in said["mail"].split("[")[1].split("]")[0].split(","))
     assert low <= float(said["mail"].split("choice, ")[1].split()[0]) <= high
+
+
+def test_campaign(tmp_path):
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    shown = run(sys.executable, "examples/08_campaign.py", "--out", tmp_path)
+    low, high, truth = (float(v) for v in re.search(r"\[(\S+), (\S+)\], truth (\S+),", shown).groups())
+    assert low <= truth <= high and "no page is worth more than" in shown
+    assert "Incremental revenue" in (tmp_path / "made_up.html").read_text()
+    if (tmp_path / "complete_journey.html").exists():
+        assert "incremental" not in (tmp_path / "complete_journey.html").read_text().lower() and (tmp_path / "complete_journey.parquet").exists()
+    else:
+        assert "Complete Journey: no" in shown
 
 
 def test_a_day_of_a_shop():

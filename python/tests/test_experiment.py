@@ -307,3 +307,13 @@ def test_settings_that_are_no_numbers_are_named(tmp_path):
             call()
     none = experiment.per_shopper([1, 2], [])
     assert none.dtype == np.float64 and none.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("call", [experiment.team_draft, experiment.balanced])
+def test_interleaving_names_options_of_a_wrong_type(call):
+    for k, seed, name in (("a", 1, "k"), (1.5, 1, "k"), (None, 1, "k"), (2, "x", "seed"), (2, 1.5, "seed")):
+        with pytest.raises(TypeError, match=rf"^{name} is .*, must be an integer$"):
+            call([1, 2], [2, 3], k, seed=seed)
+    for k, seed, name in ((2, -1, "seed"), (2, 2**70, "seed"), (2**70, 1, "k")):
+        with pytest.raises(ValueError, match=rf"^{name} is {k if name == 'k' else seed}, must be"):
+            call([1, 2], [2, 3], k, seed=seed)

@@ -11,10 +11,16 @@ target_sources(etalage PRIVATE
   src/marketing/lifetime.cpp
   src/marketing/linear_uplift.cpp
   src/marketing/pacing.cpp
+  src/marketing/page.cpp
+  src/marketing/page_cells.cpp
+  src/marketing/page_checks.cpp
+  src/marketing/page_dual.cpp
+  src/marketing/page_repair.cpp
   src/marketing/parameter_fit.cpp
   src/marketing/pareto_integral.cpp
   src/marketing/purchase_forecast.cpp
   src/marketing/purchase_likelihood.cpp
   src/marketing/purchase_summaries.cpp
+  src/marketing/row_assignment.cpp
   src/marketing/special_functions.cpp
   src/marketing/trust_region.cpp)

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._experiment_metrics import ExperimentResult
 
+# Of every report, also those of campaigns.
+STYLE = """body { font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ccc }
+th:first-child, td:first-child, td.text { text-align: left } .warning { background: #fff0d8; padding: .6em 1em }
+svg { max-width: 100%; height: auto }
+"""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }}
-table {{ border-collapse: collapse; margin: 1em 0 }} th, td {{ padding: .25em .8em; text-align: right; border-bottom: 1px solid #ccc }}
-th:first-child, td:first-child, td.text {{ text-align: left }} .warning {{ background: #fff0d8; padding: .6em 1em }}
-svg {{ max-width: 100%; height: auto }}
-</style></head><body>
+{style}</style></head><body>
 <h1>{title}</h1>
 {warning}<h2>What it means</h2>
 <ul>{sentences}</ul>
@@ -42,8 +45,10 @@ def write(result: ExperimentResult, path: Any, what: str, whom: str) -> None:
     for name, value in (("what", what), ("whom", whom)):
         if not isinstance(value, str):
             raise TypeError(f"{name} is {value!r}, must be text")
-    path = Path(os.fspath(path))
-    text = _PAGE.format(**_parts(result, what, whom))
+    write_whole(Path(os.fspath(path)), _PAGE.format(style=STYLE, **_parts(result, what, whom)))
+
+
+def write_whole(path: Path, text: str) -> None:
     # Whole or not at all, as the project's other files.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -101,24 +106,31 @@ def _interval(interval: tuple[float, float], scale: float = 1.0, unit: str = "")
 
 
 def _picture(r: ExperimentResult) -> str:
-    """Relative differences with intervals as inline SVG; nothing where matplotlib is missing or there is nothing to draw."""
+    """Relative differences with intervals; nothing where there is nothing to draw."""
     shown = [row for row in r.rows if not math.isnan(row.relative_interval[0])]
+    return intervals_svg([f"{row.metric}, {row.group}" for row in shown], [100 * row.relative for row in shown],
+                         [(100 * row.relative_interval[0], 100 * row.relative_interval[1]) for row in shown],
+                         f"difference to {r.control} in % of its mean, interval")
+
+
+def intervals_svg(labels: list[str], values: list[float], intervals: list[tuple[float, float]], xlabel: str) -> str:
+    """Dots with intervals as inline SVG; nothing where matplotlib is missing or there is nothing to draw."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
         return ""
-    if not shown:
+    if not labels:
         return ""
     with matplotlib.rc_context({"svg.hashsalt": "etalage", "svg.fonttype": "none"}):
-        ax = Figure(figsize=(7, 0.8 + 0.4 * len(shown)), layout="constrained").add_subplot()
-        for at, row in enumerate(shown):
-            ax.plot([100 * x for x in row.relative_interval], [at, at], color="#4477aa", linewidth=2)
-            ax.plot(100 * row.relative, at, "o", color="#4477aa")
+        ax = Figure(figsize=(7, 0.8 + 0.4 * len(labels)), layout="constrained").add_subplot()
+        for at, (value, interval) in enumerate(zip(values, intervals)):
+            ax.plot(interval, [at, at], color="#4477aa", linewidth=2)
+            ax.plot(value, at, "o", color="#4477aa")
         ax.axvline(0, color="#999999", linewidth=1, linestyle="--")
-        ax.set_yticks(range(len(shown)), [f"{row.metric}, {row.group}".replace("$", r"\$") for row in shown])
+        ax.set_yticks(range(len(labels)), [label.replace("$", r"\$") for label in labels])
         ax.invert_yaxis()
-        ax.set_xlabel(f"difference to {r.control} in % of its mean, interval".replace("$", r"\$"))
+        ax.set_xlabel(xlabel.replace("$", r"\$"))
         ax.spines[["top", "right"]].set_visible(False)
         out = io.StringIO()
         ax.figure.savefig(out, format="svg", metadata={"Date": None})

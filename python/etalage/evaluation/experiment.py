@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._arrays import whole_number
 from .._slots import slot
 from ._experiment_metrics import (
     Difference,
@@ -178,15 +179,19 @@ class Layers:
         return self.holdout.assign(key) is not None
 
 
+def _length_and_seed(k: Any, seed: Any) -> tuple[int, int]:
+    return whole_number(k, "k", bits=64), whole_number(seed, "seed", bits=64, signed=False)
+
+
 def team_draft(first: Any, second: Any, k: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(items, teams): one list of two rankers' lists (item numbers, best first) by team draft (Radlinski, Kurup, Joachims, 2008);
     teams is 0 for the first. A click counts for the team of its item. Give each request a seed of its own."""
-    return _core.team_draft(first, second, k, seed)
+    return _core.team_draft(first, second, *_length_and_seed(k, seed))
 
 
 def balanced(first: Any, second: Any, k: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(items, who put each there) by balanced interleaving (Joachims, 2002); judge clicks by balanced_credit."""
-    return _core.balanced(first, second, k, seed)
+    return _core.balanced(first, second, *_length_and_seed(k, seed))
 
 
 def balanced_credit(first: Any, second: Any, shown: Any, clicked: Any) -> tuple[int, int]:

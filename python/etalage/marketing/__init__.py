@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from .._slots import slot
-from . import baskets, lifetime, loyalty, uplift
+from . import baskets, campaign, lifetime, loyalty, uplift
 from .allocation import Allocation, allocate
 from .audience import Audience, audience, lookalikes
+from .page import Page, PageLayout
 from .pacing import BudgetPacer, SpendLedger
 
-__all__ = ["Allocation", "Audience", "BudgetPacer", "SpendLedger", "allocate", "audience", "baskets", "lifetime", "lookalikes", "loyalty", "slot",
-           "uplift"]
+__all__ = ["Allocation", "Audience", "BudgetPacer", "Page", "PageLayout", "SpendLedger", "allocate", "audience", "baskets", "campaign", "lifetime", "lookalikes",
+           "loyalty", "slot", "uplift"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._arrays import reals
+from .._arrays import real_number, reals
 
 
 class Ridge:
@@ -250,7 +250,7 @@ class LinearUplift(Learner):
 
     def _fit(self, x, arms, y):
         self._core = _core.LinearUplift()
-        self._core.fit(x, arms, y, self.l2)
+        self._core.fit(x, arms, y, real_number(self.l2, "l2"))
 
     def _predict(self, x):
         return self._core.predict(x)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray, reals
+from .._arrays import asarray, real_number, reals, whole_number
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def allocate(values, costs, budgets, per_shopper=1, eligible=None, offer_min=Non
         eligible = np.ascontiguousarray(eligible).astype(np.uint8)
     groups = np.empty(0, np.int32) if exclusive is None else _groups(exclusive, offers)
     found = _core.allocate(values, np.ascontiguousarray(costs), budgets, per_shopper, eligible, _counts(offer_min, "offer_min", offers),
-                           _counts(offer_max, "offer_max", offers), groups, target_gap, max_steps, full_steps, sample, num_threads)
+                           _counts(offer_max, "offer_max", offers), groups, real_number(target_gap, "target_gap"), whole_number(max_steps, "max_steps"),
+                           whole_number(full_steps, "full_steps"), whole_number(sample, "sample", low=100, bits=63), whole_number(num_threads, "num_threads"))
     offsets, chosen = found.pop("offsets"), found.pop("offers")
     if per_shopper == 1:
         choice = np.full(shoppers, -1, np.int32)

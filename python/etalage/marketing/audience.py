@@ -20,6 +20,7 @@ from ..models._arguments import count as _count
 from ..models._arguments import describe
 from ._audience_reasons import reasons_of
 from ._audience_scores import best, best_by_model, best_by_vector, checked_scores, lookalike_scores
+from ._audience_value import BY, scores_by
 from ._audience_shoppers import Shoppers, buyers, items_of
 
 
@@ -96,7 +97,7 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
              share: Optional[float] = None, combine: str = "max", log: Any = None, buy_event: Optional[str] = None,
              exclude_buyers: Optional[bool] = None, bought_since: Any = None, contacted: Any = None, min_days: Optional[float] = None,
              now: Any = None, consent: Any = None, campaigns: Any = None, max_contacts: Optional[int] = None, hold_out: Any = 0.0,
-             salt: Optional[str] = None, contributions: Any = None, why: bool = True) -> Audience:
+             salt: Optional[str] = None, contributions: Any = None, why: bool = True, customers: Any = None, t: Optional[float] = None, money_model: Any = None) -> Audience:
     """The k shoppers (or the share of the eligible ones, rounded up) most likely to respond.
 
     What for, one of:
@@ -107,6 +108,8 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
       seeds      keys of shoppers whom the model knows: those like them (see lookalikes())
       scores     numbers [users], higher is better: intent, uplift, any model's; -inf is never chosen. May come with item or
                  category, which then only say whose buyers are left out
+      by         "value", "purchases", "alive" or "leaving", with customers (lifetime.Summaries) and a model of etalage.marketing.lifetime: money
+                 (with money_model) or purchases expected within t, P(alive), or purchases at stake if they have left
     predicate may instead be bool [users], or a function of an array of keys that gives one: only these, with any of the above or alone.
     combine      "max" or "mean" of a shopper's scores over several products
 
@@ -130,6 +133,13 @@ def audience(model: Any = None, item: Any = None, category: Any = None, vector: 
     Models of factors are scored by one matrix product, then exactly near the limit; others in blocks. TypeError and ValueError name
     argument, value and rule.
     """
+    if by in BY:
+        if scores is not None or users is not None or seeds is not None or vector is not None:
+            raise ValueError(f"by is {by!r} beside scores, users, seeds or vector, must come with model and customers alone")
+        users, scores = scores_by(model, by, customers, t, money_model)
+        model, by = None, None
+    elif customers is not None or t is not None or money_model is not None:
+        raise ValueError(f"customers, t or money_model are given and by is {by!r}, must be one of {', '.join(map(repr, BY))}")
     given = [n for n, v in (("item", item), ("category", category), ("vector", vector), ("seeds", seeds)) if v is not None]
     if isinstance(predicate, _core.Filter):
         given.append("predicate")

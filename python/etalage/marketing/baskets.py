@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import _arrays, _core
+from .._arrays import real_number, whole_number
 
 __all__ = ["bundles", "frequent_sets", "relations", "rules"]
 
@@ -44,9 +45,10 @@ def frequent_sets(baskets: object, min_support: float, max_length: int | None = 
             raise ValueError(f"min_support is {count}, must be in (0, 1] or a whole number of baskets >= 1")
     else:
         share = _decimal(min_support)
-    if max_length is not None and max_length < 1:
+    if max_length is not None and whole_number(max_length, "max_length") < 1:
         raise ValueError(f"max_length is {max_length}, must be >= 1, or None for any")
-    found = _core.frequent_sets(offsets, items, share, count, max_length or 0, max_sets, num_threads)
+    found = _core.frequent_sets(offsets, items, share, whole_number(count, "min_support", bits=64), max_length or 0,
+                                whole_number(max_sets, "max_sets", bits=63, signed=False), whole_number(num_threads, "num_threads"))
     begins = found["offsets"].tolist()
     flat = found["items"].tolist() if labels is None else [labels[i] for i in found["items"].tolist()]
     counts = found["counts"]
@@ -74,6 +76,7 @@ def rules(sets, min_confidence: float, max_consequent: int = 1, baskets: int | N
         baskets = getattr(sets, "attrs", {}).get("baskets")
         if baskets is None:
             raise ValueError("baskets is None and sets has no attrs['baskets'], must be the number of baskets that the sets were counted in")
+    baskets = whole_number(baskets, "baskets", low=0, bits=64)
     labels: dict[Any, int] = {}
     encoded = [sorted([labels.setdefault(i, len(labels)) for i in s]) for s in sets["items"]]
     offsets = np.concatenate([[0], np.cumsum([len(s) for s in encoded], dtype=np.int64)]).astype(np.int64)
@@ -81,8 +84,9 @@ def rules(sets, min_confidence: float, max_consequent: int = 1, baskets: int | N
     if len(counts) and (counts.min() < 1 or counts.max() > baskets):
         raise ValueError(f"count holds {counts.min() if counts.min() < 1 else counts.max()}, must be in [1, {baskets}], the number of baskets")
     try:
-        found = _core.association_rules(offsets, np.array([i for s in encoded for i in s], dtype=np.int32), counts, baskets, _decimal(min_confidence),
-                                        max_consequent, num_threads)
+        found = _core.association_rules(offsets, np.array([i for s in encoded for i in s], dtype=np.int32), counts, baskets,
+                                        _decimal(real_number(min_confidence, "min_confidence")),
+                                        whole_number(max_consequent, "max_consequent"), whole_number(num_threads, "num_threads"))
     except ValueError as e:
         raise _with_labels(e, list(labels)) from None
     own = list(sets["items"])

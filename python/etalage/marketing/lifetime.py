@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._arrays import whole_number
 from .._times import to_ms
 from ._columns import keys_of, times_of
 
@@ -82,7 +83,8 @@ def summarize(log: _core.EventLog, events: list[str] | str | None = None, until:
             raise ValueError(f"events is None and the log has the types {', '.join(map(repr, names))}, must name those that are purchases")
     elif isinstance(events, str):
         events = [events]
-    fields = _core.summarize_log(log, list(events), None if until is None else to_ms(until, "until"), _unit(unit), utc_offset_minutes)
+    fields = _core.summarize_log(log, list(events), None if until is None else to_ms(until, "until"), _unit(unit),
+                                 whole_number(utc_offset_minutes, "utc_offset_minutes", bits=32))
     keys = log.user_ids
     customer = fields["customer"] if keys is None else np.asarray(keys)[fields["customer"]]
     return Summaries(customer, fields, unit)

@@ -4,6 +4,7 @@
     loyalty.tiers(customer, time, amount, [loyalty.Tier("silver", amount=200), loyalty.Tier("gold", amount=1000)], at="2024-06-30")
     loyalty.points_liability(customer, time, points, expire_days=365, value=0.01, at="2024-06-30")
     loyalty.early_signs(model, summaries)
+    loyalty.lifecycle(model, summaries)
 
 docs/marketing/value.md has the rules.
 """
@@ -17,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ._audience_value import lifecycle
 from ._columns import days_of, keys_of, numbers_of
 from .lifetime import Summaries, _PurchaseModel
 
-__all__ = ["Tier", "early_signs", "points_liability", "tiers"]
+__all__ = ["Tier", "early_signs", "lifecycle", "points_liability", "tiers"]
 
 
 @dataclass(frozen=True)

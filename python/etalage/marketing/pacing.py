@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from .. import _core
-from .._arrays import reals
+from .._arrays import real_number, reals, whole_number
 
 
 class BudgetPacer:
@@ -48,7 +48,7 @@ class BudgetPacer:
         allowed = [(len(values), self._budgets)] + [values.shape] * (self._budgets == 1)
         if costs.shape not in allowed:
             raise ValueError(f"costs has shape {costs.shape}, must be {' or '.join(map(str, allowed))}")
-        if progress is not None and not 0 <= progress <= 1:
+        if progress is not None and not 0 <= real_number(progress, "progress") <= 1:
             raise ValueError(f"progress is {progress}, must be in [0, 1], or None to count requests")
         return self._pacer.decide(values, costs.reshape(-1), -1.0 if progress is None else float(progress))
 
@@ -73,7 +73,7 @@ class BudgetPacer:
 
     def spending_profile(self, parts=96):
         """float64 [parts], share of the spending in each equal part of the period: the next one's profile."""
-        return self._pacer.spending_profile(parts)
+        return self._pacer.spending_profile(whole_number(parts, "parts", low=1))
 
 
 def _units(value, name):

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/marketing/page.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "detail/check.hpp"
+#include "etalage/core/slot.hpp"
+#include "marketing/page_checks.hpp"
+#include "marketing/page_dual.hpp"
+#include "marketing/page_repair.hpp"
+#include "marketing/row_assignment.hpp"
+
+namespace etalage::marketing {
+namespace {
+
+struct Found {
+  bool feasible = false;
+  std::vector<std::int32_t> order;
+  std::vector<std::int64_t> page, given;
+  double value = 0;
+  double bound = std::numeric_limits<double>::infinity();
+  std::vector<double> limit_prices;  ///< at the best bound
+};
+
+double gap_of(double value, double bound) { return bound > value ? (bound - value) / bound : 0.0; }
+
+/// Rows by what their best products would earn in each position if no other row wanted them.
+std::vector<std::int32_t> first_order(const PageProblem& p, const PageCells& cells, std::span<const std::uint8_t> dropped) {
+  std::vector<double> worth(cells.rows * cells.positions), sorted(p.weights.begin(), p.weights.end());
+  for (std::size_t at = 0; at < cells.positions; ++at)
+    std::sort(sorted.begin() + static_cast<std::ptrdiff_t>(cells.first_place[at]), sorted.begin() + static_cast<std::ptrdiff_t>(cells.first_place[at + 1]), std::greater<>());
+  for (std::size_t r = 0; r < cells.rows; ++r)
+    for (std::size_t at = 0; at < cells.positions; ++at) {
+      double& sum = worth[r * cells.positions + at];
+      std::size_t place = cells.first_place[at];
+      std::int32_t last = -1;
+      for (std::size_t c = cells.offsets[r]; c < cells.offsets[r + 1] && place < cells.first_place[at + 1]; ++c) {
+        if (cells.cells[c].product == last) continue;  // a copy: adjacent only among equals, which is near enough for a start
+        last = cells.cells[c].product;
+        sum += sorted[place++] * cells.cells[c].value;
+      }
+    }
+  std::vector<std::int32_t> order;
+  (void)assign_rows(p, cells, dropped, worth, order);
+  return order;
+}
+
+/// How many places each limit has in the relaxed choice.
+std::vector<double> usage(const PageProblem& p, const PageCells& cells, std::span<const std::int32_t> held) {
+  std::vector<double> out(p.limits.size(), 0.0);
+  if (out.empty()) return out;
+  const auto add = [&](std::size_t cell) {
+    for (auto j = static_cast<std::size_t>(p.limit_offsets[cell]); j < static_cast<std::size_t>(p.limit_offsets[cell + 1]); ++j) out[static_cast<std::size_t>(p.limit_of[j])] += 1;
+  };
+  for (const std::int32_t h : held)
+    if (h >= 0) add(cells.cells[static_cast<std::size_t>(h)].cell);
+  for (const PagePin& pin : p.pins) add(pin.cell);
+  return out;
+}
+
+/// A step of the limits' prices along the subgradient, as long as the bound's distance to `target` asks for (Polyak). False where no
+/// price moves.
+bool move_prices(const PageProblem& p, std::span<const double> used, double distance, std::span<double> prices) {
+  std::vector<double> along(p.limits.size(), 0.0);
+  double square = 0;
+  for (std::size_t g = 0; g < p.limits.size(); ++g) {
+    const auto least = static_cast<double>(p.limits[g].at_least), most = static_cast<double>(p.limits[g].at_most);
+    if (used[g] > most || prices[g] > 0) along[g] = used[g] - most;
+    else if (used[g] < least || prices[g] < 0) along[g] = used[g] - least;
+    square += along[g] * along[g];
+  }
+  if (square == 0) return false;
+  for (std::size_t g = 0; g < p.limits.size(); ++g) {
+    const bool positive = prices[g] > 0 || along[g] > 0;
+    prices[g] += distance / square * along[g];
+    if (used[g] <= static_cast<double>(p.limits[g].at_most) && used[g] >= static_cast<double>(p.limits[g].at_least)) prices[g] = positive ? std::max(0.0, prices[g]) : std::min(0.0, prices[g]);
+  }
+  return true;
+}
+
+/// Small pages: other orders of rows, two exchanged or one replaced, as long as that gains.
+void exchange_rows(const PageProblem& p, const PageCells& cells, std::span<const std::uint8_t> dropped, std::span<const double> weights, double slack, PageDual& dual,
+                   PageDraft& draft, PagePrices& prices, Found& best) {
+  std::size_t tries = std::min<std::size_t>(200, 2000 / std::max<std::size_t>(1, cells.places) - std::min<std::size_t>(8, 2000 / std::max<std::size_t>(1, cells.places)));
+  const auto free = [&](std::int32_t row) { return row < 0 || p.row_position.empty() || p.row_position[static_cast<std::size_t>(row)] < 0; };
+  const auto may_go = [&](std::int32_t row) { return row < 0 || p.row_position.empty() || p.row_position[static_cast<std::size_t>(row)] == kAnywhere; };
+  std::vector<std::int32_t> order, held;
+  const auto attempt = [&] {
+    --tries;
+    dual.auction(weights, order, slack, prices, held);
+    draft.start(weights, order, held);
+    if (!draft.repair()) return false;
+    draft.improve();
+    const double value = page_value(p, cells, draft.page());
+    if (!(value > best.value)) return false;
+    best.order = order;
+    best.page = draft.page();
+    best.given = draft.given();
+    best.value = value;
+    return true;
+  };
+  for (bool gained = true; gained && tries > 0;) {
+    gained = false;
+    for (std::size_t a = 0; a < cells.positions; ++a) {
+      for (std::size_t b = a + 1; b < cells.positions && tries > 0; ++b) {
+        order = best.order;
+        if (!free(order[a]) || !free(order[b])) continue;
+        std::swap(order[a], order[b]);
+        gained |= attempt();
+      }
+      for (std::size_t r = 0; r < cells.rows && tries > 0; ++r) {
+        order = best.order;
+        const auto row = static_cast<std::int32_t>(r);
+        if (!free(order[a]) || !may_go(order[a]) || dropped[r] != 0 || std::find(order.begin(), order.end(), row) != order.end()) continue;
+        order[a] = row;
+        gained |= attempt();
+      }
+    }
+  }
+}
+
+Found search(const PageProblem& p, const PageCells& cells, std::span<const std::uint8_t> dropped, const PageOptions& options) {
+  PageDual dual(p, cells, dropped);
+  PageDraft draft(p, cells);
+  Found best;
+  PagePrices prices{std::vector<double>(cells.copies, 0.0), std::vector<double>(p.limits.size(), 0.0), std::vector<double>(cells.cells.size(), 0.0)};
+  PagePrices settled = prices;
+  std::vector<double> weights(p.weights.begin(), p.weights.end());
+  double constant = 0, pace = 1;
+  std::vector<std::int32_t> order = first_order(p, cells, dropped), next, held;
+  std::vector<std::size_t> missing;
+  best.limit_prices = prices.limit;
+  dual.start_prices(weights, order, prices);
+  for (std::int32_t step = 0; step <= options.max_steps; ++step) {
+    // The slack of an auction is a tenth of the gap asked for, of a worth that is first only guessed.
+    double size = best.value;
+    if (size == 0) {
+      next = order;
+      size = dual.bound(weights, prices, next);
+    }
+    dual.auction(weights, order, 0.1 * options.target_gap * size, prices, held);
+    next = order;
+    settled.cell = prices.cell;
+    settled.limit = prices.limit;
+    dual.settle_prices(weights, order, held, settled);
+    const double bound = constant + dual.bound(weights, settled, next);
+    if (bound < best.bound) {
+      best.bound = bound;
+      best.limit_prices = prices.limit;
+    } else {
+      pace *= 0.7;
+    }
+    draft.start(weights, order, held);
+    bool better = false;
+    if (draft.repair()) {
+      draft.improve();
+      const double value = page_value(p, cells, draft.page());
+      better = !best.feasible || value > best.value;
+      if (better) best = {true, order, draft.page(), draft.given(), value, best.bound, std::move(best.limit_prices)};
+    } else {
+      missing = draft.short_limits();
+    }
+    if (best.feasible && gap_of(best.value, best.bound) <= options.target_gap) break;
+    const std::vector<double> used = usage(p, cells, held);
+    // Without a page that keeps the promises the prices go on as if one of nine tenths of the bound were known.
+    const double target = best.feasible ? best.value : 0.9 * bound;
+    // The tangents of a cascade come before prices: at those of the empty page the bound is far off.
+    bool moved = p.click_model == ClickModel::cascade && better;
+    if (moved) constant = cascade_tangent(p, cells, best.page, weights);
+    if (!moved || step > 1) {
+      const bool priced = move_prices(p, used, pace * std::max(bound - target, 1e-6 * bound), prices.limit);
+      if (priced) dual.price_cells(prices);
+      moved |= priced;
+    }
+    if (next != order) {
+      order = next;
+      moved = true;
+    }
+    if (!moved) break;
+  }
+  if (best.feasible && gap_of(best.value, best.bound) > options.target_gap) exchange_rows(p, cells, dropped, weights, 0.1 * options.target_gap * best.value, dual, draft, prices, best);
+  if (!best.feasible) {
+    std::string names;
+    for (const std::size_t g : missing) names += (names.empty() ? "" : ", ") + (p.limits[g].name.empty() ? "limits[" + std::to_string(g) + "]" : p.limits[g].name);
+    throw std::invalid_argument("no page keeps the limits " + names + " together with the others and the promised places. This was not found, not proved; lower at_least, or raise what clashes");
+  }
+  return best;
+}
+
+}  // namespace
+
+void PageOptions::validate() const {
+  detail::require_finite(target_gap >= 0, "target_gap", target_gap, ">= 0");
+  detail::require(max_steps >= 0 && max_steps <= 100'000, "max_steps", max_steps, "in [0, 100000]");
+  detail::require(min_items >= 1, "min_items", min_items, ">= 1");
+}
+
+PageLayout compose_page(const PageProblem& p, const PageOptions& options) {
+  options.validate();
+  check_page(p);
+  check_promises(p);
+  const PageCells cells(p);
+  std::vector<std::uint8_t> dropped(cells.rows, 0);
+  const auto promised = [&](std::size_t r) { return !p.row_position.empty() && p.row_position[r] != kAnywhere; };
+  for (std::size_t r = 0; r < cells.rows; ++r) dropped[r] = !promised(r) && p.offsets[r + 1] - p.offsets[r] < options.min_items;
+  Found found = search(p, cells, dropped, options);
+  const double bound = found.bound;
+  // Rows that the others left too short go, one after the other, which no bound needs to know.
+  for (bool again = options.min_items > 1; again;) {
+    again = false;
+    for (std::size_t at = 0; at < cells.positions && !again; ++at) {
+      if (found.order[at] < 0 || promised(static_cast<std::size_t>(found.order[at]))) continue;
+      const auto begin = found.page.begin() + static_cast<std::ptrdiff_t>(cells.first_place[at]), end = found.page.begin() + static_cast<std::ptrdiff_t>(cells.first_place[at + 1]);
+      if (end - begin - std::count(begin, end, -1) >= options.min_items) continue;
+      dropped[static_cast<std::size_t>(found.order[at])] = 1;
+      again = true;
+    }
+    if (again) found = search(p, cells, dropped, options);
+  }
+  PageLayout out;
+  out.rows = std::move(found.order);
+  out.cells = std::move(found.page);
+  for (std::size_t at = 0; at < cells.positions; ++at)
+    if (std::all_of(out.cells.begin() + static_cast<std::ptrdiff_t>(cells.first_place[at]), out.cells.begin() + static_cast<std::ptrdiff_t>(cells.first_place[at + 1]), [](std::int64_t c) { return c < 0; }))
+      out.rows[at] = -1;  // nothing to show
+  out.value = found.value;
+  // Sums in another order may put the two a rounding apart.
+  out.bound = std::max(bound, found.value);
+  out.gap = gap_of(out.value, out.bound);
+  out.limit_prices = std::move(found.limit_prices);
+  out.given = std::move(found.given);
+  return out;
+}
+
+std::int64_t page_period(std::string_view shopper, std::string_view salt, std::int64_t now, std::int64_t period) {
+  detail::require(period > 0, "period", period, "> 0");
+  constexpr std::int64_t kLatest = std::int64_t{1} << 62;
+  detail::require(now > -kLatest && now < kLatest && period < kLatest, "now", now, "within 2^62, as the period");
+  // slot / kSlots of a period, without overflow.
+  const std::int64_t part = slot(shopper, salt);
+  const std::int64_t moved = now + period / kSlots * part + period % kSlots * part / kSlots;
+  return moved / period - (moved % period < 0 ? 1 : 0);
+}
+
+}  // namespace etalage::marketing

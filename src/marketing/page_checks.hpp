@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "etalage/marketing/page.hpp"
+
+namespace etalage::marketing {
+
+/// Sizes, ranges and indices of a page's arguments; std::invalid_argument.
+void check_page(const PageProblem& problem);
+
+/// What can be proved of promises by counting; std::invalid_argument names what clashes.
+void check_promises(const PageProblem& problem);
+
+}  // namespace etalage::marketing
