@@ -76,7 +76,7 @@ double block_loss(const Model& model, py::handle rows, py::handle fixed, std::in
 }
 
 Model from_factors(const Model& model, py::handle user_factors, py::handle item_factors, const py::object& data,
-                   const std::vector<double>& objective, int iterations, double seconds) {
+                   const std::vector<double>& objective, int iterations, double seconds, const std::string& stop_reason) {
   const Floats users = from_numpy<float>(user_factors, "user_factors", 2);
   const Floats items = from_numpy<float>(item_factors, "item_factors", 2);
   const Interactions interactions = interactions_from_python(data);
@@ -84,7 +84,10 @@ Model from_factors(const Model& model, py::handle user_factors, py::handle item_
   report.iterations = iterations;
   report.objective = objective;
   report.seconds = seconds;
-  if (iterations < model->options().iterations) report.stop_reason = FitReport::StopReason::kConverged;
+  if (stop_reason == "converged") report.stop_reason = FitReport::StopReason::kConverged;
+  else if (stop_reason == "cancelled") report.stop_reason = FitReport::StopReason::kCancelled;
+  else if (stop_reason != "iterations")
+    throw std::invalid_argument("stop_reason is '" + stop_reason + "', must be 'iterations', 'converged' or 'cancelled'");
   const AlsModel::Start factors{view(users), view(items)};
   const py::gil_scoped_release release;
   return std::make_shared<AlsModel>(AlsModel::from_factors(model->options(), interactions, factors, std::move(report)));
@@ -111,7 +114,8 @@ void bind_als_steps(py::module_& m) {
   m.def("als_block_loss", &block_loss, py::arg("model"), py::arg("rows"), py::arg("fixed"), py::arg("others"), py::arg("x"),
         py::arg("observed"), "A block's ridge and, with `observed`, its part of the objective over observed pairs.");
   m.def("als_from_factors", &from_factors, py::arg("model"), py::arg("user_factors"), py::arg("item_factors"), py::arg("data"),
-        py::arg("objective"), py::arg("iterations"), py::arg("seconds"), "The fitted AlsModel of factors trained elsewhere.");
+        py::arg("objective"), py::arg("iterations"), py::arg("seconds"), py::arg("stop_reason"),
+        "The fitted AlsModel of factors trained elsewhere.");
 }
 
 }  // namespace etalage::python

@@ -94,11 +94,14 @@ void als_half_step(const AlsOptions& options, AlsSide side, const CsrView& rows,
 
 double als_block_loss(const AlsOptions& options, const CsrView& rows, MatrixView<const float> fixed, std::size_t others,
                       std::span<const float> x, bool observed) {
-  const Block block(options, rows, fixed, others, x);
+  options.validate();
   const als::Weights weights(options);
-  double loss = als::ridge_loss(rows, block.x.data(), block.n, others, weights, options.num_threads);
-  if (observed) loss += als::observed_loss(rows, block.fixed(), block.x.data(), weights, options.num_threads);
-  return loss;
+  const auto f = static_cast<std::size_t>(options.factors);
+  require_equal("size of x", x.size(), "rows x factors", static_cast<std::size_t>(rows.rows) * f);
+  if (!observed) return als::ridge_loss(rows, x.data(), f, others, weights, options.num_threads);
+  const Block block(options, rows, fixed, others, x);
+  return als::ridge_loss(rows, block.x.data(), block.n, others, weights, options.num_threads) +
+         als::observed_loss(rows, block.fixed(), block.x.data(), weights, options.num_threads);
 }
 
 }  // namespace etalage

@@ -22,7 +22,7 @@ CsrMatrix random_rows(std::int64_t rows, std::int64_t cols, unsigned seed) {
   std::vector<float> values;
   for (std::int64_t r = 0; r < rows; ++r) {
     std::vector<std::int32_t> row;
-    for (unsigned n = random() % 9; n > 0; --n) row.push_back(static_cast<std::int32_t>(random() % static_cast<unsigned>(cols)));
+    for (auto n = random() % 9; n > 0; --n) row.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(cols)));
     std::sort(row.begin(), row.end());
     row.erase(std::unique(row.begin(), row.end()), row.end());
     for (const std::int32_t c : row) {

@@ -37,7 +37,8 @@ ETALAGE_EXPORT void als_half_step(const AlsOptions& options, AlsSide side, const
                                   std::size_t others, std::span<const double> gram, std::span<float> x);
 
 /// The parts of the objective (see AlsModel) that belong to one block. `observed` asks for the users' sum over S, which is
-/// sum_S (c (p - s)^2 - w0 s^2); the block's ridge is always in it. w0 <user Gram, item Gram> comes on top, once.
+/// sum_S (c (p - s)^2 - w0 s^2), and without it `fixed` is not read; the block's ridge is always in it. w0 <user Gram,
+/// item Gram> comes on top, once.
 [[nodiscard]] ETALAGE_EXPORT double als_block_loss(const AlsOptions& options, const CsrView& rows, MatrixView<const float> fixed,
                                                    std::size_t others, std::span<const float> x, bool observed);
 
