@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import numpy as np
 import scipy.sparse as sp
@@ -125,28 +126,88 @@ def write_item_block(path, block, user_blocks, users, items):
     folder.write(rows_path(path, "items", block), indptr=indptr.astype(np.int64), indices=user[order], data=value[order])
 
 
-def write_keys(path, side, part, column):
-    """One run of sorted keys, an Arrow column of strings or int64."""
+def _keys_path(path, side, part):
+    return os.path.join(path, "keys", side, f"{part:06d}")
+
+
+def write_keys(path, side, part, keys):
+    """One run of sorted keys: an array of int64, or of strings."""
+    keys = np.asarray(keys)
+    if keys.dtype != object and keys.dtype.kind != "U":
+        folder.write(_keys_path(path, side, part), keys=keys.astype(np.int64))
+        return
+    encoded = [k.encode() for k in keys.tolist()]
+    offsets = np.concatenate([[0], np.cumsum([len(k) for k in encoded], dtype=np.int64)])
+    folder.write(_keys_path(path, side, part), offsets=offsets.astype(np.int64), bytes=np.frombuffer(b"".join(encoded), np.uint8))
+
+
+def write_arrow_keys(path, side, part, column):
+    """The same from an Arrow array of large strings or int64."""
     import pyarrow as pa
 
-    sink = pa.BufferOutputStream()
-    table = pa.table({"key": column})
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    folder.write_bytes(os.path.join(path, "keys", side, f"{part:06d}.arrow"), [sink.getvalue()])
+    if not pa.types.is_large_string(column.type):
+        write_keys(path, side, part, column.to_numpy(zero_copy_only=False))
+        return
+    _, offsets, data = column.buffers()
+    offsets = np.frombuffer(offsets, np.int64)[column.offset:column.offset + len(column) + 1]
+    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    folder.write(_keys_path(path, side, part), offsets=offsets - offsets[0], bytes=data[offsets[0]:offsets[-1]])
 
 
-def read_key_part(path, side, part):
-    """An Arrow column of one run of keys."""
+def arrow_keys(path, side, part):
+    """One run as an Arrow array of large strings or int64, over the mapped file."""
     import pyarrow as pa
 
-    with pa.memory_map(os.path.join(path, "keys", side, f"{part:06d}.arrow")) as source:
-        return pa.ipc.open_file(source).read_all().column("key")
+    a = folder.read(_keys_path(path, side, part))
+    if "keys" in a:
+        return pa.array(a["keys"])
+    return pa.LargeStringArray.from_buffers(len(a["offsets"]) - 1, pa.py_buffer(a["offsets"]), pa.py_buffer(a["bytes"]))
 
 
 def read_keys(path, side):
     """All keys of a side in the order of its indices: an object array of strings, or int64."""
-    parts = [read_key_part(path, side, p) for p in folder.read_json(os.path.join(path, "blocks.json"))["keys"][side]]
-    if not parts:
-        return np.empty(0, np.int64)
-    return np.concatenate([c.to_numpy() for c in parts])
+    settings = folder.read_json(os.path.join(path, "blocks.json"))
+    integers, texts = [np.empty(0, np.int64)], []
+    for part in settings["keys"][side]:
+        a = folder.read(_keys_path(path, side, part))
+        if "keys" in a:
+            integers.append(a["keys"])
+        else:
+            data, offsets = a["bytes"].tobytes(), a["offsets"].tolist()
+            texts += [data[i:j].decode() for i, j in zip(offsets, offsets[1:])]
+    if not settings["strings"][side]:
+        return np.concatenate(integers)
+    out = np.empty(len(texts), object)
+    out[:] = texts
+    return out
+
+
+def write_blocks(path, data):
+    """Blocks of Interactions that are in this process, as spark.interactions() writes them; data has keys."""
+    matrix, keys, strings = data.user_items.tocsr(), {}, {}
+    orders = []
+    for side, ids in (("users", data.user_ids), ("items", data.item_ids)):
+        ids = np.asarray(ids)
+        order = np.argsort(ids, kind="stable")
+        write_keys(path, side, 0, ids[order])
+        keys[side], strings[side] = [0], ids.dtype == object
+        orders.append(order)
+    matrix = matrix[orders[0]][:, orders[1]]
+    matrix.sort_indices()
+    for block, (first, last) in enumerate(ranges(matrix.shape[0])):
+        rows = matrix[first:last]
+        write_rows(path, "users", block, rows)
+        write_piece(path, block, first, rows)
+    for block in range(len(ranges(matrix.shape[1]))):
+        write_item_block(path, block, len(ranges(matrix.shape[0])), *matrix.shape)
+    finish(path, matrix.shape, matrix.nnz, keys, strings)
+    return Blocks(path)
+
+
+def finish(path, shape, pairs, keys, strings):
+    """Makes the blocks whole: what opens them is written last."""
+    folder.write_json(os.path.join(path, "blocks.json"), {
+        "users": int(shape[0]), "items": int(shape[1]), "nnz": int(pairs), "keys": keys, "strings": {k: bool(v) for k, v in strings.items()},
+        "version": _core.build_info()["version"]})
+    for name in ("pieces", "raw", "minimum"):
+        shutil.rmtree(os.path.join(path, name), ignore_errors=True)

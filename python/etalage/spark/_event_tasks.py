@@ -56,7 +56,8 @@ def write_keys(batches, place, path, side):
     if not columns:
         return
     column = pa.chunked_array(columns)
-    blocks.write_keys(path, side, place.partition, column.cast(pa.large_string()) if pa.types.is_string(column.type) else column)
+    column = column.cast(pa.large_string()) if pa.types.is_string(column.type) else column
+    blocks.write_arrow_keys(path, side, place.partition, pa.concat_arrays(column.chunks))
     yield pa.RecordBatch.from_arrays([pa.array([place.partition], pa.int64()), pa.array([len(column)], pa.int64())], ["partition", "keys"])
 
 
@@ -67,12 +68,12 @@ def numbered(batches, place, path, side, runs):
     for batch in batches:
         for n in batch.column(0).to_pylist():
             part, first = runs[n]
-            column = blocks.read_key_part(path, side, part)
+            column = blocks.arrow_keys(path, side, part)
             for start in range(0, len(column), 10000):
                 key = column.slice(start, 10000)
                 key = key.cast(pa.string()) if pa.types.is_large_string(key.type) else key
                 index = np.arange(first + start, first + start + len(key), dtype=np.int32)
-                yield pa.RecordBatch.from_arrays([key.combine_chunks(), pa.array(index)], ["key", "index"])
+                yield pa.RecordBatch.from_arrays([key, pa.array(index)], ["key", "index"])
 
 
 def write_user_blocks(batches, place, path, side, shape, names, options):

@@ -93,11 +93,7 @@ class _Job:
             pairs = self._blocks(events, tables, shape, options, transform, min_user, min_item)
         finally:
             events.unpersist()
-        settings = {"users": shape[0], "items": shape[1], "nnz": pairs, "keys": keys, "key_types": dict(self.types[:2]),
-                    "version": _core.build_info()["version"]}
-        folder.write_json(os.path.join(self.path, "blocks.json"), settings)
-        for name in ("pieces", "raw", "minimum"):
-            shutil.rmtree(os.path.join(self.path, name), ignore_errors=True)
+        blocks.finish(self.path, shape, pairs, keys, {f"{n}s": t == "string" for n, t in self.types[:2]})
         out = blocks.Blocks(self.path)
         if self.temporary:
             weakref.finalize(out, shutil.rmtree, self.path, ignore_errors=True)
