@@ -12,5 +12,6 @@ from ._blocks import Blocks
 from ._events import interactions
 from ._lists import recommend, score, similar_items
 from ._measure import evaluate
+from ._sums import cooccurrence, popularity
 
-__all__ = ["ALS", "Blocks", "evaluate", "interactions", "recommend", "score", "similar_items"]
+__all__ = ["ALS", "Blocks", "cooccurrence", "evaluate", "interactions", "popularity", "recommend", "score", "similar_items"]
