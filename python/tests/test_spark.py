@@ -29,7 +29,7 @@ def session(master, **conf):
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = pyspark.sql.SparkSession.builder.master(master).appName("etalage")
     paths = os.pathsep.join([str(Path(etalage.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    for name, value in {"spark.ui.enabled": "false", "spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "4",
+    for name, value in {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "4",
                         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.executorEnv.PYTHONPATH": paths,
                         "spark.task.maxFailures": "2", "spark.sql.session.timeZone": "America/New_York", **conf}.items():
         builder = builder.config(name, value)
@@ -463,6 +463,33 @@ def test_mistakes_that_need_no_job(running, events):
         spark.interactions(events, **NAMES, partitions=0)
     with pytest.raises(ValueError, match="duplicates is 'most'"):
         spark.interactions(events, **NAMES, duplicates="most")
+
+
+def test_the_page_runs(running, tmp_path, monkeypatch):
+    import re
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    log = pa.table(etalage.datasets.synthetic_store(seed=1, users=300, items=120).log)
+    log = log.set_column(log.schema.get_field_index("time"), "time", log.column("time").cast(pa.timestamp("us", tz="UTC")))
+    pq.write_table(log, tmp_path / "events.parquet")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "spark.md").read_text()
+    monkeypatch.chdir(tmp_path)
+
+    class Here:
+        """The session, whose relative paths are the test's."""
+        class read:
+            schema = staticmethod(lambda fields: running.read.schema(fields))
+            parquet = staticmethod(lambda name: running.read.parquet(str(tmp_path / name)))
+
+        def __getattr__(self, name):
+            return getattr(running, name)
+
+    names = {"session": Here()}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(block, names)
+    assert (tmp_path / "lists" / "_SUCCESS").exists() and names["lists"].count() == 300 * 10
 
 
 def test_importing_takes_neither_pyspark_nor_pyarrow():
