@@ -124,6 +124,30 @@ def test_files_are_whole_or_refused(tmp_path):
             folder.read(path)
 
 
+def test_files_that_a_power_cut_left_are_made_again_or_refused(events, tmp_path):
+    from etalage.spark._blocks import write_blocks
+
+    write_blocks(str(tmp_path / "b"), etalage.EventLog.from_csv(events, user="user", item="item", value="n").interactions())
+    expected = reference(events)
+    fit = Fit(str(tmp_path / "b"), str(tmp_path / "w"), {**expected._options(), "num_threads": 0})
+    for half in range(3):
+        for block in range(fit.count(half)):
+            fit.make(half, block, 1)
+        fit.finish(half)
+    fit.make(3, 0, 1)
+    whole = open(fit.block_path(3, 0), "rb").read()
+    for broken in (b"", whole[:-100], whole[:-100] + bytes(100)):
+        with open(fit.block_path(3, 0), "wb") as f:
+            f.write(broken)
+        fit.make(3, 0, 1)
+        assert open(fit.block_path(3, 0), "rb").read() == whole
+    assert fit.resumed() == 2
+    with open(fit.block_path(1, 0), "r+b") as f:
+        f.truncate(500)
+    with pytest.raises(etalage.FormatError, match="train anew"):
+        fit.resumed()
+
+
 def test_sums_follow_a_tree_over_block_numbers():
     rng = np.random.default_rng(1)
     parts = list(rng.standard_normal((200, 3)) * 10.0 ** rng.integers(-8, 8, (200, 1)))

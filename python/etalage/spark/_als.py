@@ -126,7 +126,7 @@ class _Training:
 
     def _sweeps(self, fit, report, begin):
         """Runs the halves that are missing; the number of the last one."""
-        half = fit.next_half() - 1
+        half = fit.resumed()
         if half // 2 > fit.options["iterations"]:
             raise ValueError(f"iterations is {fit.options['iterations']} and the folder holds {half // 2} sweeps, must be at least as many")
         while half < 1 or not fit.is_over(half):

@@ -37,14 +37,27 @@ def normalised(batches, place, types, time_unit, on_error):
                 row = int(np.flatnonzero(table.column(side).is_null().to_numpy())[0])
                 raise ValueError(f"column {side!r} has a null key in row {seen + row} of the partition, must have none: filter them "
                                  "out, or pass on_error='skip'")
-        table = pa.table(_log(table, names, on_error, time_unit=time_unit if "time" in names else None, num_threads=place.cpus))
+        log = _log(table, names, on_error, time_unit=time_unit if "time" in names else None, num_threads=place.cpus)
         seen += batch.num_rows
-        columns = []
-        for field in schema:
-            c = table.column(field.name)
-            columns.append((c.cast(pa.int64()) if field.name == "time" else c.cast(field.type)).combine_chunks())
+        table = _as_read(table, log)
+        columns = [table.column(f.name).cast(f.type).combine_chunks() for f in schema]
         if table.num_rows:
             yield from pa.table(columns, schema=schema).to_batches(max_chunksize=10000)
+
+
+def _as_read(table, log):
+    """The log as a table; keys and types are the columns that came, unless rows were left out."""
+    import pyarrow as pa
+
+    if len(log) != table.num_rows:
+        out = pa.table(log)
+        return out if log.times is None else out.set_column(out.schema.get_field_index("time"), "time", pa.array(np.asarray(log.times)))
+    columns = {n: table.column(n) for n in table.column_names if n in ("user", "item", "event")}
+    if log.times is not None:
+        columns["time"] = pa.chunked_array([np.asarray(log.times)])
+    if log.values is not None:
+        columns["value"] = pa.chunked_array([np.asarray(log.values)])
+    return pa.table(columns)
 
 
 def write_keys(batches, place, path, side):

@@ -67,7 +67,7 @@ def train(shards, shard, count, *, num_threads=0, timeout=3600.0, told=None):
     wait_for(shards.has_blocks, f"the blocks of rows of shard 1 in {shards.path!r}", timeout)
     fit = shards.fit()
     os.makedirs(fit.work, exist_ok=True)
-    half = fit.next_half() - 1
+    half = fit.resumed()
     while half < 1 or not fit.is_over(half):
         half += 1
         for block in range(shard - 1, fit.count(half), count):

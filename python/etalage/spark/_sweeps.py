@@ -49,6 +49,7 @@ class Fit:
         self.path, self.work, self.options = path, work, options
         self.blocks = blocks.Blocks(path)
         self.model = _core.AlsModel(options)
+        self._mapped = (None, {})
 
     # One block
 
@@ -58,7 +59,7 @@ class Fit:
     def make(self, half, block, threads):
         """The file of a block, unless it is there."""
         path = self.block_path(half, block)
-        if os.path.exists(path):
+        if folder.is_whole(path):
             return
         side, other = side_of(half), side_of(half + 1)
         first, last = self.blocks.ranges(side)[block]
@@ -80,12 +81,12 @@ class Fit:
         loss = np.nan
         if self.options["compute_objective"]:  # the observed pairs are seen from the items' side
             loss = _core.als_block_loss(model, rows, fixed, others, x, half % 2 == 1)
-        folder.write(path, x=x, gram=_core.als_block_gram(x), loss=np.array([loss]))
+        folder.write(path, durable=False, x=x, gram=_core.als_block_gram(x), loss=np.array([loss]))
 
     def _compact(self, side, block, others):
         """(rows in the columns that they use, those columns), without stored zeros; kept as a file."""
         path = os.path.join(self.work, "compact", side, f"{block:06d}")
-        if os.path.exists(path):
+        if folder.is_whole(path):
             a = folder.read(path)
             rows = sp.csr_matrix((len(a["indptr"]) - 1, len(a["needed"])), dtype=np.float32)
             rows.indptr, rows.indices, rows.data = a["indptr"], a["indices"], a["data"]
@@ -100,7 +101,7 @@ class Fit:
         needed = needed.astype(np.int32)
         out = sp.csr_matrix((rows.shape[0], len(needed)), dtype=np.float32)
         out.indptr, out.indices, out.data = np.asarray(rows.indptr, np.int64), indices.astype(np.int32), rows.data
-        folder.write(path, indptr=out.indptr, indices=out.indices, data=out.data, needed=needed)
+        folder.write(path, durable=False, indptr=out.indptr, indices=out.indices, data=out.data, needed=needed)
         return out, needed
 
     def _gathered(self, half, needed):
@@ -109,8 +110,17 @@ class Fit:
         for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
             start, stop = np.searchsorted(needed, [first, last])
             if stop > start:
-                np.take(folder.read(self.block_path(half, block))["x"], needed[start:stop] - first, axis=0, out=out[start:stop])
+                np.take(self._factors(half, block), needed[start:stop] - first, axis=0, out=out[start:stop])
         return out
+
+    def _factors(self, half, block):
+        """A block's factors, mapped once a half for all blocks that need them."""
+        if self._mapped[0] != half:
+            self._mapped = (half, {})
+        held = self._mapped[1]
+        if block not in held:
+            held[block] = folder.read(self.block_path(half, block))["x"]
+        return held[block]
 
     # One half
 
@@ -154,6 +164,15 @@ class Fit:
         done = os.path.join(self.work, "done")
         names = [n for n in os.listdir(done) if n.isdigit()] if os.path.isdir(done) else []
         return max(map(int, names), default=-1) + 1
+
+    def resumed(self):
+        """The last half with a record, -1 at the beginning; FormatError where its files did not outlive a power cut."""
+        half = self.next_half() - 1
+        for h in range(max(0, half - 1), half + 1):
+            for block in range(self.count(h)):
+                if not folder.is_whole(self.block_path(h, block)):
+                    raise _core.FormatError(f"{self.block_path(h, block)}: is not as it was written; remove {self.work!r} to train anew")
+        return half
 
     def is_over(self, half):
         """Whether the fit ends with this half: after the last sweep, or where the objective stands."""
