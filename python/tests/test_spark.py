@@ -146,7 +146,8 @@ def test_times_with_and_without_zones_and_decimals(running, columns):
         event=None).interactions(half_life_days=10)
     naive = frame.selectExpr("who", "what", "cast(text as timestamp_ntz) as at", "cast(n as decimal(10,2)) as n")
     zoned = frame.selectExpr("who", "what", "cast(concat(text, '+00:00') as timestamp) as at", "cast(n as double) as n")
-    for given in (naive, zoned):
+    text = frame.selectExpr("who", "what", "text as at", "cast(n as float) as n")
+    for given in (naive, zoned, text):
         equal(spark.interactions(given, user="who", item="what", time="at", value="n", half_life_days=10), ordered(expected))
     with pytest.raises(TypeError, match="item is column 'd' of type decimal"):
         spark.interactions(frame.selectExpr("who", "cast(what as decimal(10,0)) as d"), user="who", item="d")

@@ -113,7 +113,7 @@ def _finish(path, side, block, held, shape, names, options, place):
 
     first, last = blocks.ranges(shape[0])[block]
     table = pa.Table.from_batches(held).select([n for n in names])
-    if "time" in names:
+    if "time" in names and pa.types.is_integer(table.schema.field("time").type):
         at = names.index("time")
         table = table.set_column(at, "time", table.column("time").cast(pa.timestamp("ms", tz="UTC")))
     log = _log(table, names, num_threads=place.cpus)
@@ -125,7 +125,7 @@ def _finish(path, side, block, held, shape, names, options, place):
     blocks.write_rows(path, side, block, rows)
     if side == "users":
         blocks.write_piece(path, block, first, rows)
-    return pa.RecordBatch.from_arrays([pa.array([block], pa.int64()), pa.array([rows.nnz], pa.int64())], ["block", "pairs"])
+    return pa.RecordBatch.from_arrays([pa.array([n], pa.int64()) for n in (block, rows.nnz, len(log))], ["block", "pairs", "events"])
 
 
 def _weighted(log, options, place):

@@ -17,7 +17,9 @@ from ..models import _arguments as arg
 from . import _blocks as blocks
 from . import _folder as folder
 from ._session import check_frame, column, key_column, need_spark, over, partitions_of, rows, slots
-from ._worker import task
+from ._worker import _MARK, task
+
+_BROADCAST = 32 << 20  # bytes of keys that go to every executor; more are joined by a shuffle
 
 
 def interactions(df, user="user", item="item", event=None, time=None, value=None, *, folder=None, event_weights=None, half_life_days=None,
@@ -50,11 +52,15 @@ class _Job:
         check_frame(df, "df")
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error is {arg.describe(on_error)}, must be 'raise' or 'skip'")
+        self.key_bytes = {}
         self.session, self.on_error, self.time_unit = df.sparkSession, on_error, time_unit
         self.partitions = partitions_of(self.session, partitions, 4 * slots(self.session))
         self.path, self.temporary = shared_folder(self.session, path, overwrite)
         self.events, self.types = self._selected(df, names)
         self.names = [n for n, _ in self.types]
+        # Times that Spark orders itself need no reading before; all else goes through the reader of logs first.
+        self.as_they_come = on_error == "raise" and (names["time"] is None or df.schema[names["time"]].dataType.typeName() in (
+            "timestamp", "timestamp_ntz", "timestampntz"))
 
     def _selected(self, df, names):
         """The columns under their own names, and their types as Arrow has them afterwards."""
@@ -81,9 +87,7 @@ class _Job:
 
     def run(self, weighting, transform, min_user, min_item):
         _check_options(weighting, transform, min_user, min_item, self.names)
-        ddl = ", ".join(f"{n} {dict(string='string', int64='bigint', float='float')[t]}" for n, t in self.types)
-        events = self.events.mapInArrow(task("spark.interactions: reading events", "_event_tasks", "normalised", self.types, self.time_unit,
-                                             self.on_error), ddl).persist()
+        events = self._read().persist()
         try:
             options = self._held_to_all(events, weighting)
             keys, shape, tables = {}, [], {}
@@ -99,9 +103,35 @@ class _Job:
             weakref.finalize(out, shutil.rmtree, self.path, ignore_errors=True)
         return out
 
+    def _read(self):
+        """The events with keys that are none told, and times in an order."""
+        if not self.as_they_come:
+            ddl = ", ".join(f"{n} {dict(string='string', int64='bigint', float='float')[t]}" for n, t in self.types)
+            return self.events.mapInArrow(task("spark.interactions: reading events", "_event_tasks", "normalised", self.types, self.time_unit,
+                                               self.on_error), ddl)
+        F, out = self.F, []
+        for name in self.names:
+            c = F.col(name)
+            if name in ("user", "item"):
+                told = F.concat(F.lit(f"{_MARK}ValueError: spark.interactions: reading events, partition "), F.spark_partition_id().cast("string"),
+                                F.lit(f" of the scan: column '{name}' has a null key, must have none: filter them out, or pass on_error='skip'"))
+                c = F.when(c.isNull(), F.raise_error(told)).otherwise(c).alias(name)
+            out.append(c)
+        return self.events.select(*out)
+
+    def _newest(self, events):
+        """The newest time of all events in UTC milliseconds, None without events."""
+        F = self.F
+        newest = F.max("time")
+        kind = events.schema["time"].dataType.typeName()
+        if kind == "timestamp":
+            return rows(events.agg(F.floor(F.unix_micros(newest) / 1000).alias("time")))[0]["time"]
+        found = rows(events.agg(newest.alias("time")))[0]["time"]
+        return found if found is None or kind in ("long", "bigint") else to_ms(found, "time")
+
     def _held_to_all(self, events, weighting):
         """The options for each block: names of event types and `now` are those of all events."""
-        F, options = self.F, {k: v for k, v in weighting.items() if v is not None}
+        options = {k: v for k, v in weighting.items() if v is not None}
         empty = {"user": np.empty(0, np.int64), "item": np.empty(0, np.int64)}
         kinds = []
         if "event" in self.names:
@@ -114,7 +144,7 @@ class _Job:
             _core.EventLog.from_frame(empty, user="user", item="item", event=None, time=None, value=None).interactions(
                 **{k: v for k, v in options.items() if k in ("duplicates",)})
         if options.get("half_life_days") and "now" not in options:
-            newest = rows(events.agg(F.max("time").alias("time")))[0]["time"]
+            newest = self._newest(events)
             if newest is not None:
                 options["now"] = newest
         if "now" in options:
@@ -131,6 +161,7 @@ class _Job:
         for partition, count in made:
             runs.append((partition, first))
             first += count
+        self.key_bytes[side] = sum(os.path.getsize(os.path.join(self.path, "keys", side + "s", f"{p:06d}")) for p, _ in made)
         if first > arg.INT32_MAX:
             raise ValueError(f"{side} has {first} keys, must have at most {arg.INT32_MAX}")
         table = over(self.session, len(runs), max(1, len(runs))).mapInArrow(
@@ -145,7 +176,10 @@ class _Job:
         size = blocks.block_rows(shape[0])
         count = len(blocks.ranges(shape[0]))
         minimum = min_user > 1 or min_item > 1
-        joined = events.join(tables["user"], "user").join(tables["item"], "item")
+        joined = events
+        for side in ("item", "user"):
+            small = self.key_bytes[side] <= _BROADCAST
+            joined = joined.join(F.broadcast(tables[side]) if small else tables[side], side)
         others = [n for n in self.names if n not in ("user", "item")]
         block = F.floor(F.col("user_index") / F.lit(size)).cast("int").alias("block")
         joined = joined.select(block, F.col("user_index").cast("bigint").alias("user"), F.col("item_index").cast("bigint").alias("item"), *others)
@@ -154,8 +188,12 @@ class _Job:
         side = "raw" if minimum else "users"
         each = options if minimum else {**options, **{k: v for k, v in transform.items() if v is not None}}
         what = task("spark.interactions: blocks of users", "_event_tasks", "write_user_blocks", self.path, side, shape, self.names, each)
-        made = {r["block"]: r["pairs"] for r in rows(joined.mapInArrow(what, "block bigint, pairs bigint"))}
+        found = rows(joined.mapInArrow(what, "block bigint, pairs bigint, events bigint"))
+        made = {r["block"]: r["pairs"] for r in found}
         _require_all(made, count, "users")
+        if (joined_events := sum(r["events"] for r in found)) != (read := events.count()):
+            raise RuntimeError(f"{read} events were read and {joined_events} have keys, must be as many: the DataFrame does not give the same "
+                               "rows each time; write it to Parquet first")
         if minimum:
             made = self._minimum(shape, count, transform, min_user, min_item)
         items = len(blocks.ranges(shape[1]))
