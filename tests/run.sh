@@ -22,6 +22,7 @@ mkdir -p build
 setup_system
 if [ -n "$full" ]; then install_packages tests/support/packages_full.txt; fi
 setup_python
+if [ -n "$full" ]; then setup_spark; fi
 if [ -z "${ETALAGE_DATA:-}" ] && [ -d ../shared/data ]; then
   ETALAGE_DATA=$(cd ../shared/data && pwd)
   export ETALAGE_DATA

@@ -51,6 +51,7 @@
 #include "etalage/marketing/parameter_fit.hpp"
 #include "etalage/marketing/purchase_summaries.hpp"
 #include "etalage/models/als.hpp"
+#include "etalage/models/als_steps.hpp"
 #include "etalage/models/batch.hpp"
 #include "etalage/models/blend.hpp"
 #include "etalage/models/bpr.hpp"

@@ -8,6 +8,7 @@ import time
 from . import _cli_data as data
 from . import _cli_models as models
 from . import _cli_output as output
+from . import _cli_shards as shards
 
 
 def add(commands) -> None:
@@ -19,11 +20,16 @@ file needs --overwrite.
     data.add_columns(p)
     data.add_weights(p)
     models.add_one(p)
-    p.add_argument("--out", required=True, metavar="FILE", help="model file to write")
+    shards.add_options(p)
+    p.add_argument("--out", metavar="FILE", help="model file to write; with --shard, `etalage merge` writes it")
     output.add_overwrite(p, "replace a file that is no model, too")
 
 
 def run(args) -> int:
+    if args.shard is not None:
+        return shards.run_shard(args)
+    if args.out is None:
+        raise ValueError("--out is not given, must be the model file to write")
     if args.out == "-":
         raise ValueError("--out is '-', must be a file: a model is mapped from it")
     model = models.one(args)

@@ -7,7 +7,8 @@ import argparse
 import os
 import sys
 
-from . import (_cli_blend, _cli_campaign, _cli_describe, _cli_evaluate, _cli_info, _cli_recommend, _cli_similar, _cli_train, _cli_tune)
+from . import (_cli_blend, _cli_campaign, _cli_describe, _cli_evaluate, _cli_info, _cli_recommend, _cli_shards, _cli_similar, _cli_train,
+               _cli_tune)
 from ._cli_data import say
 from ._cli_models import trainable as _trainable  # noqa: F401  what tests of every model go through
 
@@ -34,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"etalage {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     # As the help lists them: the way from a file of events to lists.
-    for module in (_cli_describe, _cli_evaluate, _cli_tune, _cli_blend, _cli_train, _cli_recommend, _cli_similar, _cli_campaign, _cli_info):
+    for module in (_cli_describe, _cli_evaluate, _cli_tune, _cli_blend, _cli_train, _cli_shards, _cli_recommend, _cli_similar, _cli_campaign,
+                   _cli_info):
         module.add(commands)
     return parser
 

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_offline_batch_is_restartable(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").glob("*.csv")) == [f"recommendations-{i}-of-3.csv" for i in range(3)]
     again = run("bash", "examples/03_offline_batch.sh", events, tmp_path / "out", 3)
     assert again.count("complete already, skipped") == 3
+
+
+@pytest.mark.slow
+def test_spark_batch(tmp_path):
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java 17, and there is no java")
+    shown = run(sys.executable, "examples/spark_batch.py", "--out", tmp_path)
+    assert "fitted 400 users x 150 items" in shown and "4000 rows in" in shown
+    assert (tmp_path / "lists" / "_SUCCESS").exists() and (tmp_path / "fit" / "model.etalage").exists()
 
 
 def test_profiles_and_intent(tmp_path):

@@ -50,7 +50,29 @@ void AlsOptions::validate() const {
 AlsModel::AlsModel(const AlsOptions& options) : options_(options) { options_.validate(); }
 AlsModel::~AlsModel() = default;
 
+namespace {
+
+std::uint64_t mix(std::uint64_t z) { return detail::split_mix(z + detail::kSplitMixStep); }
+
+// Bell-shaped numbers of variance 1 (the sum of four uniform ones) that depend on seed, side, row and column alone: a
+// grown matrix begins as the smaller one did, and no mathematical library has a say in the bits.
+float bell(std::uint64_t row_key, std::size_t column) {
+  const std::uint64_t bits = mix(row_key + column);
+  const std::uint64_t sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
+  constexpr float kHalf = 2 * 65535.0f;
+  constexpr float kScale = std::numbers::sqrt3_v<float> / 65536.0f;
+  return (static_cast<float>(sum) - kHalf) * kScale;
+}
+
+}  // namespace
+
 namespace als {
+
+void start_row(const AlsOptions& options, std::uint64_t side, std::size_t r, float* out) noexcept {
+  const float scale = options.init_scale / std::sqrt(static_cast<float>(options.factors));
+  const std::uint64_t key = mix(mix(options.seed * 2 + side) + r);
+  for (std::size_t k = 0; k < static_cast<std::size_t>(options.factors); ++k) out[k] = scale * bell(key, k);
+}
 
 CsrMatrix without_zeros(const CsrMatrix& matrix) {
   const auto zeros = static_cast<std::size_t>(std::count(matrix.values.begin(), matrix.values.end(), 0.0f));
@@ -80,18 +102,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-std::uint64_t mix(std::uint64_t z) { return detail::split_mix(z + detail::kSplitMixStep); }
-
-// Bell-shaped numbers of variance 1 (the sum of four uniform ones) that depend on seed, side, row and column alone: a
-// grown matrix begins as the smaller one did, and no mathematical library has a say in the bits.
-float bell(std::uint64_t row_key, std::size_t column) {
-  const std::uint64_t bits = mix(row_key + column);
-  const std::uint64_t sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
-  constexpr float kHalf = 2 * 65535.0f;
-  constexpr float kScale = std::numbers::sqrt3_v<float> / 65536.0f;
-  return (static_cast<float>(sum) - kHalf) * kScale;
-}
 
 // One side's rows during a fit, padded to [rows x n].
 struct Side {
@@ -123,14 +133,12 @@ void begin_side(Side& side, const MatrixView<const float>& start, const AlsOptio
   }
   Array<float> rows(count * side.n);
   float* out = rows.mutable_data();
-  const float scale = options.init_scale / std::sqrt(static_cast<float>(options.factors));
   detail::parallel_for(count, 256, options.num_threads, [&](std::size_t r, std::size_t end, int) {
     for (; r < end; ++r) {
       if (r < start.rows()) {
         std::copy_n(start.row(r).data(), side.width, out + r * side.n);
       } else {
-        const std::uint64_t key = mix(mix(options.seed * 2 + number) + r);
-        for (std::size_t k = 0; k < side.width; ++k) out[r * side.n + k] = scale * bell(key, k);
+        als::start_row(options, number, r, out + r * side.n);
       }
     }
   });
@@ -286,6 +294,25 @@ FitReport AlsModel::refit(const Interactions& data, const ProgressCallback& call
   const Array<float> items = item_factors();
   return fit(data, callback,
              {rows(users, num_users(), factors(), data.num_users()), rows(items, num_items(), factors(), data.num_items())});
+}
+
+AlsModel AlsModel::from_factors(const AlsOptions& options, const Interactions& data, const Start& factors, FitReport report) {
+  const auto users = static_cast<std::size_t>(data.num_users());
+  const auto items = static_cast<std::size_t>(data.num_items());
+  if (factors.user_factors.rows() != users || factors.item_factors.rows() != items)
+    throw std::invalid_argument("factors have " + std::to_string(factors.user_factors.rows()) + " and " +
+                                std::to_string(factors.item_factors.rows()) + " rows, must have those of the data's shape (" +
+                                std::to_string(users) + ", " + std::to_string(items) + ")");
+  AlsOptions none = options;
+  none.iterations = 0;
+  none.compute_objective = false;
+  none.tolerance = 0;
+  AlsModel model(none);
+  model.fit(data, {}, factors);
+  options.validate();
+  model.options_ = options;
+  model.report_ = std::move(report);
+  return model;
 }
 
 double AlsModel::objective(const Interactions& data) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "models/als_solver.hpp"
@@ -25,6 +26,9 @@ namespace als {
 
 /// The same rows without stored zeros; shares the memory when there are none.
 CsrMatrix without_zeros(const CsrMatrix& matrix);
+
+/// The random start of row r of a side (0 users, 1 items): `factors` floats.
+void start_row(const AlsOptions& options, std::uint64_t side, std::size_t r, float* out) noexcept;
 
 /// Rows as they lie in a model's factor array.
 inline Fixed factor_rows(const Array<float>& factors, std::int32_t rows, std::int32_t width) {

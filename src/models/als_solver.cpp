@@ -307,28 +307,33 @@ void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const
   SideSolver(rows, plan, fixed, gram, options, side, x, priors).run();
 }
 
+std::size_t gram_grain(std::size_t rows) noexcept { return std::max<std::size_t>(1024, (rows + 63) / 64); }
+
+Array<float> gram_of_chunk(const Fixed& fixed, std::size_t begin, std::size_t end) {
+  const std::size_t n = padded(fixed.width);
+  const bool in_place = fixed.stride == n;
+  Array<float> sum(n * n);
+  float* out = sum.mutable_data();
+  Array<float> copy(in_place ? 0 : RowScratch::kChunk * n);
+  for (std::size_t i = begin; i < end; i += RowScratch::kChunk) {
+    const std::size_t m = std::min(RowScratch::kChunk, end - i);
+    const float* rows = fixed.rows + i * fixed.stride;
+    if (!in_place) {
+      float* c = copy.mutable_data();
+      for (std::size_t k = 0; k < m; ++k) std::copy_n(rows + k * fixed.stride, fixed.width, c + k * n);
+      rows = c;
+    }
+    kernels::als().rank_update(rows, rows, n, m, n, out, n);
+  }
+  return sum;
+}
+
 std::vector<double> gram(const Fixed& fixed, int num_threads) {
   const std::size_t n = padded(fixed.width);
-  // At most 64 partial matrices, however many rows there are.
-  const std::size_t grain = std::max<std::size_t>(1024, (fixed.count + 63) / 64);
-  const std::size_t chunks = detail::num_chunks(fixed.count, grain);
-  std::vector<Array<float>> partial(chunks);
-  const bool in_place = fixed.stride == n;
+  const std::size_t grain = gram_grain(fixed.count);
+  std::vector<Array<float>> partial(detail::num_chunks(fixed.count, grain));
   detail::parallel_for(fixed.count, grain, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    Array<float> sum(n * n);
-    float* out = sum.mutable_data();
-    Array<float> copy(in_place ? 0 : RowScratch::kChunk * n);
-    for (std::size_t i = begin; i < end; i += RowScratch::kChunk) {
-      const std::size_t m = std::min(RowScratch::kChunk, end - i);
-      const float* rows = fixed.rows + i * fixed.stride;
-      if (!in_place) {
-        float* c = copy.mutable_data();
-        for (std::size_t k = 0; k < m; ++k) std::copy_n(rows + k * fixed.stride, fixed.width, c + k * n);
-        rows = c;
-      }
-      kernels::als().rank_update(rows, rows, n, m, n, out, n);
-    }
-    partial[begin / grain] = std::move(sum);
+    partial[begin / grain] = gram_of_chunk(fixed, begin, end);
   });
   const std::size_t width = fixed.width;
   std::vector<double> total(width * width);

@@ -44,6 +44,10 @@ struct Weights {
 
 /// G = F^T F in double [width x width], rows added in fixed chunks: the same bits for any thread count.
 std::vector<double> gram(const Fixed& fixed, int num_threads);
+/// Rows of one chunk of gram(): at most 64 partial matrices, however many rows there are.
+std::size_t gram_grain(std::size_t rows) noexcept;
+/// The partial matrix of rows [begin, end), float32 [n x n] with n = padded(width); at and right of the diagonal only.
+Array<float> gram_of_chunk(const Fixed& fixed, std::size_t begin, std::size_t end);
 
 /// w0 G as the solvers read it: padded to n with ones on the diagonal behind the factors, plain and in panels.
 struct ScaledGram {

@@ -51,6 +51,17 @@ setup_python() {
   export ETALAGE_PYTHON
 }
 
+# setup_spark: Java where there is none, and PySpark in .venv; without either its tests skip.
+setup_spark() {
+  command -v java >/dev/null || install_packages tests/support/packages_spark.txt ||
+    say "no Java could be installed: the tests of Spark are skipped"
+  "$ETALAGE_PYTHON" -c 'import pyspark' 2>/dev/null || {
+    say "installing PySpark"
+    "$ETALAGE_PYTHON" -m pip install -q --disable-pip-version-check 'pyspark==4.*' >build/pyspark.log 2>&1 ||
+      say "PySpark could not be installed: the tests of Spark are skipped"
+  }
+}
+
 # configure FOLDER OPTION...: CMake with Ninja, and ccache where it is there; quick when nothing has changed.
 configure() {
   local folder=$1

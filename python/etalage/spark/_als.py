@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ALS on Spark: the bits of models.ALS, from any number of partitions and executors."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import time
+import types
+
+from .._load import load
+from ..models import ALS as LocalALS
+from ..models._progress import progress
+from . import _folder as folder
+from ._blocks import Blocks
+from ._events import interactions, shared_folder
+from ._session import check_frame, check_session, over, partitions_of, rows, slots
+from ._sweeps import Fit
+from ._worker import task
+
+
+class ALS:
+    """models.ALS, with its parameters and its objective, fitted by the executors of a Spark session.
+
+    fit() returns a models.ALS whose factors have the bits of models.ALS.fit() on the same matrix (its users and items in the
+    order of their keys), for any number of partitions and executors of one SIMD level, on up to 4,194,304 users and as many
+    items; beyond, sums of blocks are grouped by 64s and may differ from one machine's in the last bit of a double.
+    Threads of a task follow spark.task.cpus; num_threads is that of the model returned. warm_start is not taken.
+    """
+
+    def __init__(self, *args, **params):
+        self._local = LocalALS(*args, **params)
+        if self._local.warm_start:
+            raise ValueError("warm_start is True, must be False: a fit on Spark starts at random, or goes on from its folder")
+
+    __signature__ = inspect.signature(LocalALS)
+
+    def get_params(self, deep=True):
+        return self._local.get_params(deep)
+
+    def __repr__(self):
+        return f"spark.{self._local!r}"
+
+    def fit(self, df, user="user", item="item", event=None, time=None, value=None, *, folder=None, session=None, partitions=None,
+            show_progress=False, callback=None, **options):
+        """Fits on events, or on the Blocks of spark.interactions(); returns a models.ALS.
+
+        df           a DataFrame of events, with columns as for spark.interactions(); or a Blocks, then with session=
+        folder       a folder that driver and executors share. Blocks of rows, every half-sweep and the model's file
+                     (model.etalage) are kept there: a fit that was stopped goes on where it was when it is called again with
+                     the same arguments. None, for a session on this machine alone: a temporary one
+        partitions   of each job; None: four for each task that may run at once
+        callback     asked after each sweep with step, total, seconds, objective, phase; returning False stops and keeps the sweep
+        options      event_weights, half_life_days and the others of spark.interactions()
+        """
+        return _Training(self._local, df, session, folder, partitions).run(
+            dict(user=user, item=item, event=event, time=time, value=value), options, show_progress, callback)
+
+
+class _Training:
+    def __init__(self, local, df, session, path, partitions):
+        self.local, self.df = local, df
+        if isinstance(df, Blocks):
+            if session is None:
+                raise ValueError("session is None and df is Blocks, must be given")
+            self.session = check_session(session)
+        else:
+            self.session = check_frame(df, "df").sparkSession
+        self.given, self.partitions = path, partitions
+
+    def run(self, columns, options, show_progress, callback):
+        begin = time.perf_counter()
+        path, temporary = self._folder()
+        try:
+            blocks = self._blocks(path, columns, options)
+            fit = self._fit(path, blocks)
+            with progress("ALS", show_progress, callback) as report:
+                last = self._sweeps(fit, report, begin)
+            model = os.path.join(path, "model.etalage")
+            self._job("writing the model", 1, "assemble", fit, last, time.perf_counter() - begin, self.local.keep_history, model)
+            out = load(model, verify="header")
+            out.num_threads = self.local.num_threads
+            return out
+        finally:
+            if temporary:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _folder(self):
+        if self.given is None:
+            return shared_folder(self.session, None, False)
+        path = os.path.abspath(os.fspath(self.given))
+        os.makedirs(path, exist_ok=True)
+        return path, False
+
+    def _blocks(self, path, columns, options):
+        """The blocks to train on: those given, those of a fit that was stopped, or new ones."""
+        if isinstance(self.df, Blocks):
+            if options:
+                raise ValueError(f"df is Blocks and {', '.join(options)} given, must be given to spark.interactions()")
+            return self.df
+        place, manifest = os.path.join(path, "blocks"), os.path.join(path, "events.json")
+        asked = {"columns": columns, "options": {k: repr(v) for k, v in options.items()}, "schema": self.df.schema.json()}
+        found = folder.read_json(manifest)
+        if found is not None and found != asked:
+            raise ValueError(f"folder is {path!r}, which holds a fit on other columns or options, must be a new one")
+        folder.write_json(manifest, asked)
+        if os.path.exists(os.path.join(place, "blocks.json")):
+            return Blocks(place)
+        return interactions(self.df, **columns, folder=place, overwrite=True, partitions=self.partitions, **options)
+
+    def _fit(self, path, blocks):
+        if 0 in blocks.shape:
+            raise ValueError(f"data has shape {blocks.shape}, must have at least one user and one item")
+        options = {k: v for k, v in self.local._options().items() if k not in ("num_threads",)}
+        work, manifest = os.path.join(path, "sweeps"), os.path.join(path, "fit.json")
+        # More sweeps, or another tolerance, go on with what is there.
+        settings = {"blocks": blocks.settings, "at": blocks.path,
+                    "options": {k: v for k, v in options.items() if k not in ("iterations", "tolerance", "keep_history")}}
+        found = folder.read_json(manifest)
+        if found is not None and found != settings:
+            raise ValueError(f"folder is {path!r}, which holds a fit with other parameters or data, must be a new one")
+        folder.write_json(manifest, settings)
+        os.makedirs(work, exist_ok=True)
+        return Fit(blocks.path, work, {**options, "num_threads": 0})
+
+    def _sweeps(self, fit, report, begin):
+        """Runs the halves that are missing; the number of the last one."""
+        half = fit.resumed()
+        if half // 2 > fit.options["iterations"]:
+            raise ValueError(f"iterations is {fit.options['iterations']} and the folder holds {half // 2} sweeps, must be at least as many")
+        while half < 1 or not fit.is_over(half):
+            half += 1
+            missing = fit.count(half)
+            if missing:
+                side = "users" if half % 2 == 0 else "items"
+                self._job(f"sweep {half // 2}, {side}" if half > 1 else f"start of {side}", missing, "half", fit, half)
+            left = fit.missing(half)
+            if left:
+                raise RuntimeError(f"blocks {left[:5]} of half-sweep {half} were reported but are not in {fit.work!r}: the driver and the "
+                                   "executors must share this folder")
+            fit.finish(half)
+            if half % 2 and half > 1 and report is not None:
+                values = fit.objective(half)
+                state = types.SimpleNamespace(step=half // 2, total=fit.options["iterations"], seconds=time.perf_counter() - begin,
+                                              objective=values[-1] if values else float("nan"), phase="sweep")
+                if report(state) is False:
+                    break
+        return half
+
+    def _job(self, name, count, function, fit, *arguments):
+        partitions = min(partitions_of(self.session, self.partitions, 4 * slots(self.session)), count)
+        what = task(f"spark.ALS: {name}", "_als_tasks", function, fit.path, fit.work, fit.options, *arguments)
+        rows(over(self.session, count, partitions).mapInArrow(what, "id bigint"))

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ALS in half-sweeps over blocks of rows, as files: what Spark's tasks, and shards started by hand, do alike.
+
+Half 0 and 1 are the random starts of users and items; half h > 1 solves users (even) or items (odd) against half h - 1, from
+their own factors of half h - 2. A block's file holds its factors, their Gram matrix and its parts of the objective; once all
+blocks of a half are there, sums over them in the order of their numbers are its record. A file that is there is not made
+again, so every step may be stopped, and repeated, at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import scipy.sparse as sp
+
+from .. import _core
+from . import _blocks as blocks
+from . import _folder as folder
+
+_SIDES = ("users", "items")
+_FAN = 64  # blocks, or sums of them, that are added one after the other: the tree over block numbers
+
+
+def side_of(half):
+    return _SIDES[half % 2]
+
+
+def in_tree(parts):
+    """The sum of parts in a tree over their numbers that depends on nothing else: runs of 64 in order, then runs of runs."""
+    parts = list(parts)
+    while len(parts) > 1:
+        parts = [_in_order(parts[i:i + _FAN]) for i in range(0, len(parts), _FAN)]
+    return parts[0]
+
+
+def _in_order(parts):
+    total = parts[0].copy() if isinstance(parts[0], np.ndarray) else parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+class Fit:
+    """A fit in `work`, on the Blocks of `path`."""
+
+    def __init__(self, path, work, options):
+        self.path, self.work, self.options = path, work, options
+        self.blocks = blocks.Blocks(path)
+        self.model = _core.AlsModel(options)
+        self._mapped = (None, {})
+
+    # One block
+
+    def block_path(self, half, block):
+        return os.path.join(self.work, f"{half:05d}", f"{block:06d}")
+
+    def make(self, half, block, threads):
+        """The file of a block, unless it is there."""
+        path = self.block_path(half, block)
+        if folder.is_whole(path):
+            return
+        side, other = side_of(half), side_of(half + 1)
+        first, last = self.blocks.ranges(side)[block]
+        others, f = self.blocks.count(other), self.options["factors"]
+        model = _core.AlsModel({**self.options, "num_threads": threads})
+        rows, needed = self._compact(side, block, others)
+        if half < 2:
+            x = _core.als_start(model, side, first, last - first)
+        else:
+            x = folder.read(self.block_path(half - 2, block))["x"]
+        fixed = np.empty((0, f), np.float32)
+        if half > 0:
+            fixed = self._gathered(half - 1, needed)
+        if half > 1:
+            try:
+                x = _core.als_half_step(model, side, rows, fixed, others, self.gram(half - 1), x)
+            except _core.NumericalError as error:
+                raise _core.NumericalError(f"block {block} of {side} (from row {first}): {error}") from None
+        loss = np.nan
+        if self.options["compute_objective"]:  # the observed pairs are seen from the items' side
+            loss = _core.als_block_loss(model, rows, fixed, others, x, half % 2 == 1)
+        folder.write(path, durable=False, x=x, gram=_core.als_block_gram(x), loss=np.array([loss]))
+
+    def _compact(self, side, block, others):
+        """(rows in the columns that they use, those columns), without stored zeros; kept as a file."""
+        path = os.path.join(self.work, "compact", side, f"{block:06d}")
+        if folder.is_whole(path):
+            a = folder.read(path)
+            rows = sp.csr_matrix((len(a["indptr"]) - 1, len(a["needed"])), dtype=np.float32)
+            rows.indptr, rows.indices, rows.data = a["indptr"], a["indices"], a["data"]
+            return rows, a["needed"]
+        rows = blocks.read_rows(self.path, side, block, others)
+        if len(rows.data) and not float(np.abs(rows.data).max()) * self.options["alpha"] < 1e18:
+            raise ValueError("a weight is too large, must be below 1e18 in magnitude when multiplied by alpha")
+        if not rows.data.all():
+            rows = rows.copy()
+            rows.eliminate_zeros()
+        needed, indices = np.unique(rows.indices, return_inverse=True)
+        needed = needed.astype(np.int32)
+        out = sp.csr_matrix((rows.shape[0], len(needed)), dtype=np.float32)
+        out.indptr, out.indices, out.data = np.asarray(rows.indptr, np.int64), indices.astype(np.int32), rows.data
+        folder.write(path, durable=False, indptr=out.indptr, indices=out.indices, data=out.data, needed=needed)
+        return out, needed
+
+    def _gathered(self, half, needed):
+        """The factors of the needed rows of the other side, from the files of the blocks that hold them."""
+        out = np.empty((len(needed), self.options["factors"]), np.float32)
+        for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
+            start, stop = np.searchsorted(needed, [first, last])
+            if stop > start:
+                np.take(self._factors(half, block), needed[start:stop] - first, axis=0, out=out[start:stop])
+        return out
+
+    def _factors(self, half, block):
+        """A block's factors, mapped once a half for all blocks that need them."""
+        if self._mapped[0] != half:
+            self._mapped = (half, {})
+        held = self._mapped[1]
+        if block not in held:
+            held[block] = folder.read(self.block_path(half, block))["x"]
+        return held[block]
+
+    # One half
+
+    def count(self, half):
+        return len(self.blocks.ranges(side_of(half)))
+
+    def missing(self, half):
+        return [b for b in range(self.count(half)) if not os.path.exists(self.block_path(half, b))]
+
+    def gram(self, half):
+        return folder.read(self._record_path(half))["gram"]
+
+    def _record_path(self, half):
+        return os.path.join(self.work, "done", f"{half:05d}")
+
+    def finish(self, half):
+        """Sums over the blocks of a half, all of which are there, as its record; (objective so far, whether to go on)."""
+        if not os.path.exists(self._record_path(half)):
+            parts = (folder.read(self.block_path(half, b)) for b in range(self.count(half)))
+            grams, losses = zip(*((p["gram"], float(p["loss"][0])) for p in parts))
+            gram, loss = in_tree(grams), in_tree(losses)
+            if not np.isfinite(gram).all():
+                raise _core.NumericalError(f"{side_of(half)[:-1]} factors left the finite numbers; increase regularization, or lower alpha")
+            objective = np.empty(0)
+            if half > 0:
+                before = folder.read(self._record_path(half - 1))
+                objective = before["objective"]
+                if half % 2 and self.options["compute_objective"]:
+                    cells = float(np.sum(before["gram"] * gram))
+                    objective = np.append(objective, float(before["loss"][0]) + loss + self.options["unobserved_weight"] * cells)
+            folder.write(self._record_path(half), gram=gram, loss=np.array([loss]), objective=objective)
+        for old in (half - 2, half - 3):
+            shutil.rmtree(os.path.join(self.work, f"{old:05d}"), ignore_errors=True)
+        return self.objective(half)
+
+    def objective(self, half):
+        return folder.read(self._record_path(half))["objective"].tolist()
+
+    def next_half(self):
+        """The first half without a record."""
+        done = os.path.join(self.work, "done")
+        names = [n for n in os.listdir(done) if n.isdigit()] if os.path.isdir(done) else []
+        return max(map(int, names), default=-1) + 1
+
+    def resumed(self):
+        """The last half with a record, -1 at the beginning; FormatError where its files did not outlive a power cut."""
+        half = self.next_half() - 1
+        for h in range(max(0, half - 1), half + 1):
+            for block in range(self.count(h)):
+                if not folder.is_whole(self.block_path(h, block)):
+                    raise _core.FormatError(f"{self.block_path(h, block)}: is not as it was written; remove {self.work!r} to train anew")
+        return half
+
+    def is_over(self, half):
+        """Whether the fit ends with this half: after the last sweep, or where the objective stands."""
+        if half % 2 == 0 or half < 1:
+            return False
+        if half // 2 >= self.options["iterations"]:
+            return True
+        values = self.objective(half)
+        tolerance = self.options["tolerance"]
+        return bool(tolerance > 0 and len(values) > 1 and values[-2] - values[-1] < tolerance * abs(values[-2]))
+
+    # The end
+
+    def assemble(self, path, half, seconds, keep_history):
+        """The model of a half and the one before it as a file, in the memory of this process."""
+        stop = "iterations" if half // 2 >= self.options["iterations"] else "converged" if self.is_over(half) else "cancelled"
+        sides = [np.concatenate([folder.read(self.block_path(h, b))["x"] for b in range(self.count(h))]) for h in (half - 1, half)]
+        core = _core.als_from_factors(self.model, *sides, self.blocks.interactions(), self.objective(half), half // 2, float(seconds),
+                                      stop)
+        if not keep_history:
+            core.set_history(None)
+        temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
+        _core.save(core, temporary)
+        os.replace(temporary, path)
