@@ -201,8 +201,12 @@ std::string_view credit_outcome_name(CreditOutcome outcome) noexcept {
 Credit attribute_events(const ShownRows& shown, const EventRows& events, std::span<const EventTypeRule> rules) {
   check(shown, events, rules);
   const std::size_t m = events.items.size();
-  const ShownIndex by_request(shown.requests, shown);
-  const ShownIndex by_user(shown.users, shown);
+  const auto names_none = [&](std::size_t i) { return code_at(events.requests, i) == -1; };
+  bool any_named = false;
+  bool any_unnamed = false;
+  for (std::size_t i = 0; i < m; ++i) (names_none(i) ? any_unnamed : any_named) = true;
+  const ShownIndex by_request(any_named ? shown.requests : std::span<const std::int32_t>(), shown);
+  const ShownIndex by_user(any_unnamed ? shown.users : std::span<const std::int32_t>(), shown);
   const std::vector<std::uint8_t> repeated = repeats(events);
   Credit out;
   out.rows.assign(m, -1);
@@ -215,7 +219,7 @@ Credit attribute_events(const ShownRows& shown, const EventRows& events, std::sp
     const std::int32_t request = code_at(events.requests, i);
     const std::int32_t item = events.items[i];
     const std::int64_t time = time_at(events.times_ms, i);
-    if (request != -1) {
+    if (!names_none(i)) {
       if (request < 0 || !by_request.has(request)) return CreditOutcome::kUnknownRequest;
       if (item < 0 || !by_request.has(request, item)) return CreditOutcome::kNotInRequest;
       out.rows[i] = by_request.latest(request, item, time);

@@ -58,25 +58,28 @@ std::vector<ReactionRate> reaction_rates(std::span<const std::int32_t> groups, s
   }
   std::vector<double> spread(out.size(), 0.0);  // sum over shoppers of (reacted - rate shown)^2
   if (!users.empty()) {
-    std::vector<std::size_t> order;
-    order.reserve(n);
+    // Group, shopper and reaction of a row in one number, so that sorting moves nothing else.
+    std::vector<std::uint64_t> rows;
+    rows.reserve(n);
     for (std::size_t i = 0; i < n; ++i)
-      if (groups[i] >= 0) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return groups[a] != groups[b] ? groups[a] < groups[b] : users[a] != users[b] ? users[a] < users[b] : a < b;
-    });
-    for (std::size_t at = 0; at < order.size();) {
-      const std::size_t first = order[at];
-      ReactionRate& g = out[static_cast<std::size_t>(groups[first])];
+      if (groups[i] >= 0)
+        rows.push_back(static_cast<std::uint64_t>(groups[i]) << 33 | std::uint64_t{static_cast<std::uint32_t>(users[i])} << 1 | reacted[i]);
+    std::sort(rows.begin(), rows.end());
+    constexpr std::uint64_t nobody = std::uint64_t{0xffffffff} << 1;
+    for (std::size_t at = 0; at < rows.size();) {
+      const std::uint64_t first = rows[at] >> 1;
+      const auto group = static_cast<std::size_t>(rows[at] >> 33);
+      const bool alone = (rows[at] & nobody) == nobody;
       double shown = 0;
       double count = 0;
       do {
         shown += 1;
-        count += reacted[order[at]];
+        count += static_cast<double>(rows[at] & 1);
         ++at;
-      } while (at < order.size() && users[first] >= 0 && groups[order[at]] == groups[first] && users[order[at]] == users[first]);
+      } while (!alone && at < rows.size() && rows[at] >> 1 == first);
+      ReactionRate& g = out[group];
       const double off = count - shown * static_cast<double>(g.reacted) / static_cast<double>(g.shown);
-      spread[static_cast<std::size_t>(groups[first])] += off * off;
+      spread[group] += off * off;
       ++g.shoppers;
     }
   }

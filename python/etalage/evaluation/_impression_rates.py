@@ -146,9 +146,13 @@ def _grouped(where: Any, names: tuple[str, ...]) -> tuple[np.ndarray, list[tuple
         columns.append(where.position if name == "position" else where.codes(name).astype(np.int64))
     if not columns:
         return np.zeros(len(where), dtype=np.int32), [()]
-    cells, codes = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    codes, cells = np.zeros(len(where), dtype=np.int64), [()]
+    for column in columns:  # one after the other: numbers of groups stay below rows x rows
+        numbers, inner = np.unique(column, return_inverse=True)
+        packed, codes = np.unique(codes * len(numbers) + inner.reshape(-1), return_inverse=True)
+        cells = [(*cells[p // len(numbers)], numbers[p % len(numbers)]) for p in packed]
     labels = []
-    for name, numbers in zip(names, cells.T):
+    for name, numbers in zip(names, np.array(cells).T):
         if name == "position":
             labels.append([None if p < 0 else int(p) for p in numbers])
             continue
