@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,20 @@ class Impressions:
         gone = ids.find([users] if isinstance(users, (str, int)) else users)
         return self[~np.isin(codes, gone[gone >= 0])]
 
-    def replaced(self, reward: np.ndarray, outcomes: dict[str, np.ndarray]) -> Impressions:
+    def rewarded(self, rewards: Mapping[str, float]) -> Impressions:
+        """With a reward made of outcomes: the sum of the numbers of `rewards`, {event type: reward}, that were credited at least once."""
+        if not isinstance(rewards, Mapping) or not rewards:
+            raise ValueError(f"rewards is {rewards!r}, must be a mapping of event type to reward, with at least one")
+        reward = np.zeros(len(self))
+        for name, worth in rewards.items():
+            if name not in self.outcomes:
+                raise ValueError(f"rewards has {name!r}, must be of the outcomes {list(self.outcomes)!r}")
+            if isinstance(worth, (bool, np.bool_, str)) or not isinstance(worth, (int, float, np.integer, np.floating)) or not np.isfinite(worth):
+                raise ValueError(f"reward of {name!r} is {worth!r}, must be a finite number")
+            reward += float(worth) * (self.outcomes[name] > 0)
+        return self._with(reward, self.outcomes)
+
+    def _with(self, reward: np.ndarray, outcomes: dict[str, np.ndarray]) -> Impressions:
         return Impressions({**self._columns, "reward": reward}, outcomes)
 
     def to_dict(self) -> dict[str, np.ndarray]:
@@ -156,8 +169,8 @@ def from_frame(frame: Any, *, item: str | None = None, request: str | None = Non
     return Impressions(columns, {name: _whole(values, name, 0).astype(np.int32) for name, values in counts.items()})
 
 
-def as_impressions(shown: Any) -> Impressions:
-    return shown if isinstance(shown, Impressions) else from_frame(shown)
+def as_impressions(shown: Any, outcomes: Iterable[str] = ()) -> Impressions:
+    return shown if isinstance(shown, Impressions) else from_frame(shown, outcomes=outcomes)
 
 
 def read(frame: Any, wanted: dict[str, str | None], time_unit: str | None, extra: Iterable[str] = ()) -> dict[str, Any]:

@@ -84,16 +84,16 @@ class Counters(Sequence[Rate]):
 def counters(shown: Any, by: Any = None, outcomes: Any = None, *, confidence: float = 0.95, by_shopper: bool = True) -> Counters:
     """Click and conversion rates with intervals.
 
-    shown       Impressions as attribute() leaves them, or any with outcomes or reward
+    shown       Impressions as attribute() leaves them, or a frame of impressions with a column for each of the outcomes (an engine's), or a reward
     by          a column, or several whose labels are crossed: ("placement", "position"); by default each of position, source, placement,
                 policy that is there, one after the other; () for all together. Rows without a label have the label None
     outcomes    event types to count; by default all, or "reward", which is a reward above 0
     by_shopper  intervals for shoppers who differ from one another; False: plain Wilson intervals, as if every row were another shopper's
     A rate of places is what was clicked there, not what the place is worth: the first place has the best products as well.
     """
-    where = as_impressions(shown)
     if isinstance(outcomes, str):
         outcomes = [outcomes]
+    where = as_impressions(shown, [name for name in outcomes or () if name != "reward"])
     named = list(where.outcomes) or ["reward"] if outcomes is None else list(outcomes)
     reacted = {name: _reacted(where, name) for name in named}
     if by is None:

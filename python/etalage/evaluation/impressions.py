@@ -129,7 +129,7 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
     row[rows] = at
     tally = {name: {OUTCOMES[o]: int(c) for o, c in enumerate(np.bincount(outcome[kinds[rows] == k], minlength=len(OUTCOMES))) if c}
              for k, name in enumerate(types)}
-    return Attribution(where.replaced(reward, outcomes), row, said, tally, _mature(len(where), shown_times, times, windows))
+    return Attribution(where._with(reward, outcomes), row, said, tally, _mature(len(where), shown_times, times, windows))
 
 
 def estimate(shown: Any, target_probabilities: Any, estimators: Sequence[str] | None = None, *, form: str = "reward_interaction",

@@ -36,7 +36,7 @@ FrameColumnWish::Kind kind_of(const std::string& name) {
 
 }  // namespace
 
-void bind_impressions(py::module_& m) {
+void bind_impression_frames(py::module_& m) {
   m.def(
       "read_frame_columns",
       [](const py::object& frame, const std::vector<std::string>& names, const std::vector<std::string>& kinds,
@@ -64,9 +64,10 @@ void bind_impressions(py::module_& m) {
       py::arg("frame"), py::arg("names"), py::arg("kinds"), py::arg("time_unit"),
       "Columns of any frame: (codes int32 [n], -1 missing, IdMap) of 'keys', UTC milliseconds int64 [n], the smallest integer\n"
       "missing, of 'times', float64 [n], NaN missing, of 'numbers'.");
-  m.def(
-      "arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); },
-      py::arg("names"), py::arg("columns"), "A capsule of an Arrow stream of one batch; columns as etalage._frames makes them.");
+  if (!py::hasattr(m, "arrow_stream"))  // a topic before this one may have it
+    m.def(
+        "arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); },
+        py::arg("names"), py::arg("columns"), "Columns (format, array, validity, length, list offsets) as an Arrow stream of one batch.");
   m.def(
       "attribute_events",
       [](const Column<std::int32_t>& shown_requests, const Column<std::int32_t>& shown_users, const Column<std::int32_t>& shown_items,

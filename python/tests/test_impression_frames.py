@@ -50,6 +50,16 @@ def test_columns_of_the_usual_names_need_not_be_named():
     assert f.outcomes["clicks"].tolist() == [0, 1, 0, 2, 0, 0]
 
 
+def test_counts_in_the_frame_become_rates_and_rewards():
+    frame = shown(view=[1, 0, 0, 2, 0, 0], purchase=[0, 0, 0, 1, 0, 0], snapshot=[1] * 6)  # as an engine's frame has them
+    assert counters(frame, "position", ("view", "purchase")).find("view", position=0).reacted == 2
+    f = from_frame(frame, outcomes=("view", "purchase")).rewarded({"view": 1, "purchase": 10})
+    assert f.reward.tolist() == [1, 0, 0, 11, 0, 0]
+    for rewards in ({}, {"click": 1}, {"view": "value"}, {"view": np.inf}):
+        with pytest.raises(ValueError, match="reward"):
+            f.rewarded(rewards)
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
 def test_any_frame_comes_in_and_goes_out_as_it_was(library):
     made_by = pytest.importorskip(library)
