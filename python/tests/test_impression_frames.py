@@ -254,7 +254,8 @@ def test_credit_is_what_a_search_over_every_row_finds(seed):
     ({}, {"window_days": {"buy": 1}}, "window_days has no 'click'"),
     ({"event": None}, {}, "no column 'event'"),
     ({"time": None}, {}, "must both or neither"),
-    ({"value": [-1.0]}, {}, "values.0. is -1"),
+    ({"value": [-1.0]}, {}, "row 0: value is -1, must be at least 0"),
+    ({"event": ["tap"]}, {}, "none of .'click'.*they have .'tap'"),
     ({"value": [np.nan]}, {"rewards": {"click": "value"}}, "row 0: value is missing"),
     ({"value": None}, {"rewards": {"click": "value"}}, "no column 'value'"),
     ({"item": [4]}, {}, "'item' is not of the kind"),
@@ -263,6 +264,13 @@ def test_credit_refuses(change, options, says):
     events = {**happened(("ann", "b", "click", HOUR, 1.0, None)), **change}
     with pytest.raises(ValueError, match=says):
         attribute(shown(), {k: v for k, v in events.items() if v is not None}, **{"rewards": {"click": 1}, **options})
+
+
+def test_nothing_that_happened_is_a_reward_of_nothing():
+    events = {"user": np.array([], dtype=object), "item": np.array([], dtype=object), "event": np.array([], dtype=object), "time": at([])}
+    found = attribute(shown(), events, {"click": 1})
+    assert found.impressions.reward.tolist() == [0] * 6 and found.counts == {"click": {}} and found.mature.all()
+    assert all(r.rate == 0 and r.interval[1] > 0 for r in counters(found.impressions))
 
 
 def test_no_times_need_no_window():

@@ -69,7 +69,8 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
 
     An event that names a request has that request's impression of its product, however old it is, or none: an unknown request, a product
     that it did not show, an event before it are counted (`counts`), not guessed at. The same event twice (shopper, product, type, time,
-    request, value) is one. ValueError: no event type, values below 0 of what is no return, a credited value that is missing, times on one side only.
+    request, value) is one. ValueError: no event of the types, values below 0 of what is no return, a credited value that is missing, times
+    on one side only.
     """
     where = as_impressions(shown)
     if not isinstance(rewards, Mapping) or not rewards:
@@ -94,6 +95,8 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
     lookup = np.array([types.index(n) if n in types else -1 for n in names.tolist()] + [-1])
     kinds = lookup[codes]
     rows = np.flatnonzero(kinds >= 0)
+    if len(codes) and not len(rows):
+        raise ValueError(f"events have none of {types!r}, must have one of them; they have {sorted(map(str, names))[:10]!r}")
     user_codes = _joined(where, found["user"], "user", -1)
     request_codes = _joined(where, found["request"], "request", -2)
     shown_times, times = where.times_ms(), found["time"]
@@ -101,6 +104,10 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
         shown_times = times = None
     values = found["value"]
     if values is not None:
+        wrong = rows[(values[rows] < 0) & (kinds[rows] < len(weights))]
+        if len(wrong):
+            raise ValueError(f"row {wrong[0]}: value is {values[wrong[0]]:g}, must be at least 0 (what takes back is an event of a type of "
+                             "its own: returns)")
         values = values[rows]
     windows = _windows(window_days, weights)
 
