@@ -176,6 +176,14 @@ def test_a_return_before_its_purchase_or_of_a_purchase_without_credit():
     assert attribute(shown(), named, {"buy": 1}, returns={"return": "buy"}).row.tolist() == [1, 3, 1]
 
 
+def test_a_shopper_whom_nothing_was_shown_by_name_returns_what_a_request_sold():
+    events = happened(("eve", "a", "buy", HOUR, 2.0, "r3"), ("eve", "a", "return", 2 * HOUR, 2.0, None), ("zoe", "b", "buy", HOUR, 1.0, "r7"),
+                      ("zoe", "b", "buy", HOUR, 1.0, "r8"))
+    found = attribute(shown(), events, {"buy": "value"}, returns={"return": "buy"})
+    assert found.outcome.tolist() == ["request", "took_back", "unknown_request", "unknown_request"] and found.row[1] == 5
+    assert found.impressions.reward.sum() == 0
+
+
 def test_impressions_of_forgotten_shoppers_get_nothing():
     kept = from_frame(shown()).without_users(["ann"])
     events = happened(("ann", "b", "click", HOUR, np.nan, None), ("ann", "b", "click", HOUR, np.nan, "r1"), ("bob", "a", "click", HOUR, np.nan, None))
@@ -224,7 +232,7 @@ def by_hand(frame, events, window, returns):
     return rows, counts, left
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(20))
 def test_credit_is_what_a_search_over_every_row_finds(seed):
     rng = np.random.default_rng(seed)
     n, m = 120, 200

@@ -97,8 +97,8 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
     rows = np.flatnonzero(kinds >= 0)
     if len(codes) and not len(rows):
         raise ValueError(f"events have none of {types!r}, must have one of them; they have {sorted(map(str, names))[:10]!r}")
-    user_codes = _joined(where, found["user"], "user", -1)
-    request_codes = _joined(where, found["request"], "request", -2)
+    user_codes = _joined(where, found["user"], "user")
+    request_codes = _joined(where, found["request"], "request")
     shown_times, times = where.times_ms(), found["time"]
     if window_days is None and (shown_times is None or times is None):
         shown_times = times = None
@@ -116,7 +116,7 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
 
     at, outcome, left, counts = _core.attribute_events(
         where.codes("request"), where.codes("user"), where.codes("item"), shown_times, taken(request_codes), taken(user_codes),
-        taken(_joined(where, found["item"], "item", -1)), kinds[rows].astype(np.int32), taken(times), values,
+        taken(_joined(where, found["item"], "item")), kinds[rows].astype(np.int32), taken(times), values,
         windows + [-1] * len(back), [-1] * len(weights) + [list(weights).index(of) for of in back.values()])
     reward, outcomes = np.zeros(len(where)), {}
     credited = counts.astype(bool)
@@ -230,19 +230,20 @@ def _windows(window_days: Any, weights: Mapping[str, Any]) -> list[int]:
     return out
 
 
-def _joined(where: Impressions, column: Any, name: str, unknown: int) -> np.ndarray | None:
-    """Numbers of an event column's keys among the impressions'; `unknown` for others, -1 for missing ones."""
+def _joined(where: Impressions, column: Any, name: str) -> np.ndarray | None:
+    """Numbers of an event column's keys among the impressions'; numbers beyond them for others, which returns and repeats tell
+    apart all the same; -1 for missing ones."""
     if column is None:
         return None
     codes, ids = column
-    if where.codes(name) is None:
-        found = np.full(len(ids), unknown, dtype=np.int32)
-    else:
+    known, found = 0, np.full(len(ids), -1, dtype=np.int64)
+    if where.codes(name) is not None:
+        known = len(where.ids(name))
         try:
-            found = where.ids(name).find(ids.keys)
+            found = where.ids(name).find(ids.keys).astype(np.int64)
         except ValueError as error:
             raise ValueError(f"events' column {name!r} is not of the kind of the impressions': {error}") from None
-        found = np.where(found < 0, unknown, found)
+    found = np.where(found < 0, known + np.arange(len(ids)), found)
     return np.append(found, -1)[codes].astype(np.int32)
 
 
