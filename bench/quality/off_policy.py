@@ -10,6 +10,7 @@ own idea of the rewards, the target by a sharper softmax of another. The truth i
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 import numpy as np
@@ -201,6 +202,7 @@ def main():
         return
     wanted = asked.only or ("errors", "slopes", "coverage", "sequences")
     began = time.perf_counter()
+    sys.stdout.reconfigure(line_buffering=True)  # what runs for minutes is read as it comes
     if "errors" in wanted:
         squares = errors(asked.seeds)
         print(f"mean squared error x 1e6, {asked.seeds} seeds, 10,000 rounds, 30 actions; that minus DR's with its interval")

@@ -213,8 +213,6 @@ void bind_impressions(py::module_& m) {
   m.def("engine_impression_bytes", [](const Engine& e) { return e.impressions().bytes(); }, py::arg("engine"), Release());
   m.def("engine_sync_impressions", [](Engine& e) { e.impressions().sync(); }, py::arg("engine"), Release());
   m.def("engine_compact_impressions", [](Engine& e) { e.impressions().compact(); }, py::arg("engine"), Release());
-  m.def("arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); }, py::arg("names"),
-        py::arg("columns"), "Columns (format, array, validity, length, list offsets) as an Arrow stream of one batch.");
 }
 
 }  // namespace etalage::python

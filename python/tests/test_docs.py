@@ -65,7 +65,11 @@ class Given(dict):
         if page == "loop.md":
             n = 2000
             shoppers = np.array([f"u{i}" for i in r.integers(0, 400, n)])
-            return {"contexts": r.normal(size=(n, 3)), "actions": r.integers(0, 4, n), "rewards": r.integers(0, 2, n), "propensities": np.full(n, 0.25),
+            place = {"query_id": np.arange(n) // 2, "visitor": shoppers[np.arange(n) // 2], "sku": r.integers(0, 20, n), "rank": np.arange(n) % 2,
+                     "at": np.datetime64("2026-01-01", "ms") + np.arange(n), "p": np.full(n, 0.05)}
+            events = {"user": place["visitor"], "item": place["sku"], "event": r.choice(["click", "purchase", "return"], n), "value": np.ones(n),
+                      "time": place["at"] + np.timedelta64(1, "h")}
+            return {"frame": place, "events": events, "target_of_rows": np.full(n, 0.05), "contexts": r.normal(size=(n, 3)), "actions": r.integers(0, 4, n), "rewards": r.integers(0, 2, n), "propensities": np.full(n, 0.25),
                     "target_probabilities": np.full((n, 4), 0.25), "target": np.full(n, 0.25), "shoppers": shoppers, "shopper": "u1", "groups": np.where(r.integers(0, 2, n) == 1, "new", "control"), "revenue": r.exponential(size=n),
                     "earlier": r.exponential(size=n)}
         if page == "impressions.md":

@@ -10,6 +10,7 @@ target_sources(etalage PRIVATE
   src/core/event_interactions.cpp
   src/core/event_log.cpp
   src/core/event_weights.cpp
+  src/core/frame_columns.cpp
   src/core/id_map.cpp
   src/core/interactions.cpp
   src/core/intern.cpp

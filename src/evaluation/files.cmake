@@ -1,4 +1,5 @@
 target_sources(etalage PRIVATE
+  src/evaluation/attribution.cpp
   src/evaluation/compare.cpp
   src/evaluation/evaluation.cpp
   src/evaluation/evaluator.cpp
@@ -12,6 +13,7 @@ target_sources(etalage PRIVATE
   src/evaluation/off_policy_embeddings.cpp
   src/evaluation/off_policy_intervals.cpp
   src/evaluation/off_policy_sequence.cpp
+  src/evaluation/reaction_rates.cpp
   src/evaluation/reward_model.cpp
   src/evaluation/split.cpp
   src/evaluation/statistics.cpp

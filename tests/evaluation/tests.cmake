@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+etalage_test(evaluation/attribution_test.cpp)
 etalage_test(evaluation/evaluator_test.cpp LABELS threaded)
 etalage_test(evaluation/experiment_test.cpp)
 etalage_test(evaluation/metrics_test.cpp)

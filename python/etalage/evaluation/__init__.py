@@ -6,7 +6,7 @@ Formulas, and what to beware of, are in docs/evaluation.md.
 
 from __future__ import annotations
 
-from . import experiment, off_policy, split
+from . import experiment, impressions, off_policy, split
 from ._compare import Comparison, compare
 from ._evaluate import Evaluation, evaluate, evaluate_next, evaluate_ranking
 from ._importance import inverse_popularity
@@ -31,6 +31,7 @@ __all__ = [
     "evaluate_ranking",
     "experiment",
     "hit_rate_at_k",
+    "impressions",
     "inverse_popularity",
     "ndcg_at_k",
     "off_policy",
