@@ -99,7 +99,9 @@ TEST(LearnedRanker, LearnsFromAndAnswersWithTheSameBits) {
       const auto at = static_cast<std::size_t>(std::find(items.begin(), items.end(), out[i].item) - items.begin());
       ASSERT_LT(at, n);
       EXPECT_EQ(out[i].score, static_cast<float>(ranker.linear().score({rows.data() + at * ranker.num_features(), ranker.num_features()})));
-      if (i > 0) EXPECT_GE(out[i - 1].score, out[i].score);
+      if (i > 0) {
+        EXPECT_GE(out[i - 1].score, out[i].score);
+      }
     }
     std::vector<float> scores(n);
     ranker.score(query, items, scores, scratch);
@@ -135,14 +137,14 @@ TEST(LearnedRanker, FeaturesAreWhatTheyAreCalled) {
   RankingFeatures::Scratch scratch;
   RankingFeatures::compute(signals, {history, times, 5 * kDay}, 10, items, rows.data(), RankingFeatures::kColumns, scratch);
   const auto at = [&](std::size_t row, RankingFeatures::Column c) { return static_cast<double>(rows[row * RankingFeatures::kColumns + c]); };
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kTimesTaken), std::log(3.0));
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kStepsSince), 1.0 / 2);
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kDaysSince), std::log(4.0));
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kShopperIdleDays), std::log(3.0));
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kCategoryShare), 1.0);
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kCategorySteps), 1.0);
-  EXPECT_FLOAT_EQ(at(2, RankingFeatures::kCategoryShare), 0.0);
-  EXPECT_FLOAT_EQ(at(0, RankingFeatures::kPrice), std::log(4.0));
+  EXPECT_NEAR(at(0, RankingFeatures::kTimesTaken), std::log(3.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kStepsSince), 1.0 / 2, 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kDaysSince), std::log(4.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kShopperIdleDays), std::log(3.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kCategoryShare), 1.0, 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kCategorySteps), 1.0, 1e-6);
+  EXPECT_NEAR(at(2, RankingFeatures::kCategoryShare), 0.0, 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kPrice), std::log(4.0), 1e-6);
   EXPECT_NEAR(at(0, RankingFeatures::kPriceGap), std::log(4.0) - (2 * std::log(4.0) + std::log(9.0) + std::log(14.0)) / 4, 1e-6);
   // Unknown is missing, not 0; an item that was never taken has no time since.
   for (const auto c : {RankingFeatures::kPrice, RankingFeatures::kPriceGap, RankingFeatures::kPriceBand, RankingFeatures::kCategoryShare,

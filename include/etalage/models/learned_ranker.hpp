@@ -33,7 +33,7 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
   float position = std::numeric_limits<float>::quiet_NaN();   ///< served as this; NaN: not known
   double half_life_days = 30;     ///< of the signal "recent", > 0
   std::int32_t neighbors = 100;   ///< of each item, that anchors are looked up in, >= 1
-  std::string recipe;             ///< how the scorer was learned, for whoever made it; kept in files, never read
+  std::string recipe = {};        ///< how the scorer was learned, for whoever made it; kept in files, never read
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;
 };
