@@ -28,8 +28,8 @@ def events(seed=0, days=60):
     return {"u": np.array(user), "i": np.array([f"p{i}" for i in item]), "t": np.array(time)}
 
 
-def log_of(columns):
-    return etalage.EventLog.from_frame(columns, user="u", item="i", time="t", time_unit="ms")
+def log_of(columns, like=None):
+    return etalage.EventLog.from_frame(columns, user="u", item="i", time="t", time_unit="ms", like=like)
 
 
 def new(**options):
@@ -75,14 +75,14 @@ def test_learning_and_answering_see_the_same_bits(log, fitted):
     model = fitted._fitted()
     held = sp.random(USERS, ITEMS, 0.1, "csr", dtype=np.float32, random_state=2)
     held.resize((model.num_users, model.num_items))
-    lists = model.lists(held, 10**6, False, 10**6)
+    lists = model.lists(held, 10**6, True, 10**6)
     users = np.flatnonzero(np.diff(held.indptr))[lists["queries"]]
     for n, user in enumerate(users[:40]):
         part = slice(lists["offsets"][n], lists["offsets"][n + 1])
-        x = fitted.features(int(user), lists["items"][part], filter_already_liked_items=False)
+        x = fitted.features(int(user), lists["items"][part])
         np.testing.assert_array_equal(x.view(np.uint32), lists["rows"][part].view(np.uint32))
         np.testing.assert_array_equal(model.linear.predict(x).astype(np.float32), fitted.score(int(user), None, lists["items"][part]))
-    alone = model.lists(held, 10**6, False, 10**6, 0, 1)
+    alone = model.lists(held, 10**6, True, 10**6, 0, 1)
     for name in ("items", "offsets", "gains"):
         np.testing.assert_array_equal(alone[name], lists[name])
     np.testing.assert_array_equal(alone["rows"].view(np.uint32), lists["rows"].view(np.uint32))
@@ -100,15 +100,16 @@ def test_what_comes_after_the_cut_reaches_no_feature(monkeypatch):
         return seen[-1]
 
     monkeypatch.setattr(_core.LearnedRankerModel, "lists", lists)
-    new().fit(log_of(columns))
+    log = log_of(columns)
+    new().fit(log, filter_already_liked_items=False)
     planted = {n: c.copy() for n, c in columns.items()}
     late = np.flatnonzero(planted["t"] >= cut)
     planted["i"][late[::2]] = "p0"
-    new().fit(log_of(planted))
+    new().fit(log_of(planted, like=log), filter_already_liked_items=False)
     rows = [{(q, i): x for q, i, x in zip(np.repeat(s["queries"], np.diff(s["offsets"])), s["items"], s["rows"].view(np.uint32).tolist())} for s in seen]
     shared = rows[0].keys() & rows[1].keys()
     assert len(shared) > 100
-    # Queries are numbered among those who took something new later: the same here, as everybody's past is the same.
+    # Queries are numbered among those who took something later, who are the same.
     same = sum(rows[0][key] == rows[1][key] for key in shared)
     assert same == len(shared)
 

@@ -120,6 +120,17 @@ class LearnedRanker(Recommender):
         return self._fitted().feature_names
 
     @property
+    def user_items(self):
+        """How often each user had each item, from the kept histories, as a CSR matrix of the caller's own, or None."""
+        model = self._fitted()
+        if model.has_history and not hasattr(model, "_user_items"):
+            rows = model.history.copy()  # in order, with repeats
+            rows.has_canonical_format = False
+            rows.sum_duplicates()
+            model._user_items = rows
+        return model.user_items
+
+    @property
     def report(self):
         """What was learned: method, lists, trees, cross-validated ndcg of the first stage's best source, linear and trees."""
         return json.loads(self._fitted().recipe).get("report", {})
