@@ -150,14 +150,20 @@ std::size_t LearnedRankerModel::list_length(std::size_t k) const noexcept {
   return std::min(std::max(k, static_cast<std::size_t>(options_.candidates)), static_cast<std::size_t>(num_items_));
 }
 
-// The candidates, ascending, and what the sources say of them.
-void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Working& w) const {
+// What the sources are asked: one answer for all of them as to the newest item, and the times of a history where they are known.
+Query LearnedRankerModel::asked_of(const Query& given, Working& w) const {
   Query query = given;
-  query.exclude_last = excludes_last(given);  // one answer for all sources
+  query.exclude_last = excludes_last(given);
   if (query.history_given && query.history_times.empty() && query.session.empty()) {
     const auto times = moment_of(given, w).times;
     if (times.size() == query.history.size()) query.history_times = times;
   }
+  return query;
+}
+
+// The candidates, ascending, and what the sources say of them.
+void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Working& w) const {
+  const Query query = asked_of(given, w);
   w.items.clear();
   if (w.list.size() < per_source) w.list.resize(per_source);
   for (std::size_t m = 0; m < sources_.size(); ++m) {
@@ -228,9 +234,11 @@ void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_
   for (const std::int32_t item : items)
     if (!std::binary_search(w.items.begin(), w.items.end(), item)) w.outside.push_back(item);
   w.outside_scores.resize(std::max(w.outside_scores.size(), w.outside.size() * sources_.size()));
-  if (!w.outside.empty())
+  if (!w.outside.empty()) {
+    const Query asked = asked_of(query, w);
     for (std::size_t m = 0; m < sources_.size(); ++m)
-      sources_[m].model->score(query, w.outside, {w.outside_scores.data() + m * w.outside.size(), w.outside.size()}, w.scratch[m]);
+      sources_[m].model->score(asked, w.outside, {w.outside_scores.data() + m * w.outside.size(), w.outside.size()}, w.scratch[m]);
+  }
   std::size_t next_outside = 0;
   for (std::size_t k = 0; k < items.size(); ++k) {
     const auto at = std::lower_bound(w.items.begin(), w.items.end(), items[k]);
@@ -316,8 +324,9 @@ void LearnedRankerModel::save_state(StateWriter& outer) const {
   writer.put_int("options/candidates", options_.candidates);
   writer.put_int("options/anchors", options_.anchors);
   writer.put_int("options/exclude_last", static_cast<std::int64_t>(options_.exclude_last));
-  writer.put_double("options/placement", static_cast<double>(options_.placement));
-  writer.put_double("options/position", static_cast<double>(options_.position));
+  // Below what is allowed: not known.
+  writer.put_double("options/placement", std::isnan(options_.placement) ? -1 : static_cast<double>(options_.placement));
+  writer.put_double("options/position", std::isnan(options_.position) ? 0 : static_cast<double>(options_.position));
   writer.put_double("options/half_life_days", options_.half_life_days);
   writer.put_int("options/neighbors", options_.neighbors);
   writer.put_string("options/recipe", options_.recipe);
@@ -346,8 +355,8 @@ std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateRe
   o.candidates = static_cast<std::int32_t>(reader.get_int("options/candidates", 1, std::numeric_limits<std::int32_t>::max()));
   o.anchors = static_cast<std::int32_t>(reader.get_int("options/anchors", 1, std::numeric_limits<std::int32_t>::max()));
   o.exclude_last = static_cast<ExcludeLast>(reader.get_int("options/exclude_last", 0, 2));
-  o.placement = static_cast<float>(reader.get_double("options/placement"));
-  o.position = static_cast<float>(reader.get_double("options/position"));
+  if (const double p = reader.get_double("options/placement"); p >= 0) o.placement = static_cast<float>(p);
+  if (const double p = reader.get_double("options/position"); p >= 1) o.position = static_cast<float>(p);
   o.half_life_days = reader.get_double("options/half_life_days");
   o.neighbors = static_cast<std::int32_t>(reader.get_int("options/neighbors", 1, std::numeric_limits<std::int32_t>::max()));
   o.recipe = reader.get_string("options/recipe");

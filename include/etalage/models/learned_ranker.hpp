@@ -112,6 +112,7 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   struct Working;
   LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, LearnedRankerOptions options);
   Working& working(Scratch& scratch) const;
+  [[nodiscard]] Query asked_of(const Query& query, Working& w) const;
   void gather(const Query& query, std::size_t per_source, Working& w) const;
   void rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const;
   [[nodiscard]] ShopperMoment moment_of(const Query& query, Working& w) const;

@@ -205,7 +205,7 @@ class LearnedRanker(Recommender):
                 model = self._joined(models, whole, facts)
             model.set_scorer(linear, trees)
             model.set_served_at(placement, position)
-            model.recipe = json.dumps({"report": said, "parameters": {n: v for n, v in self._learning().items()}})
+            model.recipe = json.dumps({"report": said, "parameters": self._learning()}, default=lambda v: v.item())
         self._facts = facts
         self._model = model
         return self
