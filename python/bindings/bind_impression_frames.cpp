@@ -64,7 +64,6 @@ void bind_impression_frames(py::module_& m) {
       py::arg("frame"), py::arg("names"), py::arg("kinds"), py::arg("time_unit"),
       "Columns of any frame: (codes int32 [n], -1 missing, IdMap) of 'keys', UTC milliseconds int64 [n], the smallest integer\n"
       "missing, of 'times', float64 [n], NaN missing, of 'numbers'.");
-  if (!py::hasattr(m, "arrow_stream"))  // a topic before this one may have it
     m.def(
         "arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); },
         py::arg("names"), py::arg("columns"), "Columns (format, array, validity, length, list offsets) as an Arrow stream of one batch.");

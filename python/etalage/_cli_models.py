@@ -12,7 +12,7 @@ def trainable() -> dict[str, type]:
     """Models that fit on events alone, by lower-case name."""
     from . import models
 
-    classes = (getattr(models, n) for n in models.__all__ if n not in ("Vectors", "Blend"))
+    classes = (getattr(models, n) for n in models.__all__ if n not in ("Vectors", "Blend", "LearnedRanker"))
     return {c.__name__.lower(): c for c in classes if isinstance(c, type) and issubclass(c, models.Recommender) and c is not models.Recommender}
 
 

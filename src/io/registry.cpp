@@ -16,6 +16,7 @@
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "etalage/models/linear_sequence.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -48,6 +49,7 @@ struct Registry {
       {"FeatureALS", &make<FeatureAlsModel>},
       {"Item2Vec", &make<Item2VecModel>},
       {"ItemKNN", &make<ItemKnnModel>},
+      {"LearnedRanker", &make<LearnedRankerModel>},
       {"LinearSequence", &make<LinearSequenceModel>},
       {"P3alpha", &make<RandomWalkModel>},
       {"Popularity", &make<PopularityModel>},

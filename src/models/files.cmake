@@ -26,6 +26,11 @@ target_sources(etalage PRIVATE
   src/models/session_knn.cpp
   src/models/transitions.cpp)
 target_sources(etalage PRIVATE src/models/blend.cpp src/models/blend_weights.cpp)
+target_sources(etalage PRIVATE
+  src/models/learned_ranker.cpp
+  src/models/learned_ranker_lists.cpp
+  src/models/linear_ranker.cpp
+  src/models/ranking_features.cpp)
 
 # Neighbours and walks.
 target_sources(etalage PRIVATE
@@ -65,4 +70,4 @@ target_sources(etalage PRIVATE
 # Alternating least squares with features.
 target_sources(etalage PRIVATE src/models/feature_als.cpp src/models/feature_regression.cpp)
 # Eigen's own checks end in abort(), which a guest must not call whatever the host's flags are.
-set_source_files_properties(src/models/cold_start.cpp src/models/randomized_svd.cpp PROPERTIES COMPILE_DEFINITIONS EIGEN_NO_DEBUG)
+set_source_files_properties(src/models/cold_start.cpp src/models/linear_ranker.cpp src/models/randomized_svd.cpp PROPERTIES COMPILE_DEFINITIONS EIGEN_NO_DEBUG)

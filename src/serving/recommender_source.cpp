@@ -6,6 +6,7 @@
 #include "etalage/error.hpp"
 #include "etalage/models/blend.hpp"
 #include "etalage/models/factor_model.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "etalage/models/repeat_purchase.hpp"
 #include "etalage/serving/candidate_source.hpp"
@@ -61,8 +62,10 @@ Query query_for(const Recommender& model, const SourceQuery& query, SourceScratc
   q.exclude_seen = r.exclude_seen;
   if (r.now_ms != 0) q.now_ms = r.now_ms;
   if (const auto* again = dynamic_cast<const RepeatPurchaseModel*>(&model)) take_times(*again, r, q, s);
+  const bool learned = dynamic_cast<const LearnedRankerModel*>(&model) != nullptr;
+  if (learned && q.history.data() == r.history.data() && r.history_times.size() == r.history.size()) q.history_times = r.history_times;
   // The product being looked at is not listed, unless a model to which order matters says that it may be.
-  const bool ordered = dynamic_cast<const SequenceModel*>(&model) != nullptr || dynamic_cast<const BlendModel*>(&model) != nullptr;
+  const bool ordered = learned || dynamic_cast<const SequenceModel*>(&model) != nullptr || dynamic_cast<const BlendModel*>(&model) != nullptr;
   if (!ordered && !q.session.empty()) q.exclude_last = true;
   return q;
 }

@@ -15,6 +15,7 @@
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "etalage/models/linear_sequence.hpp"
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/random_walk.hpp"
@@ -130,6 +131,17 @@ inline std::vector<SampleModel> sample_models() {
       {"P3alpha", [] { return fitted<RandomWalkModel>(RandomWalkOptions{}, false); }},
       {"Popularity", [] { return fitted<PopularityModel>(); }},
       {"RP3beta", [] { return fitted<RandomWalkModel>(RandomWalkOptions{.beta = 0.5f}, true); }},
+      {"LearnedRanker",
+       [] {
+         const Sequences past = sample_sequences();
+         auto model = std::make_shared<LearnedRankerModel>(
+             std::vector<BlendMember>{{"steps", fitted_in_order<TransitionsModel>()}, {"again", fitted_in_order<RepeatPurchaseModel>()}},
+             ItemSignals::of(past), past, LearnedRankerOptions{.candidates = 5, .anchors = 3, .position = 1, .recipe = "{}"});
+         const CsrMatrix held = sample_data().user_items();
+         const RankingLists lists = model->lists(held.view(), 12, false, 5);
+         model->set_scorer(LinearRanker::fit({lists.rows.data(), lists.items.size(), model->num_features()}, lists.offsets, lists.gains, {}));
+         return model;
+       }},
       {"LinearSequence", [] { return fitted_in_order<LinearSequenceModel>(); }},
       {"RepeatPurchase", [] { return fitted_in_order<RepeatPurchaseModel>(); }},
       {"SequentialRules", [] { return fitted_in_order<SequentialRulesModel>(); }},

@@ -1,4 +1,6 @@
 etalage_test(models/blend_test.cpp LABELS threaded)
+etalage_test(models/learned_ranker_test.cpp LABELS threaded)
+etalage_test(models/linear_ranker_test.cpp LABELS threaded)
 etalage_test(models/factor_index_test.cpp LABELS threaded)
 etalage_test(models/factor_model_test.cpp LABELS threaded)
 etalage_test(models/graph_filter_test.cpp LABELS threaded)

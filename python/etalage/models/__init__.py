@@ -11,6 +11,7 @@ from .feature_als import FeatureALS
 from .graph_filter import GraphFilter
 from .item2vec import Item2Vec
 from .item_knn import ItemKNN
+from .learned_ranker import LearnedRanker
 from .linear_sequence import LinearSequence
 from .popularity import Popularity
 from .random_walk import P3alpha, RP3beta
@@ -35,6 +36,7 @@ __all__ = [
     "GraphFilter",
     "Item2Vec",
     "ItemKNN",
+    "LearnedRanker",
     "LinearSequence",
     "P3alpha",
     "Popularity",

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "etalage/core/matrix_view.hpp"
+#include "etalage/core/state.hpp"
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+/// Settings of LinearRanker::fit.
+struct ETALAGE_EXPORT LinearRankerOptions {
+  double l2 = 1e-3;                 ///< > 0: penalty l2 / 2 |w|^2 beside the mean loss of a list
+  std::int32_t max_iterations = 50; ///< of Newton, >= 1
+  double tolerance = 1e-8;          ///< ends at a gradient this long, > 0
+  int num_threads = 0;
+  void validate() const;
+};
+
+/// A linear score of rows with gaps, learned from lists.
+///
+///   s(x) = sum_f  w_f (x_f - mean_f) / deviation_f  where x_f is known,  m_f  where it is missing (NaN)
+///
+/// Learns    minimises  1 / sum_l a_l  sum_l a_l [log sum_j exp s_j - sum_j t_j s_j] + l2 / 2 (|w|^2 + |m|^2),  t the gains of a
+///           list over their sum, a its weight: the chance that a choice in proportion to exp(s) takes what was taken. Convex;
+///           Newton steps, halved while they do not descend
+/// Lists     those without a gain teach nothing and do not count
+/// Repeats   bit-identical for any number of threads
+/// Errors    std::invalid_argument (sizes, infinite values, negative gains or weights, no list with a gain)
+/// Source    Cao et al., ICML 2007 (ListNet, top one)
+class ETALAGE_EXPORT LinearRanker {
+ public:
+  struct Report {
+    double loss = 0;       ///< of the minimum, penalty included
+    double gradient = 0;   ///< its length there
+    std::int32_t iterations = 0;
+    std::int64_t lists = 0;
+  };
+
+  LinearRanker() = default;
+  /// rows [n, features], offsets [lists + 1], gains [n] >= 0, weights [lists] >= 0 or empty (1 each).
+  [[nodiscard]] static LinearRanker fit(MatrixView<const float> rows, std::span<const std::int64_t> offsets, std::span<const float> gains,
+                                        std::span<const float> weights, const LinearRankerOptions& options = {});
+
+  [[nodiscard]] bool empty() const noexcept { return weights_.empty(); }
+  [[nodiscard]] std::size_t num_features() const noexcept { return weights_.size(); }
+  [[nodiscard]] double score(std::span<const float> row) const noexcept;
+  [[nodiscard]] std::span<const double> weights() const noexcept { return weights_; }          ///< w
+  [[nodiscard]] std::span<const double> missing_weights() const noexcept { return missing_; }  ///< m
+  [[nodiscard]] std::span<const double> means() const noexcept { return means_; }
+  [[nodiscard]] std::span<const double> inverse_deviations() const noexcept { return inverse_; }
+  [[nodiscard]] const Report& report() const noexcept { return report_; }
+
+  void save_state(StateWriter& writer) const;
+  [[nodiscard]] static LinearRanker from_state(const StateReader& reader);
+
+ private:
+  std::vector<double> weights_;
+  std::vector<double> missing_;
+  std::vector<double> means_;
+  std::vector<double> inverse_;
+  Report report_;
+};
+
+}  // namespace etalage

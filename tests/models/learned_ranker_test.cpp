@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Features and order of the learned second stage.
+#include "etalage/models/learned_ranker.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "etalage/error.hpp"
+#include "etalage/io/serialization.hpp"
+#include "etalage/models/ease.hpp"
+#include "etalage/models/popularity.hpp"
+#include "etalage/models/transitions.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr std::int32_t kUsers = 120;
+constexpr std::int32_t kItems = 50;
+constexpr std::int64_t kDay = 86'400'000;
+
+struct Shop {
+  Sequences past;
+  CsrMatrix later;
+};
+
+Shop shop(std::uint32_t seed = 5) {
+  std::mt19937 rng(seed);
+  std::vector<std::int64_t> offsets{0}, times, later_offsets{0};
+  std::vector<std::int32_t> items, later;
+  for (std::int32_t u = 0; u < kUsers; ++u) {
+    std::vector<std::int32_t> row;
+    for (int n = 0; n < 8; ++n) {
+      const auto taste = static_cast<std::int32_t>(rng() % 10 * 5 + static_cast<unsigned>(u % 5));
+      row.push_back(rng() % 4 == 0 ? static_cast<std::int32_t>(rng() % kItems) : taste);
+    }
+    for (int n = 0; n < 6; ++n) {
+      items.push_back(row[static_cast<std::size_t>(n)]);
+      times.push_back((10 * n + 3 * (u % 7)) * kDay);
+    }
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+    std::vector<std::int32_t> held(row.begin() + 6, row.end());
+    std::sort(held.begin(), held.end());
+    held.erase(std::unique(held.begin(), held.end()), held.end());
+    later.insert(later.end(), held.begin(), held.end());
+    later_offsets.push_back(static_cast<std::int64_t>(later.size()));
+  }
+  Array<float> ones(later.size());
+  ones.fill(1.0f);
+  return {Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), Array<std::int64_t>(times), kItems),
+          {kUsers, kItems, Array<std::int64_t>(later_offsets), Array<std::int32_t>(later), ones}};
+}
+
+std::vector<BlendMember> sources(const Sequences& past) {
+  const Interactions rows(ordered_rows(past));
+  auto ease = std::make_shared<EaseModel>(EaseOptions{.l2 = 20});
+  ease->fit(rows);
+  auto popular = std::make_shared<PopularityModel>();
+  popular->fit(rows);
+  auto steps = std::make_shared<TransitionsModel>();
+  steps->fit(past);
+  return {{"ease", ease}, {"popular", popular}, {"steps", steps}};
+}
+
+LearnedRankerModel made(const Shop& s, LearnedRankerOptions options = {.candidates = 20}) {
+  return LearnedRankerModel(sources(s.past), ItemSignals::of(s.past), s.past, options);
+}
+
+bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+TEST(LearnedRanker, LearnsFromAndAnswersWithTheSameBits) {
+  const Shop s = shop();
+  LearnedRankerModel ranker = made(s);
+  const RankingLists lists = ranker.lists(s.later.view(), kUsers, true, 1000);
+  ASSERT_GT(lists.queries.size(), 20u);
+  ranker.set_scorer(LinearRanker::fit({lists.rows.data(), lists.items.size(), ranker.num_features()}, lists.offsets, lists.gains, {}));
+  std::vector<std::int32_t> users;
+  for (std::int32_t u = 0; u < kUsers; ++u)
+    if (s.later.view().row_size(u) > 0) users.push_back(u);
+  Scratch scratch;
+  for (std::size_t l = 0; l < lists.queries.size(); ++l) {
+    const auto b = static_cast<std::size_t>(lists.offsets[l]);
+    const auto n = static_cast<std::size_t>(lists.offsets[l + 1]) - b;
+    const Query query{.user = users[static_cast<std::size_t>(lists.queries[l])]};
+    const std::span<const std::int32_t> items(lists.items.data() + b, n);
+    std::vector<float> rows(n * ranker.num_features());
+    ranker.features(query, items, {rows.data(), n, ranker.num_features()}, scratch);
+    EXPECT_TRUE(same_bits(rows, {lists.rows.data() + b * ranker.num_features(), rows.size()}));
+    // What is served is what the scorer says of these rows, in order.
+    std::vector<ItemScore> out(n);
+    ASSERT_EQ(ranker.recommend(query, out, scratch), n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto at = static_cast<std::size_t>(std::find(items.begin(), items.end(), out[i].item) - items.begin());
+      ASSERT_LT(at, n);
+      EXPECT_EQ(out[i].score, static_cast<float>(ranker.linear().score({rows.data() + at * ranker.num_features(), ranker.num_features()})));
+      if (i > 0) {
+        EXPECT_GE(out[i - 1].score, out[i].score);
+      }
+    }
+    std::vector<float> scores(n);
+    ranker.score(query, items, scores, scratch);
+    for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(scores[i], static_cast<float>(ranker.linear().score({rows.data() + i * ranker.num_features(), ranker.num_features()})));
+  }
+}
+
+TEST(LearnedRanker, ListsDoNotDependOnThreads) {
+  const Shop s = shop();
+  const LearnedRankerModel ranker = made(s);
+  const RankingLists one = ranker.lists(s.later.view(), kUsers, true, 5, 3, 1);
+  const RankingLists four = ranker.lists(s.later.view(), kUsers, true, 5, 3, 4);
+  EXPECT_EQ(one.items, four.items);
+  EXPECT_EQ(one.offsets, four.offsets);
+  EXPECT_TRUE(same_bits(one.rows, four.rows));
+  EXPECT_NE(one.items, ranker.lists(s.later.view(), kUsers, true, 5, 4, 1).items);
+}
+
+TEST(LearnedRanker, FeaturesAreWhatTheyAreCalled) {
+  const Shop s = shop();
+  ItemSignals signals = ItemSignals::of(s.past, 30);
+  Array<float> prices(kItems);
+  Array<std::int32_t> categories(kItems);
+  for (std::int32_t i = 0; i < kItems; ++i) {
+    prices.mutable_data()[i] = i == 7 ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(1 + i);
+    categories.mutable_data()[i] = i == 7 ? -1 : i % 5;
+  }
+  signals.set_facts(prices, categories, {});
+  const std::vector<std::int32_t> history{3, 8, 3, 13};
+  const std::vector<std::int64_t> times{0, kDay, 2 * kDay, 3 * kDay};
+  const std::vector<std::int32_t> items{3, 7, 20, 3};
+  std::vector<float> rows(items.size() * RankingFeatures::kColumns);
+  RankingFeatures::Scratch scratch;
+  RankingFeatures::compute(signals, {history, times, 5 * kDay}, 10, items, rows.data(), RankingFeatures::kColumns, scratch);
+  const auto at = [&](std::size_t row, RankingFeatures::Column c) { return static_cast<double>(rows[row * RankingFeatures::kColumns + c]); };
+  EXPECT_NEAR(at(0, RankingFeatures::kTimesTaken), std::log(3.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kStepsSince), 1.0 / 2, 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kDaysSince), std::log(4.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kShopperIdleDays), std::log(3.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kCategoryShare), 1.0, 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kCategorySteps), 1.0, 1e-6);
+  EXPECT_NEAR(at(2, RankingFeatures::kCategoryShare), 0.0, 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kPrice), std::log(4.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kPriceGap), std::log(4.0) - (2 * std::log(4.0) + std::log(9.0) + std::log(14.0)) / 4, 1e-6);
+  // Unknown is missing, not 0; an item that was never taken has no time since.
+  for (const auto c : {RankingFeatures::kPrice, RankingFeatures::kPriceGap, RankingFeatures::kPriceBand, RankingFeatures::kCategoryShare,
+                       RankingFeatures::kStepsSince, RankingFeatures::kDaysSince, RankingFeatures::kVectorBest, RankingFeatures::kPosition})
+    EXPECT_TRUE(std::isnan(at(1, c))) << c;
+  EXPECT_EQ(at(1, RankingFeatures::kTimesTaken), 0);
+  // The cosine of the sets of shoppers, written out.
+  const auto shoppers = [&](std::int32_t item) {
+    std::vector<bool> has(kUsers);
+    for (std::int32_t u = 0; u < kUsers; ++u) {
+      const auto row = s.past.items_of(u);
+      has[static_cast<std::size_t>(u)] = std::find(row.begin(), row.end(), item) != row.end();
+    }
+    return has;
+  };
+  const auto cosine = [&](std::int32_t a, std::int32_t b) {
+    const auto x = shoppers(a), y = shoppers(b);
+    double both = 0, nx = 0, ny = 0;
+    for (std::size_t u = 0; u < kUsers; ++u) {
+      both += x[u] && y[u] ? 1 : 0;
+      nx += x[u] ? 1 : 0;
+      ny += y[u] ? 1 : 0;
+    }
+    return both / std::sqrt(nx * ny);
+  };
+  EXPECT_NEAR(at(2, RankingFeatures::kAnchorLast), cosine(13, 20), 1e-6);
+  EXPECT_NEAR(at(2, RankingFeatures::kAnchorMean), (cosine(13, 20) + cosine(3, 20) + cosine(8, 20)) / 3, 1e-6);
+  EXPECT_NEAR(at(2, RankingFeatures::kAnchorBest), std::max({cosine(13, 20), cosine(3, 20), cosine(8, 20)}), 1e-6);
+  for (std::size_t c = 0; c < RankingFeatures::kColumns; ++c)
+    EXPECT_EQ(std::memcmp(&rows[c], &rows[3 * RankingFeatures::kColumns + c], sizeof(float)), 0) << "an item that comes again: " << c;
+}
+
+TEST(LearnedRanker, AGivenHistoryHasTheTimesOfTheKeptOneItEquals) {
+  const Shop s = shop();
+  const LearnedRankerModel ranker = made(s);
+  Scratch scratch;
+  const std::vector<std::int32_t> items{1, 2, 30};
+  std::vector<float> kept(3 * ranker.num_features()), given(kept.size());
+  ranker.features({.user = 4}, items, {kept.data(), 3, ranker.num_features()}, scratch);
+  ranker.features({.user = 4, .history = s.past.items_of(4), .history_given = true}, items, {given.data(), 3, ranker.num_features()}, scratch);
+  EXPECT_TRUE(same_bits(kept, given));
+}
+
+TEST(LearnedRanker, IsSavedWithItsSources) {
+  const Shop s = shop();
+  LearnedRankerModel ranker = made(s, {.candidates = 20, .anchors = 3, .position = 1, .half_life_days = 12, .recipe = "{}"});
+  EXPECT_THROW((void)ranker.recommend({.user = 0}, {}, *std::make_unique<Scratch>()), NotFittedError);
+  const RankingLists lists = ranker.lists(s.later.view(), kUsers, true, 1000);
+  ranker.set_scorer(LinearRanker::fit({lists.rows.data(), lists.items.size(), ranker.num_features()}, lists.offsets, lists.gains, {}));
+  const auto bytes = save_to_memory(ranker);
+  const auto back = load_from_memory(bytes);
+  ASSERT_EQ(back->kind(), "LearnedRanker");
+  Scratch a, b;
+  for (std::int32_t u = 0; u < kUsers; ++u) {
+    std::vector<ItemScore> x(10), y(10);
+    ASSERT_EQ(ranker.recommend({.user = u}, x, a), back->recommend({.user = u}, y, b));
+    for (std::size_t i = 0; i < 10; ++i) {
+      EXPECT_EQ(x[i].item, y[i].item);
+      EXPECT_EQ(x[i].score, y[i].score);
+    }
+  }
+  EXPECT_THROW(ranker.set_scorer({}, {}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace etalage
