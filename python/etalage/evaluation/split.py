@@ -66,5 +66,5 @@ def tail_holdout(log, share: float = 0.2, valid_share: float = 0.0) -> Split:
 
 def _log(log):
     if not isinstance(log, _core.EventLog):
-        raise TypeError(f"log is a {type(log).__name__}, must be an etalage.EventLog")
+        raise TypeError(f"log is a {type(log).__name__}, must be an etalage.EventLog (EventLog.from_frame makes one)")
     return log

@@ -70,7 +70,8 @@ def summarize(log: _core.EventLog, events: list[str] | str | None = None, until:
     """Summaries of a log's customers, by its keys.
 
     Several purchases of one day are one (their values are added); days begin at utc_offset_minutes from UTC. The log's values
-    are the money, in any currency: where they are quantities, make a log whose values are quantity times price. events names
+    are the money, in any currency: where they are quantities, make a log whose values are quantity times price. A row with a value
+    of 0 or below is a purchase like any other: leave returns out before (log.filtered(log.values > 0)). events names
     the types that are purchases: by default purchase, buy, transaction or order, or everything in a log without types.
     until is the end of observation (a day, the newest purchase's by default); what comes later is left out and counted in
     .later. unit is "days" or "weeks". ValueError for a log without times or an unknown type.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import inspect
 import json
 import operator
 import os
@@ -142,6 +143,8 @@ class Snapshot:
     def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
                  segments=None, new_arrivals=None, profiles=None, intent=None, cold_start=None, segment_factors=None, segment_strength=5.0,
                  trained=None, label=""):
+        if models is not None and not isinstance(models, Mapping):
+            raise TypeError(f"models is a {type(models).__name__}, must be {{name: model}}")
         entries = []
         for name, model in (models or {}).items():
             model, ask = model if isinstance(model, tuple) else (model, None)
@@ -222,6 +225,10 @@ class Engine:
 
     def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, **options):
         live = {name: options.pop(name) for name in _EVENTS if name in options}
+        published = list(inspect.signature(Snapshot.__init__).parameters)[3:]
+        for name in options:
+            if name not in published:
+                raise TypeError(f"{name} is not an option of Engine, must be one of {', '.join((*published, *_EVENTS))}")
         self._clock = _core.Clock()
         self._hold(_core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock)))
         if models is not None or catalog is not None or options:
