@@ -4,6 +4,7 @@
 from ._core import Catalog, EventLog, FormatError, IdMap, Interactions, NotFittedError, NumericalError, ReadReport, Sequences, build_info
 from . import datasets, evaluation, marketing, models, profile, retrieval, serving, tuning
 from ._load import load
+from ._recipe import Recipe
 
 __version__ = build_info()["version"]
 
@@ -16,6 +17,7 @@ __all__ = [
     "NotFittedError",
     "NumericalError",
     "ReadReport",
+    "Recipe",
     "Sequences",
     "__version__",
     "build_info",

@@ -34,9 +34,20 @@ def info(args) -> int:
         return 0
     about = file_info(args.file)
     print(f"{args.file}: {about['kind']}, format version {about['format_version']}, {about['bytes']:,} bytes")
+    made = recipe_of(args.file, about["kind"])
+    if made is not None:
+        print(f"  how events became what it was fitted on: {made}")
     for s in about["sections"]:
         print(f"  {s['name']:32s} {s['dtype']:9s} {s['count']:14,d}  at {s['offset']:12,d}  checksum {s['checksum']:016x}")
     return 0
+
+
+def recipe_of(path, kind):
+    """The recipe that a model's file keeps, or None."""
+    from ._load import load
+    from .models._base import _KINDS
+
+    return load(path, verify="header").recipe if kind in _KINDS else None
 
 
 def demo(args) -> int:

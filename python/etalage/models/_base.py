@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._recipe import Recipe, for_logs
 from . import _arguments as arg
 from ._by_key import ByKey, known_lists
 from ._progress import progress
@@ -86,31 +87,49 @@ class Recommender(ByKey, RecommendFrame):
 
     # Fitting
 
-    def _training_data(self, data):
+    def _training_data(self, data, recipe=None):
         """Interactions, or anything that reads as a users x items matrix."""
         if isinstance(data, _core.EventLog):
-            return data.interactions()
+            return (recipe or Recipe()).interactions(data)
         if isinstance(data, _core.Sequences):
             raise NotImplementedError(
                 f"{type(self).__name__}.fit does not take Sequences; fit it on Interactions or a CSR matrix")
         return arg.rows(data, "data") if not isinstance(data, _core.Interactions) else data
 
-    def fit(self, data, show_progress=False, callback=None, *, keep_history=None):
-        """Fits on Interactions, an EventLog (by its interactions()) or a users x items CSR matrix; returns self.
+    def fit(self, data, show_progress=False, callback=None, *, keep_history=None, recipe=None):
+        """Fits on Interactions, an EventLog or a users x items CSR matrix; returns self.
 
-        Interactions and logs leave both id maps and, unless keep_history is False, their rows in the model. A matrix
-        leaves neither. callback(progress) returning False stops after the current sweep and keeps it. Where an
-        exception or Ctrl-C ends the fit the model stays as it was.
+        data           Interactions and logs leave both id maps and, unless keep_history is False, their rows in the model. A
+                       matrix leaves neither
+        show_progress  a bar on a terminal and in a notebook, a line a minute into a file
+        callback       callback(progress) returning False stops after the current sweep and keeps it
+        keep_history   None: as the model's parameter of that name says, else True
+        recipe         an etalage.Recipe: how a log becomes what the model is fitted on; None means interactions() as it
+                       stands. The model keeps it, in its file too: model.recipe
+
+        Where an exception or Ctrl-C ends the fit the model stays as it was.
         """
-        data = self._training_data(data)
+        data = self._training_data(data, for_logs(recipe, data))
         model = self._new()
         with progress(type(self).__name__, show_progress, callback) as report:
             self._fit(model, data, report)
         keep = getattr(self, "keep_history", True) if keep_history is None else keep_history
         if not keep or not isinstance(data, (_core.Interactions, _core.EventLog, _core.Sequences)):
             model.set_history(None)
+        self._keep_recipe(model, getattr(data, "recipe", None))
         self._model = model
         return self
+
+    @staticmethod
+    def _keep_recipe(model, recipe):
+        model.recipe = "" if recipe is None else recipe.to_json()
+
+    @property
+    def recipe(self):
+        """The etalage.Recipe by which the events became what the model was fitted on; None where it was a matrix of which
+        nobody said."""
+        text = self._fitted().recipe
+        return Recipe.from_json(text) if text else None
 
     def _fit(self, model, data, callback):
         model.fit(data, callback)
