@@ -28,6 +28,16 @@ class Recommender(ByKey, RecommendFrame):
     scores, higher is better, ties by lower index; rows with fewer than k results end in -1 and -inf. A call that a model
     does not have raises NotImplementedError.
 
+    user_index, item_index   one index or an array; None for people unknown to the model, where the call says so
+    user_ids, item_ids, keys (user_id, item_id where it is one)   the same by the shop's keys, in the calls named *_ids
+    user_items, item_users   CSR rows of those asked for, in place of the kept ones
+    session_items, session_ids   a list of items, oldest first, or a list of such lists
+    filter_items, items      never, or alone, to be recommended: one list for all, or one a row
+    filter_already_liked_items   leave out what the user, or the session, has
+    recalculate_user         take the taste from user_items instead of from the fit
+    keep_history             keep the fitted rows in the model; without them user_items must be given
+    num_threads              0 means all CPUs of this process
+
     A model is on the outside a set of parameters and on the inside a compiled model that fit() makes anew: results and
     arrays handed out stay valid whatever happens to the model. partial_fit_*(), add_*() and the like change the compiled
     model where nobody else holds it, and else a copy that shares what does not change: any number of threads may ask
@@ -56,7 +66,7 @@ class Recommender(ByKey, RecommendFrame):
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self, **params):
-        """Changes parameters; the next fit uses them."""
+        """Changes parameters (params: by name); the next fit uses them; returns self."""
         before = self.get_params()
         for name in params:
             if name not in before:
@@ -158,10 +168,12 @@ class Recommender(ByKey, RecommendFrame):
 
     @property
     def num_users(self):
+        """How many users the model knows."""
         return self._fitted().num_users
 
     @property
     def num_items(self):
+        """How many items the model knows."""
         return self._fitted().num_items
 
     @property
@@ -315,10 +327,12 @@ class Recommender(ByKey, RecommendFrame):
         return out[0].copy() if one else out
 
     def partial_fit_users(self, user_index, user_items):
+        """Learns rows of users, new ones too, without a fit; for models that can."""
         self._fitted()
         self._no("partial_fit_users")
 
     def partial_fit_items(self, item_index, item_users):
+        """Learns columns of items, new ones too, without a fit; for models that can."""
         self._fitted()
         self._no("partial_fit_items")
 
