@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nearest items by their vectors."""
+"""Nearest items by their vectors: an index that changes while it is searched, and filters of what may be found."""
 
 from __future__ import annotations
 
@@ -164,7 +164,10 @@ class ItemIndex:
         return (ids[0].copy(), scores[0].copy()) if single else (ids, scores)
 
     def filter(self, allow=None, deny=None):
-        """An ItemFilter from lists of ids or keys, made once for any number of searches of this index."""
+        """An ItemFilter from lists of ids or keys, made once for any number of searches of this index.
+
+        allow: what alone may be found, None for everything; deny: what may not.
+        """
         return ItemFilter(*(None if v is None else self._listed(v, n) for v, n in ((allow, "allow"), (deny, "deny"))))
 
     def _listed(self, value, argument):
@@ -226,14 +229,17 @@ class ItemIndex:
 
     @property
     def dim(self):
+        """Length of a vector."""
         return self._core.dim
 
     @property
     def metric(self):
+        """"cosine", "dot" or "l2"."""
         return self._core.metric
 
     @property
     def kind(self):
+        """"exact", "hnsw", "ivf" or "ivf_pq"."""
         return self._core.kind
 
     @property

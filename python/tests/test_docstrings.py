@@ -29,6 +29,8 @@ def public():
                         seen.add(value.__name__)
                         yield from walk(value, f"{path}.{name}")
                 continue
+            if not hasattr(room, "__all__") and str(getattr(value, "__module__", "")).startswith("etalage._"):
+                continue  # a helper of its own
             if not (inspect.isclass(value) or callable(value)) or not str(getattr(value, "__module__", "")).startswith("etalage"):
                 continue
             yield f"{path}.{name}", value, None
@@ -37,7 +39,8 @@ def public():
                 for member in sorted(n for n in dir(value) if not n.startswith("_")):
                     found = inspect.getattr_static(value, member)
                     call = getattr(found, "__func__", getattr(found, "fget", found))
-                    if not str(getattr(call, "__module__", "etalage")).startswith("etalage") or call in told or issubclass(value, BaseException):
+                    home = next(base for base in value.__mro__ if member in vars(base)).__module__
+                    if not home.startswith("etalage") or call in told or issubclass(value, BaseException):
                         continue  # of a base class outside, or shown there already
                     told.append(call)
                     yield f"{path}.{name}.{member}", found, value
@@ -93,6 +96,8 @@ def missing():
         text = document(found, owner, name)
         for base in (owner or found if inspect.isclass(found) else owner).__mro__ if owner is not None or inspect.isclass(found) else ():
             text += "\n" + (inspect.getdoc(base) or "")
+        if "All other parameters are those of" in text:
+            text += inspect.getdoc(etalage.models.ALS)
         absent = [a for a in arguments(found, owner) if not a.startswith("_") and a not in _EVERYWHERE and not re.search(rf"\b{re.escape(a)}\b", text)]
         if absent:
             out[name] = absent

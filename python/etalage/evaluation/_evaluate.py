@@ -124,7 +124,10 @@ class Evaluation(Mapping):
         return self._core.user_index
 
     def mean(self, name: str, importance=None) -> float:
-        """The mean of a metric over users, each counted by importance[his index] >= 0 (None: all alike)."""
+        """The mean of a metric over users, each counted by importance[his index] >= 0 (None: all alike).
+
+        name: a metric with its k, "recall@20".
+        """
         if importance is None:
             return self[name]
         values = self.per_user[name]
@@ -137,12 +140,18 @@ class Evaluation(Mapping):
         return float(values @ counts / counts.sum())
 
     def interval(self, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0):
-        """(low, high) of the mean by percentile bootstrap over users."""
+        """(low, high) of the mean by percentile bootstrap over users.
+
+        name: a metric with its k, "recall@20".
+        """
         return self._core.interval(name, samples, confidence, seed, num_threads)
 
     def compare(self, other: Evaluation, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42,
                 num_threads: int = 0) -> dict:
-        """This minus other on the same users: {"difference", "interval", "p_value"}; a two-sided sign-flip test."""
+        """This minus other on the same users: {"difference", "interval", "p_value"}; a two-sided sign-flip test.
+
+        name: a metric with its k, "recall@20"; other: an Evaluation of the same users.
+        """
         return self._core.compare(other._core, name, samples, confidence, seed, num_threads)
 
     def to_frame(self, user_ids=None):
@@ -224,6 +233,7 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     item_features: what diversity compares items by: numbers [items x d], dense or sparse, or a Catalog (its products by the
     item keys of train, or in the order of the items where train has no keys; its vectors, else its categories). None: the
     shoppers who have them in train.
+    recalculate_user: take the taste from the train part instead of from the fit.
     """
     k, metrics = _k(k), _metrics(metrics)
     beyond = beyond_among(metrics)
@@ -271,6 +281,7 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
     over all orders of them. Ties with items that are not listed cannot be seen: hand over more than k places, as many as
     ties may reach. Without scores the order is meant as it stands.
     metrics, item_features: as in evaluate(); those beyond accuracy need `train`.
+    test: as in evaluate().
     """
     train = None if train is None else _interactions(train, "train")
     return Evaluation(_measure_lists(items, scores, train, _interactions(test, "test"), users, _k(k), _metrics(metrics), train is not None,
@@ -337,6 +348,7 @@ def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics
     list the item before the position, as in recommend_session(): True, False or "auto". recipe: of a log, what of it counts and
     whether lists are shoppers or visits; None means the one that the model keeps. One value a position:
     r["users"] counts positions and r.user_index names their sequences.
+    k, metrics: as in evaluate(). filter_already_liked_items: leave out, and do not count, the items before the position.
     """
     core = _recommender(model)
     if core is None:

@@ -81,6 +81,8 @@ def allocate(values, costs, budgets, per_shopper=1, eligible=None, offer_min=Non
     eligible     [shoppers, offers] bool, False: never; or a function of (shopper, offer) index arrays that gives it
     offer_min, offer_max   [offers] or one number: how often an offer is given at least and at most
     exclusive    lists of offers, disjoint: a shopper gets at most one of each list
+    target_gap   where the search for prices ends: gap of bound and value. max_steps, full_steps: steps on a sample, and on all
+    sample       shoppers of the sample
 
     Lagrangian relaxation; its dual is minimised by a proximal bundle method on a sample of shoppers and then on all, and the choices at
     those prices are repaired by the exchanges that lose least. The bits do not depend on num_threads.

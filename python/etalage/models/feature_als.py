@@ -81,15 +81,24 @@ class FeatureALS(Recommender):
         return self._fitted().objective(self._training_data(data, self.recipe))
 
     def user_rows(self, user_features):
-        """The rows of users of whom only features are known, float32 [n x factors]."""
+        """The rows of users of whom only features are known, float32 [n x factors].
+
+        user_features: sparse or dense [n x features].
+        """
         return self._fitted().user_rows(arg.rows(user_features, "user_features"))
 
     def item_rows(self, item_features):
-        """The rows of items of which only features are known, float32 [n x factors]."""
+        """The rows of items of which only features are known, float32 [n x factors].
+
+        item_features: sparse or dense [n x features].
+        """
         return self._fitted().item_rows(arg.rows(item_features, "item_features"))
 
     def add_users(self, user_features, user_ids=None):
-        """New users behind the last, from their features alone; a model with keys needs one for each. Returns self."""
+        """New users behind the last, from their features alone; a model with keys needs one for each. Returns self.
+
+        user_features: rows of the new ones, sparse or dense; user_ids: their keys.
+        """
         features = arg.rows(user_features, "user_features")
 
         def add(model):
@@ -99,7 +108,10 @@ class FeatureALS(Recommender):
         return self._change(add)
 
     def add_items(self, item_features, item_ids=None):
-        """New items behind the last, from their features alone; a model with keys needs one for each. Returns self."""
+        """New items behind the last, from their features alone; a model with keys needs one for each. Returns self.
+
+        item_features: rows of the new ones, sparse or dense; item_ids: their keys.
+        """
         features = arg.rows(item_features, "item_features")
 
         def add(model):

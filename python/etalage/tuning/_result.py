@@ -28,6 +28,7 @@ class SearchResult:
 
     @property
     def model(self):
+        """The model searched for, unfitted, with the best parameters."""
         new = copy.copy(self._model)
         new._model = None
         return new.set_params(**self.best_params)
