@@ -193,7 +193,7 @@ void bind_retrieval(py::module_& m) {
       .def_static("keys_of",
                   [](const std::filesystem::path& path) -> std::shared_ptr<IdMap> {
                     const StateFile file = StateFile::open(path, {Verify::kHeader, 0});
-                    if (!file.reader().has(kKeys)) return nullptr;
+                    if (!file.reader().has(std::string(kKeys) + "/kind")) return nullptr;
                     return std::make_shared<IdMap>(file.reader().get_id_map(kKeys));
                   },
                   py::arg("path"), py::call_guard<py::gil_scoped_release>(), "The keys of a file of save_with_keys(), or None.")

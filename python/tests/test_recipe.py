@@ -141,13 +141,13 @@ def test_order_is_taken_from_the_log_or_asked_for(log):
     plain = Recipe(event_weights={"view": 1, "buy": 1, "return": 1})
     train, _, test = split.temporal(log, 1_600_000_000_000 + 60 * DAY)
     matrix = plain.interactions(train)
-    model = SessionKNN(session_length=2).fit(train, recipe=plain)
+    model = SessionKNN(max_history=2).fit(train, recipe=plain)
     right = evaluate(model, train, test, k=3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kept = evaluate(model, matrix, plain.held_out(test), k=3)  # its own lists know the order
     np.testing.assert_array_equal(kept.per_user["recall@3"], right.per_user["recall@3"])
-    bare = SessionKNN(session_length=2).fit(train, recipe=plain, keep_history=False)
+    bare = SessionKNN(max_history=2).fit(train, recipe=plain, keep_history=False)
     with pytest.warns(UserWarning, match="train has no order, and SessionKNN goes by it"):
         wrong = evaluate(bare, matrix, plain.held_out(test), k=3)
     assert wrong["recall@3"] != right["recall@3"]

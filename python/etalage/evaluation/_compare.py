@@ -10,7 +10,7 @@ from ..models._reuse import prepared
 from ..models._sequence import goes_by_order
 from ._beyond import OF_ALL_LISTS, beyond_among
 from ._evaluate import Evaluation, _k, _metrics, evaluate
-from ._parts import held_out, kept_order, to_fit
+from ._parts import held_out, kept_order, takes_logs, to_fit
 from ._report import html_table, plot_intervals
 
 _STATUS = "/proc/self/status"
@@ -120,7 +120,7 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
         fit_seconds = memory = None
         ordered = _in_order(model, name, train)
         parts = matrix
-        if of_log and hasattr(model, "members"):
+        if of_log and takes_logs(model, recipe):
             parts = train
         elif of_log and ordered:
             parts = lists.setdefault("to fit", to_fit(model, train, recipe))

@@ -8,6 +8,7 @@ import warnings
 from .. import _core
 from .._recipe import Recipe, checked, for_logs
 from ..models._sequence import goes_by_order
+from ..models.popularity import Popularity
 
 
 def recipe_of(core, recipe, *parts):
@@ -23,9 +24,14 @@ def held_out(test, recipe):
     return (checked(recipe) or Recipe()).held_out(test) if isinstance(test, _core.EventLog) else test
 
 
+def takes_logs(model, recipe) -> bool:
+    """Whether a model makes of a log itself what it needs: blends, and Popularity, which decays and weighs by event type."""
+    return hasattr(model, "members") or recipe is None and (model is Popularity or isinstance(model, Popularity))
+
+
 def to_fit(model, train, recipe):
     """What `model` is fitted on: of a log the matrix or the lists of the recipe, for a blend of both kinds the log itself."""
-    if not isinstance(train, _core.EventLog) or hasattr(model, "members"):
+    if not isinstance(train, _core.EventLog) or takes_logs(model, recipe):
         return train
     recipe = recipe or Recipe()
     return recipe.sequences(train) if goes_by_order(model) else recipe.interactions(train)
