@@ -55,4 +55,7 @@ def demo(args) -> int:
 
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise ValueError(f"--out is {args.out!r}, a file, must be a folder")
+    for name in ("users", "items"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} is {getattr(args, name)}, must be >= 1")
     return _demo.run(Path(args.out), users=args.users, items=args.items, seed=args.seed)
