@@ -171,6 +171,7 @@ def test_search_uses_it(log):
     train, _, test = split.temporal(log, 1_600_000_000_000 + 60 * DAY)
     for model in (ItemKNN(), SessionKNN()):
         found = etalage.tuning.search(model, train, test, 3, metric="recall@5", recipe=RECIPE)
+        assert found.fit(train).recipe == RECIPE and found.fit(train, recipe=Recipe()).recipe == Recipe()
         best = type(model)(**found.best_params).fit(train, recipe=RECIPE)
         assert found.best_value == pytest.approx(evaluate(best, train, test, k=5)["recall@5"])
 

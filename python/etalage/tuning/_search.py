@@ -88,7 +88,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
                 if callback is not None and callback(record) is False:
                     stopped = "callback"
                     break
-    return SearchResult(unfitted(model), metric, trials, study, stopped)
+    return SearchResult(unfitted(model), metric, trials, study, stopped, recipe)
 
 
 def _run(optuna, study, asked, record, model, train, measure, fit) -> None:
