@@ -16,6 +16,7 @@
 #include "data_helpers.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "one_key.hpp"
 
 namespace etalage::python {
 namespace {
@@ -144,8 +145,8 @@ void bind_catalog(py::module_& m) {
                              "{argument: number of products with more than one value} of from_events(); None of other catalogues.")
       .def("__len__", &Catalog::size)
       .def_property_readonly("item_ids", [](const Catalog& c) { return keys_to_numpy(*c.item_ids()); })
-      .def("item_index", [](const Catalog& c, const py::object& keys) { return find_keys(*c.item_ids(), keys, "item_ids"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+      .def("item_index", [](const Catalog& c, const py::object& keys) { return index_or_one(*c.item_ids(), keys, "item_ids"); },
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("name", &Catalog::name, py::arg("index"), "The product's name, or its key as text.")
       .def("names_of",
            [](const Catalog& c, const py::object& keys) {

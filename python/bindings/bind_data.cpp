@@ -19,6 +19,7 @@
 #include "etalage/io/csv.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "one_key.hpp"
 #include "recipe_helpers.hpp"
 
 namespace etalage::python {
@@ -97,9 +98,9 @@ py::object cached_keys(const py::object& self, const char* slot, const SharedIdM
   return made_once(self, slot, [&] { return keys_to_numpy(*ids); });
 }
 
-py::array_t<std::int32_t> index_of(const SharedIdMap& ids, const py::object& keys, const char* what) {
+py::object index_of(const SharedIdMap& ids, const py::object& keys, const char* what) {
   if (!ids) throw std::invalid_argument(std::string(what) + "_ids are not known: these data were made without keys");
-  return find_keys(*ids, keys, (std::string(what) + "_ids").c_str());
+  return index_or_one(*ids, keys, (std::string(what) + "_ids").c_str());
 }
 
 py::object map_or_none(const SharedIdMap& ids) {
@@ -202,9 +203,9 @@ void bind_interactions(py::module_& m) {
       .def_property_readonly("user_id_map", [](const Interactions& d) { return map_or_none(d.user_ids()); }, "IdMap or None.")
       .def_property_readonly("item_id_map", [](const Interactions& d) { return map_or_none(d.item_ids()); }, "IdMap or None.")
       .def("user_index", [](const Interactions& d, const py::object& keys) { return index_of(d.user_ids(), keys, "user"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("item_index", [](const Interactions& d, const py::object& keys) { return index_of(d.item_ids(), keys, "item"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def_property_readonly("recipe", &recipe_of, "etalage.Recipe: how the log became this matrix; None for one made elsewhere.")
       .def_property_readonly("num_users", &Interactions::num_users)
       .def_property_readonly("num_items", &Interactions::num_items)
@@ -451,9 +452,9 @@ void bind_event_log(py::module_& m) {
       .def_property_readonly("user_id_map", [](const EventLog& l) { return map_or_none(l.columns().user_ids); }, "IdMap or None.")
       .def_property_readonly("item_id_map", [](const EventLog& l) { return map_or_none(l.columns().item_ids); }, "IdMap or None.")
       .def("user_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().user_ids, keys, "user"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("item_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().item_ids, keys, "item"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("__repr__",
            [](const EventLog& l) {
              return "EventLog(" + std::to_string(l.size()) + " events, " + std::to_string(l.num_users()) + " users, " +

@@ -53,10 +53,14 @@ def from_events(frame: Any, item: str, columns: dict, time: str | None, keep: st
     rows = range(len(keys))
     if time is not None:
         times = np.asarray(_lines(frame, time))
+        if times.dtype.kind in "OU":
+            times = _moments(times)
         if times.dtype == object:
             times = np.array([_moment(t, i) for i, t in enumerate(times)], np.int64)
         rows = np.argsort(times, kind="stable").tolist()
-    products = list(dict.fromkeys(k for k in keys if _cell(k) is not None))
+    products = list(dict.fromkeys(keys))
+    none = {key for key in products if _cell(key) is None}
+    products = [key for key in products if key not in none]
     out, conflicts = {"item": products}, {}
     for argument, column in columns.items():
         if column is None:
@@ -67,7 +71,7 @@ def from_events(frame: Any, item: str, columns: dict, time: str | None, keep: st
         seen: dict = {}
         for row in rows:  # oldest first
             key, value = keys[row], _cell(cells[row])
-            if value is None or _cell(key) is None or argument in ("price", "stock") and isinstance(value, (int, float)) and value < 0:
+            if value is None or key in none or argument in ("price", "stock") and isinstance(value, (int, float)) and value < 0:
                 continue
             counts = seen.setdefault(key, {})
             counts[value] = counts.pop(value, 0) + 1  # the newest is the last
@@ -79,6 +83,14 @@ def from_events(frame: Any, item: str, columns: dict, time: str | None, keep: st
                                        tag_separator=tag_separator)
     catalog._conflicts = conflicts
     return catalog
+
+
+def _moments(values: np.ndarray) -> np.ndarray:
+    """ISO text and datetimes as NumPy reads them at once; what it does not read as it came."""
+    try:
+        return values.astype("datetime64[ms]")
+    except (TypeError, ValueError):
+        return values
 
 
 def _moment(value: Any, row: int) -> int:

@@ -123,17 +123,17 @@ def _goes_on(model):
     return passes if passes is not None and "warm_start" in params and params[passes] >= _STAGES else None
 
 
-def _stages(model, train, fit):
+def _stages(model, train, fit=()):
     """The model after each third of its passes where it can go on from there, else once."""
     passes = _goes_on(model)
     if not passes:
-        yield model.fit(train, **fit)
+        yield model.fit(train, **dict(fit))
         return
     total, done = model.get_params()[passes], 0
     for stage in range(1, _STAGES + 1):
         upto = total * stage // _STAGES
         model.set_params(**{passes: upto - done, "warm_start": stage > 1})
-        yield model.fit(train, **fit)
+        yield model.fit(train, **dict(fit))
         done = upto
 
 
