@@ -112,7 +112,7 @@ class Recipe:
         return _marked(self.counting(log).sequences(by or self.sessions, idle_minutes=self.idle_minutes), self)
 
     def counting(self, log):
-        """The events of the log that lists are made of."""
+        """The events of the log that lists are made of: no return, and nothing that was returned whole."""
         keep = None
         names = _log(log).event_names if log.events is not None else None
         if names is None and (self.event_weights or self.return_event):
@@ -126,6 +126,12 @@ class Recipe:
         if self.negative_values == "cancel" and log.values is not None:
             positive = np.asarray(log.values) >= 0
             keep = positive if keep is None else keep & positive
+        negative = min((self.event_weights or {"": 0}).values()) < 0 or log.values is not None and bool((np.asarray(log.values) < 0).any())
+        if self.return_event is not None or negative:  # a pair may come to nothing, and is in no matrix then
+            left = self.held_out(log).user_items_view.tocoo()
+            pairs = np.asarray(log.users, np.int64) * log.num_items + np.asarray(log.items)
+            had = np.isin(pairs, left.row.astype(np.int64) * log.num_items + left.col)
+            keep = had if keep is None else keep & had
         return log if keep is None or keep.all() else log.filtered(keep)
 
     def held_out(self, log):

@@ -137,6 +137,25 @@ def test_compare_gives_every_model_what_suits_it(log):
     assert {r["fit"] for r in again.rows} == {"as given"}
 
 
+@pytest.mark.parametrize("recipe", [Recipe(negative_values="cancel"), Recipe(event_weights={"view": -1, "buy": 1, "return": 0}),
+                                    Recipe(return_event="return", return_cancels="buy")])
+def test_all_models_are_asked_for_the_same(recipe):
+    """Of what was bought and returned whole neither matrix nor lists know."""
+    rng = np.random.default_rng(7)
+    n = 3000
+    kind = rng.choice(["view", "buy", "return"], n, p=[0.2, 0.55, 0.25])
+    value = np.where(rng.random(n) < 0.2, -1.0, 1.0)
+    log = EventLog.from_frame({"user": rng.integers(0, 60, n), "item": rng.integers(0, 40, n), "event": kind, "time": np.arange(n) * DAY, "value": value},
+                              event="event", time="time", value="value", time_unit="ms")
+    train, _, test = split.temporal(log, 2000 * DAY)
+    table = compare({"ease": EASE(), "steps": Transitions(), "knn": SessionKNN()}, train, test, k=5, recipe=recipe)
+    users = [e.user_index.tolist() for e in table.evaluations.values()]
+    assert users[0] == users[1] == users[2] and len(users[0]) > 20
+    lists, rows = recipe.sequences(train), recipe.interactions(train).user_items
+    for u in range(60):
+        assert set(lists[u]) <= set(rows[u].indices)
+
+
 def test_order_is_taken_from_the_log_or_asked_for(log):
     plain = Recipe(event_weights={"view": 1, "buy": 1, "return": 1})
     train, _, test = split.temporal(log, 1_600_000_000_000 + 60 * DAY)

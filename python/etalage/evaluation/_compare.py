@@ -115,6 +115,8 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
     of_log = isinstance(train, _core.EventLog)
     test = held_out(test, recipe)
     matrix = to_fit(None, train, recipe)
+    if of_log and filter_already_liked_items and recipe is not None and min((recipe.event_weights or {"": 0}).values()) < 0:
+        test = _without(test, matrix)  # lists do not hold what is disliked, and all models are to be asked for the same
     evaluations, costs, lists = {}, {}, {}
     for name, model in models.items():
         fit_seconds = memory = None
@@ -133,6 +135,14 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
                                           recipe=recipe if of_log and ordered else None)
         costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory, fit)
     return side_by_side(evaluations, costs, first, confidence, samples, seed, num_threads)
+
+
+def _without(test, train):
+    """test without the pairs of train."""
+    rows = test.user_items
+    rows = rows - rows.multiply(train.user_items_view != 0)
+    rows.eliminate_zeros()
+    return _core.Interactions.from_csr(rows.tocsr(), user_ids=test.user_ids, item_ids=test.item_ids)
 
 
 def _in_order(model, name, train) -> bool:
