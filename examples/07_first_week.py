@@ -200,7 +200,7 @@ def main(shop: Shop, out: Path, week: Week) -> None:
         gain = learner.predict(features[~learned])  # [shoppers, treatments]
         cost = {"none": 0.0, **{"small": 1.0, "large": 3.0}}
         costs = np.array([cost[name] for name in learner.treatments_])
-        plan = allocate(gain, np.broadcast_to(costs, gain.shape), budgets=0.4 * len(gain))
+        plan = allocate(gain, costs, budgets=0.4 * len(gain))
         chosen = np.array([*learner.treatments_, "none"])[plan.choice]
         say(f"{np.count_nonzero(plan.choice >= 0):,} of {len(gain):,} customers get one, {plan.spent[0]:,.0f} of {0.4 * len(gain):,.0f} spent, "
             f"at most {plan.gap:.2%} below the best plan")

@@ -16,6 +16,7 @@
 #include "data_helpers.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "one_key.hpp"
 
 namespace etalage::python {
 namespace {
@@ -78,7 +79,7 @@ py::tuple tuple_of(std::span<const std::string> words) {
 }  // namespace
 
 void bind_catalog(py::module_& m) {
-  py::class_<Catalog, std::shared_ptr<Catalog>>(m, "Catalog", "What the shop knows about its products, one row a product.")
+  py::class_<Catalog, std::shared_ptr<Catalog>>(m, "Catalog", py::dynamic_attr(), "What the shop knows about its products, one row a product.")
       .def(py::init([](const py::object& item_ids, const py::object& names, const py::object& categories, const py::object& brands,
                        const py::object& prices, const py::object& stock, const py::object& tags, const py::object& texts_,
                        const py::object& vectors) {
@@ -123,10 +124,29 @@ void bind_catalog(py::module_& m) {
           "events are; category paths and tags are lists, single numbers, or text cut at the separators, and missing cells of a\n"
           "list are left out; prices and stock are numbers or text of numbers >= 0, missing or NaN where unknown; vectors is an\n"
           "array [n, dim]. A key may occur once. ValueError names row, column, value and rule.")
+      .def_static(
+          "from_events",
+          [](const py::object& frame, const std::string& item, const OptionalText& name, const OptionalText& category, const OptionalText& brand,
+             const OptionalText& price, const OptionalText& stock, const OptionalText& tags, const OptionalText& text, const OptionalText& time,
+             const std::string& keep, const std::string& category_separator, const std::string& tag_separator) {
+            const py::dict columns(py::arg("name") = name, py::arg("category") = category, py::arg("brand") = brand, py::arg("price") = price,
+                                   py::arg("stock") = stock, py::arg("tags") = tags, py::arg("text") = text);
+            return py::module_::import("etalage._catalogs").attr("from_events")(frame, item, columns, time, keep, category_separator, tag_separator);
+          },
+          py::arg("frame"), py::arg("item") = "item", py::arg("name") = py::none(), py::arg("category") = py::none(),
+          py::arg("brand") = py::none(), py::arg("price") = py::none(), py::arg("stock") = py::none(), py::arg("tags") = py::none(),
+          py::arg("text") = py::none(), py::arg("time") = py::none(), py::arg("keep") = "most frequent",
+          py::arg("category_separator") = ">", py::arg("tag_separator") = "|",
+          "A catalogue made from event or invoice lines, where a product occurs many times: of each column the 'most frequent' value of\n"
+          "a key (ties: the newest), or the 'newest' one; newest is by the column `time`, else by the order of the lines. Text is\n"
+          "stripped; missing, empty and negative values are passed over. Products are in order of first appearance. Other arguments as\n"
+          "in from_frame. conflicts says how many products had several values.")
+      .def_property_readonly("conflicts", [](const py::object& self) { return py::getattr(self, "_conflicts", py::none()); },
+                             "{argument: number of products with more than one value} of from_events(); None of other catalogues.")
       .def("__len__", &Catalog::size)
       .def_property_readonly("item_ids", [](const Catalog& c) { return keys_to_numpy(*c.item_ids()); })
-      .def("item_index", [](const Catalog& c, const py::object& keys) { return find_keys(*c.item_ids(), keys, "item_ids"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+      .def("item_index", [](const Catalog& c, const py::object& keys) { return index_or_one(*c.item_ids(), keys, "item_ids"); },
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("name", &Catalog::name, py::arg("index"), "The product's name, or its key as text.")
       .def("names_of",
            [](const Catalog& c, const py::object& keys) {

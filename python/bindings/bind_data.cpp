@@ -19,6 +19,8 @@
 #include "etalage/io/csv.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "one_key.hpp"
+#include "recipe_helpers.hpp"
 
 namespace etalage::python {
 namespace {
@@ -96,9 +98,9 @@ py::object cached_keys(const py::object& self, const char* slot, const SharedIdM
   return made_once(self, slot, [&] { return keys_to_numpy(*ids); });
 }
 
-py::array_t<std::int32_t> index_of(const SharedIdMap& ids, const py::object& keys, const char* what) {
+py::object index_of(const SharedIdMap& ids, const py::object& keys, const char* what) {
   if (!ids) throw std::invalid_argument(std::string(what) + "_ids are not known: these data were made without keys");
-  return find_keys(*ids, keys, (std::string(what) + "_ids").c_str());
+  return index_or_one(*ids, keys, (std::string(what) + "_ids").c_str());
 }
 
 py::object map_or_none(const SharedIdMap& ids) {
@@ -125,6 +127,9 @@ void bind_report(py::module_& m) {
             return out;
           },
           "The first 1000 refused rows as (place, reason), in order.")
+      .def_property_readonly("refused", [](const ReadReport& r) { return take(std::vector<std::int64_t>(r.refused)); },
+                             "int64 [rows_refused]: the places of all refused rows, ascending: of a frame its rows, as frame.iloc[...] takes\n"
+                             "them, of a file its lines.")
       .def("__repr__", [](const ReadReport& r) {
         std::string s = "ReadReport(rows_read=" + std::to_string(r.rows_read) + ", rows_kept=" + std::to_string(r.rows_kept) +
                         ", rows_refused=" + std::to_string(r.rows_refused) + ")";
@@ -164,8 +169,15 @@ void bind_interactions(py::module_& m) {
                                     return_cancels, negative_values, value_transform, normalize_users, num_threads);
             const EventLog log =
                 log_from_frame(frame, event_columns(user, item, event, time, value, std::nullopt, time_unit, on_error, num_threads));
-            const py::gil_scoped_release release;
-            return std::make_shared<Interactions>(log.interactions(options));
+            std::shared_ptr<Interactions> made;
+            {
+              const py::gil_scoped_release release;
+              made = std::make_shared<Interactions>(log.interactions(options));
+            }
+            return with_recipe(std::move(made), py::dict(py::arg("event_weights") = event_weights, py::arg("half_life_days") = half_life_days,
+                                        py::arg("duplicates") = duplicates, py::arg("return_event") = return_event,
+                                        py::arg("return_cancels") = return_cancels, py::arg("negative_values") = negative_values,
+                                        py::arg("value_transform") = value_transform, py::arg("normalize_users") = normalize_users));
           },
           py::arg("frame"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(),
           py::arg("time") = py::none(), py::arg("value") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
@@ -191,9 +203,10 @@ void bind_interactions(py::module_& m) {
       .def_property_readonly("user_id_map", [](const Interactions& d) { return map_or_none(d.user_ids()); }, "IdMap or None.")
       .def_property_readonly("item_id_map", [](const Interactions& d) { return map_or_none(d.item_ids()); }, "IdMap or None.")
       .def("user_index", [](const Interactions& d, const py::object& keys) { return index_of(d.user_ids(), keys, "user"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("item_index", [](const Interactions& d, const py::object& keys) { return index_of(d.item_ids(), keys, "item"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
+      .def_property_readonly("recipe", &recipe_of, "etalage.Recipe: how the log became this matrix; None for one made elsewhere.")
       .def_property_readonly("num_users", &Interactions::num_users)
       .def_property_readonly("num_items", &Interactions::num_items)
       .def_property_readonly("nnz", &Interactions::nnz)
@@ -248,6 +261,7 @@ void bind_sequences(py::module_& m) {
       .def_property_readonly(
           "user_index", [](const Sequences& s) { return array_or_none(s.user_index(), !s.user_index().empty()); },
           "int32 [n]: whose each list is; None when list i is user i's.")
+      .def_property_readonly("recipe", &recipe_of, "etalage.Recipe: how the log became these lists, where Recipe.sequences made them; else None.")
       .def_property_readonly("num_items", &Sequences::num_items)
       .def_property_readonly(
           "user_ids", [](const py::object& self) { return cached_keys(self, "_user_ids", self.cast<const Sequences&>().user_ids()); })
@@ -325,8 +339,15 @@ void bind_event_log(py::module_& m) {
              const InteractionOptions options =
                  interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
                                      return_cancels, negative_values, value_transform, normalize_users, num_threads);
-             const py::gil_scoped_release release;
-             return std::make_shared<Interactions>(self.interactions(options));
+             std::shared_ptr<Interactions> made;
+             {
+               const py::gil_scoped_release release;
+               made = std::make_shared<Interactions>(self.interactions(options));
+             }
+             return with_recipe(std::move(made), py::dict(py::arg("event_weights") = event_weights, py::arg("half_life_days") = half_life_days,
+                                         py::arg("duplicates") = duplicates, py::arg("return_event") = return_event,
+                                         py::arg("return_cancels") = return_cancels, py::arg("negative_values") = negative_values,
+                                         py::arg("value_transform") = value_transform, py::arg("normalize_users") = normalize_users));
            },
            py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
            py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
@@ -431,9 +452,9 @@ void bind_event_log(py::module_& m) {
       .def_property_readonly("user_id_map", [](const EventLog& l) { return map_or_none(l.columns().user_ids); }, "IdMap or None.")
       .def_property_readonly("item_id_map", [](const EventLog& l) { return map_or_none(l.columns().item_ids); }, "IdMap or None.")
       .def("user_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().user_ids, keys, "user"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("item_index", [](const EventLog& l, const py::object& keys) { return index_of(l.columns().item_ids, keys, "item"); },
-           py::arg("keys"), "int32 [n], -1 for unknown keys; ValueError for keys of the other kind.")
+           py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
       .def("__repr__",
            [](const EventLog& l) {
              return "EventLog(" + std::to_string(l.size()) + " events, " + std::to_string(l.num_users()) + " users, " +

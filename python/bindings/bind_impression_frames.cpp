@@ -64,9 +64,9 @@ void bind_impression_frames(py::module_& m) {
       py::arg("frame"), py::arg("names"), py::arg("kinds"), py::arg("time_unit"),
       "Columns of any frame: (codes int32 [n], -1 missing, IdMap) of 'keys', UTC milliseconds int64 [n], the smallest integer\n"
       "missing, of 'times', float64 [n], NaN missing, of 'numbers'.");
-    m.def(
-        "arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); },
-        py::arg("names"), py::arg("columns"), "Columns (format, array, validity, length, list offsets) as an Arrow stream of one batch.");
+  m.def(
+      "arrow_stream", [](const std::vector<std::string>& names, const py::list& columns) { return stream_capsule(names, columns); },
+      py::arg("names"), py::arg("columns"), "Columns (format, array, validity, length, list offsets) as an Arrow stream of one batch.");
   m.def(
       "attribute_events",
       [](const Column<std::int32_t>& shown_requests, const Column<std::int32_t>& shown_users, const Column<std::int32_t>& shown_items,

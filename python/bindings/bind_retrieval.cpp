@@ -15,8 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/id_map.hpp"
 #include "etalage/core/item_filter.hpp"
 #include "etalage/io/serialization.hpp"
+#include "etalage/io/state_file.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "index_options.hpp"
 #include "numpy_helpers.hpp"
@@ -26,6 +28,10 @@ namespace etalage::python {
 namespace {
 
 using Floats = py::array_t<float, py::array::c_style>;
+// Beside the index in its file: files of indexes without keys stay as they are, and readers that know no keys pass over them.
+constexpr const char* kKeys = "info/keys";
+constexpr const char* kIndexKind = "ItemIndex";
+
 using Ids = py::array_t<std::int64_t, py::array::c_style>;
 
 MatrixView<const float> matrix(const Floats& a) {
@@ -176,6 +182,21 @@ void bind_retrieval(py::module_& m) {
       .def("dead_rows", &ItemIndex::dead_rows, py::call_guard<py::gil_scoped_release>())
       .def("save", [](const ItemIndex& ix, const std::filesystem::path& path) { save(ix, path); }, py::arg("path"),
            py::call_guard<py::gil_scoped_release>())
+      .def("save_with_keys",
+           [](const ItemIndex& ix, const std::filesystem::path& path, const IdMap& keys) {
+             save_state(path, kIndexKind, [&](StateWriter& writer) {
+               ix.save_state(writer);
+               writer.put_id_map(kKeys, keys);
+             });
+           },
+           py::arg("path"), py::arg("keys"), py::call_guard<py::gil_scoped_release>(), "The file of save(), with the key of each id beside it.")
+      .def_static("keys_of",
+                  [](const std::filesystem::path& path) -> std::shared_ptr<IdMap> {
+                    const StateFile file = StateFile::open(path, {Verify::kHeader, 0});
+                    if (!file.reader().has(std::string(kKeys) + "/kind")) return nullptr;
+                    return std::make_shared<IdMap>(file.reader().get_id_map(kKeys));
+                  },
+                  py::arg("path"), py::call_guard<py::gil_scoped_release>(), "The keys of a file of save_with_keys(), or None.")
       .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_index(path, load_options(verify)); },
                   py::arg("path"), py::arg("verify"), py::call_guard<py::gil_scoped_release>())
       .def("to_bytes",

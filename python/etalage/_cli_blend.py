@@ -14,7 +14,7 @@ def add(commands) -> None:
     p = data.command(commands, "blend", "several models as one, with weights learned on held-out events", """
 Fits the models on a train part, learns the weights of their blend on the part behind it, and measures blend and members on
 the test part, which neither has seen. Then all of them are fitted on all events, and the blend is saved with these weights.
-With models of order among them every member is fitted on the events as they are: weights of event types may be 0 and 1 only.
+Models to which order matters learn from the same events as lists.
 A model file of the same name is replaced whole or not at all; any other file needs --overwrite.
 """, "etalage blend events.csv --user customer --item sku --time at --models ease,als,graphfilter --out blend.etalage", run)
     data.add_columns(p)
@@ -41,51 +41,34 @@ def run(args) -> int:
     if len(members) < 2:
         raise ValueError(f"--models is {args.models!r}, must name two models at least")
     blend = Blend(list(members.items()), args.method, candidates=args.candidates)
-    ordered = any(data.goes_by_order(m) for m in members.values())
-    if ordered:
-        _require_plain_events(args)
+    recipe = data.recipe(args)
     output.check(args.out, args, reads=(args.events, *args.params_from), own_kind=True)
     log = data.read_log(args)
     parts = data.cut(log, args, valid=True)
 
-    def form(part, decay=True):
-        return data.counting(part, args) if ordered else data.interactions(part, args, decay=decay)
-
-    train = form(parts.train)
+    # Models of order need the log; without them matrices are made once.
+    ordered = data.goes_by_order(blend)
+    train, whole = (parts.train, log) if ordered else (recipe.interactions(parts.train), recipe.interactions(log))
+    by = {"recipe": recipe} if ordered else {}
     blend.members = [(n, models.ready(m, train, args)) for n, m in members.items()]
     started = time.perf_counter()
-    blend.fit(train, form(parts.valid, False), refit_members=False, k=args.k)
+    blend.fit(train, recipe.held_out(parts.valid), refit_members=False, k=args.k, **by)
     learned = blend.weights_
     data.say("weights learned: " + ", ".join(f"{n} {w:.3f}" for n, w in learned.items()))
-    print(_measured(blend, train, form(parts.test, False), args))
-    whole = form(log)
+    print(_measured(blend, train, recipe.held_out(parts.test), args, by))
     final = Blend([(n, models.ready(m, whole, args)) for n, m in members.items()], args.method, list(learned.values()), args.candidates)
-    final.fit(whole, show_progress=True)
+    final.fit(whole, show_progress=True, **by)
     final.save(args.out)
     data.say(f"blend of {', '.join(members)} learned, measured and fitted on all events in {time.perf_counter() - started:.1f} s")
     print(args.out)
     return 0
 
 
-def _require_plain_events(args) -> None:
-    given = data.of_matrices(args)
-    if set((given.pop("event_weight", None) or {}).values()) <= {0.0, 1.0}:
-        given.pop("return_event", None)
-        if args.session:
-            given["session"] = args.session
-        if not given:
-            return
-        flag = f"--{next(iter(given)).replace('_', '-')}"
-    else:
-        flag = "--event-weight other than 0 and 1"
-    raise ValueError(f"{flag} is given with a model of order among --models, must be left out: such a blend is fitted on the events as they are")
-
-
-def _measured(blend, train, test, args):
+def _measured(blend, train, test, args, by):
     """Blend and members on the test part, all as they were fitted on the train part."""
     from . import evaluation
 
     fitted = {"Blend": blend, **blend.fitted_members}
-    evaluations = {n: evaluation.evaluate(m, train, test, (args.k,), ("ndcg", "recall")) for n, m in fitted.items()}
+    evaluations = {n: evaluation.evaluate(m, train, test, (args.k,), ("ndcg", "recall"), **by) for n, m in fitted.items()}
     costs = {n: (None, e["seconds"], None, "as given") for n, e in evaluations.items()}
     return evaluation._compare.side_by_side(evaluations, costs, f"ndcg@{args.k}", seed=args.seed)

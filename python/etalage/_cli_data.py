@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,9 +43,10 @@ def add_weights(p) -> None:
     g = p.add_argument_group("what an event counts")
     g.add_argument("--event-weight", action="append", default=[], metavar="EVENT=WEIGHT", help="may be repeated; one for every event type")
     g.add_argument("--half-life-days", type=float, help="an event counts half after so many days; test rows do not decay")
-    g.add_argument("--duplicates", choices=("sum", "max", "last", "binary"), default="sum", help="how events of a pair become one (default: sum)")
+    g.add_argument("--duplicates", choices=("sum", "max", "last", "binary"), help="how events of a pair become one (default: sum)")
     g.add_argument("--value-transform", metavar="log1p|sqrt|rank|cap=X", help="what is made of a pair's weight")
-    g.add_argument("--negative-values", choices=("keep", "cancel"), default="keep", help="cancel: a negative value is a return")
+    g.add_argument("--negative-values", choices=("keep", "cancel"), help="cancel: a negative value is a return")
+    g.add_argument("--recipe", metavar="FILE", help="all of these from a recipe: .json, settings of `etalage tune`, or a model's file")
     g.add_argument("--return-event", metavar="EVENT", help="event type that is a return")
     g.add_argument("--return-cancels", action="append", default=[], metavar="EVENT", help="what it takes back; may be repeated (default: all)")
 
@@ -109,50 +111,47 @@ def _transform(text: str | None):
         raise ValueError(f"--value-transform is {text!r}, must be log1p, sqrt, rank or cap=NUMBER") from None
 
 
-def interactions(log, args, *, decay: bool = True):
-    """The matrix of a log. A test part does not decay: what was bought is a hit whenever it was."""
-    return log.interactions(event_weights=weights(args.event_weight), half_life_days=args.half_life_days if decay else None,
-                            duplicates=args.duplicates, return_event=args.return_event, return_cancels=args.return_cancels or None,
-                            negative_values=args.negative_values, value_transform=_transform(args.value_transform))
+def recipe(args):
+    """The etalage.Recipe of add_weights()'s options, or the one that --recipe names. A session column makes lists of visits."""
+    from ._recipe import Recipe
+
+    given = {"event_weights": weights(args.event_weight), "half_life_days": args.half_life_days, "duplicates": args.duplicates,
+             "return_event": args.return_event, "return_cancels": tuple(args.return_cancels) or None,
+             "negative_values": args.negative_values, "value_transform": _transform(args.value_transform),
+             "sessions": "session" if args.session else None}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.recipe is None:
+        return Recipe(**given)
+    if given.pop("sessions", None) and not given:
+        return replace(Recipe.load(args.recipe), sessions="session")
+    if given:
+        flag = {"event_weights": "event-weight"}.get(next(iter(given)), next(iter(given)).replace("_", "-"))
+        raise ValueError(f"--{flag} is given with --recipe, must be left out: {args.recipe} says what events count")
+    return Recipe.load(args.recipe)
 
 
-def of_matrices(args) -> dict:
-    """The options given that change the matrix, as JSON holds them: what settings and models were made with."""
-    given = {"event_weight": weights(args.event_weight), "half_life_days": args.half_life_days, "value_transform": args.value_transform,
-             "duplicates": None if args.duplicates == "sum" else args.duplicates, "return_event": args.return_event,
-             "return_cancels": args.return_cancels or None, "negative_values": None if args.negative_values == "keep" else args.negative_values}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def counting(log, args):
-    """The log without events that weigh nothing and returns, for models to which order matters and weights do not."""
-    ignored = [flag for flag, given in (("--half-life-days", args.half_life_days), ("--value-transform", args.value_transform)) if given]
-    if ignored:
-        say(f"{' and '.join(ignored)} do nothing for models of order")
-    given = weights(args.event_weight)
-    if log.events is None or (given is None and args.return_event is None):
-        return log
-    absent = sorted(set(log.event_names) - set(given or log.event_names) - {args.return_event})
-    if absent:
-        raise ValueError(f"--event-weight has none for {', '.join(absent)}, must have one for every event type")
-    counts = np.array([name != args.return_event and (given is None or given[name] > 0) for name in log.event_names], bool)
-    return log.filtered(counts[np.asarray(log.events)])
+def held_out(log, args):
+    """The matrix of a test part: what was bought is a hit whenever it was."""
+    return recipe(args).held_out(log)
 
 
 def goes_by_order(model) -> bool:
-    from .models._sequence import SequenceRecommender
+    from .models._sequence import goes_by_order as ordered
 
-    return isinstance(model, SequenceRecommender)
+    return ordered(model)
 
 
 def training_data(model, log, args):
     """(what the model fits on, what its shoppers are asked by): a matrix twice, or for models to which order matters lists by
     session where --session is given, and always lists by shopper."""
+    made = recipe(args)
     if not goes_by_order(model):
-        data = interactions(log, args)
+        data = made.interactions(log)
         return data, data
-    log = counting(log, args)
-    return (log.sequences(by="session") if args.session else log), log
+    ignored = [flag for flag, given in (("--half-life-days", made.half_life_days), ("--value-transform", made.value_transform)) if given]
+    if ignored:
+        say(f"{' and '.join(ignored)} do nothing for models of order")
+    return made.sequences(log), made.sequences(log, by="user")
 
 
 def check_split(args) -> None:

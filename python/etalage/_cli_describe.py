@@ -20,21 +20,19 @@ products that look like postage, tests or vouchers (by their names, where a cata
     output.add_overwrite(p)
 
 
-class _Names:
-    """Names by key, as log.describe() asks a catalogue for them."""
+def _catalog(log, names: dict[str, str]):
+    """The log's products with their names, as log.describe() takes them."""
+    from . import Catalog
 
-    def __init__(self, names: dict[str, str]):
-        self._names = names
-
-    def names_of(self, keys) -> list[str]:
-        return [self._names.get(str(key), "") for key in keys]
+    return Catalog(log.item_ids, names=[names.get(str(key), "") for key in log.item_ids])
 
 
 def run(args) -> int:
     if args.plot:
         output.check_picture(args.plot, args, reads=(args.events, args.catalog))
     names = files.read_names(args.catalog, args.catalog_item, args.catalog_name)
-    about = data.read_log(args).describe(_Names(names) if args.catalog else None)
+    log = data.read_log(args)
+    about = log.describe(_catalog(log, names) if args.catalog else None)
     if args.plot:
         from matplotlib.figure import Figure
 

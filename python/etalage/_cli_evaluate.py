@@ -84,7 +84,7 @@ def evaluate(args) -> int:
     contenders = {type(m).__name__: m for m in (Popularity(), models.one(args))}
     log = data.read_log(args)
     parts = data.cut(log, args)
-    test = data.interactions(parts.test, args, decay=False)
+    test = data.held_out(parts.test, args)
     rows = {}
     for name, model in contenders.items():
         started = time.perf_counter()
@@ -146,7 +146,7 @@ def compared(contenders, parts, args, cutoffs, metrics, confidence: float = 0.95
     from .evaluation import _compare
     from .evaluation import evaluate as measured
 
-    test = data.interactions(parts.test, args, decay=False)
+    test = data.held_out(parts.test, args)
     evaluations, costs = {}, {}
     for name, model in contenders.items():
         seconds = memory = None

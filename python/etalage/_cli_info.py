@@ -34,9 +34,20 @@ def info(args) -> int:
         return 0
     about = file_info(args.file)
     print(f"{args.file}: {about['kind']}, format version {about['format_version']}, {about['bytes']:,} bytes")
+    made = recipe_of(args.file, about["kind"])
+    if made is not None:
+        print(f"  how events became what it was fitted on: {made}")
     for s in about["sections"]:
         print(f"  {s['name']:32s} {s['dtype']:9s} {s['count']:14,d}  at {s['offset']:12,d}  checksum {s['checksum']:016x}")
     return 0
+
+
+def recipe_of(path, kind):
+    """The recipe that a model's file keeps, or None."""
+    from ._load import load
+    from .models._base import _KINDS
+
+    return load(path, verify="header").recipe if kind in _KINDS else None
 
 
 def demo(args) -> int:
@@ -44,4 +55,7 @@ def demo(args) -> int:
 
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise ValueError(f"--out is {args.out!r}, a file, must be a folder")
+    for name in ("users", "items"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} is {getattr(args, name)}, must be >= 1")
     return _demo.run(Path(args.out), users=args.users, items=args.items, seed=args.seed)

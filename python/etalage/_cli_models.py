@@ -71,11 +71,12 @@ def settings(path: str, args) -> tuple[str, dict]:
     if not isinstance(found, dict) or not isinstance(found.get("model"), str) or not isinstance(found.get("params"), dict):
         raise ValueError(f'--params-from {path} must hold {{"model": NAME, "params": {{...}}}}, as `etalage tune` writes it')
     _made(_class(found["model"], f"model of {path}"), found["params"], f"params of {path}")
-    there, here = found.get("data"), data.of_matrices(args)
-    if isinstance(there, dict) and there != here:
-        named = sorted(n for n in {*there, *here} if there.get(n) != here.get(n))
-        data.say(f"{path} was tuned with other data options: " + ", ".join(
-            f"--{n.replace('_', '-')} {there.get(n, 'not given')} there, {here.get(n, 'not given')} here" for n in named))
+    from ._recipe import Recipe
+
+    there = Recipe._of(found["recipe"]) if isinstance(found.get("recipe"), dict) else None
+    here = data.recipe(args)
+    if there is not None and there != here:
+        data.say(f"{path} was tuned with another recipe: {there} there, {here} here (--recipe {path} takes that one)")
     return found["model"], found["params"]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from . import _cli_data as data
@@ -52,15 +53,15 @@ def run(args) -> int:
     parts = data.cut(data.read_log(args), args, valid=True)
     train, _ = data.training_data(model, parts.train, args)
     if by_session:
-        valid = data.counting(parts.valid, args).sequences(by="session")  # their next products, from those before
+        valid = data.recipe(args).sequences(parts.valid)  # their next products, from those before
     else:
-        valid = data.interactions(parts.valid, args, decay=False)
+        valid = data.held_out(parts.valid, args)
     started = time.perf_counter()
     found = tuning.search(model, train, valid, budget, metric=args.metric, seed=args.seed, show_progress=True)
     output.write_json(args.out, {
         "model": type(model).__name__, "params": {**_given(model), **found.best_params}, "metric": found.metric,
         "value": found.best_value, "trials": len(found.trials), "seconds": round(time.perf_counter() - started, 1),
-        "data": data.of_matrices(args), "split": _split(args), "etalage": __version__})
+        "recipe": json.loads(data.recipe(args).to_json()), "split": _split(args), "etalage": __version__})
     if args.trials:
         columns = found.to_dict()
         output.write_table(args.trials, [dict(zip(columns, row)) for row in zip(*columns.values())])

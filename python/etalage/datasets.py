@@ -114,6 +114,7 @@ def synthetic_store(users: int = 2000, items: int = 1000, seed: int = 42, *, eve
 
     events: rows of the log, by default 40 a shopper. start: first day, any midnight UTC that numpy reads. Ten million
     events take a few seconds; content depends on the options and the seed alone.
+    users, items, days: how many shoppers and products, and for how long.
     """
     for name, value in (("users", users), ("items", items), ("days", days)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

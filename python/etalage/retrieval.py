@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nearest items by their vectors."""
+"""Nearest items by their vectors: an index that changes while it is searched, and filters of what may be found."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from . import _core
 from ._arrays import asarray
 from ._core import ItemFilter
+from ._index_keys import Keys, are_keys
 
 __all__ = ["ItemFilter", "ItemIndex"]
 
@@ -21,13 +22,16 @@ _OPTIONS = ("M", "ef_construction", "ef_search", "nlist", "nprobe", "pq_m", "pq_
 def _is_lists(value):
     """One list a query: a list whose entries are lists, arrays, filters or None."""
     if isinstance(value, np.ndarray):
-        return value.dtype == object or value.ndim == 2
+        return value.ndim == 2 or value.dtype == object and not are_keys(value)
     return isinstance(value, (list, tuple)) and any(
         v is None or isinstance(v, (list, tuple, np.ndarray, ItemFilter)) for v in value)
 
 
 class ItemIndex:
-    """Nearest items by their vectors, for any int64 ids >= 0, changing while it is searched.
+    """Nearest items by their vectors, for any int64 ids >= 0 or the shop's text keys, changing while it is searched.
+
+    The first items added decide: after text keys every call takes and gives text keys, and they are saved with the index (C++
+    numbers them in order of first appearance).
 
     dim: length of a vector. metric: "cosine" (a zero vector has cosine 0 with everything), "dot" or "l2" (scores are
     negative squared distances). kind: "exact" reads every vector, "hnsw" walks a graph, "ivf" reads inverted lists, "ivf_pq"
@@ -49,12 +53,29 @@ class ItemIndex:
             if name not in _OPTIONS:
                 raise TypeError(f"{name} is not an option of ItemIndex, must be one of {', '.join(_OPTIONS)}")
         self._core = _core.ItemIndex(operator.index(dim), {"metric": metric, "kind": kind, **options})
+        self._keys = None
 
     @classmethod
-    def _from_core(cls, core):
+    def _from_core(cls, core, keys=None):
         index = cls.__new__(cls)
         index._core = core
+        index._keys = None if keys is None else Keys(keys)
         return index
+
+    @property
+    def keyed(self):
+        """Whether ids are text keys."""
+        return self._keys is not None
+
+    def _numbers(self, ids, argument="ids"):
+        """Text keys as the index's numbers, -1 for unknown ones; ids as they are."""
+        if self._keys is None:
+            if are_keys(ids):
+                raise TypeError(f"{argument} holds text keys, must hold integers: the items of this index were added under integer ids")
+            return ids
+        if isinstance(ids, str):
+            return int(self._keys.numbered([ids])[0])
+        return self._keys.numbered(Keys.listed(ids, argument)) if np.size(ids) else np.empty(0, np.int64)
 
     @staticmethod
     def _rows(vectors, ids):
@@ -63,18 +84,40 @@ class ItemIndex:
         return vectors, np.empty(np.shape(ids), np.int64) if np.size(ids) == 0 else ids
 
     def add(self, vectors, ids):
-        """Adds items. vectors: float32 (n, dim), finite; ids: int64 (n,). One vector and one id will do too.
+        """Adds items. vectors: float32 (n, dim), finite; ids: int64 (n,) or text keys. One vector and one id will do too.
 
         ValueError, and nothing is added, when an id is negative, occurs twice, or is in the index already.
         """
-        self._core.add(*self._rows(vectors, ids))
+        if self._keys is None and are_keys(ids):
+            if len(self):
+                self._numbers(ids)
+            self._keys = Keys()
+        if self._keys is None:
+            self._core.add(*self._rows(vectors, ids))
+            return
+        keys = Keys.listed(ids, "ids")
+        for key, number in zip(keys, self._keys.numbered(keys).tolist()):
+            if not key or number >= 0 and self._core.contains(number):
+                raise ValueError(f"ids holds {key!r}, which is {'in the index already' if key else 'empty'}")
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"ids holds {next(k for k in keys if keys.count(k) > 1)!r} twice")
+        self._keys.added(keys, lambda numbers: self._core.add(np.atleast_2d(asarray(vectors, "vectors")), numbers))
 
     def update(self, vectors, ids):
         """Replaces the vectors of ids that are in the index, else ValueError and nothing changes."""
-        self._core.update(*self._rows(vectors, ids))
+        numbers = self._numbers(ids)
+        if self._keys is not None:
+            for key in Keys.listed(ids, "ids"):
+                if key not in self:
+                    raise ValueError(f"ids holds {key!r}, which is not in the index")
+        self._core.update(*self._rows(vectors, numbers))
 
     def remove(self, ids):
         """Removes items and returns how many there were; ids that are not there are passed over."""
+        ids = self._numbers(ids)
+        if self._keys is not None:
+            ids = np.unique(np.atleast_1d(ids))
+            return self._core.remove(ids[ids >= 0])
         if np.ndim(ids) == 0:
             ids = [operator.index(ids)]
         elif np.size(ids) == 0:
@@ -89,18 +132,24 @@ class ItemIndex:
         return self._core.size()
 
     def __contains__(self, item_id):
-        return self._core.contains(operator.index(item_id))
+        if self._keys is not None:
+            number = self._numbers(item_id) if isinstance(item_id, str) else -1
+            return number >= 0 and self._core.contains(number)
+        return not isinstance(item_id, str) and self._core.contains(operator.index(item_id))
 
     @property
     def ids(self):
-        """int64 (n,), in order of insertion; an updated item counts as inserted anew."""
-        return self._core.ids()
+        """int64 (n,), or an object array of text keys, in order of insertion; an updated item counts as inserted anew."""
+        found = self._core.ids()
+        return found if self._keys is None else self._keys.at(found)
 
     def search(self, queries, k=10, allow=None, deny=None, num_threads=0):
         """The k best items for each query: ids int64 and scores float32, (k,) for one vector (dim,), else (n, k).
 
         allow, deny: a list of ids, one list a query, a boolean mask over ix.ids, or an ItemFilter. min(k, allowed)
-        results are always found; what is missing is padded with -1 and -inf. Ties are broken by the lower id.
+        results are always found; what is missing is padded with -1 and -inf. Ties are broken by the lower id. With text keys the
+        ids, allow and deny are keys: missing results are None, unknown keys in lists are passed over, ties go to the key that was
+        there first, and an ItemFilter must come from filter().
         """
         k = operator.index(k)
         if k > 2**62:
@@ -110,7 +159,21 @@ class ItemIndex:
         count = 1 if single else len(queries)
         filters = self._filters(allow, deny, count)
         ids, scores = self._core.search(queries, k, filters, num_threads)
+        if self._keys is not None:
+            ids = self._keys.at(ids)
         return (ids[0].copy(), scores[0].copy()) if single else (ids, scores)
+
+    def filter(self, allow=None, deny=None):
+        """An ItemFilter from lists of ids or keys, made once for any number of searches of this index.
+
+        allow: what alone may be found, None for everything; deny: what may not.
+        """
+        return ItemFilter(*(None if v is None else self._listed(v, n) for v, n in ((allow, "allow"), (deny, "deny"))))
+
+    def _listed(self, value, argument):
+        numbers = self._numbers(list(value) if isinstance(value, (set, frozenset)) else value, argument)
+        numbers = np.atleast_1d(numbers)
+        return numbers[numbers >= 0] if self._keys is not None else numbers
 
     def distances_per_query(self, queries, k=10):
         """How many vectors a search for k items scores, as a mean over queries (n, dim), each asked by itself: what a
@@ -147,8 +210,10 @@ class ItemIndex:
         if isinstance(value, (set, frozenset)):
             value = list(value)
         array = asarray(value, argument)
+        if array.dtype != bool and (self._keys is not None or are_keys(value)):
+            return ItemFilter(allow=self._listed(value, argument))
         if array.dtype == bool and array.ndim == 1 and array.size:
-            ids = self.ids
+            ids = self._core.ids()
             if len(ids) != len(array):
                 raise ValueError(f"{argument} is a mask of {len(array)} entries, must have one for each of the {len(ids)} ids")
             array = ids[array]
@@ -164,14 +229,17 @@ class ItemIndex:
 
     @property
     def dim(self):
+        """Length of a vector."""
         return self._core.dim
 
     @property
     def metric(self):
+        """"cosine", "dot" or "l2"."""
         return self._core.metric
 
     @property
     def kind(self):
+        """"exact", "hnsw", "ivf" or "ivf_pq"."""
         return self._core.kind
 
     @property
@@ -215,19 +283,24 @@ class ItemIndex:
 
     def save(self, path):
         """Writes the index to a file; etalage.load() maps it, and nothing is rebuilt."""
-        self._core.save(os.fspath(path))
+        keys = None if self._keys is None else self._keys.id_map()
+        if keys is None:
+            self._core.save(os.fspath(path))
+        else:
+            self._core.save_with_keys(os.fspath(path), keys)
 
     @classmethod
     def load(cls, path, verify="full"):
-        """Opens a file that save() wrote."""
-        return cls._from_core(_core.ItemIndex.load(os.fspath(path), verify))
+        """Opens a file that save() wrote. verify: as in etalage.load()."""
+        keys = _core.ItemIndex.keys_of(os.fspath(path))
+        return cls._from_core(_core.ItemIndex.load(os.fspath(path), verify), None if keys is None else list(keys.keys))
 
     def __reduce__(self):
-        return _from_bytes, (self._core.to_bytes(),)
+        return _from_bytes, (self._core.to_bytes(), None if self._keys is None else self._keys.names())
 
     def __repr__(self):
         return f"ItemIndex(dim={self.dim}, metric={self.metric!r}, kind={self.kind!r}, items={len(self)})"
 
 
-def _from_bytes(data):
-    return ItemIndex._from_core(_core.ItemIndex.from_bytes(data))
+def _from_bytes(data, keys=None):
+    return ItemIndex._from_core(_core.ItemIndex.from_bytes(data), keys)

@@ -220,3 +220,17 @@ def test_options_of_a_wrong_type_are_named(option, value):
     if option != "target_gap":
         with pytest.raises(ValueError, match=rf"^{option} is 1180591620717411303424, must be at most"):
             allocate(np.ones((2, 2)), np.ones((2, 2)), 1.0, **{option: 2**70})
+
+
+def test_costs_that_are_alike_for_all_shoppers():
+    values = np.random.default_rng(5).uniform(0, 5, (40, 3))
+    one, two = np.array([1.0, 2.0, 0.5]), np.array([[1.0, 0.0], [2.0, 1.0], [0.5, 3.0]])
+    for costs, budgets in ((one, 20.0), (two, [20.0, 10.0])):
+        whole = np.broadcast_to(costs, (40, *costs.shape)).copy()
+        found, expected = allocate(values, costs, budgets), allocate(values, whole, budgets)
+        np.testing.assert_array_equal(found.choice, expected.choice)
+        assert found.bound == expected.bound and found.given.sum() > 0
+    with pytest.raises(ValueError, match=r"costs has shape \(2,\), must be \(40, 3, 1\).*or \(3,\) with one budget, where all shoppers cost alike"):
+        allocate(values, [1.0, 2.0], 20.0)
+    with pytest.raises(ValueError, match=r"costs has shape \(3,\)"):
+        allocate(values, one, [20.0, 10.0])

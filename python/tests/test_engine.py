@@ -202,3 +202,12 @@ def test_new_products_and_newcomers_by_segment(store, tmp_path):
     assert list(opened.recommend("newcomer", k=10, segment="vip").keys) == list(vip)
     with pytest.raises(ValueError, match="segment_factors"):
         Snapshot({"als": als}, catalog, segment_factors={"vip": [1.0]})
+
+
+def test_options_and_models_that_are_none_are_named():
+    als = etalage.models.ALS(factors=2, iterations=1).fit(np.eye(3, dtype=np.float32))
+    for models in ([als], als):
+        with pytest.raises(TypeError, match=r"models is a \w+, must be \{name: model\}"):
+            etalage.serving.Engine(models=models)
+    with pytest.raises(TypeError, match="trained_at is not an option of Engine, must be one of rules, .*trained, .*session_idle_minutes"):
+        etalage.serving.Engine(models={"als": als}, trained_at="2024-01-01")

@@ -138,3 +138,21 @@ def test_bad_input_is_named(store, catalog, fitted):
         fitted.predict_features(np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="other moments"):
         fitted.evaluate(store.log, catalog).compare(fitted.evaluate(store.log, catalog, since="2024-10-01"))
+
+
+@pytest.mark.parametrize("library, option, few", [("scikit-learn", "monotonic_cst", {"max_iter": 8, "early_stopping": False}),
+                                                  ("lightgbm", "monotone_constraints", {"n_estimators": 8})])
+def test_boosting_holds_the_signs_that_it_is_given(library, option, few):
+    """docs/intent.md: constraints are handed through to the library, one a feature."""
+    pytest.importorskip("sklearn" if library == "scikit-learn" else "lightgbm")
+    store = etalage.datasets.synthetic_store(users=150, items=60, seed=2)
+    rows = PurchaseIntent(horizon_days=14).examples(store.log)["features"]
+    held = PurchaseIntent(horizon_days=14, model="boosting", library=library, boosting_options={option: [1] * rows.shape[1], **few}).fit(store.log)
+    moved = 0
+    for j, name in enumerate(held.feature_names):
+        asked = np.tile(rows[len(rows) // 2], (20, 1))
+        asked[:, j] = np.quantile(rows[:, j], np.linspace(0, 1, 20))
+        steps = np.diff(held.predict_features(asked))
+        assert (steps >= -1e-12).all(), name
+        moved += bool((steps > 0).any())
+    assert moved > 0

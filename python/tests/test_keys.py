@@ -133,3 +133,15 @@ def test_frames_may_be_read_like_a_model_too():
     assert EventLog.from_frame(STRINGS, like=Interactions.from_csr(np.eye(2))).user_ids[0] == "1"
     with pytest.raises(TypeError, match="like is .* must have user_ids and item_ids"):
         EventLog.from_frame(STRINGS, like=3)
+
+
+def test_one_key_gives_one_index():
+    log = etalage.EventLog.from_frame({"user": [5, 7], "item": ["a", "b"]})
+    data = log.interactions()
+    catalog = etalage.Catalog(["b", "a"])
+    for found, expected in ((log.user_index(7), 1), (data.user_index(np.int64(5)), 0), (log.item_index("b"), 1), (data.item_index(np.array("a")), 0),
+                            (catalog.item_index("a"), 1), (log.user_index(9), -1), (catalog.item_index("c"), -1)):
+        assert np.ndim(found) == 0 and found == expected
+    assert log.user_index([7]).tolist() == [1]
+    with pytest.raises(ValueError, match="user_ids"):
+        log.user_index("a")

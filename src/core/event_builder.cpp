@@ -149,8 +149,15 @@ class Builder {
     report.rows_read = static_cast<std::int64_t>(n) + in_.refused;
     report.rows_kept = static_cast<std::int64_t>(n) - refused;
     report.rows_refused = refused + in_.refused;
-    for (std::size_t i = 0; i < n && refused != 0 && report.refusals.size() < ReadReport::kMaxRefusals; ++i)
-      if (bad_[i] != 0) report.refusals.push_back({in_.place_of ? in_.place_of(static_cast<std::int64_t>(i)) : static_cast<std::int64_t>(i), why(i)});
+    report.refused.reserve(static_cast<std::size_t>(refused) + in_.refused_places.size());
+    for (std::size_t i = 0; i < n && refused != 0; ++i) {
+      if (bad_[i] == 0) continue;
+      const auto row = static_cast<std::int64_t>(i);
+      report.refused.push_back(in_.place_of ? in_.place_of(row) : row);
+      if (report.refusals.size() < ReadReport::kMaxRefusals) report.refusals.push_back({report.refused.back(), why(i)});
+    }
+    report.refused.insert(report.refused.end(), in_.refused_places.begin(), in_.refused_places.end());
+    std::sort(report.refused.begin(), report.refused.end());
     report.refusals.insert(report.refusals.end(), in_.refusals.begin(), in_.refusals.end());
     std::stable_sort(report.refusals.begin(), report.refusals.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
     if (report.refusals.size() > ReadReport::kMaxRefusals) report.refusals.resize(ReadReport::kMaxRefusals);

@@ -25,7 +25,8 @@ struct EventInput {
   bool lines = false;                                  ///< places are lines of a file
   std::function<std::int64_t(std::int64_t)> place_of;  ///< line of a row; empty: the row itself
   std::int64_t refused = 0;                            ///< rows that never became rows of the columns,
-  std::vector<ReadReport::Refusal> refusals;           ///< the first of them, in order
+  std::vector<ReadReport::Refusal> refusals;           ///< the first of them, in order,
+  std::vector<std::int64_t> refused_places;            ///< and the places of all
   std::span<const UnreadableCell> unreadable;          ///< why some cells are missing
 };
 

@@ -200,6 +200,7 @@ EventLog read_events_csv(const std::filesystem::path& path, const EventColumns& 
   };
   for (const CsvChunk& c : parsed->chunks) {
     in.refused += c.refused;
+    in.refused_places.insert(in.refused_places.end(), c.refused_lines.begin(), c.refused_lines.end());
     for (const auto& r : c.refusals)
       if (in.refusals.size() < ReadReport::kMaxRefusals) in.refusals.push_back(r);
   }

@@ -162,6 +162,7 @@ class Parser {
       const std::string why = record(p, end, out, quoted_lines);
       if (!why.empty()) {
         ++out.refused;
+        out.refused_lines.push_back(out.lines);
         if (out.refusals.size() < ReadReport::kMaxRefusals) out.refusals.push_back({out.lines, why});
         if (broken_) {
           // Whatever the quotes meant, the next line is a place to begin again.
@@ -295,6 +296,7 @@ std::vector<CsvChunk> parse_records(std::string_view text, std::size_t begin, st
     if (chunks[c].begin != place) Parser(text, layout).parse(chunks[c], place, std::max(place, border(c + 1)));
     chunks[c].first_line = line;
     for (auto& r : chunks[c].refusals) r.line += line;
+    for (auto& place : chunks[c].refused_lines) place += line;
     line += chunks[c].lines;
     place = chunks[c].end;
     chunks[c].buffers[0] = text.data();

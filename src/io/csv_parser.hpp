@@ -22,7 +22,8 @@ struct CsvChunk {
   std::vector<std::vector<FieldRef>> columns;       ///< chosen columns, [rows] each
   std::string unescaped;                            ///< fields that had doubled quotes
   const void* buffers[2] = {nullptr, nullptr};      ///< the text and `unescaped`
-  std::vector<ReadReport::Refusal> refusals;        ///< lines count from the chunk's start until all is read
+  std::vector<ReadReport::Refusal> refusals;        ///< lines count from the chunk's start until all is read,
+  std::vector<std::int64_t> refused_lines;          ///< as these do: of all that were refused
   std::vector<std::uint32_t> row_lines;             ///< from the first row that is not on line `row`, else empty
   std::int64_t regular_rows = 0;                    ///< rows before row_lines
 

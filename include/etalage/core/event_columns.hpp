@@ -23,6 +23,7 @@ struct ReadReport {
   std::int64_t rows_refused = 0;
   bool lines = false;             ///< places are lines of a file rather than rows of a frame
   std::vector<Refusal> refusals;  ///< the first `kMaxRefusals`, in order
+  std::vector<std::int64_t> refused;  ///< the places of all refused rows, ascending
   static constexpr std::size_t kMaxRefusals = 1000;
 };
 

@@ -6,7 +6,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
@@ -134,6 +136,10 @@ class ETALAGE_EXPORT Recommender {
   /// The pairs of the last fit and of what was added since; nothing where they are not known (a file of an older version,
   /// vectors from elsewhere).
   [[nodiscard]] const std::optional<PairHash>& fitted_on() const noexcept { return fitted_on_; }
+  /// How events were made into what the model was fitted on, as JSON: {"duplicates": "max", ...}, as etalage.Recipe of Python
+  /// writes it. Set by whoever made the matrix, for a fit does not know; kept in files; empty where nobody said.
+  [[nodiscard]] const std::string& recipe() const noexcept { return recipe_; }
+  void set_recipe(std::string json) { recipe_ = std::move(json); }
   /// Whether the query says nothing that the model can use: an unknown shopper, or a known one without rows. Both get the
   /// model's cold-start answer.
   [[nodiscard]] virtual bool is_cold(const Query& query) const noexcept;
@@ -174,6 +180,7 @@ class ETALAGE_EXPORT Recommender {
   CsrMatrix history_;  // without what set_kept_row() and grow_kept_rows() changed
   std::shared_ptr<detail::RowPatches> history_patches_;
   std::optional<PairHash> fitted_on_;
+  std::string recipe_;
 };
 
 }  // namespace etalage

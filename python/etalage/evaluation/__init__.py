@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import experiment, impressions, off_policy, split
 from ._compare import Comparison, compare
 from ._evaluate import Evaluation, evaluate, evaluate_next, evaluate_ranking
+from ._folds import FoldComparison, compare_folds
 from ._importance import inverse_popularity
 from ._metrics import (
     average_precision_at_k,
@@ -23,9 +24,11 @@ from ._metrics import (
 __all__ = [
     "Comparison",
     "Evaluation",
+    "FoldComparison",
     "average_precision_at_k",
     "capped_recall_at_k",
     "compare",
+    "compare_folds",
     "evaluate",
     "evaluate_next",
     "evaluate_ranking",

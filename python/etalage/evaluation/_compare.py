@@ -4,9 +4,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from .. import _core
+from .._recipe import for_logs
 from ..models._reuse import prepared
+from ..models._sequence import goes_by_order
 from ._beyond import OF_ALL_LISTS, beyond_among
 from ._evaluate import Evaluation, _k, _metrics, evaluate
+from ._parts import held_out, kept_order, takes_logs, to_fit
 from ._report import html_table, plot_intervals
 
 _STATUS = "/proc/self/status"
@@ -73,7 +77,7 @@ def _text(column: str, value) -> str:
 
 def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, params=None,
             filter_already_liked_items: bool = True, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0,
-            item_features=None) -> Comparison:
+            item_features=None, recipe=None) -> Comparison:
     """Evaluates every model of {name: model} on the same users, one row a model, best first by the first metric and k.
 
     models   {name: model}. An instance or a class of etalage's models is fitted on `train`, in a copy: what was handed in
@@ -82,6 +86,14 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
              Vectors, which nothing is fitted for, foreign models and arrays are taken as in evaluate()
     params   "auto": models are fitted with what tuning.defaults() reads from the shape of train, where a parameter was not
              set away from its default; {name: parameters} sets those of single models; None takes models as they are
+    train, test   Interactions, logs or CSR over one id space, as evaluation.split makes them. With logs every model gets what
+             suits it: a matrix, or lists in the order of the events. A model to which order matters is a ValueError on a
+             matrix, unless it was fitted on just its pairs and kept their order
+    recipe   an etalage.Recipe, with logs: event weights, decay, returns, transform, visits. Held-out events do not decay and are
+             not transformed
+    k, metrics    list lengths and measures, as in evaluate(); rows are ordered by the first of both
+    filter_already_liked_items, item_features, num_threads   as in evaluate()
+    confidence, samples, seed   of the bootstrap intervals and the paired tests
 
     Columns: every metric; low and high, the bootstrap interval of the first; difference and p_value, a paired test of it
     against the best row; users; tied, the share of lists that the first k cuts inside a tie; the first metric with and without history; fit_seconds (None where nothing was fitted here);
@@ -99,24 +111,56 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
     if metrics[0] in OF_ALL_LISTS:
         raise ValueError(f"metrics begins with {metrics[0]!r}, must begin with one that each user has")
     first = f"{metrics[0]}@{k[0]}"
-    evaluations, costs = {}, {}
+    recipe = for_logs(recipe, train, test)
+    of_log = isinstance(train, _core.EventLog)
+    test = held_out(test, recipe)
+    matrix = to_fit(None, train, recipe)
+    if of_log and filter_already_liked_items and recipe is not None and min((recipe.event_weights or {"": 0}).values()) < 0:
+        test = _without(test, matrix)  # lists do not hold what is disliked, and all models are to be asked for the same
+    evaluations, costs, lists = {}, {}, {}
     for name, model in models.items():
         fit_seconds = memory = None
-        model, fit = prepared(model, train, test, name, params)
+        ordered = _in_order(model, name, train)
+        parts = matrix
+        if of_log and takes_logs(model, recipe):
+            parts = train
+        elif of_log and ordered:
+            parts = lists.setdefault("to fit", to_fit(model, train, recipe))
+        model, fit = prepared(model, parts, test, name, params)
         if fit in ("here", "anew"):
-            fit_seconds, memory = fit_cost(model, train)
+            fit_seconds, memory = fit_cost(model, parts, recipe if parts is train else None)
         started = time.perf_counter()
-        evaluations[str(name)] = evaluate(model, train, test, k, metrics, filter_already_liked_items=filter_already_liked_items,
-                                          num_threads=num_threads, item_features=item_features)
+        evaluations[str(name)] = evaluate(model, train if of_log and ordered else matrix, test, k, metrics, num_threads=num_threads,
+                                          filter_already_liked_items=filter_already_liked_items, item_features=item_features,
+                                          recipe=recipe if of_log and ordered else None)
         costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory, fit)
     return side_by_side(evaluations, costs, first, confidence, samples, seed, num_threads)
 
 
-def fit_cost(model, data) -> tuple[float, float | None]:
+def _without(test, train):
+    """test without the pairs of train."""
+    rows = test.user_items
+    rows = rows - rows.multiply(train.user_items_view != 0)
+    rows.eliminate_zeros()
+    return _core.Interactions.from_csr(rows.tocsr(), user_ids=test.user_ids, item_ids=test.item_ids)
+
+
+def _in_order(model, name, train) -> bool:
+    """Whether order matters to the model; ValueError where it does and train, a matrix, cannot tell it."""
+    if not goes_by_order(model):
+        return False
+    core = getattr(model, "_model", None)
+    if not isinstance(train, (_core.EventLog, _core.Sequences)) and train is not None and (core is None or kept_order(core, train) is None):
+        raise ValueError(f"models[{name!r}] goes by the order of events and train has none, must be compared on logs: "
+                         "compare(models, train_log, test_log, recipe=...)")
+    return True
+
+
+def fit_cost(model, data, recipe=None) -> tuple[float, float | None]:
     """Fits the model: (seconds, by how many MB the process grew at most, None where the system does not say)."""
     start_mb = _reset_peak()
     started = time.perf_counter()
-    model.fit(data)
+    model.fit(data) if recipe is None else model.fit(data, recipe=recipe)
     seconds = time.perf_counter() - started
     peak = _memory_mb("VmHWM")
     return seconds, None if start_mb is None or peak is None else max(peak - start_mb, 0.0)

@@ -8,8 +8,10 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._recipe import Recipe
 from ..models._arguments import auto as _auto
 from ._beyond import BEYOND, OF_ALL_LISTS, BeyondAccuracy, Together, accuracy_among, beyond_among
+from ._parts import held_out, histories, recipe_of
 from ._lists import ask_foreign, ask_own, history_rows
 from ._report import html_table, plot_intervals
 
@@ -72,6 +74,24 @@ class Evaluation(Mapping):
             out[group] = {"users": size, **means}
         return out
 
+    def by_segment(self, segments) -> dict:
+        """{segment: {"users", and the mean of each metric that a user has}}, in order of the segments.
+
+        segments: a label for each user in index order, an array or list with at least as many entries as there are users; users
+        whose label is None or NaN are left out.
+        """
+        labels = np.asarray(segments, dtype=object)
+        if labels.ndim != 1 or len(labels) <= self.user_index.max(initial=-1):
+            raise ValueError(f"segments has shape {labels.shape}, must have one label for each user, at least {self.user_index.max(initial=-1) + 1}")
+        labels = labels[self.user_index]
+        groups: dict = {}
+        for row, label in enumerate(labels.tolist()):
+            if label is not None and label == label:
+                groups.setdefault(label, []).append(row)
+        order = sorted(groups, key=lambda label: (str(type(label)), label))
+        values = dict(self.per_user)
+        return {label: {"users": len(groups[label]), **{n: float(v[groups[label]].mean()) for n, v in values.items()}} for label in order}
+
     def __getitem__(self, name: str):
         if name in self._COUNTS:
             return getattr(self._core, name)
@@ -104,7 +124,10 @@ class Evaluation(Mapping):
         return self._core.user_index
 
     def mean(self, name: str, importance=None) -> float:
-        """The mean of a metric over users, each counted by importance[his index] >= 0 (None: all alike)."""
+        """The mean of a metric over users, each counted by importance[his index] >= 0 (None: all alike).
+
+        name: a metric with its k, "recall@20".
+        """
         if importance is None:
             return self[name]
         values = self.per_user[name]
@@ -117,12 +140,18 @@ class Evaluation(Mapping):
         return float(values @ counts / counts.sum())
 
     def interval(self, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42, num_threads: int = 0):
-        """(low, high) of the mean by percentile bootstrap over users."""
+        """(low, high) of the mean by percentile bootstrap over users.
+
+        name: a metric with its k, "recall@20".
+        """
         return self._core.interval(name, samples, confidence, seed, num_threads)
 
     def compare(self, other: Evaluation, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42,
                 num_threads: int = 0) -> dict:
-        """This minus other on the same users: {"difference", "interval", "p_value"}; a two-sided sign-flip test."""
+        """This minus other on the same users: {"difference", "interval", "p_value"}; a two-sided sign-flip test.
+
+        name: a metric with its k, "recall@20"; other: an Evaluation of the same users.
+        """
         return self._core.compare(other._core, name, samples, confidence, seed, num_threads)
 
     def to_frame(self, user_ids=None):
@@ -180,7 +209,7 @@ class Evaluation(Mapping):
 
 
 def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filter_already_liked_items: bool = True,
-             recalculate_user: bool = False, check_fit: bool = True, num_threads: int = 0, item_features=None) -> Evaluation:
+             recalculate_user: bool = False, check_fit: bool = True, num_threads: int = 0, item_features=None, recipe=None) -> Evaluation:
     """Ranks the full catalogue for every user with a relevant item in `test` and measures the lists.
 
     train, test: Interactions, EventLog or CSR over one id space; train also Sequences, one list a user, for models to which
@@ -195,11 +224,16 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     it does not depend on how items are numbered. For that the model is asked for more than k items where place k lies in a
     tie; an array tells of ties only with scores (see evaluate_ranking), and is taken as it stands without.
 
+    recipe: an etalage.Recipe, for parts that are logs: how their events count. None means the one that the model keeps from its
+    fit (model.recipe). Held-out events do not decay and are not transformed. A model to which order matters is asked by the
+    log's order; where train is a matrix by the lists that it kept from a fit on just its pairs, else in ascending order of the
+    items, and a UserWarning says so.
     metrics: precision, recall, capped_recall, hit_rate, ndcg, map, mrr, coverage; and, of lists beyond accuracy, novelty,
     popularity, popularity_bias, gini, diversity, serendipity. A model of etalage is asked a second time for these.
     item_features: what diversity compares items by: numbers [items x d], dense or sparse, or a Catalog (its products by the
     item keys of train, or in the order of the items where train has no keys; its vectors, else its categories). None: the
     shoppers who have them in train.
+    recalculate_user: take the taste from the train part instead of from the fit.
     """
     k, metrics = _k(k), _metrics(metrics)
     beyond = beyond_among(metrics)
@@ -207,10 +241,11 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
         raise ValueError("item_features is given, metrics must have 'diversity', which alone reads it")
     core = _recommender(model)
     if core is not None:
-        history = train.sequences() if isinstance(train, _core.EventLog) else train
+        recipe = recipe_of(core, recipe, train, test)
+        history = histories(core, train, recipe)
         if not isinstance(history, _core.Sequences):
             history = _interactions(history, "train")
-        relevant = _interactions(test, "test")
+        relevant = _interactions(held_out(test, recipe), "test")
         out = _core.evaluate(core, history, relevant, k, accuracy_among(metrics), filter_already_liked_items, recalculate_user,
                              num_threads, check_fit)
         if beyond:
@@ -221,7 +256,8 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
             ask_own(measure, core, rows, out.user_index, max(k), filter_already_liked_items, recalculate_user, num_threads)
             out = measure.joined(out, metrics, time.perf_counter() - started)
         return Evaluation(out)
-    seen, relevant = _interactions(train, "train"), _interactions(test, "test")
+    recipe = recipe_of(None, recipe, train, test)
+    seen, relevant = _interactions(train, "train", recipe), _interactions(held_out(test, recipe), "test")
     _same_shape(seen, relevant)
     if hasattr(model, "recommend"):
         measure = _core.RankingEvaluator(relevant, None, seen if filter_already_liked_items else None, k, accuracy_among(metrics), num_threads)
@@ -245,6 +281,7 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
     over all orders of them. Ties with items that are not listed cannot be seen: hand over more than k places, as many as
     ties may reach. Without scores the order is meant as it stands.
     metrics, item_features: as in evaluate(); those beyond accuracy need `train`.
+    test: as in evaluate().
     """
     train = None if train is None else _interactions(train, "train")
     return Evaluation(_measure_lists(items, scores, train, _interactions(test, "test"), users, _k(k), _metrics(metrics), train is not None,
@@ -303,13 +340,15 @@ def _float32_in_same_order(scores: np.ndarray) -> np.ndarray:
 
 def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics=("hit_rate", "mrr", "ndcg"), *,
                   filter_already_liked_items: bool = False, known_users: bool = False, exclude_last="auto",
-                  num_threads: int = 0) -> Evaluation:
+                  num_threads: int = 0, recipe=None) -> Evaluation:
     """Next-item prediction: from the items before a position, rank the catalogue for the item at it.
 
     positions: "last" of each sequence, or "all". sequences: Sequences or EventLog (one list a user). The items before the
     position are given as session; with known_users the fitted user of the sequence is asked for too. exclude_last: never
-    list the item before the position, as in recommend_session(): True, False or "auto". One value a position:
+    list the item before the position, as in recommend_session(): True, False or "auto". recipe: of a log, what of it counts and
+    whether lists are shoppers or visits; None means the one that the model keeps. One value a position:
     r["users"] counts positions and r.user_index names their sequences.
+    k, metrics: as in evaluate(). filter_already_liked_items: leave out, and do not count, the items before the position.
     """
     core = _recommender(model)
     if core is None:
@@ -319,7 +358,9 @@ def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics
         if name in BEYOND:
             raise ValueError(f"metrics has {name!r}, must be metrics of accuracy or coverage for next items; evaluate() measures the others")
     if isinstance(sequences, _core.EventLog):
-        sequences = sequences.sequences()
+        sequences = (recipe_of(core, recipe, sequences) or Recipe()).sequences(sequences)
+    elif recipe is not None:
+        raise ValueError("recipe is given and sequences is no EventLog, must go with the log")
     if not isinstance(sequences, _core.Sequences):
         raise TypeError(f"sequences is a {type(sequences).__name__}, must be Sequences or EventLog")
     return Evaluation(_core.evaluate_next(core, sequences, positions, _k(k), metrics, filter_already_liked_items,
@@ -334,11 +375,11 @@ def _recommender(model):
     return None
 
 
-def _interactions(data, argument: str):
+def _interactions(data, argument: str, recipe=None):
     if isinstance(data, _core.Interactions):
         return data
     if isinstance(data, _core.EventLog):
-        return data.interactions()
+        return data.interactions() if recipe is None else recipe.interactions(data)
     if isinstance(data, _core.Sequences):
         raise TypeError(f"{argument} is Sequences, must be Interactions, EventLog or a sparse matrix here")
     return _core.Interactions.from_csr(data)

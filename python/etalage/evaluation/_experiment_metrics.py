@@ -103,6 +103,7 @@ def per_shopper(keys: Any, event_keys: Any, values: Any = None) -> np.ndarray:
     """Sum of `values` (or number of events) of each shopper [len(keys)]: 0 for those without any, events of others left out.
 
     The unit that was drawn is the unit that is counted: a shopper with ten visits is one row.
+    keys: the shoppers', each once; event_keys: whose each event is, [len(values)].
     """
     if np.ndim(keys) != 1 or len(keys) == 0:
         raise ValueError(f"keys has shape {np.shape(keys)}, must name the shoppers, [n] with n at least 1")
@@ -137,7 +138,9 @@ def _kind(keys: np.ndarray) -> str:
 
 def sample_ratio(counts: Mapping[Any, int], shares: Mapping[Any, float]) -> dict:
     """Are groups of the sizes that their shares say? {"statistic", "p_value", "expected", "ok"}: Pearson's chi-square; ok is
-    p_value >= 0.001. A mismatch means that shoppers are lost or sorted, and no metric is to be read."""
+    p_value >= 0.001. A mismatch means that shoppers are lost or sorted, and no metric is to be read.
+    counts: {group: shoppers seen}; shares: {group: share}, which need not sum to 1.
+    """
     for g, share in shares.items():
         if isinstance(share, (bool, np.bool_)) or not isinstance(share, (int, float, np.integer, np.floating)) or not 0 <= share <= 1:
             raise ValueError(f"share of {g!r} is {share!r}, must be a number in [0, 1]")
@@ -160,7 +163,9 @@ def sequential_interval(difference: float, standard_error: float, shoppers: int,
                         planned: int | None = None) -> tuple[float, float]:
     """An interval that holds at all times at once, for large samples: asymptotic confidence sequence (Waudby-Smith, Arbour,
     Sinha, Kennedy, Ramdas, Annals of Statistics 2024, theorem 2.2), narrowest near `planned` shoppers (default: as many as now;
-    fix it beforehand when looking more than once)."""
+    fix it beforehand when looking more than once).
+    difference and its standard_error over `shoppers` in all groups.
+    """
     if shoppers < 2 or not standard_error >= 0:
         raise ValueError(f"shoppers is {shoppers} and standard_error {standard_error}, must be at least 2 and at least 0")
     if not math.isfinite(difference) or not math.isfinite(standard_error):
@@ -210,6 +215,7 @@ def analyze(groups: Any, metrics: Mapping[str, Any], *, control: Any, before: Ma
     shares      {group: share}, for the check of the sample ratio
     sequential  intervals that hold however often one looks, in place of Welch's; `planned` as for sequential_interval
     Intervals are for each row by itself: of twenty rows without any effect, one will look decided.
+    definitions: {name: text} that the report prints beside each metric.
     """
     if not isinstance(metrics, Mapping) or not isinstance(before or {}, Mapping):
         raise TypeError(f"metrics is a {type(metrics).__name__}, and before a {type(before).__name__}, must be mappings of name to values")

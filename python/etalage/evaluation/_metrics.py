@@ -11,7 +11,11 @@ def _metric(name: str, text: str):
     def at_k(relevant, ranked, k: int, scores=None) -> float:
         return _core.metric_at_k(name, relevant, ranked, k, scores)
 
-    at_k.__doc__ = text
+    at_k.__doc__ = text + """
+
+    relevant: item indices in any order; ranked: indices, best first, a negative entry ends the list; k: places that count.
+    scores: float32, one for each place of ranked, descending: then the expectation over all orders of tied items.
+    """
     return at_k
 
 

@@ -92,25 +92,32 @@ class Allocation:
 
     @property
     def salt(self) -> str:
+        """The text that, with a key, says which slot a shopper has."""
         return self._core.salt
 
     @property
     def groups(self) -> list:
+        """Names of the groups, in the order of their slots."""
         return list(self._names)
 
     @property
     def table(self) -> np.ndarray:
+        """int16 [10000]: the number of the group of each slot, -1 for nobody."""
         table = self._core.table
         table.flags.writeable = False
         return table
 
     @property
     def shares(self) -> dict:
+        """{group: share of the shoppers}."""
         counts = np.bincount(self._core.table + 1, minlength=len(self._names) + 1)[1:]
         return {name: int(c) / _core.SLOTS for name, c in zip(self._names, counts)}
 
     def assign(self, key: Any) -> Any:
-        """The group of a shopper or None; of an array or list of keys a list."""
+        """The group of a shopper or None; of an array or list of keys a list.
+
+        key: the shopper's, text or an integer.
+        """
         if _is_key(key):
             number = self._core.assign(key)
             return None if number < 0 else self._names[number]
@@ -171,11 +178,15 @@ class Layers:
         self.holdout = Allocation(f"{salt}/holdout/{period}", {"holdout": holdout})
 
     def assign(self, key: Any) -> dict[str, Any]:
-        """{layer: group or None}; all None for a shopper who is held out."""
+        """{layer: group or None}; all None for a shopper who is held out.
+
+        key: the shopper's, text or an integer.
+        """
         held = self.is_held_out(key)
         return {name: None if held else layer.assign(key) for name, layer in self.layers.items()}
 
     def is_held_out(self, key: Any) -> bool:
+        """Whether the shopper of this key is in no layer at all."""
         return self.holdout.assign(key) is not None
 
 
@@ -185,15 +196,23 @@ def _length_and_seed(k: Any, seed: Any) -> tuple[int, int]:
 
 def team_draft(first: Any, second: Any, k: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(items, teams): one list of two rankers' lists (item numbers, best first) by team draft (Radlinski, Kurup, Joachims, 2008);
-    teams is 0 for the first. A click counts for the team of its item. Give each request a seed of its own."""
+    teams is 0 for the first. A click counts for the team of its item. Give each request a seed of its own.
+    second: the other ranker's list.
+    """
     return _core.team_draft(first, second, *_length_and_seed(k, seed))
 
 
 def balanced(first: Any, second: Any, k: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(items, who put each there) by balanced interleaving (Joachims, 2002); judge clicks by balanced_credit."""
+    """(items, who put each there) by balanced interleaving (Joachims, 2002); judge clicks by balanced_credit.
+
+    first, second: item numbers, best first, of the two rankers.
+    """
     return _core.balanced(first, second, *_length_and_seed(k, seed))
 
 
 def balanced_credit(first: Any, second: Any, shown: Any, clicked: Any) -> tuple[int, int]:
-    """Clicks that each list gets: those among its best j items, j the least rank by which one of them shows the lowest click."""
+    """Clicks that each list gets: those among its best j items, j the least rank by which one of them shows the lowest click.
+
+    first, second: the two lists; shown: what was listed; clicked: items, or places, as balanced() numbered them.
+    """
     return _core.balanced_credit(first, second, shown, [bool(c) for c in clicked])

@@ -156,6 +156,8 @@ def confidence_sequence(rewards: Any, propensities: Any, target_probabilities: A
     All [n], in the order of time; rewards within reward_range; weights need no bound. Predictable plug-in empirical Bernstein
     (Waudby-Smith, Wu, Ramdas, Karampatziakis, Mineiro, "Anytime-valid off-policy inference for contextual bandits", 2022). The value
     must stay the same over time; rows of one shopper that hang together break the guarantee: give one row a shopper then.
+    rewards: what came of each shown item; propensities: with which probability it was shown, > 0; target_probabilities: with which
+    the policy in question would have shown it.
     """
     low, high = _pair(reward_range)
     return ConfidenceSequence(*_core.confidence_sequence(rewards, propensities, target_probabilities, confidence, low, high))

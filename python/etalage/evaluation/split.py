@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
+import numpy as np
+
 from .. import _core
 from .._times import to_ms
 
-__all__ = ["Split", "leave_last_out", "random_holdout", "tail_holdout", "temporal"]
+__all__ = ["Split", "leave_last_out", "random_holdout", "rolling", "tail_holdout", "temporal"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,42 @@ def temporal(log, at, valid_at=None) -> Split:
     return Split(*_core.temporal_split(_log(log), to_ms(at, "at"), None if valid_at is None else to_ms(valid_at, "valid_at")))
 
 
+def rolling(log, folds: int = 4, test_days: float = 28.0, *, train_days: float | None = None, end=None) -> list[Split]:
+    """Folds that walk through time, oldest first: each tests on the test_days behind its train part.
+
+    folds       how many; their test parts lie one behind the other and end with the log
+    test_days   length of a test part; > 0
+    train_days  how far back a train part reaches; None means to the log's begin
+    end         where the last test part ends, a moment as in temporal(); None means behind the log's newest event
+
+    ValueError where a fold has no events to train or to test on. evaluation.compare_folds() takes the folds.
+    """
+    log = _log(log)
+    if log.times is None:
+        raise ValueError("log has no times, must have them for folds in time")
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 1:
+        raise ValueError(f"folds is {folds!r}, must be an integer >= 1")
+    for name, days in (("test_days", test_days), ("train_days", train_days)):
+        if days is not None and not (isinstance(days, (int, float, np.number)) and 0 < days < 1e6):
+            raise ValueError(f"{name} is {days!r}, must be a number > 0")
+    times = np.asarray(log.times)
+    stop = (int(times.max()) + 1 if len(times) else 0) if end is None else to_ms(end, "end")
+    length = round(test_days * 86_400_000)
+    out = []
+    for i in range(folds):
+        begin = stop - (folds - i) * length
+        known = times < begin
+        if train_days is not None:
+            known &= times >= begin - round(train_days * 86_400_000)
+        tested = (times >= begin) & (times < begin + length)
+        for name, part in (("train", known), ("test", tested)):
+            if not part.any():
+                raise ValueError(f"fold {i + 1} of {folds} has no events in its {name} part, which {'ends' if name == 'train' else 'begins'} at "
+                                 f"{np.datetime64(begin, 'ms')}: take fewer folds or another test_days")
+        out.append(Split(log.filtered(known), log.filtered(np.zeros(len(times), bool)), log.filtered(tested)))
+    return out
+
+
 def random_holdout(data, share: float = 0.2, seed: int = 42, valid_share: float = 0.0) -> Split:
     """Each (user, item) pair goes to test with probability `share` and to valid with `valid_share`.
 
@@ -54,7 +92,11 @@ def random_holdout(data, share: float = 0.2, seed: int = 42, valid_share: float 
     a log and the matrix made from it are cut alike.
     """
     if isinstance(data, (_core.EventLog, _core.Interactions)):
-        return Split(*_core.random_holdout(data, share, seed, valid_share))
+        parts = _core.random_holdout(data, share, seed, valid_share)
+        if isinstance(data, _core.Interactions) and data.recipe is not None:
+            for part in parts:
+                part._recipe = data.recipe
+        return Split(*parts)
     parts = _core.random_holdout(_core.Interactions.from_csr(data), share, seed, valid_share)
     return Split(*(p.user_items for p in parts))
 
@@ -66,5 +108,5 @@ def tail_holdout(log, share: float = 0.2, valid_share: float = 0.0) -> Split:
 
 def _log(log):
     if not isinstance(log, _core.EventLog):
-        raise TypeError(f"log is a {type(log).__name__}, must be an etalage.EventLog")
+        raise TypeError(f"log is a {type(log).__name__}, must be an etalage.EventLog (EventLog.from_frame makes one)")
     return log

@@ -103,6 +103,7 @@ class Learner:
         self._fitted = False
 
     def fit(self, X: Any, treatment: Any, outcome: Any) -> Any:
+        """X: features [n, d]; treatment [n], what each got; outcome [n]."""
         x, arms, y, self.treatments_ = checked(X, treatment, outcome, self.control)
         self._features = x.shape[1]
         self._fit(x, arms, y)
@@ -110,6 +111,7 @@ class Learner:
         return self
 
     def predict(self, X: Any) -> np.ndarray:
+        """X: features [n, d]. The effect of each treatment on each row, as the class says."""
         if not self._fitted:
             raise _core.NotFittedError(f"{type(self).__name__} was asked before it was fitted: call fit() first")
         x = features(X)
@@ -199,6 +201,7 @@ class DRLearner(Learner):
     _effects = XLearner._effects
 
     def fit(self, X: Any, treatment: Any, outcome: Any, *, propensities: Any = None) -> Any:
+        """X: features [n, d]; treatment [n], what each got; outcome [n]; propensities: the probability of what each got, None: the shares."""
         self._propensities = propensities
         try:
             return super().fit(X, treatment, outcome)
@@ -242,6 +245,7 @@ class LinearUplift(Learner):
     """A ridge regression for each arm, compiled: saved to a file, loaded by C++, one dot product a treatment when serving.
 
     coefficients_ [treatments, d + 1], the intercept last.
+    l2: penalty of the weights, >= 0.
     """
 
     def __init__(self, l2: float = 1.0, *, control: Any = 0) -> None:
@@ -257,6 +261,7 @@ class LinearUplift(Learner):
 
     @property
     def coefficients_(self) -> np.ndarray:
+        """float64 [treatments, d + 1], the intercept last."""
         if not self._fitted:
             raise _core.NotFittedError("LinearUplift was asked before it was fitted: call fit() first")
         return self._core.coefficients

@@ -58,6 +58,7 @@ def curve(outcome: Any, treated: Any, score: Any, definition: str = "etalage") -
                 as many; equal scores are one point ("sklift_negative" and "sklift_no_negative" are the same curve)
     "causalml"  cumulative gain of causalml 0.18 before it is divided: depth in customers, one point a customer; equal scores stand in
                 the order of the rows
+    definition: whose curve, as in qini().
     """
     data = _checked(outcome, treated, score)
     if _definition(definition) == "etalage":
@@ -69,7 +70,9 @@ def curve(outcome: Any, treated: Any, score: Any, definition: str = "etalage") -
 
 def curve_interval(outcome: Any, treated: Any, score: Any, depths: Any = None, *, confidence: float = 0.95) -> tuple[np.ndarray, ...]:
     """(depth, value, low, high) of the curve by "etalage" at `depths` (default 0.1, ..., 1): normal intervals for fixed borders of the
-    score, from the variance of both means."""
+    score, from the variance of both means.
+    outcome [n]; treated [n] bool; score [n].
+    """
     data = _checked(outcome, treated, score)
     depths = np.arange(1, 11) / 10 if depths is None else np.atleast_1d(reals(depths, "depths"))
     if depths.ndim != 1 or len(depths) == 0:
@@ -99,6 +102,7 @@ def qini(outcome: Any, treated: Any, score: Any, definition: str = "etalage", *,
     "causalml"              causalml's qini_score: mean of the Qini curve divided by the size of its end, minus 1/2 for a random order.
                             May exceed 1 where the end is near 0
     Measure: a float with .interval().
+    outcome [n]; treated [n] bool; score [n], larger means treat sooner; definition: one of the above.
     """
     data = _checked(outcome, treated, score)
     if _definition(definition) == "sklift" and not negative_effect:
@@ -113,13 +117,17 @@ def auuc(outcome: Any, treated: Any, score: Any, definition: str = "etalage") ->
     "sklift"    scikit-uplift's uplift_auc_score: area of the uplift curve above the line to its end, over that of a perfect order
     "causalml"  causalml's auuc_score: mean of the gain curve divided by its end
     Measure: a float with .interval().
+    outcome [n]; treated [n] bool; score [n], larger means treat sooner; definition: whose area, as in qini().
     """
     data = _checked(outcome, treated, score)
     return Measure(_auuc(data, _definition(definition)), (_auuc, data, definition))
 
 
 def average_effect(outcome: Any, treated: Any, *, confidence: float = 0.95) -> dict[str, Any]:
-    """{"effect", "standard_error", "interval", "treated", "others"} of a randomised treatment: difference of means, variances apart."""
+    """{"effect", "standard_error", "interval", "treated", "others"} of a randomised treatment: difference of means, variances apart.
+
+    outcome [n]; treated [n] bool.
+    """
     data = _checked(outcome, treated, np.zeros(len(np.atleast_1d(np.asarray(outcome)))))
     effect, se = _effect(data.outcome, data.treated)
     _check(confidence)
@@ -130,7 +138,10 @@ def average_effect(outcome: Any, treated: Any, *, confidence: float = 0.95) -> d
 
 
 def uplift_at(outcome: Any, treated: Any, score: Any, share: float) -> float:
-    """Effect among the best `share` of all customers (not of each arm), those at the border included."""
+    """Effect among the best `share` of all customers (not of each arm), those at the border included.
+
+    outcome [n]; treated [n] bool; score [n], larger means treat sooner.
+    """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}, must be in (0, 1]")
     depth, value, _, _ = curve_interval(outcome, treated, score, [share])

@@ -105,7 +105,10 @@ class UpliftTree(Learner):
 
 
 class UpliftForest(Learner):
-    """The mean of honest uplift trees on samples of half the customers, each node over a third of the features."""
+    """The mean of honest uplift trees on samples of half the customers, each node over a third of the features.
+
+    max_depth, min_arm, bins: as of UpliftTree. max_features: tried at a split, None for a third of them.
+    """
 
     def __init__(self, *, trees: int = 50, max_depth: int = 6, min_arm: int = 50, bins: int = 32, max_features: int | None = None,
                  control: Any = 0, seed: int = 0) -> None:

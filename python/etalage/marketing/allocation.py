@@ -74,12 +74,15 @@ def allocate(values, costs, budgets, per_shopper=1, eligible=None, offer_min=Non
     """Chooses offers for shoppers under budgets, with a bound on what any choice could be worth.
 
     values       [shoppers, offers], worth of giving the offer (expected profit, uplift); negative ones are never given unless a minimum asks
-    costs        [shoppers, offers] of the one budget, or [shoppers, offers, budgets], >= 0
+    costs        [shoppers, offers] of the one budget, or [shoppers, offers, budgets], >= 0; where all shoppers cost alike [offers] of the
+                 one budget, or [offers, budgets] of several
     budgets      a number, or [budgets], >= 0
     per_shopper  how many different offers a shopper gets at most
     eligible     [shoppers, offers] bool, False: never; or a function of (shopper, offer) index arrays that gives it
     offer_min, offer_max   [offers] or one number: how often an offer is given at least and at most
     exclusive    lists of offers, disjoint: a shopper gets at most one of each list
+    target_gap   where the search for prices ends: gap of bound and value. max_steps, full_steps: steps on a sample, and on all
+    sample       shoppers of the sample
 
     Lagrangian relaxation; its dual is minimised by a proximal bundle method on a sample of shoppers and then on all, and the choices at
     those prices are repaired by the exchanges that lose least. The bits do not depend on num_threads.
@@ -97,10 +100,15 @@ def allocate(values, costs, budgets, per_shopper=1, eligible=None, offer_min=Non
     if isinstance(per_shopper, (bool, np.bool_)) or not hasattr(per_shopper, "__index__"):
         raise TypeError(f"per_shopper is {per_shopper!r}, must be an integer")
     per_shopper = min(operator.index(per_shopper), 2**31 - 1)
-    if costs.shape == (shoppers, offers) and len(budgets) == 1:
+    if costs.shape == (offers,) and len(budgets) == 1:
+        costs = np.broadcast_to(costs[:, None], (shoppers, offers, 1))
+    elif costs.shape == (offers, len(budgets)) and len(budgets) > 1:
+        costs = np.broadcast_to(costs, (shoppers, offers, len(budgets)))
+    elif costs.shape == (shoppers, offers) and len(budgets) == 1:
         costs = costs[:, :, None]
     if costs.shape != (shoppers, offers, len(budgets)):
-        raise ValueError(f"costs has shape {costs.shape}, must be ({shoppers}, {offers}, {len(budgets)}), or ({shoppers}, {offers}) with one budget")
+        raise ValueError(f"costs has shape {costs.shape}, must be ({shoppers}, {offers}, {len(budgets)}), or ({shoppers}, {offers}) with one budget; "
+                         f"({offers}, {len(budgets)}), or ({offers},) with one budget, where all shoppers cost alike")
     if callable(eligible):
         rows, columns = np.divmod(np.arange(shoppers * offers), offers)
         found = asarray(eligible(rows, columns), "what eligible gives")

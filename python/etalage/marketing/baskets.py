@@ -34,6 +34,7 @@ def frequent_sets(baskets: object, min_support: float, max_length: int | None = 
     keys (log.sequences(by="session"); filter the log to its purchases before). An item that is twice in a basket counts once; an
     empty basket is a basket. min_support: a float is a share of all baskets, in (0, 1], read as its shortest decimal (.1 is one
     in ten); an int is a number of baskets. max_sets bounds the answer: more is a ValueError.
+    max_length: items of a set at most, None for any number.
     """
     offsets, items, labels = _read(baskets)
     share, count = None, 1
@@ -120,6 +121,7 @@ def relations(log: _core.EventLog, view: str = "view", purchase: str = "purchase
     Columns: a, b (keys; a the one more bought before), relation, bought_together, bought_a, bought_b, bought_lift,
     viewed_together, viewed_a, viewed_b, viewed_lift, a_then_b and b_then_a (shoppers whose first purchase of one came before that of the other),
     direction_p (two-sided sign test of these), p_value, q_value.
+    view, purchase: the event types.
     """
     if not 0 < max_q <= 1:
         raise ValueError(f"max_q is {max_q}, must be in (0, 1]")
@@ -181,6 +183,7 @@ def bundles(sets, price: Mapping, cost: Mapping, stock: Mapping | None = None, m
     item is in one bundle unless repeat_items.
 
     price, cost, stock: by label, for every item of a set that is considered (stock None: no limit). Columns: items, count, lift, price, margin, stock, value.
+    sets: what frequent_sets() found.
     """
     if not 0 <= discount < 1:
         raise ValueError(f"discount is {discount}, must be in [0, 1)")

@@ -71,7 +71,8 @@ def summarize(log: _core.EventLog, events: list[str] | str | None = None, until:
     """Summaries of a log's customers, by its keys.
 
     Several purchases of one day are one (their values are added); days begin at utc_offset_minutes from UTC. The log's values
-    are the money, in any currency: where they are quantities, make a log whose values are quantity times price. events names
+    are the money, in any currency: where they are quantities, make a log whose values are quantity times price. A row with a value
+    of 0 or below is a purchase like any other: leave returns out before (log.filtered(log.values > 0)). events names
     the types that are purchases: by default purchase, buy, transaction or order, or everything in a log without types.
     until is the end of observation (a day, the newest purchase's by default); what comes later is left out and counted in
     .later. unit is "days" or "weeks". ValueError for a log without times or an unknown type.
@@ -135,7 +136,10 @@ class _Fitted:
         return self._core_model
 
     def set_fitted(self, params: dict[str, float]):
-        """Takes known parameters, by the letters of params_, instead of fitting. No standard errors. Returns self."""
+        """Takes known parameters, by the letters of params_, instead of fitting. No standard errors. Returns self.
+
+        params: {name: value} of the model's parameters.
+        """
         model = self._new()
         letters = self._letters
         if set(params) - {"k"} != set(letters):
@@ -171,6 +175,7 @@ class _Fitted:
 
     @property
     def log_likelihood_(self) -> float:
+        """Of the data of the fit, at the parameters found."""
         return self.report_["log_likelihood"]
 
     @property
@@ -180,6 +185,7 @@ class _Fitted:
 
     @property
     def converged_(self) -> bool:
+        """Whether the fit ended at a maximum."""
         return self.report_["converged"]
 
     @property
@@ -249,7 +255,9 @@ class _PurchaseModel(_Fitted):
 
     def p_alive(self, frequency: object, recency: object = None, T: object = None, interval: float | None = None, draws: int = 200, seed: int = 42):
         """Chance of being still active at T, float64 (n,) or a float. frequency, recency, T as in fit, or Summaries alone;
-        interval as in expected_purchases."""
+        interval as in expected_purchases.
+        draws: of the parameters, for an interval.
+        """
         frequency, recency, T = _fit_columns(frequency, recency, T)
         return _values("alive", self._fitted(), None, frequency, recency, T, None, {}, interval, draws, seed)
 
@@ -291,17 +299,23 @@ class MBGCNBD(_PurchaseModel):
 
     def fit(self, frequency: object, recency: object = None, T: object = None, log_gaps: object = None):
         """As MBGNBD.fit. log_gaps (n,): sum of ln(gap) over a customer's gaps. Without it the likelihood is that of recency
-        alone, which tells less about k: prefer fit_events or Summaries, which have it."""
+        alone, which tells less about k: prefer fit_events or Summaries, which have it.
+        frequency, recency, T: as of the other models.
+        """
         if isinstance(frequency, Summaries) and log_gaps is None:
             log_gaps = frequency.log_gaps
         return self._fit(*_fit_columns(frequency, recency, T), log_gaps)
 
     def fit_events(self, customer: object, time: object, until: object = None, unit: str = "weeks"):
-        """Fits on raw purchases, one entry each; arguments as summarize_events. Returns self."""
+        """Fits on raw purchases, one entry each; arguments as summarize_events. Returns self.
+
+        customer, time: of each purchase; until: where observation ends, None for the newest; unit: of time.
+        """
         return self.fit(summarize_events(customer, time, until=until, unit=unit))
 
     @property
     def k_(self) -> int:
+        """Regularity of the purchases in use: 1 is a Poisson process, more is more regular."""
         return self._fitted().k
 
     @property
@@ -337,7 +351,9 @@ class GammaGamma(_Fitted):
     def expected_money(self, frequency: object, money: object = None, interval: float | None = None, draws: int = 200, seed: int = 42):
         """Mean value of a customer's purchases, float64 (n,) or a float: between their own mean and the population's, which is what
         those without repeats get (infinite where q <= 1). frequency, money as in fit, or Summaries alone; interval as in the
-        models of purchases."""
+        models of purchases.
+        draws: of the parameters, for an interval.
+        """
         frequency, money = _money_columns(frequency, money)
         return _values("money", None, self._fitted(), frequency, None, None, money, {}, interval, draws, seed)
 
@@ -362,13 +378,19 @@ class BGBB(_Fitted):
         return self
 
     def expected_purchases(self, m: int, frequency: object, recency: object, n: object):
-        """Opportunities taken among the next m, (rows,) or a float."""
+        """Opportunities taken among the next m, (rows,) or a float.
+
+        m: chances ahead; frequency: purchases so far, recency: the chance of the last of them, n: chances so far; each [customers].
+        """
         columns, single = _together(frequency=frequency, recency=recency, n=n)
         out = self._fitted().expected_purchases(m, **columns)
         return float(out[0]) if single else out
 
     def p_alive(self, frequency: object, recency: object, n: object):
-        """Chance of being active at opportunity n, (rows,) or a float."""
+        """Chance of being active at opportunity n, (rows,) or a float.
+
+        frequency, recency, n: as in expected_purchases().
+        """
         columns, single = _together(frequency=frequency, recency=recency, n=n)
         out = self._fitted().p_alive(**columns)
         return float(out[0]) if single else out
@@ -382,6 +404,7 @@ def customer_value(purchases: _PurchaseModel, money_model: GammaGamma, t: float,
     frequency, recency, T, money: each (n,) or a number, or Summaries alone in the place of frequency.
     discount_rate is for one unit of time; money of a period of `period` units counts 1 / (1 + rate)^(its end). interval
     as in expected_purchases, over draws of both models' parameters.
+    money_model: a fitted GammaGamma.
     """
     if not isinstance(purchases, _PurchaseModel):
         raise TypeError(f"purchases is a {type(purchases).__name__}, must be BGNBD, MBGNBD, ParetoNBD or MBGCNBD")

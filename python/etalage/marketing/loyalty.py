@@ -28,7 +28,9 @@ __all__ = ["Tier", "early_signs", "lifecycle", "points_liability", "tiers"]
 @dataclass(frozen=True)
 class Tier:
     """Earned on the day on which purchases of the last `window_days` days (that day among them) reach amount and number, both;
-    held for `hold_days` days from the last day on which they did. window_days None: since ever."""
+    held for `hold_days` days from the last day on which they did. window_days None: since ever.
+    name: what the shop calls it.
+    """
 
     name: str
     amount: float = 0.0
@@ -181,6 +183,7 @@ def early_signs(model: _PurchaseModel, summaries: Summaries, t: float = 13.0, al
     rate as the model estimates it: ((alpha + t_x) / (alpha + T))^(r + x), for MBG/CNBD-k with its phases. sign: that chance is below
     `alarm`. at_stake: purchases expected in t units from an active customer of this history, less those expected now. Returns columns
     customer, silence (T - t_x), chance_of_silence, p_alive, at_stake, sign.
+    summaries: of the customers.
     """
     if not 0 < alarm < 1:
         raise ValueError(f"alarm is {alarm}, must be in (0, 1)")

@@ -61,14 +61,26 @@ class BudgetPacer:
 
     @property
     def prices(self):
+        """float64 [budgets]: what a unit of each budget costs at the moment, in units of value.
+
+        float64 [budgets]: what a unit of each budget costs at the moment, in units of value.
+        """
         return self._pacer.prices
 
     @property
     def spent(self):
+        """float64 [budgets]: spent so far.
+
+        float64 [budgets]: spent so far.
+        """
         return self._pacer.spent
 
     @property
     def requests(self) -> int:
+        """Requests decided so far.
+
+        Requests decided so far.
+        """
         return self._pacer.requests
 
     def spending_profile(self, parts=96):
@@ -116,6 +128,10 @@ class SpendLedger:
         return self._ledger.reserved
 
     def close(self):
+        """Closes the file; what was written stays.
+
+        Closes the file; what was written stays.
+        """
         self._ledger.close()
 
     def __enter__(self):

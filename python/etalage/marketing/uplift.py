@@ -52,6 +52,7 @@ def policy_value(outcome: Any, treatment: Any, chosen: Any, *, propensities: Any
     outcome [n]; treatment [n], what each got; chosen [n], what the rule would give, by the same labels; propensities [n], the
     probability of what each got (default: the arms' shares); costs {label: cost}, taken from the outcome of those who got it. The rest as
     for etalage.evaluation.off_policy.estimate. Choose the rule on other customers, or its value is flattered.
+    reward_model, estimators, groups, allow_small: as there.
     """
     y, got, wanted = reals(outcome, "outcome"), labels(treatment, "treatment"), labels(chosen, "chosen")
     if y.ndim != 1 or got.shape != y.shape or wanted.shape != y.shape:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._recipe import Recipe, for_logs
 from . import _arguments as arg
 from ._by_key import ByKey, known_lists
 from ._progress import progress
@@ -26,6 +27,16 @@ class Recommender(ByKey, RecommendFrame):
     A scalar index gives arrays of shape (k,), an array of n indices (n, k). Results are int32 indices and float32
     scores, higher is better, ties by lower index; rows with fewer than k results end in -1 and -inf. A call that a model
     does not have raises NotImplementedError.
+
+    user_index, item_index   one index or an array; None for people unknown to the model, where the call says so
+    user_ids, item_ids, keys (user_id, item_id where it is one)   the same by the shop's keys, in the calls named *_ids
+    user_items, item_users   CSR rows of those asked for, in place of the kept ones
+    session_items, session_ids   a list of items, oldest first, or a list of such lists
+    filter_items, items      never, or alone, to be recommended: one list for all, or one a row
+    filter_already_liked_items   leave out what the user, or the session, has
+    recalculate_user         take the taste from user_items instead of from the fit
+    keep_history             keep the fitted rows in the model; without them user_items must be given
+    num_threads              0 means all CPUs of this process
 
     A model is on the outside a set of parameters and on the inside a compiled model that fit() makes anew: results and
     arrays handed out stay valid whatever happens to the model. partial_fit_*(), add_*() and the like change the compiled
@@ -55,7 +66,7 @@ class Recommender(ByKey, RecommendFrame):
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self, **params):
-        """Changes parameters; the next fit uses them."""
+        """Changes parameters (params: by name); the next fit uses them; returns self."""
         before = self.get_params()
         for name in params:
             if name not in before:
@@ -86,31 +97,49 @@ class Recommender(ByKey, RecommendFrame):
 
     # Fitting
 
-    def _training_data(self, data):
+    def _training_data(self, data, recipe=None):
         """Interactions, or anything that reads as a users x items matrix."""
         if isinstance(data, _core.EventLog):
-            return data.interactions()
+            return (recipe or Recipe()).interactions(data)
         if isinstance(data, _core.Sequences):
             raise NotImplementedError(
                 f"{type(self).__name__}.fit does not take Sequences; fit it on Interactions or a CSR matrix")
         return arg.rows(data, "data") if not isinstance(data, _core.Interactions) else data
 
-    def fit(self, data, show_progress=False, callback=None, *, keep_history=None):
-        """Fits on Interactions, an EventLog (by its interactions()) or a users x items CSR matrix; returns self.
+    def fit(self, data, show_progress=False, callback=None, *, keep_history=None, recipe=None):
+        """Fits on Interactions, an EventLog or a users x items CSR matrix; returns self.
 
-        Interactions and logs leave both id maps and, unless keep_history is False, their rows in the model. A matrix
-        leaves neither. callback(progress) returning False stops after the current sweep and keeps it. Where an
-        exception or Ctrl-C ends the fit the model stays as it was.
+        data           Interactions and logs leave both id maps and, unless keep_history is False, their rows in the model. A
+                       matrix leaves neither
+        show_progress  a bar on a terminal and in a notebook, a line a minute into a file
+        callback       callback(progress) returning False stops after the current sweep and keeps it
+        keep_history   None: as the model's parameter of that name says, else True
+        recipe         an etalage.Recipe: how a log becomes what the model is fitted on; None means interactions() as it
+                       stands. The model keeps it, in its file too: model.recipe
+
+        Where an exception or Ctrl-C ends the fit the model stays as it was.
         """
-        data = self._training_data(data)
+        data = self._training_data(data, for_logs(recipe, data))
         model = self._new()
         with progress(type(self).__name__, show_progress, callback) as report:
             self._fit(model, data, report)
         keep = getattr(self, "keep_history", True) if keep_history is None else keep_history
         if not keep or not isinstance(data, (_core.Interactions, _core.EventLog, _core.Sequences)):
             model.set_history(None)
+        self._keep_recipe(model, getattr(data, "recipe", None))
         self._model = model
         return self
+
+    @staticmethod
+    def _keep_recipe(model, recipe):
+        model.recipe = "" if recipe is None else recipe.to_json()
+
+    @property
+    def recipe(self):
+        """The etalage.Recipe by which the events became what the model was fitted on; None where it was a matrix of which
+        nobody said."""
+        text = self._fitted().recipe
+        return Recipe.from_json(text) if text else None
 
     def _fit(self, model, data, callback):
         model.fit(data, callback)
@@ -139,10 +168,12 @@ class Recommender(ByKey, RecommendFrame):
 
     @property
     def num_users(self):
+        """How many users the model knows."""
         return self._fitted().num_users
 
     @property
     def num_items(self):
+        """How many items the model knows."""
         return self._fitted().num_items
 
     @property
@@ -296,10 +327,12 @@ class Recommender(ByKey, RecommendFrame):
         return out[0].copy() if one else out
 
     def partial_fit_users(self, user_index, user_items):
+        """Learns rows of users, new ones too, without a fit; for models that can."""
         self._fitted()
         self._no("partial_fit_users")
 
     def partial_fit_items(self, item_index, item_users):
+        """Learns columns of items, new ones too, without a fit; for models that can."""
         self._fitted()
         self._no("partial_fit_items")
 

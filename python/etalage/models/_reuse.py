@@ -92,7 +92,7 @@ def fit_check(model, train, test=None):
 def _pairs(model, train):
     """train in the form that the model is fitted on, as Interactions or Sequences."""
     try:
-        data = model._training_data(train)
+        data = model._training_data(train, model.recipe)
     except NotImplementedError:
         data = train  # what it does not take it was not fitted on
     if isinstance(data, _core.EventLog):

@@ -7,8 +7,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _core
+from .._recipe import Recipe
 from . import _arguments as arg
-from ._base import Recommender
+from ._base import _KINDS, Recommender
+
+
+def goes_by_order(model):
+    """Whether order matters to a model, its class or its compiled part; to a blend where it does to a member."""
+    if isinstance(model, _core.Recommender):
+        return any(goes_by_order(m) for _, m in model.members) if isinstance(model, _core.BlendModel) else goes_by_order(_KINDS.get(model.kind))
+    if isinstance(getattr(model, "members", None), list):
+        return any(goes_by_order(m) for _, m in model.members)
+    return issubclass(model if isinstance(model, type) else type(model), SequenceRecommender)
 
 
 class SequenceRecommender(Recommender):
@@ -20,11 +30,11 @@ class SequenceRecommender(Recommender):
 
     _needs_history = True
 
-    def _training_data(self, data):
+    def _training_data(self, data, recipe=None):
         if isinstance(data, _core.Sequences):
             return data
         if isinstance(data, _core.EventLog):
-            return data.sequences()
+            return (recipe or Recipe()).sequences(data)
         if isinstance(data, _core.Interactions) or sp.issparse(data) or isinstance(data, np.ndarray) and data.ndim == 2:
             raise NotImplementedError(
                 f"{type(self).__name__}.fit does not take {type(data).__name__}, which has no order; fit it on Sequences or an EventLog")

@@ -76,7 +76,7 @@ class ALS(Recommender):
 
     def objective(self, data):
         """The objective of the model as it stands on data of its shape."""
-        return self._fitted().objective(self._training_data(data))
+        return self._fitted().objective(self._training_data(data, self.recipe))
 
     def partial_fit_users(self, user_index, user_items, user_ids=None):
         """Solves these users anew against the item factors, and stores them with their rows where rows are kept.

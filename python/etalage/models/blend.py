@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from .. import _core
 from .._arrays import asarray
+from .._recipe import Recipe, for_logs
 from . import _arguments as arg
 from ._base import _KINDS, Recommender
 from ._progress import progress
@@ -100,56 +101,64 @@ class Blend(Recommender):
         return {name: model.report for name, model in self.fitted_members.items()}
 
     def fit(self, train, valid=None, refit_members=True, show_progress=False, callback=None, *, k=20, keep_history=None,
-            filter_already_liked_items=None, positions="all", importance=None):
+            filter_already_liked_items=None, positions="all", importance=None, recipe=None):
         """Fits the members on train and, where valid is given and no weights are, learns the weights that rank it best.
 
         train          what the members take: Interactions, a log, Sequences or a CSR matrix
         valid          held-out interactions of the same users and items: Interactions, a log or a CSR matrix; or Sequences,
                        whose items at `positions` ("all", "last") are then predicted from those before, as evaluate_next() does
         refit_members  True: every member is fitted on train and, once the weights are learned, again on train and valid
-                       together where both are Interactions or matrices; their values must then be of one scale (both made
-                       by the same weights and transform). False: members whose fit held the pairs of train and no others
+                       together where both are logs, Interactions or matrices; values of matrices must then be of one scale
+                       (both made by the same weights and transform), logs go by one recipe. False: members whose fit held the pairs of train and no others
                        stay as they are, the others are fitted on train; one that holds pairs of valid is a ValueError
         k              length of the lists whose NDCG the weights maximise
         filter_already_liked_items  whether these lists leave out what the user has in train, or before the position. None:
                        unless a hundredth of valid is in train already, for then it is about what is bought again; not for
                        Sequences, where repeats are legitimate
         importance     float [users]: how much each user's list counts (evaluation.inverse_popularity makes some); None means 1
+        recipe         an etalage.Recipe, with logs: how they become what each member is fitted on; None means as they stand. The
+                       blend keeps it (model.recipe)
+        show_progress  a bar on a terminal and in a notebook, a line a minute into a file
+        keep_history   of the members: None means as their parameters say
         callback       callback(progress) for each member's fit; returning False ends that member's fit early
         """
         if positions not in ("all", "last"):
             raise ValueError(f"positions is {positions!r}, must be 'all' or 'last'")
+        recipe = for_logs(recipe, train, valid)
+        if isinstance(train, _core.EventLog):
+            recipe = recipe or Recipe()
         models = [(name, unfitted(m) if refit_members and trainable(m) else copy.copy(m)) for name, m in self.members]
         learn = valid is not None and self.weights is None and len(models) > 1
         if not refit_members:
             for name, member in models:
                 self._require_honest(name, member, train, valid if learn else None)
         with progress(type(self).__name__, show_progress, callback) as report:
-            self._fit_members(models, train, report, refit_members, keep_history)
+            self._fit_members(models, train, report, refit_members, keep_history, recipe)
             model = self._joined(models)
             if learn:
                 if refit_members:
                     _require_one_scale(train, valid)
-                whole = self._learn(model, train, valid, arg.count(k), filter_already_liked_items, positions, importance)
+                whole = self._learn(model, train, valid, arg.count(k), filter_already_liked_items, positions, importance, recipe)
                 if refit_members and whole is not None:
                     learned = model.weights
-                    self._fit_members(models, whole, report, True, keep_history)
+                    self._fit_members(models, whole, report, True, keep_history, recipe)
                     model = self._joined(models, learned)
+        self._keep_recipe(model, recipe or getattr(train, "recipe", None))
         self._model = model
         return self
 
-    def _learn(self, model, train, valid, k, masked, positions, importance):
+    def _learn(self, model, train, valid, k, masked, positions, importance, recipe):
         """Sets the weights of model; returns train and valid as one, or None where they cannot be joined."""
         if isinstance(valid, _core.Sequences):
             if importance is not None:
                 raise ValueError("importance is given with Sequences, must be None there: their places have none")
             model.learn_weights_next(valid, positions == "last", k, _MOST, self.num_threads, bool(masked))
             return None
-        rows, held_out = _matrix(train), _matrix(valid, train)
+        rows, held_out = _matrix(train, recipe=recipe), _matrix(valid, train, recipe and recipe.held_out)
         if masked is None:
             masked = rows.shape != held_out.shape or held_out.multiply(rows != 0).nnz < 0.01 * held_out.nnz
         # Logs and lists know an order, which some members go by.
-        histories = train.sequences() if isinstance(train, _core.EventLog) else train if isinstance(train, _core.Sequences) else rows
+        histories = (recipe or Recipe()).sequences(train, by="user") if isinstance(train, _core.EventLog) else train if isinstance(train, _core.Sequences) else rows
         asked = min(_MOST, max(_FEWEST, _HELD_OUT * np.count_nonzero(np.diff(held_out.indptr)) // max(1, held_out.nnz)))
         model.learn_weights(histories, held_out, k, asked, self.num_threads, bool(masked),
                             [] if importance is None else asarray(importance, "importance").astype(np.float32).ravel())
@@ -175,13 +184,14 @@ class Blend(Recommender):
         return new
 
     @staticmethod
-    def _fit_members(models, data, callback, anew, keep_history):
+    def _fit_members(models, data, callback, anew, keep_history, recipe=None):
+        by = {"recipe": recipe} if isinstance(data, _core.EventLog) else {}
         for _, model in models:
             if anew or model._model is None:
                 if type(model).fit is Recommender.fit:
-                    model.fit(data, callback=callback, keep_history=keep_history)
+                    model.fit(data, callback=callback, keep_history=keep_history, **by)
                 elif "callback" in inspect.signature(model.fit).parameters:
-                    model.fit(data, callback=callback)
+                    model.fit(data, callback=callback, **by)
                 else:
                     # Vectors come fitted: there is nothing to learn from data.
                     model._fitted()
@@ -203,10 +213,11 @@ class Blend(Recommender):
         return self
 
 
-def _matrix(data, like=None):
-    """data as users x items, in the index space of `like`."""
+def _matrix(data, like=None, recipe=None):
+    """data as users x items, in the index space of `like`; of a log by a recipe, or by what makes a matrix of it."""
     if isinstance(data, _core.EventLog):
-        data = data.interactions()
+        make = getattr(recipe, "interactions", recipe) or Recipe().interactions
+        data = make(data)
     if isinstance(data, _core.Sequences):
         users = np.arange(len(data)) if data.user_index is None else np.asarray(data.user_index)
         count = len(data) if data.user_ids is None else len(data.user_ids)
@@ -246,6 +257,11 @@ def _together(train, valid, held_out):
     if isinstance(train, _core.Interactions):
         both = (train.user_items_view + held_out).tocsr()
         return _core.Interactions.from_csr(both, user_ids=train.user_ids, item_ids=train.item_ids)
+    if isinstance(train, _core.EventLog) and isinstance(valid, _core.EventLog):
+        whole = _core.EventLog.concat([train, valid])
+        same = whole.num_users == train.num_users and whole.num_items == train.num_items and (train.user_ids is None or np.array_equal(
+            whole.user_ids, train.user_ids) and np.array_equal(whole.item_ids, train.item_ids))
+        return whole if same else None
     if isinstance(train, (_core.EventLog, _core.Sequences)):
         return None
     return (arg.rows(train, "train") + held_out).tocsr()

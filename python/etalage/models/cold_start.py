@@ -153,15 +153,22 @@ class ExplorationSlot:
 
     def place(self, items, scores, candidates, request):
         """(items, scores, place): the list with one candidate in it, or as it was and None. request: a number of the
-        request; equal numbers draw alike."""
+        request; equal numbers draw alike.
+        items, scores: the list, best first; candidates: items that may take the place.
+        """
         return self._core.place(items, scores, candidates, request)
 
     def shown(self, item):
+        """Counts that the item was shown."""
         self._core.shown(item)
 
     def clicked(self, item):
+        """Counts a click on the item."""
         self._core.clicked(item)
 
     def rate(self, item):
-        """Expected click rate."""
+        """Expected click rate.
+
+        item: its number.
+        """
         return self._core.rate(item)

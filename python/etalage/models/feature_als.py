@@ -40,14 +40,16 @@ class FeatureALS(Recommender):
         self.keep_history = keep_history
         self._validate()
 
-    def fit(self, data, show_progress=False, callback=None, *, user_features=None, item_features=None, keep_history=None):
+    def fit(self, data, show_progress=False, callback=None, *, user_features=None, item_features=None, keep_history=None,
+            recipe=None):
         """Fits on Interactions, an EventLog or a users x items CSR matrix; returns self.
 
+        data, show_progress, callback, keep_history, recipe   as in every fit()
         user_features, item_features   sparse or dense matrices with a row for each user, each item, in index order
         """
         self._given = (arg.rows(user_features, "user_features"), arg.rows(item_features, "item_features"))
         try:
-            return super().fit(data, show_progress, callback, keep_history=keep_history)
+            return super().fit(data, show_progress, callback, keep_history=keep_history, recipe=recipe)
         finally:
             del self._given
 
@@ -76,18 +78,27 @@ class FeatureALS(Recommender):
 
     def objective(self, data):
         """The objective of the model as it stands on data of its shape."""
-        return self._fitted().objective(self._training_data(data))
+        return self._fitted().objective(self._training_data(data, self.recipe))
 
     def user_rows(self, user_features):
-        """The rows of users of whom only features are known, float32 [n x factors]."""
+        """The rows of users of whom only features are known, float32 [n x factors].
+
+        user_features: sparse or dense [n x features].
+        """
         return self._fitted().user_rows(arg.rows(user_features, "user_features"))
 
     def item_rows(self, item_features):
-        """The rows of items of which only features are known, float32 [n x factors]."""
+        """The rows of items of which only features are known, float32 [n x factors].
+
+        item_features: sparse or dense [n x features].
+        """
         return self._fitted().item_rows(arg.rows(item_features, "item_features"))
 
     def add_users(self, user_features, user_ids=None):
-        """New users behind the last, from their features alone; a model with keys needs one for each. Returns self."""
+        """New users behind the last, from their features alone; a model with keys needs one for each. Returns self.
+
+        user_features: rows of the new ones, sparse or dense; user_ids: their keys.
+        """
         features = arg.rows(user_features, "user_features")
 
         def add(model):
@@ -97,7 +108,10 @@ class FeatureALS(Recommender):
         return self._change(add)
 
     def add_items(self, item_features, item_ids=None):
-        """New items behind the last, from their features alone; a model with keys needs one for each. Returns self."""
+        """New items behind the last, from their features alone; a model with keys needs one for each. Returns self.
+
+        item_features: rows of the new ones, sparse or dense; item_ids: their keys.
+        """
         features = arg.rows(item_features, "item_features")
 
         def add(model):

@@ -28,7 +28,9 @@ class Popularity(Recommender):
         self.keep_history = keep_history
         self._validate()
 
-    def _training_data(self, data):
+    def _training_data(self, data, recipe=None):
+        if isinstance(data, _core.EventLog) and recipe is not None:
+            return recipe.interactions(data)
         if isinstance(data, (_core.EventLog, _core.Sequences, _core.Interactions)):
             return data
         return arg.rows(data, "data")

@@ -46,6 +46,8 @@ class SessionKNN(SequenceRecommender):
 
     def add_sessions(self, sequences):
         """Adds sessions, which count as newer than all that are there; kept lists do not change. Items are matched by key
-        where both sides have keys, and new ones join the catalogue. Returns self."""
-        lists = self._training_data(sequences)
+        where both sides have keys, and new ones join the catalogue. Returns self.
+        sequences: Sequences, or a log by the recipe of the fit.
+        """
+        lists = self._training_data(sequences, self.recipe)
         return self._change(lambda model: model.add_sessions(lists))

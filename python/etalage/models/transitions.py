@@ -36,6 +36,8 @@ class Transitions(SequenceRecommender):
 
     def add_sessions(self, sequences):
         """Counts more lists in as if they had been there at fit(); kept lists do not change. Items are matched by key where
-        both sides have keys, and new ones join the catalogue. Returns self."""
-        lists = self._training_data(sequences)
+        both sides have keys, and new ones join the catalogue. Returns self.
+        sequences: Sequences, or a log by the recipe of the fit.
+        """
+        lists = self._training_data(sequences, self.recipe)
         return self._change(lambda model: model.add_sessions(lists))

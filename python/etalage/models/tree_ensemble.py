@@ -46,14 +46,17 @@ class TreeEnsemble:
 
     @property
     def num_features(self) -> int:
+        """Columns that a row must have."""
         return self._trees.num_features
 
     @property
     def num_outputs(self) -> int:
+        """Numbers that a row gets."""
         return self._trees.num_outputs
 
     @property
     def num_trees(self) -> int:
+        """How many trees there are."""
         return len(self._trees)
 
     def __len__(self):

@@ -61,7 +61,10 @@ class IntentEvaluation(Mapping):
         return tuple(np.nanquantile(self._resampled(one, resamples, seed), [tail, 1 - tail]))
 
     def compare(self, other, metric="auc", confidence=0.95, resamples=200, seed=0):
-        """(difference to another evaluation of the same moments, low, high): paired bootstrap, shoppers resampled whole."""
+        """(difference to another evaluation of the same moments, low, high): paired bootstrap, shoppers resampled whole.
+
+        other: an IntentEvaluation; metric: "auc", "log_loss", "brier" or "calibration_error".
+        """
         if not (np.array_equal(self.users, other.users) and np.array_equal(self.times, other.times)):
             raise ValueError("other was evaluated at other moments, must be at the same ones")
 
@@ -145,6 +148,7 @@ class PurchaseIntent:
         return [n for n in inspect.signature(cls.__init__).parameters if n != "self"]
 
     def get_params(self, deep=True):
+        """The constructor's parameters, as scikit-learn reads them."""
         return {name: getattr(self, name) for name in self._names()}
 
     def __repr__(self):
@@ -194,6 +198,7 @@ class PurchaseIntent:
 
     @property
     def feature_names(self):
+        """Names of the features, in the order of their columns."""
         return _core.intent_feature_names()
 
     def examples(self, log, catalog=None, since=None):
@@ -203,7 +208,10 @@ class PurchaseIntent:
         return e
 
     def evaluate(self, log, catalog=None, since=None, bins=10):
-        """IntentEvaluation over the moments of a log from `since` on. The log must hold what came before, too."""
+        """IntentEvaluation over the moments of a log from `since` on. The log must hold what came before, too.
+
+        bins: of the reliability curve and of the calibration error.
+        """
         core = self._fitted()
         return IntentEvaluation(core.evaluate(log, as_catalog(catalog) or self._catalog, None if since is None else to_ms(since, "since"), bins))
 
@@ -228,7 +236,9 @@ class PurchaseIntent:
 
     def predict(self, profiles, user_index=None, now=None):
         """Probabilities float64 (n,) for shoppers of Profiles, all by default; a scalar index gives a number. now: by default
-        the newest event."""
+        the newest event.
+        profiles: Profiles, made with the same options.
+        """
         core = self._fitted()
         one = user_index is not None and np.ndim(user_index) == 0
         users = np.arange(len(profiles), dtype=np.int32) if user_index is None else np.atleast_1d(asarray(user_index, "user_index")).astype(np.int32, casting="same_kind")
@@ -240,7 +250,10 @@ class PurchaseIntent:
         return self._fitted().predict_features(features)
 
     def explain(self, profiles, user_index, now=None):
-        """{feature: what it adds to ln(p / (1 - p))}, the largest first; of the regression."""
+        """{feature: what it adds to ln(p / (1 - p))}, the largest first; of the regression.
+
+        profiles: Profiles that have the shopper.
+        """
         parts = self._fitted().explain(profiles._core, operator.index(user_index), profiles._now(now))
         order = np.argsort(-np.abs(parts), kind="stable")
         return {self.feature_names[i]: float(parts[i]) for i in order}
@@ -251,6 +264,7 @@ class PurchaseIntent:
 
     @classmethod
     def load(cls, path, verify="full"):
+        """Opens a file that save() wrote."""
         return cls._from_core(_core.PurchaseIntent.load(os.fspath(path), verify))
 
     @classmethod

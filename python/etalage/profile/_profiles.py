@@ -32,6 +32,7 @@ class UserProfile:
         self.__dict__.update(fields)
 
     def to_dict(self):
+        """All fields by name."""
         return dict(self._fields)
 
     def __str__(self):
@@ -140,7 +141,10 @@ class Profiles:
     __getitem__ = user
 
     def by_id(self, user_id, now=None):
-        """The same by the shop's key; KeyError for an unknown one."""
+        """The same by the shop's key; KeyError for an unknown one.
+
+        user_id: the shop's key.
+        """
         ids = self._core.user_ids
         index = -1 if ids is None else int(ids.find([user_id])[0])
         if index < 0:
@@ -187,7 +191,10 @@ class Profiles:
         return pyarrow.table(self.to_dict(now))
 
     def merge(self, from_user, to_user):
-        """Takes an anonymous visitor's history into the shopper who logged in."""
+        """Takes an anonymous visitor's history into the shopper who logged in.
+
+        from_user, to_user: numbers in index order; the first is empty afterwards.
+        """
         self._own().merge(operator.index(from_user), operator.index(to_user))
 
     def erase(self, user_index):
@@ -200,6 +207,7 @@ class Profiles:
 
     @classmethod
     def load(cls, path, verify="full"):
+        """Opens a file that save() wrote."""
         return cls._from_core(_core.Profiles.load(os.fspath(path), verify))
 
     def __reduce__(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import inspect
 import json
 import operator
 import os
@@ -140,11 +141,15 @@ class Snapshot:
     trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live. By default
       the newest event that profiles or a model of sequences knows.
     A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
+    segments: {segment: a fitted model that its shoppers without history get}. new_arrivals: keys, newest first; None means
+    products that no model knows.
     """
 
     def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
                  segments=None, new_arrivals=None, profiles=None, intent=None, cold_start=None, segment_factors=None, segment_strength=5.0,
                  trained=None, label=""):
+        if models is not None and not isinstance(models, Mapping):
+            raise TypeError(f"models is a {type(models).__name__}, must be {{name: model}}")
         entries = []
         for name, model in (models or {}).items():
             model, ask = model if isinstance(model, tuple) else (model, None)
@@ -183,6 +188,7 @@ class Snapshot:
 
     @property
     def label(self):
+        """The text that it was given, for logs and metrics."""
         return self._core.label
 
     def __len__(self):
@@ -228,6 +234,10 @@ class Engine:
 
     def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, exploration=None, **options):
         live = {name: options.pop(name) for name in _EVENTS if name in options}
+        published = list(inspect.signature(Snapshot.__init__).parameters)[3:]
+        for name in options:
+            if name not in published:
+                raise TypeError(f"{name} is not an option of Engine, must be one of {', '.join((*published, *_EVENTS))}")
         self._clock = _core.Clock()
         self._hold(_core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock)))
         self._types = list(event_types) if event_types is not None else ["view", "cart", "purchase", "return"]
@@ -305,6 +315,7 @@ class Engine:
         time: a datetime (naive is UTC), numpy.datetime64, or milliseconds since 1970; None is now. ValueError for an event
         type that is not known, a time in the future, or a key of another kind; OSError when the journal cannot be written:
         its `pending` is the event's number when it was taken all the same and must not be sent again, None when it was refused.
+        user, item: the shop's keys. value: an amount or a count; below 0 it is a return.
         """
         return self._core.observe(user, item, event, _milliseconds(time), value, None if request is None else operator.index(request))
 
@@ -327,6 +338,8 @@ class Engine:
         log: put on record that this is shown, for impressions() and what_if(), and draw the places that explore() names; the answer's
         request_id is what observe(..., request=) takes.
         An unknown shopper or item is no error. See Answer.
+        query_vector: of what is searched for, in the space of the content index. segment: whose ranking a fallback takes. explain: answers
+        say why.
         """
         if given is not None:
             if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
@@ -381,20 +394,29 @@ class Engine:
         place: a store, a warehouse or a region by the shop's own name; None is everywhere. What a place says goes before what
         is said everywhere, and that before the catalogue. A product that is unavailable where a request asks is in no answer,
         and Filter.in_stock() is false for it. Kept in the journal, and by every snapshot that is published.
+        item: its key; available: True, False or None.
         """
         return self._core.set_available(item, available, place or "")
 
     def set_price(self, item, price, place=None):
-        """A product's price from the next request on, for filters and rules; None takes it back. See set_available()."""
+        """A product's price from the next request on, for filters and rules; None takes it back. See set_available().
+
+        item: its key; place: as there.
+        """
         return self._core.set_price(item, price, place or "")
 
     def set_attribute(self, item, name, value, place=None):
         """What a product says of an attribute from the next request on: the tags "name:..." become "name:value". value: text, a
-        list of texts, or None to take it back. See set_available()."""
+        list of texts, or None to take it back. See set_available().
+        item: its key; place: as there.
+        """
         return self._core.set_attribute(item, name, None if value is None else [value] if isinstance(value, str) else list(value), place or "")
 
     def offer(self, item, place=None):
-        """What set_available() and set_price() said that holds at a place: {"available": bool or None, "price": float or None}."""
+        """What set_available() and set_price() said that holds at a place: {"available": bool or None, "price": float or None}.
+
+        item: its key.
+        """
         return self._core.offer(item, place or "")
 
     def availability_bytes(self):
@@ -422,7 +444,10 @@ class Engine:
         return None if core is None else Snapshot._from_core(core)
 
     def merge_users(self, from_user, to_user):
-        """An anonymous visitor has logged in: his history joins the customer's."""
+        """An anonymous visitor has logged in: his history joins the customer's.
+
+        from_user: the visitor's key; to_user: the customer's.
+        """
         return self._core.merge_users(from_user, to_user)
 
     def erase_user(self, user):
@@ -435,18 +460,25 @@ class Engine:
 
     def profile(self, user):
         """UserProfile of a shopper as he stands now: what the snapshot's profiles say, and every live event since. One whom
-        nobody knows has an empty profile."""
+        nobody knows has an empty profile.
+        user: the shopper's key.
+        """
         return UserProfile(user, self._core.profile(user))
 
     def buy_again(self, user, k=10, horizon_days=7.0):
         """Products that he bought and may want again, the likeliest within horizon_days first: the dict of arrays that
-        Profiles.buy_again() gives."""
+        Profiles.buy_again() gives.
+        user: the shopper's key.
+        """
         keys, out = self._core.buy_again(user, operator.index(k), horizon_days)
         return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), **out,
                 "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
 
     def intent(self, user):
-        """The probability that he buys within the horizon of the snapshot's PurchaseIntent."""
+        """The probability that he buys within the horizon of the snapshot's PurchaseIntent.
+
+        user: the shopper's key.
+        """
         return self._core.intent(user)
 
     def durable_through(self):

@@ -22,6 +22,7 @@ def rerank(relevance, k, method="mmr", *, diversity=0.3, vectors=None, catalog=N
                 "none": by relevance
     diversity   0 keeps the order of relevance, 1 looks at variety alone
     window      the most relevant so many take part, the others follow as they are
+    smoothing: of the shares, > 0, so that a share of nothing can be compared. catalog: a CatalogIndex.
     """
     options = {"method": method, "diversity": diversity, "window": window, "smoothing": smoothing}
     if vectors is None and items is not None:
@@ -31,20 +32,26 @@ def rerank(relevance, k, method="mmr", *, diversity=0.3, vectors=None, catalog=N
 
 def ModelSource(name, model, ask="shopper"):
     """Any fitted model. ask: "shopper" for user, history and session; "anyone", with the cold-start answer for the
-    others; "similar" for what is like the page's products, or like the session's last."""
+    others; "similar" for what is like the page's products, or like the session's last.
+    name: what mixes call it.
+    """
     return _core.RecommenderSource(name, model._fitted(), ask)
 
 
 def IndexSource(name, index, ask="content", vectors=None, recent=5):
     """An ItemIndex whose ids are catalogue rows, asked by the request's "user_vector" or "query_vector", or by "content":
-    the mean direction of the page's products, or of the `recent` last of session or history, in vectors (n, dim)."""
+    the mean direction of the page's products, or of the `recent` last of session or history, in vectors (n, dim).
+    name: what mixes call it; ask: as said above.
+    """
     return _core.IndexSource(name, index._core, ask, vectors, recent)
 
 
 def ListSource(name, lists, recent=10):
     """Lists made beforehand, best first: (items, scores) for everybody, {segment: (items, scores)} with "" for other
     segments, or a CSR matrix with a row a product (co-purchase counts, say), added up over the page's products or the
-    `recent` last."""
+    `recent` last.
+    name: what mixes call it; lists: as said above.
+    """
     if hasattr(lists, "tocsr"):
         rows = lists.tocsr()
         return _core.ListSource(name, rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data.astype(np.float32), recent)
@@ -54,7 +61,10 @@ def ListSource(name, lists, recent=10):
 
 
 def GivenSource(name="given"):
-    """The request's own candidates: search results to re-rank."""
+    """The request's own candidates: search results to re-rank.
+
+    name: what mixes call it.
+    """
     return _core.GivenSource(name)
 
 
@@ -79,6 +89,7 @@ class Ranker:
     rules        Rules, or a list of dicts
     rerank       {"method": "none" | "mmr" | "dpp" | "calibrated", "diversity": 0.3, "likeness": "vectors" | "categories", ...}
     vectors      float32 (n, dim) of the products, for mmr and dpp by vectors
+    calibrate_by: attribute whose shares method "calibrated" keeps, "category:1" by default.
     """
 
     def __init__(self, catalog, sources, mix=None, placements=None, rules=(), rerank=None, vectors=None, calibrate_by="category:1"):
@@ -102,6 +113,9 @@ class Ranker:
         user       row of the models, or None; history, session: items, oldest first; anchors: the page's products
         purchases  (items, times in UTC milliseconds), for rules of the type not_again; now_ms the time they count from
         filter     a Filter; given: (items, scores) of the caller's
+        placement: whose mix is taken; seen: items that are left out with exclude_seen; segment: of ListSource and Popularity; user_vector,
+        query_vector: for sources that are asked by them; target: shares for method "calibrated"; trace: the answer says how each product
+        came about, and audit_id is its name.
         """
         items, scores, sources, traced = self._core.rank(operator.index(k), self._request(
             placement, user, history, session, anchors, seen, purchases, filter, given, segment, user_vector, query_vector, target,
@@ -109,7 +123,10 @@ class Ranker:
         return Ranked(items, scores, [None if s < 0 else self.sources[s].name for s in sources], traced)
 
     def explain(self, item, source, k=10, *, user=None, history=None, session=None, anchors=None):
-        """(total, int32 items, float32 weights): the request's items that speak for a product, by a source's name."""
+        """(total, int32 items, float32 weights): the request's items that speak for a product, by a source's name.
+
+        item: a catalogue row; user, history, session, anchors: the request, as in rank().
+        """
         index = next((i for i, s in enumerate(self.sources) if s.name == source), None)
         if index is None:
             raise ValueError(f"source is {source!r}, must be one of {', '.join(s.name for s in self.sources)}")

@@ -42,15 +42,18 @@ class Rules:
         """From JSON text, or the dict that such a text holds: {"rules": [...]}.
 
         ValueError begins with the path of the mistake: "rules[3].predicate.price.max: ...".
+        source: JSON text, or the dict.
         """
         new = cls.__new__(cls)
         new._core = _core.Rules(to_json(source))
         return new
 
     def to_json(self):
+        """The rules as JSON text."""
         return self._core.to_json()
 
     def to_dict(self):
+        """The rules as the dict that from_json() takes."""
         return json.loads(self.to_json())
 
     def validate(self, catalog=None):

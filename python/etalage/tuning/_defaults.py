@@ -24,6 +24,7 @@ class DataShape:
 
     @property
     def density(self) -> float:
+        """Share of all (user, item) pairs that are there."""
         return self.pairs / max(1, self.users * self.items)
 
     @property

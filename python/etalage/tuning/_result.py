@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import copy
 
+from .. import _core
+
 
 class SearchResult:
     """What a search found.
@@ -14,9 +16,12 @@ class SearchResult:
     trials        a list of dicts in order: number, params, value (None when pruned before the end or failed), state
                   ("complete", "pruned", "failed"), seconds, values (the metric after each stage), origin, error
     study         the optuna study, for its own plots
+    recipe        the etalage.Recipe of the search, which fit() goes on with where data is a log; None without one
+    stopped       "budget" or "callback"
     """
 
-    def __init__(self, model, metric, trials, study, stopped):
+    def __init__(self, model, metric, trials, study, stopped, recipe=None):
+        self.recipe = recipe
         self.metric, self.trials, self.study, self.stopped = metric, trials, study, stopped
         complete = [t for t in trials if t["state"] == "complete"]
         if not complete:
@@ -28,12 +33,15 @@ class SearchResult:
 
     @property
     def model(self):
+        """The model searched for, unfitted, with the best parameters."""
         new = copy.copy(self._model)
         new._model = None
         return new.set_params(**self.best_params)
 
     def fit(self, data, **options):
-        """A model with the best parameters, fitted on data."""
+        """A model with the best parameters, fitted on data; of a log by the recipe of the search. options: as fit() takes them."""
+        if self.recipe is not None and isinstance(data, _core.EventLog):
+            options.setdefault("recipe", self.recipe)
         return self.model.fit(data, **options)
 
     def to_dict(self) -> dict[str, list]:

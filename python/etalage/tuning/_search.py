@@ -6,9 +6,12 @@ import sys
 import time
 
 from .. import _core, evaluation
+from .._recipe import Recipe, for_logs
+from ..evaluation._parts import held_out, to_fit
 from ..models import Recommender
 from ..models._progress import MinuteLines, is_watched
 from ..models._reuse import unfitted
+from ..models._sequence import goes_by_order
 from . import _budget
 from ._defaults import defaults
 from ._result import SearchResult
@@ -18,7 +21,7 @@ _STAGES = 3
 
 
 def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", starts=(), prune=True, seed=42, positions="all",
-           filter_already_liked_items=None, importance=None, num_threads=0, show_progress=False, callback=None) -> SearchResult:
+           filter_already_liked_items=None, importance=None, num_threads=0, show_progress=False, callback=None, recipe=None) -> SearchResult:
     """Looks for the parameters with which `model`, fitted on train, is best on valid.
 
     model     an instance or a class. What an instance has set away from its defaults stays as it is, unless `space` names it
@@ -37,6 +40,9 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
     prune     give a trial up at an early stage where it is below the median of its predecessors there. Iterative models
               that can go on from where they are (parameter warm_start) are fitted in three stages; others are not pruned
     show_progress   a bar on a terminal and in a notebook, a line a minute into a file
+    recipe    an etalage.Recipe, with logs: how events count in the fits; valid neither decays nor is transformed. The matrix, or
+              the lists of a model to which order matters, are made once for all trials
+    positions, num_threads, seed   "all" or "last"; threads of the measure (0: all CPUs); of the sampler
     callback  called with each finished trial (a dict as in SearchResult.trials); returning False ends the search
 
     Needs optuna (pip install etalage[tuning]). Equal seeds and a budget of trials give equal searches wherever the model
@@ -50,6 +56,12 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}, must be callable or None")
     name, k = _metric(metric)
+    recipe = for_logs(recipe, train, valid)
+    valid = held_out(valid, recipe)
+    train, known = to_fit(model, train, recipe), train
+    if isinstance(known, _core.EventLog):  # shoppers are asked for by all they did, whatever the lists are of
+        known = (recipe or Recipe()).sequences(known, by="user") if goes_by_order(model) else train
+    fit = {"recipe": recipe} if isinstance(train, _core.EventLog) else {}
     trials_limit, seconds_limit = _budget.limits(budget)
     space = _space(model, train, space)
     measure = _measure(valid, name, k, positions, filter_already_liked_items, importance, num_threads)
@@ -70,24 +82,24 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
                 record = {"number": len(trials), "params": resolved(space, dict(asked.params), model), "value": None, "state": "failed",
                           "seconds": 0.0, "values": [], "origin": origins[len(trials)] if len(trials) < len(origins) else "search",
                           "error": None}
-                _run(optuna, study, asked, record, model, train, measure)
+                _run(optuna, study, asked, record, model, train, lambda fitted: measure(fitted, known), fit)
                 trials.append(record)
                 shown(record)
                 if callback is not None and callback(record) is False:
                     stopped = "callback"
                     break
-    return SearchResult(unfitted(model), metric, trials, study, stopped)
+    return SearchResult(unfitted(model), metric, trials, study, stopped, recipe)
 
 
-def _run(optuna, study, asked, record, model, train, measure) -> None:
+def _run(optuna, study, asked, record, model, train, measure, fit) -> None:
     """One trial, told to the study and written into record. What the data or memory cannot bear fails the trial alone."""
     began = time.perf_counter()
     states = optuna.trial.TrialState
     try:
         candidate = unfitted(model).set_params(**record["params"])
         stages = _STAGES if _goes_on(candidate) else 1
-        for stage, fitted in enumerate(_stages(candidate, train)):
-            value = measure(fitted, train)
+        for stage, fitted in enumerate(_stages(candidate, train, fit)):
+            value = measure(fitted)
             record["values"].append(value)
             asked.report(value, stage)
             if stage + 1 < stages and asked.should_prune():  # a fit that is complete has nothing to be given up for
@@ -111,17 +123,17 @@ def _goes_on(model):
     return passes if passes is not None and "warm_start" in params and params[passes] >= _STAGES else None
 
 
-def _stages(model, train):
+def _stages(model, train, fit=()):
     """The model after each third of its passes where it can go on from there, else once."""
     passes = _goes_on(model)
     if not passes:
-        yield model.fit(train)
+        yield model.fit(train, **dict(fit))
         return
     total, done = model.get_params()[passes], 0
     for stage in range(1, _STAGES + 1):
         upto = total * stage // _STAGES
         model.set_params(**{passes: upto - done, "warm_start": stage > 1})
-        yield model.fit(train)
+        yield model.fit(train, **dict(fit))
         done = upto
 
 

@@ -21,9 +21,11 @@ class Float:
         _range(self)
 
     def distribution(self, optuna):
+        """As optuna has it; optuna is the module."""
         return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
 
     def clip(self, value):
+        """value within the bounds."""
         return min(max(float(value), self.low), self.high)
 
 
@@ -39,9 +41,11 @@ class Int:
         _range(self)
 
     def distribution(self, optuna):
+        """As optuna has it; optuna is the module."""
         return optuna.distributions.IntDistribution(self.low, self.high, log=self.log)
 
     def clip(self, value):
+        """value within the bounds."""
         return min(max(int(value), self.low), self.high)
 
 
@@ -59,9 +63,11 @@ class Choice:
         object.__setattr__(self, "values", tuple(values))
 
     def distribution(self, optuna):
+        """As optuna has it; optuna is the module."""
         return optuna.distributions.CategoricalDistribution(self.values)
 
     def clip(self, value):
+        """value as one of the values."""
         return value if value in self.values else self.values[0]
 
 
