@@ -273,6 +273,8 @@ void bind_models(py::module_& m) {
       .def_property_readonly("fitted_on",
                              [](const Recommender& r) { return r.fitted_on() ? hash_tuple(*r.fitted_on()) : py::object(py::none()); },
                              "(low, high, pairs): an order-free hash of the (user, item) pairs of the fit, or None.")
+      .def_property_readonly("newest_ms", [](const Recommender& r) { return r.newest_ms(); },
+                             "UTC milliseconds of the newest event that the last fit knew of; None without times.")
       .def_property_readonly(
           "history", [](const Recommender& r) { return r.has_history() ? csr_to_python(r.history()) : py::object(py::none()); },
           "The kept rows as a read-only scipy CSR, or None.")

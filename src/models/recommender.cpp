@@ -232,6 +232,7 @@ void Recommender::save_state(StateWriter& writer) const {
   if (user_ids_) writer.put_id_map("user_ids", *user_ids_);
   if (item_ids_) writer.put_id_map("item_ids", *item_ids_);
   if (has_history()) writer.put_csr("history", history());
+  if (newest_ms_) writer.put_int("fitted_through_ms", *newest_ms_);
   if (!fitted_on_) return;
   writer.put_bool("has_fitted_on", true);
   writer.put_int("fitted_on/low", static_cast<std::int64_t>(fitted_on_->low));
@@ -243,6 +244,8 @@ void Recommender::load_base(const StateReader& reader) {
   if (reader.get_bool("has_user_ids")) user_ids_ = std::make_shared<const IdMap>(reader.get_id_map("user_ids"));
   if (reader.get_bool("has_item_ids")) item_ids_ = std::make_shared<const IdMap>(reader.get_id_map("item_ids"));
   if (reader.get_bool("has_history")) history_ = reader.get_csr("history");
+  newest_ms_.reset();
+  if (reader.has("fitted_through_ms")) newest_ms_ = reader.get_int("fitted_through_ms");
   fitted_on_.reset();
   if (reader.has("has_fitted_on") && reader.get_bool("has_fitted_on"))
     fitted_on_ = PairHash{static_cast<std::uint64_t>(reader.get_int("fitted_on/low")),

@@ -134,6 +134,9 @@ class ETALAGE_EXPORT Recommender {
   /// The pairs of the last fit and of what was added since; nothing where they are not known (a file of an older version,
   /// vectors from elsewhere).
   [[nodiscard]] const std::optional<PairHash>& fitted_on() const noexcept { return fitted_on_; }
+  /// UTC milliseconds of the newest event that the last fit knew of, and what was added since where it has times; none without
+  /// times. A snapshot counts later events as live.
+  [[nodiscard]] const std::optional<std::int64_t>& newest_ms() const noexcept { return newest_ms_; }
   /// Whether the query says nothing that the model can use: an unknown shopper, or a known one without rows. Both get the
   /// model's cold-start answer.
   [[nodiscard]] virtual bool is_cold(const Query& query) const noexcept;
@@ -174,6 +177,7 @@ class ETALAGE_EXPORT Recommender {
   CsrMatrix history_;  // without what set_kept_row() and grow_kept_rows() changed
   std::shared_ptr<detail::RowPatches> history_patches_;
   std::optional<PairHash> fitted_on_;
+  std::optional<std::int64_t> newest_ms_;
 };
 
 }  // namespace etalage

@@ -135,7 +135,7 @@ class Snapshot:
       that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
       ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
     trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live. By default
-      the newest event that profiles or a model of sequences knows.
+      the newest event that profiles or a model was fitted on (a model on Interactions without times says none).
     A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
     """
 
