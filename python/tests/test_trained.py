@@ -53,15 +53,17 @@ def test_every_model_of_a_log_carries_it_and_its_files_do(kind, tmp_path):
 
 
 def test_a_blend_knows_what_its_members_know():
-    older = etalage.EventLog.from_frame({**columns(), "time": columns()["time"] - 1000}, time="time", time_unit="ms")
-    members = [etalage.models.ItemKNN().fit(log()), etalage.models.Popularity().fit(older)]
-    assert etalage.models.Blend(members).fit(log())._model.newest_ms == NEWEST
+    blend = etalage.models.Blend({"knn": etalage.models.ItemKNN(), "popularity": etalage.models.Popularity()}).fit(log())
+    assert blend._model.newest_ms == NEWEST and Snapshot({"m": blend})._core.trained_ms == NEWEST
 
 
 def test_the_log_of_the_fit_told_again_changes_no_answer():
     """Without `trained` each event of the log would count twice: in the factors and as a live event."""
     model = etalage.models.ALS(factors=8, iterations=4, alpha=10.0).fit(log())
-    with Engine(models={"als": model}) as told, Engine(models={"als": model}) as silent:
+    only = {"standard": {"sources": {"als": (50, 1.0)}, "fallback": []}}  # what is popular now may change
+    with Engine() as told, Engine() as silent:
+        for engine in (told, silent):
+            engine.publish(Snapshot({"als": model}, mix=only))
         told.now = silent.now = NEWEST + 3_600_000
         told.observe_log(log(), "view")
         for user in ("u1", "u5", "u19"):

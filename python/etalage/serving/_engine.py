@@ -15,6 +15,7 @@ from .._arrays import asarray
 from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import UserProfile
+from . import _offers
 from ._rules import to_json
 
 _SIMILAR = ("item_to_item", "similar", "similar_items")
@@ -314,7 +315,7 @@ class Engine:
             given = [_score(key, score) for key, score in _given(given)]
             fill = placement != "search" if fill is None else fill
         return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else to_json(filter), _keys(anchors),
-                                            _keys(session), given, query_vector, segment, exclude_seen, explain, place or "", fill))
+                                            _keys(session), given, query_vector, segment, exclude_seen, explain, _offers.place(place), fill))
 
     def set_available(self, item, available, place=None):
         """A product is sold out (False), or to be had (True), from the next request on and without publishing; None takes
@@ -324,20 +325,20 @@ class Engine:
         is said everywhere, and that before the catalogue. A product that is unavailable where a request asks is in no answer,
         and Filter.in_stock() is false for it. Kept in the journal, and by every snapshot that is published.
         """
-        return self._core.set_available(item, available, place or "")
+        return self._core.set_available(item, _offers.available(available), _offers.place(place))
 
     def set_price(self, item, price, place=None):
         """A product's price from the next request on, for filters and rules; None takes it back. See set_available()."""
-        return self._core.set_price(item, price, place or "")
+        return self._core.set_price(item, _offers.price(price), _offers.place(place))
 
     def set_attribute(self, item, name, value, place=None):
         """What a product says of an attribute from the next request on: the tags "name:..." become "name:value". value: text, a
         list of texts, or None to take it back. See set_available()."""
-        return self._core.set_attribute(item, name, None if value is None else [value] if isinstance(value, str) else list(value), place or "")
+        return self._core.set_attribute(item, _offers.attribute_name(name), _offers.attribute_values(value), _offers.place(place))
 
     def offer(self, item, place=None):
         """What set_available() and set_price() said that holds at a place: {"available": bool or None, "price": float or None}."""
-        return self._core.offer(item, place or "")
+        return self._core.offer(item, _offers.place(place))
 
     def availability_bytes(self):
         """Memory of what set_available() said of all products at all places."""
