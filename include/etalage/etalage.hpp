@@ -95,6 +95,7 @@
 #include "etalage/serving/catalog_index.hpp"
 #include "etalage/serving/engine.hpp"
 #include "etalage/serving/engine_metrics.hpp"
+#include "etalage/serving/earlier_totals.hpp"
 #include "etalage/serving/event_store.hpp"
 #include "etalage/serving/item_bitmap.hpp"
 #include "etalage/serving/journal.hpp"

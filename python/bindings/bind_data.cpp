@@ -210,6 +210,8 @@ void bind_interactions(py::module_& m) {
       .def_property_readonly("num_users", &Interactions::num_users)
       .def_property_readonly("num_items", &Interactions::num_items)
       .def_property_readonly("nnz", &Interactions::nnz)
+      .def_property_readonly("newest_ms", [](const Interactions& d) { return d.newest_ms(); },
+                             "UTC milliseconds of the newest event of the log that they were made of; None without times.")
       .def_property_readonly("shape", [](const Interactions& d) { return py::make_tuple(d.num_users(), d.num_items()); })
       .def("__repr__",
            [](const Interactions& d) {
@@ -220,13 +222,14 @@ void bind_interactions(py::module_& m) {
           [](const Interactions& d) {
             const CsrMatrix& m = d.user_items();
             return py::make_tuple(m.rows, m.cols, to_numpy(m.offsets), to_numpy(m.columns), to_numpy(m.values),
-                                  id_map_state(d.user_ids()), id_map_state(d.item_ids()));
+                                  id_map_state(d.user_ids()), id_map_state(d.item_ids()), d.newest_ms());
           },
           [](const py::tuple& t) {
             CsrMatrix m{t[0].cast<std::int64_t>(), t[1].cast<std::int64_t>(), array_from_state<std::int64_t>(t[2]),
                         array_from_state<std::int32_t>(t[3]), array_from_state<float>(t[4])};
             if (m.offsets.empty()) m.offsets = Array<std::int64_t>(static_cast<std::size_t>(m.rows) + 1);
-            return std::make_shared<Interactions>(std::move(m), id_map_from_state(t[5]), id_map_from_state(t[6]));
+            const auto newest_ms = t.size() > 7 ? t[7].cast<std::optional<std::int64_t>>() : std::nullopt;  // older pickles lack it
+            return std::make_shared<Interactions>(std::move(m), id_map_from_state(t[5]), id_map_from_state(t[6]), newest_ms);
           }));
 }
 

@@ -275,6 +275,8 @@ void bind_models(py::module_& m) {
                              "(low, high, pairs): an order-free hash of the (user, item) pairs of the fit, or None.")
       .def_property("recipe", &Recommender::recipe, [](Recommender& r, std::string json) { r.set_recipe(std::move(json)); },
                     "How events became what the model was fitted on, as JSON (etalage.Recipe); empty where nobody said.")
+      .def_property_readonly("newest_ms", [](const Recommender& r) { return r.newest_ms(); },
+                             "UTC milliseconds of the newest event that the last fit knew of; None without times.")
       .def_property_readonly(
           "history", [](const Recommender& r) { return r.has_history() ? csr_to_python(r.history()) : py::object(py::none()); },
           "The kept rows as a read-only scipy CSR, or None.")

@@ -133,7 +133,6 @@ void bind_sequence_models(py::module_& m) {
       .def_property_readonly("counts", [](const SequenceModel& s) { return to_numpy(s.counts()); })
       .def_property_readonly("num_steps", &SequenceModel::num_steps)
       .def_property_readonly("num_repeats", &SequenceModel::num_repeats)
-      .def_property_readonly("newest_ms", [](const SequenceModel& s) { return s.newest_ms(); })
       .def_property_readonly(
           "sequences",
           [](const SequenceModel& s) -> py::object {

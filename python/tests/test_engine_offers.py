@@ -245,6 +245,33 @@ def test_what_is_given_has_finite_scores(engine):
             engine.recommend(k=3, placement="search", given=given)
 
 
+@pytest.mark.parametrize("call, kind, words", [
+    (lambda e: e.set_available("i1", 2.5), TypeError, "available is 2.5 .float., must be True, False or None"),
+    (lambda e: e.set_available("i1", "no"), TypeError, "available is 'no'"),
+    (lambda e: e.set_available("i1", 7), ValueError, "available is 7, must be True, False or None"),
+    (lambda e: e.set_available("i1", True, place=3), TypeError, "place is 3 .int., must be text or None"),
+    (lambda e: e.set_price("i1", "9.99"), TypeError, "price is '9.99' .str., must be a number or None"),
+    (lambda e: e.set_price("i1", [9.99]), TypeError, "price is .9.99. .list."),
+    (lambda e: e.set_price("i1", True), TypeError, "price is True"),
+    (lambda e: e.set_price("i1", 9.99, place=b"shop"), TypeError, "place is b'shop'"),
+    (lambda e: e.set_attribute("i1", 3, "S"), TypeError, "name is 3 .int., must be text"),
+    (lambda e: e.set_attribute("i1", "size", ["S", 3]), TypeError, "value holds 3 .int., must be text"),
+    (lambda e: e.offer("i1", place=0), TypeError, "place is 0"),
+    (lambda e: e.recommend(k=1, place=3), TypeError, "place is 3"),
+])
+def test_what_is_said_of_a_product_is_of_its_kind(engine, call, kind, words):
+    with pytest.raises(kind, match=words):
+        call(engine)
+    assert engine.offer("i1") == {"available": None, "price": None}
+
+
+def test_numpy_scalars_are_numbers_and_truths(engine):
+    engine.set_available("i1", np.bool_(False))
+    engine.set_price("i1", np.float32(2.5), place=np.str_("shop"))
+    engine.set_available("i2", 0)
+    assert engine.offer("i1", place="shop") == {"available": False, "price": 2.5} and engine.offer("i2")["available"] is False
+
+
 @pytest.mark.parametrize("options, words", [
     ({"event_types": {"buy": {"weight": 5, "purchas": True}}}, "has 'purchas'"),
     ({"event_types": {"buy": "5"}}, "is '5', must be a weight"),

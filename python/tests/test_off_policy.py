@@ -323,3 +323,10 @@ def test_confidence_sequences_hold_the_truth_at_all_times(bench):
 
 def test_module_names():
     assert {"estimate", "TooFewError", "confidence_sequence", "cross_fit"} <= set(dir(off_policy))
+
+
+def test_cross_fit_takes_rows_that_are_distributions():
+    with pytest.raises(ValueError, match=r"target_probabilities\[3\] summed over all actions is 2, must be 1"):
+        target = np.full((20, 2), 0.5)
+        target[3] = 1
+        cross_fit(None, np.arange(20) % 2, np.arange(20) % 2, target)

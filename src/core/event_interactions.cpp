@@ -295,7 +295,9 @@ Interactions EventLog::interactions(const InteractionOptions& options) const {
                                                  : merge_in_log_order<float>(*this, weights, options);
   m = with_minimum_counts(std::move(m), options.min_user_count, options.min_item_count);
   detail::transform_values(m, options);
-  return Interactions(std::move(m), columns_.user_ids, columns_.item_ids, Interactions::Canonical{});
+  std::optional<std::int64_t> newest_ms;
+  if (!columns_.times_ms.empty()) newest_ms = *std::max_element(columns_.times_ms.begin(), columns_.times_ms.end());
+  return Interactions(std::move(m), columns_.user_ids, columns_.item_ids, newest_ms, Interactions::Canonical{});
 }
 
 }  // namespace etalage

@@ -96,7 +96,8 @@ class ListMeasure {
       std::size_t k = shortest;
       measure(rows, k, open);
       while (!open.empty()) {
-        k = k > num_items_ / kGrowth ? num_items_ : k * kGrowth;
+        // Who ties beyond kLongTie mostly ties with everything: one list of all costs less than the steps to it.
+        k = k > std::min(num_items_ / kGrowth, kLongTie) ? num_items_ : k * kGrowth;
         rows.swap(open);
         open.clear();
         const std::size_t at_once = std::max<std::size_t>(kListed / k, 1);
@@ -109,6 +110,7 @@ class ListMeasure {
 
  private:
   static constexpr std::size_t kGrowth = 8;
+  static constexpr std::size_t kLongTie = 1024;
   static constexpr std::size_t kListed = std::size_t{1} << 20;  // places of lists held at a time: 8 MB
 
   // Measures the lists of `rows` that k places show whole; the others go to `open`.
@@ -126,9 +128,11 @@ class ListMeasure {
         if (is_open(j, k)) continue;
         items.clear();
         scores.clear();
-        for (std::size_t r = 0; r < counts_[j]; ++r) {
-          items.push_back(out_[j * k + r].item);
-          scores.push_back(out_[j * k + r].score);
+        const ItemScore* list = out_.data() + j * k;
+        const std::size_t cut = std::min(builder_.max_k(), counts_[j]);
+        for (std::size_t r = 0; r < counts_[j] && (r < cut || list[r].score == list[cut - 1].score); ++r) {
+          items.push_back(list[r].item);
+          scores.push_back(list[r].score);
         }
         builder_.measure(rows[j], relevant_(rows[j]), items, scores, groups);
       }

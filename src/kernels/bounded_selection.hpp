@@ -58,7 +58,9 @@ struct BoundedSelection {
     score(rules, scratch, count);
     const std::size_t n = std::min(count, k);
     const auto before = [&](const Bounded& a, const Bounded& b) { return rules.before(a, b); };
-    std::partial_sort(found, found + n, found + count, before);
+    // A heap costs several times what sorting does where it takes nearly all; equal scores are found in order.
+    if (n < count) std::partial_sort(found, found + n, found + count, before);
+    else if (!std::is_sorted(found, found + n, before)) std::sort(found, found + n, before);
     count = checked = n;
     return n;
   }

@@ -280,6 +280,7 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
   set_ids(data.user_ids(), data.item_ids());
   if (o.keep_history) set_history(data.user_items());
   fitted_on_ = pair_hash(data.user_items().view());
+  newest_ms_ = data.newest_ms();
   report_ = report;
   return report;
 }

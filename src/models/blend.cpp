@@ -71,6 +71,8 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
   fitted_on_ = members_[0].model->fitted_on();
   for (const BlendMember& member : members_)
     if (member.model->fitted_on() != fitted_on_) fitted_on_.reset();
+  for (const BlendMember& member : members_)
+    if (const auto& newest = member.model->newest_ms()) newest_ms_ = std::max(newest_ms_.value_or(*newest), *newest);
 }
 
 BlendModel::~BlendModel() = default;

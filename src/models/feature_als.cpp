@@ -224,6 +224,7 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
   set_ids(data.user_ids(), data.item_ids());
   if (o.keep_history) set_history(data.user_items());
   fitted_on_ = pair_hash(given.view());
+  newest_ms_ = data.newest_ms();
   report_ = report;
   return report;
 }

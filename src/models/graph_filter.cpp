@@ -274,6 +274,7 @@ FitReport GraphFilterModel::fit(const Interactions& data, const ProgressCallback
   next.set_ids(data.user_ids(), data.item_ids());
   next.set_history(data.user_items());
   next.fitted_on_ = pair_hash(rows.view());
+  next.newest_ms_ = data.newest_ms();
   *this = std::move(next);
   if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "done"});
   return report;

@@ -39,6 +39,7 @@ void ItemSimilarityModel::take(const Interactions& data, bool keep_history, cons
   set_ids(data.user_ids(), data.item_ids());
   set_history(keep_history ? data.user_items() : CsrMatrix{});
   fitted_on_ = pair_hash(data.user_items().view());
+  newest_ms_ = data.newest_ms();
 }
 
 void ItemSimilarityModel::finish_fit(const Interactions& data, CsrMatrix weights, bool keep_history, const FitReport& report) {

@@ -153,6 +153,7 @@ FitReport PairwiseModel::fit(const Interactions& data, const ProgressCallback& c
   set_ids(data.user_ids(), data.item_ids());
   if (s.keep_history) set_history(data.user_items());
   fitted_on_ = pair_hash(data.user_items().view());
+  newest_ms_ = data.newest_ms();
   report.seconds = since();
   report_ = report;
   return report;

@@ -71,6 +71,7 @@ PopularityModel::PopularityModel(PopularityOptions options) : options_(options) 
 void PopularityModel::fit(const Interactions& data) {
   require_no_half_life(options_, "a matrix");
   fit_rows(data.user_items(), data.user_ids(), data.item_ids());
+  newest_ms_ = data.newest_ms();
 }
 
 void PopularityModel::fit(const CsrMatrix& user_items) {
@@ -106,6 +107,7 @@ void PopularityModel::fit(const Sequences& sequences) {
   }
   const SharedIdMap& ids = sequences.user_ids();
   fit_rows(canonical(rows, "sequences"), ids, sequences.item_ids());
+  if (sequences.has_times()) newest_ms_ = *std::max_element(sequences.times().begin(), sequences.times().end());
 }
 
 void PopularityModel::count(const CsrView& rows, double sign, double* totals) const noexcept {
@@ -222,6 +224,7 @@ void PopularityModel::fit_rows(const CsrMatrix& rows, const SharedIdMap& user_id
   set_ids(user_ids, item_ids);
   set_history(options_.keep_history ? rows : CsrMatrix{});
   fitted_on_ = pair_hash(rows.view());
+  newest_ms_.reset();
   num_segments_ = 0;
   rank_segments();
   report_ = {};

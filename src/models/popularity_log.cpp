@@ -11,6 +11,7 @@ void PopularityModel::fit(const EventLog& log, InteractionOptions weights) {
   if (options_.count == PopularityOptions::Count::kUsers) weights.duplicates = Duplicates::kMax;
   const Interactions data = log.interactions(weights);
   fit_rows(data.user_items(), data.user_ids(), data.item_ids());
+  newest_ms_ = data.newest_ms();
 }
 
 }  // namespace etalage

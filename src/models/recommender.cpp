@@ -233,6 +233,7 @@ void Recommender::save_state(StateWriter& writer) const {
   if (item_ids_) writer.put_id_map("item_ids", *item_ids_);
   if (has_history()) writer.put_csr("history", history());
   if (!recipe_.empty()) writer.put_string("info/recipe", recipe_);
+  if (newest_ms_) writer.put_int("fitted_through_ms", *newest_ms_);
   if (!fitted_on_) return;
   writer.put_bool("has_fitted_on", true);
   writer.put_int("fitted_on/low", static_cast<std::int64_t>(fitted_on_->low));
@@ -245,6 +246,8 @@ void Recommender::load_base(const StateReader& reader) {
   if (reader.get_bool("has_item_ids")) item_ids_ = std::make_shared<const IdMap>(reader.get_id_map("item_ids"));
   if (reader.get_bool("has_history")) history_ = reader.get_csr("history");
   recipe_ = reader.has("info/recipe") ? reader.get_string("info/recipe") : std::string();
+  newest_ms_.reset();
+  if (reader.has("fitted_through_ms")) newest_ms_ = reader.get_int("fitted_through_ms");
   fitted_on_.reset();
   if (reader.has("has_fitted_on") && reader.get_bool("has_fitted_on"))
     fitted_on_ = PairHash{static_cast<std::uint64_t>(reader.get_int("fitted_on/low")),

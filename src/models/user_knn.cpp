@@ -105,6 +105,7 @@ FitReport UserKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   set_ids(data.user_ids(), data.item_ids());
   set_history(options_.keep_history ? rows : CsrMatrix{});
   fitted_on_ = pair_hash(rows.view());
+  newest_ms_ = data.newest_ms();
   return report_;
 }
 

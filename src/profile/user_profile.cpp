@@ -201,6 +201,21 @@ void UserProfile::purchase(const ProfileEvent& event, const ProfileOptions& opti
   *victim = fresh;
 }
 
+void UserProfile::begin_after(const Counts& counts, const Sums& sums, std::vector<ItemMemory> bought, const ProfileOptions& options) {
+  counts_ = counts;
+  sums_ = sums;
+  items_ = std::move(bought);
+  keep_latest_items(options);
+}
+
+void UserProfile::keep_latest_items(const ProfileOptions& options) {
+  if (items_.size() <= static_cast<std::size_t>(options.max_items)) return;
+  std::sort(items_.begin(), items_.end(), [](const ItemMemory& a, const ItemMemory& b) {
+    return a.last_ms != b.last_ms ? a.last_ms > b.last_ms : a.item < b.item;
+  });
+  items_.resize(static_cast<std::size_t>(options.max_items));
+}
+
 Observed UserProfile::observe(const ProfileEvent& given, const ItemFacts& facts, const ProfileOptions& options) {
   Observed out;
   ProfileEvent event = given;
@@ -312,12 +327,7 @@ void UserProfile::merge(const UserProfile& other, const ProfileOptions& options)
     found->sum_log_gap += m.sum_log_gap;
     found->sum_log_gap2 += m.sum_log_gap2;
   }
-  if (items_.size() > static_cast<std::size_t>(options.max_items)) {
-    std::sort(items_.begin(), items_.end(), [](const ItemMemory& a, const ItemMemory& b) {
-      return a.last_ms != b.last_ms ? a.last_ms > b.last_ms : a.item < b.item;
-    });
-    items_.resize(static_cast<std::size_t>(options.max_items));
-  }
+  keep_latest_items(options);
   counts_ = c;
 }
 

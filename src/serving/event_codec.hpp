@@ -43,6 +43,7 @@ enum class StateKind : std::uint8_t {
   kErased = 5,      ///< hash of a key, time
   kShopper = 6,     ///< key, version, last activity, flags, history with the pairs it counted, seen
   kCounters = 7,    ///< number, counter, partners
+  kEarlier = 8,     ///< key of a shopper before it, what fell out of the history
   kOffers = 16      ///< what is said of products at one place
 };
 

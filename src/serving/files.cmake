@@ -5,6 +5,7 @@ target_sources(etalage PRIVATE
   src/serving/catalog_attributes.cpp
   src/serving/catalog_index.cpp
   src/serving/compiled_rules.cpp
+  src/serving/earlier_totals.cpp
   src/serving/engine.cpp
   src/serving/engine_impressions.cpp
   src/serving/engine_metrics.cpp

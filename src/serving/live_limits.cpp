@@ -2,6 +2,7 @@
 // How many shoppers LiveState keeps, and who goes first.
 #include <algorithm>
 
+#include "serving/earlier_totals.hpp"
 #include "serving/live_state.hpp"
 
 namespace etalage::serving {
@@ -44,7 +45,7 @@ void LiveState::unlink(std::size_t shard, User& user) {
 void LiveState::weigh(User& user, KeyView key) {
   const auto* text = std::get_if<std::string_view>(&key);
   const std::int64_t bytes = static_cast<std::int64_t>(sizeof(User) + user.history.capacity() * sizeof(Past) + user.seen.capacity() * sizeof(UserView::Seen) +
-                                                       user.pairs.capacity() * sizeof(Pair) + (text == nullptr ? 0 : text->size())) +
+                                                       user.pairs.capacity() * sizeof(Pair) + (text == nullptr ? 0 : text->size()) + (user.earlier.empty() ? 0 : bytes_of(user.earlier.front()))) +
                              kRecordOverhead;
   if (bytes == user.bytes) return;
   shopper_bytes_.fetch_add(bytes - user.bytes, std::memory_order_relaxed);

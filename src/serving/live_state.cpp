@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "etalage/error.hpp"
+#include "serving/earlier_totals.hpp"
 
 namespace etalage::serving {
 namespace {
@@ -148,7 +149,7 @@ void LiveState::recount(const User& user, UserView::Seen& seen, std::int32_t bef
   seen.last_purchase_ms = last;
 }
 
-/// What falls out of the history stays in the counters, without its name.
+/// What falls out of the history stays in the counters without its name, and in the shopper's totals.
 void LiveState::keep_newest(User& user) const {
   const auto limit = static_cast<std::size_t>(options_.history_limit);
   if (user.history.size() <= limit) return;
@@ -157,6 +158,10 @@ void LiveState::keep_newest(User& user) const {
   if (!user.pairs.empty())
     for (auto p = user.history.begin(); p != end; ++p)
       if (p->tag != 0) std::erase_if(user.pairs, [&](const Pair& pair) { return pair.tag == p->tag; });
+  if (user.earlier.empty()) user.earlier.emplace_back();
+  for (auto p = user.history.begin(); p != end; ++p)
+    add_earlier(user.earlier.front(), {p->time_ms, p->item, p->value, p->type, types_[p->type].purchase, types_[p->type].returns}, idle_ms(),
+                static_cast<std::size_t>(options_.seen_limit));
   user.history.erase(user.history.begin(), end);
 }
 
@@ -258,6 +263,8 @@ std::uint64_t LiveState::merge(KeyView from, KeyView to, const Number& number) {
     else ++b;
   }
   user.whole = user.whole && moved.whole;
+  if (user.earlier.empty()) user.earlier = std::move(moved.earlier);
+  else if (!moved.earlier.empty()) merge_earlier(user.earlier.front(), moved.earlier.front(), static_cast<std::size_t>(options_.seen_limit));
   const auto middle = static_cast<std::ptrdiff_t>(user.history.size());
   user.history.insert(user.history.end(), moved.history.begin(), moved.history.end());
   std::inplace_merge(user.history.begin(), user.history.begin() + middle, user.history.end(), [](const Past& a, const Past& b) { return a.time_ms < b.time_ms; });
@@ -345,6 +352,7 @@ bool LiveState::read_user(KeyView key, std::int64_t now_ms, UserView& out) const
   out.history.clear();
   out.session.clear();
   out.seen.clear();
+  out.earlier.first_ms = EarlierTotals::kNever;
   {
     const std::lock_guard guard(shards_[shard_number(key)].mutex);
     const User* found = find_user(key);
@@ -358,8 +366,12 @@ bool LiveState::read_user(KeyView key, std::int64_t now_ms, UserView& out) const
       out.history.push_back({p.time_ms, p.item, weight * p.value, type, p.value});
     }
     out.seen.assign(user.seen.begin(), user.seen.end());
+    if (!user.earlier.empty()) out.earlier = user.earlier.front();
   }
-  const std::int64_t idle = std::int64_t{options_.session_idle_minutes} * 60'000;
+  if (!out.earlier.empty())
+    for (EarlierTotals::Type& t : out.earlier.types) t.type = shown_as_[t.type];
+  else if (!out.earlier.types.empty() || !out.earlier.bought.empty()) out.earlier = {};
+  const std::int64_t idle = idle_ms();
   std::int64_t later = now_ms;
   auto p = out.history.rbegin();
   while (p != out.history.rend() && later - p->time_ms <= idle) later = (p++)->time_ms;

@@ -123,6 +123,7 @@ class LiveState {
     std::vector<Past> history;
     std::vector<UserView::Seen> seen;
     std::vector<Pair> pairs;
+    std::vector<EarlierTotals> earlier;  // one, or none while nothing has fallen out: most shoppers have none
     User* older = nullptr;
     User* newer = nullptr;
   };
@@ -179,6 +180,7 @@ class LiveState {
   /// Counts purchases less returns by the time of the events, however they came in: a return takes an earlier purchase back.
   void recount(const User& user, UserView::Seen& seen, std::int32_t before) const;
   void keep_newest(User& user) const;
+  [[nodiscard]] std::int64_t idle_ms() const noexcept { return std::int64_t{options_.session_idle_minutes} * 60'000; }
   /// The other items that were bought within the window around a purchase; none when this one was too.
   void partners_of(std::span<const Past> history, std::int32_t item, std::int64_t time_ms, std::vector<std::int32_t>& out) const;
   void take_back(const User& user);
@@ -187,6 +189,7 @@ class LiveState {
   void load_items(ByteReader& r);
   void load_counters(ByteReader& r, bool old);
   void load_shopper(ByteReader& r, bool old);
+  void load_earlier(ByteReader& r);
   [[nodiscard]] std::int32_t checked_item(std::int32_t item) const;
 
   const EventStoreOptions options_;

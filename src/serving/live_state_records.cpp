@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "etalage/error.hpp"
+#include "serving/earlier_totals.hpp"
 #include "serving/live_state.hpp"
 
 namespace etalage::serving {
@@ -191,6 +192,12 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
       w.put(s.last_purchase_ms);
     }
     put(w.bytes());
+    if (user.earlier.empty()) continue;
+    w.clear();
+    w.put(StateKind::kEarlier);
+    w.put_key(view_of(key));
+    put_earlier(w, user.earlier.front(), number_of);
+    put(w.bytes());
   }
   const std::shared_lock guard(erased_mutex_);
   for (const auto& [hash, then] : erased_order_) {
@@ -312,8 +319,17 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
   user.customer = becomes_customer(key, customer);
   // Version 1 does not say whether anything has fallen out: a full history may have lost some.
   if (old) user.whole = user.history.size() < static_cast<std::size_t>(options_.history_limit);
-  keep_newest(user);
-  weigh(user, key);
+}
+
+void LiveState::load_earlier(ByteReader& r) {
+  User* user = find_user(r.get_key());
+  if (user == nullptr || !user->earlier.empty()) ByteReader::fail("found totals of no shopper before them");
+  user->earlier.push_back(get_earlier(
+      r, [this](std::int32_t item) { return checked_item(item); },
+      [this](std::uint16_t type) {
+        if (type >= saved_types_.size()) ByteReader::fail("found type " + std::to_string(type) + ", expected one that was named before");
+        return saved_types_[type];
+      }));
 }
 
 void LiveState::load(std::span<const std::byte> record) {
@@ -326,6 +342,7 @@ void LiveState::load(std::span<const std::byte> record) {
     case StateKind::kCounters: load_counters(r, false); break;
     case StateKind::kUser: load_shopper(r, true); break;
     case StateKind::kShopper: load_shopper(r, false); break;
+    case StateKind::kEarlier: load_earlier(r); break;
     case StateKind::kOffers:
       offers.load(r, [this](std::int32_t item) { return checked_item(item); });
       break;
@@ -347,8 +364,12 @@ void LiveState::finish_loading() {
     if (User* user = record_at(index); user != nullptr && user->index == index) order.emplace_back(user->version, user);
   std::sort(order.begin(), order.end());
   Key key;
-  for (const auto& [version, user] : order)
-    if (users.key_at(user->index, key)) link(shard_number(view_of(key)), *user);
+  for (const auto& [version, user] : order) {
+    if (!users.key_at(user->index, key)) continue;
+    keep_newest(*user);  // here, when what fell out before is known
+    weigh(*user, view_of(key));
+    link(shard_number(view_of(key)), *user);
+  }
 }
 
 }  // namespace etalage::serving

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <string_view>
 
@@ -57,6 +58,56 @@ void ShopperProfiles::map_categories(const ItemGroups& groups, std::int32_t dept
   }
 }
 
+/// A product that this catalogue lacks is somebody all the same: it counts as an event, and is never recommended.
+std::int32_t ShopperProfiles::row_of(std::int32_t item) const {
+  const std::int32_t row = rows_.row_of(item);
+  const std::int32_t products = snapshot_.catalog()->size();
+  if (row >= 0) return row;
+  return item > std::numeric_limits<std::int32_t>::max() - products ? std::numeric_limits<std::int32_t>::max() : products + item;
+}
+
+/// Totals by what the types mean here, money by what products cost now.
+void ShopperProfiles::begin(const EarlierTotals& earlier, UserProfile& out) const {
+  const ProfileOptions& options = snapshot_.profile_options();
+  UserProfile::Counts counts;
+  UserProfile::Sums sums;
+  counts.first_ms = earlier.first_ms;
+  counts.last_ms = earlier.last_ms;
+  counts.session_start_ms = earlier.session_start_ms;
+  counts.session_purchases = earlier.session_purchases;
+  counts.sessions = earlier.sessions;
+  for (const EarlierTotals::Type& t : earlier.types) {
+    EventRole role = t.type < roles_.size() ? roles_[t.type] : EventRole::kIgnore;
+    if (role == EventRole::kIgnore) continue;
+    if (role == EventRole::kPurchase && t.negative) role = EventRole::kReturn;
+    counts.events += t.events;
+    if (role == EventRole::kView) counts.views += t.events;
+    if (role == EventRole::kCart) counts.carts += t.events;
+    if (role == EventRole::kPurchase) counts.purchases += t.events;
+    if (role == EventRole::kReturn) counts.returns += t.events;
+    if (options.value_is_amount && role == EventRole::kPurchase) sums.money += t.value;
+    if (options.value_is_amount && role == EventRole::kReturn) sums.money -= std::abs(t.value);
+  }
+  if (counts.events == 0) return;
+  std::vector<ItemMemory> bought;
+  if (counts.purchases != 0) {
+    counts.first_purchase_ms = earlier.first_purchase_ms;
+    counts.last_purchase_ms = earlier.last_purchase_ms;
+    counts.buying_sessions = earlier.buying_sessions;
+    counts.orders = earlier.orders;
+    counts.order_gaps = earlier.order_gaps;
+    sums.gap_mean_days = earlier.gap_mean_days;
+    sums.gap_m2 = earlier.gap_m2;
+    sums.last_gap_days = earlier.last_gap_days;
+    for (const EarlierTotals::Bought& b : earlier.bought)
+      if (b.count > 0) bought.push_back({row_of(b.item), b.count, b.last_ms, b.sum_log_gap, b.sum_log_gap2});
+  }
+  if (!options.value_is_amount)
+    for (const EarlierTotals::Bought& b : earlier.bought)
+      if (const float price = snapshot_.facts().price(row_of(b.item)); !std::isnan(price)) sums.money += b.quantity * static_cast<double>(price);
+  out.begin_after(counts, sums, std::move(bought), options);
+}
+
 void ShopperProfiles::make(std::int32_t row, const UserView& view, UserProfile& out) const {
   const SnapshotParts& p = snapshot_.parts();
   auto event = view.history.begin();
@@ -65,14 +116,11 @@ void ShopperProfiles::make(std::int32_t row, const UserView& view, UserProfile& 
     event = std::upper_bound(event, view.history.end(), p.trained_ms, [](std::int64_t t, const UserView::Past& e) { return t < e.time_ms; });
   } else {
     out = UserProfile();
+    if (!view.earlier.empty()) begin(view.earlier, out);
   }
-  const std::int32_t products = snapshot_.catalog()->size();
   for (; event != view.history.end(); ++event) {
     const EventRole role = event->type < roles_.size() ? roles_[event->type] : EventRole::kIgnore;
-    std::int32_t item = rows_.row_of(event->item);
-    // A product that this catalogue lacks is somebody all the same: it counts as an event, and is never recommended.
-    if (item < 0) item = event->item > std::numeric_limits<std::int32_t>::max() - products ? std::numeric_limits<std::int32_t>::max() : products + event->item;
-    out.observe({item, role, event->time_ms, event->value}, snapshot_.facts(), snapshot_.profile_options());
+    out.observe({row_of(event->item), role, event->time_ms, event->value}, snapshot_.facts(), snapshot_.profile_options());
   }
 }
 

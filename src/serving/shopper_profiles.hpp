@@ -19,7 +19,8 @@ class ShopperProfiles {
   ShopperProfiles(const Snapshot& snapshot, const EventStoreOptions& events, const LiveRows& rows);
 
   /// row: of the snapshot's users, -1 for an unknown one. Events of the view up to trained_ms are left out where the
-  /// snapshot's profiles know the shopper. Items are rows of the catalogue; those it lacks come behind them.
+  /// snapshot's profiles know the shopper; of one whom they do not know, what fell out of his history counts in the totals.
+  /// Items are rows of the catalogue; those it lacks come behind them.
   void make(std::int32_t row, const UserView& view, UserProfile& out) const;
   /// Shares of the catalogue's groups in what he likes: target [groups]; false, and zeros, when nothing is known.
   bool target(const UserProfile& profile, std::span<float> out) const;
@@ -27,6 +28,8 @@ class ShopperProfiles {
   [[nodiscard]] std::size_t num_groups() const noexcept { return num_groups_; }
 
  private:
+  void begin(const EarlierTotals& earlier, UserProfile& out) const;
+  [[nodiscard]] std::int32_t row_of(std::int32_t item) const;
   void map_categories(const ItemGroups& groups, std::int32_t depth);
 
   const Snapshot& snapshot_;

@@ -10,7 +10,6 @@
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/sequence_model.hpp"
 #include "serving/catalog_rows.hpp"
 #include "serving/live_sources.hpp"
 
@@ -81,8 +80,7 @@ void require_fitted(const Recommender& model, const std::string& what) {
 /// Of all that the parts were made of; 0 where none has times.
 std::int64_t newest_event(const SnapshotParts& parts) {
   std::int64_t newest = parts.profiles ? parts.profiles->newest_ms() : 0;
-  for (const SnapshotModel& m : parts.models)
-    if (const auto* model = dynamic_cast<const SequenceModel*>(m.model.get())) newest = std::max(newest, model->newest_ms().value_or(0));
+  for (const SnapshotModel& m : parts.models) newest = std::max(newest, m.model->newest_ms().value_or(0));
   return std::max<std::int64_t>(newest, 0);
 }
 

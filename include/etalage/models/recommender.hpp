@@ -140,6 +140,9 @@ class ETALAGE_EXPORT Recommender {
   /// writes it. Set by whoever made the matrix, for a fit does not know; kept in files; empty where nobody said.
   [[nodiscard]] const std::string& recipe() const noexcept { return recipe_; }
   void set_recipe(std::string json) { recipe_ = std::move(json); }
+  /// UTC milliseconds of the newest event that the last fit knew of, and what was added since where it has times; none without
+  /// times. A snapshot counts later events as live.
+  [[nodiscard]] const std::optional<std::int64_t>& newest_ms() const noexcept { return newest_ms_; }
   /// Whether the query says nothing that the model can use: an unknown shopper, or a known one without rows. Both get the
   /// model's cold-start answer.
   [[nodiscard]] virtual bool is_cold(const Query& query) const noexcept;
@@ -181,6 +184,7 @@ class ETALAGE_EXPORT Recommender {
   std::shared_ptr<detail::RowPatches> history_patches_;
   std::optional<PairHash> fitted_on_;
   std::string recipe_;
+  std::optional<std::int64_t> newest_ms_;
 };
 
 }  // namespace etalage

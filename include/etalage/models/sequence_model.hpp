@@ -54,8 +54,6 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
     return static_cast<double>(num_repeats_) >= kRepeatShare * static_cast<double>(std::max<std::int64_t>(num_steps_, 1));
   }
   [[nodiscard]] bool excludes_last(const Query& query) const noexcept override;
-  /// The newest time that fit() or add_sessions() saw; none without times.
-  [[nodiscard]] std::optional<std::int64_t> newest_ms() const noexcept { return newest_ms_; }
 
   /// Replaces the kept rows; columns in order, oldest first. Their times are not known.
   void set_history(CsrMatrix history) override;
@@ -123,7 +121,6 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   float prior_scale_ = 0;
   Array<float> counts_;
   Array<std::int64_t> history_times_;
-  std::optional<std::int64_t> newest_ms_;
   std::int64_t num_steps_ = 0;
   std::int64_t num_repeats_ = 0;
 };

@@ -156,6 +156,9 @@ class ETALAGE_EXPORT UserProfile {
   };
 
   UserProfile() = default;
+  /// In a profile of nothing: what is known of earlier events that nobody has any more. What is observed from then on counts
+  /// further; affinities, habits and decayed rates are of that alone. Of `bought` the newest max_items are kept.
+  void begin_after(const Counts& counts, const Sums& sums, std::vector<ItemMemory> bought, const ProfileOptions& options);
   /// std::invalid_argument for an item below 0 or a value that is not finite; kIgnore does nothing.
   Observed observe(const ProfileEvent& event, const ItemFacts& facts, const ProfileOptions& options);
   /// Takes in another shopper's history (an anonymous visitor who logged in): counts and decayed weights add up, the
@@ -191,6 +194,7 @@ class ETALAGE_EXPORT UserProfile {
 
  private:
   static std::vector<Affinity> sorted(const std::vector<Affinity>& list);
+  void keep_latest_items(const ProfileOptions& options);
   void decay_to(std::int64_t time_ms, const ProfileOptions& options);
   void habits(const ProfileEvent& event, double weight, const ItemFacts& facts, const ProfileOptions& options);
   bool session(const ProfileEvent& event, const ItemFacts& facts, const ProfileOptions& options);

@@ -14,6 +14,7 @@
 
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
+#include "etalage/serving/earlier_totals.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/serving/key.hpp"
 
@@ -47,7 +48,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
                                         {"purchase", 5, 5, true, false},
                                         {"return", -5, 0, false, true}};  ///< [1, 256], names unique
   int session_idle_minutes = 30;         ///< a pause that ends a session; >= 1
-  int history_limit = 256;               ///< newest events kept for each user; in [1, 65536]
+  int history_limit = 256;               ///< newest events kept for each user, sums of what was before; in [1, 65536]
   int seen_limit = 4096;                 ///< items remembered as seen for each user, the longest unseen dropped first; >= 1
   double trending_half_life_hours = 24;  ///< a trending counter halves in this time; > 0
   int trending_size = 1024;              ///< leading items kept in order; >= 1
@@ -87,6 +88,7 @@ struct UserView {
   std::vector<Past> history;          ///< by time, oldest first
   std::vector<std::int32_t> session;  ///< items of the session that is going on, oldest first; empty after the idle time
   std::vector<Seen> seen;             ///< by item
+  EarlierTotals earlier;              ///< what fell out of the history
 };
 
 /// Everything live, from one log: sessions, histories, seen items, trending, co-purchases.

@@ -39,7 +39,7 @@ struct SnapshotModel {
 struct SnapshotParts {
   std::string label;                       ///< the host's own name of it
   /// UTC; the models know the events up to this moment, later ones count as live. 0: up to the newest event that profiles or
-  /// a model of sequences knows; where there is none, an event of a product in the kept row of its shopper counts as known.
+  /// a model was fitted on; where none has times, an event of a product in the kept row of its shopper counts as known.
   std::int64_t trained_ms = 0;
   std::shared_ptr<const Catalog> catalog;  ///< null: what the models know, without attributes
   std::vector<SnapshotModel> models;       ///< at most 32

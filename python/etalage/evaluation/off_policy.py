@@ -183,6 +183,11 @@ def cross_fit(contexts: Any, actions: Any, rewards: Any, target_probabilities: A
     logistic = kind == "logistic" or (kind == "auto" and bool(np.isin(r, (0, 1)).all()))
     options = {"folds": folds, "l2": l2, "seed": seed, "num_threads": num_threads}
     # Also where a model is given: its checks are those of all.
+    if target.ndim == 2 and len(target):
+        sums = target.sum(axis=1)
+        worst = int(np.argmax(np.abs(sums - 1)))
+        if not abs(sums[worst] - 1) <= 1e-3:
+            raise ValueError(f"target_probabilities[{worst}] summed over all actions is {sums[worst]:.6g}, must be 1")
     fitted = _core.cross_fitted_rewards(x, actions, r, target, numbers, logistic and model is None, options)
     return fitted if model is None else _cross_fit_sklearn(x, asarray(actions, "actions"), r, target, model, folds, numbers, seed)
 

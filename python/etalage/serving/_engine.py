@@ -16,6 +16,7 @@ from .._arrays import asarray
 from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import UserProfile
+from . import _offers
 from ._impressions import Impressions, exploration, what_if
 from ._rules import to_json
 
@@ -139,7 +140,7 @@ class Snapshot:
       that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
       ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
     trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live. By default
-      the newest event that profiles or a model of sequences knows.
+      the newest event that profiles or a model was fitted on (a model on Interactions without times says none).
     A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
     segments: {segment: a fitted model that its shoppers without history get}. new_arrivals: keys, newest first; None means
     products that no model knows.
@@ -347,7 +348,7 @@ class Engine:
             given = [_score(key, score) for key, score in _given(given)]
             fill = placement != "search" if fill is None else fill
         return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else to_json(filter), _keys(anchors),
-                                            _keys(session), given, query_vector, segment, exclude_seen, explain, place or "", fill, bool(log)))
+                                            _keys(session), given, query_vector, segment, exclude_seen, explain, _offers.place(place), fill, bool(log)))
 
     def explore(self, placement, how):
         """How logged answers of a placement explore from the next request on; not kept on disk. None: the best is shown everywhere.
@@ -396,28 +397,28 @@ class Engine:
         and Filter.in_stock() is false for it. Kept in the journal, and by every snapshot that is published.
         item: its key; available: True, False or None.
         """
-        return self._core.set_available(item, available, place or "")
+        return self._core.set_available(item, _offers.available(available), _offers.place(place))
 
     def set_price(self, item, price, place=None):
         """A product's price from the next request on, for filters and rules; None takes it back. See set_available().
 
         item: its key; place: as there.
         """
-        return self._core.set_price(item, price, place or "")
+        return self._core.set_price(item, _offers.price(price), _offers.place(place))
 
     def set_attribute(self, item, name, value, place=None):
         """What a product says of an attribute from the next request on: the tags "name:..." become "name:value". value: text, a
         list of texts, or None to take it back. See set_available().
         item: its key; place: as there.
         """
-        return self._core.set_attribute(item, name, None if value is None else [value] if isinstance(value, str) else list(value), place or "")
+        return self._core.set_attribute(item, _offers.attribute_name(name), _offers.attribute_values(value), _offers.place(place))
 
     def offer(self, item, place=None):
         """What set_available() and set_price() said that holds at a place: {"available": bool or None, "price": float or None}.
 
         item: its key.
         """
-        return self._core.offer(item, place or "")
+        return self._core.offer(item, _offers.place(place))
 
     def availability_bytes(self):
         """Memory of what set_available() said of all products at all places."""
