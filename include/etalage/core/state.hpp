@@ -52,6 +52,11 @@ class ETALAGE_EXPORT StateWriter {
   virtual void put_bytes(const std::string& name, DType type, const void* data, std::size_t count,
                          std::shared_ptr<const void> owner) = 0;
 
+  /// Asked before a model or an index is put inside another object: refuses, by name, one whose kind no reader would know
+  /// (std::invalid_argument from files). The default knows no kinds and refuses nothing.
+  virtual void require_model(std::string_view kind) const;
+  virtual void require_index(std::string_view kind) const;
+
   void put_bool(const std::string& name, bool value) { put_int(name, value ? 1 : 0); }
   template <class T>
   void put_array(const std::string& name, const Array<T>& a) {
@@ -59,6 +64,8 @@ class ETALAGE_EXPORT StateWriter {
   }
   void put_csr(const std::string& name, const CsrMatrix& matrix);
   void put_id_map(const std::string& name, const IdMap& ids);
+  /// Kind and state of an index of any registered class, below `name`; get_index() reads it back.
+  void put_index(const std::string& name, const VectorIndex& index);
 };
 
 /// The other side. Every get throws FormatError naming the field when it is absent or of another type; arrays come
@@ -87,7 +94,7 @@ class ETALAGE_EXPORT StateReader {
   /// A model or an index that was put inside another object, made from its part of the state: rooms that hold models do
   /// not know all their kinds, the one that reads files does. The default knows none (FormatError).
   [[nodiscard]] virtual std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const;
-  [[nodiscard]] virtual std::shared_ptr<VectorIndex> make_index(const StateReader& state) const;
+  [[nodiscard]] virtual std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const;
   /// Throws FormatError with the file's name, the field and the rule.
   [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
 
@@ -110,6 +117,8 @@ class ETALAGE_EXPORT StateReader {
   }
   [[nodiscard]] CsrMatrix get_csr(const std::string& name) const;
   [[nodiscard]] IdMap get_id_map(const std::string& name) const;
+  /// What put_index() wrote; never null.
+  [[nodiscard]] std::shared_ptr<VectorIndex> get_index(const std::string& name) const;
 };
 
 /// Puts an object inside another: every name gets the prefix, which ends in '/'.
@@ -129,6 +138,8 @@ class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
                  std::shared_ptr<const void> owner) override {
     outer_.put_bytes(prefix_ + name, type, data, count, std::move(owner));
   }
+  void require_model(std::string_view kind) const override { outer_.require_model(kind); }
+  void require_index(std::string_view kind) const override { outer_.require_index(kind); }
 
  private:
   StateWriter& outer_;
@@ -156,8 +167,8 @@ class ETALAGE_EXPORT ScopedReader final : public StateReader {
   [[nodiscard]] std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
     return outer_.make_model(kind, state);
   }
-  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(const StateReader& state) const override {
-    return outer_.make_index(state);
+  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const override {
+    return outer_.make_index(kind, state);
   }
   [[noreturn]] void fail(const std::string& name, const std::string& found_and_expected) const override;
 

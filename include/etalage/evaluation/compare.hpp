@@ -12,7 +12,7 @@
 namespace etalage {
 
 /// Evaluations of several models on the same users, side by side.
-struct Comparison {
+struct ETALAGE_EXPORT Comparison {
   struct Row {
     std::string model;
     double value = 0;         ///< mean of the metric

@@ -22,7 +22,7 @@
 namespace etalage {
 
 /// What is measured.
-struct EvaluationOptions {
+struct ETALAGE_EXPORT EvaluationOptions {
   std::vector<int> k{10, 20};                               ///< list lengths, each >= 1
   std::vector<std::string> metrics{"recall", "ndcg"};       ///< names as in metrics.hpp
   bool exclude_seen = true;       ///< items of the train row are not ranked, and not counted as relevant either

@@ -13,7 +13,7 @@ struct Interval {
   double high = 0;
 };
 
-struct ResamplingOptions {
+struct ETALAGE_EXPORT ResamplingOptions {
   int samples = 1000;          ///< resamples, >= 100
   double confidence = 0.95;    ///< in (0, 1)
   std::uint64_t seed = 42;     ///< equal seeds give equal bits, whatever num_threads is

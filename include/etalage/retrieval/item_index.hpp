@@ -110,7 +110,9 @@ class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
   [[nodiscard]] int dim() const noexcept override;
   [[nodiscard]] bool ranks_by_dot() const noexcept override { return metric() == IndexMetric::kDot; }
   [[nodiscard]] IndexMetric metric() const noexcept;
-  [[nodiscard]] IndexKind kind() const noexcept;
+  /// "ItemIndex", whatever the structure.
+  [[nodiscard]] std::string_view kind() const noexcept override { return "ItemIndex"; }
+  [[nodiscard]] IndexKind structure() const noexcept;
   [[nodiscard]] ItemIndexOptions options() const;
   /// The two settings that trade time for recall, changeable while searching.
   void set_ef_search(int ef_search);

@@ -22,7 +22,7 @@
 namespace etalage {
 
 /// What a source is asked: the request, and what may appear.
-struct SourceQuery {
+struct ETALAGE_EXPORT SourceQuery {
   const RequestContext* request = nullptr;
   const CompiledFilter* eligible = nullptr;   ///< null allows everything
   std::span<const std::int32_t> denied = {};  ///< sorted and unique: seen items, anchors, recent purchases

@@ -14,20 +14,23 @@
 
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
+#include "etalage/serving/bound_key.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/serving/key.hpp"
 
 namespace etalage {
 
+class EventLog;
+
 namespace serving {
 class LiveOffers;
 }
 
-/// Something a shopper did, as it is told to the engine.
+/// Something a shopper did, as it is told to the engine. Temporaries are kept, see bound_key.hpp.
 struct Event {
-  KeyView user;
-  KeyView item;
-  std::string_view type = "view";
+  BoundKey user;
+  BoundKey item;
+  BoundText type = "view";
   std::optional<std::int64_t> time_ms = {};  ///< UTC; by default now
   float value = 1;                           ///< quantity, finite
 };
@@ -125,6 +128,10 @@ class ETALAGE_EXPORT EventStore {
 
   /// Returns the event's sequence number. With Durability::kEveryEvent it is durable then.
   std::uint64_t observe(const Event& event);
+  /// Observes every row of a log, in its order: its keys (or indices, where it keeps none), times, values and types; `type`
+  /// is meant where the log has no types. Returns the last sequence number. Throws what observe() throws for a row, and the
+  /// rows before are in: a log that was cut short may be told again, rows with times are then taken once.
+  std::uint64_t observe_log(const EventLog& log, std::string_view type = "purchase");
   /// An anonymous visitor turns out to be `to`: histories become one, `from` is gone. A from without events is harmless.
   std::uint64_t merge_users(KeyView from, KeyView to);
   /// Takes the user out of everything: history, seen items, and of the trending and co-purchase counts exactly what the
