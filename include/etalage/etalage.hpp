@@ -109,3 +109,6 @@
 #include "etalage/trees/tree_ensemble.hpp"
 #include "etalage/trees/tree_model.hpp"
 #include "etalage/version.hpp"
+
+/// Models, events, evaluation, serving: everything that a host calls.
+namespace etalage {}

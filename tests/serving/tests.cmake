@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+etalage_test(serving/bound_key_test.cpp)
+etalage_test(serving/engine_log_test.cpp)
 etalage_test(serving/engine_pages_test.cpp)
 etalage_test(serving/engine_profile_test.cpp)
 etalage_test(serving/engine_test.cpp LABELS threaded)

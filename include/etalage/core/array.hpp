@@ -19,7 +19,9 @@ namespace etalage {
 /// Every array of the library starts on this boundary, in memory and in files.
 inline constexpr std::size_t kAlignment = 64;
 
+/// The type of `uninitialized`.
 struct Uninitialized {};
+/// Array(n, uninitialized): memory that is written before it is read.
 inline constexpr Uninitialized uninitialized{};
 
 /// A shared, aligned array with copy on write: std::shared_ptr<const T[]> with a size.

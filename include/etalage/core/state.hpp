@@ -23,6 +23,7 @@ class VectorIndex;
 /// Element types that an array section of a file may have.
 enum class DType : std::uint8_t { kInt8 = 1, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat32, kFloat64 };
 
+/// The DType of a C++ type.
 template <class T>
 constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, float>) return DType::kFloat32;
@@ -43,6 +44,7 @@ constexpr DType dtype_of() {
 class ETALAGE_EXPORT StateWriter {
  public:
   virtual ~StateWriter();
+  /// A field of the object.
   virtual void put_int(const std::string& name, std::int64_t value) = 0;
   virtual void put_double(const std::string& name, double value) = 0;
   virtual void put_string(const std::string& name, std::string_view value) = 0;
@@ -57,6 +59,7 @@ class ETALAGE_EXPORT StateWriter {
   virtual void require_model(std::string_view kind) const;
   virtual void require_index(std::string_view kind) const;
 
+  /// Fields that are made of others.
   void put_bool(const std::string& name, bool value) { put_int(name, value ? 1 : 0); }
   template <class T>
   void put_array(const std::string& name, const Array<T>& a) {
@@ -73,12 +76,15 @@ class ETALAGE_EXPORT StateWriter {
 class ETALAGE_EXPORT StateReader {
  public:
   virtual ~StateReader();
+  /// Whether there is such a field.
   [[nodiscard]] virtual bool has(const std::string& name) const = 0;
+  /// The field's value.
   [[nodiscard]] virtual std::int64_t get_int(const std::string& name) const = 0;
   [[nodiscard]] virtual double get_double(const std::string& name) const = 0;
   [[nodiscard]] virtual std::string get_string(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<double> get_doubles(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::string> get_strings(const std::string& name) const = 0;
+  /// An array as it lies in the file.
   struct Bytes {
     DType type = DType::kUInt8;
     const void* data = nullptr;
@@ -98,6 +104,7 @@ class ETALAGE_EXPORT StateReader {
   /// Throws FormatError with the file's name, the field and the rule.
   [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
 
+  /// The same, 0 and 1 as a truth value.
   [[nodiscard]] bool get_bool(const std::string& name) const { return get_int(name) != 0; }
   /// get_int within [low, high], else FormatError.
   [[nodiscard]] std::int64_t get_int(const std::string& name, std::int64_t low, std::int64_t high) const;

@@ -14,6 +14,7 @@ namespace etalage {
 
 class Scratch;
 
+/// An id of an index with its score.
 struct Neighbor {
   std::int64_t id;
   float score;

@@ -140,6 +140,7 @@ class ETALAGE_EXPORT RankingEvaluator {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Which places of a sequence are asked for.
 enum class Positions : std::uint8_t {
   kLast,  ///< the last item of each sequence from all before it
   kAll    ///< each item from all before it
@@ -158,6 +159,7 @@ struct NextItemOptions {
   bool known_users = false;   ///< ask for the sequence's user of the fitted model, not for an unknown one
   int num_threads = 0;
 };
+/// Asks a model for the next items of sequences.
 [[nodiscard]] ETALAGE_EXPORT Evaluation evaluate_next(const Recommender& model, const Sequences& sequences,
                                                       const NextItemOptions& options = {});
 

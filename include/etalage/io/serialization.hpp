@@ -67,6 +67,7 @@ struct FileInfo {
   std::string library_version;  ///< of the writer, "0.1.0"
   std::string kind;             ///< "ALS", "ItemIndex", ...
   std::uint64_t bytes = 0;
+  /// An array of the file.
   struct Section {
     std::string name;   ///< empty for the structure
     std::string dtype;  ///< "float32", ..., "structure"
@@ -77,6 +78,7 @@ struct FileInfo {
   };
   std::vector<Section> sections;
 };
+/// Reads the header of a file, or of the same bytes in memory.
 [[nodiscard]] ETALAGE_EXPORT FileInfo file_info(const std::filesystem::path& path);
 [[nodiscard]] ETALAGE_EXPORT FileInfo memory_info(std::span<const char> bytes);
 

@@ -13,6 +13,7 @@
 
 namespace etalage {
 
+/// Settings of LinearUplift.
 struct ETALAGE_EXPORT LinearUpliftOptions {
   double l2 = 1;            ///< weight of the penalty on coefficients of standardised features, > 0; intercepts are free
   void validate() const;    ///< throws std::invalid_argument: option, value, rule

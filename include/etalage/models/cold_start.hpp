@@ -14,6 +14,7 @@
 
 namespace etalage {
 
+/// Settings of ColdStart.
 struct ETALAGE_EXPORT ColdStartOptions {
   std::int32_t power = 2;        ///< highest power of the cosine, see ColdStart; in [1, 16]. More makes near ones count more
   double regularization = 0.3;   ///< lambda; > 0

@@ -11,6 +11,7 @@
 
 namespace etalage {
 
+/// How the weights are found.
 enum class EaseMethod : std::uint8_t {
   kAuto,        ///< exact where its memory fits the budget, else approximate
   kExact,       ///< the closed form over all items

@@ -23,6 +23,7 @@ namespace detail {
 class RowPatches;
 }  // namespace detail
 
+/// An item of a model, by its index, with a score.
 struct ItemScore {
   std::int32_t item;
   float score;

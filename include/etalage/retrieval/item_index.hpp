@@ -16,12 +16,14 @@
 
 namespace etalage {
 
+/// How a query and a stored vector are compared.
 enum class IndexMetric : std::uint8_t {
   kCosine,  ///< q.x / (|q| |x|); a zero vector has cosine 0 with everything
   kDot,     ///< q.x
   kL2       ///< -|q - x|^2
 };
 
+/// How vectors are found.
 enum class IndexKind : std::uint8_t {
   kExact,  ///< reads every vector
   kHnsw,   ///< a navigable graph

@@ -52,6 +52,7 @@ class ETALAGE_EXPORT CandidateSource {
  private:
   std::string name_;
 };
+/// A source that snapshots share.
 using SharedSource = std::shared_ptr<const CandidateSource>;
 
 /// Any model. A FactorModel takes the request's user_vector where its length fits; any model takes user, history and

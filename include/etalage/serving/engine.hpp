@@ -47,6 +47,7 @@ struct Request {
   bool trace = false;                       ///< fill Answer::trace
 };
 
+/// A product of an answer.
 struct Recommended {
   Key item;
   float score = 0;      ///< in [0, 1] times what rules make of it; descending but for pins and variety
@@ -73,6 +74,7 @@ struct Answer {
   std::optional<Trace> trace;
 };
 
+/// Settings of Engine.
 struct ETALAGE_EXPORT EngineOptions {
   EventStoreOptions events = {};
   std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none

@@ -44,6 +44,7 @@ struct EventType {
   bool returns = false;   ///< takes the last purchase of the item back
 };
 
+/// Settings of EventStore.
 struct ETALAGE_EXPORT EventStoreOptions {
   std::vector<EventType> event_types = {{"view", 1, 1, false, false},
                                         {"cart", 3, 3, false, false},
@@ -72,6 +73,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
 /// A user as he stands now, copied out; items are the store's indices. Reused between calls, so that reading allocates
 /// nothing once warm.
 struct UserView {
+  /// An event of the user's.
   struct Past {
     std::int64_t time_ms;
     std::int32_t item;
@@ -79,6 +81,7 @@ struct UserView {
     std::uint16_t type;  ///< index into event_types
     float value;
   };
+  /// What the user did with one item.
   struct Seen {
     std::int32_t item;
     std::int32_t purchases;         ///< less what was returned
@@ -152,6 +155,7 @@ class ETALAGE_EXPORT EventStore {
   std::uint64_t set_price(KeyView item, std::optional<float> price, std::string_view place = {});
   /// The product's tags "name:..." become "name:value" for these values; an empty list leaves it without one.
   std::uint64_t set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place = {});
+  /// What the shop said of a product; nothing where it said nothing.
   struct Offer {
     std::optional<bool> available;
     std::optional<float> price;
@@ -201,6 +205,7 @@ class ETALAGE_EXPORT EventStore {
   /// Into a store without events and without a folder; std::logic_error otherwise.
   void load_state(const StateReader& reader);
 
+  /// What the store did.
   struct Counts {
     std::uint64_t observed = 0;
     std::uint64_t duplicates = 0;

@@ -12,6 +12,7 @@
 
 namespace etalage {
 
+/// Settings of SpendLedger.
 struct ETALAGE_EXPORT SpendLedgerOptions {
   std::vector<std::int64_t> budgets;        ///< [budgets], in whole units of the caller's choice (cents, micro-euros), >= 0
   std::int64_t block = 0;                   ///< reserved at a time; 0: a thousandth of each budget, at least 1
