@@ -20,6 +20,7 @@ struct BuildInfo {
   std::string faiss;                     ///< version, empty without FAISS
 };
 
+/// What the library was built with, and what it found on this machine.
 [[nodiscard]] ETALAGE_EXPORT BuildInfo build_info();
 
 }  // namespace etalage

@@ -91,12 +91,14 @@
 #include "etalage/profile/purchase_intent.hpp"
 #include "etalage/profile/user_profile.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "etalage/serving/bound_key.hpp"
 #include "etalage/serving/candidate_source.hpp"
 #include "etalage/serving/catalog_index.hpp"
 #include "etalage/serving/engine.hpp"
 #include "etalage/serving/engine_metrics.hpp"
 #include "etalage/serving/earlier_totals.hpp"
 #include "etalage/serving/event_store.hpp"
+#include "etalage/serving/factor_index.hpp"
 #include "etalage/serving/item_bitmap.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/serving/journal_files.hpp"
@@ -112,3 +114,6 @@
 #include "etalage/trees/tree_ensemble.hpp"
 #include "etalage/trees/tree_model.hpp"
 #include "etalage/version.hpp"
+
+/// Models, events, evaluation, serving: everything that a host calls.
+namespace etalage {}

@@ -235,20 +235,6 @@ py::dict offer(const Engine& engine, const py::object& item, const std::string& 
   return d;
 }
 
-std::uint64_t observe_log(Engine& engine, const EventLog& log, const std::string& event) {
-  const EventLog::Columns& c = log.columns();
-  const auto key = [](const SharedIdMap& ids, std::int32_t index) { return ids ? key_at(*ids, index) : KeyView(std::int64_t{index}); };
-  std::uint64_t last = engine.events().last_sequence();
-  for (std::size_t i = 0; i < c.users.size(); ++i) {
-    Event e{key(c.user_ids, c.users[i]), key(c.item_ids, c.items[i])};
-    e.type = c.events.empty() ? std::string_view(event) : std::string_view(c.event_names[c.events[i]]);
-    if (!c.times_ms.empty()) e.time_ms = c.times_ms[i];
-    if (!c.values.empty()) e.value = c.values[i];
-    last = engine.observe(e);
-  }
-  return last;
-}
-
 py::object user_view(const Engine& engine, const py::object& user) {
   const Key key = shopper_from(engine, user);
   bool found = false;
@@ -417,7 +403,7 @@ void bind_engine(py::module_& m) {
       .def("set_attribute", &set_attribute, py::arg("item"), py::arg("name"), py::arg("values").none(true), py::arg("place"))
       .def("offer", &offer, py::arg("item"), py::arg("place"))
       .def("availability_bytes", [](const Engine& e) { return e.events().availability_bytes(); })
-      .def("observe_log", &observe_log, py::arg("log"), py::arg("event"), Release())
+      .def("observe_log", [](Engine& engine, const EventLog& log, const std::string& event) { return engine.observe_log(log, event); }, py::arg("log"), py::arg("event"), Release())
       .def("recommend", &recommend, py::arg("user"), py::arg("k"), py::arg("placement"), py::arg("filter").none(true), py::arg("anchors"),
            py::arg("session"), py::arg("given"), py::arg("query_vector"), py::arg("segment"), py::arg("exclude_seen").none(true), py::arg("explain"), py::arg("place"),
            py::arg("fill").none(true), py::arg("log"))

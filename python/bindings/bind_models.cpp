@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -17,6 +16,7 @@
 #include "etalage/models/factor_model.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "etalage/serving/factor_index.hpp"
 #include "index_options.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -188,30 +188,12 @@ std::string text_of(const FitReport& r) {
   return s + ", seconds=" + std::string(py::repr(py::float_(r.seconds))) + ")";
 }
 
-void build_index(FactorModel& model, const py::dict& given) {
+void build_index_from(FactorModel& model, const py::dict& given) {
   IndexKind kind = IndexKind::kHnsw;
   set_choice(given, "kind", kind, kIndexKinds);
   const ItemIndexOptions options = index_options_from(given);
   const py::gil_scoped_release release;
-  auto index = std::make_shared<ItemIndex>(static_cast<int>(model.factors()), IndexMetric::kDot, kind, options);
-  const auto n = static_cast<std::size_t>(model.num_items());
-  const auto dim = static_cast<std::size_t>(model.factors());
-  std::vector<std::int64_t> ids(n);
-  std::iota(ids.begin(), ids.end(), std::int64_t{0});
-  const float* rows = model.item_factors().data();
-  std::vector<float> sorted;
-  if (kind == IndexKind::kExact) {
-    // By falling norm a search ends where what is left is too short.
-    std::vector<double> norms2(n, 0.0);
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t f = 0; f < dim; ++f) norms2[i] += static_cast<double>(rows[i * dim + f]) * static_cast<double>(rows[i * dim + f]);
-    std::stable_sort(ids.begin(), ids.end(), [&](std::int64_t a, std::int64_t b) { return norms2[static_cast<std::size_t>(a)] > norms2[static_cast<std::size_t>(b)]; });
-    sorted.resize(n * dim);
-    for (std::size_t i = 0; i < n; ++i) std::copy_n(rows + static_cast<std::size_t>(ids[i]) * dim, dim, &sorted[i * dim]);
-    rows = sorted.data();
-  }
-  index->add({rows, n, dim}, ids);
-  model.set_index(std::move(index));
+  build_index(model, kind, options);
 }
 
 /// kind and every option of the index, or None.
@@ -219,7 +201,7 @@ py::object index_of(const FactorModel& model) {
   const auto* index = dynamic_cast<const ItemIndex*>(model.index().get());
   if (index == nullptr) return py::none();
   py::dict out = index_options_to(index->options());
-  out["kind"] = name_of_choice(index->kind(), kIndexKinds);
+  out["kind"] = name_of_choice(index->structure(), kIndexKinds);
   return out;
 }
 
@@ -311,7 +293,7 @@ void bind_models(py::module_& m) {
   };
   py::class_<FactorModel, Recommender, std::shared_ptr<FactorModel>>(m, "FactorModel")
       .def_property_readonly("factors", &FactorModel::factors)
-      .def("build_index", &build_index, py::arg("options"), "On a model that nobody else holds.")
+      .def("build_index", &build_index_from, py::arg("options"), "On a model that nobody else holds.")
       .def("drop_index", [](FactorModel& f) { f.set_index(nullptr); })
       .def_property_readonly("index", &index_of, "Kind and options of the index that recommend() goes through, or None.")
       .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),

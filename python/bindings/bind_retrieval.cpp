@@ -173,7 +173,7 @@ void bind_retrieval(py::module_& m) {
            py::arg("queries"), py::arg("k"))
       .def_property_readonly("dim", &ItemIndex::dim)
       .def_property_readonly("metric", [](const ItemIndex& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
-      .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.kind(), kIndexKinds); })
+      .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.structure(), kIndexKinds); })
       .def("options", [](const ItemIndex& ix) { return index_options_to(ix.options()); })
       .def("set_ef_search", &ItemIndex::set_ef_search, py::arg("ef_search"))
       .def("set_nprobe", &ItemIndex::set_nprobe, py::arg("nprobe"))

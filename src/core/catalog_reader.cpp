@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/arrow_reader.hpp"
+#include "core/catalog_columns.hpp"
 #include "core/convert.hpp"
 #include "core/intern.hpp"
 #include "etalage/core/arrow.hpp"
@@ -15,7 +16,9 @@ namespace {
 
 using detail::Column;
 
-[[noreturn]] void refuse(std::int64_t row, const std::string& what) { throw std::invalid_argument("row " + std::to_string(row) + ": " + what); }
+using detail::PlaceOfRow;
+
+[[noreturn]] void refuse(const PlaceOfRow& place, std::int64_t row, const std::string& what) { throw std::invalid_argument(place(row) + ": " + what); }
 
 std::string_view trimmed(std::string_view s) noexcept {
   constexpr std::string_view blanks = " \t\r\n";
@@ -23,17 +26,17 @@ std::string_view trimmed(std::string_view s) noexcept {
   return first == std::string_view::npos ? std::string_view() : s.substr(first, s.find_last_not_of(blanks) - first + 1);
 }
 
-SharedIdMap keys_of(const Column& column) {
+SharedIdMap keys_of(const Column& column, const PlaceOfRow& place) {
   detail::Interned keys = detail::intern_keys(column, 0);
   const auto n = static_cast<std::int64_t>(keys.codes.size());
   std::vector<std::int64_t> first;
   for (std::int64_t row = 0; row < n; ++row) {
     const std::int32_t code = keys.codes[static_cast<std::size_t>(row)];
-    if (code < 0) refuse(row, detail::why_no_key(column, row));
+    if (code < 0) refuse(place, row, detail::why_no_key(column, row));
     // Keys are numbered in order of first appearance, so each row of a catalogue brings the next number.
     if (static_cast<std::size_t>(code) < first.size())
-      refuse(row, column.name + " is '" + detail::cell_text(column, row).value_or("") + "', which row " +
-                      std::to_string(first[static_cast<std::size_t>(code)]) + " has, must be unique");
+      refuse(place, row, column.name + " is '" + detail::cell_text(column, row).value_or("") + "', which " +
+                             place(first[static_cast<std::size_t>(code)]) + " has, must be unique");
     first.push_back(row);
   }
   keys.finish();
@@ -66,7 +69,7 @@ std::vector<std::vector<std::string>> lists(const Column& column, std::string_vi
   return out;
 }
 
-Array<float> amounts(const Column& column) {
+Array<float> amounts(const Column& column, const PlaceOfRow& place) {
   std::vector<std::uint8_t> bad(static_cast<std::size_t>(column.size()), 0);
   Array<float> out = detail::to_floats(column, bad, 1, 0, true);
   std::vector<float> unknown;
@@ -74,8 +77,8 @@ Array<float> amounts(const Column& column) {
     const auto row = static_cast<std::int64_t>(i);
     // NaN stands for an unknown amount, as a missing cell does; of text, so does an empty one.
     const auto text = bad[i] != 0 ? detail::cell_string(column, row) : std::optional<std::string>();
-    if (bad[i] != 0 && text && !trimmed(*text).empty()) refuse(row, detail::why_no_number(column, row));
-    if (bad[i] == 0 && out[i] < 0) refuse(row, column.name + " is " + detail::cell_text(column, row).value_or("") + ", must be >= 0");
+    if (bad[i] != 0 && text && !trimmed(*text).empty()) refuse(place, row, detail::why_no_number(column, row));
+    if (bad[i] == 0 && out[i] < 0) refuse(place, row, column.name + " is " + detail::cell_text(column, row).value_or("") + ", must be >= 0");
     if (bad[i] == 0) continue;
     if (unknown.empty()) unknown.assign(out.begin(), out.end());
     unknown[i] = std::numeric_limits<float>::quiet_NaN();
@@ -85,25 +88,38 @@ Array<float> amounts(const Column& column) {
 
 }  // namespace
 
-Catalog::Columns read_catalog(ArrowArrayStream* stream, const CatalogColumns& options, std::span<const UnreadableCell> unreadable) {
+namespace detail {
+
+std::vector<std::string> catalog_names(const CatalogColumns& options) {
   std::vector<std::string> names{options.item};
   for (const auto* name : {&options.name, &options.category, &options.brand, &options.price, &options.stock, &options.tags, &options.text})
     if (*name) names.push_back(**name);
-  const std::vector<Column> columns = detail::read_arrow_columns(stream, names, true);
+  return names;
+}
+
+Catalog::Columns catalog_of(const std::vector<Column>& columns, const CatalogColumns& options, const PlaceOfRow& place) {
   for (const auto& [separator, argument] : {std::pair(&options.category_separator, "category_separator"), std::pair(&options.tag_separator, "tag_separator")})
     if (separator->empty()) throw std::invalid_argument(std::string(argument) + " is empty, must be at least one character");
-  if (!unreadable.empty()) refuse(unreadable.front().row, unreadable.front().column + " " + unreadable.front().reason);
   std::size_t next = 1;
   Catalog::Columns out;
-  out.item_ids = keys_of(columns[0]);
+  out.item_ids = keys_of(columns[0], place);
   if (options.name) out.names = words(columns[next++]);
   if (options.category) out.categories = lists(columns[next++], options.category_separator);
   if (options.brand) out.brands = words(columns[next++]);
-  if (options.price) out.prices = amounts(columns[next++]);
-  if (options.stock) out.stock = amounts(columns[next++]);
+  if (options.price) out.prices = amounts(columns[next++], place);
+  if (options.stock) out.stock = amounts(columns[next++], place);
   if (options.tags) out.tags = lists(columns[next++], options.tag_separator);
   if (options.text) out.texts = words(columns[next++]);
   return out;
+}
+
+}  // namespace detail
+
+Catalog::Columns read_catalog(ArrowArrayStream* stream, const CatalogColumns& options, std::span<const UnreadableCell> unreadable) {
+  const std::vector<Column> columns = detail::read_arrow_columns(stream, detail::catalog_names(options), true);
+  const auto place = [](std::int64_t row) { return "row " + std::to_string(row); };
+  if (!unreadable.empty()) refuse(place, unreadable.front().row, unreadable.front().column + " " + unreadable.front().reason);
+  return detail::catalog_of(columns, options, place);
 }
 
 }  // namespace etalage

@@ -17,8 +17,30 @@ VectorIndex::~VectorIndex() = default;
 std::shared_ptr<Recommender> StateReader::make_model(std::string_view kind, const StateReader&) const {
   throw FormatError("found a model of kind '" + std::string(kind) + "' inside another, where none can be read");
 }
-std::shared_ptr<VectorIndex> StateReader::make_index(const StateReader&) const {
-  throw FormatError("found an index inside a model, where none can be read");
+std::shared_ptr<VectorIndex> StateReader::make_index(std::string_view kind, const StateReader&) const {
+  throw FormatError("found an index of kind '" + std::string(kind) + "' inside, where none can be read");
+}
+void StateWriter::require_model(std::string_view) const {}
+void StateWriter::require_index(std::string_view) const {}
+std::string_view VectorIndex::kind() const noexcept { return {}; }
+
+namespace {
+// Files of the first versions know this one kind, and do not name it.
+constexpr std::string_view kUnnamedIndex = "ItemIndex";
+}  // namespace
+
+void StateWriter::put_index(const std::string& name, const VectorIndex& index) {
+  require_index(index.kind());
+  ScopedWriter inner(*this, name + "/");
+  if (index.kind() != kUnnamedIndex) put_string(name + "_kind", index.kind());
+  index.save_state(inner);
+}
+
+std::shared_ptr<VectorIndex> StateReader::get_index(const std::string& name) const {
+  const std::string kind = has(name + "_kind") ? get_string(name + "_kind") : std::string(kUnnamedIndex);
+  std::shared_ptr<VectorIndex> index = make_index(kind, ScopedReader(*this, name + "/"));
+  if (!index) fail(name, "the factory of the index kind '" + kind + "' made none");
+  return index;
 }
 
 void ScopedReader::fail(const std::string& name, const std::string& found_and_expected) const {

@@ -11,11 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/catalog_columns.hpp"
 #include "core/event_builder.hpp"
 #include "detail/parallel_for.hpp"
-#include "etalage/error.hpp"
-#include "io/csv_bytes.hpp"
-#include "io/csv_parser.hpp"
+#include "io/csv_table.hpp"
 
 namespace etalage {
 
@@ -27,35 +26,6 @@ void CsvOptions::validate() const {
 
 namespace detail {
 namespace {
-
-// Large enough that a chunk's own cost does not count, small enough that threads end together.
-constexpr std::size_t kChunkBytes = std::size_t{2} << 20;
-
-/// What the columns of a file borrow from.
-struct Parsed {
-  Array<char> text;
-  std::vector<CsvChunk> chunks;
-};
-
-std::size_t find_column(const std::vector<std::string>& names, const std::string& name, bool header, const std::string& file) {
-  if (!header) {
-    std::size_t index = 0;
-    const auto r = std::from_chars(name.data(), name.data() + name.size(), index);
-    if (name.empty() || r.ec != std::errc() || r.ptr != name.data() + name.size() || index >= names.size())
-      throw std::invalid_argument("column '" + name + "' is not in " + file + ", which has no header: must be a number from 0 to " +
-                                  std::to_string(names.empty() ? 0 : names.size() - 1));
-    return index;
-  }
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) {
-    std::string known;
-    for (std::size_t i = 0; i < names.size() && i < 30; ++i) known += (i == 0 ? "'" : ", '") + names[i].substr(0, 60) + "'";
-    throw std::invalid_argument("column '" + name + "' is not in " + file + ", must be one of " + (known.empty() ? "none" : known));
-  }
-  if (std::find(found + 1, names.end(), name) != names.end())
-    throw std::invalid_argument("column '" + name + "' occurs twice in the header of " + file + ", must be unique");
-  return static_cast<std::size_t>(found - names.begin());
-}
 
 bool plain_integer(std::string_view s, std::int64_t& value) noexcept {
   const std::string_view digits = s.substr(!s.empty() && s[0] == '-' ? 1 : 0);
@@ -119,67 +89,40 @@ std::optional<Column> as_integers(const Column& text, int num_threads) {
 }  // namespace
 }  // namespace detail
 
+Catalog read_catalog_csv(const std::filesystem::path& path, const CatalogColumns& columns, const CsvOptions& options) {
+  using namespace detail;
+  options.validate();
+  CsvTable table(path, options);
+  if (table.empty()) return Catalog();
+  for (const std::string& name : catalog_names(columns)) (void)table.choose(name);
+  table.parse(0);
+  if (table.refused() != 0) {
+    const ReadReport::Refusal& first = table.refusals().front();
+    throw std::invalid_argument("line " + std::to_string(first.line) + ": " + first.reason);
+  }
+  std::vector<Column> read;
+  for (std::size_t c = 0; c < table.chosen(); ++c) read.push_back(table.column(c));
+  if (options.integer_keys)
+    if (std::optional<Column> integers = as_integers(read[0], 0)) read[0] = std::move(*integers);
+  return Catalog(catalog_of(read, columns, [&](std::int64_t row) { return "line " + std::to_string(table.line_of(row)); }));
+}
+
 EventLog read_events_csv(const std::filesystem::path& path, const EventColumns& columns, const CsvOptions& options) {
   using namespace detail;
   options.validate();
-  const std::string file = path.string();
-  const auto parsed = std::make_shared<Parsed>();
-  parsed->text = read_text(path);
-  const std::string_view text(parsed->text.data(), parsed->text.size());
-  std::size_t at = text.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0;
-  std::int64_t line = 1;
-  std::size_t after = at;
-  std::int64_t line_after = line;
-  std::vector<std::string> names;
-  try {
-    names = parse_first_record(text, options.separator, after, line_after);
-  } catch (const FormatError& e) {
-    throw FormatError(file + ": " + e.what());
-  }
-  if (options.header) {
-    if (names.empty()) throw FormatError(file + ": found no text, expected a header with the names of the columns");
-    at = after;
-    line = line_after;
-  }
-
-  CsvLayout layout;
-  layout.separator = options.separator;
-  layout.num_fields = names.size();
-  const auto choose = [&](const std::string& name) {
-    layout.chosen.push_back(find_column(names, name, options.header, file));
-    layout.chosen_names.push_back(name);
-    return layout.chosen.size() - 1;
-  };
-  if (names.empty()) return EventLog();
-  const std::size_t user = choose(columns.user);
-  const std::size_t item = choose(columns.item);
+  CsvTable table(path, options);
+  if (table.empty()) return EventLog();
+  const std::size_t user = table.choose(columns.user);
+  const std::size_t item = table.choose(columns.item);
   const auto choose_optional = [&](const std::optional<std::string>& name) {
-    return name ? std::optional<std::size_t>(choose(*name)) : std::nullopt;
+    return name ? std::optional<std::size_t>(table.choose(*name)) : std::nullopt;
   };
   const auto event = choose_optional(columns.event);
   const auto time = choose_optional(columns.time);
   const auto value = choose_optional(columns.value);
   const auto session = choose_optional(columns.session);
-
-  parsed->chunks = parse_records(text, at, line, layout, kChunkBytes, columns.num_threads);
-  std::vector<std::int64_t> starts{0};
-  for (const CsvChunk& c : parsed->chunks) starts.push_back(starts.back() + c.rows);
-
-  const auto column = [&](std::size_t c) {
-    Column out;
-    out.name = layout.chosen_names[c];
-    out.type = ColumnType::kFieldRefs;
-    out.owner = parsed;
-    for (const CsvChunk& chunk : parsed->chunks) {
-      ColumnChunk rows;
-      rows.type = ColumnType::kFieldRefs;
-      rows.size = chunk.rows;
-      rows.data = chunk.columns[c].data();
-      rows.buffers = chunk.buffers;
-      out.push(std::move(rows));
-    }
-    return out;
-  };
+  table.parse(columns.num_threads);
+  const auto column = [&](std::size_t c) { return table.column(c); };
   const auto key_column = [&](std::size_t c, const std::optional<IdMap::Kind>& wanted = std::nullopt) {
     Column out = column(c);
     if (wanted ? *wanted == IdMap::Kind::kString : !options.integer_keys) return out;
@@ -194,16 +137,10 @@ EventLog read_events_csv(const std::filesystem::path& path, const EventColumns& 
   if (value) in.value = column(*value);
   if (session) in.session = key_column(*session);
   in.lines = true;
-  in.place_of = [&](std::int64_t row) {
-    const auto c = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), row) - starts.begin()) - 1;
-    return parsed->chunks[c].line_of(row - starts[c]);
-  };
-  for (const CsvChunk& c : parsed->chunks) {
-    in.refused += c.refused;
-    in.refused_places.insert(in.refused_places.end(), c.refused_lines.begin(), c.refused_lines.end());
-    for (const auto& r : c.refusals)
-      if (in.refusals.size() < ReadReport::kMaxRefusals) in.refusals.push_back(r);
-  }
+  in.place_of = [&](std::int64_t row) { return table.line_of(row); };
+  in.refused = table.refused();
+  in.refusals = table.refusals();
+  in.refused_places = table.refused_lines();
   return build_event_log(in, columns);
 }
 

@@ -6,6 +6,7 @@ target_sources(etalage PRIVATE
   src/io/csv.cpp
   src/io/csv_bytes.cpp
   src/io/csv_parser.cpp
+  src/io/csv_table.cpp
   src/io/engine_files.cpp
   src/io/experiment_files.cpp
   src/io/format.cpp

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/io/serialization.hpp"
+
+#include <string>
+
+#include "etalage/error.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "io/loading.hpp"
+#include "io/registry.hpp"
 
 namespace etalage {
 namespace {
@@ -14,6 +19,22 @@ std::shared_ptr<ItemIndex> make_index(const StateFile& file) {
 }
 
 }  // namespace
+
+void save(const VectorIndex& index, const std::filesystem::path& path) {
+  io::require_index_kind(index.kind());
+  save_state(path, index.kind(), [&](StateWriter& w) { index.save_state(w); });
+}
+
+std::shared_ptr<VectorIndex> load_vector_index(const std::filesystem::path& path, LoadOptions options) {
+  const StateFile file = StateFile::open(path, options);
+  const IndexFactory factory = io::find_index(file.kind());
+  if (factory == nullptr) {
+    std::string known;
+    for (const std::string& k : index_kinds()) known += (known.empty() ? "" : ", ") + k;
+    throw FormatError(path.string() + ": found a file of kind " + file.kind() + ", expected an index (" + known + ")");
+  }
+  return io::make_from(file, factory);
+}
 
 void save(const ItemIndex& index, const std::filesystem::path& path) {
   save_state(path, kKind, [&](StateWriter& w) { index.save_state(w); });

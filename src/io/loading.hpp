@@ -15,6 +15,8 @@ template <class Factory>
 auto make_from(const StateFile& file, Factory&& factory) {
   try {
     auto object = std::forward<Factory>(factory)(file.reader());
+    if constexpr (requires { object == nullptr; })
+      if (object == nullptr) throw FormatError("the factory of the kind " + file.kind() + " made nothing of a " + file.kind() + " file");
     file.require_all_read();
     return object;
   } catch (const std::invalid_argument& e) {

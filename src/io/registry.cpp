@@ -29,6 +29,7 @@
 #include "etalage/models/user_knn.hpp"
 #include "etalage/models/vectors.hpp"
 #include "etalage/models/warp.hpp"
+#include "etalage/retrieval/item_index.hpp"
 
 namespace etalage {
 namespace {
@@ -40,6 +41,9 @@ std::shared_ptr<Recommender> make(const StateReader& reader) {
 
 struct Registry {
   std::mutex mutex;
+  std::map<std::string, IndexFactory, std::less<>> indexes{
+      {"ItemIndex", [](const StateReader& reader) -> std::shared_ptr<VectorIndex> { return ItemIndex::from_state(reader); }},
+  };
   std::map<std::string, ModelFactory, std::less<>> factories{
       {"ALS", &make<AlsModel>},
       {"Blend", &make<BlendModel>},
@@ -74,33 +78,85 @@ Registry& registry() {
   return r;
 }
 
+template <class Factory>
+using Factories = std::map<std::string, Factory, std::less<>>;
+
+template <class Factory>
+Factory find(const Factories<Factory>& factories, std::string_view kind) {
+  const auto found = factories.find(kind);
+  return found == factories.end() ? nullptr : found->second;
+}
+
+template <class Factory, class Others>
+void add(Factories<Factory>& factories, const Others& others, std::string_view kind, Factory factory) {
+  if (kind.empty() || kind.size() > 31 || factory == nullptr)
+    throw std::invalid_argument("kind is '" + std::string(kind) + "', must have 1 to 31 characters and a factory");
+  if (others.contains(kind)) throw std::invalid_argument("kind is '" + std::string(kind) + "', must not be one of models and of indexes");
+  const auto [at, inserted] = factories.emplace(kind, factory);
+  if (!inserted && at->second != factory)
+    throw std::invalid_argument("kind is '" + std::string(kind) + "', must not have another factory already");
+}
+
+template <class Factory>
+std::vector<std::string> kinds_of(const Factories<Factory>& factories) {
+  std::vector<std::string> out;
+  for (const auto& entry : factories) out.push_back(entry.first);
+  return out;
+}
+
+[[noreturn]] void refuse(std::string_view kind, const char* what, const char* how) {
+  throw std::invalid_argument("kind is '" + std::string(kind) + "', must be registered with " + how + "() before " + what +
+                              " of it is saved: nothing could read the file");
+}
+
 }  // namespace
 
 namespace io {
+
 ModelFactory find_model(std::string_view kind) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  const auto found = r.factories.find(kind);
-  return found == r.factories.end() ? nullptr : found->second;
+  return find(r.factories, kind);
 }
+
+IndexFactory find_index(std::string_view kind) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  return find(r.indexes, kind);
+}
+
+void require_model_kind(std::string_view kind) {
+  if (find_model(kind) == nullptr) refuse(kind, "a model", "register_model");
+}
+
+void require_index_kind(std::string_view kind) {
+  if (find_index(kind) == nullptr) refuse(kind, "an index", "register_index");
+}
+
 }  // namespace io
 
 void register_model(std::string_view kind, ModelFactory factory) {
-  if (kind.empty() || kind.size() > 31 || factory == nullptr)
-    throw std::invalid_argument("kind is '" + std::string(kind) + "', must have 1 to 31 characters and a factory");
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  const auto [at, inserted] = r.factories.emplace(kind, factory);
-  if (!inserted && at->second != factory)
-    throw std::invalid_argument("kind is '" + std::string(kind) + "', must not have another factory already");
+  add(r.factories, r.indexes, kind, factory);
+}
+
+void register_index(std::string_view kind, IndexFactory factory) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  add(r.indexes, r.factories, kind, factory);
 }
 
 std::vector<std::string> model_kinds() {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  std::vector<std::string> out;
-  for (const auto& entry : r.factories) out.push_back(entry.first);
-  return out;
+  return kinds_of(r.factories);
+}
+
+std::vector<std::string> index_kinds() {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  return kinds_of(r.indexes);
 }
 
 }  // namespace etalage

@@ -6,7 +6,7 @@
 
 #include "etalage/error.hpp"
 #include "etalage/models/recommender.hpp"
-#include "etalage/retrieval/item_index.hpp"
+#include "etalage/core/vector_index.hpp"
 #include "io/atomic_file.hpp"
 #include "io/buffer.hpp"
 #include "io/checksum.hpp"
@@ -69,10 +69,16 @@ class BufferReader final : public StateReader {
   int num_threads() const noexcept override { return num_threads_; }
   std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
     const ModelFactory factory = find_model(kind);
-    if (factory == nullptr) throw FormatError(label_ + ": found a model of kind '" + std::string(kind) + "' inside, which is not known");
+    if (factory == nullptr) throw FormatError(label_ + ": found a model of kind '" + std::string(kind) + "' inside, which is not known: see register_model");
+    std::shared_ptr<Recommender> model = factory(state);
+    if (!model) throw FormatError(label_ + ": the factory of the model kind '" + std::string(kind) + "' made none");
+    return model;
+  }
+  std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const override {
+    const IndexFactory factory = find_index(kind);
+    if (factory == nullptr) throw FormatError(label_ + ": found an index of kind '" + std::string(kind) + "' inside, which is not known: see register_index");
     return factory(state);
   }
-  std::shared_ptr<VectorIndex> make_index(const StateReader& state) const override { return ItemIndex::from_state(state); }
   void fail(const std::string& name, const std::string& what) const override {
     throw FormatError(label_ + ": field '" + name + "' of a " + header_.kind + " file: " + what);
   }

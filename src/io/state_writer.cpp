@@ -7,6 +7,7 @@
 
 #include "etalage/error.hpp"
 #include "io/checksum.hpp"
+#include "io/registry.hpp"
 
 namespace etalage::io {
 
@@ -15,6 +16,9 @@ void CollectingWriter::claim(const std::string& name) {
     throw std::invalid_argument("name has " + std::to_string(name.size()) + " bytes, must have 1 to 1024");
   if (!names_.insert(name).second) throw std::invalid_argument("name is '" + name + "', must be unique in one file");
 }
+
+void CollectingWriter::require_model(std::string_view kind) const { require_model_kind(kind); }
+void CollectingWriter::require_index(std::string_view kind) const { require_index_kind(kind); }
 
 void CollectingWriter::put(const std::string& name, Value value) {
   claim(name);

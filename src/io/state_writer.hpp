@@ -26,6 +26,8 @@ class CollectingWriter final : public StateWriter {
   void put_strings(const std::string& name, std::span<const std::string> values) override;
   void put_bytes(const std::string& name, DType type, const void* data, std::size_t count,
                  std::shared_ptr<const void> owner) override;
+  void require_model(std::string_view kind) const override;
+  void require_index(std::string_view kind) const override;
 
   /// Calls begin(total bytes) and then out() with the file's bytes in order.
   void write(std::string_view kind, const std::function<void(std::uint64_t)>& begin,

@@ -2,6 +2,7 @@
 #include "etalage/marketing/linear_uplift.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -81,8 +82,9 @@ void require_entry(bool ok, const char* name, std::size_t i, T value, const char
 
 void LinearUpliftOptions::validate() const { detail::require_finite(l2 > 0, "l2", l2, "> 0"); }
 
-void LinearUplift::fit(MatrixView<const double> features, std::span<const std::int32_t> arms, std::span<const double> outcome,
+FitReport LinearUplift::fit(MatrixView<const double> features, std::span<const std::int32_t> arms, std::span<const double> outcome,
                        const LinearUpliftOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
   options.validate();
   const std::size_t n = features.rows();
   const std::size_t d = features.cols();
@@ -117,6 +119,10 @@ void LinearUplift::fit(MatrixView<const double> features, std::span<const std::i
   features_ = d;
   treatments_ = most;
   coefficients_ = std::move(coefficients);
+  FitReport report;
+  report.stop_reason = FitReport::StopReason::kClosedForm;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
 }
 
 void LinearUplift::predict(std::span<const double> row, std::span<double> out) const {

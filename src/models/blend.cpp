@@ -345,6 +345,7 @@ void BlendModel::save_state(StateWriter& outer) const {
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const std::string prefix = "members/" + std::to_string(m) + "/";
     writer.put_string(prefix + "name", members_[m].name);
+    writer.require_model(members_[m].model->kind());
     writer.put_string(prefix + "kind", members_[m].model->kind());
     ScopedWriter inner(writer, prefix + "model/");
     members_[m].model->save_state(inner);
@@ -372,7 +373,9 @@ std::shared_ptr<BlendModel> BlendModel::from_state(const StateReader& outer) {
     const std::string kind = reader.get_string(prefix + "kind");
     if (kind == "Blend") reader.fail(prefix + "kind", "found a Blend inside a Blend");
     const ScopedReader inner(reader, prefix + "model/");
-    members.push_back({reader.get_string(prefix + "name"), reader.make_model(kind, inner)});
+    std::shared_ptr<const Recommender> member = reader.make_model(kind, inner);
+    if (!member) reader.fail(prefix + "kind", "the factory of the model kind '" + kind + "' made none");
+    members.push_back({reader.get_string(prefix + "name"), std::move(member)});
   }
   std::shared_ptr<BlendModel> model;
   try {

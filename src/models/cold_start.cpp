@@ -4,6 +4,7 @@
 #include <Eigen/Dense>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -83,7 +84,8 @@ void ColdStartOptions::validate() const {
 
 ColdStart::ColdStart(ColdStartOptions options) : options_(options) { options_.validate(); }
 
-void ColdStart::fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support) {
+FitReport ColdStart::fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support) {
+  const auto start = std::chrono::steady_clock::now();
   validate(attributes, "attributes");
   const auto n = static_cast<std::size_t>(attributes.rows);
   detail::require(factors.rows() == n, "factors.rows()", factors.rows(), "attributes.rows");
@@ -209,6 +211,10 @@ void ColdStart::fit(const CsrView& attributes, MatrixView<const float> factors, 
   weights_ = std::move(weights);
   column_scale_ = std::move(column_scale);
   factors_ = static_cast<std::int32_t>(f);
+  FitReport report;
+  report.stop_reason = FitReport::StopReason::kClosedForm;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
 }
 
 void ColdStart::predict(const CsrView& attributes, MatrixView<float> out) const {

@@ -423,8 +423,7 @@ void FactorModel::save_state(StateWriter& writer) const {
   if (factors_ != 0) writer.put_array("cold_start", cold_start_);
   if (index_ == nullptr) return;
   writer.put_bool("has_index", true);
-  ScopedWriter inner(writer, "index/");
-  index_->save_state(inner);
+  writer.put_index("index", *index_);
 }
 
 void FactorModel::load_factors(const StateReader& reader) {
@@ -450,9 +449,8 @@ void FactorModel::load_factors(const StateReader& reader) {
     learn_cold_start();  // a file of an older version
   }
   if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index
-  const ScopedReader inner(reader, "index/");
   try {
-    set_index(reader.make_index(inner));
+    set_index(reader.get_index("index"));
   } catch (const std::invalid_argument& e) {
     reader.fail("index", std::string("found ") + e.what());
   }

@@ -68,18 +68,20 @@ void PopularityOptions::validate() const {
 
 PopularityModel::PopularityModel(PopularityOptions options) : options_(options) { options_.validate(); }
 
-void PopularityModel::fit(const Interactions& data) {
+FitReport PopularityModel::fit(const Interactions& data) {
   require_no_half_life(options_, "a matrix");
   fit_rows(data.user_items(), data.user_ids(), data.item_ids());
   newest_ms_ = data.newest_ms();
+  return report_;
 }
 
-void PopularityModel::fit(const CsrMatrix& user_items) {
+FitReport PopularityModel::fit(const CsrMatrix& user_items) {
   require_no_half_life(options_, "a matrix");
   fit_rows(canonical(user_items), nullptr, nullptr);
+  return report_;
 }
 
-void PopularityModel::fit(const Sequences& sequences) {
+FitReport PopularityModel::fit(const Sequences& sequences) {
   CsrMatrix rows = rows_of(sequences, options_);
   if (options_.count == PopularityOptions::Count::kUsers && options_.half_life_days > 0) {
     // The newest event of each pair: sort by column, keep the largest weight.
@@ -108,6 +110,7 @@ void PopularityModel::fit(const Sequences& sequences) {
   const SharedIdMap& ids = sequences.user_ids();
   fit_rows(canonical(rows, "sequences"), ids, sequences.item_ids());
   if (sequences.has_times()) newest_ms_ = *std::max_element(sequences.times().begin(), sequences.times().end());
+  return report_;
 }
 
 void PopularityModel::count(const CsrView& rows, double sign, double* totals) const noexcept {

@@ -3,7 +3,7 @@
 
 namespace etalage {
 
-void PopularityModel::fit(const EventLog& log, InteractionOptions weights) {
+FitReport PopularityModel::fit(const EventLog& log, InteractionOptions weights) {
   if (options_.half_life_days > 0) {
     weights.half_life_days = options_.half_life_days;
     weights.now_ms = options_.now_ms;
@@ -12,6 +12,7 @@ void PopularityModel::fit(const EventLog& log, InteractionOptions weights) {
   const Interactions data = log.interactions(weights);
   fit_rows(data.user_items(), data.user_ids(), data.item_ids());
   newest_ms_ = data.newest_ms();
+  return report_;
 }
 
 }  // namespace etalage

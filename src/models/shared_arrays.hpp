@@ -37,6 +37,8 @@ class SharingWriter final : public StateWriter {
     }
     outer_.put_bytes(name, type, data, count, std::move(owner));
   }
+  void require_model(std::string_view kind) const override { outer_.require_model(kind); }
+  void require_index(std::string_view kind) const override { outer_.require_index(kind); }
 
  private:
   StateWriter& outer_;
@@ -63,8 +65,8 @@ class SharingReader final : public StateReader {
   [[nodiscard]] std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
     return outer_.make_model(kind, state);
   }
-  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(const StateReader& state) const override {
-    return outer_.make_index(state);
+  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const override {
+    return outer_.make_index(kind, state);
   }
   [[noreturn]] void fail(const std::string& name, const std::string& found_and_expected) const override {
     outer_.fail(name, found_and_expected);

@@ -373,7 +373,7 @@ bool ItemIndex::contains(std::int64_t id) const {
 
 int ItemIndex::dim() const noexcept { return impl_->dim; }
 IndexMetric ItemIndex::metric() const noexcept { return impl_->metric; }
-IndexKind ItemIndex::kind() const noexcept { return impl_->kind; }
+IndexKind ItemIndex::structure() const noexcept { return impl_->kind; }
 
 ItemIndexOptions ItemIndex::options() const {
   ItemIndexOptions o = impl_->options;

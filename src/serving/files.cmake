@@ -13,6 +13,7 @@ target_sources(etalage PRIVATE
   src/serving/epochs.cpp
   src/serving/exploration.cpp
   src/serving/event_store.cpp
+  src/serving/factor_index.cpp
   src/serving/filter_evaluator.cpp
   src/serving/growing_ids.cpp
   src/serving/impression_codec.cpp
@@ -35,6 +36,7 @@ target_sources(etalage PRIVATE
   src/serving/live_state.cpp
   src/serving/live_state_records.cpp
   src/serving/mixer.cpp
+  src/serving/observe_log.cpp
   src/serving/predicate.cpp
   src/serving/predicate_json.cpp
   src/serving/range_column.cpp

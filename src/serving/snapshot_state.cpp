@@ -118,6 +118,7 @@ PlacementMix get_mix(const StateReader& r, const std::string& prefix) {
 }
 
 void put_model(StateWriter& w, const std::string& prefix, const Recommender& model) {
+  w.require_model(model.kind());
   w.put_string(prefix + "kind", model.kind());
   ScopedWriter inner(w, prefix + "state/");
   model.save_state(inner);

@@ -5,6 +5,7 @@ etalage_test(io/damaged_file_test.cpp)
 etalage_test(io/crash_safety_test.cpp)
 etalage_test(io/model_files_test.cpp)
 etalage_test(io/index_files_test.cpp)
+etalage_test(io/registration_test.cpp)
 etalage_test(io/golden_files_test.cpp)
 etalage_test(io/file_fuzz_test.cpp)
 

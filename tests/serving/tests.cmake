@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+etalage_test(serving/bound_key_test.cpp)
 etalage_test(serving/earlier_totals_test.cpp)
+etalage_test(serving/engine_log_test.cpp)
 etalage_test(serving/engine_pages_test.cpp)
 etalage_test(serving/engine_profile_test.cpp)
 etalage_test(serving/engine_test.cpp LABELS threaded)

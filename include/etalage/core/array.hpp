@@ -19,12 +19,14 @@ namespace etalage {
 /// Every array of the library starts on this boundary, in memory and in files.
 inline constexpr std::size_t kAlignment = 64;
 
+/// The type of `uninitialized`.
 struct Uninitialized {};
+/// Array(n, uninitialized): memory that is written before it is read.
 inline constexpr Uninitialized uninitialized{};
 
 /// A shared, aligned array with copy on write: std::shared_ptr<const T[]> with a size.
 ///
-/// Copies share memory. mutable_data() gives exclusive memory: it copies first when anyone else holds the array or
+/// A contiguous range, so a span wherever one is read. Copies share memory. mutable_data() gives exclusive memory: it copies first when anyone else holds the array or
 /// when it lies in a mapped file, so an array that was handed out never changes under its reader.
 /// Threads   const members are safe to call concurrently; mutable_data() needs exclusive access to this object
 template <class T>
@@ -70,7 +72,6 @@ class Array {
   [[nodiscard]] const T* end() const noexcept { return data_ + size_; }
   [[nodiscard]] const T& back() const noexcept { return data_[size_ - 1]; }
   [[nodiscard]] std::span<const T> view() const noexcept { return {data_, size_}; }
-  operator std::span<const T>() const noexcept { return view(); }  // NOLINT: an array is a span wherever one is read
   /// What keeps the memory alive; null for an empty array.
   [[nodiscard]] const std::shared_ptr<void>& owner() const noexcept { return owner_; }
 

@@ -13,6 +13,7 @@
 #define ARROW_FLAG_MAP_KEYS_SORTED 4
 
 extern "C" {
+/// A column's type, as the Arrow C data interface lays it out.
 struct ArrowSchema {
   const char* format;
   const char* name;
@@ -25,6 +26,7 @@ struct ArrowSchema {
   void* private_data;
 };
 
+/// A column's buffers, as the Arrow C data interface lays them out.
 struct ArrowArray {
   std::int64_t length;
   std::int64_t null_count;
@@ -45,6 +47,7 @@ struct ArrowArray {
 #define ARROW_C_STREAM_INTERFACE
 
 extern "C" {
+/// Record batches one after the other, as the Arrow C stream interface lays them out.
 struct ArrowArrayStream {
   int (*get_schema)(struct ArrowArrayStream*, struct ArrowSchema* out);
   int (*get_next)(struct ArrowArrayStream*, struct ArrowArray* out);

@@ -14,6 +14,7 @@ namespace etalage {
 
 /// What reading did: rows read, kept and refused, the first refusals with their place and reason.
 struct ReadReport {
+  /// A row that was not taken.
   struct Refusal {
     std::int64_t line = 0;  ///< 1-based line of a file (where the row begins), or 0-based row of a frame
     std::string reason;     ///< names the column, the value and the rule
@@ -34,6 +35,7 @@ enum class OnError : std::uint8_t { kRaise, kSkip };
 /// 12:30[:15[.250]], optionally Z, +01, +0100 or +01:00. Nothing for other text or years outside 1 to 9999.
 [[nodiscard]] ETALAGE_EXPORT std::optional<std::int64_t> parse_time_ms(std::string_view text) noexcept;
 
+/// What a number of a time column counts.
 enum class TimeUnit : std::uint8_t { kSecond, kMillisecond, kMicrosecond, kNanosecond };
 
 /// Which columns of a frame or a file make up the events, and how they are read.

@@ -19,6 +19,7 @@
 
 namespace etalage {
 
+/// What becomes of several events of one user with one item.
 enum class Duplicates : std::uint8_t { kSum, kMax, kLast, kBinary };
 
 /// What an event with a negative value means: kKeep, a negative weight; kCancel, a return (see InteractionOptions).

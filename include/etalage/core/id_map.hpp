@@ -79,6 +79,7 @@ class ETALAGE_EXPORT IdMap {
   Array<std::uint32_t> slots_;
 };
 
+/// A map that models, logs and catalogues share.
 using SharedIdMap = std::shared_ptr<const IdMap>;
 
 }  // namespace etalage

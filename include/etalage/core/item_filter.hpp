@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,6 +26,9 @@ class ETALAGE_EXPORT ItemFilter {
   [[nodiscard]] static ItemFilter allow(std::span<const std::int32_t> ids);
   [[nodiscard]] static ItemFilter deny(std::span<const std::int64_t> ids);
   [[nodiscard]] static ItemFilter deny(std::span<const std::int32_t> ids);
+  /// Brace lists: allow({3, 5}).
+  [[nodiscard]] static ItemFilter allow(std::initializer_list<std::int64_t> ids) { return allow(std::span(ids.begin(), ids.size())); }
+  [[nodiscard]] static ItemFilter deny(std::initializer_list<std::int64_t> ids) { return deny(std::span(ids.begin(), ids.size())); }
   /// Item i is allowed if and only if i < mask.size() and mask[i] != 0.
   [[nodiscard]] static ItemFilter from_mask(std::span<const std::uint8_t> mask);
   /// The ids whose bits are set: bit i of word w stands for id 64 w + i, `count` of them. Nothing is copied: the words are

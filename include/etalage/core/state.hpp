@@ -23,6 +23,7 @@ class VectorIndex;
 /// Element types that an array section of a file may have.
 enum class DType : std::uint8_t { kInt8 = 1, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat32, kFloat64 };
 
+/// The DType of a C++ type.
 template <class T>
 constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, float>) return DType::kFloat32;
@@ -43,6 +44,7 @@ constexpr DType dtype_of() {
 class ETALAGE_EXPORT StateWriter {
  public:
   virtual ~StateWriter();
+  /// A field of the object.
   virtual void put_int(const std::string& name, std::int64_t value) = 0;
   virtual void put_double(const std::string& name, double value) = 0;
   virtual void put_string(const std::string& name, std::string_view value) = 0;
@@ -52,6 +54,12 @@ class ETALAGE_EXPORT StateWriter {
   virtual void put_bytes(const std::string& name, DType type, const void* data, std::size_t count,
                          std::shared_ptr<const void> owner) = 0;
 
+  /// Asked before a model or an index is put inside another object: refuses, by name, one whose kind no reader would know
+  /// (std::invalid_argument from files). The default knows no kinds and refuses nothing.
+  virtual void require_model(std::string_view kind) const;
+  virtual void require_index(std::string_view kind) const;
+
+  /// Fields that are made of others.
   void put_bool(const std::string& name, bool value) { put_int(name, value ? 1 : 0); }
   template <class T>
   void put_array(const std::string& name, const Array<T>& a) {
@@ -59,6 +67,8 @@ class ETALAGE_EXPORT StateWriter {
   }
   void put_csr(const std::string& name, const CsrMatrix& matrix);
   void put_id_map(const std::string& name, const IdMap& ids);
+  /// Kind and state of an index of any registered class, below `name`; get_index() reads it back.
+  void put_index(const std::string& name, const VectorIndex& index);
 };
 
 /// The other side. Every get throws FormatError naming the field when it is absent or of another type; arrays come
@@ -66,12 +76,15 @@ class ETALAGE_EXPORT StateWriter {
 class ETALAGE_EXPORT StateReader {
  public:
   virtual ~StateReader();
+  /// Whether there is such a field.
   [[nodiscard]] virtual bool has(const std::string& name) const = 0;
+  /// The field's value.
   [[nodiscard]] virtual std::int64_t get_int(const std::string& name) const = 0;
   [[nodiscard]] virtual double get_double(const std::string& name) const = 0;
   [[nodiscard]] virtual std::string get_string(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<double> get_doubles(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::string> get_strings(const std::string& name) const = 0;
+  /// An array as it lies in the file.
   struct Bytes {
     DType type = DType::kUInt8;
     const void* data = nullptr;
@@ -87,10 +100,11 @@ class ETALAGE_EXPORT StateReader {
   /// A model or an index that was put inside another object, made from its part of the state: rooms that hold models do
   /// not know all their kinds, the one that reads files does. The default knows none (FormatError).
   [[nodiscard]] virtual std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const;
-  [[nodiscard]] virtual std::shared_ptr<VectorIndex> make_index(const StateReader& state) const;
+  [[nodiscard]] virtual std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const;
   /// Throws FormatError with the file's name, the field and the rule.
   [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
 
+  /// The same, 0 and 1 as a truth value.
   [[nodiscard]] bool get_bool(const std::string& name) const { return get_int(name) != 0; }
   /// get_int within [low, high], else FormatError.
   [[nodiscard]] std::int64_t get_int(const std::string& name, std::int64_t low, std::int64_t high) const;
@@ -110,6 +124,8 @@ class ETALAGE_EXPORT StateReader {
   }
   [[nodiscard]] CsrMatrix get_csr(const std::string& name) const;
   [[nodiscard]] IdMap get_id_map(const std::string& name) const;
+  /// What put_index() wrote; never null.
+  [[nodiscard]] std::shared_ptr<VectorIndex> get_index(const std::string& name) const;
 };
 
 /// Puts an object inside another: every name gets the prefix, which ends in '/'.
@@ -129,6 +145,8 @@ class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
                  std::shared_ptr<const void> owner) override {
     outer_.put_bytes(prefix_ + name, type, data, count, std::move(owner));
   }
+  void require_model(std::string_view kind) const override { outer_.require_model(kind); }
+  void require_index(std::string_view kind) const override { outer_.require_index(kind); }
 
  private:
   StateWriter& outer_;
@@ -156,8 +174,8 @@ class ETALAGE_EXPORT ScopedReader final : public StateReader {
   [[nodiscard]] std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
     return outer_.make_model(kind, state);
   }
-  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(const StateReader& state) const override {
-    return outer_.make_index(state);
+  [[nodiscard]] std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const override {
+    return outer_.make_index(kind, state);
   }
   [[noreturn]] void fail(const std::string& name, const std::string& found_and_expected) const override;
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/state.hpp"
@@ -13,6 +14,7 @@ namespace etalage {
 
 class Scratch;
 
+/// An id of an index with its score.
 struct Neighbor {
   std::int64_t id;
   float score;
@@ -23,6 +25,8 @@ struct Neighbor {
 class ETALAGE_EXPORT VectorIndex {
  public:
   virtual ~VectorIndex();
+  /// The name under which register_index() knows how to read it back, as in files; empty for one that is never saved.
+  [[nodiscard]] virtual std::string_view kind() const noexcept;
   [[nodiscard]] virtual int dim() const noexcept = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
   /// True when results order as inner products with the query do.
@@ -31,7 +35,7 @@ class ETALAGE_EXPORT VectorIndex {
   /// parallel region; callable from any number of threads.
   virtual std::size_t search(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter,
                              Scratch& scratch) const = 0;
-  /// What the reader's make_index() reads.
+  /// What the factory reads that register_index() was given with kind().
   virtual void save_state(StateWriter& writer) const = 0;
 
  protected:

@@ -13,7 +13,7 @@
 namespace etalage {
 
 /// Size of a made-up shop.
-struct SyntheticStoreOptions {
+struct ETALAGE_EXPORT SyntheticStoreOptions {
   std::int32_t users = 2000;         ///< shoppers, >= 1
   std::int32_t items = 1000;         ///< products, >= 1
   std::int64_t events = 0;           ///< rows of the log, >= users; 0 means 40 a shopper
@@ -25,7 +25,7 @@ struct SyntheticStoreOptions {
 };
 
 /// A made-up shop: the record of what its shoppers did, and its catalogue. docs/datasets.md says what is planted.
-struct SyntheticStore {
+struct ETALAGE_EXPORT SyntheticStore {
   /// One entry an item, in item index order.
   struct CatalogColumns {
     SharedIdMap item_ids;                    ///< "sku-000042"

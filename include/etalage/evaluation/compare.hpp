@@ -12,7 +12,8 @@
 namespace etalage {
 
 /// Evaluations of several models on the same users, side by side.
-struct Comparison {
+struct ETALAGE_EXPORT Comparison {
+  /// One model beside the others.
   struct Row {
     std::string model;
     double value = 0;         ///< mean of the metric
@@ -30,6 +31,7 @@ struct Comparison {
   [[nodiscard]] ETALAGE_EXPORT std::string text() const;
 };
 
+/// An evaluation, and a model, under the name that a table shows.
 using NamedEvaluation = std::pair<std::string, const Evaluation*>;
 using NamedModel = std::pair<std::string, const Recommender*>;
 

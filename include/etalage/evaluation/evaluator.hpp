@@ -22,7 +22,7 @@
 namespace etalage {
 
 /// What is measured.
-struct EvaluationOptions {
+struct ETALAGE_EXPORT EvaluationOptions {
   std::vector<int> k{10, 20};                               ///< list lengths, each >= 1
   std::vector<std::string> metrics{"recall", "ndcg"};       ///< names as in metrics.hpp
   bool exclude_seen = true;       ///< items of the train row are not ranked, and not counted as relevant either
@@ -140,6 +140,7 @@ class ETALAGE_EXPORT RankingEvaluator {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Which places of a sequence are asked for.
 enum class Positions : std::uint8_t {
   kLast,  ///< the last item of each sequence from all before it
   kAll    ///< each item from all before it
@@ -158,6 +159,7 @@ struct NextItemOptions {
   bool known_users = false;   ///< ask for the sequence's user of the fitted model, not for an unknown one
   int num_threads = 0;
 };
+/// Asks a model for the next items of sequences.
 [[nodiscard]] ETALAGE_EXPORT Evaluation evaluate_next(const Recommender& model, const Sequences& sequences,
                                                       const NextItemOptions& options = {});
 

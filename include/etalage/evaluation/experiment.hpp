@@ -13,6 +13,7 @@
 
 namespace etalage {
 
+/// A group of an experiment and its share of the shoppers.
 struct GroupShare {
   std::string group;
   double share = 0;  ///< in [0, 1]; 0 or at least half a slot
@@ -67,6 +68,7 @@ struct Interleaved {
 /// Balanced (Joachims, 2002): the lists take turns by rank, the first turn drawn once. Judge it by balanced_credit.
 [[nodiscard]] ETALAGE_EXPORT Interleaved balanced(std::span<const std::int32_t> first, std::span<const std::int32_t> second,
                                                   std::size_t k, std::uint64_t seed);
+/// Clicks that each side of an interleaved list earned.
 struct InterleavingCredit {
   std::int32_t first = 0;
   std::int32_t second = 0;

@@ -22,6 +22,7 @@ namespace etalage {
 // Every one is 0 where nothing is relevant. Where a list comes with its scores, items of equal score have no order of their
 // own: metric_at_k gives the exact expectation over all orders of them.
 
+/// Of a ranked list without ties; relevant [any order], ranked best first; k >= 1.
 [[nodiscard]] ETALAGE_EXPORT double precision_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
 [[nodiscard]] ETALAGE_EXPORT double recall_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);
 [[nodiscard]] ETALAGE_EXPORT double capped_recall_at_k(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, int k);

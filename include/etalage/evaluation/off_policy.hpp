@@ -64,6 +64,7 @@ struct OffPolicyLog {
   std::span<const std::int32_t> groups;       ///< [n], number of the shopper in [0, shoppers), each with a row
 };
 
+/// Settings of the estimate.
 struct ETALAGE_EXPORT OffPolicyOptions {
   ListForm form = ListForm::kIndependent;
   std::optional<double> switch_threshold;  ///< >= 0; by default the one of least estimated squared error
@@ -76,6 +77,7 @@ struct ETALAGE_EXPORT OffPolicyOptions {
   void validate() const;
 };
 
+/// A policy's value, estimated from the log of another.
 struct OffPolicyEstimate {
   double value = 0;           ///< reward a row under the target policy; of lists: of the whole list
   Interval interval;          ///< bootstrap, at each end the further of percentile and normal; see `varied`. Of Switch-DR and DRos wider on both sides by the bias that the

@@ -10,6 +10,7 @@
 
 namespace etalage {
 
+/// Settings of the model of rewards.
 struct ETALAGE_EXPORT RewardModelOptions {
   bool logistic = false;        ///< rewards of 0 and 1 by logistic regression; else ridge regression
   std::int32_t folds = 5;       ///< >= 2

@@ -23,6 +23,7 @@ struct Split {
 // A (user, item) pair lies in one part with all of its events unless said otherwise: a view that stayed behind in train
 // while the purchase it led to is in test would give the answer away, or, with seen items masked, forbid it.
 
+/// Settings of leave_last_out().
 struct LeaveLastOutOptions {
   bool valid = true;            ///< the item before the last one goes to valid
   bool keep_repeats = false;    ///< hold out the last row alone and leave earlier rows of that item where they are

@@ -8,12 +8,14 @@
 
 namespace etalage {
 
+/// A confidence interval.
 struct Interval {
   double low = 0;
   double high = 0;
 };
 
-struct ResamplingOptions {
+/// Settings of the bootstrap and of permutation tests.
+struct ETALAGE_EXPORT ResamplingOptions {
   int samples = 1000;          ///< resamples, >= 100
   double confidence = 0.95;    ///< in (0, 1)
   std::uint64_t seed = 42;     ///< equal seeds give equal bits, whatever num_threads is
@@ -28,6 +30,7 @@ inline constexpr std::size_t kResamplingLimit = 200'000;
 /// std::invalid_argument.
 [[nodiscard]] ETALAGE_EXPORT Interval bootstrap_interval(std::span<const double> values, const ResamplingOptions& options = {});
 
+/// What a paired test says of two models over the same users.
 struct PairedTest {
   double difference = 0;  ///< mean of a - b
   Interval interval;      ///< of the difference, bootstrap over the pairs

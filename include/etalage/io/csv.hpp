@@ -3,6 +3,8 @@
 
 #include <filesystem>
 
+#include "etalage/core/arrow.hpp"
+#include "etalage/core/catalog.hpp"
 #include "etalage/core/event_columns.hpp"
 #include "etalage/core/event_log.hpp"
 #include "etalage/export.hpp"
@@ -30,6 +32,12 @@ struct ETALAGE_EXPORT CsvOptions {
 /// Errors    std::filesystem::filesystem_error (cannot be read), FormatError (damaged gzip, not a text file),
 ///           std::invalid_argument (columns, bad rows under OnError::kRaise)
 [[nodiscard]] ETALAGE_EXPORT EventLog read_events_csv(const std::filesystem::path& path, const EventColumns& columns = {},
+                                                      const CsvOptions& options = {});
+
+/// Reads products from a file of separated values, by the rules of read_events_csv for files and those of read_catalog for
+/// columns: read_catalog_csv("products.csv", {.item = "sku", .name = "title", .price = "price"}).
+/// Errors    as above; the first bad row is std::invalid_argument with its line, for a catalogue is read whole or not at all
+[[nodiscard]] ETALAGE_EXPORT Catalog read_catalog_csv(const std::filesystem::path& path, const CatalogColumns& columns = {},
                                                       const CsvOptions& options = {});
 
 }  // namespace etalage

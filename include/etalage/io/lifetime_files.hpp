@@ -23,6 +23,7 @@ ETALAGE_EXPORT void save(const BgBb& model, const std::filesystem::path& path);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<GammaGamma> load_gamma_gamma(const std::filesystem::path& path, LoadOptions options = {});
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<BgBb> load_bg_bb(const std::filesystem::path& path, LoadOptions options = {});
 
+/// The same bytes in memory, for pickling.
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const LifetimeModel& model);
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const GammaGamma& model);
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const BgBb& model);

@@ -20,6 +20,7 @@ ETALAGE_EXPORT void save(const Profiles& profiles, const std::filesystem::path& 
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const Profiles& profiles);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<Profiles> load_profiles_from_memory(std::span<const char> bytes, LoadOptions options = {});
 
+/// The same for a purchase intent.
 ETALAGE_EXPORT void save(const PurchaseIntent& model, const std::filesystem::path& path);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<PurchaseIntent> load_purchase_intent(const std::filesystem::path& path, LoadOptions options = {});
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const PurchaseIntent& model);

@@ -16,11 +16,14 @@ namespace etalage {
 
 class Recommender;
 class ItemIndex;
+class VectorIndex;
 
 /// Saves any model. At any moment the old file or the new one is there, complete.
-/// std::filesystem::filesystem_error (full disk, permissions) leaves the old file.
+/// std::filesystem::filesystem_error (full disk, permissions) leaves the old file. std::invalid_argument, before anything
+/// is written, when the model or one inside it is of a kind that load() would not know: see register_model().
 ETALAGE_EXPORT void save(const Recommender& model, const std::filesystem::path& path);
-/// Maps the file; arrays are shared with every process that maps it. FormatError says what was found and expected.
+/// Maps the file; arrays are shared with every process that maps it. FormatError says what was found and expected. Never
+/// null: a factory that makes nothing is a FormatError too.
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<const Recommender> load(const std::filesystem::path& path,
                                                                      LoadOptions options = {});
 /// The same, for a caller who goes on training: mutators copy out of the mapped file first.
@@ -39,13 +42,24 @@ ETALAGE_EXPORT void save(const ItemIndex& index, const std::filesystem::path& pa
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<ItemIndex> load_index_from_memory(std::span<const char> bytes,
                                                                                LoadOptions options = {});
 
+/// The same for indexes of any class: a host's own by register_index().
+ETALAGE_EXPORT void save(const VectorIndex& index, const std::filesystem::path& path);
+[[nodiscard]] ETALAGE_EXPORT std::shared_ptr<VectorIndex> load_vector_index(const std::filesystem::path& path, LoadOptions options = {});
+
 /// Makes a model of one kind from its state.
 using ModelFactory = std::shared_ptr<Recommender> (*)(const StateReader&);
-/// Lets load() make models of a host's own class. std::invalid_argument when the kind is taken by another factory.
+/// Lets load() make models of a host's own class, and save() write them, alone or inside a snapshot or a blend. `kind` is
+/// what the class's kind() answers. std::invalid_argument when the kind is taken by another factory.
 /// Threads   safe to call concurrently with everything
 ETALAGE_EXPORT void register_model(std::string_view kind, ModelFactory factory);
+/// Makes an index of one kind from its state.
+using IndexFactory = std::shared_ptr<VectorIndex> (*)(const StateReader&);
+/// The same for a VectorIndex of a host's own class, which a model may hold (FactorModel::set_index) or a file alone.
+ETALAGE_EXPORT void register_index(std::string_view kind, IndexFactory factory);
 /// Every kind that load() knows, sorted.
 [[nodiscard]] ETALAGE_EXPORT std::vector<std::string> model_kinds();
+/// Every kind that load_vector_index() and a model's own index know, sorted.
+[[nodiscard]] ETALAGE_EXPORT std::vector<std::string> index_kinds();
 
 /// What a file says of itself, read from the header alone.
 struct FileInfo {
@@ -53,6 +67,7 @@ struct FileInfo {
   std::string library_version;  ///< of the writer, "0.1.0"
   std::string kind;             ///< "ALS", "ItemIndex", ...
   std::uint64_t bytes = 0;
+  /// An array of the file.
   struct Section {
     std::string name;   ///< empty for the structure
     std::string dtype;  ///< "float32", ..., "structure"
@@ -63,6 +78,7 @@ struct FileInfo {
   };
   std::vector<Section> sections;
 };
+/// Reads the header of a file, or of the same bytes in memory.
 [[nodiscard]] ETALAGE_EXPORT FileInfo file_info(const std::filesystem::path& path);
 [[nodiscard]] ETALAGE_EXPORT FileInfo memory_info(std::span<const char> bytes);
 

@@ -15,11 +15,13 @@
 
 namespace etalage {
 
+/// How much of a file is checked when it is opened.
 enum class Verify : std::uint8_t {
   kHeader,  ///< magic, version, sizes and the section table; contents are trusted. Fast for any size
   kFull     ///< and every section's checksum and every offset and index inside
 };
 
+/// How a file is opened.
 struct LoadOptions {
   Verify verify = Verify::kFull;
   int num_threads = 0;  ///< for the checksums

@@ -25,6 +25,7 @@ struct AllocationProblem {
   std::int32_t per_shopper = 1;             ///< how many different offers a shopper gets at most
 };
 
+/// Settings of allocate().
 struct AllocationOptions {
   double target_gap = 1e-4;        ///< dual steps end here
   std::int32_t max_steps = 400;    ///< evaluations of the dual on a sample, or on all of a small problem

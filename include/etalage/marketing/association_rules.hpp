@@ -28,6 +28,7 @@ struct ETALAGE_EXPORT PairCounts {
 /// Benjamini and Hochberg (1995): the smallest false discovery rate at which each p-value is among the discoveries; [n].
 [[nodiscard]] ETALAGE_EXPORT std::vector<double> benjamini_hochberg(std::span<const double> p_values);
 
+/// Bounds that a rule must keep.
 struct ETALAGE_EXPORT RuleOptions {
   Share min_confidence = {};          ///< count of both / count of the antecedent reaches it
   std::int32_t max_consequent = 1;    ///< items on the right; >= 1

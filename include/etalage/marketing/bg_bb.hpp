@@ -17,6 +17,7 @@ struct OpportunityHistories {
   std::span<const double> opportunities;  ///< n: how many there were, t_x <= n <= 10000
 };
 
+/// Settings of the BG/BB model's fit.
 struct ETALAGE_EXPORT BgBbOptions {
   std::int32_t max_iterations = 200;
   int num_threads = 0;

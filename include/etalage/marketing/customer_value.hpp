@@ -10,6 +10,7 @@
 
 namespace etalage {
 
+/// What a lifetime model foretells of a customer.
 enum class LifetimeQuantity : std::uint8_t {
   kAlive,      ///< p_alive
   kPurchases,  ///< expected_purchases in t
@@ -17,6 +18,7 @@ enum class LifetimeQuantity : std::uint8_t {
   kValue       ///< of t: purchases times money, discounted
 };
 
+/// Settings of customer_value().
 struct ETALAGE_EXPORT CustomerValueOptions {
   double t = 0;                 ///< horizon in the models' unit of time; finite, >= 0
   double discount_rate = 0;     ///< a unit of time; a period's money counts 1 / (1 + rate)^(its end); >= 0

@@ -22,6 +22,7 @@ struct ETALAGE_EXPORT Share {
   [[nodiscard]] std::uint64_t smallest_part(std::uint64_t whole) const noexcept;
 };
 
+/// Settings of the search for frequent sets.
 struct ETALAGE_EXPORT FrequentSetOptions {
   std::int64_t min_count = 1;          ///< baskets that hold all items of a set; >= 1
   std::int32_t max_length = 0;         ///< items of a set; 0 means any

@@ -10,6 +10,7 @@
 
 namespace etalage {
 
+/// Settings of the Gamma-Gamma model's fit.
 struct ETALAGE_EXPORT GammaGammaOptions {
   std::int32_t max_iterations = 200;  ///< Newton steps; >= 1
   int num_threads = 0;

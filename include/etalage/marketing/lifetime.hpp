@@ -22,6 +22,7 @@ struct PurchaseHistories {
   std::span<const double> log_gaps = {};
 };
 
+/// Which model of purchases and of leaving.
 enum class LifetimeKind : std::uint8_t {
   kBgNbd,     ///< Fader, Hardie, Lee, Marketing Science 24(2), 2005: may stop after each repeat purchase
   kMbgNbd,    ///< Batislam, Denizel, Filiztekin, IJRM 24(3), 2007: also after the first one
@@ -32,6 +33,7 @@ enum class LifetimeKind : std::uint8_t {
 /// "BG/NBD", "MBG/NBD", "Pareto/NBD", "MBG/CNBD-k".
 [[nodiscard]] ETALAGE_EXPORT std::string_view lifetime_name(LifetimeKind kind) noexcept;
 
+/// Settings of the lifetime models.
 struct ETALAGE_EXPORT LifetimeOptions {
   /// MBG/CNBD-k alone: 0 tries 1, 2, 3, ... as long as the likelihood grows; in [0, 12].
   std::int32_t k = 0;

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/progress.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
 
+/// Settings of LinearUplift.
 struct ETALAGE_EXPORT LinearUpliftOptions {
   double l2 = 1;            ///< weight of the penalty on coefficients of standardised features, > 0; intercepts are free
   void validate() const;    ///< throws std::invalid_argument: option, value, rule
@@ -28,8 +30,8 @@ struct ETALAGE_EXPORT LinearUpliftOptions {
 class ETALAGE_EXPORT LinearUplift {
  public:
   /// features [n x d], arms [n] in [0, arms) with 0 the control, outcome [n]; at least one treatment, every arm with a row.
-  void fit(MatrixView<const double> features, std::span<const std::int32_t> arms, std::span<const double> outcome,
-           const LinearUpliftOptions& options = {});
+  FitReport fit(MatrixView<const double> features, std::span<const std::int32_t> arms, std::span<const double> outcome,
+                const LinearUpliftOptions& options = {});
   /// row [d], out [treatments]: expected outcome under each treatment minus that without.
   void predict(std::span<const double> row, std::span<double> out) const;
 

@@ -10,6 +10,7 @@
 
 namespace etalage::marketing {
 
+/// Settings of Pacing.
 struct PacingOptions {
   std::vector<double> budgets;         ///< [budgets], of the whole period, >= 0
   std::vector<double> prices;          ///< [budgets], to begin with: those of allocate() on yesterday's requests; empty: 0

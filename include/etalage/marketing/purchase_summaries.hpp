@@ -25,6 +25,7 @@ struct ETALAGE_EXPORT PurchaseSummaries {
   [[nodiscard]] PurchaseHistories histories() const noexcept { return {frequency, recency, age, log_gaps}; }
 };
 
+/// Which rows of a log are purchases, and how they are counted.
 struct ETALAGE_EXPORT PurchaseSummaryOptions {
   std::vector<std::string> events = {};      ///< event types that are purchases; empty means all of the log
   std::optional<std::int64_t> until_ms = {}; ///< end of observation; by default the log's newest purchase

@@ -21,6 +21,7 @@ ETALAGE_EXPORT void similar_items_batch(const Recommender& model, std::span<cons
                                         std::span<const ItemFilter* const> filters, MatrixView<ItemScore> out,
                                         std::span<std::size_t> counts, int num_threads = 0);
 
+/// The same for users.
 ETALAGE_EXPORT void similar_users_batch(const Recommender& model, std::span<const std::int32_t> users,
                                         MatrixView<ItemScore> out, std::span<std::size_t> counts, int num_threads = 0);
 

@@ -35,6 +35,7 @@ struct ETALAGE_EXPORT BlendOptions {
   void validate() const;          ///< throws std::invalid_argument: option, value, rule
 };
 
+/// A model of a blend, under the name by which weights and reports call it.
 struct BlendMember {
   std::string name;
   std::shared_ptr<const Recommender> model;
@@ -52,7 +53,7 @@ struct BlendMember {
 /// Similar    items: reciprocal ranks in the members' lists, weighted; members without the call are left out. Users: no
 /// Explain    a member's share weight_m f_m(i) is divided among the history in proportion to the positive parts of that
 ///            member's own explanation, evenly where it has none; the parts sum to the score
-/// Weights    learn_weights() maximises NDCG@k by coordinate search on held-out rows; the same answer for any number of
+/// Weights    learn_weights() maximises NDCGat k by coordinate search on held-out rows; the same answer for any number of
 ///            threads
 /// Cost       a query is one recommend() and one score() of each member. Memory: the members; a file holds an array that
 ///            several of them share once
@@ -76,7 +77,7 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   /// Sets the weights that rank held_out [users x items] best, each user asked with his row of `histories` (the rows that
   /// the members were fitted on) and up to max_users of them, evenly spaced; exclude_seen as in the queries to come, false
   /// where what is bought again counts; importance [num_users] >= 0 says how much each user's NDCG counts, empty means 1.
-  /// Returns the mean NDCG@k reached, and leaves the weights alone when nobody has held-out items of any importance.
+  /// Returns the mean NDCGat k reached, and leaves the weights alone when nobody has held-out items of any importance.
   double learn_weights(const CsrView& histories, const CsrView& held_out, int k = 20, int max_users = 4096,
                        int num_threads = 0, bool exclude_seen = true, std::span<const float> importance = {});
   /// The same with histories in order, one list a user at most, for members to which order matters.
@@ -84,7 +85,7 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
                        int num_threads = 0, bool exclude_seen = true, std::span<const float> importance = {});
   /// Sets the weights that rank next items best: what stands at a place of a list is asked for with the items before it as
   /// the session of somebody unknown, as evaluate_next() does. Places are the last of each list, or all but the first;
-  /// up to max_places of them, evenly spaced. Returns the mean NDCG@k; leaves the weights alone when there is no place.
+  /// up to max_places of them, evenly spaced. Returns the mean NDCGat k; leaves the weights alone when there is no place.
   double learn_weights_next(const Sequences& lists, bool last_only, int k = 20, int max_places = 4096, int num_threads = 0,
                             bool exclude_seen = false);
 

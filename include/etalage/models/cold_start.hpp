@@ -8,11 +8,13 @@
 
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/progress.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
 
+/// Settings of ColdStart.
 struct ETALAGE_EXPORT ColdStartOptions {
   std::int32_t power = 2;        ///< highest power of the cosine, see ColdStart; in [1, 16]. More makes near ones count more
   double regularization = 0.3;   ///< lambda; > 0
@@ -47,7 +49,7 @@ class ETALAGE_EXPORT ColdStart {
   explicit ColdStart(ColdStartOptions options = {});
 
   /// support [n]: how often each was touched; those with 0 are unknown, their factors are not read. Empty: all known.
-  void fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support = {});
+  FitReport fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support = {});
   /// The settings that foretell best: a fixed fifth of the known rows (at most 2000) is left out, the rest (at most 1500
   /// different rows) learned from, and those left out are ranked for users by the foretold factors; then another fifth. The
   /// highest mean recall@20 over both wins, ties by the earlier one: first among powers 1, 2, 3, 5 x regularizations 0.3, 1,

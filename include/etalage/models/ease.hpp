@@ -11,6 +11,7 @@
 
 namespace etalage {
 
+/// How the weights are found.
 enum class EaseMethod : std::uint8_t {
   kAuto,        ///< exact where its memory fits the budget, else approximate
   kExact,       ///< the closed form over all items
@@ -18,7 +19,7 @@ enum class EaseMethod : std::uint8_t {
 };
 
 /// Settings of the linear item-item model with a closed form.
-struct EaseOptions {
+struct ETALAGE_EXPORT EaseOptions {
   float l2 = 100;                   ///< ridge on the weights, > 0
   float popularity_penalty = 0;     ///< p: weights for an item are divided by (its users)^p, in [0, 1]
   std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all

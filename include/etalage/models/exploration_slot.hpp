@@ -12,8 +12,10 @@
 
 namespace etalage {
 
+/// How the slot chooses between what is known and what is not.
 enum class ExplorationPolicy : std::uint8_t { kThompson, kUniform };
 
+/// Settings of ExplorationSlot.
 struct ETALAGE_EXPORT ExplorationOptions {
   ExplorationPolicy policy = ExplorationPolicy::kThompson;
   double share = 0.2;              ///< of requests that get a slot; in [0, 1]
@@ -44,6 +46,7 @@ class ETALAGE_EXPORT ExplorationSlot {
   void shown(std::int32_t item);
   void clicked(std::int32_t item);
 
+  /// What is known of one product in the slot.
   struct Count {
     std::int64_t shown = 0;
     std::int64_t clicked = 0;

@@ -24,7 +24,7 @@ enum class Similarity : std::uint8_t {
 };
 
 /// Settings of item-based nearest neighbours.
-struct ItemKnnOptions {
+struct ETALAGE_EXPORT ItemKnnOptions {
   Similarity similarity = Similarity::kCosine;
   std::int32_t num_neighbors = 100;  ///< kept for each item, >= 1
   float shrinkage = 0;               ///< s above, >= 0: pulls similarities that rest on few users towards 0

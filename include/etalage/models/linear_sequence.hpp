@@ -20,7 +20,7 @@ enum class LinearSequenceMethod : std::uint8_t {
 };
 
 /// Settings of the linear sequence model.
-struct LinearSequenceOptions {
+struct ETALAGE_EXPORT LinearSequenceOptions {
   float l2 = 100.0f;                ///< ridge, > 0
   float ridge_exponent = 0.4f;      ///< the ridge on source i is l2 (square sum of i)^this, in [0, 1]
   float forward = 1.0f;             ///< weight of the items before a target as sources, >= 0

@@ -16,7 +16,7 @@
 namespace etalage {
 
 /// Settings of the popularity model.
-struct PopularityOptions {
+struct ETALAGE_EXPORT PopularityOptions {
   enum class Count : std::uint8_t {
     kWeights,  ///< the sum of the weights of an item's events
     kUsers     ///< the number of users with a positive weight; with a half-life each counts by his newest event
@@ -47,12 +47,12 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
   explicit PopularityModel(PopularityOptions options = {});
 
   /// Weights as they stand (make them decay with InteractionOptions::half_life_days): an own half-life is an error here.
-  void fit(const Interactions& data);
-  void fit(const CsrMatrix& user_items);
+  FitReport fit(const Interactions& data);
+  FitReport fit(const CsrMatrix& user_items);
   /// Each event by its value and the weight of its type; decays where half_life_days says so.
-  void fit(const EventLog& log, InteractionOptions weights = {});
+  FitReport fit(const EventLog& log, InteractionOptions weights = {});
   /// Every entry counts 1; decays by the sequences' times.
-  void fit(const Sequences& sequences);
+  FitReport fit(const Sequences& sequences);
 
   /// A ranking for each segment of users (a country, a tier of loyalty, new and old): user_segments [n_users] holds a
   /// number in [0, 65535], or -1 for none; empty takes the segments away. `prior` >= 0 is the weight of the overall

@@ -12,7 +12,7 @@
 namespace etalage {
 
 /// Settings of the three-step random walk, user - item - user - item.
-struct RandomWalkOptions {
+struct ETALAGE_EXPORT RandomWalkOptions {
   float alpha = 1;                   ///< exponent of the transition probabilities, > 0
   float beta = 0;                    ///< RP3beta: W(i, j) is divided by (users of j)^beta, >= 0; 0 is P3alpha
   std::int32_t num_neighbors = 500;  ///< kept for each item, >= 1

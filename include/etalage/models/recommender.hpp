@@ -25,6 +25,7 @@ namespace detail {
 class RowPatches;
 }  // namespace detail
 
+/// An item of a model, by its index, with a score.
 struct ItemScore {
   std::int32_t item;
   float score;
@@ -60,7 +61,7 @@ enum class ExcludeLast : std::uint8_t {
 
 /// What a model was fitted on, without order, values and times: equal for equal sets of (user, item) pairs. Two sums of
 /// 64 hashed bits, so that sets which do not overlap add up.
-struct PairHash {
+struct ETALAGE_EXPORT PairHash {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
   std::int64_t pairs = 0;  ///< different ones

@@ -13,7 +13,7 @@
 namespace etalage {
 
 /// Settings of the repeat-purchase model.
-struct RepeatPurchaseOptions {
+struct ETALAGE_EXPORT RepeatPurchaseOptions {
   float min_gap_days = 0.5f;      ///< purchases of an item closer than this are one, >= 0
   float item_shrinkage = 10.0f;   ///< an item's own rates count as n / (n + this) against those of all items, > 0
   float user_shrinkage = 2.0f;    ///< a user's own gaps against those of the item, > 0

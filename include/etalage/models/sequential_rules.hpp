@@ -14,7 +14,7 @@
 namespace etalage {
 
 /// Settings of the sequential rules.
-struct SequentialRulesOptions {
+struct ETALAGE_EXPORT SequentialRulesOptions {
   GapWeight weighting = GapWeight::kDiv;  ///< of the gap d between a rule's items
   std::int32_t max_gap = 10;         ///< j at most this many places behind i makes a rule i -> j, >= 1
   float min_support = 0;             ///< rules whose weights sum to less are dropped, >= 0

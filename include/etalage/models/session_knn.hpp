@@ -27,7 +27,7 @@ enum class PlaceWeight : std::uint8_t {
 };
 
 /// Settings of session-based nearest neighbours.
-struct SessionKnnOptions {
+struct ETALAGE_EXPORT SessionKnnOptions {
   std::int32_t num_neighbors = 500;         ///< k: most similar sessions that vote, >= 1
   std::int32_t recent_sessions = 5000;      ///< m: newest sessions with an item of the query that are looked at, >= 1
   PlaceWeight weighting = PlaceWeight::kQuadratic;  ///< of the query's items in the similarity

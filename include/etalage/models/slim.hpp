@@ -12,7 +12,7 @@
 namespace etalage {
 
 /// Settings of the sparse linear item-item model.
-struct SlimOptions {
+struct ETALAGE_EXPORT SlimOptions {
   float l1 = 0.2f;                    ///< weight of |W|_1, >= 0: larger is sparser
   float l2 = 100;                     ///< weight of |W|^2 / 2, >= 0
   bool non_negative = true;           ///< W >= 0

@@ -14,7 +14,7 @@
 namespace etalage {
 
 /// Settings of the decayed item-to-item transitions.
-struct TransitionsOptions {
+struct ETALAGE_EXPORT TransitionsOptions {
   float forward = 1.0f;           ///< weight of j after i, >= 0
   float backward = 0.5f;          ///< weight of j before i, >= 0; one of the two must be > 0
   float decay = 5.0f;             ///< places after which a pair's weight falls to 1/e, >= 0; 0 means no decay

@@ -16,7 +16,7 @@ namespace etalage {
 
 /// Settings of user-based nearest neighbours. The similarities are those of ItemKNN with users and items in each other's
 /// place: how alike two users are, from the items they share.
-struct UserKnnOptions {
+struct ETALAGE_EXPORT UserKnnOptions {
   Similarity similarity = Similarity::kCosine;
   std::int32_t num_neighbors = 100;  ///< users who are listened to, >= 1
   float shrinkage = 0;               ///< >= 0: pulls similarities that rest on few items towards 0

@@ -12,6 +12,7 @@
 
 namespace etalage {
 
+/// How two vectors are compared.
 enum class VectorMetric : std::uint8_t { kDot, kCosine };
 
 /// Settings of VectorsModel.

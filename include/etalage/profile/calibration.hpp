@@ -11,6 +11,7 @@
 
 namespace etalage {
 
+/// How scores become probabilities.
 enum class Calibration : std::uint8_t { kNone, kPlatt, kIsotonic };
 
 /// From a classifier's margin to a probability, learned on examples that it was not fitted on.
@@ -45,6 +46,7 @@ class ETALAGE_EXPORT Calibrator {
 
 /// How good probabilities are.
 struct BinaryEvaluation {
+  /// Predictions of one interval of probability.
   struct Bin {
     double low = 0;        ///< smallest and largest prediction in it
     double high = 0;

@@ -12,6 +12,7 @@
 
 namespace etalage {
 
+/// Settings of LogisticRegression.
 struct ETALAGE_EXPORT LogisticOptions {
   double l2 = 10;                    ///< weight of the penalty on standardised coefficients; >= 0
   std::int32_t knots = 3;            ///< bends a column, at even quantiles; 0 is plain logistic regression; in [0, 16]
@@ -32,6 +33,7 @@ struct ETALAGE_EXPORT LogisticOptions {
 /// Errors    std::invalid_argument (shapes, values that are not finite, labels of one kind alone); NumericalError
 class ETALAGE_EXPORT LogisticRegression {
  public:
+  /// What the fit did.
   struct Report {
     std::int32_t iterations = 0;
     double objective = 0;

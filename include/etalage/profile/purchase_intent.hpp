@@ -25,6 +25,7 @@ namespace etalage {
 enum class IntentUnit : std::uint8_t { kShopper, kSession };
 enum class IntentColumns : std::uint8_t { kAll, kRfm };
 
+/// Settings of PurchaseIntent.
 struct ETALAGE_EXPORT PurchaseIntentOptions {
   IntentUnit unit = IntentUnit::kShopper;
   double horizon_days = 7;          ///< a purchase in (now, now + horizon] is what is foretold; > 0
@@ -73,6 +74,7 @@ struct IntentEvaluation {
 /// Errors     std::invalid_argument, NotFittedError
 class ETALAGE_EXPORT PurchaseIntent {
  public:
+  /// What the fit did and how well it foretells.
   struct Report {
     std::int64_t training_examples = 0;
     std::int64_t training_positives = 0;

@@ -69,6 +69,7 @@ struct ProfileEvent {
   }
 };
 
+/// Where a shopper stands.
 enum class Lifecycle : std::uint8_t { kUnknown, kProspect, kNew, kActive, kLoyal, kAtRisk, kLapsed };
 /// "unknown" (no event), "prospect" (no purchase), "new", "active", "loyal", "at risk", "lapsed".
 [[nodiscard]] ETALAGE_EXPORT std::string_view lifecycle_name(Lifecycle segment) noexcept;

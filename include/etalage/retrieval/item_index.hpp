@@ -16,12 +16,14 @@
 
 namespace etalage {
 
+/// How a query and a stored vector are compared.
 enum class IndexMetric : std::uint8_t {
   kCosine,  ///< q.x / (|q| |x|); a zero vector has cosine 0 with everything
   kDot,     ///< q.x
   kL2       ///< -|q - x|^2
 };
 
+/// How vectors are found.
 enum class IndexKind : std::uint8_t {
   kExact,  ///< reads every vector
   kHnsw,   ///< a navigable graph
@@ -110,7 +112,9 @@ class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
   [[nodiscard]] int dim() const noexcept override;
   [[nodiscard]] bool ranks_by_dot() const noexcept override { return metric() == IndexMetric::kDot; }
   [[nodiscard]] IndexMetric metric() const noexcept;
-  [[nodiscard]] IndexKind kind() const noexcept;
+  /// "ItemIndex", whatever the structure.
+  [[nodiscard]] std::string_view kind() const noexcept override { return "ItemIndex"; }
+  [[nodiscard]] IndexKind structure() const noexcept;
   [[nodiscard]] ItemIndexOptions options() const;
   /// The two settings that trade time for recall, changeable while searching.
   void set_ef_search(int ef_search);

@@ -22,7 +22,7 @@
 namespace etalage {
 
 /// What a source is asked: the request, and what may appear.
-struct SourceQuery {
+struct ETALAGE_EXPORT SourceQuery {
   const RequestContext* request = nullptr;
   const CompiledFilter* eligible = nullptr;   ///< null allows everything
   std::span<const std::int32_t> denied = {};  ///< sorted and unique: seen items, anchors, recent purchases
@@ -52,6 +52,7 @@ class ETALAGE_EXPORT CandidateSource {
  private:
   std::string name_;
 };
+/// A source that snapshots share.
 using SharedSource = std::shared_ptr<const CandidateSource>;
 
 /// Any model. A FactorModel takes the request's user_vector where its length fits; any model takes user, history and

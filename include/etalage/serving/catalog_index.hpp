@@ -42,6 +42,7 @@ struct ETALAGE_EXPORT CompiledFilter {
   const std::uint64_t id;     ///< unique in the process, but for sets that replace this one when a live price moves, say
   const std::uint64_t stamp;  ///< unique in the process
 };
+/// A compiled filter that requests share.
 using SharedFilter = std::shared_ptr<const CompiledFilter>;
 
 /// Products in groups: by brand, by category, by an attribute.
@@ -60,6 +61,7 @@ struct ItemGroups {
   }
 };
 
+/// Settings of CatalogIndex.
 struct CatalogIndexOptions {
   /// Of compiled filters, a bit a product each; the least recently used go first. 0 keeps none.
   std::size_t cache_bytes = 64 << 20;
@@ -122,6 +124,7 @@ class ETALAGE_EXPORT CatalogIndex {
   [[nodiscard]] std::int32_t category_depth(std::int32_t item) const noexcept;
   [[nodiscard]] std::int32_t common_depth(std::int32_t a, std::int32_t b) const noexcept;
 
+  /// What the cache of compiled filters holds and did.
   struct CacheStats {
     std::size_t entries = 0;
     std::size_t bytes = 0;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "etalage/export.hpp"
+#include "etalage/serving/bound_key.hpp"
 #include "etalage/serving/engine_metrics.hpp"
 #include "etalage/serving/event_store.hpp"
 #include "etalage/serving/exploration.hpp"
@@ -26,18 +27,19 @@
 
 namespace etalage {
 
-/// One question to the engine. Views must live as long as the call.
+/// One question to the engine. What has a name must live as long as the call; temporaries and brace lists are kept (see
+/// bound_key.hpp). Raw pointers are looked at during the call, never kept.
 struct Request {
-  std::optional<KeyView> user = {};         ///< nobody: an anonymous page
+  std::optional<BoundKey> user = {};        ///< nobody: an anonymous page
   Placement placement = Placement::kHome;
   std::size_t k = 10;
   const Predicate* filter = nullptr;        ///< further condition; compiled once and cached
-  std::span<const KeyView> anchors = {};    ///< the product of the page, the basket's content; never in the answer
-  std::span<const KeyView> session = {};    ///< items of this visit that were not observed
-  std::span<const std::pair<KeyView, float>> given = {};  ///< the caller's candidates: search results to re-rank
+  BoundKeys anchors = {};                   ///< the product of the page, the basket's content; never in the answer
+  BoundKeys session = {};                   ///< items of this visit that were not observed
+  BoundScores given = {};                   ///< the caller's candidates: search results to re-rank
   std::span<const float> query_vector = {}; ///< of a search text, for sources that take one
-  std::string_view segment = {};            ///< for popularity by segment
-  std::string_view place = {};              ///< where it is asked: the availability and the prices that were set there hold
+  BoundText segment = {};                   ///< for popularity by segment
+  BoundText place = {};                     ///< where it is asked: the availability and the prices that were set there hold
   /// Leave out what the shopper has seen, viewed or bought. By default so on the home page, category pages and in mails;
   /// product page and basket leave out the anchors alone, a search page what rules forbid alone.
   std::optional<bool> exclude_seen = {};
@@ -49,6 +51,7 @@ struct Request {
   bool log = false;
 };
 
+/// A product of an answer.
 struct Recommended {
   Key item;
   float score = 0;      ///< in [0, 1] times what rules make of it; descending but for pins and variety
@@ -76,6 +79,7 @@ struct Answer {
   std::optional<Trace> trace;
 };
 
+/// Settings of Engine.
 struct ETALAGE_EXPORT EngineOptions {
   EventStoreOptions events = {};
   ImpressionOptions impressions = {};
@@ -138,7 +142,7 @@ class ETALAGE_EXPORT Engine {
   /// Events in memory alone.
   explicit Engine(EngineOptions options = {});
   /// Events in a journal in this folder, which is made if needed and recovered.
-  Engine(const std::filesystem::path& directory, EngineOptions options);
+  explicit Engine(const std::filesystem::path& directory, EngineOptions options = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -148,6 +152,8 @@ class ETALAGE_EXPORT Engine {
   /// The same, credited to this answer. std::invalid_argument, and nothing is stored, for a request that was not logged or is
   /// forgotten, a product that it did not show, and a time before it. Who repeats an event is believed once.
   std::uint64_t observe(const Event& event, std::uint64_t request);
+  /// Observes every row of a log, in its order, as EventStore has it.
+  std::uint64_t observe_log(const EventLog& log, std::string_view type = "purchase") { return events().observe_log(log, type); }
   [[nodiscard]] std::uint64_t durable_through() const noexcept;
   std::uint64_t merge_users(KeyView from, KeyView to);
   /// Also from what this engine has cached. Models that were fitted with his data are not asked about him any more:

@@ -28,10 +28,12 @@ struct ETALAGE_EXPORT LatencyHistogram {
 
 /// The engine's counters at one moment, since it was made.
 struct ETALAGE_EXPORT EngineMetrics {
+  /// How long one stage of requests took.
   struct Stage {
     std::string name;  ///< "user", "fold_in", "filter", "sources", "rules", "rerank", "fallback", "total"
     LatencyHistogram seconds;
   };
+  /// What one source did.
   struct Source {
     std::string name;
     std::uint64_t candidates = 0;  ///< it named

@@ -14,21 +14,24 @@
 
 #include "etalage/core/state.hpp"
 #include "etalage/export.hpp"
+#include "etalage/serving/bound_key.hpp"
 #include "etalage/serving/earlier_totals.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/serving/key.hpp"
 
 namespace etalage {
 
+class EventLog;
+
 namespace serving {
 class LiveOffers;
 }
 
-/// Something a shopper did, as it is told to the engine.
+/// Something a shopper did, as it is told to the engine. Temporaries are kept, see bound_key.hpp.
 struct Event {
-  KeyView user;
-  KeyView item;
-  std::string_view type = "view";
+  BoundKey user;
+  BoundKey item;
+  BoundText type = "view";
   std::optional<std::int64_t> time_ms = {};  ///< UTC; by default now
   float value = 1;                           ///< quantity, finite
 };
@@ -42,6 +45,7 @@ struct EventType {
   bool returns = false;   ///< takes the last purchase of the item back
 };
 
+/// Settings of EventStore.
 struct ETALAGE_EXPORT EventStoreOptions {
   std::vector<EventType> event_types = {{"view", 1, 1, false, false},
                                         {"cart", 3, 3, false, false},
@@ -70,6 +74,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
 /// A user as he stands now, copied out; items are the store's indices. Reused between calls, so that reading allocates
 /// nothing once warm.
 struct UserView {
+  /// An event of the user's.
   struct Past {
     std::int64_t time_ms;
     std::int32_t item;
@@ -77,6 +82,7 @@ struct UserView {
     std::uint16_t type;  ///< index into event_types
     float value;
   };
+  /// What the user did with one item.
   struct Seen {
     std::int32_t item;
     std::int32_t purchases;         ///< less what was returned
@@ -127,6 +133,10 @@ class ETALAGE_EXPORT EventStore {
 
   /// Returns the event's sequence number. With Durability::kEveryEvent it is durable then.
   std::uint64_t observe(const Event& event);
+  /// Observes every row of a log, in its order: its keys (or indices, where it keeps none), times, values and types; `type`
+  /// is meant where the log has no types. Returns the last sequence number. Throws what observe() throws for a row, and the
+  /// rows before are in: a log that was cut short may be told again, rows with times are then taken once.
+  std::uint64_t observe_log(const EventLog& log, std::string_view type = "purchase");
   /// An anonymous visitor turns out to be `to`: histories become one, `from` is gone. A from without events is harmless.
   std::uint64_t merge_users(KeyView from, KeyView to);
   /// Takes the user out of everything: history, seen items, and of the trending and co-purchase counts exactly what the
@@ -147,6 +157,7 @@ class ETALAGE_EXPORT EventStore {
   std::uint64_t set_price(KeyView item, std::optional<float> price, std::string_view place = {});
   /// The product's tags "name:..." become "name:value" for these values; an empty list leaves it without one.
   std::uint64_t set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place = {});
+  /// What the shop said of a product; nothing where it said nothing.
   struct Offer {
     std::optional<bool> available;
     std::optional<float> price;
@@ -196,6 +207,7 @@ class ETALAGE_EXPORT EventStore {
   /// Into a store without events and without a folder; std::logic_error otherwise.
   void load_state(const StateReader& reader);
 
+  /// What the store did.
   struct Counts {
     std::uint64_t observed = 0;
     std::uint64_t duplicates = 0;

@@ -41,6 +41,7 @@ class ETALAGE_EXPORT JournalWriteError : public std::filesystem::filesystem_erro
   std::uint64_t pending_;
 };
 
+/// Settings of Journal.
 struct ETALAGE_EXPORT JournalOptions {
   Durability durability = Durability::kInterval;
   int interval_ms = 50;                                      ///< of kInterval and kNone, in [1, 3600000]

@@ -23,6 +23,7 @@ enum class Normalization : std::uint8_t {
   kNone     ///< s
 };
 
+/// A source's part in a mix.
 struct SourceSlot {
   std::string source;   ///< name of a source
   int quota = 100;      ///< candidates asked of it, >= 1
@@ -36,6 +37,7 @@ struct PlacementMix {
   Normalization normalization = Normalization::kRank;
 };
 
+/// What each placement asks.
 struct ETALAGE_EXPORT MixOptions {
   PlacementMix standard = {};                        ///< of placements that are not named
   std::map<Placement, PlacementMix> placements = {};

@@ -32,6 +32,7 @@ struct RankerParts {
   bool skip_failing_sources = false;     ///< as Mixer has it
 };
 
+/// A product of an answer, by its row.
 struct RankedItem {
   std::int32_t item;
   float score;           ///< relevance after boosts, in [0, 1] times the factors; 0 for what only filled up
@@ -45,7 +46,9 @@ struct RuleEffect {
   std::string what;     ///< "boosted by 1.5", "pinned to 2", "kept out: 2 of brand Acme already", ...
 };
 
+/// What became of one candidate.
 struct TracedItem {
+  /// What one source said of it.
   struct Part {
     std::string source;
     std::int32_t rank = 0;   ///< from 1

@@ -46,6 +46,7 @@ class ETALAGE_EXPORT StageListener {
   virtual void on_stage(Stage stage, std::chrono::nanoseconds elapsed) noexcept = 0;
 };
 
+/// A purchase of the shopper's.
 struct Purchase {
   std::int32_t item;
   std::int64_t time_ms;  ///< UTC

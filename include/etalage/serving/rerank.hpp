@@ -11,6 +11,7 @@
 
 namespace etalage {
 
+/// How an answer is made various.
 enum class RerankMethod : std::uint8_t { kNone, kMmr, kDpp, kCalibrated };
 
 /// What makes two products alike.

@@ -14,6 +14,7 @@
 
 namespace etalage {
 
+/// What a rule does.
 enum class RuleType : std::uint8_t {
   kInclude,   ///< only products of the predicate; several includes must all hold
   kExclude,   ///< no product of the predicate

@@ -12,7 +12,8 @@
 
 namespace etalage {
 
-struct SpendLedgerOptions {
+/// Settings of SpendLedger.
+struct ETALAGE_EXPORT SpendLedgerOptions {
   std::vector<std::int64_t> budgets;        ///< [budgets], in whole units of the caller's choice (cents, micro-euros), >= 0
   std::int64_t block = 0;                   ///< reserved at a time; 0: a thousandth of each budget, at least 1
   std::shared_ptr<JournalFiles> files;      ///< null: the operating system's
