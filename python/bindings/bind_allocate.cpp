@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "etalage/marketing/allocation.hpp"
+#include "etalage/marketing/offer_prices.hpp"
 #include "etalage/marketing/pacing.hpp"
 #include "etalage/serving/spend_ledger.hpp"
 #include "numpy_helpers.hpp"
@@ -68,6 +69,23 @@ void bind_allocate(py::module_& m) {
       },
       py::arg("values"), py::arg("costs"), py::arg("budgets"), py::arg("per_shopper"), py::arg("eligible"), py::arg("offer_min"), py::arg("offer_max"),
       py::arg("exclusive"), py::arg("target_gap"), py::arg("max_steps"), py::arg("full_steps"), py::arg("sample"), py::arg("num_threads"));
+  using marketing::OfferPrices;
+  py::class_<OfferPrices>(m, "OfferPrices", "The compiled part of etalage.marketing.OfferPrices.")
+      .def(py::init([](std::vector<double> budget, std::vector<double> offer) { return OfferPrices(std::move(budget), std::move(offer)); }), py::arg("budget"), py::arg("offer"))
+      .def("choose",
+           [](const OfferPrices& prices, const py::object& values, const py::object& costs) {
+             const auto v = from_numpy<double>(values, "values", 2);
+             const auto c = from_numpy<double>(costs, "costs", 3);
+             if (c.shape(0) != v.shape(0) || c.shape(1) != v.shape(1)) throw std::invalid_argument("costs must be [requests, offers, budgets] for values [requests, offers]");
+             const auto n = static_cast<std::size_t>(v.shape(0)), offers = static_cast<std::size_t>(v.shape(1)), width = offers * static_cast<std::size_t>(c.shape(2));
+             std::vector<std::int32_t> out(n);
+             {
+               const py::gil_scoped_release release;
+               for (std::size_t i = 0; i < n; ++i) out[i] = prices.choose(span_of(v).subspan(i * offers, offers), span_of(c).subspan(i * width, width));
+             }
+             return take(std::move(out));
+           },
+           py::arg("values"), py::arg("costs"));
   using marketing::BudgetPacer;
   const auto array = [](std::span<const double> v) { return take(std::vector<double>(v.begin(), v.end())); };
   py::class_<BudgetPacer>(m, "BudgetPacer", "The compiled part of etalage.marketing.BudgetPacer.")

@@ -135,3 +135,25 @@ def test_a_forked_child_spends_nothing(tmp_path):
             os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     assert sum(ledger.spend(1) for _ in range(200)) == 99
+
+
+def test_published_prices_choose_as_the_allocation_did():
+    import pickle
+
+    from etalage.marketing import OfferPrices, allocate
+
+    rng = np.random.default_rng(0)
+    values, costs = rng.gamma(2, 1, (2000, 4)), rng.uniform(0.1, 1.1, (2000, 4, 2))
+    plan = allocate(values, costs, [300, 250], offer_max=[500, 100, 500, 500])
+    prices = pickle.loads(pickle.dumps(OfferPrices.of(plan)))
+    got = prices.choose(values, costs)
+    worth = values - plan.offer_prices - (costs * plan.prices).sum(axis=2)
+    assert np.array_equal(got, np.where(worth.max(axis=1) > 0, worth.argmax(axis=1), -1))
+    assert (got == plan.choice).mean() > 0.98  # what was repaired differs
+    assert prices.choose(values[7], costs[7]) == got[7]
+    with pytest.raises(ValueError, match=r"budget\[0\] is -1"):
+        OfferPrices([-1.0])
+    with pytest.raises(ValueError, match="values has shape"):
+        prices.choose(values[7], costs[7][:2])
+    with pytest.raises(ValueError, match="the number of offers"):
+        prices.choose(values[7, :2], costs[7, :2])

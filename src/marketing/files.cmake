@@ -10,6 +10,7 @@ target_sources(etalage PRIVATE
   src/marketing/gamma_gamma.cpp
   src/marketing/lifetime.cpp
   src/marketing/linear_uplift.cpp
+  src/marketing/offer_prices.cpp
   src/marketing/pacing.cpp
   src/marketing/page.cpp
   src/marketing/page_cells.cpp

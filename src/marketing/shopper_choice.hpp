@@ -45,22 +45,22 @@ class ShopperChoice {
   /// Offers taken, in falling worth; valid until the next call.
   std::span<const std::int32_t> at(const Prices& prices, std::size_t shopper) {
     taken_.clear();
+    find_worth(prices, shopper);
     if (p_.per_shopper == 1) {
       double best = 0;
       std::int32_t offer = -1;
-      for (std::size_t o = 0; o < p_.offers; ++o) {
-        const double w = worth_[o] = reduced_value(p_, prices, shopper, o);
-        if (w > best) {
-          best = w;
+      const double* worth = worth_.data();
+      for (std::size_t o = 0; o < worth_.size(); ++o)
+        if (worth[o] > best) {
+          best = worth[o];
           offer = static_cast<std::int32_t>(o);
         }
-      }
       if (offer >= 0) taken_.push_back(offer);
       return taken_;
     }
     std::fill(best_of_group_.begin(), best_of_group_.end(), -1);
     for (std::size_t o = 0; o < p_.offers; ++o) {
-      const double w = worth_[o] = reduced_value(p_, prices, shopper, o);
+      const double w = worth_[o];
       if (!(w > 0)) continue;
       const std::int32_t group = p_.exclusive.empty() ? -1 : p_.exclusive[o];
       if (group < 0) {
@@ -85,6 +85,36 @@ class ShopperChoice {
   [[nodiscard]] std::span<const double> worth() const noexcept { return worth_; }
 
  private:
+  /// reduced_value() of all offers in one pass, the number of budgets being known to the compiler where it is small.
+  void find_worth(const Prices& prices, std::size_t shopper) noexcept {
+    switch (p_.budgets.size()) {
+      case 0: return fill_worth<0>(prices, shopper);
+      case 1: return fill_worth<1>(prices, shopper);
+      case 2: return fill_worth<2>(prices, shopper);
+      case 3: return fill_worth<3>(prices, shopper);
+      case 4: return fill_worth<4>(prices, shopper);
+      default:
+        for (std::size_t o = 0; o < p_.offers; ++o) worth_[o] = reduced_value(p_, prices, shopper, o);
+    }
+  }
+  template <std::size_t Budgets>
+  void fill_worth(const Prices& prices, std::size_t shopper) noexcept {
+    const std::size_t offers = worth_.size(), first = shopper * offers;
+    const double *value = p_.values.data() + first, *of_offer = prices.offer.data(), *cost = p_.costs.data() + first * Budgets;
+    double price[Budgets + 1] = {};
+    for (std::size_t b = 0; b < Budgets; ++b) price[b] = prices.budget[b];
+    double* worth = worth_.data();
+    for (std::size_t o = 0; o < offers; ++o, cost += Budgets) {
+      double w = value[o] - of_offer[o];
+      for (std::size_t b = 0; b < Budgets; ++b) w -= price[b] * cost[b];
+      worth[o] = w;
+    }
+    if (p_.eligible.empty()) return;
+    const std::uint8_t* eligible = p_.eligible.data() + first;
+    for (std::size_t o = 0; o < offers; ++o)
+      if (eligible[o] == 0) worth[o] = kNever;
+  }
+
   const AllocationProblem& p_;
   std::size_t groups_ = 0;
   std::vector<double> worth_;

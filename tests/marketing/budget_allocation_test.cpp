@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "etalage/marketing/offer_prices.hpp"
 #include "etalage/marketing/pacing.hpp"
 
 namespace etalage::marketing {
@@ -129,6 +130,21 @@ TEST(BudgetPacer, SpendsABudgetEvenlyAndNeverBeyondIt) {
   EXPECT_NEAR(half, 250, 50);
   EXPECT_LE(pacer.spent()[0], 500);
   EXPECT_GT(pacer.spent()[0], 490);
+}
+
+TEST(OfferPrices, ChooseAsTheAllocationDid) {
+  Case c = make(500, 3, 2, 3, 0.3);
+  point(c, 500, 3);
+  const Allocation a = allocate(c.problem);
+  const OfferPrices prices(a);
+  std::size_t same = 0;
+  for (std::size_t s = 0; s < 500; ++s) {
+    const std::int32_t given = a.offsets[s + 1] > a.offsets[s] ? a.offers[static_cast<std::size_t>(a.offsets[s])] : -1;
+    same += prices.choose(std::span(c.values).subspan(s * 3, 3), std::span(c.costs).subspan(s * 6, 6)) == given ? 1 : 0;
+  }
+  EXPECT_GE(same, 480u);
+  EXPECT_THROW((void)prices.choose(std::span(c.values).first(2), std::span(c.costs).first(4)), std::invalid_argument);
+  EXPECT_THROW(OfferPrices({-1.0}), std::invalid_argument);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ from . import baskets, campaign, lifetime, loyalty, uplift
 from .allocation import Allocation, allocate
 from .audience import Audience, audience, lookalikes
 from .page import Page, PageLayout
-from .pacing import BudgetPacer, SpendLedger
+from .pacing import BudgetPacer, OfferPrices, SpendLedger
 
-__all__ = ["Allocation", "Audience", "BudgetPacer", "Page", "PageLayout", "SpendLedger", "allocate", "audience", "baskets", "campaign", "lifetime", "lookalikes",
+__all__ = ["Allocation", "Audience", "BudgetPacer", "OfferPrices", "Page", "PageLayout", "SpendLedger", "allocate", "audience", "baskets", "campaign", "lifetime", "lookalikes",
            "loyalty", "slot", "uplift"]

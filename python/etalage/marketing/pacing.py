@@ -10,6 +10,44 @@ from .. import _core
 from .._arrays import real_number, reals, whole_number
 
 
+class OfferPrices:
+    """What an allocation found out about scarcity, for shoppers who were not in it: published beside a snapshot, it decides a request in
+    O(offers x budgets), without memory of what was spent (BudgetPacer has one). Any number of threads may share it; pickles.
+
+    prices, offer_prices   of an Allocation: OfferPrices.of(plan), or the numbers themselves
+    """
+
+    def __init__(self, prices, offer_prices=None):
+        self.prices = np.atleast_1d(reals(prices, "prices")).copy()
+        self.offer_prices = None if offer_prices is None else np.atleast_1d(reals(offer_prices, "offer_prices")).copy()
+        for name, array in (("prices", self.prices), ("offer_prices", self.offer_prices)):
+            if array is not None and array.ndim != 1:
+                raise ValueError(f"{name} has shape {array.shape}, must have 1 dimension")
+        self._core = _core.OfferPrices(self.prices.tolist(), [] if self.offer_prices is None else self.offer_prices.tolist())
+
+    @classmethod
+    def of(cls, allocation):
+        """The prices of what allocate() gave."""
+        return cls(allocation.prices, allocation.offer_prices)
+
+    def choose(self, values, costs):
+        """The offer of the highest value less prices x costs, -1 where none is above 0: an int for values [offers], costs [offers(, budgets)];
+        int32 [requests] for values [requests, offers], costs [requests, offers(, budgets)]."""
+        values, costs = reals(values, "values"), reals(costs, "costs")
+        one = values.ndim == 1
+        values, costs = (values[None], costs[None]) if one else (values, costs)
+        if costs.ndim == 2 and len(self.prices) == 1:
+            costs = costs[:, :, None]
+        if values.ndim != 2 or costs.shape != (*values.shape, len(self.prices)):
+            raise ValueError(f"values has shape {values.shape[one:]} and costs {costs.shape[one:]}, must be [offers] and [offers, {len(self.prices)}], or of "
+                             "several requests")
+        found = self._core.choose(np.ascontiguousarray(values), np.ascontiguousarray(costs))
+        return int(found[0]) if one else found
+
+    def __reduce__(self):
+        return type(self), (self.prices, self.offer_prices)
+
+
 class BudgetPacer:
     """Decides request by request what to give, so that budgets last for the period and go where they are worth most.
 
