@@ -26,27 +26,49 @@ using OptionalText = std::optional<std::string>;
 /// None, NaN, NaT and pandas' NA: what stands for a missing cell.
 bool is_gap(py::handle v) { return v.is_none() || py::module_::import("etalage._frames").attr("_missing")(v).cast<bool>(); }
 
-std::vector<std::string> texts(const py::object& values) {
+/// A cell as text: str, bytes in UTF-8, or what else there is as str() says it. ValueError names the row and the column.
+std::string cell(py::handle v, const char* column, std::size_t row) {
+  const auto refuse = [&](const std::string& what) {
+    throw std::invalid_argument("row " + std::to_string(row) + ": " + column + " " + what);
+  };
+  if (py::isinstance<py::bytes>(v)) {
+    const auto text = py::reinterpret_steal<py::object>(PyUnicode_FromEncodedObject(v.ptr(), "utf-8", "strict"));
+    if (text) return text.cast<std::string>();
+    PyErr_Clear();
+    refuse("is " + std::string(py::repr(v)) + " (bytes), must be valid UTF-8");
+  }
+  const py::str text(v);
+  Py_ssize_t size = 0;
+  const char* utf8 = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (utf8 == nullptr) {
+    PyErr_Clear();
+    refuse("is text with a lone surrogate, must be valid Unicode");
+  }
+  return {utf8, static_cast<std::size_t>(size)};
+}
+
+std::vector<std::string> texts(const py::object& values, const char* column) {
   std::vector<std::string> out;
   if (values.is_none()) return out;
   // What a masked array hides is None in its list.
   const py::object list = py::hasattr(values, "mask") ? values.attr("tolist")() : values;
-  for (const py::handle v : list) out.push_back(is_gap(v) ? std::string() : py::str(v).cast<std::string>());
+  for (const py::handle v : list) out.push_back(is_gap(v) ? std::string() : cell(v, column, out.size()));
   return out;
 }
 
-std::vector<std::vector<std::string>> lists(const py::object& values) {
+std::vector<std::vector<std::string>> lists(const py::object& values, const char* column) {
   std::vector<std::vector<std::string>> out;
   if (values.is_none()) return out;
   for (const py::handle v : values) {
+    const std::size_t row = out.size();
     std::vector<std::string>& list = out.emplace_back();
     if (is_gap(v)) continue;
-    if (py::isinstance<py::str>(v) || !py::isinstance<py::iterable>(v)) {  // a path of one, such as a category's number
-      list.push_back(py::str(v).cast<std::string>());
+    if (py::isinstance<py::str>(v) || py::isinstance<py::bytes>(v) || !py::isinstance<py::iterable>(v)) {  // a path of one, such as a category's number
+      list.push_back(cell(v, column, row));
       continue;
     }
     for (const py::handle word : v)
-      if (!is_gap(word)) list.push_back(py::str(word).cast<std::string>());
+      if (!is_gap(word)) list.push_back(cell(word, column, row));
   }
   return out;
 }
@@ -85,13 +107,13 @@ void bind_catalog(py::module_& m) {
                        const py::object& vectors) {
              Catalog::Columns c;
              c.item_ids = id_map_from_keys(item_ids, "item_ids");
-             c.names = texts(names);
-             c.categories = lists(categories);
-             c.brands = texts(brands);
+             c.names = texts(names, "names");
+             c.categories = lists(categories, "categories");
+             c.brands = texts(brands, "brands");
              c.prices = numbers(prices, "prices", 1);
              c.stock = numbers(stock, "stock", 1);
-             c.tags = lists(tags);
-             c.texts = texts(texts_);
+             c.tags = lists(tags, "tags");
+             c.texts = texts(texts_, "texts");
              add_vectors(c, vectors);
              return std::make_shared<Catalog>(std::move(c));
            }),

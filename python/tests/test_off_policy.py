@@ -330,3 +330,9 @@ def test_cross_fit_takes_rows_that_are_distributions():
         target = np.full((20, 2), 0.5)
         target[3] = 1
         cross_fit(None, np.arange(20) % 2, np.arange(20) % 2, target)
+
+
+def test_a_value_beyond_float64_is_refused():
+    n = 200
+    with pytest.raises(ArithmeticError, match="not finite"):
+        estimate(np.full(n, 1e308), np.full(n, 0.5), np.ones(n), estimators=["ips"], reward_range=(0, 1e308))

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "etalage/error.hpp"
 #include "evaluation/off_policy_checks.hpp"
 #include "evaluation/off_policy_terms.hpp"
 
@@ -346,6 +347,8 @@ std::vector<OffPolicyEstimate> estimate_off_policy(const OffPolicyLog& log, std:
     terms.floor = low * static_cast<double>(places);
     terms.ceiling = high * static_cast<double>(places);
     evaluation::fill_intervals(terms, log.groups, options.resampling, e);
+    if (!std::isfinite(e.value) || !std::isfinite(e.standard_error) || std::isinf(e.interval.low) || std::isinf(e.interval.high))
+      throw NumericalError("estimator '" + name + "': the value or its error is not finite, must be: rewards, or rewards times weights, are too large for float64; scale them down");
     // Resampling does not see what was cut away.
     for (Interval* interval : {&e.interval, &e.bernstein}) *interval = {interval->low - bias, interval->high + bias};
     e.assumes = assumption(estimator, form, places > 1);

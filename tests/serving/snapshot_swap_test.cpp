@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests while snapshots come and go: each answer is of one snapshot alone, and replaced ones are freed.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -76,6 +78,32 @@ TEST(Published, ReadersNeverSeeHalfOfOneOrAFreedOne) {
   for (auto& t : readers) t.join();
   EXPECT_EQ(p.reclaim(), 0u);
   EXPECT_EQ(Counted::alive(), 1);
+}
+
+TEST(Published, AChildWaitsForNoReaderOfItsParent) {
+  Published<Counted> p;
+  p.publish(std::make_shared<const Counted>(1));
+  std::atomic<bool> reads{false};
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    const auto r = p.read();
+    reads = true;
+    while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  while (!reads) std::this_thread::yield();
+  const pid_t child = fork();
+  if (child == 0) {  // the reader is not here: its slot must not hold what was replaced
+    p.publish(nullptr);
+    _exit(p.reclaim() == 0 && Counted::alive() == 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  p.publish(nullptr);
+  EXPECT_EQ(p.reclaim(), 1u) << "in the parent it still reads";
+  stop = true;
+  reader.join();
+  EXPECT_EQ(p.reclaim(), 0u);
 }
 
 TEST(Engine, EachAnswerIsOfOneSnapshot) {
