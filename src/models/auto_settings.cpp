@@ -118,10 +118,11 @@ GraphFilterOptions settled(GraphFilterOptions o, const DataShape& s) {
 
 ItemKnnOptions settled(ItemKnnOptions o, const DataShape& s) {
   o.num_neighbors.settle(500);
-  // A similarity that is named is meant as the textbook has it, unless its companions are named too.
+  // A similarity is chosen as a whole: where a part of it is given, the rest is the textbook's.
   const ItemKnnOptions textbook;
-  const bool named = o.similarity.given();
-  o.similarity.settle(s.dense() ? Similarity::kBm25 : Similarity::kCosine);
+  const bool named = o.similarity.given() || o.shrinkage.given() || o.asymmetry.given() || o.user_damping.given() || o.popularity_penalty.given();
+  // BM25 weighs users by how little of the catalogue they have: nothing, where that is most of it.
+  o.similarity.settle(!named && s.dense() && s.density() < 0.1 ? Similarity::kBm25 : Similarity::kCosine);
   // Where matrices are dense, weights of popular items and long rows matter most; where they are sparse, heavy users do.
   o.shrinkage.settle(named ? textbook.shrinkage.value() : s.dense() ? 1.0f : s.is_short() ? 10.0f : 3.0f);
   o.asymmetry.settle(named ? textbook.asymmetry.value() : s.dense() ? 0.65f : 0.8f);

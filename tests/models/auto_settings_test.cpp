@@ -61,6 +61,7 @@ TEST(AutoSettings, FollowTheTable) {
   EXPECT_EQ(settled(AlsOptions{}, kMovies).factors, 64);
   const ItemKnnOptions knn = settled(ItemKnnOptions{}, kMovies);
   EXPECT_EQ(knn.similarity.value(), Similarity::kBm25);
+  EXPECT_EQ(settled(ItemKnnOptions{}, DataShape{3, 3, 6, 2}).similarity.value(), Similarity::kCosine);
   EXPECT_EQ(settled(ItemKnnOptions{}, kGowalla).user_damping, 0.9f);
   EXPECT_EQ(settled(ItemKnnOptions{}, kShort).shrinkage, 10.0f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kGowalla, false).alpha, 1.0f);
@@ -94,6 +95,10 @@ TEST(AutoSettings, FollowWhatIsGiven) {
   jaccard.similarity = Similarity::kJaccard;
   EXPECT_EQ(settled(jaccard, kMovies).user_damping, 0.0f);
   EXPECT_EQ(settled(jaccard, kMovies).shrinkage, 0.0f);
+  ItemKnnOptions shrunk;
+  shrunk.shrinkage = 5;
+  EXPECT_EQ(settled(shrunk, kMovies).similarity.value(), Similarity::kCosine);
+  EXPECT_EQ(settled(shrunk, kMovies).asymmetry, 0.5f);
   WarpOptions wide;
   wide.factors = 256;
   EXPECT_GT(settled(wide, kMovies).regularization, settled(WarpOptions{}, kMovies).regularization);

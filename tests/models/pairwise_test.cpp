@@ -211,7 +211,10 @@ TYPED_TEST(PairwiseModels, LossFallsAndGroupsAreFoundWithEveryOptimizerAndBias) 
   const Interactions data = planted(300, 200, 4, 40);
   for (const bool bias : {false, true})
     for (const SgdOptimizer optimizer : {SgdOptimizer::kAdaGrad, SgdOptimizer::kSgd}) {
-      Model m(Options{.factors = 8, .learning_rate = 0.1f, .regularization = 0.01f, .epochs = 30, .optimizer = optimizer, .item_bias = bias});
+      Options o{.factors = 8, .learning_rate = 0.1f, .regularization = 0.01f, .epochs = 30, .optimizer = optimizer, .item_bias = bias};
+      if constexpr (std::is_same_v<Options, BprOptions>) o.num_candidates = 8;
+      else o.num_violators = 1;
+      Model m(o);
       m.fit(data);
       EXPECT_LT(m.report().objective.back(), 0.7 * m.report().objective.front());
       EXPECT_EQ(m.factors(), bias ? 9 : 8);

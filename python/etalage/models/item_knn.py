@@ -20,8 +20,9 @@ class ItemKNN(ItemSimilarity):
     keep_history        keep the rows of Interactions and logs in the model
     num_threads         0 means all CPUs this process may use
 
-    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became. A similarity that
-    is named is meant as the textbook has it: shrinkage and user_damping are then 0, asymmetry and popularity_penalty 0.5.
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became. The similarity
+    is chosen as a whole: where it, shrinkage, asymmetry, user_damping or popularity_penalty is given, the others of them are the textbook's:
+    "cosine", 0, 0.5, 0, 0.5.
 
     Old events weigh less when the Interactions were made with half_life_days.
     """
