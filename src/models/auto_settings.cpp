@@ -25,6 +25,9 @@ int at_most_rank(int factors, const DataShape& s) {
   return static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>({factors, s.items, s.users})));
 }
 
+/// Dense as catalogues are: beyond, where a tenth of all cells is taken, nothing was measured and plain settings hold.
+bool dense_catalogue(const DataShape& s) { return s.dense() && s.density() < 0.1; }
+
 int sgd_factors(const DataShape& s) { return at_most_rank(s.pairs >= 400'000 ? 128 : 64, s); }
 
 /// Pairs and unobserved cells of a mean row, as the ridge of ALS counts them: the geometric mean over both sides.
@@ -109,10 +112,10 @@ EaseOptions settled(EaseOptions o, const DataShape& s) {
 
 GraphFilterOptions settled(GraphFilterOptions o, const DataShape& s) {
   // Singular vectors of short rows are noise.
-  o.history_exponent.settle(s.dense() ? 0.4f : s.is_short() ? 0.5f : 0.6f);
+  o.history_exponent.settle(dense_catalogue(s) ? 0.4f : s.is_short() ? 0.5f : 0.6f);
   o.user_exponent.settle(s.is_short() ? 0.5f : 0.8f);
   o.item_exponent.settle(s.is_short() ? 0.0f : 0.15f);
-  o.sharpen_weight.settle(s.dense() ? 0.8f : s.is_short() ? 0.15f : 0.45f);
+  o.sharpen_weight.settle(dense_catalogue(s) ? 0.8f : s.is_short() ? 0.15f : 0.45f);
   return o;
 }
 
@@ -122,7 +125,7 @@ ItemKnnOptions settled(ItemKnnOptions o, const DataShape& s) {
   const ItemKnnOptions textbook;
   const bool named = o.similarity.given() || o.shrinkage.given() || o.asymmetry.given() || o.user_damping.given() || o.popularity_penalty.given();
   // BM25 weighs users by how little of the catalogue they have: nothing, where that is most of it.
-  o.similarity.settle(!named && s.dense() && s.density() < 0.1 ? Similarity::kBm25 : Similarity::kCosine);
+  o.similarity.settle(!named && dense_catalogue(s) ? Similarity::kBm25 : Similarity::kCosine);
   // Where matrices are dense, weights of popular items and long rows matter most; where they are sparse, heavy users do.
   o.shrinkage.settle(named ? textbook.shrinkage.value() : s.dense() ? 1.0f : s.is_short() ? 10.0f : 3.0f);
   o.asymmetry.settle(named ? textbook.asymmetry.value() : s.dense() ? 0.65f : 0.8f);
