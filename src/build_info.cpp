@@ -1,41 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/build_info.hpp"
 
-#if defined(ETALAGE_WITH_FAISS)
-#include <dlfcn.h>
-#endif
-
 #include "detail/parallel_for.hpp"
 #include "etalage/version.hpp"
 #include "kernels/dispatch.hpp"
 
-#if defined(ETALAGE_WITH_FAISS)
-extern "C" void sgemm_();  // only its address is taken
-#endif
-
 namespace etalage {
-namespace {
-
-// Asked of the library that our calls reach in this process: the linker's choice and the system's alternatives decide
-// long after the build.
-std::string blas_in_use() {
-#if defined(ETALAGE_WITH_FAISS)
-  Dl_info home{};
-  if (dladdr(reinterpret_cast<void*>(&sgemm_), &home) != 0 && home.dli_fname != nullptr) {
-    if (void* library = dlopen(home.dli_fname, RTLD_LAZY | RTLD_NOLOAD)) {
-      std::string name = home.dli_fname;
-      // OpenBLAS, also behind a libblas.so.3 of its own.
-      if (void* config = dlsym(library, "openblas_get_config")) name = reinterpret_cast<const char* (*)()>(config)();
-      dlclose(library);
-      return name;
-    }
-  }
-#endif
-  return ETALAGE_BLAS_NAME;  // linked statically, or none
-}
-
-}  // namespace
-
 BuildInfo build_info() {
   BuildInfo info;
   info.version = std::to_string(ETALAGE_VERSION_MAJOR) + "." + std::to_string(ETALAGE_VERSION_MINOR) + "." +
@@ -53,9 +23,7 @@ BuildInfo build_info() {
 #else
   info.thread_backend = "std";
 #endif
-  info.blas = blas_in_use();
-  info.faiss = ETALAGE_FAISS_VERSION;
-  return info;
+  return info;  // blas and faiss stay empty: the library links neither
 }
 
 }  // namespace etalage

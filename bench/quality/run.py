@@ -6,7 +6,7 @@
 
 Settings stand in settings.json beside this file; --choose N searches them anew with N trials of etalage.tuning.search on
 the validation part alone and writes them there. Without it each chosen model is fitted once, on what the protocol allows,
-and measured once on test. The column "defaults" is the same with etalage.tuning.defaults in place of chosen settings. Each
+and measured once on test. The column "defaults" is the same with models as they are constructed, which choose for themselves. Each
 row runs in a process of its own, so that its memory is its own. Missing data or models skip their rows with a line.
 """
 
@@ -39,7 +39,7 @@ def new_model(row, settings: dict, by_defaults: bool, data):
         members = [(label, new_model(BY_KEY[f"{row.task}: {label}"], settings, by_defaults, data)) for label in row.members]
         return etalage.models.Blend(members, **row.fixed)
     cls = getattr(etalage.models, row.model)
-    chosen = etalage.tuning.defaults(cls, data) if by_defaults else settings.get(row.key, settings.get(row.key.replace(", refit", ""), {}))
+    chosen = {} if by_defaults else settings.get(row.key, settings.get(row.key.replace(", refit", ""), {}))
     chosen = chosen.get("params", chosen)
     return cls(**{**chosen, **row.fixed})
 

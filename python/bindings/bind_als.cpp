@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "auto_options.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/models/als.hpp"
 #include "model_helpers.hpp"
@@ -36,14 +37,14 @@ AlsOptions from_dict(const py::dict& d) {
   return o;
 }
 
-py::dict to_dict(const AlsOptions& o) {
+py::dict to_dict(const AlsOptions& o, Shown what) {
   py::dict d;
-  d["factors"] = o.factors;
-  d["regularization"] = shortest(o.regularization);
-  d["alpha"] = shortest(o.alpha);
-  d["unobserved_weight"] = shortest(o.unobserved_weight);
-  d["nu"] = shortest(o.nu);
-  d["iterations"] = o.iterations;
+  d["factors"] = shown(o.factors, what);
+  d["regularization"] = shown(o.regularization, what);
+  d["alpha"] = shown(o.alpha, what);
+  d["unobserved_weight"] = shown(o.unobserved_weight, what);
+  d["nu"] = shown(o.nu, what);
+  d["iterations"] = shown(o.iterations, what);
   d["solver"] = name_of_choice(o.solver, kSolvers);
   d["cg_steps"] = o.cg_steps;
   d["block_size"] = o.block_size;
@@ -73,7 +74,13 @@ std::shared_ptr<AlsModel> partial_fit(const std::shared_ptr<AlsModel>& model, py
 void bind_als(py::module_& m) {
   py::class_<AlsModel, FactorModel, std::shared_ptr<AlsModel>>(m, "AlsModel")
       .def(py::init([](const py::dict& options) { return std::make_shared<AlsModel>(from_dict(options)); }), py::arg("options"))
-      .def_property_readonly("options", [](const AlsModel& a) { return to_dict(a.options()); })
+      .def_property_readonly("options", [](const AlsModel& a) { return to_dict(a.options(), Shown::kGiven); })
+      .def_property_readonly("resolved", [](const AlsModel& a) { return to_dict(a.options(), Shown::kInUse); })
+      .def_static("settled",
+                  [](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
+                    return to_dict(settled(from_dict(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
+                  },
+                  py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.")
       .def_property_readonly("report", [](const AlsModel& a) { return a.report(); })
       .def("copy", [](const AlsModel& a) { return std::make_shared<AlsModel>(a); })
       .def(

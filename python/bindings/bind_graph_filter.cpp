@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "auto_options.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "model_helpers.hpp"
@@ -47,17 +48,17 @@ GraphFilterOptions from_dict(const py::dict& d) {
   return o;
 }
 
-py::dict to_dict(const GraphFilterOptions& o) {
+py::dict to_dict(const GraphFilterOptions& o, Shown what = Shown::kGiven) {
   py::dict d;
-  d["history_exponent"] = shortest(o.history_exponent);
-  d["user_exponent"] = shortest(o.user_exponent);
-  d["item_exponent"] = shortest(o.item_exponent);
+  d["history_exponent"] = shown(o.history_exponent, what);
+  d["user_exponent"] = shown(o.user_exponent, what);
+  d["item_exponent"] = shown(o.item_exponent, what);
   d["coefficients"] = numbers(o.coefficients);
   d["basis"] = name_of_choice(o.basis, kBases);
   d["low_pass_factors"] = o.low_pass_factors < 0 ? py::object(py::none()) : py::object(py::int_(o.low_pass_factors));
   d["low_pass_weight"] = shortest(o.low_pass_weight);
   d["sharpen_factors"] = o.sharpen_factors;
-  d["sharpen_weight"] = shortest(o.sharpen_weight);
+  d["sharpen_weight"] = shown(o.sharpen_weight, what);
   d["equal_scale"] = o.equal_scale;
   d["low_pass_power"] = shortest(o.low_pass_power);
   d["low_pass_user_exponent"] = shortest(o.low_pass_user_exponent);
@@ -78,6 +79,12 @@ void bind_graph_filter(py::module_& m) {
       .def(py::init([](const py::dict& options) { return std::make_shared<GraphFilterModel>(from_dict(options)); }),
            py::arg("options"))
       .def_property_readonly("options", [](const GraphFilterModel& g) { return to_dict(g.options()); })
+      .def_property_readonly("resolved", [](const GraphFilterModel& g) { return to_dict(g.options(), Shown::kInUse); })
+      .def_static("settled",
+                  [](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
+                    return to_dict(settled(from_dict(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
+                  },
+                  py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.")
       .def_property_readonly("report", [](const GraphFilterModel& g) { return g.report(); })
       .def_property_readonly("low_pass_in_use", &GraphFilterModel::low_pass_in_use)
       .def_property_readonly("sharpen_in_use", &GraphFilterModel::sharpen_in_use)

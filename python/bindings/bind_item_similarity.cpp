@@ -86,9 +86,20 @@ constexpr auto slim_fields = [](auto& o, const auto& visit) {
   visit("num_threads", o.num_threads);
 };
 
+template <class Options, class Class, class Fields>
+void add_settled(Class& c, const Fields& fields) {
+  c.def_static("settled",
+               [fields](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
+                 const auto given = options_from_dict<Options>(options, fields);
+                 return options_to_dict(settled(given, shape_from(users, items, pairs, item_mean)), fields, Shown::kInUse);
+               },
+               py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.");
+}
+
 template <class Model, class Class, class Fields>
 void add_common(Class& c, const Fields& fields) {
   c.def_property_readonly("options", [fields](const Model& m) { return options_to_dict(m.options(), fields); })
+      .def_property_readonly("resolved", [fields](const Model& m) { return options_to_dict(m.options(), fields, Shown::kInUse); })
       .def("copy", [](const Model& m) { return std::make_shared<Model>(m); })
       .def("fit",
            [](Model& m, const py::object& data, const py::object& callback) {
@@ -117,6 +128,7 @@ void bind_item_similarity(py::module_& m) {
   knn.def(py::init([](const py::dict& d) { return std::make_shared<ItemKnnModel>(options_from_dict<ItemKnnOptions>(d, knn_fields)); }),
           py::arg("options"));
   add_common<ItemKnnModel>(knn, knn_fields);
+  add_settled<ItemKnnOptions>(knn, knn_fields);
 
   py::class_<RandomWalkModel, ItemSimilarityModel, std::shared_ptr<RandomWalkModel>> walk(m, "RandomWalkModel");
   walk.def(py::init([](const py::dict& d, bool with_beta) {
@@ -124,11 +136,19 @@ void bind_item_similarity(py::module_& m) {
            }),
            py::arg("options"), py::arg("with_beta"));
   add_common<RandomWalkModel>(walk, walk_fields);
+  walk.def_static("settled",
+                  [](const py::dict& options, bool with_beta, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
+                    const auto given = options_from_dict<RandomWalkOptions>(options, walk_fields);
+                    return options_to_dict(settled(given, shape_from(users, items, pairs, item_mean), with_beta), walk_fields, Shown::kInUse);
+                  },
+                  py::arg("options"), py::arg("with_beta"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"),
+                  "What options become on data of this shape.");
 
   py::class_<EaseModel, ItemSimilarityModel, std::shared_ptr<EaseModel>> ease(m, "EaseModel");
   ease.def(py::init([](const py::dict& d) { return std::make_shared<EaseModel>(options_from_dict<EaseOptions>(d, ease_fields)); }),
            py::arg("options"));
   add_common<EaseModel>(ease, ease_fields);
+  add_settled<EaseOptions>(ease, ease_fields);
 
   py::class_<SlimModel, ItemSimilarityModel, std::shared_ptr<SlimModel>> slim(m, "SlimModel");
   slim.def(py::init([](const py::dict& d) { return std::make_shared<SlimModel>(options_from_dict<SlimOptions>(d, slim_fields)); }),

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "auto_options.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/warp.hpp"
@@ -38,15 +39,15 @@ void read_shared(const py::dict& d, Options& o) {
 }
 
 template <class Options>
-py::dict shared_dict(const Options& o) {
+py::dict shared_dict(const Options& o, Shown what) {
   py::dict d;
-  d["factors"] = o.factors;
+  d["factors"] = shown(o.factors, what);
   d["learning_rate"] = shortest(o.learning_rate);
-  d["regularization"] = shortest(o.regularization);
-  d["epochs"] = o.epochs;
+  d["regularization"] = shown(o.regularization, what);
+  d["epochs"] = shown(o.epochs, what);
   d["optimizer"] = name_of_choice(o.optimizer, kOptimizers);
   d["decay"] = shortest(o.decay);
-  d["item_bias"] = o.item_bias;
+  d["item_bias"] = shown(o.item_bias, what);
   d["init_scale"] = shortest(o.init_scale);
   d["fold_in_epochs"] = o.fold_in_epochs;
   d["compute_objective"] = o.compute_objective;
@@ -83,11 +84,32 @@ void fit(Model& model, const py::object& data, const py::object& callback) {
   model.fit(interactions, progress);
 }
 
-template <class Model>
-void bind(py::module_& m, const char* name, Model (*make)(const py::dict&), py::dict (*options)(const Model&)) {
+py::dict to_dict(const BprOptions& o, Shown what) {
+  py::dict d = shared_dict(o, what);
+  d["negatives"] = name_of_choice(o.negatives, kNegatives);
+  d["num_candidates"] = shown(o.num_candidates, what);
+  return d;
+}
+
+py::dict to_dict(const WarpOptions& o, Shown what) {
+  py::dict d = shared_dict(o, what);
+  d["margin"] = shortest(o.margin);
+  d["max_trials"] = shown(o.max_trials, what);
+  d["num_violators"] = shown(o.num_violators, what);
+  return d;
+}
+
+template <class Model, class Options>
+void bind(py::module_& m, const char* name, Options (*make)(const py::dict&)) {
   py::class_<Model, FactorModel, std::shared_ptr<Model>>(m, name)
       .def(py::init([make](const py::dict& d) { return std::make_shared<Model>(make(d)); }), py::arg("options"))
-      .def_property_readonly("options", [options](const Model& a) { return options(a); })
+      .def_property_readonly("options", [](const Model& a) { return to_dict(a.options(), Shown::kGiven); })
+      .def_property_readonly("resolved", [](const Model& a) { return to_dict(a.options(), Shown::kInUse); })
+      .def_static("settled",
+                  [make](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
+                    return to_dict(settled(make(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
+                  },
+                  py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.")
       .def_property_readonly("report", [](const Model& a) { return a.report(); })
       .def("copy", [](const Model& a) { return std::make_shared<Model>(a); })
       .def("fit", &fit<Model>, py::arg("data"), py::arg("callback"));
@@ -96,23 +118,8 @@ void bind(py::module_& m, const char* name, Model (*make)(const py::dict&), py::
 }  // namespace
 
 void bind_pairwise(py::module_& m) {
-  bind<BprModel>(
-      m, "BprModel", [](const py::dict& d) { return BprModel(bpr_options(d)); },
-      [](const BprModel& a) {
-        py::dict d = shared_dict(a.options());
-        d["negatives"] = name_of_choice(a.options().negatives, kNegatives);
-        d["num_candidates"] = a.options().num_candidates;
-        return d;
-      });
-  bind<WarpModel>(
-      m, "WarpModel", [](const py::dict& d) { return WarpModel(warp_options(d)); },
-      [](const WarpModel& a) {
-        py::dict d = shared_dict(a.options());
-        d["margin"] = shortest(a.options().margin);
-        d["max_trials"] = a.options().max_trials;
-        d["num_violators"] = a.options().num_violators;
-        return d;
-      });
+  bind<BprModel, BprOptions>(m, "BprModel", bpr_options);
+  bind<WarpModel, WarpOptions>(m, "WarpModel", warp_options);
 }
 
 }  // namespace etalage::python

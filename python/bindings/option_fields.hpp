@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "etalage/models/recommender.hpp"
+#include "auto_options.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
@@ -32,6 +33,10 @@ struct SetFromDict {
     set_option(d, name, field);
   }
   template <class E>
+  void operator()(const char* name, Auto<E>& field, std::initializer_list<std::pair<const char*, E>> choices) const {
+    set_choice(d, name, field, choices);
+  }
+  template <class E>
   void operator()(const char* name, E& field, std::initializer_list<std::pair<const char*, E>> choices) const {
     set_choice(d, name, field, choices);
   }
@@ -39,8 +44,17 @@ struct SetFromDict {
 
 struct PutIntoDict {
   py::dict& d;
+  Shown what = Shown::kGiven;
   void operator()(const char* name, ExcludeLast field) const {
     d[name] = field == ExcludeLast::kAuto ? py::object(py::str("auto")) : py::object(py::bool_(field == ExcludeLast::kYes));
+  }
+  template <class T>
+  void operator()(const char* name, const Auto<T>& field) const {
+    d[name] = shown(field, what);
+  }
+  template <class E>
+  void operator()(const char* name, const Auto<E>& field, std::initializer_list<std::pair<const char*, E>> choices) const {
+    d[name] = shown(field, what, choices);
   }
   template <class T>
   void operator()(const char* name, const T& field) const {
@@ -64,9 +78,9 @@ template <class O, class Fields>
 }
 
 template <class O, class Fields>
-[[nodiscard]] py::dict options_to_dict(const O& options, const Fields& fields) {
+[[nodiscard]] py::dict options_to_dict(const O& options, const Fields& fields, Shown what = Shown::kGiven) {
   py::dict d;
-  fields(options, PutIntoDict{d});
+  fields(options, PutIntoDict{d, what});
   return d;
 }
 

@@ -31,8 +31,6 @@ def test_vectors_with_an_exact_index_answer_as_without(tmp_path):
 
 @pytest.mark.parametrize("kind, options", [("ivf_pq", {"nprobe": 64}), ("hnsw", {"ef_search": 300})])
 def test_approximate_indexes_find_nearly_all_and_are_kept(kind, options, tmp_path):
-    if kind == "hnsw" and etalage.build_info().get("faiss") in (None, "", "none"):
-        pytest.skip("a build without FAISS has no HNSW")
     plain = Vectors(vectors(60, 1), vectors(2000, 2), user_items=rows())
     model = Vectors(vectors(60, 1), vectors(2000, 2), user_items=rows(), index=kind, index_options=options)
     got, scores = model.recommend(np.arange(60))

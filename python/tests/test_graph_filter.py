@@ -155,7 +155,7 @@ def test_sharpening_subtracts_the_square_of_the_step():
 
 def test_similar_and_explain_follow_the_stated_rules():
     matrix = rows()
-    model = GraphFilter(low_pass_factors=6, coefficients=(0, 1, -0.3)).fit(etalage.Interactions.from_csr(matrix))
+    model = GraphFilter(0.6, 0.8, 0.15, low_pass_factors=6, coefficients=(0, 1, -0.3)).fit(etalage.Interactions.from_csr(matrix))
     one = sp.csr_matrix(np.eye(1, ITEMS, 4, dtype=np.float32))
     filtered = model.score(None, one, np.arange(ITEMS))[0]
     items, scores = model.similar_items(4, k=ITEMS - 1)

@@ -112,7 +112,7 @@ def test_old_events_weigh_less():
         assert cls().fit(plain).similar_items(x, k=1)[0][0] == y
         assert cls().fit(decayed).similar_items(x, k=1)[0][0] == z
     # x was weighed 1/4, 1/4 and 1, z 1: the cosine by hand.
-    cosine = etalage.models.ItemKNN().fit(decayed).item_weights[x, z]
+    cosine = etalage.models.ItemKNN(similarity="cosine").fit(decayed).item_weights[x, z]
     assert np.isclose(cosine, 1 / np.sqrt(1 + 2 / 16), rtol=1e-6)
 
 

@@ -76,7 +76,7 @@ def test_signatures():
     for name in ("factors", "regularization", "alpha", "iterations", "num_threads", "seed"):
         assert name in names
     defaults = {n: p.default for n, p in inspect.signature(etalage.models.ALS).parameters.items()}
-    assert (defaults["factors"], defaults["regularization"], defaults["alpha"], defaults["iterations"]) == (64, 0.01, 1.0, 15)
+    assert (defaults["factors"], defaults["regularization"], defaults["alpha"], defaults["iterations"]) == ("auto", "auto", "auto", "auto")
     for name in ("user_items", "k", "filter_already_liked_items", "filter_items", "items", "recalculate_user"):
         assert name in parameters(etalage.models.ALS.recommend)
 

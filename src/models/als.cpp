@@ -17,24 +17,38 @@
 #include "detail/random_stream.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/auto_settings.hpp"
 #include "models/als_model_state.hpp"
 #include "models/als_solver.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/gram_state.hpp"
+#include "models/option_state.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
+namespace {
+
+constexpr auto each_auto = [](auto& o, const auto& visit) {
+  visit("factors", o.factors);
+  visit("regularization", o.regularization);
+  visit("alpha", o.alpha);
+  visit("unobserved_weight", o.unobserved_weight);
+  visit("nu", o.nu);
+  visit("iterations", o.iterations);
+};
+
+}  // namespace
 
 void AlsOptions::validate() const {
   using detail::require;
   using detail::require_finite;
-  require(factors >= 1 && factors <= 4096, "factors", factors, "in [1, 4096]");
-  require_finite(regularization >= 0, "regularization", regularization, "finite and >= 0");
-  require_finite(alpha >= 0, "alpha", alpha, "finite and >= 0");
-  require_finite(unobserved_weight > 0, "unobserved_weight", unobserved_weight, "finite and > 0");
-  require_finite(nu >= 0 && nu <= 2, "nu", nu, "in [0, 2]");
-  require(iterations >= 0, "iterations", iterations, ">= 0");
-  detail::require_at_most("iterations", iterations, detail::kMostPasses);
+  require(factors >= 1 && factors <= 4096, "factors", factors.value(), "in [1, 4096]");
+  require_finite(regularization >= 0, "regularization", regularization.value(), "finite and >= 0");
+  require_finite(alpha >= 0, "alpha", alpha.value(), "finite and >= 0");
+  require_finite(unobserved_weight > 0, "unobserved_weight", unobserved_weight.value(), "finite and > 0");
+  require_finite(nu >= 0 && nu <= 2, "nu", nu.value(), "in [0, 2]");
+  require(iterations >= 0, "iterations", iterations.value(), ">= 0");
+  detail::require_at_most("iterations", iterations.value(), detail::kMostPasses);
   require(solver == AlsSolver::kCholesky || solver == AlsSolver::kConjugateGradient || solver == AlsSolver::kSubspace,
           "solver", static_cast<int>(solver), "one of the enumerators of AlsSolver");
   require(cg_steps >= 1, "cg_steps", cg_steps, ">= 1");
@@ -196,7 +210,7 @@ class Phases {
 void check_data(const CsrMatrix& m, const AlsOptions& options) {
   detail::check_training_rows(m);
   for (const float v : m.values)
-    if (!(static_cast<double>(options.alpha) * std::abs(static_cast<double>(v)) < 1e18))
+    if (!(static_cast<double>(options.alpha.value()) * std::abs(static_cast<double>(v)) < 1e18))
       throw std::invalid_argument(detail::violated("user_items value", v, "below 1e18 in magnitude when multiplied by alpha"));
 }
 
@@ -212,11 +226,14 @@ double objective_of(const Side& users, const Side& items, std::span<const double
 }  // namespace
 
 FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callback, const Start& start) {
-  check_data(data.user_items(), options_);
+  AlsOptions o = settled(options_, shape_of(data));
+  // A start says how many factors there are where nothing else does.
+  for (const MatrixView<const float>& rows : {start.item_factors, start.user_factors})
+    if (rows.rows() != 0 && rows.cols() <= 4096) o.factors.settle(static_cast<int>(rows.cols()));
+  check_data(data.user_items(), o);
   const auto begin = Clock::now();
   FitReport report;
   Phases phases(report);
-  const AlsOptions& o = options_;
   Side users;
   Side items;
   std::vector<double> user_gram;
@@ -281,6 +298,7 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
   if (o.keep_history) set_history(data.user_items());
   fitted_on_ = pair_hash(data.user_items().view());
   newest_ms_ = data.newest_ms();
+  options_ = o;
   report_ = report;
   return report;
 }
@@ -351,6 +369,7 @@ void AlsModel::save_state(StateWriter& writer) const {
   writer.put_array("als/user_gram", grams_ ? grams_->user : Array<double>());
   writer.put_array("als/item_gram", grams_ ? grams_->item : Array<double>());
   put_report(writer, report_);
+  put_auto_names(writer, options_, each_auto);
 }
 
 std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
@@ -373,6 +392,7 @@ std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
   o.keep_history = reader.get_bool("als/keep_history");
   o.num_threads = integer("als/num_threads");
   o.seed = static_cast<std::uint64_t>(reader.get_int("als/seed"));
+  get_auto_names(reader, o, each_auto);
   try {
     o.validate();
   } catch (const std::invalid_argument& e) {
@@ -381,7 +401,7 @@ std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
   auto model = std::make_shared<AlsModel>(o);
   model->load_factors(reader);
   if (model->fitted() && model->factors() != o.factors)
-    reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.factors));
+    reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.factors.value()));
   const auto f = static_cast<std::size_t>(model->factors());
   Array<double> user_gram = get_gram(reader, "als/user_gram", f);
   Array<double> item_gram = get_gram(reader, "als/item_gram", f);

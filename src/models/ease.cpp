@@ -14,6 +14,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/auto_settings.hpp"
 #include "kernels/als_kernels.hpp"
 #include "models/column_fit.hpp"
 #include "models/ease_dual.hpp"
@@ -129,7 +130,7 @@ class Pruned {
 
 void EaseOptions::validate() const {
   using detail::require;
-  detail::require_finite(l2 > 0, "l2", l2, "finite and > 0");
+  detail::require_finite(l2 > 0, "l2", l2.value(), "finite and > 0");
   detail::require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty, "in [0, 1]");
   require(num_neighbors >= 0, "num_neighbors", num_neighbors, ">= 0 (0 keeps all)");
   require(static_cast<int>(method) <= static_cast<int>(EaseMethod::kApproximate), "method", static_cast<int>(method), "an EaseMethod");
@@ -142,6 +143,17 @@ EaseModel::EaseModel(EaseOptions options) : options_(options) { options_.validat
 
 FitReport EaseModel::fit(const Interactions& data, const ProgressCallback& callback) {
   detail::check_training_rows(data.user_items());
+  const EaseOptions before = options_;
+  options_ = settled(options_, shape_of(data));
+  try {
+    return fit_settled(data, callback);
+  } catch (...) {
+    options_ = before;
+    throw;
+  }
+}
+
+FitReport EaseModel::fit_settled(const Interactions& data, const ProgressCallback& callback) {
   const auto users = static_cast<double>(data.num_users());
   const auto items = static_cast<double>(data.num_items());
   // In place over the items; or over the users, beside W.

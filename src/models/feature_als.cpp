@@ -38,7 +38,13 @@ void FeatureAlsOptions::validate() const {
   detail::require_finite(feature_regularization > 0, "feature_regularization", feature_regularization, "finite and > 0");
 }
 
-FeatureAlsModel::FeatureAlsModel(const FeatureAlsOptions& options) : options_(options) { options_.validate(); }
+FeatureAlsModel::FeatureAlsModel(const FeatureAlsOptions& options) : options_(options) {
+  // The rules of ALS were made without features: what is not given stands as it is.
+  AlsOptions& o = options_.als;
+  for (Auto<int>* option : {&o.factors, &o.iterations}) *option = option->value();
+  for (Auto<float>* option : {&o.regularization, &o.alpha, &o.unobserved_weight, &o.nu}) *option = option->value();
+  options_.validate();
+}
 FeatureAlsModel::~FeatureAlsModel() = default;
 
 namespace {
@@ -408,7 +414,7 @@ std::shared_ptr<FeatureAlsModel> FeatureAlsModel::from_state(const StateReader& 
   auto model = std::make_shared<FeatureAlsModel>(o);
   model->load_factors(reader);
   if (model->fitted() && model->factors() != o.als.factors)
-    reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.als.factors));
+    reader.fail("factors", "found " + std::to_string(model->factors()) + ", expected " + std::to_string(o.als.factors.value()));
   const auto f = static_cast<std::size_t>(model->factors());
   Array<double> gram = get_gram(reader, "item_gram", f);
   if (model->fitted()) model->item_gram_ = std::make_shared<const Gram>(std::move(gram), f, o.als.unobserved_weight);

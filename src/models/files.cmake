@@ -4,6 +4,7 @@ target_sources(etalage PRIVATE
   src/models/als_online.cpp
   src/models/als_solver.cpp
   src/models/als_steps.cpp
+  src/models/auto_settings.cpp
   src/models/factor_model.cpp
   src/models/popularity.cpp
   src/models/popularity_log.cpp

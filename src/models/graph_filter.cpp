@@ -15,13 +15,22 @@
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/auto_settings.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/graph_filter_working.hpp"
+#include "models/option_state.hpp"
 #include "models/randomized_svd.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
+
+constexpr auto each_auto = [](auto& o, const auto& visit) {
+  visit("history_exponent", o.history_exponent);
+  visit("user_exponent", o.user_exponent);
+  visit("item_exponent", o.item_exponent);
+  visit("sharpen_weight", o.sharpen_weight);
+};
 
 constexpr std::size_t kMostSamples = 256;
 
@@ -254,14 +263,14 @@ FitReport GraphFilterModel::fit(const Interactions& data, const ProgressCallback
   for (std::size_t p = 0; p < rows.values.size(); ++p)
     if (rows.values[p] < 0)
       throw std::invalid_argument(detail::violated("user_items value", rows.values[p], ">= 0 for GraphFilter"));
-  GraphFilterModel next(options_);
+  GraphFilterModel next(settled(options_, shape_of(data)));
   next.rows_ = rows;
   if (next.rows_.offsets.empty()) next.rows_.offsets = Array<std::int64_t>(static_cast<std::size_t>(rows.rows) + 1);
   next.columns_ = transpose(next.rows_.view(), options_.num_threads);
   const std::vector<double> degrees = row_sums(next.columns_.view());
-  next.history_scale_ = powers(degrees, -options_.history_exponent);
-  next.user_scale_ = powers(row_sums(next.rows_.view()), -options_.user_exponent);
-  next.item_scale_ = powers(degrees, -options_.item_exponent);
+  next.history_scale_ = powers(degrees, -next.options_.history_exponent);
+  next.user_scale_ = powers(row_sums(next.rows_.view()), -next.options_.user_exponent);
+  next.item_scale_ = powers(degrees, -next.options_.item_exponent);
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
   next.fit_low_pass(callback, report);
@@ -284,15 +293,15 @@ void GraphFilterModel::save_state(StateWriter& writer) const {
   require_fitted();
   Recommender::save_state(writer);
   const GraphFilterOptions& o = options_;
-  writer.put_double("options/history_exponent", static_cast<double>(o.history_exponent));
-  writer.put_double("options/user_exponent", static_cast<double>(o.user_exponent));
-  writer.put_double("options/item_exponent", static_cast<double>(o.item_exponent));
+  writer.put_double("options/history_exponent", static_cast<double>(o.history_exponent.value()));
+  writer.put_double("options/user_exponent", static_cast<double>(o.user_exponent.value()));
+  writer.put_double("options/item_exponent", static_cast<double>(o.item_exponent.value()));
   writer.put_doubles("options/coefficients", doubles(o.coefficients));
   writer.put_bool("options/chebyshev", o.basis == FilterBasis::kChebyshev);
   writer.put_int("options/low_pass_factors", o.low_pass_factors);
   writer.put_double("options/low_pass_weight", static_cast<double>(o.low_pass_weight));
   writer.put_int("options/sharpen_factors", o.sharpen_factors);
-  writer.put_double("options/sharpen_weight", static_cast<double>(o.sharpen_weight));
+  writer.put_double("options/sharpen_weight", static_cast<double>(o.sharpen_weight.value()));
   writer.put_bool("options/equal_scale", o.equal_scale);
   writer.put_double("options/low_pass_power", static_cast<double>(o.low_pass_power));
   writer.put_double("options/low_pass_user_exponent", static_cast<double>(o.low_pass_user_exponent));
@@ -302,6 +311,7 @@ void GraphFilterModel::save_state(StateWriter& writer) const {
   writer.put_doubles("options/low_pass_coefficients", doubles(o.low_pass_coefficients));
   writer.put_int("options/power_iterations", o.power_iterations);
   writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
+  put_auto_names(writer, o, each_auto);
   put_report(writer, report_);
   writer.put_int("num_users", num_users());
   writer.put_int("num_items", num_items());
@@ -365,6 +375,7 @@ std::shared_ptr<GraphFilterModel> GraphFilterModel::from_state(const StateReader
   o.low_pass_coefficients = floats(reader.get_doubles("options/low_pass_coefficients"));
   o.power_iterations = static_cast<int>(reader.get_int("options/power_iterations", 1, kMost));
   o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
+  get_auto_names(reader, o, each_auto);
   std::shared_ptr<GraphFilterModel> model;
   try {
     model = std::make_shared<GraphFilterModel>(o);

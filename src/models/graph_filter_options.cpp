@@ -24,14 +24,14 @@ void require_coefficients(const std::vector<float>& values, const char* name, bo
 }  // namespace
 
 void GraphFilterOptions::validate() const {
-  detail::require_finite(true, "history_exponent", history_exponent, "finite");
-  detail::require_finite(true, "user_exponent", user_exponent, "finite");
-  detail::require_finite(true, "item_exponent", item_exponent, "finite");
+  detail::require_finite(true, "history_exponent", history_exponent.value(), "finite");
+  detail::require_finite(true, "user_exponent", user_exponent.value(), "finite");
+  detail::require_finite(true, "item_exponent", item_exponent.value(), "finite");
   require_coefficients(coefficients, "coefficients", true);
   detail::require(low_pass_factors >= -1 && low_pass_factors <= 4096, "low_pass_factors", low_pass_factors, "in [-1, 4096]");
   detail::require_finite(low_pass_weight >= 0, "low_pass_weight", low_pass_weight, "finite and >= 0");
   detail::require(sharpen_factors >= 0 && sharpen_factors <= 4096, "sharpen_factors", sharpen_factors, "in [0, 4096]");
-  detail::require_finite(sharpen_weight >= 0, "sharpen_weight", sharpen_weight, "finite and >= 0");
+  detail::require_finite(sharpen_weight >= 0, "sharpen_weight", sharpen_weight.value(), "finite and >= 0");
   detail::require_finite(low_pass_power >= 0, "low_pass_power", low_pass_power, "finite and >= 0");
   detail::require_finite(true, "low_pass_user_exponent", low_pass_user_exponent, "finite");
   detail::require_finite(true, "low_pass_item_exponent", low_pass_item_exponent, "finite");
@@ -54,6 +54,7 @@ GraphFilterOptions GraphFilterOptions::gf_cf(float weight, std::int32_t factors)
   o.low_pass_factors = factors;
   o.low_pass_weight = weight;
   o.sharpen_factors = 0;
+  o.sharpen_weight = GraphFilterOptions{}.sharpen_weight.value();  // without effect: nothing is left to a fit
   o.equal_scale = false;
   return o;
 }
@@ -65,6 +66,7 @@ GraphFilterOptions GraphFilterOptions::link_prop(float history_exponent, float u
   o.item_exponent = item_exponent;
   o.low_pass_factors = 0;
   o.sharpen_factors = 0;
+  o.sharpen_weight = GraphFilterOptions{}.sharpen_weight.value();  // without effect: nothing is left to a fit
   return o;
 }
 
@@ -122,6 +124,7 @@ GraphFilterOptions GraphFilterOptions::sgfcf(float epsilon, std::int32_t factors
   o.low_pass_factors = factors;
   o.low_pass_weight = weight;
   o.sharpen_factors = 0;
+  o.sharpen_weight = GraphFilterOptions{}.sharpen_weight.value();  // without effect: nothing is left to a fit
   o.low_pass_power = power;
   o.low_pass_user_exponent = o.low_pass_item_exponent = epsilon;
   o.low_pass_history_exponent = epsilon;

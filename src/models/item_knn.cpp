@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "etalage/models/auto_settings.hpp"
 #include "models/option_state.hpp"
 #include "models/similarity.hpp"
 #include "models/sparse_product.hpp"
@@ -45,16 +46,16 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
 void ItemKnnOptions::validate() const {
   using detail::require;
   using detail::require_finite;
-  require(static_cast<int>(similarity) <= static_cast<int>(Similarity::kLift), "similarity", static_cast<int>(similarity), "a Similarity");
-  require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
-  require_finite(shrinkage >= 0, "shrinkage", shrinkage, "finite and >= 0");
-  require_finite(asymmetry >= 0 && asymmetry <= 1, "asymmetry", asymmetry, "in [0, 1]");
+  require(similarity.value() <= Similarity::kLift, "similarity", static_cast<int>(similarity.value()), "a Similarity");
+  require(num_neighbors >= 1, "num_neighbors", num_neighbors.value(), ">= 1");
+  require_finite(shrinkage >= 0, "shrinkage", shrinkage.value(), "finite and >= 0");
+  require_finite(asymmetry >= 0 && asymmetry <= 1, "asymmetry", asymmetry.value(), "in [0, 1]");
   require_finite(tversky_alpha >= 0, "tversky_alpha", tversky_alpha, "finite and >= 0");
   require_finite(tversky_beta >= 0, "tversky_beta", tversky_beta, "finite and >= 0");
-  require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty, "in [0, 1]");
+  require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty.value(), "in [0, 1]");
   require_finite(bm25_k1 > 0, "bm25_k1", bm25_k1, "finite and > 0");
   require_finite(bm25_b >= 0 && bm25_b <= 1, "bm25_b", bm25_b, "in [0, 1]");
-  require_finite(user_damping >= 0, "user_damping", user_damping, "finite and >= 0");
+  require_finite(user_damping >= 0, "user_damping", user_damping.value(), "finite and >= 0");
   require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
@@ -66,7 +67,7 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   FitReport report;
   report.stop_reason = FitReport::StopReason::kClosedForm;
   detail::check_training_rows(data.user_items());
-  const ItemKnnOptions& o = options_;
+  const ItemKnnOptions o = settled(options_, shape_of(data));
   const SimilarityForm form = form_of(o);
   const WeightedFeatures weighted = weigh(data.user_items(), transpose(data.user_items().view(), o.num_threads), form);
   const CsrMatrix items = transpose(weighted.weights.view(), o.num_threads);
@@ -79,6 +80,7 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   report.seconds = since();
   if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "similarities"});
   finish_fit(data, std::move(w), o.keep_history, report);
+  options_ = o;
   return report;
 }
 

@@ -14,6 +14,7 @@
 #include "detail/finite.hpp"
 #include "etalage/core/state.hpp"
 #include "etalage/error.hpp"
+#include "etalage/models/auto_settings.hpp"
 #include "kernels/dot_kernels.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/pairwise_sgd.hpp"
@@ -114,7 +115,8 @@ void fold(const pairwise::Settings& s, const float* item_factors, std::int32_t n
 FitReport PairwiseModel::fit(const Interactions& data, const ProgressCallback& callback) {
   const auto begin = std::chrono::steady_clock::now();
   const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
-  const pairwise::Settings s = settings();
+  const DataShape shape = shape_of(data);
+  const pairwise::Settings s = settings_for(shape);
   const CsrMatrix liked = liked_pairs(data.user_items());
   FitReport report;
   pairwise::Trainer trainer(s, CsrView{liked.rows, liked.cols, liked.offsets, liked.columns, {}});
@@ -152,6 +154,7 @@ FitReport PairwiseModel::fit(const Interactions& data, const ProgressCallback& c
   set_history({});
   set_ids(data.user_ids(), data.item_ids());
   if (s.keep_history) set_history(data.user_items());
+  settle(shape);
   fitted_on_ = pair_hash(data.user_items().view());
   newest_ms_ = data.newest_ms();
   report.seconds = since();

@@ -23,13 +23,9 @@ TEST(BuildInfo, SaysWhatIsInUse) {
   EXPECT_TRUE(info.thread_backend == "omp" || info.thread_backend == "std");
 }
 
-// Debian's plain libblas is many times slower than any tuned one, and is what a build links unless somebody looks.
-TEST(BuildInfo, BlasIsNotTheReferenceOne) {
-  const BuildInfo info = build_info();
-  if (info.faiss.empty()) GTEST_SKIP() << "built without FAISS, which is what uses BLAS";
-  const auto named = [&](const char* name) { return info.blas.find(name) != std::string::npos; };
-  EXPECT_TRUE(named("OpenBLAS") || named("openblas") || named("mkl") || named("blis") || named("atlas") || named("Accelerate"))
-      << "matrix products go to '" << info.blas << "'; install libopenblas-serial-dev and configure again";
+TEST(BuildInfo, NamesNoBlasAndNoFaiss) {
+  EXPECT_TRUE(build_info().blas.empty());
+  EXPECT_TRUE(build_info().faiss.empty());
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ AlsOptions small_options() {
   o.factors = 12;
   o.regularization = 0.2f;
   o.alpha = 3;
+  o.unobserved_weight = 1;
+  o.nu = 0;
   o.iterations = 6;
   o.num_threads = 2;
   return o;

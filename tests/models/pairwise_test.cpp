@@ -211,7 +211,10 @@ TYPED_TEST(PairwiseModels, LossFallsAndGroupsAreFoundWithEveryOptimizerAndBias) 
   const Interactions data = planted(300, 200, 4, 40);
   for (const bool bias : {false, true})
     for (const SgdOptimizer optimizer : {SgdOptimizer::kAdaGrad, SgdOptimizer::kSgd}) {
-      Model m(Options{.factors = 8, .learning_rate = 0.1f, .epochs = 30, .optimizer = optimizer, .item_bias = bias});
+      Options o{.factors = 8, .learning_rate = 0.1f, .regularization = 0.01f, .epochs = 30, .optimizer = optimizer, .item_bias = bias};
+      if constexpr (std::is_same_v<Options, BprOptions>) o.num_candidates = 8;
+      else o.num_violators = 1;
+      Model m(o);
       m.fit(data);
       EXPECT_LT(m.report().objective.back(), 0.7 * m.report().objective.front());
       EXPECT_EQ(m.factors(), bias ? 9 : 8);
@@ -246,7 +249,7 @@ TYPED_TEST(PairwiseModels, FoldingInFindsTheGroupAndPartsSumToTheScore) {
   using Model = typename TypeParam::first_type;
   using Options = typename TypeParam::second_type;
   const Interactions data = planted(300, 200, 4, 40);
-  Model m(Options{.factors = 8, .epochs = 20});
+  Model m(Options{.factors = 8, .regularization = 0.01f, .epochs = 20, .item_bias = false});
   m.fit(data);
   Scratch scratch;
   std::vector<ItemScore> out(10);
@@ -288,7 +291,7 @@ TYPED_TEST(PairwiseModels, UsersWithoutLikesAndUsersWhoLikeEverything) {
   const std::vector<std::int64_t> offsets{0, 3, 3, 4};
   const std::vector<std::int32_t> columns{0, 1, 2, 1};
   const std::vector<float> values{1, 1, 1, -2};
-  Model m(Options{.factors = 4, .epochs = 5});
+  Model m(Options{.factors = 4, .regularization = 0.01f, .epochs = 5, .item_bias = false});
   m.fit(Interactions({3, 3, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), Array<float>(values)}));
   for (const std::int32_t u : {1, 2})
     for (const float v : m.user_row(u)) EXPECT_EQ(v, 0.0f);
@@ -299,7 +302,7 @@ TYPED_TEST(PairwiseModels, CallbackStopsAndDivergenceIsNamed) {
   using Model = typename TypeParam::first_type;
   using Options = typename TypeParam::second_type;
   const Interactions data = planted(100, 80, 4, 40);
-  Model m(Options{.factors = 8, .epochs = 9});
+  Model m(Options{.factors = 8, .regularization = 0.01f, .epochs = 9, .item_bias = false});
   const FitReport report = m.fit(data, [](const Progress& p) { return p.step < 3; });
   EXPECT_EQ(report.iterations, 3);
   EXPECT_EQ(report.stop_reason, FitReport::StopReason::kCancelled);
@@ -352,7 +355,7 @@ TEST(Pairwise, SmallCataloguesAreNotSearchedForTheirBest) {
 TEST(Bpr, EverySamplingFindsTheGroups) {
   const Interactions data = planted(600, 560, 4, 20);
   for (const NegativeSampling negatives : {NegativeSampling::kUniform, NegativeSampling::kPopularity, NegativeSampling::kDynamic}) {
-    BprModel m(BprOptions{.factors = 8, .learning_rate = 0.1f, .epochs = 25, .negatives = negatives});
+    BprModel m(BprOptions{.factors = 8, .learning_rate = 0.1f, .regularization = 0.01f, .epochs = 25, .negatives = negatives});
     m.fit(data);
     EXPECT_GT(of_own_group(m, 600), 2700) << "of 3000, sampling " << static_cast<int>(negatives);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "etalage/core/array.hpp"
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/matrix_view.hpp"
@@ -27,12 +28,12 @@ enum class AlsSolver : std::uint8_t {
 
 /// Settings of alternating least squares. The letters are those of the objective at AlsModel.
 struct ETALAGE_EXPORT AlsOptions {
-  int factors = 64;                 ///< latent dimension f, in [1, 4096]
-  float regularization = 0.01f;     ///< reg, L2 weight on each factor row, >= 0; scaled by row counts when nu > 0
-  float alpha = 1.0f;               ///< confidence slope, c = 1 + alpha |r|; >= 0
-  float unobserved_weight = 1.0f;   ///< w0, weight of every cell that was not observed, > 0
-  float nu = 0.0f;                  ///< exponent of the frequency scaling of reg, in [0, 2]
-  int iterations = 15;              ///< sweeps, one sweep updates users then items; >= 0
+  Auto<int> factors = Auto<int>::unless_given(64);  ///< latent dimension f, in [1, 4096]
+  Auto<float> regularization = Auto<float>::unless_given(0.01f);  ///< reg, L2 weight on each factor row, >= 0; scaled by row counts when nu > 0
+  Auto<float> alpha = Auto<float>::unless_given(1.0f);  ///< confidence slope, c = 1 + alpha |r|; >= 0
+  Auto<float> unobserved_weight = Auto<float>::unless_given(1.0f);  ///< w0, weight of every cell that was not observed, > 0
+  Auto<float> nu = Auto<float>::unless_given(0.0f);  ///< exponent of the frequency scaling of reg, in [0, 2]
+  Auto<int> iterations = Auto<int>::unless_given(15);  ///< sweeps, one sweep updates users then items; >= 0
   AlsSolver solver = AlsSolver::kConjugateGradient;
   int cg_steps = 3;                 ///< steps a row and sweep of kConjugateGradient, >= 1
   int block_size = 32;              ///< factors solved at a time by kSubspace, >= 1; rounded up to a multiple of 16

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/pairwise_model.hpp"
 
@@ -12,15 +13,15 @@ namespace etalage {
 
 /// Settings of Bayesian personalized ranking.
 struct ETALAGE_EXPORT BprOptions {
-  int factors = 64;                ///< latent dimension f, in [1, 4096]
+  Auto<int> factors = Auto<int>::unless_given(64);  ///< latent dimension f, in [1, 4096]
   float learning_rate = 0.05f;     ///< > 0
-  float regularization = 0.01f;    ///< L2 weight on every row that a sample touches, >= 0
-  int epochs = 50;                 ///< passes over the liked pairs, >= 0
+  Auto<float> regularization = Auto<float>::unless_given(0.01f);  ///< L2 weight on every row that a sample touches, >= 0
+  Auto<int> epochs = Auto<int>::unless_given(50);  ///< passes over the liked pairs, >= 0
   NegativeSampling negatives = NegativeSampling::kDynamic;
-  int num_candidates = 8;          ///< of kDynamic, in [1, 1024]; at most n_items / 16 are drawn
+  Auto<int> num_candidates = Auto<int>::unless_given(8);  ///< of kDynamic, in [1, 1024]; at most n_items / 16 are drawn
   SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
   float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
-  bool item_bias = false;          ///< one more column: the item's own level
+  Auto<bool> item_bias = Auto<bool>::unless_given(false);  ///< one more column: the item's own level
   float init_scale = 0.1f;         ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
   int fold_in_epochs = 20;         ///< passes over the history of somebody who is folded in, >= 1
   bool compute_objective = true;   ///< mean loss of the epoch's samples, before their steps, into the report
@@ -50,6 +51,8 @@ class ETALAGE_EXPORT BprModel final : public PairwiseModel {
 
  protected:
   [[nodiscard]] pairwise::Settings settings() const noexcept override;
+  [[nodiscard]] pairwise::Settings settings_for(const DataShape& shape) const override;
+  void settle(const DataShape& shape) override;
 
  private:
   BprOptions options_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
@@ -20,7 +21,7 @@ enum class EaseMethod : std::uint8_t {
 
 /// Settings of the linear item-item model with a closed form.
 struct ETALAGE_EXPORT EaseOptions {
-  float l2 = 100;                   ///< ridge on the weights, > 0
+  Auto<float> l2 = Auto<float>::unless_given(100);  ///< ridge on the weights, > 0
   float popularity_penalty = 0;     ///< p: weights for an item are divided by (its users)^p, in [0, 1]
   std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all
   EaseMethod method = EaseMethod::kAuto;
@@ -58,6 +59,7 @@ class ETALAGE_EXPORT EaseModel final : public ItemSimilarityModel {
   [[nodiscard]] static std::shared_ptr<EaseModel> from_state(const StateReader& reader);
 
  private:
+  FitReport fit_settled(const Interactions& data, const ProgressCallback& callback);
   FitReport fit_exact(const Interactions& data, const ProgressCallback& callback, bool over_users);
   FitReport fit_approximate(const Interactions& data, const ProgressCallback& callback);
 

@@ -19,7 +19,7 @@ namespace etalage {
 
 /// Settings of ALS with side features.
 struct ETALAGE_EXPORT FeatureAlsOptions {
-  AlsOptions als = {};                   ///< tolerance has no effect
+  AlsOptions als = {};                   ///< those not given are as they stand there; tolerance has no effect
   float feature_regularization = 1.0f;   ///< L2 weight on every row of U and V, > 0
   void validate() const;                 ///< throws std::invalid_argument: option, value, rule
 };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "etalage/core/array.hpp"
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/progress.hpp"
@@ -25,15 +26,15 @@ enum class FilterBasis : std::uint8_t {
 
 /// Settings of GraphFilterModel. The letters are those of the formula at the model.
 struct ETALAGE_EXPORT GraphFilterOptions {
-  float history_exponent = 0.6f;   ///< a, damps popular items in the history; finite
-  float user_exponent = 0.8f;      ///< u, damps busy users between; finite
-  float item_exponent = 0.15f;     ///< b, damps popular items in the answer; finite
+  Auto<float> history_exponent = Auto<float>::unless_given(0.6f);  ///< a, damps popular items in the history; finite
+  Auto<float> user_exponent = Auto<float>::unless_given(0.8f);  ///< u, damps busy users between; finite
+  Auto<float> item_exponent = Auto<float>::unless_given(0.15f);  ///< b, damps popular items in the answer; finite
   std::vector<float> coefficients = {0.0f, 1.0f};  ///< c, of the polynomial of S, lowest order first; may be empty; 64 at most
   FilterBasis basis = FilterBasis::kPower;
   std::int32_t low_pass_factors = -1;  ///< singular vectors kept; 0 none, -1 by the size of the data (default_factors)
   float low_pass_weight = 0.1f;        ///< w, >= 0
   std::int32_t sharpen_factors = 128;  ///< singular vectors on which S^2 is subtracted; 0 none; >= 0
-  float sharpen_weight = 0.45f;        ///< s, >= 0
+  Auto<float> sharpen_weight = Auto<float>::unless_given(0.45f);  ///< s, >= 0
   bool equal_scale = true;             ///< w and s count from root mean squares of scores equal to the first part's
   float low_pass_power = 0;            ///< t, singular values weigh by (sigma / sigma_1)^t; >= 0; 0 is the ideal pass
   float low_pass_user_exponent = 0.5f;     ///< of D_u in the matrix that is decomposed

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
@@ -25,16 +26,16 @@ enum class Similarity : std::uint8_t {
 
 /// Settings of item-based nearest neighbours.
 struct ETALAGE_EXPORT ItemKnnOptions {
-  Similarity similarity = Similarity::kCosine;
-  std::int32_t num_neighbors = 100;  ///< kept for each item, >= 1
-  float shrinkage = 0;               ///< s above, >= 0: pulls similarities that rest on few users towards 0
-  float asymmetry = 0.5f;            ///< a above, in [0, 1] (Aiolli, RecSys 2013)
+  Auto<Similarity> similarity = Auto<Similarity>::unless_given(Similarity::kCosine);
+  Auto<std::int32_t> num_neighbors = Auto<std::int32_t>::unless_given(100);  ///< kept for each item, >= 1
+  Auto<float> shrinkage = Auto<float>::unless_given(0);  ///< s above, >= 0: pulls similarities that rest on few users towards 0
+  Auto<float> asymmetry = Auto<float>::unless_given(0.5f);  ///< a above, in [0, 1] (Aiolli, RecSys 2013)
   float tversky_alpha = 1;           ///< >= 0
   float tversky_beta = 1;            ///< >= 0
-  float popularity_penalty = 0.5f;   ///< p above, in [0, 1]
+  Auto<float> popularity_penalty = Auto<float>::unless_given(0.5f);  ///< p above, in [0, 1]
   float bm25_k1 = 1.2f;              ///< > 0
   float bm25_b = 0.75f;              ///< in [0, 1]
-  float user_damping = 0;            ///< d >= 0: what two items share in user u counts by (items of u)^-d in c_ij and n_ij
+  Auto<float> user_damping = Auto<float>::unless_given(0);  ///< d >= 0: what two items share in user u counts by (items of u)^-d in c_ij and n_ij
   bool normalize = false;            ///< divide each row of W by its sum of absolute values, so that scores are averages
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs

@@ -12,6 +12,7 @@
 
 namespace etalage {
 
+struct DataShape;
 namespace pairwise {
 struct Settings;
 }
@@ -65,6 +66,9 @@ class ETALAGE_EXPORT PairwiseModel : public FactorModel {
   void fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const override;
   [[nodiscard]] std::int32_t similarity_factors() const noexcept override;
   [[nodiscard]] virtual pairwise::Settings settings() const noexcept = 0;
+  /// What a fit on data of this shape uses, and keeps once it is done.
+  [[nodiscard]] virtual pairwise::Settings settings_for(const DataShape& shape) const = 0;
+  virtual void settle(const DataShape& shape) = 0;
 
  private:
   [[nodiscard]] std::span<const std::int32_t> liked_of(const Query& query, Scratch& scratch) const;

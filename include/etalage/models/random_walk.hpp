@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
@@ -13,9 +14,9 @@ namespace etalage {
 
 /// Settings of the three-step random walk, user - item - user - item.
 struct ETALAGE_EXPORT RandomWalkOptions {
-  float alpha = 1;                   ///< exponent of the transition probabilities, > 0
-  float beta = 0;                    ///< RP3beta: W(i, j) is divided by (users of j)^beta, >= 0; 0 is P3alpha
-  std::int32_t num_neighbors = 500;  ///< kept for each item, >= 1
+  Auto<float> alpha = Auto<float>::unless_given(1);  ///< exponent of the transition probabilities, > 0
+  Auto<float> beta = Auto<float>::unless_given(0);  ///< RP3beta: W(i, j) is divided by (users of j)^beta, >= 0; 0 is P3alpha
+  Auto<std::int32_t> num_neighbors = Auto<std::int32_t>::unless_given(500);  ///< kept for each item, >= 1
   bool normalize = false;            ///< divide each row of W by its sum
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs

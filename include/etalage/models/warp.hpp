@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/pairwise_model.hpp"
 
@@ -12,16 +13,16 @@ namespace etalage {
 
 /// Settings of weighted approximate-rank pairwise learning.
 struct ETALAGE_EXPORT WarpOptions {
-  int factors = 64;                ///< latent dimension f, in [1, 4096]
+  Auto<int> factors = Auto<int>::unless_given(64);  ///< latent dimension f, in [1, 4096]
   float learning_rate = 0.05f;     ///< > 0
-  float regularization = 0.01f;    ///< L2 weight on every row that a step touches, >= 0
-  int epochs = 50;                 ///< passes over the liked pairs, >= 0
+  Auto<float> regularization = Auto<float>::unless_given(0.01f);  ///< L2 weight on every row that a step touches, >= 0
+  Auto<int> epochs = Auto<int>::unless_given(50);  ///< passes over the liked pairs, >= 0
   float margin = 1;                ///< by which a liked item should lead, > 0
-  int max_trials = 64;             ///< items drawn in search of one that violates the margin, in [1, 100000]
-  int num_violators = 1;           ///< draws go on for so many violators, and the step is on the highest-scored; in [1, 1024]
+  Auto<int> max_trials = Auto<int>::unless_given(64);  ///< items drawn in search of one that violates the margin, in [1, 100000]
+  Auto<int> num_violators = Auto<int>::unless_given(1);  ///< draws go on for so many violators, and the step is on the highest-scored; in [1, 1024]
   SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
   float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
-  bool item_bias = false;          ///< one more column: the item's own level
+  Auto<bool> item_bias = Auto<bool>::unless_given(false);  ///< one more column: the item's own level
   float init_scale = 0.1f;         ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
   int fold_in_epochs = 20;         ///< passes over the history of somebody who is folded in, >= 1
   bool compute_objective = true;   ///< mean loss of the epoch's samples, before their steps, into the report
@@ -56,6 +57,8 @@ class ETALAGE_EXPORT WarpModel final : public PairwiseModel {
 
  protected:
   [[nodiscard]] pairwise::Settings settings() const noexcept override;
+  [[nodiscard]] pairwise::Settings settings_for(const DataShape& shape) const override;
+  void settle(const DataShape& shape) override;
 
  private:
   WarpOptions options_;

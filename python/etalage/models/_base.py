@@ -167,6 +167,19 @@ class Recommender(ByKey, RecommendFrame):
         return self._fitted().report
 
     @property
+    def resolved(self):
+        """The parameters as the last fit used them: a dict of all of them, with values in the place of "auto"; {} before a fit."""
+        if self._model is None:
+            return {}
+        used = getattr(self._model, "resolved", None) or {}
+        return {name: used.get(name, value) for name, value in self.get_params().items()}
+
+    def _settled(self, *shape):
+        """The options on data of (users, items, pairs, pairs an item with any); {} where a fit chooses none."""
+        settled = getattr(self._core_class, "settled", None)
+        return {} if settled is None else settled(self._options(), *shape)
+
+    @property
     def num_users(self):
         """How many users the model knows."""
         return self._fitted().num_users

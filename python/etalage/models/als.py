@@ -26,6 +26,9 @@ class ALS(Recommender):
     warm_start         fit() goes on from the factors at hand
     keep_history       keep the rows of Interactions and logs in the model
 
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became. Where alpha is
+    given and unobserved_weight is not, the latter keeps its proportion to it.
+
     Negative weights are dislikes. People unknown to the model are folded in; who brings nothing at all, a known user
     without training rows too, gets the ranking of the average user.
     """
@@ -33,8 +36,8 @@ class ALS(Recommender):
     _kind = "ALS"
     _core_class = _core.AlsModel
 
-    def __init__(self, factors=64, regularization=0.01, alpha=1.0, iterations=15, num_threads=0, seed=42, *,
-                 unobserved_weight=1.0, nu=0.0, solver="cg", cg_steps=3, block_size=32, init_scale=0.1,
+    def __init__(self, factors="auto", regularization="auto", alpha="auto", iterations="auto", num_threads=0, seed=42, *,
+                 unobserved_weight="auto", nu="auto", solver="cg", cg_steps=3, block_size=32, init_scale=0.1,
                  compute_objective=True, tolerance=0.0, warm_start=False, keep_history=True):
         self.factors = factors
         self.regularization = regularization

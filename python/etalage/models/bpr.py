@@ -24,6 +24,8 @@ class BPR(Recommender):
     compute_objective  put the mean loss of each epoch's samples into the report
     keep_history       keep the rows of Interactions and logs in the model
 
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became.
+
     Weights above 0 are likes, all alike; others are as good as absent. People unknown to the model are folded in with the
     item factors fixed; who brings nothing at all gets the ranking of the average user.
     """
@@ -31,8 +33,8 @@ class BPR(Recommender):
     _kind = "BPR"
     _core_class = _core.BprModel
 
-    def __init__(self, factors=64, learning_rate=0.05, regularization=0.01, epochs=50, num_threads=0, seed=42, *,
-                 negatives="dynamic", num_candidates=8, optimizer="adagrad", decay=0.0, item_bias=False, init_scale=0.1,
+    def __init__(self, factors="auto", learning_rate=0.05, regularization="auto", epochs="auto", num_threads=0, seed=42, *,
+                 negatives="dynamic", num_candidates="auto", optimizer="adagrad", decay=0.0, item_bias="auto", init_scale=0.1,
                  fold_in_epochs=20, compute_objective=True, keep_history=True):
         self.factors = factors
         self.learning_rate = learning_rate

@@ -8,7 +8,7 @@ from ._item_similarity import ItemSimilarity
 class EASE(ItemSimilarity):
     """Each item regressed on all the others with a ridge, in closed form (Steck 2019).
 
-    l2              ridge on the weights, > 0; the one setting that matters
+    l2              ridge on the weights, > 0; the one setting that matters; "auto" is read from the data's shape
     popularity_penalty  p, 0 to 1: weights for an item are divided by (its users)^p, so that bestsellers do not fill every list
     num_neighbors   weights kept of each item, those of largest size; 0 keeps all, 4 num_items^2 bytes
     method          "exact", "approximate" (each item on its num_candidates most similar items alone), or "auto": exact
@@ -22,7 +22,7 @@ class EASE(ItemSimilarity):
     _kind = "EASE"
     _core_class = _core.EaseModel
 
-    def __init__(self, l2=100.0, *, popularity_penalty=0.0, num_neighbors=0, method="auto", memory_budget=8 * 2**30, num_candidates=500,
+    def __init__(self, l2="auto", *, popularity_penalty=0.0, num_neighbors=0, method="auto", memory_budget=8 * 2**30, num_candidates=500,
                  keep_history=True, num_threads=0):
         self.l2 = l2
         self.popularity_penalty = popularity_penalty

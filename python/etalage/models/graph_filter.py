@@ -29,6 +29,8 @@ class GraphFilter(Recommender):
     num_threads        0 means all CPUs this process may use
     seed               of the SVD's random start; equal seeds give equal bits for any number of threads
 
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became.
+
     Users are their histories: an unseen one is answered from his row like any other.
     """
 
@@ -36,9 +38,9 @@ class GraphFilter(Recommender):
     _core_class = _core.GraphFilterModel
     _needs_history = True
 
-    def __init__(self, history_exponent=0.6, user_exponent=0.8, item_exponent=0.15, *, coefficients=(0.0, 1.0),
+    def __init__(self, history_exponent="auto", user_exponent="auto", item_exponent="auto", *, coefficients=(0.0, 1.0),
                  basis="power", low_pass_factors=None, low_pass_weight=0.1, sharpen_factors=128,
-                 sharpen_weight=0.45, equal_scale=True, low_pass_power=0.0,
+                 sharpen_weight="auto", equal_scale=True, low_pass_power=0.0,
                  low_pass_user_exponent=0.5, low_pass_item_exponent=0.5, low_pass_history_exponent=0.5,
                  low_pass_target_exponent=-0.5, low_pass_coefficients=(1.0,), power_iterations=6, num_threads=0, seed=42):
         self.history_exponent = history_exponent

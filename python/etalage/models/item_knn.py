@@ -20,14 +20,18 @@ class ItemKNN(ItemSimilarity):
     keep_history        keep the rows of Interactions and logs in the model
     num_threads         0 means all CPUs this process may use
 
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became. The similarity
+    is chosen as a whole: where it, shrinkage, asymmetry, user_damping or popularity_penalty is given, the others of them are the textbook's:
+    "cosine", 0, 0.5, 0, 0.5.
+
     Old events weigh less when the Interactions were made with half_life_days.
     """
 
     _kind = "ItemKNN"
     _core_class = _core.ItemKnnModel
 
-    def __init__(self, num_neighbors=100, similarity="cosine", shrinkage=0.0, asymmetry=0.5, *, user_damping=0.0,
-                 normalize=False, tversky_alpha=1.0, tversky_beta=1.0, popularity_penalty=0.5, bm25_k1=1.2, bm25_b=0.75,
+    def __init__(self, num_neighbors="auto", similarity="auto", shrinkage="auto", asymmetry="auto", *, user_damping="auto",
+                 normalize=False, tversky_alpha=1.0, tversky_beta=1.0, popularity_penalty="auto", bm25_k1=1.2, bm25_b=0.75,
                  keep_history=True, num_threads=0):
         self.num_neighbors = num_neighbors
         self.similarity = similarity

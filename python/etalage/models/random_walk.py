@@ -14,13 +14,15 @@ class P3alpha(ItemSimilarity):
     keep_history   keep the rows of Interactions and logs in the model
     num_threads    0 means all CPUs this process may use
 
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became.
+
     Weights must be >= 0. Old events weigh less when the Interactions were made with half_life_days.
     """
 
     _kind = "P3alpha"
     _core_class = _core.RandomWalkModel
 
-    def __init__(self, alpha=1.0, num_neighbors=500, *, normalize=False, keep_history=True, num_threads=0):
+    def __init__(self, alpha="auto", num_neighbors=500, *, normalize=False, keep_history=True, num_threads=0):
         self.alpha = alpha
         self.num_neighbors = num_neighbors
         self.normalize = normalize
@@ -30,6 +32,9 @@ class P3alpha(ItemSimilarity):
 
     def _new(self):
         return self._core_class(self._options(), False)
+
+    def _settled(self, *shape):
+        return self._core_class.settled(self._options(), False, *shape)
 
     @classmethod
     def _from_core(cls, model):
@@ -48,13 +53,15 @@ class RP3beta(ItemSimilarity):
     keep_history   keep the rows of Interactions and logs in the model
     num_threads    0 means all CPUs this process may use
 
+    What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became.
+
     Weights must be >= 0. Old events weigh less when the Interactions were made with half_life_days.
     """
 
     _kind = "RP3beta"
     _core_class = _core.RandomWalkModel
 
-    def __init__(self, alpha=1.0, beta=0.3, num_neighbors=500, *, normalize=False, keep_history=True, num_threads=0):
+    def __init__(self, alpha="auto", beta="auto", num_neighbors="auto", *, normalize=False, keep_history=True, num_threads=0):
         self.alpha = alpha
         self.beta = beta
         self.num_neighbors = num_neighbors
@@ -65,3 +72,6 @@ class RP3beta(ItemSimilarity):
 
     def _new(self):
         return self._core_class(self._options(), True)
+
+    def _settled(self, *shape):
+        return self._core_class.settled(self._options(), True, *shape)

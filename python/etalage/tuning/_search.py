@@ -97,7 +97,7 @@ def _run(optuna, study, asked, record, model, train, measure, fit) -> None:
     states = optuna.trial.TrialState
     try:
         candidate = unfitted(model).set_params(**record["params"])
-        stages = _STAGES if _goes_on(candidate) else 1
+        stages = _STAGES if _goes_on(candidate, train) else 1
         for stage, fitted in enumerate(_stages(candidate, train, fit)):
             value = measure(fitted)
             record["values"].append(value)
@@ -116,20 +116,23 @@ def _run(optuna, study, asked, record, model, train, measure, fit) -> None:
         study.tell(asked, state=states.PRUNED if record["state"] == "pruned" else states.FAIL)
 
 
-def _goes_on(model):
-    """The parameter that counts passes of a model that can go on from where it is, with passes for every stage; else None."""
+def _goes_on(model, train):
+    """(the parameter that counts passes, how many) of a model that can go on from where it is, with passes for every stage; else None."""
     params = model.get_params()
     passes = next((n for n in ("iterations", "epochs") if n in params), None)
-    return passes if passes is not None and "warm_start" in params and params[passes] >= _STAGES else None
+    if passes is None or "warm_start" not in params:
+        return None
+    count = defaults(model, train)[passes] if params[passes] == "auto" else params[passes]
+    return (passes, count) if count >= _STAGES else None
 
 
 def _stages(model, train, fit=()):
     """The model after each third of its passes where it can go on from there, else once."""
-    passes = _goes_on(model)
-    if not passes:
+    goes_on = _goes_on(model, train)
+    if not goes_on:
         yield model.fit(train, **dict(fit))
         return
-    total, done = model.get_params()[passes], 0
+    (passes, total), done = goes_on, 0
     for stage in range(1, _STAGES + 1):
         upto = total * stage // _STAGES
         model.set_params(**{passes: upto - done, "warm_start": stage > 1})
@@ -154,7 +157,8 @@ def _nothing(model):
 def _starts(model, train, space, given):
     """(origin, values of the varied parameters), each once: the caller's, the data's, the model's own."""
     free = [n for n, p in space.items() if not isinstance(p, Tied)]
-    own = model.get_params()
+    by_data = defaults(model, train)
+    own = {n: by_data.get(n, v) if isinstance(v, str) and v == "auto" else v for n, v in model.get_params().items()}
     if isinstance(given, SearchResult):
         given = [given.best_params]
     elif isinstance(given, dict):
@@ -166,7 +170,7 @@ def _starts(model, train, space, given):
         if unknown:
             raise ValueError(f"starts names {unknown[0]!r}, which is no parameter of {type(model).__name__}")
         wanted.append(("start", start))
-    wanted += [("data", defaults(model, train)), ("model", {})]
+    wanted += [("data", by_data), ("model", {})]
     seen = []
     for origin, start in wanted:
         if origin == "data" and not start:

@@ -173,7 +173,7 @@ def test_arguments_of_als():
     model = etalage.models.ALS(factors=4)
     with pytest.raises(ValueError, match="factors is 0"):
         model.set_params(alpha=2.0, factors=0)
-    assert model.get_params()["alpha"] == 1.0 and model.factors == 4
+    assert model.get_params()["alpha"] == "auto" and model.factors == 4
 
 
 def test_more_factors_than_items():
