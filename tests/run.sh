@@ -52,12 +52,6 @@ if [ -n "$full" ]; then
   configure build/tsan "${sanitized[@]}" -DETALAGE_SANITIZE=thread -DETALAGE_THREADS=std
   build build/tsan etalage_threaded_tests
   TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp:halt_on_error=1" tests build/tsan -L threaded -LE slow
-  # Without FAISS everything but the tests that hold our search to it: built whole, and tried where vectors are searched.
-  configure build/without_faiss -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DETALAGE_WITH_FAISS=OFF \
-    -DETALAGE_WERROR=ON
-  build build/without_faiss etalage build_info_test item_index_test exact_search_test lists_test recall_test golden_index_test \
-    factor_index_test vectors_test index_files_test engine_test golden_engine_test
-  tests build/without_faiss -LE slow -R '^(build_info|item_index|exact_search|lists|recall|golden_index|factor_index|vectors|index_files|engine|golden_engine)_test'
 fi
 
 configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=ON \
