@@ -95,6 +95,12 @@ def test_campaign(tmp_path):
         assert "Complete Journey: no" in shown
 
 
+def test_two_weeks(tmp_path):
+    out = run(sys.executable, "examples/09_two_weeks.py", tmp_path)
+    assert re.search(r"always the best, from this log: .*\d", out) and re.search(r"learned less models: [+-]\d\.\d+, interval \(", out)
+    assert "clicks" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_day_of_a_shop():
     shown = run(sys.executable, "examples/shop_engine.py")
     assert "answered by publication 2 and after a rollback by 1" in shown and "'history'" in shown
