@@ -105,7 +105,8 @@ def main() -> int:
             continue
         for m in (metric, *(x for x in task.metrics[:2] if x != metric)):
             paired = new.compare(old, m)
-            print(f"| {name} | {m} | {beat} {old[m]:.4f} | {new[m]:.4f} | {paired["difference"]:+.4f} [{paired["interval"][0]:+.4f}, {paired["interval"][1]:+.4f}] | "
+            difference, (low, high) = paired["difference"], paired["interval"]
+            print(f"| {name} | {m} | {beat} {old[m]:.4f} | {new[m]:.4f} | {difference:+.4f} [{low:+.4f}, {high:+.4f}] | "
                   f"{100 * (new[m] / old[m] - 1):+.1f} % | {floor} | {seconds:.0f} | {json.dumps(ranker.report) if m == metric else ''} |", flush=True)
     return 0
 

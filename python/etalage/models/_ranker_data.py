@@ -24,7 +24,7 @@ def split_off(train, share, positions, seed):
     from ..evaluation import split
 
     if isinstance(train, _core.EventLog):
-        times = train.times_ms
+        times = train.times
         if times is None or not len(times):
             parts = split.random_holdout(train, share, seed)
             return parts.train, parts.test, positions
@@ -39,7 +39,7 @@ def split_off(train, share, positions, seed):
         keep = np.arange(len(train.items)) - np.repeat(train.offsets[:-1], lengths) < np.repeat(shorter, lengths)
         offsets = np.concatenate([[0], np.cumsum(shorter)]).astype(np.int64)
         times = None if train.times is None else np.asarray(train.times)[keep]
-        head = _core.Sequences(offsets, np.asarray(train.items)[keep], times, train.num_items, train.user_index, train.user_id_map, train.item_id_map)
+        head = _core.Sequences(offsets, np.asarray(train.items)[keep], times, train.num_items, train.user_index, train.user_ids, train.item_ids)
         return head, train, "last"
     parts = split.random_holdout(train, share, seed)
     return parts.train, parts.test, positions

@@ -243,7 +243,7 @@ class LearnedRanker(Recommender):
             return model.lists_next(valid, positions == "last", self.max_lists, bool(masked), self.max_negatives, self.seed, self.num_threads), masked
         rows, held_out = _matrix(head), _matrix(valid, head)
         known = np.diff(rows.indptr) > 0
-        held_out = held_out.multiply(known[:, None]).tocsr() if not known.all() else held_out
+        held_out = held_out.multiply(known[:, None]).tocsr() if not known.all() else held_out.copy()  # of those with a past
         held_out.eliminate_zeros()
         if masked is None:
             masked = held_out.multiply(rows != 0).nnz < 0.01 * held_out.nnz
