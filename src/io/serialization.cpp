@@ -40,7 +40,6 @@ FileInfo info_of(const io::Buffer& buffer, const std::string& label) {
 }  // namespace
 
 void save(const Recommender& model, const std::filesystem::path& path) {
-  io::require_model_kind(model.kind());
   save_state(path, model.kind(), [&](StateWriter& w) { model.save_state(w); });
 }
 
@@ -53,7 +52,6 @@ std::shared_ptr<const Recommender> load(const std::filesystem::path& path, LoadO
 }
 
 std::vector<char> save_to_memory(const Recommender& model) {
-  io::require_model_kind(model.kind());
   return save_state_to_memory(model.kind(), [&](StateWriter& w) { model.save_state(w); });
 }
 

@@ -46,6 +46,8 @@ def function_name(statement: str) -> str | None:
         elif c == "=" and depth == 0:
             return None  # a variable with a value
         elif c == "(" and depth == 0:
+            if statement[i + 1 :].lstrip().startswith("*"):
+                return None  # a pointer to a function
             found = re.search(r"(~?\w+)\s*$", statement[:i])
             return found.group(1) if found and found.group(1) not in ("ETALAGE_EXPORT", "noexcept", "requires", "alignas") else None
     return None
@@ -146,7 +148,7 @@ def self_test() -> list[str]:
         "struct ETALAGE_EXPORT Fine { std::function<int()> f = {}; void go() const { if (true) { g(); } } ~Fine(); };": None,
         "template <class T> T get(T);": None,
         "ETALAGE_EXPORT void fine(int);": None,
-        "struct Plain { int a = 3; std::vector<int> b = {{1, 2}, {3}}; bool has() const noexcept { return a > 0; } };": None,
+        "struct Plain { bool (*call)(int); int a = 3; std::vector<int> b = {{1, 2}, {3}}; bool has() const noexcept { return a > 0; } };": None,
     }
     missed = []
     with tempfile.TemporaryDirectory() as folder:

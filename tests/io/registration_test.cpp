@@ -138,8 +138,6 @@ TEST_F(Registration, WhatIsNotRegisteredIsRefusedByNameBeforeAnythingIsWritten) 
   refuses("", "register_index", dir, [&] { save(*model_with(""), dir / "x"); });
   refuses("Nobody", "register_index", dir, [&] { save(*model_with("Nobody"), dir / "x"); });
   refuses("Nobody", "register_index", dir, [&] { (void)save_to_memory(*model_with("Nobody")); });
-  refuses("Nameless", "register_model", dir, [&] { save(Nameless(), dir / "x"); });
-  refuses("Nameless", "register_model", dir, [&] { (void)save_to_memory(Nameless()); });
   const auto known = std::make_shared<VectorsModel>(Array<float>(std::vector<float>{1, 3}), rows(), 2);
   const BlendModel blend({{"a", known}, {"b", std::make_shared<Nameless>()}}, {});
   refuses("Nameless", "register_model", dir, [&] { save(blend, dir / "x"); });
@@ -147,6 +145,12 @@ TEST_F(Registration, WhatIsNotRegisteredIsRefusedByNameBeforeAnythingIsWritten) 
   parts.models = {{"als", known, RecommenderSource::Ask::kShopper}, {"own", std::make_shared<Nameless>(), RecommenderSource::Ask::kAnyone}};
   const Snapshot snapshot(parts);
   refuses("Nameless", "register_model", dir, [&] { save(snapshot, dir / "x"); });
+}
+
+TEST_F(Registration, AModelAloneIsRegisteredByWhoeverLoadsIt) {
+  const std::vector<char> bytes = save_to_memory(Nameless());
+  EXPECT_EQ(memory_info(bytes).kind, "Nameless");
+  EXPECT_THROW((void)load_from_memory(bytes), FormatError);
 }
 
 TEST_F(Registration, AFactoryThatMakesNothingIsAFormatError) {

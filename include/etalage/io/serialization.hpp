@@ -20,7 +20,8 @@ class VectorIndex;
 
 /// Saves any model. At any moment the old file or the new one is there, complete.
 /// std::filesystem::filesystem_error (full disk, permissions) leaves the old file. std::invalid_argument, before anything
-/// is written, when the model or one inside it is of a kind that load() would not know: see register_model().
+/// is written, when a model or an index inside it is of a kind that is not registered. The model itself need not be: whoever
+/// loads the file registers its kind.
 ETALAGE_EXPORT void save(const Recommender& model, const std::filesystem::path& path);
 /// Maps the file; arrays are shared with every process that maps it. FormatError says what was found and expected. Never
 /// null: a factory that makes nothing is a FormatError too.
@@ -48,7 +49,7 @@ ETALAGE_EXPORT void save(const VectorIndex& index, const std::filesystem::path& 
 
 /// Makes a model of one kind from its state.
 using ModelFactory = std::shared_ptr<Recommender> (*)(const StateReader&);
-/// Lets load() make models of a host's own class, and save() write them, alone or inside a snapshot or a blend. `kind` is
+/// Lets load() make models of a host's own class, and save() write them inside a snapshot or a blend. `kind` is
 /// what the class's kind() answers. std::invalid_argument when the kind is taken by another factory.
 /// Threads   safe to call concurrently with everything
 ETALAGE_EXPORT void register_model(std::string_view kind, ModelFactory factory);

@@ -121,7 +121,7 @@ void require(bool holds, const char* what) {
 void run(const std::string& path) {
   validate(AlsOptions(), EaseOptions(), ItemKnnOptions(), UserKnnOptions(), SlimOptions(), PopularityOptions(), TransitionsOptions(), SessionKnnOptions(),
            SequentialRulesOptions(), RepeatPurchaseOptions(), LinearSequenceOptions(), RandomWalkOptions(), EvaluationOptions(), ResamplingOptions(),
-           SyntheticStoreOptions(), SpendLedgerOptions(), ItemIndexOptions(), EngineOptions());
+           SyntheticStoreOptions(), SpendLedgerOptions{{1}, 0, nullptr}, ItemIndexOptions(), EngineOptions());
   register_model("Newest", &Newest::from_state);
   register_index("Linear", &Linear::from_state);
 
