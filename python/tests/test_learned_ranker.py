@@ -293,3 +293,13 @@ def test_the_linear_ranker_is_at_its_optimum():
     np.testing.assert_allclose(np.concatenate([ranker.weights, ranker.missing_weights]), found.x, atol=1e-4)
     with pytest.raises(ValueError, match="gain above 0"):
         _core.LinearRanker.fit(rows, offsets, 0 * gains)
+
+
+def test_an_engine_serves_it(log, fitted):
+    from etalage.serving import Engine
+
+    engine = Engine(models={"ranker": fitted})
+    answer = engine.recommend(user=log.user_ids[2], k=5)
+    assert len(answer.keys) == 5 and set(answer.sources) == {"ranker"}
+    seen = set(log.item_ids[log.items[log.users == 2]])
+    assert not seen & set(answer.keys)
