@@ -27,8 +27,8 @@ Placement placement_of(const std::string& name) {
 Exploration exploration_from(const py::dict& d) {
   Exploration e;
   set_choice(d, "policy", e.policy,
-             {{"greedy", ExplorationPolicy::kGreedy}, {"epsilon", ExplorationPolicy::kEpsilon}, {"softmax", ExplorationPolicy::kSoftmax},
-              {"thompson", ExplorationPolicy::kThompson}, {"squarecb", ExplorationPolicy::kSquareCb}});
+             {{"greedy", PlacePolicy::kGreedy}, {"epsilon", PlacePolicy::kEpsilon}, {"softmax", PlacePolicy::kSoftmax},
+              {"thompson", PlacePolicy::kThompson}, {"squarecb", PlacePolicy::kSquareCb}});
   set_option(d, "epsilon", e.epsilon);
   set_option(d, "temperature", e.temperature);
   set_option(d, "gamma", e.gamma);

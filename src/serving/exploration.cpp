@@ -73,10 +73,10 @@ void thompson(std::span<const ShownCounts> counts, std::size_t n, std::span<doub
 
 }  // namespace
 
-std::string_view exploration_name(ExplorationPolicy policy) noexcept { return kNames[static_cast<std::size_t>(policy)]; }
+std::string_view exploration_name(PlacePolicy policy) noexcept { return kNames[static_cast<std::size_t>(policy)]; }
 
 void Exploration::validate() const {
-  detail::require(static_cast<std::size_t>(policy) < kNames.size(), "policy", static_cast<int>(policy), "one of the enumerators of ExplorationPolicy");
+  detail::require(static_cast<std::size_t>(policy) < kNames.size(), "policy", static_cast<int>(policy), "one of the enumerators of PlacePolicy");
   detail::require_finite(epsilon >= 0 && epsilon <= 1, "epsilon", epsilon, "in [0, 1]");
   detail::require_finite(temperature > 0, "temperature", temperature, "finite and > 0");
   detail::require_finite(gamma > 0, "gamma", gamma, "finite and > 0");
@@ -86,7 +86,7 @@ void Exploration::validate() const {
 }
 
 bool Exploration::explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept {
-  if (policy == ExplorationPolicy::kGreedy) return false;
+  if (policy == PlacePolicy::kGreedy) return false;
   // A little above what is asked for is not it: 0.3 of 10 places are 3.
   if (static_cast<double>(explored_before + 1) > max_share * static_cast<double>(places) + 1e-9) return false;
   return slots.empty() || std::find(slots.begin(), slots.end(), place) != slots.end();
@@ -100,22 +100,22 @@ void exploration_probabilities(const Exploration& e, std::span<const double> val
   if (n == 0) return;
   const auto best = static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
   switch (e.policy) {
-    case ExplorationPolicy::kGreedy:
+    case PlacePolicy::kGreedy:
       std::fill(out.begin(), out.end(), 0.0);
       out[best] = 1;
       return;
-    case ExplorationPolicy::kEpsilon:
+    case PlacePolicy::kEpsilon:
       std::fill(out.begin(), out.end(), e.epsilon / static_cast<double>(n));
       out[best] += 1 - e.epsilon;
       return;
-    case ExplorationPolicy::kSoftmax: {
+    case PlacePolicy::kSoftmax: {
       double sum = 0;
       for (std::size_t i = 0; i < n; ++i) sum += out[i] = std::exp((values[i] - values[best]) / e.temperature);
       for (double& p : out) p /= sum;
       return;
     }
-    case ExplorationPolicy::kThompson: thompson(counts, n, out); return;
-    case ExplorationPolicy::kSquareCb: {
+    case PlacePolicy::kThompson: thompson(counts, n, out); return;
+    case PlacePolicy::kSquareCb: {
       double rest = 1;
       for (std::size_t i = 0; i < n; ++i) {
         out[i] = i == best ? 0 : 1 / (static_cast<double>(n) + e.gamma * (values[best] - values[i]));

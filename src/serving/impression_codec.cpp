@@ -9,9 +9,9 @@ namespace serving {
 
 double parameter_of(const Exploration& how) noexcept {
   switch (how.policy) {
-    case ExplorationPolicy::kEpsilon: return how.epsilon;
-    case ExplorationPolicy::kSoftmax: return how.temperature;
-    case ExplorationPolicy::kSquareCb: return how.gamma;
+    case PlacePolicy::kEpsilon: return how.epsilon;
+    case PlacePolicy::kSoftmax: return how.temperature;
+    case PlacePolicy::kSquareCb: return how.gamma;
     default: return 0;
   }
 }
@@ -56,9 +56,9 @@ ShownHead get_head(ByteReader& r) {
   h.placement = static_cast<Placement>(placement);
   h.snapshot = r.get<std::uint64_t>();
   const auto policy = r.get<std::uint8_t>();
-  if (policy > static_cast<std::uint8_t>(ExplorationPolicy::kSquareCb))
+  if (policy > static_cast<std::uint8_t>(PlacePolicy::kSquareCb))
     ByteReader::fail("found exploration policy " + std::to_string(policy) + ", expected a known one (upgrade etalage to read it)");
-  h.policy = static_cast<ExplorationPolicy>(policy);
+  h.policy = static_cast<PlacePolicy>(policy);
   h.parameter = r.get<double>();
   if (!std::isfinite(h.parameter)) ByteReader::fail("found a parameter of exploration that is not finite");
   h.seed = r.get<std::uint64_t>();
@@ -75,9 +75,9 @@ Impression decode(std::uint64_t request, std::span<const std::byte> payload) {
   out.placement = h.placement;
   out.snapshot = h.snapshot;
   out.how.policy = h.policy;
-  if (h.policy == ExplorationPolicy::kEpsilon) out.how.epsilon = h.parameter;
-  if (h.policy == ExplorationPolicy::kSoftmax) out.how.temperature = h.parameter;
-  if (h.policy == ExplorationPolicy::kSquareCb) out.how.gamma = h.parameter;
+  if (h.policy == PlacePolicy::kEpsilon) out.how.epsilon = h.parameter;
+  if (h.policy == PlacePolicy::kSoftmax) out.how.temperature = h.parameter;
+  if (h.policy == PlacePolicy::kSquareCb) out.how.gamma = h.parameter;
   out.seed = h.seed;
   const auto n = r.get_count(8);
   out.places.resize(n);

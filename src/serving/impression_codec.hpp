@@ -34,7 +34,7 @@ struct ShownHead {
   std::optional<KeyView> user;
   Placement placement = Placement::kHome;
   std::uint64_t snapshot = 0;
-  ExplorationPolicy policy = ExplorationPolicy::kGreedy;
+  PlacePolicy policy = PlacePolicy::kGreedy;
   double parameter = 0;  ///< epsilon, temperature or gamma
   std::uint64_t seed = 0;
 };

@@ -177,7 +177,7 @@ class Selection {
     const std::size_t first = x.values.size();
     x.values.insert(x.values.end(), x.gains.begin(), x.gains.end());
     std::span<const ShownCounts> counts;
-    if (how.policy == ExplorationPolicy::kThompson && request_.shown != nullptr) {
+    if (how.policy == PlacePolicy::kThompson && request_.shown != nullptr) {
       for (const std::size_t e : x.entries) x.counts.push_back(request_.shown->counts_of(item(e)));
       counts = std::span(x.counts).last(n);
     }

@@ -26,14 +26,14 @@ std::vector<double> probabilities(const Exploration& e, const std::vector<double
 
 TEST(Exploration, ProbabilitiesAreTheFormulas) {
   const std::vector<double> v = {0.2, 0.9, 0.5};
-  EXPECT_EQ(probabilities({.policy = ExplorationPolicy::kGreedy}, v), (std::vector<double>{0, 1, 0}));
-  const auto epsilon = probabilities({.policy = ExplorationPolicy::kEpsilon, .epsilon = 0.3}, v);
+  EXPECT_EQ(probabilities({.policy = PlacePolicy::kGreedy}, v), (std::vector<double>{0, 1, 0}));
+  const auto epsilon = probabilities({.policy = PlacePolicy::kEpsilon, .epsilon = 0.3}, v);
   EXPECT_DOUBLE_EQ(epsilon[0], 0.1);
   EXPECT_DOUBLE_EQ(epsilon[1], 0.8);
-  const auto softmax = probabilities({.policy = ExplorationPolicy::kSoftmax, .temperature = 0.5}, v);
+  const auto softmax = probabilities({.policy = PlacePolicy::kSoftmax, .temperature = 0.5}, v);
   const double sum = std::exp(0.2 / 0.5) + std::exp(0.9 / 0.5) + std::exp(0.5 / 0.5);
   for (std::size_t i = 0; i < v.size(); ++i) EXPECT_NEAR(softmax[i], std::exp(v[i] / 0.5) / sum, 1e-12);
-  const auto square = probabilities({.policy = ExplorationPolicy::kSquareCb, .gamma = 10}, v);
+  const auto square = probabilities({.policy = PlacePolicy::kSquareCb, .gamma = 10}, v);
   EXPECT_NEAR(square[0], 1 / (3 + 10 * 0.7), 1e-12);
   EXPECT_NEAR(square[2], 1 / (3 + 10 * 0.4), 1e-12);
   EXPECT_NEAR(square[1], 1 - square[0] - square[2], 1e-12);
@@ -42,7 +42,7 @@ TEST(Exploration, ProbabilitiesAreTheFormulas) {
 TEST(Exploration, ThompsonIsTheShareOfSimulatedDraws) {
   const std::vector<ShownCounts> counts = {{100, 5}, {1000, 60}, {20, 2}, {0, 0}, {300, 9}};
   const std::vector<double> v(counts.size(), 0.5);
-  const auto exact = probabilities({.policy = ExplorationPolicy::kThompson}, v, counts);
+  const auto exact = probabilities({.policy = PlacePolicy::kThompson}, v, counts);
   std::mt19937_64 rng(3);
   std::vector<double> share(counts.size());
   constexpr int kDraws = 200'000;
@@ -62,9 +62,9 @@ TEST(Exploration, ThompsonIsTheShareOfSimulatedDraws) {
   }
   for (std::size_t i = 0; i < counts.size(); ++i) EXPECT_NEAR(exact[i], share[i], 0.03) << i;
   // Nothing is known of anybody: all alike.
-  for (const double p : probabilities({.policy = ExplorationPolicy::kThompson}, v)) EXPECT_DOUBLE_EQ(p, 0.2);
+  for (const double p : probabilities({.policy = PlacePolicy::kThompson}, v)) EXPECT_DOUBLE_EQ(p, 0.2);
   // Much is known: the best one is almost always shown.
-  EXPECT_GT(probabilities({.policy = ExplorationPolicy::kThompson}, {1, 1}, {{100'000, 6'000}, {100'000, 5'000}})[0], 0.999);
+  EXPECT_GT(probabilities({.policy = PlacePolicy::kThompson}, {1, 1}, {{100'000, 6'000}, {100'000, 5'000}})[0], 0.999);
 }
 
 TEST(Exploration, BadOptionsAreNamed) {
@@ -107,7 +107,7 @@ TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
   how.pool = 6;
   engine.explore(Placement::kHome, how);
   // Thompson sampling has no cells to count: what it draws from moves with every answer.
-  const int kRequests = how.policy == ExplorationPolicy::kThompson ? 500 : 20'000;
+  const int kRequests = how.policy == PlacePolicy::kThompson ? 500 : 20'000;
   const Predicate stocked = Predicate::from_json(R"({"in_stock": true})");
   // What stands at the first drawn place is drawn from one distribution; below, from one for each way the places above came out.
   std::map<std::string, int> shown;
@@ -138,14 +138,14 @@ TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
     ++shown[first];
     ++pairs[{first, second}];
     const auto [at, fresh] = propensity.emplace(first, seen.places[0].propensity);
-    if (how.policy != ExplorationPolicy::kThompson) {  // whose counts change with every answer
+    if (how.policy != PlacePolicy::kThompson) {  // whose counts change with every answer
       ASSERT_EQ(at->second, seen.places[0].propensity);
       const auto [below, new_below] = conditional.emplace(std::pair(first, second), seen.places[2].propensity);
       ASSERT_EQ(below->second, seen.places[2].propensity);
       ASSERT_EQ(seen.places[2].explored, true);
     }
   }
-  if (how.policy == ExplorationPolicy::kThompson) {
+  if (how.policy == PlacePolicy::kThompson) {
     EXPECT_EQ(shown.size(), 6u);
     return;
   }
@@ -168,11 +168,11 @@ TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, ExploredAnswers,
-                         ::testing::Values(Drawn{{.policy = ExplorationPolicy::kEpsilon, .epsilon = 0.5}},
-                                           Drawn{{.policy = ExplorationPolicy::kSoftmax, .temperature = 0.3}},
-                                           Drawn{{.policy = ExplorationPolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
-                                           Drawn{{.policy = ExplorationPolicy::kSquareCb, .gamma = 5}},
-                                           Drawn{{.policy = ExplorationPolicy::kThompson}}));
+                         ::testing::Values(Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
+                                           Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
+                                           Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
+                                           Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
+                                           Drawn{{.policy = PlacePolicy::kThompson}}));
 
 TEST(ExploredAnswers, SlotsAndSharesLimitWhatIsDrawn) {
   Engine engine;
@@ -189,7 +189,7 @@ TEST(ExploredAnswers, SlotsAndSharesLimitWhatIsDrawn) {
   EXPECT_EQ(drawn({.slots = {2, 5}}), (std::vector<std::size_t>{2, 5}));
   EXPECT_EQ(drawn({.max_share = 0.3}), (std::vector<std::size_t>{0, 1, 2}));
   EXPECT_EQ(drawn({.slots = {1, 3, 5, 7}, .max_share = 0.2}), (std::vector<std::size_t>{1, 3}));
-  EXPECT_EQ(drawn({.policy = ExplorationPolicy::kGreedy}), (std::vector<std::size_t>{}));
+  EXPECT_EQ(drawn({.policy = PlacePolicy::kGreedy}), (std::vector<std::size_t>{}));
   EXPECT_EQ(drawn({.max_share = 0}), (std::vector<std::size_t>{}));
 }
 

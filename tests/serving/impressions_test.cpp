@@ -156,7 +156,7 @@ TEST(Impressions, ComeBackAsTheyWere) {
   std::uint64_t last = 0;
   {
     Shop shop(dir / "engine", {}, Durability::kEveryEvent);
-    shop.engine->explore(Placement::kHome, Exploration{.policy = ExplorationPolicy::kSoftmax, .temperature = 0.2});
+    shop.engine->explore(Placement::kHome, Exploration{.policy = PlacePolicy::kSoftmax, .temperature = 0.2});
     for (int n = 0; n < 300; ++n) {
       const Answer a = shop.show(n % 17 == 0 ? KeyView("ann") : KeyView("bob"));
       shop.now += 1000;
@@ -216,7 +216,7 @@ TEST(Impressions, ABadFileIsRefused) {
 
 TEST(Impressions, AreTakenFromManyThreads) {
   Shop shop;
-  shop.engine->explore(Placement::kHome, Exploration{.policy = ExplorationPolicy::kThompson});
+  shop.engine->explore(Placement::kHome, Exploration{.policy = PlacePolicy::kThompson});
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {

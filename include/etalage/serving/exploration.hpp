@@ -12,7 +12,7 @@
 namespace etalage {
 
 /// How the product of an explored place is drawn among the candidates that may stand there.
-enum class ExplorationPolicy : std::uint8_t {
+enum class PlacePolicy : std::uint8_t {
   kGreedy,    ///< the best one: nothing is explored
   kEpsilon,   ///< uniform with probability epsilon, else the best: p = epsilon / n, and 1 - epsilon more for the best
   kSoftmax,   ///< p ~ exp(value / temperature); place after place without the ones above this is Plackett-Luce
@@ -20,7 +20,7 @@ enum class ExplorationPolicy : std::uint8_t {
   kSquareCb   ///< p = 1 / (n + gamma (best value - value)), the rest for the best (Foster, Rakhlin, ICML 2020)
 };
 /// "greedy", "epsilon", "softmax", "thompson", "squarecb".
-[[nodiscard]] ETALAGE_EXPORT std::string_view exploration_name(ExplorationPolicy policy) noexcept;
+[[nodiscard]] ETALAGE_EXPORT std::string_view exploration_name(PlacePolicy policy) noexcept;
 
 /// How often a product was shown, and how often somebody reacted to it.
 struct ShownCounts {
@@ -31,7 +31,7 @@ struct ShownCounts {
 /// Exploration of one placement. Values are what the ranking says a candidate is worth at the place: relevance in (0, 1] times
 /// boosts, less what variety takes away.
 struct ETALAGE_EXPORT Exploration {
-  ExplorationPolicy policy = ExplorationPolicy::kEpsilon;
+  PlacePolicy policy = PlacePolicy::kEpsilon;
   double epsilon = 0.1;                  ///< in [0, 1]
   double temperature = 0.1;              ///< > 0, of values in (0, 1]
   double gamma = 100;                    ///< of SquareCB, > 0: the larger, the less is explored
