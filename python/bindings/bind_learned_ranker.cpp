@@ -108,7 +108,7 @@ void bind_learned_ranker(py::module_& m) {
            py::arg("vectors") = py::none())
       .def_static("check_options", [](const py::dict& options) { (void)options_from_dict<LearnedRankerOptions>(options, kFields); }, py::arg("options"))
       .def_property_readonly("options", [](const LearnedRankerModel& r) { return options_to_dict(r.options(), kFields); })
-      .def_property("recipe", [](const LearnedRankerModel& r) { return r.options().recipe; }, &LearnedRankerModel::set_recipe)
+      .def_property("learning", [](const LearnedRankerModel& r) { return r.options().learning; }, &LearnedRankerModel::set_learning)
       .def("set_served_at", &LearnedRankerModel::set_served_at, py::arg("placement"), py::arg("position"))
       .def_property_readonly("served_at", [](const LearnedRankerModel& r) { return py::make_tuple(r.options().placement, r.options().position); },
                              "(placement, position)")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -50,14 +51,14 @@ def run_shard(args) -> int:
         raise ValueError(f"--model is {model._kind!r}, must be als with --shard")
     fit = shards.Shards(args.folder)
     options = {n: v for n, v in model._options().items() if n != "num_threads"}
-    fit.agree({"options": options, "shards": count, "data": data.of_matrices(args), "events": os.path.basename(args.events)})
+    fit.agree({"options": options, "shards": count, "data": json.loads(data.recipe(args).to_json()), "events": os.path.basename(args.events)})
     if shard == 1 and not fit.has_blocks():
-        shards.make_blocks(fit, data.interactions(data.read_log(args), args))
+        shards.make_blocks(fit, data.recipe(args).interactions(data.read_log(args)))
     started = time.perf_counter()
 
     def told(sweep, objective):
         if shard == 1:
-            data.say(f"sweep {sweep} of {model.iterations}, objective {objective:.8g} ({time.perf_counter() - started:.1f} s)")
+            data.say(f"sweep {sweep} of {fit.fit().options['iterations']}, objective {objective:.8g} ({time.perf_counter() - started:.1f} s)")
 
     shards.train(fit, shard, count, num_threads=model.num_threads, timeout=args.shard_timeout, told=told)
     data.say(f"shard {shard} of {count} done; `etalage merge {args.folder} --out FILE` makes the model")

@@ -77,7 +77,7 @@ def test_journal_and_bundle(models, data, tmp_path):
     again.erase_user("bob")
     again.compact()
     assert again.user("bob") is None
-    assert not any(b"ann" in p.read_bytes() for p in (tmp_path / "journal").iterdir())
+    assert not any(b"ann" in p.read_bytes() for p in (tmp_path / "journal").rglob("*") if p.is_file())
 
 
 def test_publish_and_roll_back(models):

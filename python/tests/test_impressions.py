@@ -86,7 +86,7 @@ def test_the_frame_is_read_by_arrow(models):
 
 def test_what_is_wrong_is_named(models):
     engine = Engine(models=models)
-    for error, match, how in [(ValueError, "policy is 'best', must be one of 'greedy'", "best"), (ValueError, "epsilon is 2", {"epsilon": 2}),
+    for error, match, how in [(ValueError, r"policy is 'best' \(str\), must be one of 'greedy'", "best"), (ValueError, "epsilon is 2", {"epsilon": 2}),
                               (ValueError, "exploration has 'eps'", {"eps": 0.1}), (TypeError, "exploration is 3", 3), (TypeError, "slots is 4", {"slots": 4}),
                               (ValueError, "pool is 1", {"pool": 1}), (ValueError, "temperature is 0", {"policy": "softmax", "temperature": 0.0})]:
         with pytest.raises(error, match=match):
@@ -142,7 +142,7 @@ from etalage.serving import Engine
 data = etalage.Interactions.from_frame({"user": ["a", "b", "a"], "item": ["x", "y", "z"]})
 engine = Engine(sys.argv[1], durability="every event", models={"popularity": etalage.models.Popularity().fit(data)}, exploration={"home": "thompson"})
 while True:
-    answer = engine.recommend("ann", k=3, log=True)
+    answer = engine.recommend("ann", k=3, exclude_seen=False, log=True)
     engine.observe("ann", answer.keys[0], request=answer.request_id)
     if answer.request_id % 5 == 0:
         engine.sync()

@@ -38,7 +38,7 @@ EVERY_COUNT = """
         except TypeError:
             continue
         for option, value in fresh.get_params().items():
-            if isinstance(value, bool) or not isinstance(value, int):
+            if isinstance(value, bool) or not (isinstance(value, int) or value == "auto"):
                 continue
             began = time.perf_counter()
             try:

@@ -21,7 +21,7 @@ def test_python_blocks_run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", sorted(str(p.relative_to(ROOT)) for p in [README, *(ROOT / "docs").rglob("*.md")]))
 def test_links_lead_somewhere(page):
-    text = (ROOT / page).read_text()
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.S | re.M)  # a lambda in a block of code is no link
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if not target.startswith("http"):
             assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"

@@ -64,6 +64,14 @@ DataShape shape_of(const Interactions& data) {
 AlsOptions settled(AlsOptions o, const DataShape& s) {
   // Rank grows with what there is to fit; the weight of the unobserved with how dense the matrix is.
   o.factors.settle(at_most_rank(s.pairs >= 600'000 ? 256 : s.pairs >= 150'000 ? 128 : 64, s));
+  o.iterations.settle(14);
+  // A ridge that is given is one of the textbook's objective, whose other weights it was found with.
+  if (o.regularization.given()) {
+    o.alpha.settle(1.0f);
+    o.unobserved_weight.settle(1.0f);
+    o.nu.settle(0.0f);
+    return o;
+  }
   double weight = std::clamp(0.02 * std::pow(s.density() / 1e-3, 4.0 / 3), 0.01, 1.0);
   if (o.unobserved_weight.given()) weight = static_cast<double>(o.unobserved_weight.value());
   // Whoever gives alpha means the weight of what was observed: that of the rest keeps its proportion.
@@ -79,7 +87,6 @@ AlsOptions settled(AlsOptions o, const DataShape& s) {
   if (scale != 1 || nu != 1)
     ridge *= std::exp(std::log(scale) + log_row_count(s, weight) - nu * log_row_count(s, static_cast<double>(o.unobserved_weight.value())));
   o.regularization.settle(static_cast<float>(std::min(ridge, 1e30)));
-  o.iterations.settle(14);
   return o;
 }
 

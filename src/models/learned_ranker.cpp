@@ -329,7 +329,7 @@ void LearnedRankerModel::save_state(StateWriter& outer) const {
   writer.put_double("options/position", std::isnan(options_.position) ? 0 : static_cast<double>(options_.position));
   writer.put_double("options/half_life_days", options_.half_life_days);
   writer.put_int("options/neighbors", options_.neighbors);
-  writer.put_string("options/recipe", options_.recipe);
+  writer.put_string("options/recipe", options_.learning);
   ScopedWriter signals(writer, "signals/");
   signals_.save_state(signals);
   writer.put_array("history_times", history_times_);
@@ -359,7 +359,7 @@ std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateRe
   if (const double p = reader.get_double("options/position"); p >= 1) o.position = static_cast<float>(p);
   o.half_life_days = reader.get_double("options/half_life_days");
   o.neighbors = static_cast<std::int32_t>(reader.get_int("options/neighbors", 1, std::numeric_limits<std::int32_t>::max()));
-  o.recipe = reader.get_string("options/recipe");
+  o.learning = reader.get_string("options/recipe");
   std::vector<BlendMember> sources;
   const auto count = static_cast<std::size_t>(reader.get_int("sources", 1, kMostSources));
   for (std::size_t m = 0; m < count; ++m) {

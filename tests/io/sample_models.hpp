@@ -136,7 +136,7 @@ inline std::vector<SampleModel> sample_models() {
          const Sequences past = sample_sequences();
          auto model = std::make_shared<LearnedRankerModel>(
              std::vector<BlendMember>{{"steps", fitted_in_order<TransitionsModel>()}, {"again", fitted_in_order<RepeatPurchaseModel>()}},
-             ItemSignals::of(past), past, LearnedRankerOptions{.candidates = 5, .anchors = 3, .position = 1, .recipe = "{}"});
+             ItemSignals::of(past), past, LearnedRankerOptions{.candidates = 5, .anchors = 3, .position = 1, .learning = "{}"});
          const CsrMatrix held = sample_data().user_items();
          const RankingLists lists = model->lists(held.view(), 12, false, 5);
          model->set_scorer(LinearRanker::fit({lists.rows.data(), lists.items.size(), model->num_features()}, lists.offsets, lists.gains, {}));

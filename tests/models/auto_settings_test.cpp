@@ -87,6 +87,13 @@ TEST(AutoSettings, FollowWhatIsGiven) {
     return static_cast<double>(of.regularization.value()) * std::pow(std::sqrt(users * items), static_cast<double>(of.nu.value()));
   };
   EXPECT_NEAR(ridge(o) / ridge(by_rule), 10, 0.01);
+  // A ridge is the textbook's, and so are the weights beside it.
+  AlsOptions ridged;
+  ridged.regularization = 0.5f;
+  EXPECT_EQ(settled(ridged, kGowalla).nu, 0.0f);
+  EXPECT_EQ(settled(ridged, kGowalla).unobserved_weight, 1.0f);
+  EXPECT_EQ(settled(ridged, kGowalla).alpha, 1.0f);
+  EXPECT_EQ(settled(ridged, kGowalla).factors, by_rule.factors);
   AlsOptions plain;
   plain.nu = 0;
   EXPECT_NEAR(ridge(settled(plain, kGowalla)) / ridge(by_rule), 1, 1e-3);

@@ -190,7 +190,7 @@ TEST(LearnedRanker, AGivenHistoryHasTheTimesOfTheKeptOneItEquals) {
 
 TEST(LearnedRanker, IsSavedWithItsSources) {
   const Shop s = shop();
-  LearnedRankerModel ranker = made(s, {.candidates = 20, .anchors = 3, .position = 1, .half_life_days = 12, .recipe = "{}"});
+  LearnedRankerModel ranker = made(s, {.candidates = 20, .anchors = 3, .position = 1, .half_life_days = 12, .learning = "{}"});
   EXPECT_THROW((void)ranker.recommend({.user = 0}, {}, *std::make_unique<Scratch>()), NotFittedError);
   const RankingLists lists = ranker.lists(s.later.view(), kUsers, true, 1000);
   ranker.set_scorer(LinearRanker::fit({lists.rows.data(), lists.items.size(), ranker.num_features()}, lists.offsets, lists.gains, {}));

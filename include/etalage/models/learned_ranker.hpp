@@ -33,7 +33,7 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
   float position = std::numeric_limits<float>::quiet_NaN();   ///< served as this; NaN: not known
   double half_life_days = 30;     ///< of the signal "recent", > 0
   std::int32_t neighbors = 100;   ///< of each item, that anchors are looked up in, >= 1
-  std::string recipe = {};        ///< how the scorer was learned, for whoever made it; kept in files, never read
+  std::string learning = {};      ///< how the scorer was learned, for whoever made it; kept in files, never read
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;
 };
@@ -80,7 +80,7 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
     return sources_.size() * RankingFeatures::kColumnsOfSource + RankingFeatures::kColumns;
   }
 
-  void set_recipe(std::string recipe) { options_.recipe = std::move(recipe); }
+  void set_learning(std::string learning) { options_.learning = std::move(learning); }
   void set_served_at(float placement, float position);  ///< the options of these names
   /// What answers from now on. linear and trees must know num_features() features; one of them may be absent.
   void set_scorer(LinearRanker linear, std::optional<TreeEnsemble> trees = {});

@@ -86,7 +86,7 @@ def rules(sets, min_confidence: float, max_consequent: int = 1, baskets: int | N
         raise ValueError(f"count holds {counts.min() if counts.min() < 1 else counts.max()}, must be in [1, {baskets}], the number of baskets")
     try:
         found = _core.association_rules(offsets, np.array([i for s in encoded for i in s], dtype=np.int32), counts, baskets,
-                                        _decimal(real_number(min_confidence, "min_confidence")),
+                                        _confidence(min_confidence),
                                         whole_number(max_consequent, "max_consequent"), whole_number(num_threads, "num_threads"))
     except ValueError as e:
         raise _with_labels(e, list(labels)) from None
@@ -223,6 +223,11 @@ def _pandas():
     except ImportError:
         raise ImportError("etalage.marketing.baskets gives frames of pandas: pip install pandas") from None
     return pandas
+
+
+def _confidence(value):
+    real_number(value, "min_confidence")  # refuses what is no number; its double would not be the decimal that was meant
+    return _decimal(value)
 
 
 def _decimal(value):

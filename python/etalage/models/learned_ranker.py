@@ -133,7 +133,7 @@ class LearnedRanker(Recommender):
     @property
     def report(self):
         """What was learned: method, lists, trees, cross-validated ndcg of the first stage's best source, linear and trees."""
-        return json.loads(self._fitted().recipe).get("report", {})
+        return json.loads(self._fitted().learning).get("report", {})
 
     @property
     def linear_weights(self):
@@ -205,7 +205,7 @@ class LearnedRanker(Recommender):
                 model = self._joined(models, whole, facts)
             model.set_scorer(linear, trees)
             model.set_served_at(placement, position)
-            model.recipe = json.dumps({"report": said, "parameters": self._learning()}, default=lambda v: v.item())
+            model.learning = json.dumps({"report": said, "parameters": self._learning()}, default=lambda v: v.item())
         self._facts = facts
         self._model = model
         return self
@@ -221,7 +221,7 @@ class LearnedRanker(Recommender):
             model = self._joined(models, data, facts)
         model.set_scorer(old.linear, old.trees)
         model.set_served_at(*old.served_at)
-        model.recipe = old.recipe
+        model.learning = old.learning
         self._facts = facts
         self._model = model
         return self
@@ -272,7 +272,7 @@ class LearnedRanker(Recommender):
     def _from_core(cls, model):
         self = cls.__new__(cls)
         self.sources = _Members((n, _KINDS[m.kind]._from_core(m)) for n, m in model.sources)
-        kept = json.loads(model.recipe).get("parameters", {}) if model.recipe else {}
+        kept = json.loads(model.learning).get("parameters", {}) if model.learning else {}
         defaults = LearnedRanker([_KINDS[m.kind]._from_core(m) for _, m in model.sources]).get_params()
         for name in cls._parameter_names():
             if name != "sources":

@@ -46,10 +46,28 @@ class Fit:
     """A fit in `work`, on the Blocks of `path`."""
 
     def __init__(self, path, work, options):
-        self.path, self.work, self.options = path, work, options
+        self.path, self.work = path, work
         self.blocks = blocks.Blocks(path)
-        self.model = _core.AlsModel(options)
+        self.options = self._settled(options)
+        self.model = _core.AlsModel(self.options)
         self._mapped = (None, {})
+
+    def _settled(self, options):
+        """The options with a value for each "auto", as models.ALS chooses on the same rows; kept as a file, for all tasks alike."""
+        if "auto" not in options.values():
+            return options
+        path = os.path.join(self.work, "settled.json")
+        kept = folder.read_json(path) or {}
+        if kept.get("asked") != options:
+            users, items = self.blocks.shape
+            met = 0
+            for block in range(len(self.blocks.ranges("items"))):
+                met += int((np.diff(blocks.read_rows(self.path, "items", block, users).indptr) > 0).sum())
+            chosen = _core.AlsModel.settled(options, users, items, self.blocks.nnz, self.blocks.nnz / max(1, met))
+            os.makedirs(self.work, exist_ok=True)
+            kept = {"asked": options, "chosen": {n: chosen.get(n, v) for n, v in options.items() if v == "auto"}}
+            folder.write_json(path, kept)
+        return {**options, **kept["chosen"]}
 
     # One block
 
