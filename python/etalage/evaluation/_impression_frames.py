@@ -37,14 +37,16 @@ class Impressions:
         return len(self._columns["item"][0])
 
     def codes(self, name: str) -> np.ndarray | None:
-        """int32 [n], numbers of a column's keys, -1 unknown; None without the column."""
+        """int32 [n], numbers of a column's keys, -1 unknown; None without the column. name: as of ids()."""
         found = self._columns.get(name)
         return None if found is None else found[0]
 
     def ids(self, name: str) -> Any:
+        """IdMap of a column's keys; name: one of request, user, placement, item, source, policy."""
         return self._columns[name][1]
 
     def times_ms(self) -> np.ndarray | None:
+        """UTC milliseconds int64 [n], the smallest integer unknown; None without the column."""
         return self._columns.get("time")
 
     def _key(self, name: str) -> Any:
@@ -55,19 +57,20 @@ class Impressions:
         labels = ids.at(codes)
         return np.ma.masked_array(labels, mask=codes < 0) if labels.dtype.kind == "i" and (codes < 0).any() else labels
 
-    request = property(lambda self: self._key("request"))
-    user = property(lambda self: self._key("user"))
-    placement = property(lambda self: self._key("placement"))
-    item = property(lambda self: self._key("item"))
-    source = property(lambda self: self._key("source"))
-    policy = property(lambda self: self._key("policy"))
-    position = property(lambda self: self._columns.get("position"))
-    score = property(lambda self: self._columns.get("score"))
-    propensity = property(lambda self: self._columns.get("propensity"))
-    reward = property(lambda self: self._columns.get("reward"))
+    request = property(lambda self: self._key("request"), doc="Keys of the answers [n]. None without the column.")
+    user = property(lambda self: self._key("user"), doc="Keys of the shoppers [n]. None without the column.")
+    placement = property(lambda self: self._key("placement"), doc="Names of the pages [n]. None without the column.")
+    item = property(lambda self: self._key("item"), doc="Keys of the products [n]. None without the column.")
+    source = property(lambda self: self._key("source"), doc="Names of what proposed them [n]. None without the column.")
+    policy = property(lambda self: self._key("policy"), doc="Names of the policies [n]. None without the column.")
+    position = property(lambda self: self._columns.get("position"), doc="Places from the top [n]. None without the column.")
+    score = property(lambda self: self._columns.get("score"), doc="Scores [n]. None without the column.")
+    propensity = property(lambda self: self._columns.get("propensity"), doc="Probabilities [n] of each product at its place. None without the column.")
+    reward = property(lambda self: self._columns.get("reward"), doc="Rewards [n]. None without the column.")
 
     @property
     def time(self) -> np.ndarray | None:
+        """Moments, datetime64[ms] [n]; None without the column."""
         times = self._columns.get("time")
         return None if times is None else times.view("datetime64[ms]")
 
@@ -79,7 +82,7 @@ class Impressions:
                            {name: count[at] for name, count in self.outcomes.items()})
 
     def without_users(self, users: Any) -> Impressions:
-        """All rows but those of some shoppers, who asked to be forgotten; unknown ones change nothing."""
+        """All rows but those of some shoppers, who asked to be forgotten; unknown ones change nothing. users: a key or a list of them."""
         if self._columns.get("user") is None:
             raise ValueError("the impressions have no column 'user', so nobody's can be left out")
         codes, ids = self._columns["user"]
@@ -118,11 +121,13 @@ class Impressions:
         return _core.arrow_stream(list(columns), packed)
 
     def to_arrow(self) -> Any:
+        """A pyarrow.Table of the columns that there are."""
         import pyarrow
 
         return pyarrow.table(self)
 
     def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the columns that there are."""
         import pandas
 
         def gaps(values: np.ndarray) -> Any:  # integers stay integers beside gaps
@@ -133,6 +138,7 @@ class Impressions:
         return pandas.DataFrame({name: gaps(values) for name, values in self.to_dict().items()})
 
     def to_polars(self) -> Any:
+        """A polars.DataFrame of the columns that there are."""
         import polars
 
         return polars.DataFrame(self)
@@ -147,7 +153,8 @@ def from_frame(frame: Any, *, item: str | None = None, request: str | None = Non
                time_unit: str | None = None) -> Impressions:
     """Impressions of any frame: an engine's, an Arrow stream, pandas, polars, or a dict of arrays.
 
-    item, request, ...   names of the frame's columns; None: the column of the argument's own name, where the frame has one.
+    item, request, user, time, placement, position, source, score, propensity, policy, reward
+                         names of the frame's columns; None: the column of the argument's own name, where the frame has one.
                          Only item must be there. Rows without a request are answers of one product each
     outcomes             columns that say how often each row got a click, a purchase, ...
     time_unit            's', 'ms', 'us' or 'ns', of times that are numbers

@@ -38,7 +38,7 @@ class Rate:
 
 
 class Counters(Sequence[Rate]):
-    """A list of Rate; print() shows a table."""
+    """A list of Rate; print() shows a table. rows: the rates."""
 
     def __init__(self, rows: list[Rate]) -> None:
         self.rows = rows
@@ -50,7 +50,7 @@ class Counters(Sequence[Rate]):
         return self.rows[at]
 
     def find(self, outcome: str, **key: Any) -> Rate:
-        """The row of an outcome and of labels: counters.find("click", position=0). KeyError without one."""
+        """The row of an outcome and of labels: counters.find("click", position=0). key: labels by the names of `by`. KeyError without one."""
         for row in self.rows:
             if row.outcome == outcome and dict(zip(row.by, row.key)) == key:
                 return row
@@ -65,6 +65,7 @@ class Counters(Sequence[Rate]):
                 "effective": [r.effective for r in self.rows]}
 
     def to_pandas(self) -> Any:
+        """A pandas.DataFrame, a row a rate."""
         import pandas
 
         return pandas.DataFrame(self.to_dict())

@@ -59,7 +59,7 @@ def attribute(shown: Any, events: Any, rewards: Mapping[str, Any], *, window_day
 
     shown           Impressions, or a frame of them with columns named as in COLUMNS
     events          a frame or EventLog with item and event, and user, time, value, request as far as there are; their columns are those of
-                    the same names unless named here
+                    the same names unless named here; time_unit: 's', 'ms', 'us' or 'ns', of times that are numbers
     rewards         {event type: reward}: a number counts once an impression, however often it was clicked; "value" is the sum of the
                     events' values. Types that are not named are left alone
     window_days     of events that name no request: the latest impression of shopper and product at or before the event and at most

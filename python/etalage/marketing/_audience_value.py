@@ -38,7 +38,7 @@ def scores_by(model, by, customers, t, money_model):
 
 
 def lifecycle(model, customers, *, at_risk: float = 0.7, lapsed: float = 0.3, new: float = 4.0) -> np.ndarray:
-    """Stage of each customer, [n] of "new", "active", "at risk", "lapsed", by P(alive) of a fitted purchase model.
+    """Stage of each customer, [n] of "new", "active", "at risk", "lapsed", by P(alive) of a fitted purchase model. customers: lifetime.Summaries.
 
     lapsed: P(alive) below it; at_risk: below it; new: no repeat purchase yet, and the first no longer ago than `new` (in the summaries' unit); active: the
     others. Profiles.lifecycle judges by gaps alone and needs no fit; this knows each customer's own rate. Churn is 1 - p_alive.

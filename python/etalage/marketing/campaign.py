@@ -27,7 +27,7 @@ class CampaignPlan:
     users, offers, values, costs   [chosen] key, name of the offer, worth and cost of giving it (that of the first budget)
     held_out    [chosen] bool: not to be written to, by slot(key, salt) < share * 10000
     hold_out, salt   share and name of the hold-out
-    allocation  value, bound, gap, prices of all chosen; spending without those held out is `spent`
+    allocation  value, bound, gap, prices of all chosen; budgets are what was given, spending without those held out is `spent`
     population  how many shoppers were looked at
     """
 
@@ -118,7 +118,12 @@ def _given(choice):
 @dataclass(frozen=True, eq=False)
 class Effect:
     """One outcome of one offer (or of all, offer None): shoppers and mean outcome of both groups, the difference a shopper and in all, each with its
-    interval (normal, variances apart). Without a randomised hold-out everything that compares is nan."""
+    interval (normal, variances apart). Without a randomised hold-out everything that compares is nan.
+
+    outcome, offer     what was measured, of which offer          sent, held_out            shoppers of each group
+    mean, held_out_mean  of both groups                           difference, standard_error, interval   of one shopper
+    total, total_interval  of all who were sent it
+    """
 
     outcome: str
     offer: Optional[str]
@@ -139,6 +144,7 @@ class CampaignResult:
 
     randomised  those held out were drawn by chance, and the list shows it; otherwise `why_not` says what is missing
     cost        of what was sent, None where the list has none
+    sent, held_out   shoppers of each group; confidence of the intervals; definitions: {outcome: what it means}, for the report
     """
 
     effects: list
@@ -166,7 +172,7 @@ class CampaignResult:
 
     def report(self, path: Any, *, plan: Optional[CampaignPlan] = None, name: str = "campaign", what: str = "") -> None:
         """One HTML file that needs no network: whom, what it cost, what it brought with intervals, definitions. It says "incremental" only where
-        a randomised hold-out says so."""
+        a randomised hold-out says so. plan: for what was chosen and spent; name and what: title and a sentence on it."""
         from ._campaign_report import write
 
         write(self, path, plan, name, what)
@@ -184,6 +190,7 @@ def measure(users: Any, groups: Any, outcomes: Mapping[str, Any], *, offers: Any
     costs     [n] of giving
     hold_out, salt   those of the plan: that groups are as slots give them is then checked. Groups drawn by another system: randomised=True is
               your word for it (with hold_out, their sizes are checked). Without either nothing is called an effect.
+    definitions   {outcome: a sentence}, for the report
     """
     keys = np.asarray(users)
     groups = np.asarray(groups, dtype=object)
@@ -275,7 +282,7 @@ def _together(outcome, parts, z):
 
 
 def in_audience(users: Any, audience: Any) -> np.ndarray:
-    """bool [n]: which keys an audience (or a list of keys) chose, those held out included: `eligible` of a plan within it."""
+    """bool [n]: which of users' keys an audience (or a list of keys) chose, those held out included: `eligible` of a plan within it."""
     chosen = _key_set(audience, "audience")
     if hasattr(audience, "held_out"):
         chosen = chosen | set(np.asarray(audience.held_out).tolist())

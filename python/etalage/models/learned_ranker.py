@@ -158,6 +158,7 @@ class LearnedRanker(Recommender):
         refit_sources False: sources whose fit held train and no pair of valid stay; one that saw valid is a ValueError; and
                       nothing is fitted again on both (refit() does that, when wanted)
         share         of the events that are learned from
+        positions     "all" or "last": of which of the lists' later items one is asked; show_progress: a bar
         k             length of the lists whose ndcg decides the number of trees
         filter_already_liked_items  whether lists leave out what the shopper has. None: unless a hundredth of what was taken
                       after the cut was had before
@@ -211,7 +212,10 @@ class LearnedRanker(Recommender):
         return self
 
     def refit(self, data, show_progress=False, callback=None, *, prices=None, categories=None, vectors=None):
-        """Fits the sources again on newer data, of the same sources and features, and keeps what the ranker learned."""
+        """Fits the sources again on newer data, of the same sources and features, and keeps what the ranker learned.
+
+        data, prices, categories, vectors, show_progress, callback: those of fit(); facts of products that are not given stay.
+        """
         old = self._fitted()
         given = {"prices": prices, "categories": categories, "vectors": vectors}
         facts = {n: v if v is not None else getattr(self, "_facts", {}).get(n) for n, v in given.items()}

@@ -374,7 +374,10 @@ class Engine:
         return _core.engine_impression_bytes(self._core)
 
     def replays(self, request_id):
-        """Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit."""
+        """Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit.
+
+        request_id: of the answer; ValueError where it is not on record.
+        """
         return _core.engine_replays(self._core, operator.index(request_id))
 
     def what_if(self, policy, *, placement=None, reward=None, form="reward_interaction", estimators=None, **options):
