@@ -378,7 +378,9 @@ def test_files(tmp_path, monkeypatch, strings, ending):
     assert list(got.columns) == list(want) and os_list(tmp_path) == [path.name]
     for c in want:
         held = [None if isinstance(v, float) and v != v else v for v in got[c].tolist()]
-        assert held == want[c].tolist() if c != "score" else np.allclose(held, want[c], rtol=1e-6)
+        if c == "name" and not strings:  # where no name but keys is in the file, it reads as numbers
+            held = [str(v) for v in held]
+        assert held == want[c].tolist() if c != "score" else np.allclose(held, want[c], rtol=1e-6), c
     before = path.read_bytes()
     assert model.recommend_frame(users, path=path, frame=None, **options) == len(want["user"])
     assert path.read_bytes() == before

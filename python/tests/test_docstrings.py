@@ -51,7 +51,7 @@ def public():
 def document(found, owner, name):
     """The text of a member: its own, or that of the class it overrides."""
     if isinstance(found, property):
-        found = found.fget
+        found = found if found.__doc__ else found.fget
     text = inspect.getdoc(getattr(found, "__func__", found)) or ""
     member = name.rpartition(".")[2]
     for base in owner.__mro__[1:] if owner is not None and not text else ():

@@ -47,7 +47,7 @@ EVERY_COUNT = """
                 m.recommend(0, k=5)
                 m.recommend_session([1, 2], k=5)
                 outcome = "ran"
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 outcome = str(error)
             except NotImplementedError:
                 outcome = "ran"

@@ -196,8 +196,9 @@ class Fit:
         """Whether the fit ends with this half: after the last sweep, or where the objective stands."""
         if half % 2 == 0 or half < 1:
             return False
-        if half // 2 >= self.options["iterations"]:
-            return True
+        return half // 2 >= self.options["iterations"] or self._stands(half)
+
+    def _stands(self, half):
         values = self.objective(half)
         tolerance = self.options["tolerance"]
         return bool(tolerance > 0 and len(values) > 1 and values[-2] - values[-1] < tolerance * abs(values[-2]))
@@ -206,7 +207,7 @@ class Fit:
 
     def assemble(self, path, half, seconds, keep_history):
         """The model of a half and the one before it as a file, in the memory of this process."""
-        stop = "iterations" if half // 2 >= self.options["iterations"] else "converged" if self.is_over(half) else "cancelled"
+        stop = "converged" if self._stands(half) else "iterations" if self.is_over(half) else "cancelled"
         sides = [np.concatenate([folder.read(self.block_path(h, b))["x"] for b in range(self.count(h))]) for h in (half - 1, half)]
         core = _core.als_from_factors(self.model, *sides, self.blocks.interactions(), self.objective(half), half // 2, float(seconds),
                                       stop)
