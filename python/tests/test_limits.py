@@ -49,7 +49,7 @@ EVERY_COUNT = """
                 outcome = "ran"
             except (TypeError, ValueError) as error:
                 outcome = str(error)
-            except NotImplementedError:
+            except (NotImplementedError, etalage.NumericalError):  # an exponent of two milliards, say
                 outcome = "ran"
             told[f"{name}.{option}"] = (outcome, time.perf_counter() - began)
     print(json.dumps(told))
