@@ -105,7 +105,7 @@ ItemSignals ItemSignals::of(const Sequences& histories, double half_life_days, s
   if (n == 0 || histories.items().empty()) return s;
   CsrMatrix sets = canonical(ordered_rows(histories), "histories");
   std::fill_n(sets.values.mutable_data(), sets.values.size(), 1.0f);
-  ItemKnnModel knn(ItemKnnOptions{.num_neighbors = num_neighbors, .keep_history = false, .num_threads = num_threads});
+  ItemKnnModel knn(ItemKnnOptions{.similarity = Similarity::kCosine, .num_neighbors = num_neighbors, .keep_history = false, .num_threads = num_threads});
   knn.fit(Interactions(std::move(sets)));
   s.neighbors = knn.weights();
   return s;

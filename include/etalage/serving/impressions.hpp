@@ -28,7 +28,7 @@ struct ETALAGE_EXPORT ImpressionOptions {
 };
 
 /// One answer that was shown, as it was recorded, and what it caused.
-struct Impression {
+struct ETALAGE_EXPORT Impression {
   struct Reaction {
     std::string event;        ///< type of the event
     std::int64_t time_ms = 0;
@@ -56,7 +56,7 @@ struct Impression {
   std::vector<Place> places;
 
   /// Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit.
-  [[nodiscard]] ETALAGE_EXPORT bool replays() const;
+  [[nodiscard]] bool replays() const;
 };
 
 /// What was shown to whom, and what came of it: a journal of its own, which no answer waits for.
