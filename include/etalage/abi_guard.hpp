@@ -2,7 +2,7 @@
 // Included by every header, through export.hpp: a program whose containers are laid out otherwise than the library's does
 // not link, instead of dying in its first call.
 #pragma once
-
+#include "etalage/export.hpp"
 namespace etalage::abi {
 
 // _GLIBCXX_DEBUG changes the size of std::vector, std::string and others: library and program must agree on it.

@@ -27,10 +27,10 @@ class Auto {
   T value_;
   bool given_ = true;
 };
-
+/// Whether a type is an Auto<T>.
 template <class T>
 inline constexpr bool is_auto_option = false;
 template <class T>
-inline constexpr bool is_auto_option<Auto<T>> = true;
+inline constexpr bool is_auto_option<Auto<T>> = true;  ///< it is
 
 }  // namespace etalage

@@ -36,7 +36,7 @@ struct EventTypeRule {
   std::int64_t window_ms = 0;     ///< of events without a request: latest row of shopper and product within it; < 0: never
   std::int32_t takes_back = -1;   ///< type whose credit an event of this type takes back; -1: none
 };
-
+/// What became of an event.
 enum class CreditOutcome : std::uint8_t {
   kRequest,           ///< credited to the row of its request and product
   kLastTouch,         ///< credited to the latest row of its shopper and product within the window
@@ -48,11 +48,11 @@ enum class CreditOutcome : std::uint8_t {
   kNoImpression,      ///< no row of shopper and product within the window
   kNothingToTakeBack  ///< no purchase before it
 };
-inline constexpr std::size_t kCreditOutcomes = 9;
+inline constexpr std::size_t kCreditOutcomes = 9;  ///< enumerators of CreditOutcome
 /// "request", "last_touch", "took_back", "repeated", "unknown_request", "not_in_request", "before_impression",
 /// "no_impression", "nothing_to_take_back".
 [[nodiscard]] ETALAGE_EXPORT std::string_view credit_outcome_name(CreditOutcome outcome) noexcept;
-
+/// Which row each event is credited to, and what that makes of the rows.
 struct Credit {
   static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();
   std::vector<std::int64_t> rows;       ///< [events], row that was credited, or that lost its credit; -1 none

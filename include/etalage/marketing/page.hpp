@@ -53,7 +53,7 @@ struct PageProblem {
   std::span<const PagePin> pins;
   std::int32_t max_showings = 3;  ///< with a temperature: places of one product, promised ones not counted
 };
-
+/// Settings of compose_page().
 struct PageOptions {
   double target_gap = 5e-3;     ///< prices are no longer changed once the gap is below
   std::int32_t max_steps = 3;   ///< changes of the prices

@@ -16,7 +16,7 @@
 #include "etalage/models/als.hpp"
 
 namespace etalage {
-
+/// Whose rows a step works on.
 enum class AlsSide : std::uint8_t { kUsers, kItems };
 
 /// Rows of a block such that als_block_gram() of the blocks, added in order, is the Gram matrix of fit(): a side of `rows`

@@ -33,7 +33,7 @@ struct ETALAGE_EXPORT DataShape {
   /// Where rows hold so little that what is common is the best guess.
   [[nodiscard]] bool is_short() const noexcept { return !dense() && row_mean() < 6; }
 };
-
+/// The shape of a matrix; a stored zero counts as a pair.
 [[nodiscard]] ETALAGE_EXPORT DataShape shape_of(const Interactions& data);
 
 /// The options with every Auto that was not given chosen; those that were given stay, and others follow them where they belong together.

@@ -34,6 +34,7 @@ struct ETALAGE_EXPORT LinearRankerOptions {
 /// Source    Cao et al., ICML 2007 (ListNet, top one)
 class ETALAGE_EXPORT LinearRanker {
  public:
+  /// How the minimum was found.
   struct Report {
     double loss = 0;       ///< of the minimum, penalty included
     double gradient = 0;   ///< its length there

@@ -18,7 +18,7 @@
 #include "etalage/serving/request.hpp"
 
 namespace etalage {
-
+/// Settings of ImpressionLog.
 struct ETALAGE_EXPORT ImpressionOptions {
   int keep_days = 90;                                    ///< what was shown earlier is forgotten; >= 1
   std::uint64_t max_bytes = std::uint64_t{256} << 20;    ///< of memory, and about of disk: the oldest go first; >= 1 MiB
@@ -29,12 +29,14 @@ struct ETALAGE_EXPORT ImpressionOptions {
 
 /// One answer that was shown, as it was recorded, and what it caused.
 struct ETALAGE_EXPORT Impression {
+  /// What a shopper did with a product that was shown.
   struct Reaction {
     std::string event;        ///< type of the event
     std::int64_t time_ms = 0;
     float value = 1;
     bool by_request = false;  ///< tied by the request's number; else by last touch within the window
   };
+  /// One product where it stood.
   struct Place {
     Key item;
     std::string source;
@@ -80,7 +82,7 @@ class ETALAGE_EXPORT ImpressionLog {
 
   /// The library's own record of an answer; returns its number. `payload` is what encode() of impression_codec.hpp wrote.
   std::uint64_t show(std::span<const std::byte> payload);
-
+  /// An event as it is told to the log.
   struct Told {
     KeyView user;
     KeyView item;
