@@ -202,7 +202,7 @@ def same(model, other):
 def test_als_has_the_bits_of_one_machine(events, params, expected, partitions):
     seen = []
     model = spark.ALS(**params).fit(events, **NAMES, event_weights=WEIGHTS, half_life_days=30, partitions=partitions, callback=seen.append)
-    assert isinstance(model, etalage.models.ALS) and model.get_params() == expected.get_params()
+    assert isinstance(model, etalage.models.ALS) and model.get_params() == expected.get_params() and model.resolved == expected.resolved
     same(model, expected)
     assert [p.step for p in seen] == [1, 2, 3] and seen[-1].objective == pytest.approx(expected._model.report.objective[-1])
     for got, wanted in zip(model.recommend_ids(["u1", "nobody"], k=4), expected.recommend_ids(["u1", "nobody"], k=4)):

@@ -81,6 +81,9 @@ class _Training:
             self._job("writing the model", 1, "assemble", fit, last, time.perf_counter() - begin, self.local.keep_history, model)
             out = load(model, verify="header")
             out.num_threads = self.local.num_threads
+            for name, value in self.local.get_params().items():
+                if value == "auto":  # chosen anew by the next fit; resolved shows what this one used
+                    setattr(out, name, value)
             return out
         finally:
             if temporary:
