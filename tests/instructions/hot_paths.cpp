@@ -159,8 +159,8 @@ const std::map<std::string, std::function<Work()>> kPaths = {
     {"index_hnsw_search", [] { return index_search(IndexKind::kHnsw); }},
 #endif
     {"index_ivf_pq_search", [] { return index_search(IndexKind::kIvfPq); }},
-    {"item_knn_fit", [] { return neighbours(ItemKnnModel({.num_neighbors = 50, .num_threads = 1})); }},
-    {"rp3beta_fit", [] { return neighbours(RandomWalkModel({.beta = 0.3f, .num_neighbors = 50, .num_threads = 1})); }},
+    {"item_knn_fit", [] { return neighbours(ItemKnnModel({.similarity = Similarity::kCosine, .num_neighbors = 50, .num_threads = 1})); }},
+    {"rp3beta_fit", [] { return neighbours(RandomWalkModel({.alpha = 1, .beta = 0.3f, .num_neighbors = 50, .num_threads = 1})); }},
     {"top_k_batch_64", [] { return top_k(true); }},
     {"top_k_single_64", [] { return top_k(false); }},
 };
