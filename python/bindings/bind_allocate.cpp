@@ -14,14 +14,25 @@
 #include "etalage/marketing/pacing.hpp"
 #include "etalage/serving/spend_ledger.hpp"
 #include "numpy_helpers.hpp"
+#include "span_helpers.hpp"
 
 namespace etalage::python {
 
 namespace {
 
-template <class T>
-std::span<const T> span_of(const py::array_t<T, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.size())};
+/// choose(values [offers], costs [offers x budgets]) for each request; int32 [requests].
+template <class Choose>
+py::object for_requests(const py::object& values, const py::object& costs, const Choose& choose) {
+  const auto v = from_numpy<double>(values, "values", 2);
+  const auto c = from_numpy<double>(costs, "costs", 3);
+  if (c.shape(0) != v.shape(0) || c.shape(1) != v.shape(1)) throw std::invalid_argument("costs must be [requests, offers, budgets] for values [requests, offers]");
+  const auto n = static_cast<std::size_t>(v.shape(0)), offers = static_cast<std::size_t>(v.shape(1)), width = offers * static_cast<std::size_t>(c.shape(2));
+  std::vector<std::int32_t> out(n);
+  {
+    const py::gil_scoped_release release;
+    for (std::size_t i = 0; i < n; ++i) out[i] = choose(span_of(v).subspan(i * offers, offers), span_of(c).subspan(i * width, width));
+  }
+  return take(std::move(out));
 }
 
 }  // namespace
@@ -74,16 +85,7 @@ void bind_allocate(py::module_& m) {
       .def(py::init([](std::vector<double> budget, std::vector<double> offer) { return OfferPrices(std::move(budget), std::move(offer)); }), py::arg("budget"), py::arg("offer"))
       .def("choose",
            [](const OfferPrices& prices, const py::object& values, const py::object& costs) {
-             const auto v = from_numpy<double>(values, "values", 2);
-             const auto c = from_numpy<double>(costs, "costs", 3);
-             if (c.shape(0) != v.shape(0) || c.shape(1) != v.shape(1)) throw std::invalid_argument("costs must be [requests, offers, budgets] for values [requests, offers]");
-             const auto n = static_cast<std::size_t>(v.shape(0)), offers = static_cast<std::size_t>(v.shape(1)), width = offers * static_cast<std::size_t>(c.shape(2));
-             std::vector<std::int32_t> out(n);
-             {
-               const py::gil_scoped_release release;
-               for (std::size_t i = 0; i < n; ++i) out[i] = prices.choose(span_of(v).subspan(i * offers, offers), span_of(c).subspan(i * width, width));
-             }
-             return take(std::move(out));
+             return for_requests(values, costs, [&](std::span<const double> v, std::span<const double> c) { return prices.choose(v, c); });
            },
            py::arg("values"), py::arg("costs"));
   using marketing::BudgetPacer;
@@ -100,16 +102,7 @@ void bind_allocate(py::module_& m) {
            py::arg("values"), py::arg("costs"), py::arg("progress"))
       .def("replay",
            [](BudgetPacer& pacer, const py::object& values, const py::object& costs) {
-             const auto v = from_numpy<double>(values, "values", 2);
-             const auto c = from_numpy<double>(costs, "costs", 3);
-             if (c.shape(0) != v.shape(0) || c.shape(1) != v.shape(1)) throw std::invalid_argument("costs must be [requests, offers, budgets] for values [requests, offers]");
-             const auto n = static_cast<std::size_t>(v.shape(0)), offers = static_cast<std::size_t>(v.shape(1)), width = offers * static_cast<std::size_t>(c.shape(2));
-             std::vector<std::int32_t> out(n);
-             {
-               const py::gil_scoped_release release;
-               for (std::size_t i = 0; i < n; ++i) out[i] = pacer.decide(span_of(v).subspan(i * offers, offers), span_of(c).subspan(i * width, width));
-             }
-             return take(std::move(out));
+             return for_requests(values, costs, [&](std::span<const double> v, std::span<const double> c) { return pacer.decide(v, c); });
            },
            py::arg("values"), py::arg("costs"))
       .def_property_readonly("prices", [array](const BudgetPacer& pacer) { return array(pacer.prices()); })

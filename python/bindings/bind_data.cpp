@@ -92,6 +92,26 @@ InteractionOptions interaction_options(const std::optional<std::map<std::string,
   return o;
 }
 
+/// Interactions of the log that `read` gives, once the options are known to mean something; the recipe goes with them.
+template <class Read>
+py::object interactions_of(const Read& read, const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days,
+                           const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count,
+                           const OptionalText& return_event, const py::object& return_cancels, const std::string& negative_values,
+                           const py::object& value_transform, const OptionalText& normalize_users, int num_threads) {
+  const InteractionOptions options = interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
+                                                         return_cancels, negative_values, value_transform, normalize_users, num_threads);
+  const EventLog& log = read();  // lives as long as this call, where it is made here
+  std::shared_ptr<Interactions> made;
+  {
+    const py::gil_scoped_release release;
+    made = std::make_shared<Interactions>(log.interactions(options));
+  }
+  return with_recipe(std::move(made), py::dict(py::arg("event_weights") = event_weights, py::arg("half_life_days") = half_life_days,
+                                               py::arg("duplicates") = duplicates, py::arg("return_event") = return_event,
+                                               py::arg("return_cancels") = return_cancels, py::arg("negative_values") = negative_values,
+                                               py::arg("value_transform") = value_transform, py::arg("normalize_users") = normalize_users));
+}
+
 /// Keys of strings become Python objects once, not on every access.
 py::object cached_keys(const py::object& self, const char* slot, const SharedIdMap& ids) {
   if (!ids) return py::none();
@@ -164,20 +184,10 @@ void bind_interactions(py::module_& m) {
              const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
              const py::object& return_cancels, const std::string& negative_values, const py::object& value_transform,
              const OptionalText& normalize_users, int num_threads) {
-            const InteractionOptions options =
-                interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
-                                    return_cancels, negative_values, value_transform, normalize_users, num_threads);
-            const EventLog log =
-                log_from_frame(frame, event_columns(user, item, event, time, value, std::nullopt, time_unit, on_error, num_threads));
-            std::shared_ptr<Interactions> made;
-            {
-              const py::gil_scoped_release release;
-              made = std::make_shared<Interactions>(log.interactions(options));
-            }
-            return with_recipe(std::move(made), py::dict(py::arg("event_weights") = event_weights, py::arg("half_life_days") = half_life_days,
-                                        py::arg("duplicates") = duplicates, py::arg("return_event") = return_event,
-                                        py::arg("return_cancels") = return_cancels, py::arg("negative_values") = negative_values,
-                                        py::arg("value_transform") = value_transform, py::arg("normalize_users") = normalize_users));
+            return interactions_of(
+                [&] { return log_from_frame(frame, event_columns(user, item, event, time, value, std::nullopt, time_unit, on_error, num_threads)); },
+                event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event, return_cancels, negative_values, value_transform,
+                normalize_users, num_threads);
           },
           py::arg("frame"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(),
           py::arg("time") = py::none(), py::arg("value") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
@@ -339,18 +349,8 @@ void bind_event_log(py::module_& m) {
               const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
               const py::object& return_cancels, const std::string& negative_values, const py::object& value_transform,
               const OptionalText& normalize_users, int num_threads) {
-             const InteractionOptions options =
-                 interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
-                                     return_cancels, negative_values, value_transform, normalize_users, num_threads);
-             std::shared_ptr<Interactions> made;
-             {
-               const py::gil_scoped_release release;
-               made = std::make_shared<Interactions>(self.interactions(options));
-             }
-             return with_recipe(std::move(made), py::dict(py::arg("event_weights") = event_weights, py::arg("half_life_days") = half_life_days,
-                                         py::arg("duplicates") = duplicates, py::arg("return_event") = return_event,
-                                         py::arg("return_cancels") = return_cancels, py::arg("negative_values") = negative_values,
-                                         py::arg("value_transform") = value_transform, py::arg("normalize_users") = normalize_users));
+             return interactions_of([&]() -> const EventLog& { return self; }, event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event, return_cancels,
+                                    negative_values, value_transform, normalize_users, num_threads);
            },
            py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
            py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,

@@ -11,17 +11,9 @@
 #include "etalage/marketing/page.hpp"
 #include "numpy_helpers.hpp"
 #include "option_helpers.hpp"
+#include "span_helpers.hpp"
 
 namespace etalage::python {
-
-namespace {
-
-template <class T>
-std::span<const T> span_of(const py::array_t<T, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.size())};
-}
-
-}  // namespace
 
 void bind_page(py::module_& m) {
   m.def(

@@ -107,6 +107,12 @@ def _of_pandas(frame, names, skip):
     return _columns(picked, skip)
 
 
+def packed(columns):
+    """{name: array} as the Arrow stream of the compiled part is built from; masked cells and None are missing, times are UTC."""
+    found = [_column(values, name, False, []) for name, values in columns.items()]
+    return [("tsm:UTC" if kind.startswith("ts") else kind, *rest) for kind, *rest in found]
+
+
 def _columns(picked, skip):
     unreadable = []
     return None, [_column(values, name, skip, unreadable) for name, values in picked], unreadable

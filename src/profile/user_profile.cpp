@@ -8,6 +8,7 @@
 
 #include "detail/check.hpp"
 #include "profile/decay.hpp"
+#include "profile/gap_moments.hpp"
 
 namespace etalage {
 namespace {
@@ -164,9 +165,7 @@ void UserProfile::purchase(const ProfileEvent& event, const ProfileOptions& opti
   if (out.new_order && !first && !late) {
     const double gap = days_between(counts_.last_purchase_ms, event.time_ms);
     ++counts_.order_gaps;
-    const double delta = gap - sums_.gap_mean_days;
-    sums_.gap_mean_days += delta / static_cast<double>(counts_.order_gaps);
-    sums_.gap_m2 += delta * (gap - sums_.gap_mean_days);
+    profile::add_gap(gap, counts_.order_gaps, sums_.gap_mean_days, sums_.gap_m2);
     sums_.last_gap_days = gap;
   }
   if (out.new_order) ++counts_.orders;
@@ -288,13 +287,7 @@ void UserProfile::merge(const UserProfile& other, const ProfileOptions& options)
     c.*member += o.*member;
   Sums& s = sums_;
   const Sums& p = that.sums_;
-  if (c.order_gaps > 0) {  // Chan's rule for two groups
-    const auto n1 = static_cast<double>(counts_.order_gaps);
-    const auto n2 = static_cast<double>(o.order_gaps);
-    const double delta = p.gap_mean_days - s.gap_mean_days;
-    s.gap_m2 += p.gap_m2 + delta * delta * n1 * n2 / (n1 + n2);
-    s.gap_mean_days = (n1 * s.gap_mean_days + n2 * p.gap_mean_days) / (n1 + n2);
-  }
+  profile::merge_gaps(counts_.order_gaps, s.gap_mean_days, s.gap_m2, o.order_gaps, p.gap_mean_days, p.gap_m2);
   if (o.last_purchase_ms > counts_.last_purchase_ms && o.order_gaps > 0) s.last_gap_days = p.last_gap_days;
   s.money += p.money;
   s.price_level += p.price_level;

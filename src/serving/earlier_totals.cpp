@@ -4,14 +4,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "profile/decay.hpp"
+#include "profile/gap_moments.hpp"
+
 namespace etalage::serving {
 namespace {
 
-constexpr std::int64_t kNever = EarlierTotals::kNever;
+using profile::days_between;
 
-double days_between(std::int64_t from_ms, std::int64_t to_ms) noexcept {
-  return (static_cast<double>(to_ms) - static_cast<double>(from_ms)) / 86'400'000.0;
-}
+constexpr std::int64_t kNever = EarlierTotals::kNever;
 
 std::int64_t earlier(std::int64_t a, std::int64_t b) noexcept { return a == kNever ? b : b == kNever ? a : std::min(a, b); }
 
@@ -50,9 +51,7 @@ void add_purchase(EarlierTotals& t, const EarlierEvent& e, std::int64_t idle_ms)
     if (!first) {
       const double gap = days_between(t.last_purchase_ms, e.time_ms);
       ++t.order_gaps;
-      const double delta = gap - t.gap_mean_days;
-      t.gap_mean_days += delta / static_cast<double>(t.order_gaps);
-      t.gap_m2 += delta * (gap - t.gap_mean_days);
+      profile::add_gap(gap, t.order_gaps, t.gap_mean_days, t.gap_m2);
       t.last_gap_days = gap;
     }
   }
@@ -102,13 +101,7 @@ void merge_earlier(EarlierTotals& t, const EarlierTotals& o, std::size_t bought_
     t.session_purchases = o.session_purchases;
   }
   if (o.last_purchase_ms > t.last_purchase_ms && o.order_gaps > 0) t.last_gap_days = o.last_gap_days;
-  if (t.order_gaps + o.order_gaps > 0) {  // Chan's rule for two groups
-    const auto n1 = static_cast<double>(t.order_gaps);
-    const auto n2 = static_cast<double>(o.order_gaps);
-    const double delta = o.gap_mean_days - t.gap_mean_days;
-    t.gap_m2 += o.gap_m2 + delta * delta * n1 * n2 / (n1 + n2);
-    t.gap_mean_days = (n1 * t.gap_mean_days + n2 * o.gap_mean_days) / (n1 + n2);
-  }
+  profile::merge_gaps(t.order_gaps, t.gap_mean_days, t.gap_m2, o.order_gaps, o.gap_mean_days, o.gap_m2);
   t.first_ms = earlier(t.first_ms, o.first_ms);
   t.last_ms = std::max(t.last_ms, o.last_ms);
   t.first_purchase_ms = earlier(t.first_purchase_ms, o.first_purchase_ms);

@@ -2,6 +2,7 @@
 #include "etalage/serving/impressions.hpp"
 
 #include <atomic>
+#include <initializer_list>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -32,10 +33,7 @@ struct ImpressionLog::Impl {
   void open(const std::filesystem::path& directory, JournalOptions given) {
     // Whatever events wait for, an answer waits for no flush.
     if (given.durability == Durability::kEveryEvent) given.durability = Durability::kInterval;
-    JournalReplay replay;
-    replay.state = [this](std::span<const std::byte> record) { store.apply(0, record); };
-    replay.event = [this](std::uint64_t sequence, std::span<const std::byte> record) { store.apply(sequence, record); };
-    journal = std::make_unique<Journal>(directory, given, replay);
+    journal = std::make_unique<Journal>(directory, given, into(store));
     any = store.size() != 0;
   }
 
@@ -47,13 +45,44 @@ struct ImpressionLog::Impl {
 
   std::uint64_t number(std::span<const std::byte> record) { return journal ? journal->enqueue(record) : ++counter; }
 
+  /// False where it was told already. Under the lock, as what follows.
+  bool credit(std::uint64_t request, std::uint32_t place, bool by_request, const Told& told) {
+    ImpressionStore::Reaction r;
+    r.request = request;
+    r.place = place;
+    r.by_request = by_request;
+    r.purchase = told.purchase;
+    r.returns = told.returns;
+    r.value = told.value;
+    r.time_ms = told.time_ms;
+    if (!store.react(r, told.event)) return false;
+    if (journal) {
+      ByteWriter record;
+      serving::put_reaction(record, r, told.event);
+      journal->enqueue(record.bytes());
+    }
+    return true;
+  }
+
+  void write(ShownKind kind, std::initializer_list<KeyView> keys) {
+    ByteWriter record;
+    record.put(kind);
+    for (const KeyView key : keys) record.put_key(key);
+    (void)number(record.bytes());
+  }
+
+  /// What the journal holds, handed to a store.
+  static JournalReplay into(ImpressionStore& to) {
+    JournalReplay replay;
+    replay.state = [&to](std::span<const std::byte> record) { to.apply(0, record); };
+    replay.event = [&to](std::uint64_t sequence, std::span<const std::byte> record) { to.apply(sequence, record); };
+    return replay;
+  }
+
   void compact() {
     if (!journal) return;
     ImpressionStore kept(options);
-    JournalReplay replay;
-    replay.state = [&](std::span<const std::byte> record) { kept.apply(0, record); };
-    replay.event = [&](std::uint64_t sequence, std::span<const std::byte> record) { kept.apply(sequence, record); };
-    journal->compact(replay, [&](const Journal::Put& put) {
+    journal->compact(into(kept), [&](const Journal::Put& put) {
       kept.evict(newest_ms.load(std::memory_order_relaxed));
       kept.save(put);
     });
@@ -119,20 +148,7 @@ void ImpressionLog::check(std::uint64_t request, const Told& told) const {
 void ImpressionLog::react(std::uint64_t request, const Told& told) {
   const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->mutex);
-  const auto place = impl_->store.place_of(request, told.item);
-  if (!place) return;  // erased since
-  ImpressionStore::Reaction r;
-  r.request = request;
-  r.place = *place;
-  r.by_request = true;
-  r.purchase = told.purchase;
-  r.returns = told.returns;
-  r.value = told.value;
-  r.time_ms = told.time_ms;
-  if (!impl_->store.react(r, told.event) || !impl_->journal) return;
-  ByteWriter record;
-  serving::put_reaction(record, r, told.event);
-  impl_->journal->enqueue(record.bytes());
+  if (const auto place = impl_->store.place_of(request, told.item)) (void)impl_->credit(request, *place, true, told);  // else erased since
 }
 
 std::uint64_t ImpressionLog::attribute(const Told& told) {
@@ -140,32 +156,14 @@ std::uint64_t ImpressionLog::attribute(const Told& told) {
   const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->mutex);
   const auto touch = impl_->store.last_touch(told.user, told.item, told.time_ms, told.returns);
-  if (!touch) return 0;
-  ImpressionStore::Reaction r;
-  r.request = touch->first;
-  r.place = touch->second;
-  r.purchase = told.purchase;
-  r.returns = told.returns;
-  r.value = told.value;
-  r.time_ms = told.time_ms;
-  if (!impl_->store.react(r, told.event)) return 0;
-  if (impl_->journal) {
-    ByteWriter record;
-    serving::put_reaction(record, r, told.event);
-    impl_->journal->enqueue(record.bytes());
-  }
-  return r.request;
+  return touch && impl_->credit(touch->first, touch->second, false, told) ? touch->first : 0;
 }
 
 void ImpressionLog::merge(KeyView from, KeyView to) {
   const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->mutex);
   if (impl_->store.size() == 0) return;
-  ByteWriter record;
-  record.put(ShownKind::kMerged);
-  record.put_key(from);
-  record.put_key(to);
-  (void)impl_->number(record.bytes());
+  impl_->write(ShownKind::kMerged, {from, to});
   impl_->store.merge(from, to);
 }
 
@@ -173,10 +171,7 @@ void ImpressionLog::erase(KeyView user) {
   const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->mutex);
   if (impl_->store.size() == 0) return;
-  ByteWriter record;
-  record.put(ShownKind::kErased);
-  record.put_key(user);
-  (void)impl_->number(record.bytes());
+  impl_->write(ShownKind::kErased, {user});
   impl_->store.erase(user);
 }
 

@@ -40,10 +40,15 @@ void ByteQueue::pop(std::size_t bytes) {
   pieces_.erase(pieces_.begin());
 }
 
-const ImpressionStore::Entry* ImpressionStore::entry_of(std::uint64_t request) const {
+const ImpressionStore::Entry* ImpressionStore::entry_at(std::uint64_t request) const {
   const auto at = std::lower_bound(entries_.begin() + static_cast<std::ptrdiff_t>(first_), entries_.end(), request,
                                    [](const Entry& e, std::uint64_t r) { return e.request < r; });
-  return at == entries_.end() || at->request != request || at->payload.empty() ? nullptr : &*at;
+  return at == entries_.end() || at->request != request ? nullptr : &*at;
+}
+
+const ImpressionStore::Entry* ImpressionStore::entry_of(std::uint64_t request) const {
+  const Entry* e = entry_at(request);
+  return e == nullptr || e->payload.empty() ? nullptr : e;
 }
 
 void ImpressionStore::show(std::uint64_t request, std::span<const std::byte> payload) {
@@ -133,9 +138,8 @@ void ImpressionStore::erase(KeyView user) {
     const std::uint64_t hash = people[p];
     if (const auto at = newest_.find(hash); at != newest_.end()) {
       for (std::uint64_t request = at->second; request != 0;) {
-        const auto e = std::lower_bound(entries_.begin() + static_cast<std::ptrdiff_t>(first_), entries_.end(), request,
-                                        [](const Entry& x, std::uint64_t r) { return x.request < r; });
-        if (e == entries_.end() || e->request != request) break;  // forgotten with all before it
+        Entry* e = const_cast<Entry*>(entry_at(request));
+        if (e == nullptr) break;  // forgotten with all before it
         request = e->before;
         if (!e->payload.empty()) erase_entry(*e);
       }
@@ -221,9 +225,8 @@ std::optional<std::pair<std::uint64_t, std::uint32_t>> ImpressionStore::last_tou
   const std::int64_t from = time_ms - std::int64_t{options_.attribution_hours} * 3'600'000;
   std::uint64_t request = newest->second;
   for (int walked = 0; request != 0 && walked < kMostWalked; ++walked) {
-    const auto e = std::lower_bound(entries_.begin() + static_cast<std::ptrdiff_t>(first_), entries_.end(), request,
-                                    [](const Entry& x, std::uint64_t r) { return x.request < r; });
-    if (e == entries_.end() || e->request != request) return std::nullopt;
+    const Entry* e = entry_at(request);
+    if (e == nullptr) return std::nullopt;
     request = e->before;
     // Returns come late: they look for the purchase, not for the window.
     if (e->payload.empty() || e->time_ms > time_ms) continue;

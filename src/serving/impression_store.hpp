@@ -88,7 +88,8 @@ class ImpressionStore {
     std::size_t taken = 0;            // of the queue
     std::int64_t reactions = -1;      // the newest of them
   };
-  [[nodiscard]] const Entry* entry_of(std::uint64_t request) const;
+  [[nodiscard]] const Entry* entry_at(std::uint64_t request) const;  // an erased one too; null where it is forgotten
+  [[nodiscard]] const Entry* entry_of(std::uint64_t request) const;  // null where nothing is left of it
   [[nodiscard]] Entry* entry_of(std::uint64_t request) { return const_cast<Entry*>(std::as_const(*this).entry_of(request)); }
   [[nodiscard]] const Reaction& reaction_at(std::int64_t index) const { return reactions_[static_cast<std::size_t>(index - first_reaction_)]; }
   [[nodiscard]] bool reacted(const Entry& e, std::uint32_t place) const;

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._frames import _column
+from .._frames import packed
 from .._log_frames import columns as log_columns
 
 KEYS = ("request", "user", "placement", "item", "source", "policy")
@@ -114,11 +114,7 @@ class Impressions:
         columns = self.to_dict()
         if "position" in columns:
             columns["position"] = np.ma.masked_array(columns["position"], mask=columns["position"] < 0)
-        packed = []
-        for name, values in columns.items():
-            kind, array, bits, size, lists = _column(values, name, False, [])
-            packed.append(("tsm:UTC" if kind.startswith("ts") else kind, array, bits, size, lists))
-        return _core.arrow_stream(list(columns), packed)
+        return _core.arrow_stream(list(columns), packed(columns))
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table of the columns that there are."""

@@ -21,6 +21,16 @@ def goes_by_order(model):
     return issubclass(model if isinstance(model, type) else type(model), SequenceRecommender)
 
 
+def counted_items(model):
+    """How often each user had each item, of a compiled model whose history is in order, with repeats; made once. None without one."""
+    if model.has_history and not hasattr(model, "_user_items"):
+        rows = model.history.copy()
+        rows.has_canonical_format = False
+        rows.sum_duplicates()
+        model._user_items = rows
+    return model.user_items
+
+
 class SequenceRecommender(Recommender):
     """A model to which order matters: fitted on Sequences or an EventLog.
 
@@ -55,13 +65,7 @@ class SequenceRecommender(Recommender):
     @property
     def user_items(self):
         """How often each user had each item, from the kept lists, as a CSR matrix of the caller's own, or None."""
-        model = self._fitted()
-        if model.has_history and not hasattr(model, "_user_items"):
-            rows = model.history.copy()
-            rows.has_canonical_format = False
-            rows.sum_duplicates()
-            model._user_items = rows
-        return model.user_items
+        return counted_items(self._fitted())
 
     @property
     def user_sequences(self):

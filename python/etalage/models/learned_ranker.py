@@ -14,6 +14,7 @@ from ._progress import progress
 from ._ranker_data import history_lists, impression_lists, split_off
 from ._ranker_learning import METHODS, learn
 from ._reuse import fit_check, trainable, unfitted
+from ._sequence import counted_items
 from .blend import Blend, _Members, _matrix, _require_one_scale, _together
 
 
@@ -122,13 +123,7 @@ class LearnedRanker(Recommender):
     @property
     def user_items(self):
         """How often each user had each item, from the kept histories, as a CSR matrix of the caller's own, or None."""
-        model = self._fitted()
-        if model.has_history and not hasattr(model, "_user_items"):
-            rows = model.history.copy()  # in order, with repeats
-            rows.has_canonical_format = False
-            rows.sum_duplicates()
-            model._user_items = rows
-        return model.user_items
+        return counted_items(self._fitted())
 
     @property
     def report(self):

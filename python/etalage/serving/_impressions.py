@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _core
+from .._frames import packed
 
 _OPTIONS = ("policy", "epsilon", "temperature", "gamma", "slots", "max_share", "pool", "seed")
 _COLUMNS = ("request", "time", "user", "placement", "snapshot", "policy", "position", "item", "source", "score", "propensity", "explored", "attributed")
@@ -56,22 +57,7 @@ class Impressions:
         return self.columns[name]
 
     def __arrow_c_stream__(self, requested_schema=None):
-        packed = []
-        for name, array in self.columns.items():
-            kind = array.dtype.kind
-            if kind == "O":
-                known = np.array([v is not None for v in array], dtype=bool)
-                if known.any() and isinstance(array[known][0], int):  # numbers and nobody
-                    numbers = np.array([0 if v is None else v for v in array], np.int64)
-                    packed.append(("l", numbers, np.packbits(known, bitorder="little"), len(array), None))
-                else:
-                    packed.append(("O", array, None, len(array), None))
-            elif kind == "b":
-                packed.append(("C", np.ascontiguousarray(array.astype(np.uint8)), None, len(array), None))
-            else:
-                code = {"M": "tsm:UTC", "f": "f" if array.dtype.itemsize == 4 else "g", "i": "i" if array.dtype.itemsize == 4 else "l"}[kind]
-                packed.append((code, np.ascontiguousarray(array.view(np.int64) if kind == "M" else array), None, len(array), None))
-        return _core.arrow_stream(list(self.columns), packed)
+        return _core.arrow_stream(list(self.columns), packed({n: v.astype(np.uint8) if v.dtype == bool else v for n, v in self.columns.items()}))
 
     def to_arrow(self):
         """A pyarrow.Table."""
