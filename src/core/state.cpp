@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 
 #include <limits>
 #include <stdexcept>
 #include <utility>
 
-#include "etalage/core/vector_index.hpp"
+#include "etalage/extend/vector_index.hpp"
 #include "etalage/error.hpp"
 
 namespace etalage {

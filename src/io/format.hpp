@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 
 // The byte layout of docs/file_format.md. The fixed header, the position of its fields and the rule of the header's
 // checksum stay as they are in every later version, so that any library can tell a newer file from a damaged one.

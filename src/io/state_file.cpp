@@ -6,7 +6,7 @@
 
 #include "etalage/error.hpp"
 #include "etalage/models/recommender.hpp"
-#include "etalage/core/vector_index.hpp"
+#include "etalage/extend/vector_index.hpp"
 #include "io/atomic_file.hpp"
 #include "io/buffer.hpp"
 #include "io/checksum.hpp"

@@ -10,7 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "io/format.hpp"
 #include "io/structure.hpp"
 

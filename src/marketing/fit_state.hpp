@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/marketing/parameter_fit.hpp"
 
 namespace etalage::marketing {

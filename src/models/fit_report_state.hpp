@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "etalage/core/progress.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 
 namespace etalage {
 

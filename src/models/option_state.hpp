@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "etalage/core/auto_option.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 
 namespace etalage {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "etalage/core/vector_index.hpp"
+#include "etalage/extend/vector_index.hpp"
 #include "etalage/models/recommender.hpp"
 #include "kernels/exact_scan.hpp"
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
 
 namespace etalage {

@@ -10,8 +10,8 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "kernels/rank_key.hpp"
-#include "models/sequence_scratch.hpp"
-#include "models/watched_for.hpp"
+#include "models/sequence/sequence_scratch.hpp"
+#include "models/sequence/watched_for.hpp"
 
 namespace etalage::detail {
 

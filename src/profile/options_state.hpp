@@ -2,7 +2,7 @@
 // ProfileOptions in files, for all that depends on how events were read.
 #pragma once
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/profile/user_profile.hpp"
 
 namespace etalage::profile {

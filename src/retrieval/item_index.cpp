@@ -17,7 +17,7 @@
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
-#include "retrieval/graph_linker.hpp"
+#include "retrieval/graph/graph_linker.hpp"
 #include "retrieval/item_index_impl.hpp"
 
 namespace etalage {

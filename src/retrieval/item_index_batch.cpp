@@ -11,7 +11,7 @@
 #include "kernels/exact_scan.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
-#include "retrieval/moment.hpp"
+#include "retrieval/graph/moment.hpp"
 
 namespace etalage {
 

@@ -12,9 +12,9 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/access_gate.hpp"
 #include "retrieval/fork_safety.hpp"
-#include "retrieval/hnsw_graph.hpp"
+#include "retrieval/graph/hnsw_graph.hpp"
 #include "retrieval/item_store.hpp"
-#include "retrieval/ivf_pq.hpp"
+#include "retrieval/lists/ivf_pq.hpp"
 #include "retrieval/search_scratch.hpp"
 
 namespace etalage {

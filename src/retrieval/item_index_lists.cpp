@@ -18,7 +18,7 @@
 #include "retrieval/bound_selector.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
-#include "retrieval/moment.hpp"
+#include "retrieval/graph/moment.hpp"
 
 namespace etalage {
 

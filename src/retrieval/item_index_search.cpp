@@ -11,7 +11,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/coded_scan.hpp"
-#include "retrieval/graph_walk.hpp"
+#include "retrieval/graph/graph_walk.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
 

@@ -28,6 +28,8 @@ ROOMS = {
     "datasets": {"core", "detail"},
     "io": {"core", "detail", "kernels", "trees", "models", "retrieval", "profile", "serving", "marketing", "evaluation", "datasets"},
 }
+# What extenders implement lies in one folder; each header belongs to the room whose interface it is.
+EXTEND = {"state.hpp": "core", "vector_index.hpp": "core", "candidate_source.hpp": "serving", "journal_files.hpp": "serving"}
 # A room's one header that a room otherwise closed to it may see.
 EXTRA = {
     "evaluation": {"models/recommender.hpp"},
@@ -53,10 +55,16 @@ FORBIDDEN_SYMBOLS = re.compile(
 )
 
 
+def home_of(inner: str) -> str | None:
+    """The room of an include path below etalage/ or src/."""
+    folder, _, name = inner.partition("/")
+    return (EXTEND.get(name) if folder == "extend" else folder) if name else None
+
+
 def room_of(path: Path, root: Path) -> str | None:
     parts = path.relative_to(root).parts
     if parts[:2] == ("include", "etalage"):
-        return parts[2] if len(parts) > 3 else "umbrella"
+        return home_of("/".join(parts[2:])) if len(parts) > 3 else "umbrella"
     return parts[1] if parts[0] == "src" and len(parts) > 2 else None
 
 
@@ -72,12 +80,14 @@ def check_file(path: Path, root: Path) -> list[str]:
         found.append(f"{where}: does not begin with the SPDX line")
     room = room_of(path, root)
     public = where.parts[0] == "include"
+    if where.parts[:3] == ("include", "etalage", "extend") and room is None:
+        found.append(f"{where}: EXTEND does not say whose interface it is")
     for name in INCLUDE.findall(text):
         for pattern, allowed in THIRD_PARTY.items():
             if re.match(pattern, name) and (public or room not in allowed):
                 found.append(f"{where}: includes {name}, which belongs to {', '.join(sorted(allowed)) or 'nobody'}")
         inner = name.removeprefix("etalage/")
-        target = inner.split("/")[0] if "/" in inner else None
+        target = home_of(inner)
         if room in ROOMS and target in ROOMS and target != room and target not in ROOMS[room] and inner not in EXTRA.get(room, ()):
             found.append(f"{where}: room {room} includes {name}, but may see only {', '.join(sorted(ROOMS[room])) or 'nothing'}")
         if public and target in ("detail", "kernels"):
@@ -117,6 +127,8 @@ def self_test() -> list[str]:
         "src/evaluation/i.cpp": spdx + '#include "etalage/models/als.hpp"\n',
         "src/core/k.cpp": spdx + "#include <nlohmann/json.hpp>\n",
         "src/core/j.cpp": spdx + "#include <iostream>\n",
+        "include/etalage/extend/l.hpp": spdx,
+        "src/core/m.cpp": spdx + '#include "etalage/extend/candidate_source.hpp"\n',
     }
     missed = []
     with tempfile.TemporaryDirectory() as folder:

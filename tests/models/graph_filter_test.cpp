@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "etalage/error.hpp"
-#include "models/randomized_svd.hpp"
+#include "models/graph/randomized_svd.hpp"
 
 namespace etalage {
 namespace {

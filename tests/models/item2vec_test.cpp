@@ -17,8 +17,8 @@
 #include "detail/random_stream.hpp"
 #include "etalage/error.hpp"
 #include "kernels/sgd_kernels.hpp"
-#include "models/block_schedule.hpp"
-#include "models/skip_gram.hpp"
+#include "models/pairwise/block_schedule.hpp"
+#include "models/pairwise/skip_gram.hpp"
 
 namespace etalage {
 namespace {

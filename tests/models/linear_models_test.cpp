@@ -9,7 +9,7 @@
 #include "etalage/error.hpp"
 #include "etalage/models/ease.hpp"
 #include "etalage/models/slim.hpp"
-#include "models/spd_inverse.hpp"
+#include "models/linear/spd_inverse.hpp"
 
 namespace etalage {
 namespace {

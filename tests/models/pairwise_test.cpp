@@ -18,7 +18,7 @@
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/warp.hpp"
 #include "kernels/sgd_kernels.hpp"
-#include "models/pairwise_sgd.hpp"
+#include "models/pairwise/pairwise_sgd.hpp"
 
 namespace etalage {
 namespace {

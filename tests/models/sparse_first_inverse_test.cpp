@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/sparse_first_inverse.hpp"
+#include "models/linear/sparse_first_inverse.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "etalage/error.hpp"
-#include "models/spd_inverse.hpp"
+#include "models/linear/spd_inverse.hpp"
 
 namespace etalage {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The graph that GraphLinker makes, held to what every graph has to be: links in range, none to itself or twice, no more
 // than there are places, a way to every node, the same bits for any number of threads.
-#include "retrieval/graph_linker.hpp"
+#include "retrieval/graph/graph_linker.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/graph_walk.hpp"
+#include "retrieval/graph/graph_walk.hpp"
 #include "retrieval/index_data.hpp"
 #include "retrieval/item_store.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists for inner products: by length, then by direction. Held to what a partition has to be, to the reading they save, and
 // to their files.
-#include "retrieval/norm_tiers.hpp"
+#include "retrieval/lists/norm_tiers.hpp"
 
 #include <gtest/gtest.h>
 

@@ -10,11 +10,11 @@
 #include "etalage/error.hpp"
 #include "etalage/serving/event_store.hpp"
 #include "io/tiny_model.hpp"
-#include "serving/event_codec.hpp"
+#include "serving/events/event_codec.hpp"
 #include "serving/fake_files.hpp"
-#include "serving/growing_ids.hpp"
+#include "serving/events/growing_ids.hpp"
 #include "serving/journal_sample.hpp"
-#include "serving/live_counters.hpp"
+#include "serving/events/live_counters.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {

@@ -13,7 +13,7 @@
 
 #include "etalage/error.hpp"
 #include "serving/journal_fixture.hpp"
-#include "serving/journal_format.hpp"
+#include "serving/events/journal_format.hpp"
 
 namespace etalage {
 namespace {

@@ -18,7 +18,7 @@
 #include "etalage/io/engine_files.hpp"
 #include "io/tiny_model.hpp"
 #include "serving/engine_fixture.hpp"
-#include "serving/live_offers.hpp"
+#include "serving/rules/live_offers.hpp"
 
 namespace etalage {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serving/range_column.hpp"
+#include "serving/rules/range_column.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-#include "serving/sparse_bits.hpp"
+#include "serving/rules/sparse_bits.hpp"
 
 namespace etalage::serving {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serving/shopper_cache.hpp"
+#include "serving/events/shopper_cache.hpp"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "serving/engine_fixture.hpp"
-#include "serving/epochs.hpp"
+#include "serving/engine/epochs.hpp"
 
 namespace etalage {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "etalage/core/slot.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

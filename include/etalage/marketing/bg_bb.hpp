@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/parameter_fit.hpp"
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/parameter_fit.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "etalage/core/matrix_view.hpp"
 #include "etalage/core/progress.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

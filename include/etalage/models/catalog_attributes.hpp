@@ -9,7 +9,7 @@
 
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/csr_matrix.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

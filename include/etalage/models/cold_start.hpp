@@ -9,7 +9,7 @@
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/matrix_view.hpp"
 #include "etalage/core/progress.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "etalage/core/catalog.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/catalog_attributes.hpp"
 #include "etalage/models/cold_start.hpp"

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
 

@@ -7,7 +7,7 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/core/matrix_view.hpp"
-#include "etalage/core/vector_index.hpp"
+#include "etalage/extend/vector_index.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
 

@@ -12,7 +12,7 @@
 #include "etalage/core/array.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/sequences.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

@@ -16,7 +16,7 @@
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
 #include "etalage/core/sequences.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

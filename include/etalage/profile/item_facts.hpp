@@ -10,7 +10,7 @@
 #include "etalage/core/array.hpp"
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/id_map.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

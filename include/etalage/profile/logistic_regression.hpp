@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {

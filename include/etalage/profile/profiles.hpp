@@ -8,7 +8,7 @@
 
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/id_map.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/profile/item_facts.hpp"
 #include "etalage/profile/user_profile.hpp"

@@ -9,7 +9,7 @@
 
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/matrix_view.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/profile/calibration.hpp"
 #include "etalage/profile/intent_features.hpp"

@@ -9,8 +9,8 @@
 
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
-#include "etalage/core/state.hpp"
-#include "etalage/core/vector_index.hpp"
+#include "etalage/extend/state.hpp"
+#include "etalage/extend/vector_index.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
 

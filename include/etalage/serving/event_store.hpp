@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/bound_key.hpp"
 #include "etalage/serving/earlier_totals.hpp"

@@ -11,7 +11,7 @@
 
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
-#include "etalage/serving/candidate_source.hpp"
+#include "etalage/extend/candidate_source.hpp"
 #include "etalage/serving/request.hpp"
 
 namespace etalage {

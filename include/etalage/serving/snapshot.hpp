@@ -11,7 +11,7 @@
 
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/id_map.hpp"
-#include "etalage/core/state.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/cold_start_items.hpp"
 #include "etalage/models/factor_model.hpp"
@@ -19,7 +19,7 @@
 #include "etalage/profile/profiles.hpp"
 #include "etalage/profile/purchase_intent.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "etalage/serving/candidate_source.hpp"
+#include "etalage/extend/candidate_source.hpp"
 #include "etalage/serving/catalog_index.hpp"
 #include "etalage/serving/key.hpp"
 #include "etalage/serving/mixer.hpp"

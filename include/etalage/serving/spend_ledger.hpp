@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "etalage/export.hpp"
-#include "etalage/serving/journal_files.hpp"
+#include "etalage/extend/journal_files.hpp"
 
 namespace etalage {
 

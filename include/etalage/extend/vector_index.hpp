@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "etalage/core/item_filter.hpp"
+#include "etalage/extend/state.hpp"
+#include "etalage/export.hpp"
+
+namespace etalage {
+
+class Scratch;
+
+/// An id of an index with its score.
+struct Neighbor {
+  std::int64_t id;
+  float score;
+};
+
+/// Vectors by id, and which of them score best against a query: what a model of vectors asks instead of reading all its
+/// rows. ItemIndex is one; a host may bring its own.
+class ETALAGE_EXPORT VectorIndex {
+ public:
+  virtual ~VectorIndex();
+  /// The name under which register_index() knows how to read it back, as in files; empty for one that is never saved.
+  [[nodiscard]] virtual std::string_view kind() const noexcept;
+  [[nodiscard]] virtual int dim() const noexcept = 0;
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  /// True when results order as inner products with the query do.
+  [[nodiscard]] virtual bool ranks_by_dot() const noexcept = 0;
+  /// Up to out.size() ids, best first; returns how many. filter may be null. No allocation once scratch is warm, no
+  /// parallel region; callable from any number of threads.
+  virtual std::size_t search(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter,
+                             Scratch& scratch) const = 0;
+  /// What the factory reads that register_index() was given with kind().
+  virtual void save_state(StateWriter& writer) const = 0;
+
+ protected:
+  VectorIndex() = default;
+  VectorIndex(const VectorIndex&) = default;
+  VectorIndex& operator=(const VectorIndex&) = default;
+};
+
+}  // namespace etalage

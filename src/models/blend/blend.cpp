@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/blend.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "detail/parallel_for.hpp"
+#include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
+#include "kernels/rank_key.hpp"
+#include "models/blend/blend_working.hpp"
+#include "models/shared_arrays.hpp"
+#include "models/top_k.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr std::size_t kBlock = 1024;  // queries of a batch whose lists are held at a time
+constexpr std::size_t kMostMembers = 64;
+
+}  // namespace
+
+void BlendOptions::validate() const {
+  detail::require(candidates >= 1, "candidates", candidates, ">= 1");
+  detail::require_finite(rrf_constant > 0, "rrf_constant", rrf_constant, "finite and > 0");
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  double sum = 0;
+  for (const float w : weights) {
+    detail::require_finite(w >= 0, "weights", w, "finite and >= 0");
+    sum += static_cast<double>(w);
+  }
+  detail::require(weights.empty() || sum > 0, "sum of weights", sum, "> 0");
+}
+
+BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
+    : members_(std::move(members)), options_(std::move(options)) {
+  options_.validate();
+  detail::require(!members_.empty() && members_.size() <= kMostMembers, "number of members", members_.size(), "in [1, 64]");
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const BlendMember& member = members_[m];
+    if (member.model == nullptr) throw std::invalid_argument("member '" + member.name + "' is null, must be a fitted model");
+    if (member.name.empty()) throw std::invalid_argument("a member's name is empty, must not be");
+    if (member.model->kind() == "Blend") throw std::invalid_argument("member '" + member.name + "' is a Blend, must be a plain model");
+    for (std::size_t before = 0; before < m; ++before)
+      if (members_[before].name == member.name)
+        throw std::invalid_argument("the name '" + member.name + "' is given to two members, must be unique");
+    if (member.model->num_users() != members_[0].model->num_users() || member.model->num_items() != members_[0].model->num_items())
+      throw std::invalid_argument("member '" + member.name + "' knows " + std::to_string(member.model->num_users()) + " users and " +
+                                  std::to_string(member.model->num_items()) + " items, must know as many as the first: " +
+                                  std::to_string(members_[0].model->num_users()) + " and " +
+                                  std::to_string(members_[0].model->num_items()));
+  }
+  num_users_ = members_[0].model->num_users();
+  num_items_ = members_[0].model->num_items();
+  if (!options_.weights.empty() && options_.weights.size() != members_.size())
+    throw std::invalid_argument("weights has " + std::to_string(options_.weights.size()) +
+                                " entries, must have one for each of the " + std::to_string(members_.size()) + " members");
+  set_weights(options_.weights.empty() ? std::vector<float>(members_.size(), 1.0f) : options_.weights);
+  for (const BlendMember& member : members_) {
+    if (!user_ids_ && !item_ids_ && (member.model->user_ids() || member.model->item_ids()))
+      set_ids(member.model->user_ids(), member.model->item_ids());
+    if (!has_history() && member.model->has_history()) set_history(member.model->history());
+  }
+  fitted_on_ = members_[0].model->fitted_on();
+  for (const BlendMember& member : members_)
+    if (member.model->fitted_on() != fitted_on_) fitted_on_.reset();
+  for (const BlendMember& member : members_)
+    if (const auto& newest = member.model->newest_ms()) newest_ms_ = std::max(newest_ms_.value_or(*newest), *newest);
+}
+
+BlendModel::~BlendModel() = default;
+
+void BlendModel::set_weights(std::span<const float> weights) {
+  double sum = 0;
+  for (const float w : weights) sum += static_cast<double>(w);
+  weights_.clear();
+  for (const float w : weights) weights_.push_back(static_cast<float>(static_cast<double>(w) / sum));
+}
+
+BlendModel::Working& BlendModel::working(Scratch& scratch) const {
+  std::any& slot = scratch.impl().solver;
+  using Held = std::shared_ptr<Working>;  // std::any wants copies
+  Held* held = std::any_cast<Held>(&slot);
+  if (held == nullptr) held = &slot.emplace<Held>(std::make_shared<Working>());
+  if ((*held)->scratch.size() < members_.size()) (*held)->scratch.resize(members_.size());
+  return **held;
+}
+
+bool BlendModel::is_cold(const Query& query) const noexcept {
+  return std::all_of(members_.begin(), members_.end(), [&](const BlendMember& m) { return m.model->is_cold(query); });
+}
+
+bool BlendModel::excludes_last(const Query& query) const noexcept {
+  if (query.exclude_last) return *query.exclude_last;
+  if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
+  // Those to which order matters decide, and one that would list it has the last word.
+  bool any = false;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    if (!(weights_[m] > 0) || dynamic_cast<const SequenceModel*>(members_[m].model.get()) == nullptr) continue;
+    if (!members_[m].model->excludes_last(query)) return false;
+    any = true;
+  }
+  return any;
+}
+
+std::size_t BlendModel::list_length(std::size_t k) const noexcept {
+  return std::min(std::max(k, static_cast<std::size_t>(options_.candidates)), static_cast<std::size_t>(num_items_));
+}
+
+void BlendModel::gather(const Query& given, std::size_t per_member, Working& w) const {
+  Query query = given;
+  query.exclude_last = excludes_last(given);  // one answer for all members
+  w.items.clear();
+  if (w.list.size() < per_member) w.list.resize(per_member);
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const std::size_t n = members_[m].model->recommend(query, std::span(w.list).first(per_member), w.scratch[m]);
+    for (std::size_t i = 0; i < n; ++i) w.items.push_back(w.list[i].item);
+  }
+}
+
+// Makes the gathered items unique, has every member score them and notes what comparable() needs.
+void BlendModel::compare(const Query& query, Working& w) const {
+  std::sort(w.items.begin(), w.items.end());
+  w.items.erase(std::unique(w.items.begin(), w.items.end()), w.items.end());
+  const std::size_t n = w.items.size();
+  w.scores.resize(std::max(w.scores.size(), n * members_.size()));
+  w.keys.resize(std::max(w.keys.size(), n * members_.size()));
+  w.mean.resize(members_.size());
+  w.inverse_deviation.resize(members_.size());
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const std::span<float> scores(w.scores.data() + m * n, n);
+    members_[m].model->score(query, w.items, scores, w.scratch[m]);
+    // What a member cannot score counts as its worst.
+    float worst = std::numeric_limits<float>::infinity();
+    for (const float s : scores) worst = std::isfinite(s) ? std::min(worst, s) : worst;
+    for (float& s : scores)
+      if (!std::isfinite(s)) s = std::isfinite(worst) ? worst : 0.0f;
+    if (options_.method == FusionMethod::kZScore) {
+      double sum = 0;
+      double squares = 0;
+      for (const float s : scores) sum += static_cast<double>(s);
+      w.mean[m] = n == 0 ? 0 : sum / static_cast<double>(n);
+      for (const float s : scores) squares += (static_cast<double>(s) - w.mean[m]) * (static_cast<double>(s) - w.mean[m]);
+      w.inverse_deviation[m] = squares > 0 ? std::sqrt(static_cast<double>(n) / squares) : 0;
+    } else {
+      std::uint64_t* keys = w.keys.data() + m * n;
+      for (std::size_t i = 0; i < n; ++i) keys[i] = kernels::rank_key(scores[i], static_cast<std::uint32_t>(w.items[i]));
+      std::sort(keys, keys + n, std::greater<>());
+    }
+  }
+}
+
+float BlendModel::comparable(const Working& w, std::size_t member, std::int32_t item, float score) const noexcept {
+  if (options_.method == FusionMethod::kZScore)
+    return static_cast<float>((static_cast<double>(score) - w.mean[member]) * w.inverse_deviation[member]);
+  const std::size_t n = w.items.size();
+  const std::uint64_t* keys = w.keys.data() + member * n;
+  const std::uint64_t key = kernels::rank_key(score, static_cast<std::uint32_t>(item));
+  const auto above = static_cast<double>(std::lower_bound(keys, keys + n, key, std::greater<>()) - keys);
+  if (options_.method == FusionMethod::kRank) return static_cast<float>(1 - above / static_cast<double>(n));
+  return static_cast<float>(1 / (static_cast<double>(options_.rrf_constant) + above + 1));
+}
+
+void BlendModel::fuse(Working& w) const {
+  const std::size_t n = w.items.size();
+  w.fused.resize(std::max(w.fused.size(), n));
+  for (std::size_t i = 0; i < n; ++i) {
+    double sum = 0;
+    for (std::size_t m = 0; m < members_.size(); ++m)
+      sum += static_cast<double>(weights_[m]) * static_cast<double>(comparable(w, m, w.items[i], w.scores[m * n + i]));
+    w.fused[i] = static_cast<float>(sum);
+  }
+}
+
+std::size_t BlendModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
+  check(query);
+  if (out.empty() || num_items_ == 0) return 0;
+  Working& w = working(scratch);
+  gather(query, list_length(out.size()), w);
+  compare(query, w);
+  fuse(w);
+  return select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out, scratch);
+}
+
+void BlendModel::for_each_compared(std::span<const Query> queries, std::size_t per_member, int num_threads,
+                                   const std::function<void(std::size_t, Working&, Scratch&)>& answer) const {
+  const std::size_t block = std::min(kBlock, queries.size());
+  std::vector<ItemScore> lists(members_.size() * block * per_member);
+  std::vector<std::size_t> lengths(members_.size() * block);
+  std::vector<Scratch> scratch(static_cast<std::size_t>(num_threads));
+  std::vector<Query> resolved(queries.begin(), queries.end());
+  for (Query& query : resolved) query.exclude_last = excludes_last(query);
+  queries = resolved;
+  for (std::size_t first = 0; first < queries.size(); first += block) {
+    const std::size_t n = std::min(block, queries.size() - first);
+    const auto asked = queries.subspan(first, n);
+    for (std::size_t m = 0; m < members_.size(); ++m)
+      members_[m].model->recommend_batch(asked, {lists.data() + m * block * per_member, n, per_member},
+                                         std::span(lengths).subspan(m * block, n), num_threads);
+    detail::parallel_for(n, 8, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+      Scratch& own = scratch[static_cast<std::size_t>(thread)];
+      Working& w = working(own);
+      for (std::size_t q = begin; q < end; ++q) {
+        w.items.clear();
+        for (std::size_t m = 0; m < members_.size(); ++m) {
+          const ItemScore* list = lists.data() + (m * block + q) * per_member;
+          for (std::size_t i = 0; i < lengths[m * block + q]; ++i) w.items.push_back(list[i].item);
+        }
+        compare(asked[q], w);
+        answer(first + q, w, own);
+      }
+    });
+  }
+}
+
+void BlendModel::recommend_batch(std::span<const Query> queries, MatrixView<ItemScore> out, std::span<std::size_t> counts,
+                                 int num_threads) const {
+  if (out.rows() < queries.size() || counts.size() < queries.size())
+    throw std::invalid_argument("out has " + std::to_string(out.rows()) + " rows and counts " + std::to_string(counts.size()) +
+                                " entries, both must have one for each of the " + std::to_string(queries.size()) + " queries");
+  for (const Query& query : queries) check(query);
+  std::fill_n(counts.begin(), queries.size(), std::size_t{0});
+  if (out.cols() == 0 || num_items_ == 0) return;
+  const int threads = detail::resolve_threads(num_threads == 0 ? options_.num_threads : num_threads);
+  for_each_compared(queries, list_length(out.cols()), threads, [&](std::size_t q, Working& w, Scratch& scratch) {
+    fuse(w);
+    counts[q] = select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out.row(q), scratch);
+  });
+}
+
+void BlendModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
+                       Scratch& scratch) const {
+  check(query);
+  for (const std::int32_t i : items) check_item(i, "item");
+  if (out.size() != items.size())
+    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
+                                std::to_string(items.size()) + " items");
+  if (items.empty()) return;
+  Working& w = working(scratch);
+  gather(query, list_length(0), w);
+  compare(query, w);
+  w.given.resize(std::max(w.given.size(), items.size() * members_.size()));
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    float* given = w.given.data() + m * items.size();
+    members_[m].model->score(query, items, {given, items.size()}, w.scratch[m]);
+    const std::span<const float> known(w.scores.data() + m * w.items.size(), w.items.size());
+    const float worst = known.empty() ? 0.0f : *std::min_element(known.begin(), known.end());
+    for (std::size_t i = 0; i < items.size(); ++i)
+      if (!std::isfinite(given[i])) given[i] = worst;
+  }
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    double sum = 0;
+    for (std::size_t m = 0; m < members_.size(); ++m)
+      sum += static_cast<double>(weights_[m]) * static_cast<double>(comparable(w, m, items[i], w.given[m * items.size() + i]));
+    out[i] = static_cast<float>(sum);
+  }
+}
+
+std::size_t BlendModel::similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
+                                      const ItemFilter* filter) const {
+  check_item(item, "item");
+  Working& w = working(scratch);
+  const std::size_t length = list_length(out.size());
+  if (w.list.size() < length) w.list.resize(length);
+  w.fused.assign(static_cast<std::size_t>(num_items_), 0.0f);
+  w.items.clear();
+  bool any = false;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    std::size_t n = 0;
+    try {
+      n = members_[m].model->similar_items(item, std::span(w.list).first(length), w.scratch[m], filter);
+    } catch (const UnsupportedError&) {
+      continue;
+    }
+    any = true;
+    for (std::size_t i = 0; i < n; ++i) {
+      w.items.push_back(w.list[i].item);
+      w.fused[static_cast<std::size_t>(w.list[i].item)] += weights_[m] / (options_.rrf_constant + static_cast<float>(i + 1));
+    }
+  }
+  if (!any) throw UnsupportedError("Blend has no similar_items: none of its members has");
+  std::sort(w.items.begin(), w.items.end());
+  w.items.erase(std::unique(w.items.begin(), w.items.end()), w.items.end());
+  w.scores.resize(std::max(w.scores.size(), w.items.size()));
+  for (std::size_t i = 0; i < w.items.size(); ++i) w.scores[i] = w.fused[static_cast<std::size_t>(w.items[i])];
+  return select_top_k(w.items, {w.scores.data(), w.items.size()}, {}, nullptr, out, scratch);
+}
+
+Explanation BlendModel::explain(const Query& query, std::int32_t item, std::size_t k) const {
+  check(query);
+  check_item(item, "item");
+  Scratch scratch;
+  Explanation e;
+  score(query, {&item, 1}, {&e.total, 1}, scratch);
+  const Working& w = working(scratch);
+  std::vector<std::int32_t> history(history_of(query).begin(), history_of(query).end());
+  history.insert(history.end(), query.session.begin(), query.session.end());
+  std::sort(history.begin(), history.end());
+  history.erase(std::unique(history.begin(), history.end()), history.end());
+  if (history.empty()) return e;
+  std::vector<double> parts(history.size(), 0.0);
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const double share = static_cast<double>(weights_[m]) * static_cast<double>(comparable(w, m, item, w.given[m]));
+    std::vector<double> own(history.size(), 0.0);
+    double sum = 0;
+    try {
+      const Explanation inner = members_[m].model->explain(query, item, static_cast<std::size_t>(num_items_));
+      for (const ItemScore& c : inner.contributions) {
+        const auto at = std::lower_bound(history.begin(), history.end(), c.item);
+        if (at == history.end() || *at != c.item || !(c.score > 0)) continue;
+        own[static_cast<std::size_t>(at - history.begin())] += static_cast<double>(c.score);
+        sum += static_cast<double>(c.score);
+      }
+    } catch (const UnsupportedError&) {
+      sum = 0;
+    }
+    for (std::size_t h = 0; h < history.size(); ++h)
+      parts[h] += share * (sum > 0 ? own[h] / sum : 1 / static_cast<double>(history.size()));
+  }
+  for (std::size_t h = 0; h < history.size(); ++h) e.contributions.push_back({history[h], static_cast<float>(parts[h])});
+  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
+    return a.score != b.score ? a.score > b.score : a.item < b.item;
+  });
+  if (e.contributions.size() > k) e.contributions.resize(k);
+  return e;
+}
+
+void BlendModel::save_state(StateWriter& outer) const {
+  SharingWriter writer(outer);
+  Recommender::save_state(writer);
+  writer.put_int("options/method", static_cast<std::int64_t>(options_.method));
+  writer.put_doubles("options/weights", std::vector<double>(options_.weights.begin(), options_.weights.end()));
+  writer.put_int("options/candidates", options_.candidates);
+  writer.put_double("options/rrf_constant", static_cast<double>(options_.rrf_constant));
+  writer.put_int("options/exclude_last", static_cast<std::int64_t>(options_.exclude_last));
+  writer.put_doubles("weights", std::vector<double>(weights_.begin(), weights_.end()));
+  writer.put_int("members", static_cast<std::int64_t>(members_.size()));
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const std::string prefix = "members/" + std::to_string(m) + "/";
+    writer.put_string(prefix + "name", members_[m].name);
+    writer.require_model(members_[m].model->kind());
+    writer.put_string(prefix + "kind", members_[m].model->kind());
+    ScopedWriter inner(writer, prefix + "model/");
+    members_[m].model->save_state(inner);
+  }
+}
+
+std::shared_ptr<BlendModel> BlendModel::from_state(const StateReader& outer) {
+  const SharingReader reader(outer);
+  const auto floats = [&](const char* name) {
+    std::vector<float> out;
+    for (const double v : reader.get_doubles(name)) out.push_back(static_cast<float>(v));
+    return out;
+  };
+  BlendOptions o;
+  o.method = static_cast<FusionMethod>(reader.get_int("options/method", 0, 2));
+  o.weights = floats("options/weights");
+  o.candidates = static_cast<std::int32_t>(reader.get_int("options/candidates", 1, std::numeric_limits<std::int32_t>::max()));
+  o.rrf_constant = static_cast<float>(reader.get_double("options/rrf_constant"));
+  if (reader.has("options/exclude_last")) o.exclude_last = static_cast<ExcludeLast>(reader.get_int("options/exclude_last", 0, 2));
+  const std::vector<float> weights = floats("weights");
+  const auto count = static_cast<std::size_t>(reader.get_int("members", 1, kMostMembers));
+  std::vector<BlendMember> members;
+  for (std::size_t m = 0; m < count; ++m) {
+    const std::string prefix = "members/" + std::to_string(m) + "/";
+    const std::string kind = reader.get_string(prefix + "kind");
+    if (kind == "Blend") reader.fail(prefix + "kind", "found a Blend inside a Blend");
+    const ScopedReader inner(reader, prefix + "model/");
+    std::shared_ptr<const Recommender> member = reader.make_model(kind, inner);
+    if (!member) reader.fail(prefix + "kind", "the factory of the model kind '" + kind + "' made none");
+    members.push_back({reader.get_string(prefix + "name"), std::move(member)});
+  }
+  std::shared_ptr<BlendModel> model;
+  try {
+    model = std::make_shared<BlendModel>(std::move(members), o);
+    BlendOptions in_use = o;
+    in_use.weights = weights;
+    in_use.validate();
+  } catch (const std::invalid_argument& e) {
+    reader.fail("members", std::string("found ") + e.what());
+  }
+  if (weights.size() != count) reader.fail("weights", "found " + std::to_string(weights.size()) + " of them, expected one a member");
+  model->weights_ = weights;
+  model->user_ids_ = nullptr;
+  model->item_ids_ = nullptr;
+  model->history_ = {};
+  model->load_base(reader);
+  return model;
+}
+
+}  // namespace etalage

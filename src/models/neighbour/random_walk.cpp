@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/random_walk.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "etalage/models/auto_settings.hpp"
+#include "models/option_state.hpp"
+#include "models/neighbour/sparse_product.hpp"
+#include "models/training_data.hpp"
+
+namespace etalage {
+namespace {
+
+/// Rows as transition probabilities to the power alpha.
+void to_transitions(CsrMatrix& m, float alpha) {
+  normalize_rows(m);
+  if (alpha == 1.0f) return;
+  for (float& v : m.values.mutable_view()) v = std::pow(v, alpha);
+}
+
+/// visit("name", field) for every option.
+constexpr auto each_option = [](auto& o, const auto& visit) {
+  visit("alpha", o.alpha);
+  visit("beta", o.beta);
+  visit("num_neighbors", o.num_neighbors);
+  visit("normalize", o.normalize);
+  visit("keep_history", o.keep_history);
+  visit("num_threads", o.num_threads);
+};
+
+}  // namespace
+
+void RandomWalkOptions::validate() const {
+  detail::require_finite(alpha > 0, "alpha", alpha.value(), "finite and > 0");
+  detail::require_finite(beta >= 0, "beta", beta.value(), "finite and >= 0");
+  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors.value(), ">= 1");
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+}
+
+RandomWalkModel::RandomWalkModel(RandomWalkOptions options, bool with_beta) : options_(options), with_beta_(with_beta) {
+  options_.validate();
+  if (!with_beta && options.beta != 0.0f)
+    throw std::invalid_argument("beta is " + std::to_string(options.beta.value()) + ", must be 0 for P3alpha; RP3beta has one");
+}
+
+FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback& callback) {
+  const auto started = std::chrono::steady_clock::now();
+  const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(); };
+  const CsrMatrix& user_items = data.user_items();
+  detail::check_training_rows(user_items);
+  for (std::size_t p = 0; p < user_items.values.size(); ++p)
+    if (user_items.values[p] < 0)
+      throw std::invalid_argument("user_items holds " + std::to_string(user_items.values[p]) + " at entry " + std::to_string(p) +
+                                  ", must be >= 0: a walk has no negative steps");
+  const RandomWalkOptions o = settled(options_, shape_of(data), with_beta_);
+  CsrMatrix to_users = transpose(user_items.view(), o.num_threads);
+  const auto n = static_cast<std::size_t>(to_users.rows);
+  Ratio ratio{std::vector<float>(n, 1.0f), std::vector<float>(n, 0.0f), std::vector<float>(n, 1.0f), std::vector<float>(n, 0.0f)};
+  for (std::size_t j = 0; j < n; ++j) {
+    const auto users = static_cast<double>(to_users.view().row_size(static_cast<std::int64_t>(j)));
+    if (users > 0) ratio.b[j] = static_cast<float>(std::pow(users, static_cast<double>(o.beta)));
+  }
+  CsrMatrix to_items = user_items;
+  to_transitions(to_users, o.alpha);
+  to_transitions(to_items, o.alpha);
+  FitReport report;
+  report.stop_reason = FitReport::StopReason::kClosedForm;
+  report.phase_seconds.emplace_back("transitions", since());
+  CsrMatrix w = top_product(to_users.view(), to_items.view(), ratio, static_cast<std::size_t>(o.num_neighbors),
+                            o.num_threads);
+  if (o.normalize) normalize_rows(w);
+  report.phase_seconds.emplace_back("walks", since() - report.phase_seconds[0].second);
+  report.iterations = 1;
+  report.seconds = since();
+  if (callback) callback({1, 1, report.seconds, std::numeric_limits<double>::quiet_NaN(), "walks"});
+  finish_fit(data, std::move(w), o.keep_history, report);
+  options_ = o;
+  return report;
+}
+
+void RandomWalkModel::save_state(StateWriter& writer) const {
+  ItemSimilarityModel::save_state(writer);
+  writer.put_bool("options/with_beta", with_beta_);
+  put_options(writer, options_, each_option);
+}
+
+std::shared_ptr<RandomWalkModel> RandomWalkModel::from_state(const StateReader& reader) {
+  const auto options = get_options<RandomWalkOptions>(reader, each_option);
+  const bool with_beta = reader.get_bool("options/with_beta");
+  if (!with_beta && options.beta != 0.0f) reader.fail("options", "found beta " + std::to_string(options.beta.value()) + ", expected 0 for P3alpha");
+  auto model = std::make_shared<RandomWalkModel>(options, with_beta);
+  model->load_weights(reader);
+  model->load_base(reader);
+  return model;
+}
+
+}  // namespace etalage

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/learned_ranker.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "detail/check.hpp"
+#include "etalage/error.hpp"
+#include "etalage/models/sequence_model.hpp"
+#include "kernels/rank_key.hpp"
+#include "models/ranking/learned_ranker_working.hpp"
+#include "models/shared_arrays.hpp"
+#include "models/top_k.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr std::size_t kMostSources = 64;
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+
+}  // namespace
+
+void LearnedRankerOptions::validate() const {
+  detail::require(candidates >= 1, "candidates", candidates, ">= 1");
+  detail::require(anchors >= 1, "anchors", anchors, ">= 1");
+  if (!std::isnan(placement)) detail::require_finite(placement >= 0, "placement", placement, "finite and >= 0, or NaN");
+  if (!std::isnan(position)) detail::require_finite(position >= 1, "position", position, "finite and >= 1, or NaN");
+  detail::require_finite(half_life_days > 0, "half_life_days", half_life_days, "finite and > 0");
+  detail::require(neighbors >= 1, "neighbors", neighbors, ">= 1");
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+}
+
+LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, LearnedRankerOptions options)
+    : sources_(std::move(sources)), signals_(std::move(signals)), options_(std::move(options)) {
+  options_.validate();
+  detail::require(!sources_.empty() && sources_.size() <= kMostSources, "number of sources", sources_.size(), "in [1, 64]");
+  for (std::size_t m = 0; m < sources_.size(); ++m) {
+    const BlendMember& s = sources_[m];
+    if (s.model == nullptr) throw std::invalid_argument("source '" + s.name + "' is null, must be a fitted model");
+    if (s.name.empty()) throw std::invalid_argument("a source's name is empty, must not be");
+    if (s.model->kind() == "LearnedRanker") throw std::invalid_argument("source '" + s.name + "' is a LearnedRanker, must be a first stage");
+    for (std::size_t before = 0; before < m; ++before)
+      if (sources_[before].name == s.name) throw std::invalid_argument("the name '" + s.name + "' is given to two sources, must be unique");
+    if (s.model->num_users() != sources_[0].model->num_users() || s.model->num_items() != sources_[0].model->num_items())
+      throw std::invalid_argument("source '" + s.name + "' knows " + std::to_string(s.model->num_users()) + " users and " +
+                                  std::to_string(s.model->num_items()) + " items, must know as many as the first: " +
+                                  std::to_string(sources_[0].model->num_users()) + " and " + std::to_string(sources_[0].model->num_items()));
+  }
+  num_users_ = sources_[0].model->num_users();
+  num_items_ = sources_[0].model->num_items();
+  if (signals_.num_items() != num_items_)
+    throw std::invalid_argument("signals know " + std::to_string(signals_.num_items()) + " items, must know the " + std::to_string(num_items_) +
+                                " of the sources");
+  for (const BlendMember& s : sources_)
+    if (!user_ids_ && !item_ids_ && (s.model->user_ids() || s.model->item_ids())) set_ids(s.model->user_ids(), s.model->item_ids());
+  fitted_on_ = sources_[0].model->fitted_on();
+  for (const BlendMember& s : sources_)
+    if (s.model->fitted_on() != fitted_on_) fitted_on_.reset();
+}
+
+LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, const Sequences& histories,
+                                       LearnedRankerOptions options)
+    : LearnedRankerModel(std::move(sources), std::move(signals), std::move(options)) {
+  if (histories.num_items() != num_items_ || count_users(histories) > num_users_)
+    throw std::invalid_argument("histories have " + std::to_string(count_users(histories)) + " users and " + std::to_string(histories.num_items()) +
+                                " items, must have those of the sources: " + std::to_string(num_users_) + " and " + std::to_string(num_items_));
+  Array<std::int64_t> times;
+  CsrMatrix rows = ordered_rows(histories, &times);
+  // Users behind the last list have none.
+  const std::size_t have = rows.offsets.size();
+  rows.offsets.resize(static_cast<std::size_t>(num_users_) + 1);
+  std::int64_t* offsets = rows.offsets.mutable_data();
+  for (std::size_t u = have; u < rows.offsets.size(); ++u) offsets[u] = rows.nnz();
+  rows.rows = num_users_;
+  Recommender::set_history(std::move(rows));
+  history_times_ = std::move(times);
+}
+
+LearnedRankerModel::~LearnedRankerModel() = default;
+
+std::vector<std::string> LearnedRankerModel::feature_names() const {
+  std::vector<std::string> names;
+  for (const BlendMember& s : sources_) names.push_back(s.name);
+  return RankingFeatures::names(names);
+}
+
+void LearnedRankerModel::set_scorer(LinearRanker linear, std::optional<TreeEnsemble> trees) {
+  const auto expect = [&](const char* what, std::size_t features) {
+    if (features != num_features())
+      throw std::invalid_argument(std::string(what) + " knows " + std::to_string(features) + " features, must know the " +
+                                  std::to_string(num_features()) + " of this ranker");
+  };
+  if (linear.empty() && !trees) throw std::invalid_argument("linear and trees are both absent, must give one of them");
+  if (!linear.empty()) expect("linear", linear.num_features());
+  if (trees) {
+    expect("trees", static_cast<std::size_t>(trees->num_features()));
+    detail::require(trees->num_outputs() == 1, "outputs of trees", trees->num_outputs(), "1");
+  }
+  linear_ = std::move(linear);
+  trees_ = std::move(trees);
+}
+
+void LearnedRankerModel::set_served_at(float placement, float position) {
+  LearnedRankerOptions next = options_;
+  next.placement = placement;
+  next.position = position;
+  next.validate();
+  options_ = std::move(next);
+}
+
+void LearnedRankerModel::require_scorer() const {
+  if (linear_.empty() && !trees_) throw NotFittedError("LearnedRanker has learned nothing; call set_scorer() first");
+}
+
+LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const {
+  std::any& slot = scratch.impl().solver;
+  using Held = std::shared_ptr<Working>;  // std::any wants copies
+  Held* held = std::any_cast<Held>(&slot);
+  if (held == nullptr) held = &slot.emplace<Held>(std::make_shared<Working>());
+  if ((*held)->scratch.size() < sources_.size()) (*held)->scratch.resize(sources_.size());
+  return **held;
+}
+
+bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
+  return std::all_of(sources_.begin(), sources_.end(), [&](const BlendMember& s) { return s.model->is_cold(query); });
+}
+
+bool LearnedRankerModel::excludes_last(const Query& query) const noexcept {
+  if (query.exclude_last) return *query.exclude_last;
+  if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
+  bool any = false;
+  for (const BlendMember& s : sources_) {
+    if (dynamic_cast<const SequenceModel*>(s.model.get()) == nullptr) continue;
+    if (!s.model->excludes_last(query)) return false;
+    any = true;
+  }
+  return any;
+}
+
+void LearnedRankerModel::set_history(CsrMatrix history) {
+  Recommender::set_history(std::move(history));
+  history_times_ = {};
+}
+
+std::size_t LearnedRankerModel::list_length(std::size_t k) const noexcept {
+  return std::min(std::max(k, static_cast<std::size_t>(options_.candidates)), static_cast<std::size_t>(num_items_));
+}
+
+// What the sources are asked: one answer for all of them as to the newest item, and the times of a history where they are known.
+Query LearnedRankerModel::asked_of(const Query& given, Working& w) const {
+  Query query = given;
+  query.exclude_last = excludes_last(given);
+  if (query.history_given && query.history_times.empty() && query.session.empty()) {
+    const auto times = moment_of(given, w).times;
+    if (times.size() == query.history.size()) query.history_times = times;
+  }
+  return query;
+}
+
+// The candidates, ascending, and what the sources say of them.
+void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Working& w) const {
+  const Query query = asked_of(given, w);
+  w.items.clear();
+  if (w.list.size() < per_source) w.list.resize(per_source);
+  for (std::size_t m = 0; m < sources_.size(); ++m) {
+    const std::size_t n = sources_[m].model->recommend(query, std::span(w.list).first(per_source), w.scratch[m]);
+    for (std::size_t i = 0; i < n; ++i) w.items.push_back(w.list[i].item);
+  }
+  std::sort(w.items.begin(), w.items.end());
+  w.items.erase(std::unique(w.items.begin(), w.items.end()), w.items.end());
+  const std::size_t n = w.items.size();
+  w.scores.resize(std::max(w.scores.size(), n * sources_.size()));
+  w.keys.resize(std::max(w.keys.size(), n * sources_.size()));
+  w.known.assign(sources_.size(), 0);
+  w.mean.assign(sources_.size(), 0.0);
+  w.inverse_deviation.assign(sources_.size(), 0.0);
+  for (std::size_t m = 0; m < sources_.size(); ++m) {
+    const std::span<float> scores(w.scores.data() + m * n, n);
+    sources_[m].model->score(query, w.items, scores, w.scratch[m]);
+    std::uint64_t* keys = w.keys.data() + m * n;
+    std::size_t known = 0;
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!std::isfinite(scores[i])) {
+        scores[i] = kMissing;
+        continue;
+      }
+      sum += static_cast<double>(scores[i]);
+      keys[known++] = kernels::rank_key(scores[i], static_cast<std::uint32_t>(w.items[i]));
+    }
+    std::sort(keys, keys + known, std::greater<>());
+    w.known[m] = known;
+    if (known == 0) continue;
+    w.mean[m] = sum / static_cast<double>(known);
+    double squares = 0;
+    for (const float s : scores)
+      if (!std::isnan(s)) squares += (static_cast<double>(s) - w.mean[m]) * (static_cast<double>(s) - w.mean[m]);
+    w.inverse_deviation[m] = squares > 0 ? std::sqrt(static_cast<double>(known) / squares) : 0;
+  }
+}
+
+ShopperMoment LearnedRankerModel::moment_of(const Query& q, Working& w) const {
+  ShopperMoment out;
+  out.now_ms = q.now_ms ? q.now_ms : signals_.now_ms;
+  out.items = history_of(q);
+  out.times = q.history_times;
+  if (q.user && has_history() && history_times_.size() == history_.columns.size() && out.times.empty() && !out.items.empty()) {
+    const auto kept = kept_items(*q.user);
+    if (kept.data() >= history_.columns.data() && kept.data() < history_.columns.data() + history_.columns.size() &&
+        std::equal(kept.begin(), kept.end(), out.items.begin(), out.items.end()))
+      out.times = history_times_.view().subspan(static_cast<std::size_t>(kept.data() - history_.columns.data()), kept.size());
+  }
+  if (q.session.empty()) return out;
+  // A session is going on: its items happen now.
+  const bool timed = out.now_ms.has_value() && out.times.size() == out.items.size();
+  w.history.assign(out.items.begin(), out.items.end());
+  w.times.assign(out.times.begin(), out.times.end());
+  w.history.insert(w.history.end(), q.session.begin(), q.session.end());
+  if (timed) w.times.resize(w.history.size(), *out.now_ms);
+  out.items = w.history;
+  out.times = timed ? std::span<const std::int64_t>(w.times) : std::span<const std::int64_t>{};
+  return out;
+}
+
+// After gather() of the same query.
+void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const {
+  const std::size_t stride = num_features();
+  const std::size_t n = w.items.size();
+  w.outside.clear();
+  for (const std::int32_t item : items)
+    if (!std::binary_search(w.items.begin(), w.items.end(), item)) w.outside.push_back(item);
+  w.outside_scores.resize(std::max(w.outside_scores.size(), w.outside.size() * sources_.size()));
+  if (!w.outside.empty()) {
+    const Query asked = asked_of(query, w);
+    for (std::size_t m = 0; m < sources_.size(); ++m)
+      sources_[m].model->score(asked, w.outside, {w.outside_scores.data() + m * w.outside.size(), w.outside.size()}, w.scratch[m]);
+  }
+  std::size_t next_outside = 0;
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    const auto at = std::lower_bound(w.items.begin(), w.items.end(), items[k]);
+    const bool inside = at != w.items.end() && *at == items[k];
+    for (std::size_t m = 0; m < sources_.size(); ++m) {
+      float* f = out + k * stride + m * RankingFeatures::kColumnsOfSource;
+      const float s = inside ? w.scores[m * n + static_cast<std::size_t>(at - w.items.begin())]
+                             : w.outside_scores[m * w.outside.size() + next_outside];
+      if (!std::isfinite(s) || w.known[m] == 0) {
+        f[0] = f[1] = f[2] = f[3] = kMissing;
+        if (std::isfinite(s)) f[0] = s;
+        continue;
+      }
+      const std::uint64_t* keys = w.keys.data() + m * n;
+      const auto above = static_cast<double>(
+          std::lower_bound(keys, keys + w.known[m], kernels::rank_key(s, static_cast<std::uint32_t>(items[k])), std::greater<>()) - keys);
+      f[0] = s;
+      f[1] = static_cast<float>((static_cast<double>(s) - w.mean[m]) * w.inverse_deviation[m]);
+      f[2] = static_cast<float>(1 - above / static_cast<double>(w.known[m]));
+      f[3] = static_cast<float>(1 / (1 + above));
+    }
+    if (!inside) ++next_outside;
+  }
+  float* own = out + sources_.size() * RankingFeatures::kColumnsOfSource;
+  RankingFeatures::compute(signals_, moment_of(query, w), static_cast<std::size_t>(options_.anchors), items, own, stride, w.features);
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    own[k * stride + RankingFeatures::kPlacement] = options_.placement;
+    own[k * stride + RankingFeatures::kPosition] = options_.position;
+  }
+}
+
+void LearnedRankerModel::features(const Query& query, std::span<const std::int32_t> items, MatrixView<float> out, Scratch& scratch) const {
+  check(query);
+  for (const std::int32_t i : items) check_item(i, "item");
+  if (out.rows() != items.size() || out.cols() != num_features() || out.stride() != num_features())
+    throw std::invalid_argument("out has " + std::to_string(out.rows()) + " x " + std::to_string(out.cols()) + " entries, must have " +
+                                std::to_string(items.size()) + " x " + std::to_string(num_features()));
+  if (items.empty()) return;
+  Working& w = working(scratch);
+  gather(query, list_length(0), w);
+  rows_of(query, items, out.data(), w);
+}
+
+void LearnedRankerModel::score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Working& w) const {
+  const std::size_t f = num_features();
+  w.rows.resize(std::max(w.rows.size(), items.size() * f));
+  rows_of(query, items, w.rows.data(), w);
+  w.tree_scores.resize(std::max(w.tree_scores.size(), items.size()));
+  const MatrixView<const float> rows(w.rows.data(), items.size(), f);
+  if (trees_) trees_->predict(rows, std::span(w.tree_scores).first(items.size()), w.trees);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    out[i] = static_cast<float>((trees_ ? w.tree_scores[i] : 0.0) + (linear_.empty() ? 0.0 : linear_.score(rows.row(i))));
+}
+
+std::size_t LearnedRankerModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
+  require_scorer();
+  check(query);
+  if (out.empty() || num_items_ == 0) return 0;
+  Working& w = working(scratch);
+  gather(query, list_length(out.size()), w);
+  if (w.items.empty()) return 0;
+  w.fused.resize(std::max(w.fused.size(), w.items.size()));
+  score_rows(query, w.items, std::span(w.fused).first(w.items.size()), w);
+  return select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out, scratch);
+}
+
+void LearnedRankerModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const {
+  require_scorer();
+  check(query);
+  for (const std::int32_t i : items) check_item(i, "item");
+  if (out.size() != items.size())
+    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " + std::to_string(items.size()) +
+                                " items");
+  if (items.empty()) return;
+  Working& w = working(scratch);
+  gather(query, list_length(0), w);
+  score_rows(query, items, out, w);
+}
+
+void LearnedRankerModel::save_state(StateWriter& outer) const {
+  SharingWriter writer(outer);
+  Recommender::save_state(writer);
+  writer.put_int("options/candidates", options_.candidates);
+  writer.put_int("options/anchors", options_.anchors);
+  writer.put_int("options/exclude_last", static_cast<std::int64_t>(options_.exclude_last));
+  // Below what is allowed: not known.
+  writer.put_double("options/placement", std::isnan(options_.placement) ? -1 : static_cast<double>(options_.placement));
+  writer.put_double("options/position", std::isnan(options_.position) ? 0 : static_cast<double>(options_.position));
+  writer.put_double("options/half_life_days", options_.half_life_days);
+  writer.put_int("options/neighbors", options_.neighbors);
+  writer.put_string("options/recipe", options_.learning);
+  ScopedWriter signals(writer, "signals/");
+  signals_.save_state(signals);
+  writer.put_array("history_times", history_times_);
+  writer.put_bool("has_linear", !linear_.empty());
+  ScopedWriter linear(writer, "linear/");
+  if (!linear_.empty()) linear_.save_state(linear);
+  writer.put_bool("has_trees", trees_.has_value());
+  ScopedWriter trees(writer, "trees/");
+  if (trees_) trees_->save_state(trees);
+  writer.put_int("sources", static_cast<std::int64_t>(sources_.size()));
+  for (std::size_t m = 0; m < sources_.size(); ++m) {
+    const std::string prefix = "sources/" + std::to_string(m) + "/";
+    writer.put_string(prefix + "name", sources_[m].name);
+    writer.put_string(prefix + "kind", sources_[m].model->kind());
+    ScopedWriter inner(writer, prefix + "model/");
+    sources_[m].model->save_state(inner);
+  }
+}
+
+std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateReader& outer) {
+  const SharingReader reader(outer);
+  LearnedRankerOptions o;
+  o.candidates = static_cast<std::int32_t>(reader.get_int("options/candidates", 1, std::numeric_limits<std::int32_t>::max()));
+  o.anchors = static_cast<std::int32_t>(reader.get_int("options/anchors", 1, std::numeric_limits<std::int32_t>::max()));
+  o.exclude_last = static_cast<ExcludeLast>(reader.get_int("options/exclude_last", 0, 2));
+  if (const double p = reader.get_double("options/placement"); p >= 0) o.placement = static_cast<float>(p);
+  if (const double p = reader.get_double("options/position"); p >= 1) o.position = static_cast<float>(p);
+  o.half_life_days = reader.get_double("options/half_life_days");
+  o.neighbors = static_cast<std::int32_t>(reader.get_int("options/neighbors", 1, std::numeric_limits<std::int32_t>::max()));
+  o.learning = reader.get_string("options/recipe");
+  std::vector<BlendMember> sources;
+  const auto count = static_cast<std::size_t>(reader.get_int("sources", 1, kMostSources));
+  for (std::size_t m = 0; m < count; ++m) {
+    const std::string prefix = "sources/" + std::to_string(m) + "/";
+    const std::string kind = reader.get_string(prefix + "kind");
+    if (kind == "LearnedRanker") reader.fail(prefix + "kind", "found a LearnedRanker inside a LearnedRanker");
+    const ScopedReader inner(reader, prefix + "model/");
+    sources.push_back({reader.get_string(prefix + "name"), reader.make_model(kind, inner)});
+  }
+  std::shared_ptr<LearnedRankerModel> model;
+  try {
+    model.reset(new LearnedRankerModel(std::move(sources), ItemSignals::from_state(ScopedReader(reader, "signals/")), o));
+    LinearRanker linear;
+    std::optional<TreeEnsemble> trees;
+    if (reader.get_bool("has_linear")) linear = LinearRanker::from_state(ScopedReader(reader, "linear/"));
+    if (reader.get_bool("has_trees")) trees = TreeEnsemble::from_state(ScopedReader(reader, "trees/"));
+    if (!linear.empty() || trees) model->set_scorer(std::move(linear), std::move(trees));
+  } catch (const std::invalid_argument& e) {
+    reader.fail("sources", std::string("found ") + e.what());
+  }
+  model->user_ids_ = nullptr;
+  model->item_ids_ = nullptr;
+  model->load_base(reader);
+  model->history_times_ = reader.get_array<std::int64_t>("history_times");
+  if (!model->history_times_.empty() && model->history_times_.size() != model->history_.columns.size())
+    reader.fail("history_times", "found " + std::to_string(model->history_times_.size()) + " of them, expected none or one an entry of the history");
+  return model;
+}
+
+}  // namespace etalage

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/models/sequential_rules.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "detail/check.hpp"
+#include "detail/limits.hpp"
+#include "models/sequence/gap_weight.hpp"
+#include "models/neighbour/occurrences.hpp"
+#include "models/option_state.hpp"
+#include "models/sparse_rows.hpp"
+
+namespace etalage {
+namespace {
+
+constexpr auto each_option = [](auto& o, const auto& visit) {
+  visit("weighting", o.weighting);
+  visit("max_gap", o.max_gap);
+  visit("min_support", o.min_support);
+  visit("num_neighbors", o.num_neighbors);
+  visit("query_decay", o.query_decay);
+  visit("max_history", o.max_history);
+  visit("keep_history", o.keep_history);
+  visit("exclude_last", o.exclude_last);
+};
+
+}  // namespace
+
+void SequentialRulesOptions::validate() const {
+  detail::require(weighting <= GapWeight::kSame, "weighting", static_cast<int>(weighting), "div, quadratic, linear, log or same");
+  detail::require(max_gap >= 1, "max_gap", max_gap, ">= 1");
+  detail::require_at_most("max_gap", max_gap, detail::kMostWindow);
+  detail::require_finite(min_support >= 0, "min_support", min_support, "finite and >= 0");
+  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
+  detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
+  detail::require(max_history >= 1, "max_history", max_history, ">= 1");
+  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
+  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+}
+
+SequentialRulesModel::SequentialRulesModel(SequentialRulesOptions options) : options_(options) {
+  options_.validate();
+  set_query_weights(options_.query_decay, options_.max_history);
+}
+
+FitReport SequentialRulesModel::fit(const Sequences& sequences, const ProgressCallback& callback) {
+  const auto started = std::chrono::steady_clock::now();
+  const detail::Occurrences occurrences(sequences);
+  std::vector<float> weight;
+  for (std::size_t d = 1; d <= static_cast<std::size_t>(options_.max_gap) && d <= sequences.items().size(); ++d)
+    weight.push_back(detail::gap_weight(options_.weighting, d));
+  const auto n = static_cast<std::size_t>(sequences.num_items());
+  const std::int32_t* items = sequences.items().data();
+  CsrMatrix rules = detail::make_rows(
+      n, n, static_cast<std::size_t>(options_.num_neighbors), options_.num_threads, [&](std::size_t i, detail::SparseScores& row) {
+        const auto places = occurrences.of(i);
+        for (const std::size_t p : places) {
+          const std::size_t ahead = std::min(weight.size(), occurrences.list_end(p) - 1 - p);
+          for (std::size_t d = 1; d <= ahead; ++d) row.add(items[p + d], weight[d - 1]);
+        }
+        row.sort_touched();
+        for (const std::int32_t j : row.touched())
+          row.set(j, row[j] >= options_.min_support ? row[j] / static_cast<float>(places.size()) : 0.0f);
+      });
+  take_sequences(sequences, options_.keep_history);
+  set_weights(std::move(rules));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return finish("rules", seconds, callback);
+}
+
+void SequentialRulesModel::save_state(StateWriter& writer) const {
+  DirectedItemModel::save_state(writer);
+  put_options(writer, options_, each_option);
+}
+
+std::shared_ptr<SequentialRulesModel> SequentialRulesModel::from_state(const StateReader& reader) {
+  auto model = std::make_shared<SequentialRulesModel>(get_options<SequentialRulesOptions>(reader, each_option));
+  model->load_sequences(reader);
+  model->load_weights(reader);
+  return model;
+}
+
+}  // namespace etalage

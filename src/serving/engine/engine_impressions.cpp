@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an engine shows, on record, and events that are tied to it.
+#include <algorithm>
+
+#include "serving/engine/engine_impl.hpp"
+#include "serving/events/impression_codec.hpp"
+#include "serving/ranking/ranker_impl.hpp"
+
+namespace etalage {
+
+std::shared_ptr<const Exploration> Engine::Impl::exploration_of(Placement placement) const {
+  const std::lock_guard guard(exploring);
+  return explorations[static_cast<std::size_t>(placement)];
+}
+
+void Engine::Impl::log_answer(const Request& request, const Exploration* how, std::uint64_t seed, std::int64_t now_ms, Answer& answer, EngineScratch::Impl& s) {
+  constexpr std::uint64_t kForgetEvery = 256;
+  thread_local serving::ByteWriter w;
+  w.clear();
+  serving::ShownHead head;
+  head.time_ms = now_ms;
+  head.user = request.user;
+  head.placement = request.placement;
+  head.snapshot = answer.snapshot;
+  if (how != nullptr) {
+    head.policy = how->policy;
+    head.parameter = serving::parameter_of(*how);
+    head.seed = seed;
+  }
+  serving::put_head(w, head);
+  w.put(static_cast<std::uint32_t>(answer.items.size()));
+  const serving::ExploredPlaces& x = s.rank.impl().explored;
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < answer.items.size(); ++i) {
+    const Recommended& r = answer.items[i];
+    serving::put_place(w, {view_of(r.item), r.source, r.score});
+    if (how == nullptr || next == x.places.size() || x.places[next].place != i) {
+      serving::put_not_drawn(w);
+      continue;
+    }
+    const auto& p = x.places[next++];
+    const auto counts = x.counts.empty() ? std::span<const ShownCounts>() : std::span(x.counts).subspan(p.first, p.size);
+    serving::put_drawn(w, p.probability, p.chosen, std::span(x.values).subspan(p.first, p.size), counts);
+  }
+  answer.request_id = impressions->show(w.bytes());
+  if (answer.request_id % kForgetEvery == 0) impressions->forget(now_ms);
+}
+
+ImpressionLog::Told Engine::Impl::told(const Event& event) const {
+  ImpressionLog::Told out{.user = event.user, .item = event.item, .event = event.type, .time_ms = event.time_ms.value_or(store.now_ms()), .value = event.value};
+  const auto& types = store.options().event_types;
+  const auto type = std::find_if(types.begin(), types.end(), [&](const EventType& t) { return t.name == event.type; });
+  if (type != types.end()) {
+    out.purchase = type->purchase;
+    out.returns = type->returns;
+  }
+  return out;
+}
+
+std::uint64_t Engine::observe(const Event& event) {
+  const std::uint64_t sequence = impl_->store.observe(event);
+  if (impl_->impressions->any()) (void)impl_->impressions->attribute(impl_->told(event));
+  return sequence;
+}
+
+std::uint64_t Engine::observe(const Event& event, std::uint64_t request) {
+  const ImpressionLog::Told told = impl_->told(event);
+  impl_->impressions->check(request, told);
+  const std::uint64_t sequence = impl_->store.observe(event);
+  impl_->impressions->react(request, told);
+  return sequence;
+}
+
+std::uint64_t Engine::merge_users(KeyView from, KeyView to) {
+  const std::uint64_t sequence = impl_->store.merge_users(from, to);
+  impl_->impressions->merge(from, to);
+  return sequence;
+}
+
+void Engine::explore(Placement placement, std::optional<Exploration> how) {
+  std::shared_ptr<const Exploration> next;
+  if (how) {
+    how->validate();
+    next = std::make_shared<const Exploration>(*std::move(how));
+  }
+  const serving::ForkGate::Section section;
+  const std::lock_guard guard(impl_->exploring);
+  impl_->explorations[static_cast<std::size_t>(placement)].swap(next);
+}
+
+ImpressionLog& Engine::impressions() noexcept { return *impl_->impressions; }
+const ImpressionLog& Engine::impressions() const noexcept { return *impl_->impressions; }
+
+}  // namespace etalage
