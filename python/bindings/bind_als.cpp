@@ -16,7 +16,7 @@ namespace {
 constexpr std::initializer_list<std::pair<const char*, AlsSolver>> kSolvers = {
     {"cg", AlsSolver::kConjugateGradient}, {"cholesky", AlsSolver::kCholesky}, {"subspace", AlsSolver::kSubspace}};
 
-AlsOptions from_dict(const py::dict& d) {
+AlsOptions als_options_from(const py::dict& d) {
   AlsOptions o;
   set_option(d, "factors", o.factors);
   set_option(d, "regularization", o.regularization);
@@ -73,12 +73,12 @@ std::shared_ptr<AlsModel> partial_fit(const std::shared_ptr<AlsModel>& model, py
 
 void bind_als(py::module_& m) {
   py::class_<AlsModel, FactorModel, std::shared_ptr<AlsModel>>(m, "AlsModel")
-      .def(py::init([](const py::dict& options) { return std::make_shared<AlsModel>(from_dict(options)); }), py::arg("options"))
+      .def(py::init([](const py::dict& options) { return std::make_shared<AlsModel>(als_options_from(options)); }), py::arg("options"))
       .def_property_readonly("options", [](const AlsModel& a) { return to_dict(a.options(), Shown::kGiven); })
       .def_property_readonly("resolved", [](const AlsModel& a) { return to_dict(a.options(), Shown::kInUse); })
       .def_static("settled",
                   [](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
-                    return to_dict(settled(from_dict(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
+                    return to_dict(settled(als_options_from(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
                   },
                   py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.")
       .def_property_readonly("report", [](const AlsModel& a) { return a.report(); })

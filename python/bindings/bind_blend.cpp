@@ -16,12 +16,12 @@
 namespace etalage::python {
 namespace {
 
-constexpr std::initializer_list<std::pair<const char*, FusionMethod>> kMethods = {
+constexpr std::initializer_list<std::pair<const char*, FusionMethod>> kFusionMethods = {
     {"rank", FusionMethod::kRank}, {"zscore", FusionMethod::kZScore}, {"rrf", FusionMethod::kReciprocalRank}};
 
-BlendOptions from_dict(const py::dict& d) {
+BlendOptions blend_options_from(const py::dict& d) {
   BlendOptions o;
-  set_choice(d, "method", o.method, kMethods);
+  set_choice(d, "method", o.method, kFusionMethods);
   if (d.contains("weights") && !py::object(d["weights"]).is_none()) set_numbers(d, "weights", o.weights);
   set_option(d, "candidates", o.candidates);
   set_option(d, "rrf_constant", o.rrf_constant);
@@ -33,7 +33,7 @@ BlendOptions from_dict(const py::dict& d) {
 
 py::dict to_dict(const BlendOptions& o) {
   py::dict d;
-  d["method"] = name_of_choice(o.method, kMethods);
+  d["method"] = name_of_choice(o.method, kFusionMethods);
   d["weights"] = o.weights.empty() ? py::object(py::none()) : py::object(numbers(o.weights));
   d["candidates"] = o.candidates;
   d["rrf_constant"] = shortest(o.rrf_constant);
@@ -49,10 +49,10 @@ void bind_blend(py::module_& m) {
       .def(py::init([](const std::vector<std::pair<std::string, std::shared_ptr<Recommender>>>& given, const py::dict& options) {
              std::vector<BlendMember> members;
              for (const auto& [name, model] : given) members.push_back({name, model});
-             return std::make_shared<BlendModel>(std::move(members), from_dict(options));
+             return std::make_shared<BlendModel>(std::move(members), blend_options_from(options));
            }),
            py::arg("members"), py::arg("options"))
-      .def_static("check_options", [](const py::dict& options) { (void)from_dict(options); }, py::arg("options"))
+      .def_static("check_options", [](const py::dict& options) { (void)blend_options_from(options); }, py::arg("options"))
       .def_property_readonly("options", [](const BlendModel& b) { return to_dict(b.options()); })
       .def_property_readonly(
           "members",

@@ -26,7 +26,6 @@ constexpr std::initializer_list<std::pair<const char*, ExplorationPolicy>> kPoli
 
 using Floats = py::array_t<float, py::array::c_style>;
 
-MatrixView<const float> view_of(const Floats& a) { return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))}; }
 std::span<const float> list_of(const Floats& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
 
 ColdStartOptions cold_start_options(const py::dict& d) {
@@ -97,7 +96,7 @@ void bind_cold_start(py::module_& m) {
              const CsrMatrix x = csr_from_python(attributes, "features");
              const auto y = from_numpy<float>(factors, "factors", 2);
              const auto s = from_numpy<float>(support, "support", 1);
-             const MatrixView<const float> view = view_of(y);
+             const MatrixView<const float> view = float_rows(y);
              const auto weights = list_of(s);
              const py::gil_scoped_release release;
              c.fit(x.view(), view, weights);
@@ -125,8 +124,8 @@ void bind_cold_start(py::module_& m) {
                     const auto s = from_numpy<float>(support, "support", 1);
                     const auto u = from_numpy<float>(user_factors, "user_factors", 2);
                     const ColdStartOptions o = cold_start_options(options);
-                    const MatrixView<const float> item_view = view_of(y);
-                    const MatrixView<const float> user_view = view_of(u);
+                    const MatrixView<const float> item_view = float_rows(y);
+                    const MatrixView<const float> user_view = float_rows(u);
                     const auto weights = list_of(s);
                     ColdStartOptions best;
                     {

@@ -12,7 +12,7 @@
 namespace etalage::python {
 namespace {
 
-constexpr std::initializer_list<std::pair<const char*, AlsSolver>> kSolvers = {
+constexpr std::initializer_list<std::pair<const char*, AlsSolver>> kFeatureAlsSolvers = {
     {"cg", AlsSolver::kConjugateGradient}, {"cholesky", AlsSolver::kCholesky}, {"subspace", AlsSolver::kSubspace}};
 
 constexpr auto fields = [](auto& o, const auto& visit) {
@@ -25,7 +25,7 @@ constexpr auto fields = [](auto& o, const auto& visit) {
   visit("feature_regularization", o.feature_regularization);
   visit("unobserved_weight", o.als.unobserved_weight);
   visit("nu", o.als.nu);
-  visit("solver", o.als.solver, kSolvers);
+  visit("solver", o.als.solver, kFeatureAlsSolvers);
   visit("cg_steps", o.als.cg_steps);
   visit("block_size", o.als.block_size);
   visit("init_scale", o.als.init_scale);

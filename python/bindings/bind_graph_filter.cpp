@@ -19,7 +19,7 @@ namespace {
 constexpr std::initializer_list<std::pair<const char*, FilterBasis>> kBases = {{"power", FilterBasis::kPower},
                                                                               {"chebyshev", FilterBasis::kChebyshev}};
 
-GraphFilterOptions from_dict(const py::dict& d) {
+GraphFilterOptions graph_filter_options_from(const py::dict& d) {
   GraphFilterOptions o;
   set_option(d, "history_exponent", o.history_exponent);
   set_option(d, "user_exponent", o.user_exponent);
@@ -76,13 +76,13 @@ py::dict to_dict(const GraphFilterOptions& o, Shown what = Shown::kGiven) {
 
 void bind_graph_filter(py::module_& m) {
   py::class_<GraphFilterModel, Recommender, std::shared_ptr<GraphFilterModel>>(m, "GraphFilterModel")
-      .def(py::init([](const py::dict& options) { return std::make_shared<GraphFilterModel>(from_dict(options)); }),
+      .def(py::init([](const py::dict& options) { return std::make_shared<GraphFilterModel>(graph_filter_options_from(options)); }),
            py::arg("options"))
       .def_property_readonly("options", [](const GraphFilterModel& g) { return to_dict(g.options()); })
       .def_property_readonly("resolved", [](const GraphFilterModel& g) { return to_dict(g.options(), Shown::kInUse); })
       .def_static("settled",
                   [](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
-                    return to_dict(settled(from_dict(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
+                    return to_dict(settled(graph_filter_options_from(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
                   },
                   py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.")
       .def_property_readonly("report", [](const GraphFilterModel& g) { return g.report(); })

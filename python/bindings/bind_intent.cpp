@@ -27,7 +27,7 @@ constexpr std::initializer_list<std::pair<const char*, IntentColumns>> kColumns{
 constexpr std::initializer_list<std::pair<const char*, Calibration>> kCalibrations{
     {"none", Calibration::kNone}, {"platt", Calibration::kPlatt}, {"isotonic", Calibration::kIsotonic}};
 
-PurchaseIntentOptions from_dict(const py::dict& d) {
+PurchaseIntentOptions intent_options_from(const py::dict& d) {
   PurchaseIntentOptions o;
   set_choice(d, "unit", o.unit, kUnits);
   set_choice(d, "features", o.columns, kColumns);
@@ -89,10 +89,6 @@ py::dict summary(const BinaryEvaluation& e) {
   return d;
 }
 
-MatrixView<const float> view_of(const py::array_t<float, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
-}
-
 std::vector<std::string> feature_names() {
   std::vector<std::string> out;
   for (const std::string_view n : IntentFeatures::names()) out.emplace_back(n);
@@ -112,7 +108,7 @@ void bind_intent(py::module_& m) {
         },
         py::arg("probabilities"), py::arg("labels"), py::arg("bins") = 10);
   py::class_<PurchaseIntent, std::shared_ptr<PurchaseIntent>>(m, "PurchaseIntent", "The compiled part of etalage.profile.PurchaseIntent.")
-      .def(py::init([](const py::dict& options, const py::dict& profile) { return std::make_shared<PurchaseIntent>(from_dict(options), profile_options(profile)); }),
+      .def(py::init([](const py::dict& options, const py::dict& profile) { return std::make_shared<PurchaseIntent>(intent_options_from(options), profile_options(profile)); }),
            py::arg("options"), py::arg("profile_options"))
       .def_property_readonly("options", [](const PurchaseIntent& p) { return to_dict(p.options()); })
       .def_property_readonly("has_trees", &PurchaseIntent::has_trees)
@@ -141,7 +137,7 @@ void bind_intent(py::module_& m) {
            [](PurchaseIntent& p, const TreeEnsemble& trees, const py::object& features, const py::object& labels) {
              const auto x = from_numpy<float>(features, "features", 2);
              const auto y = from_numpy<std::uint8_t>(labels, "labels", 1);
-             p.set_trees(trees, view_of(x), std::span(y.data(), static_cast<std::size_t>(y.size())));
+             p.set_trees(trees, float_rows(x), std::span(y.data(), static_cast<std::size_t>(y.size())));
            },
            py::arg("trees"), py::arg("features"), py::arg("labels"))
       .def("evaluate",
@@ -174,7 +170,7 @@ void bind_intent(py::module_& m) {
              const auto x = from_numpy<float>(features, "features", 2);
              std::vector<double> out(static_cast<std::size_t>(x.shape(0)));
              {
-               const MatrixView<const float> view = view_of(x);
+               const MatrixView<const float> view = float_rows(x);
                const py::gil_scoped_release release;
                p.predict(view, out);
              }

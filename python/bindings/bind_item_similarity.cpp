@@ -61,14 +61,14 @@ constexpr auto walk_fields = [](auto& o, const auto& visit) {
   visit("num_threads", o.num_threads);
 };
 
-constexpr std::initializer_list<std::pair<const char*, EaseMethod>> kMethods = {
+constexpr std::initializer_list<std::pair<const char*, EaseMethod>> kEaseMethods = {
     {"auto", EaseMethod::kAuto}, {"exact", EaseMethod::kExact}, {"approximate", EaseMethod::kApproximate}};
 
 constexpr auto ease_fields = [](auto& o, const auto& visit) {
   visit("l2", o.l2);
   visit("popularity_penalty", o.popularity_penalty);
   visit("num_neighbors", o.num_neighbors);
-  visit("method", o.method, kMethods);
+  visit("method", o.method, kEaseMethods);
   visit("memory_budget", o.memory_budget);
   visit("num_candidates", o.num_candidates);
   visit("keep_history", o.keep_history);

@@ -182,7 +182,7 @@ const char* name_of(FitReport::StopReason reason) {
   return "";
 }
 
-std::string text_of(const FitReport& r) {
+std::string report_text(const FitReport& r) {
   std::string s = "FitReport(stop_reason='" + std::string(name_of(r.stop_reason)) + "', iterations=" + std::to_string(r.iterations);
   if (!r.objective.empty()) s += ", objective=" + std::string(py::repr(py::float_(r.objective.back())));
   return s + ", seconds=" + std::string(py::repr(py::float_(r.seconds))) + ")";
@@ -197,7 +197,7 @@ void build_index_from(FactorModel& model, const py::dict& given) {
 }
 
 /// kind and every option of the index, or None.
-py::object index_of(const FactorModel& model) {
+py::object index_settings(const FactorModel& model) {
   const auto* index = dynamic_cast<const ItemIndex*>(model.index().get());
   if (index == nullptr) return py::none();
   py::dict out = index_options_to(index->options());
@@ -243,7 +243,7 @@ void bind_models(py::module_& m) {
                                return d;
                              })
       .def_readonly("seconds", &FitReport::seconds)
-      .def("__repr__", &text_of);
+      .def("__repr__", &report_text);
 
   py::class_<Recommender, std::shared_ptr<Recommender>>(m, "Recommender", py::dynamic_attr(), "The compiled part of every model.")
       .def_property_readonly("kind", [](const Recommender& r) { return std::string(r.kind()); })
@@ -295,7 +295,7 @@ void bind_models(py::module_& m) {
       .def_property_readonly("factors", &FactorModel::factors)
       .def("build_index", &build_index_from, py::arg("options"), "On a model that nobody else holds.")
       .def("drop_index", [](FactorModel& f) { f.set_index(nullptr); })
-      .def_property_readonly("index", &index_of, "Kind and options of the index that recommend() goes through, or None.")
+      .def_property_readonly("index", &index_settings, "Kind and options of the index that recommend() goes through, or None.")
       .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),
            py::arg("num_threads"))
       .def_property_readonly(

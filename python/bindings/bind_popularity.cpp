@@ -22,7 +22,7 @@ using Count = PopularityOptions::Count;
 constexpr std::initializer_list<std::pair<const char*, Count>> kCounts = {{"weights", Count::kWeights},
                                                                           {"users", Count::kUsers}};
 
-PopularityOptions from_dict(const py::dict& d) {
+PopularityOptions popularity_options_from(const py::dict& d) {
   PopularityOptions o;
   set_choice(d, "count", o.count, kCounts);
   if (d.contains("half_life_days") && !py::object(d["half_life_days"]).is_none())
@@ -47,7 +47,7 @@ std::shared_ptr<PopularityModel> partial_fit(const std::shared_ptr<PopularityMod
 
 void bind_popularity(py::module_& m) {
   py::class_<PopularityModel, Recommender, std::shared_ptr<PopularityModel>>(m, "PopularityModel")
-      .def(py::init([](const py::dict& options) { return std::make_shared<PopularityModel>(from_dict(options)); }),
+      .def(py::init([](const py::dict& options) { return std::make_shared<PopularityModel>(popularity_options_from(options)); }),
            py::arg("options"))
       .def_property_readonly("options",
                              [](const PopularityModel& p) {

@@ -21,7 +21,7 @@ namespace {
 using Ints = py::array_t<std::int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
 
-constexpr std::initializer_list<std::pair<const char*, RerankMethod>> kMethods{
+constexpr std::initializer_list<std::pair<const char*, RerankMethod>> kRerankMethods{
     {"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}};
 constexpr std::initializer_list<std::pair<const char*, Likeness>> kLikeness{{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}};
 
@@ -32,7 +32,7 @@ std::span<const T> list(const py::array_t<T, py::array::c_style>& a) {
 
 RerankOptions rerank_options(const py::dict& d) {
   RerankOptions o;
-  set_choice(d, "method", o.method, kMethods);
+  set_choice(d, "method", o.method, kRerankMethods);
   set_choice(d, "likeness", o.likeness, kLikeness);
   set_option(d, "diversity", o.diversity);
   set_option(d, "window", o.window);

@@ -28,7 +28,7 @@ void each_of(const py::args& values, const Take& take) {
 }
 
 /// Keys as text: strings, or integers.
-std::vector<std::string> keys_from(const py::args& keys) {
+std::vector<std::string> product_keys(const py::args& keys) {
   std::vector<std::string> out;
   each_of(keys, [&](py::handle k) {
     if (!py::isinstance<py::str>(k) && (PyBool_Check(k.ptr()) || !PyIndex_Check(k.ptr())))
@@ -79,7 +79,7 @@ void bind_rules(py::module_& m) {
                   py::arg("name"), "Any of the tags 'name:value'.")
       .def_static("region", &Predicate::region, py::arg("region"), "Has the tag 'region:<region>', or no tag 'region:...' at all.")
       .def_static("age", &Predicate::age, py::arg("age"), "No tag 'age:N' with N above this shopper's age.")
-      .def_static("items", [](const py::args& a) { return Predicate::items(keys_from(a)); }, "Products by key.")
+      .def_static("items", [](const py::args& a) { return Predicate::items(product_keys(a)); }, "Products by key.")
       .def_static("from_json", [](const std::string& json) { return Predicate::from_json(json); }, py::arg("json"),
                   "ValueError names the place of a mistake.")
       .def("to_json", &Predicate::to_json, "In one canonical form: equal texts mean equal filters.")

@@ -32,7 +32,7 @@ constexpr std::initializer_list<std::pair<const char*, PlaceWeight>> kPlaceWeigh
     {"div", PlaceWeight::kDiv}, {"quadratic", PlaceWeight::kQuadratic}, {"linear", PlaceWeight::kLinear},
     {"log", PlaceWeight::kLog}, {"same", PlaceWeight::kSame},           {"exponential", PlaceWeight::kExponential}};
 
-constexpr std::initializer_list<std::pair<const char*, LinearSequenceMethod>> kMethods = {
+constexpr std::initializer_list<std::pair<const char*, LinearSequenceMethod>> kLinearSequenceMethods = {
     {"auto", LinearSequenceMethod::kAuto},
     {"exact", LinearSequenceMethod::kExact},
     {"candidates", LinearSequenceMethod::kCandidates}};
@@ -47,7 +47,7 @@ constexpr auto linear_fields = [](auto& o, const auto& visit) {
   visit("column_exponent", o.column_exponent);
   visit("query_decay", o.query_decay);
   visit("max_history", o.max_history);
-  visit("method", o.method, kMethods);
+  visit("method", o.method, kLinearSequenceMethods);
   visit("memory_budget", o.memory_budget);
   visit("num_candidates", o.num_candidates);
   visit("num_neighbors", o.num_neighbors);

@@ -15,20 +15,16 @@ namespace {
 constexpr std::initializer_list<std::pair<const char*, VectorMetric>> kMetrics = {{"dot", VectorMetric::kDot},
                                                                                   {"cosine", VectorMetric::kCosine}};
 
-VectorsOptions from_dict(const py::dict& d) {
+VectorsOptions vectors_options_from(const py::dict& d) {
   VectorsOptions o;
   set_choice(d, "metric", o.metric, kMetrics);
   return o;
 }
 
-MatrixView<const float> view_of(const py::array_t<float, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
-}
-
 std::shared_ptr<VectorsModel> partial_fit(const std::shared_ptr<VectorsModel>& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
   const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, users ? "user_index" : "item_index", 1));
   const auto vectors = from_numpy<float>(rows, users ? "user_vectors" : "item_vectors", 2);
-  const MatrixView<const float> view = view_of(vectors);
+  const MatrixView<const float> view = float_rows(vectors);
   return changed(model, small_change(index.size(), static_cast<std::size_t>(vectors.size())), [&](VectorsModel& m) {
     if (users) m.partial_fit_users(index, view, ids);
     else m.partial_fit_items(index, view, ids);
@@ -42,14 +38,14 @@ void bind_vectors(py::module_& m) {
       .def(py::init([](const py::object& user_vectors, const py::object& item_vectors, const py::dict& options) {
              const auto users = from_numpy<float>(user_vectors, "user_vectors", 2);
              const auto items = from_numpy<float>(item_vectors, "item_vectors", 2);
-             const VectorsOptions o = from_dict(options);
-             const MatrixView<const float> user_view = view_of(users);
-             const MatrixView<const float> item_view = view_of(items);
+             const VectorsOptions o = vectors_options_from(options);
+             const MatrixView<const float> user_view = float_rows(users);
+             const MatrixView<const float> item_view = float_rows(items);
              const py::gil_scoped_release release;
              return std::make_shared<VectorsModel>(user_view, item_view, o);
            }),
            py::arg("user_vectors"), py::arg("item_vectors"), py::arg("options"))
-      .def_static("check_options", [](const py::dict& options) { (void)from_dict(options); }, py::arg("options"))
+      .def_static("check_options", [](const py::dict& options) { (void)vectors_options_from(options); }, py::arg("options"))
       .def_property_readonly("options",
                              [](const VectorsModel& v) {
                                py::dict d;

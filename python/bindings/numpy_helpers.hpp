@@ -15,6 +15,7 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/matrix_view.hpp"
 
 namespace etalage::python {
 
@@ -33,6 +34,11 @@ template <class T>
   py::array_t<T> out(std::move(shape), held->data(), base);
   out.attr("flags").attr("writeable") = false;
   return out;
+}
+
+/// The rows of an array of two dimensions, as it lies in memory.
+[[nodiscard]] inline MatrixView<const float> float_rows(const py::array_t<float, py::array::c_style>& a) {
+  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
 }
 
 /// The caller's own array, of memory that numpy allocated: writable, and able to become so again once it is set read-only.

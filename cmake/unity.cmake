@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sources of one folder compiled several at a time: their headers are read once, which is most of the work of a whole build.
+# For builds that nobody edits (the wheel): after a change a whole group is compiled anew. A name in an unnamed namespace is
+# used once in a folder, which tests/architecture holds.
+
+# etalage_unity(TARGET SIZE): groups of at most SIZE files, none of which crosses a folder.
+function(etalage_unity target size)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source ${sources})
+    cmake_path(GET source PARENT_PATH folder)
+    string(MAKE_C_IDENTIFIER "g${folder}" group)
+    if(NOT DEFINED count_${group})
+      set(count_${group} 0)
+    endif()
+    math(EXPR batch "${count_${group}} / ${size}")
+    math(EXPR count_${group} "${count_${group}} + 1")
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group}_${batch})
+  endforeach()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+endfunction()
