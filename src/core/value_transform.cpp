@@ -13,7 +13,7 @@
 namespace etalage::detail {
 namespace {
 
-constexpr std::size_t kGrain = 1024;  // users
+constexpr std::size_t kUserGrain = 1024;  // users
 
 /// Ranks of magnitudes from 1 to n, equal ones at their mean, over n.
 void rank_row(std::span<float> row, std::vector<std::uint32_t>& order) {
@@ -59,7 +59,7 @@ double norm_of(std::span<const float> row, UserNormalization how) {
 void transform_values(CsrMatrix& m, const InteractionOptions& options) {
   if (options.value_transform == ValueTransform::kNone && options.normalize_users == UserNormalization::kNone) return;
   float* values = m.values.mutable_data();
-  parallel_for(static_cast<std::size_t>(m.rows), kGrain, options.num_threads, [&](std::size_t first, std::size_t last, int) {
+  parallel_for(static_cast<std::size_t>(m.rows), kUserGrain, options.num_threads, [&](std::size_t first, std::size_t last, int) {
     std::vector<std::uint32_t> order;
     for (std::size_t u = first; u < last; ++u) {
       const auto b = static_cast<std::size_t>(m.offsets[u]);

@@ -7,24 +7,24 @@
 namespace etalage {
 namespace {
 
-constexpr const char* kKind = "ColdStartItems";
+constexpr const char* kColdStartKind = "ColdStartItems";
 constexpr const char* kMatrixKind = "ColdStart";
 
 std::shared_ptr<ColdStartItems> made(const StateFile& file) {
-  file.require_kind(kKind);
+  file.require_kind(kColdStartKind);
   return io::make_from(file, [](const StateReader& reader) { return ColdStartItems::from_state(reader); });
 }
 
 }  // namespace
 
 void save(const ColdStartItems& cold, const std::filesystem::path& path) {
-  save_state(path, kKind, [&](StateWriter& w) { cold.save_state(w); });
+  save_state(path, kColdStartKind, [&](StateWriter& w) { cold.save_state(w); });
 }
 
 std::shared_ptr<ColdStartItems> load_cold_start(const std::filesystem::path& path, LoadOptions options) { return made(StateFile::open(path, options)); }
 
 std::vector<char> save_to_memory(const ColdStartItems& cold) {
-  return save_state_to_memory(kKind, [&](StateWriter& w) { cold.save_state(w); });
+  return save_state_to_memory(kColdStartKind, [&](StateWriter& w) { cold.save_state(w); });
 }
 
 std::shared_ptr<ColdStartItems> load_cold_start_from_memory(std::span<const char> bytes, LoadOptions options) {

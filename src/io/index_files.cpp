@@ -11,10 +11,10 @@
 namespace etalage {
 namespace {
 
-constexpr const char* kKind = "ItemIndex";
+constexpr const char* kIndexKind = "ItemIndex";
 
 std::shared_ptr<ItemIndex> make_index(const StateFile& file) {
-  file.require_kind(kKind);
+  file.require_kind(kIndexKind);
   return io::make_from(file, [](const StateReader& reader) { return ItemIndex::from_state(reader); });
 }
 
@@ -37,7 +37,7 @@ std::shared_ptr<VectorIndex> load_vector_index(const std::filesystem::path& path
 }
 
 void save(const ItemIndex& index, const std::filesystem::path& path) {
-  save_state(path, kKind, [&](StateWriter& w) { index.save_state(w); });
+  save_state(path, kIndexKind, [&](StateWriter& w) { index.save_state(w); });
 }
 
 std::shared_ptr<ItemIndex> load_index(const std::filesystem::path& path, LoadOptions options) {
@@ -45,7 +45,7 @@ std::shared_ptr<ItemIndex> load_index(const std::filesystem::path& path, LoadOpt
 }
 
 std::vector<char> save_to_memory(const ItemIndex& index) {
-  return save_state_to_memory(kKind, [&](StateWriter& w) { index.save_state(w); });
+  return save_state_to_memory(kIndexKind, [&](StateWriter& w) { index.save_state(w); });
 }
 
 std::shared_ptr<ItemIndex> load_index_from_memory(std::span<const char> bytes, LoadOptions options) {

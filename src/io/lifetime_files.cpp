@@ -10,28 +10,28 @@ namespace etalage {
 namespace {
 
 template <class Model>
-constexpr const char* kKind = nullptr;
+constexpr const char* kKindOf = nullptr;
 template <>
-constexpr const char* kKind<LifetimeModel> = "LifetimeModel";
+constexpr const char* kKindOf<LifetimeModel> = "LifetimeModel";
 template <>
-constexpr const char* kKind<GammaGamma> = "GammaGamma";
+constexpr const char* kKindOf<GammaGamma> = "GammaGamma";
 template <>
-constexpr const char* kKind<BgBb> = "BgBb";
+constexpr const char* kKindOf<BgBb> = "BgBb";
 
 template <class Model>
 std::shared_ptr<Model> made(const StateFile& file) {
-  file.require_kind(kKind<Model>);
+  file.require_kind(kKindOf<Model>);
   return io::make_from(file, [](const StateReader& reader) { return std::make_shared<Model>(Model::from_state(reader)); });
 }
 
 template <class Model>
 void save_as(const Model& model, const std::filesystem::path& path) {
-  save_state(path, kKind<Model>, [&](StateWriter& w) { model.save_state(w); });
+  save_state(path, kKindOf<Model>, [&](StateWriter& w) { model.save_state(w); });
 }
 
 template <class Model>
 std::vector<char> bytes_of(const Model& model) {
-  return save_state_to_memory(kKind<Model>, [&](StateWriter& w) { model.save_state(w); });
+  return save_state_to_memory(kKindOf<Model>, [&](StateWriter& w) { model.save_state(w); });
 }
 
 }  // namespace

@@ -13,10 +13,10 @@
 namespace etalage {
 namespace {
 
-constexpr const char* kKind = "TreeEnsemble";
+constexpr const char* kTreesKind = "TreeEnsemble";
 
 TreeEnsemble made(const StateFile& file) {
-  file.require_kind(kKind);
+  file.require_kind(kTreesKind);
   return io::make_from(file, [](const StateReader& reader) { return TreeEnsemble::from_state(reader); });
 }
 
@@ -27,11 +27,11 @@ bool is_ours(std::span<const char> bytes) {
 }  // namespace
 
 void save(const TreeEnsemble& trees, const std::filesystem::path& path) {
-  save_state(path, kKind, [&](StateWriter& w) { trees.save_state(w); });
+  save_state(path, kTreesKind, [&](StateWriter& w) { trees.save_state(w); });
 }
 
 std::vector<char> save_to_memory(const TreeEnsemble& trees) {
-  return save_state_to_memory(kKind, [&](StateWriter& w) { trees.save_state(w); });
+  return save_state_to_memory(kTreesKind, [&](StateWriter& w) { trees.save_state(w); });
 }
 
 TreeEnsemble load_tree_model_from_memory(std::span<const char> bytes, LoadOptions options) {

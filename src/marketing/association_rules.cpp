@@ -15,7 +15,7 @@
 namespace etalage {
 namespace {
 
-constexpr std::size_t kGrain = 512;
+constexpr std::size_t kSetGrain = 512;
 constexpr std::int32_t kMostItems = 24;  // of a set whose parts are enumerated
 
 void check(const PairCounts& c) {
@@ -146,9 +146,9 @@ AssociationRules association_rules(const FrequentSets& sets, const RuleOptions& 
     double p;
     double ratio;
   };
-  std::vector<std::vector<Rule>> parts(detail::num_chunks(sets.size(), kGrain));
-  detail::parallel_for(sets.size(), kGrain, options.num_threads, [&](std::size_t begin, std::size_t end, int) {
-    std::vector<Rule>& out = parts[begin / kGrain];
+  std::vector<std::vector<Rule>> parts(detail::num_chunks(sets.size(), kSetGrain));
+  detail::parallel_for(sets.size(), kSetGrain, options.num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<Rule>& out = parts[begin / kSetGrain];
     std::vector<std::int32_t> left;
     std::vector<std::int32_t> right;
     for (std::size_t s = begin; s < end; ++s) {

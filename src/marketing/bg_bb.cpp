@@ -26,9 +26,9 @@ using marketing::log_rising;
 using marketing::require_row;
 using marketing::whole;
 
-constexpr std::size_t kGrain = 64;
+constexpr std::size_t kCellGrain = 64;
 constexpr double kMostOpportunities = 10000;
-constexpr std::array<const char*, 4> kNames{"alpha", "beta", "gamma", "delta"};
+constexpr std::array<const char*, 4> kBgBbNames{"alpha", "beta", "gamma", "delta"};
 
 struct History {
   double x;
@@ -52,8 +52,8 @@ void check(const OpportunityHistories& c) {
 }
 
 void check_parameters(std::span<const double> values) {
-  detail::require(values.size() == kNames.size(), "parameters.size()", values.size(), "4");
-  for (std::size_t i = 0; i < kNames.size(); ++i) detail::require_finite(values[i] > 0, kNames[i], values[i], "finite and > 0");
+  detail::require(values.size() == kBgBbNames.size(), "parameters.size()", values.size(), "4");
+  for (std::size_t i = 0; i < kBgBbNames.size(); ++i) detail::require_finite(values[i] > 0, kBgBbNames[i], values[i], "finite and > 0");
 }
 
 /// ln of: x taken and `misses` not, while active through `seen` opportunities.
@@ -123,10 +123,10 @@ const ParameterFit& BgBb::fit(const OpportunityHistories& customers, std::span<c
   }
   rows.resize(kept);
   const auto log_likelihood = [&](std::span<const double> p) {
-    std::vector<Jet> parts(detail::num_chunks(rows.size(), kGrain));
-    detail::parallel_for(rows.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<Jet> parts(detail::num_chunks(rows.size(), kCellGrain));
+    detail::parallel_for(rows.size(), kCellGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
       Jet active;
-      for (std::size_t i = begin; i < end; ++i) parts[begin / kGrain].add(likelihood(rows[i], p, active), rows[i].weight);
+      for (std::size_t i = begin; i < end; ++i) parts[begin / kCellGrain].add(likelihood(rows[i], p, active), rows[i].weight);
     });
     Jet out;
     for (const Jet& j : parts) out += j;
@@ -136,7 +136,7 @@ const ParameterFit& BgBb::fit(const OpportunityHistories& customers, std::span<c
   const std::array<marketing::SearchRange, 4> ranges{
       {{1, 1 / kReach, kReach}, {1, 1 / kReach, kReach}, {0.7, 1 / kReach, kReach}, {2, 1 / kReach, kReach}}};
   ParameterFit fit;
-  fit.names.assign(kNames.begin(), kNames.end());
+  fit.names.assign(kBgBbNames.begin(), kBgBbNames.end());
   marketing::maximise(fit, ranges, log_likelihood, options_.max_iterations);
   fit.customers = static_cast<std::int64_t>(std::llround(std::min(total, 1e14)));
   fit.distinct = static_cast<std::int64_t>(rows.size());
@@ -147,7 +147,7 @@ const ParameterFit& BgBb::fit(const OpportunityHistories& customers, std::span<c
 void BgBb::set_parameters(std::span<const double> values) {
   check_parameters(values);
   ParameterFit fit;
-  fit.names.assign(kNames.begin(), kNames.end());
+  fit.names.assign(kBgBbNames.begin(), kBgBbNames.end());
   fit.values.assign(values.begin(), values.end());
   fit.covariance.assign(16, std::numeric_limits<double>::quiet_NaN());
   fit_ = std::move(fit);
@@ -162,7 +162,7 @@ void BgBb::p_alive(const OpportunityHistories& customers, std::span<double> out)
   const auto& p = parameters().values;
   check(customers);
   detail::require(out.size() == customers.frequency.size(), "out.size()", out.size(), "that of frequency");
-  detail::parallel_for(out.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
+  detail::parallel_for(out.size(), kCellGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
     Jet active;
     for (std::size_t i = begin; i < end; ++i) {
       const Jet all = likelihood({customers.frequency[i], customers.recency[i], customers.opportunities[i], 1}, p, active);
@@ -175,7 +175,7 @@ void BgBb::expected_purchases(double m, const OpportunityHistories& customers, s
   const auto& p = parameters().values;
   detail::require(m >= 0 && m <= 1e6 && m == std::floor(m), "m", m, "a whole number in [0, 1e6]");
   p_alive(customers, out);
-  detail::parallel_for(out.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
+  detail::parallel_for(out.size(), kCellGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin; i < end; ++i) {
       const double n = customers.opportunities[i];
       double stay = 1;
@@ -198,7 +198,7 @@ BgBb BgBb::from_state(const StateReader& reader) {
   BgBbOptions options;
   marketing::get_fit_options(reader, options);
   BgBb out(options);
-  out.fit_ = marketing::get_fit(reader, kNames);
+  out.fit_ = marketing::get_fit(reader, kBgBbNames);
   return out;
 }
 

@@ -20,7 +20,7 @@ namespace {
 /// Rows of ranks, largest first, each ended by kEnd: what follows a rank within its row is its projection.
 constexpr std::int32_t kEnd = -1;
 
-struct Found {
+struct FoundSets {
   std::vector<std::int32_t> items;  // ranks
   std::vector<std::int64_t> counts;
   std::vector<std::int32_t> lengths;
@@ -31,12 +31,12 @@ class Miner {
   Miner(const FrequentSetOptions& options, std::size_t ranks, std::atomic<std::int64_t>& sets) : options_(options), sets_(sets), counts_(ranks, 0), local_(ranks, 0) {}
 
   /// All sets whose largest rank is `rank` and that have more than it, from the places where it stands in rows.
-  void mine(const std::vector<std::int32_t>& rows, std::span<const std::uint32_t> places, std::int32_t rank, Found& out) {
+  void mine(const std::vector<std::int32_t>& rows, std::span<const std::uint32_t> places, std::int32_t rank, FoundSets& out) {
     prefix_.assign(1, rank);
     extend(rows, places, out);
   }
 
-  void emit(std::span<const std::int32_t> ranks, std::int64_t count, Found& out) {
+  void emit(std::span<const std::int32_t> ranks, std::int64_t count, FoundSets& out) {
     if (sets_.fetch_add(1, std::memory_order_relaxed) >= options_.max_sets)
       throw std::invalid_argument(detail::violated("min_count", options_.min_count, ("larger: there are more than max_sets = " + std::to_string(options_.max_sets) + " sets").c_str()));
     out.items.insert(out.items.end(), ranks.begin(), ranks.end());
@@ -49,7 +49,7 @@ class Miner {
     return options_.max_length == 0 || prefix_.size() + more <= static_cast<std::size_t>(options_.max_length);
   }
 
-  void extend(const std::vector<std::int32_t>& rows, std::span<const std::uint32_t> places, Found& out) {
+  void extend(const std::vector<std::int32_t>& rows, std::span<const std::uint32_t> places, FoundSets& out) {
     if (!may_grow_by(1)) return;
     std::vector<std::int32_t> seen;
     for (const std::uint32_t at : places)
@@ -103,7 +103,7 @@ class Miner {
 };
 
 /// Sorted by length, count, items, from one or many unordered parts of ranks.
-FrequentSets arranged(const std::vector<Found>& parts, const std::vector<std::int32_t>& item_of, std::int64_t baskets) {
+FrequentSets arranged(const std::vector<FoundSets>& parts, const std::vector<std::int32_t>& item_of, std::int64_t baskets) {
   struct Entry {
     std::int32_t length;
     std::int64_t count;
@@ -111,7 +111,7 @@ FrequentSets arranged(const std::vector<Found>& parts, const std::vector<std::in
   };
   std::vector<std::int32_t> items;
   std::vector<Entry> entries;
-  for (const Found& part : parts) {
+  for (const FoundSets& part : parts) {
     std::size_t at = 0;
     for (std::size_t s = 0; s < part.counts.size(); ++s) {
       const auto length = static_cast<std::size_t>(part.lengths[s]);
@@ -269,7 +269,7 @@ FrequentSets frequent_sets(std::span<const std::int64_t> offsets, std::span<cons
     if (rows[i] != kEnd) places[fill[static_cast<std::size_t>(rows[i])]++] = static_cast<std::uint32_t>(i);
 
   std::atomic<std::int64_t> sets{0};
-  std::vector<Found> found(item_of.size());
+  std::vector<FoundSets> found(item_of.size());
   const int threads = detail::resolve_threads(options.num_threads);
   std::vector<Miner> miners(static_cast<std::size_t>(threads), Miner(options, item_of.size(), sets));
   detail::parallel_for(item_of.size(), 1, threads, [&](std::size_t begin, std::size_t end, int thread) {

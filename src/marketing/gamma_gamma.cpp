@@ -23,8 +23,8 @@ namespace {
 using marketing::GammaLog;
 using marketing::Jet;
 
-constexpr std::size_t kGrain = 4096;
-constexpr std::array<const char*, 3> kNames{"p", "q", "v"};
+constexpr std::size_t kSpendGrain = 4096;
+constexpr std::array<const char*, 3> kGammaNames{"p", "q", "v"};
 
 struct Spending {
   double x;
@@ -43,8 +43,8 @@ void check(std::span<const double> frequency, std::span<const double> money) {
 }
 
 void check_parameters(std::span<const double> values) {
-  detail::require(values.size() == kNames.size(), "parameters.size()", values.size(), "3");
-  for (std::size_t i = 0; i < kNames.size(); ++i) detail::require_finite(values[i] > 0, kNames[i], values[i], "finite and > 0");
+  detail::require(values.size() == kGammaNames.size(), "parameters.size()", values.size(), "3");
+  for (std::size_t i = 0; i < kGammaNames.size(); ++i) detail::require_finite(values[i] > 0, kGammaNames[i], values[i], "finite and > 0");
 }
 
 /// ln Gamma(px + q) - ln Gamma(px) - ln Gamma(q) + q ln v, which depends on x alone.
@@ -114,9 +114,9 @@ const ParameterFit& GammaGamma::fit(std::span<const double> frequency, std::span
   const double mean = total / static_cast<double>(customers);
 
   const auto log_likelihood = [&](std::span<const double> p) {
-    std::vector<Jet> parts(detail::num_chunks(rows.size(), kGrain));
-    detail::parallel_for(rows.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
-      Jet& sum = parts[begin / kGrain];
+    std::vector<Jet> parts(detail::num_chunks(rows.size(), kSpendGrain));
+    detail::parallel_for(rows.size(), kSpendGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
+      Jet& sum = parts[begin / kSpendGrain];
       double weight = 0;
       for (std::size_t i = begin; i < end; ++i) {
         weight += rows[i].weight;
@@ -136,7 +136,7 @@ const ParameterFit& GammaGamma::fit(std::span<const double> frequency, std::span
   const std::array<marketing::SearchRange, 3> ranges{
       {{2, 1 / kReach, kReach}, {3, 1 / kReach, kReach}, {mean, mean / kReach, mean * kReach}}};
   ParameterFit fit;
-  fit.names.assign(kNames.begin(), kNames.end());
+  fit.names.assign(kGammaNames.begin(), kGammaNames.end());
   marketing::maximise(fit, ranges, log_likelihood, options_.max_iterations);
   fit.customers = customers;
   fit.distinct = static_cast<std::int64_t>(rows.size());
@@ -147,7 +147,7 @@ const ParameterFit& GammaGamma::fit(std::span<const double> frequency, std::span
 void GammaGamma::set_parameters(std::span<const double> values) {
   check_parameters(values);
   ParameterFit fit;
-  fit.names.assign(kNames.begin(), kNames.end());
+  fit.names.assign(kGammaNames.begin(), kGammaNames.end());
   fit.values.assign(values.begin(), values.end());
   fit.covariance.assign(9, std::numeric_limits<double>::quiet_NaN());
   fit_ = std::move(fit);
@@ -182,7 +182,7 @@ GammaGamma GammaGamma::from_state(const StateReader& reader) {
   GammaGammaOptions options;
   marketing::get_fit_options(reader, options);
   GammaGamma out(options);
-  out.fit_ = marketing::get_fit(reader, kNames);
+  out.fit_ = marketing::get_fit(reader, kGammaNames);
   return out;
 }
 

@@ -18,7 +18,7 @@ namespace etalage {
 namespace {
 
 constexpr std::int32_t kMostK = 12;
-constexpr std::size_t kGrain = 1024;
+constexpr std::size_t kCustomerGrain = 1024;
 constexpr std::array<const char*, 4> kBetaNames{"r", "alpha", "a", "b"};
 constexpr std::array<const char*, 4> kParetoNames{"r", "alpha", "s", "beta"};
 
@@ -155,7 +155,7 @@ void LifetimeModel::expected_purchases(std::span<const double> p, double t, cons
   detail::require_finite(t >= 0, "t", t, "finite and >= 0");
   marketing::check_histories(customers);
   detail::require(out.size() == customers.frequency.size(), "out.size()", out.size(), "that of frequency");
-  detail::parallel_for(out.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
+  detail::parallel_for(out.size(), kCustomerGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin; i < end; ++i)
       out[i] = marketing::expected_purchases(kind_, k_, p, t, customers.frequency[i], customers.recency[i], customers.age[i]);
   });
@@ -165,7 +165,7 @@ void LifetimeModel::p_alive(std::span<const double> p, const PurchaseHistories& 
   check_parameters(p, kind_);
   marketing::check_histories(customers);
   detail::require(out.size() == customers.frequency.size(), "out.size()", out.size(), "that of frequency");
-  detail::parallel_for(out.size(), kGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
+  detail::parallel_for(out.size(), kCustomerGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {
     for (std::size_t i = begin; i < end; ++i)
       out[i] = marketing::p_alive(kind_, k_, p, customers.frequency[i], customers.recency[i], customers.age[i]);
   });

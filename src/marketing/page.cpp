@@ -18,7 +18,7 @@
 namespace etalage::marketing {
 namespace {
 
-struct Found {
+struct FoundPage {
   bool feasible = false;
   std::vector<std::int32_t> order;
   std::vector<std::int64_t> page, given;
@@ -85,7 +85,7 @@ bool move_prices(const PageProblem& p, std::span<const double> used, double dist
 
 /// Small pages: other orders of rows, two exchanged or one replaced, as long as that gains.
 void exchange_rows(const PageProblem& p, const PageCells& cells, std::span<const std::uint8_t> dropped, std::span<const double> weights, double slack, PageDual& dual,
-                   PageDraft& draft, PagePrices& prices, Found& best) {
+                   PageDraft& draft, PagePrices& prices, FoundPage& best) {
   std::size_t tries = std::min<std::size_t>(200, 2000 / std::max<std::size_t>(1, cells.places) - std::min<std::size_t>(8, 2000 / std::max<std::size_t>(1, cells.places)));
   const auto free = [&](std::int32_t row) { return row < 0 || p.row_position.empty() || p.row_position[static_cast<std::size_t>(row)] < 0; };
   const auto may_go = [&](std::int32_t row) { return row < 0 || p.row_position.empty() || p.row_position[static_cast<std::size_t>(row)] == kAnywhere; };
@@ -124,10 +124,10 @@ void exchange_rows(const PageProblem& p, const PageCells& cells, std::span<const
   }
 }
 
-Found search(const PageProblem& p, const PageCells& cells, std::span<const std::uint8_t> dropped, const PageOptions& options) {
+FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const std::uint8_t> dropped, const PageOptions& options) {
   PageDual dual(p, cells, dropped);
   PageDraft draft(p, cells);
-  Found best;
+  FoundPage best;
   PagePrices prices{std::vector<double>(cells.copies, 0.0), std::vector<double>(p.limits.size(), 0.0), std::vector<double>(cells.cells.size(), 0.0)};
   PagePrices settled = prices;
   std::vector<double> weights(p.weights.begin(), p.weights.end());
@@ -208,7 +208,7 @@ PageLayout compose_page(const PageProblem& p, const PageOptions& options) {
   std::vector<std::uint8_t> dropped(cells.rows, 0);
   const auto promised = [&](std::size_t r) { return !p.row_position.empty() && p.row_position[r] != kAnywhere; };
   for (std::size_t r = 0; r < cells.rows; ++r) dropped[r] = !promised(r) && p.offsets[r + 1] - p.offsets[r] < options.min_items;
-  Found found = search(p, cells, dropped, options);
+  FoundPage found = search(p, cells, dropped, options);
   const double bound = found.bound;
   // Rows that the others left too short go, one after the other, which no bound needs to know.
   for (bool again = options.min_items > 1; again;) {

@@ -13,7 +13,7 @@
 namespace etalage::marketing {
 namespace {
 
-constexpr double kLargest = 1e150;
+constexpr double kLargestGain = 1e150;
 
 [[noreturn]] void refuse(const std::string& text) { throw std::invalid_argument(text); }
 
@@ -54,9 +54,9 @@ void check_page(const PageProblem& p) {
   detail::require(places == sum, "weights.size()", places, "the number of places");
   const bool cascade = p.click_model == ClickModel::cascade;
   for (std::size_t k = 0; k < places; ++k)
-    require_row(p.weights[k] >= 0 && p.weights[k] <= (cascade ? 1.0 : kLargest), "weights", k, p.weights[k], cascade ? "in [0, 1]" : "finite and >= 0");
+    require_row(p.weights[k] >= 0 && p.weights[k] <= (cascade ? 1.0 : kLargestGain), "weights", k, p.weights[k], cascade ? "in [0, 1]" : "finite and >= 0");
   for (std::size_t c = 0; c < p.scores.size(); ++c)
-    require_row(p.scores[c] >= 0 && (cascade ? p.scores[c] < 1 : p.scores[c] <= kLargest), "scores", c, p.scores[c], cascade ? "in [0, 1): a probability" : "finite and >= 0");
+    require_row(p.scores[c] >= 0 && (cascade ? p.scores[c] < 1 : p.scores[c] <= kLargestGain), "scores", c, p.scores[c], cascade ? "in [0, 1): a probability" : "finite and >= 0");
   detail::require_finite(p.temperature >= 0 && p.temperature <= 1, "temperature", p.temperature, "in [0, 1]");
   detail::require(p.max_showings >= 1, "max_showings", p.max_showings, ">= 1");
   if (p.limit_offsets.empty() != p.limits.empty()) refuse("limits has " + std::to_string(p.limits.size()) + " entries and limit_offsets " + std::to_string(p.limit_offsets.size()) + ", must both be given or empty");

@@ -10,13 +10,13 @@
 namespace etalage::marketing {
 namespace {
 
-constexpr std::size_t kMostK = 12;
+constexpr std::size_t kMostWeights = 12;  // one for each purchase between two that count, at most k
 
 /// Longest series that is summed.
 constexpr double kMostPhases = 5e6;
 
 /// ln of the weights of j = 0 .. k - 1 phases since the last purchase, for whoever is active at T.
-std::size_t phase_weights(double k, double shape, double alpha, double tx, double age, std::array<double, kMostK>& out) noexcept {
+std::size_t phase_weights(double k, double shape, double alpha, double tx, double age, std::array<double, kMostWeights>& out) noexcept {
   out[0] = 0;
   if (k <= 1 || !(age > tx)) return 1;
   const double gap = std::log((age - tx) / (alpha + age));
@@ -25,7 +25,7 @@ std::size_t phase_weights(double k, double shape, double alpha, double tx, doubl
   return n;
 }
 
-double log_sum(const std::array<double, kMostK>& terms, std::size_t n) noexcept {
+double log_sum(const std::array<double, kMostWeights>& terms, std::size_t n) noexcept {
   double largest = terms[0];
   for (std::size_t i = 1; i < n; ++i) largest = std::max(largest, terms[i]);
   double sum = 0;
@@ -101,7 +101,7 @@ double p_alive(LifetimeKind kind, std::int32_t k, std::span<const double> p, dou
     if (kind == LifetimeKind::kBgNbd && x == 0) return 1;
     const double shape = p[0] + kk * x;
     stopped = std::log(p[2]) - std::log(kind == LifetimeKind::kBgNbd ? p[3] + (x - 1) : p[3] + x) + shape * std::log1p((age - tx) / (p[1] + tx));
-    std::array<double, kMostK> weights;
+    std::array<double, kMostWeights> weights;
     stopped -= log_sum(weights, phase_weights(kk, shape, p[1], tx, age, weights));
   }
   return 1 / (1 + std::exp(stopped));
@@ -120,7 +120,7 @@ double expected_purchases(LifetimeKind kind, std::int32_t k, std::span<const dou
   const double kk = k;
   const double shape = p[0] + kk * x;
   const double b = kind == LifetimeKind::kBgNbd ? p[3] + x : p[3] + x + 1;
-  std::array<double, kMostK> weights;
+  std::array<double, kMostWeights> weights;
   const std::size_t phases = phase_weights(kk, shape, p[1], tx, age, weights);
   const double all = log_sum(weights, phases);
   double sum = 0;

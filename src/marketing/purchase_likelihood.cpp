@@ -13,7 +13,7 @@
 namespace etalage::marketing {
 namespace {
 
-constexpr std::size_t kGrain = 4096;
+constexpr std::size_t kLikelihoodGrain = 4096;
 
 /// What depends on x alone: ln Gamma(r + kx) / Gamma(r) + r ln alpha, and Beta's part for p.
 Jet part_of_x(LifetimeKind kind, double k, double x, std::span<const double> p) {
@@ -113,9 +113,9 @@ std::vector<HistoryGroup> grouped(const PurchaseHistories& customers) {
 }
 
 Jet log_likelihood(LifetimeKind kind, std::int32_t k, std::span<const double> parameters, std::span<const HistoryGroup> groups, int num_threads) {
-  std::vector<Jet> parts(detail::num_chunks(groups.size(), kGrain));
-  detail::parallel_for(groups.size(), kGrain, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    Jet& sum = parts[begin / kGrain];
+  std::vector<Jet> parts(detail::num_chunks(groups.size(), kLikelihoodGrain));
+  detail::parallel_for(groups.size(), kLikelihoodGrain, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    Jet& sum = parts[begin / kLikelihoodGrain];
     double weight = 0;
     for (std::size_t i = begin; i < end; ++i) {
       weight += groups[i].weight;

@@ -11,6 +11,7 @@
 
 #include "core/value_transform.hpp"
 #include "detail/check.hpp"
+#include "detail/days.hpp"
 #include "etalage/error.hpp"
 #include "models/scratch.hpp"
 #include "models/training_data.hpp"
@@ -18,7 +19,6 @@
 namespace etalage {
 namespace {
 
-constexpr double kMsPerDay = 86'400'000.0;
 
 void require_no_half_life(const PopularityOptions& options, const char* what) {
   if (options.half_life_days > 0)
@@ -52,7 +52,7 @@ CsrMatrix rows_of(const Sequences& sequences, const PopularityOptions& options) 
     for (std::size_t j = 0; j < items.size(); ++j, ++place) {
       columns[place] = items[j];
       values[place] =
-          decayed ? detail::stored_weight(std::exp2(std::max(-800.0, -static_cast<double>(now - at[j]) / (options.half_life_days * kMsPerDay))))
+          decayed ? detail::stored_weight(std::exp2(std::max(-800.0, -static_cast<double>(now - at[j]) / (options.half_life_days * detail::kMsPerDay))))
                   : 1.0f;
     }
   }

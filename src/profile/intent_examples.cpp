@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "etalage/profile/purchase_intent.hpp"
+#include "detail/days.hpp"
 #include "detail/random_stream.hpp"
 #include "profile/replay.hpp"
 
 namespace etalage {
 namespace {
 
-constexpr double kDayMs = 86400000.0;
 
 /// A number that depends on seed, user and time alone, so that a sample is the same for any number of threads.
 std::uint64_t mixed(std::uint64_t seed, std::int32_t user, std::int64_t time) {
@@ -38,7 +38,7 @@ void moments(const profile::Replay& replay, std::span<const std::int64_t> rows, 
     for (const std::int64_t cut : cuts) {
       while (known < rows.size() && replay.event(rows[known]).time_ms <= cut) ++known;
       if (known == 0) continue;
-      const double idle = static_cast<double>(cut - replay.event(rows[known - 1]).time_ms) / kDayMs;
+      const double idle = static_cast<double>(cut - replay.event(rows[known - 1]).time_ms) / detail::kMsPerDay;
       if (options.max_idle_days > 0 && idle > options.max_idle_days) continue;
       visit(cut, known);
     }
@@ -60,7 +60,7 @@ IntentExamples PurchaseIntent::examples(const EventLog& log, const ItemFacts& fa
   const profile::Replay replay(log, profile_options_, options_.num_threads);
   const auto& times = log.columns().times_ms;
   const auto [oldest, newest] = std::minmax_element(times.begin(), times.end());
-  const auto ms = [](double days) { return static_cast<std::int64_t>(std::llround(days * kDayMs)); };
+  const auto ms = [](double days) { return static_cast<std::int64_t>(std::llround(days * detail::kMsPerDay)); };
   const std::int64_t horizon = ms(options_.horizon_days);
   const std::int64_t step = options_.step_days > 0 ? std::max<std::int64_t>(1, ms(options_.step_days)) : horizon;
   const std::int64_t first = std::max(*oldest + ms(options_.warmup_days), since_ms.value_or(std::numeric_limits<std::int64_t>::min()));
@@ -139,7 +139,7 @@ void PurchaseIntent::split(const IntentExamples& examples, std::vector<std::size
   std::int64_t begins = *high;
   for (std::size_t i = 0; i < examples.size(); ++i)
     if (examples.times_ms[i] >= from) begins = std::min(begins, examples.times_ms[i]);
-  const auto horizon = static_cast<std::int64_t>(std::llround(options_.horizon_days * kDayMs));
+  const auto horizon = static_cast<std::int64_t>(std::llround(options_.horizon_days * detail::kMsPerDay));
   for (std::size_t i = 0; i < examples.size(); ++i) {
     if (examples.times_ms[i] >= begins) calibration.push_back(i);
     else if (examples.times_ms[i] + horizon <= begins) training.push_back(i);

@@ -30,7 +30,7 @@ constexpr std::size_t kFewestTogether = 16;      // queries that make up for pac
 constexpr std::size_t kMostRows = 8192;
 constexpr std::size_t kMostRowsBesideBytes = 2048;  // above, panels of bytes are quicker where the CPU multiplies them
 constexpr std::size_t kMostBytes = 2 << 20;      // of rows: a share of the second-level cache
-constexpr std::size_t kQueries = 64;             // of a block
+constexpr std::size_t kBlockQueries = 64;             // of a block
 constexpr std::size_t kSpare = 6;                // rows beyond k that are kept: they show that nothing was missed
 constexpr std::size_t kSpareKeys = 32;           // keys beyond what is kept at which a selection is cut
 constexpr std::size_t kCutLast = 12;
@@ -124,7 +124,7 @@ struct PackedRows {
 };
 
 /// What a thread reuses from block to block.
-struct Block {
+struct FewBlock {
   std::vector<float> units;
   std::vector<float> packed;
   std::vector<float> thresholds;
@@ -246,10 +246,10 @@ bool ItemIndex::Impl::search_among_few(MatrixView<const float> queries, MatrixVi
   const std::size_t k = std::min(out.cols(), rows.rows);
   const std::size_t keep = std::min(k + kSpare, rows.rows);
   const int threads = detail::resolve_threads(num_threads);
-  std::vector<Block> blocks(static_cast<std::size_t>(threads));
+  std::vector<FewBlock> blocks(static_cast<std::size_t>(threads));
   const auto workers = static_cast<std::size_t>(threads);
-  detail::parallel_for(n, std::clamp<std::size_t>((n + workers - 1) / workers, 1, kQueries), threads, [&](std::size_t begin, std::size_t end, int thread) {
-    Block& b = blocks[static_cast<std::size_t>(thread)];
+  detail::parallel_for(n, std::clamp<std::size_t>((n + workers - 1) / workers, 1, kBlockQueries), threads, [&](std::size_t begin, std::size_t end, int thread) {
+    FewBlock& b = blocks[static_cast<std::size_t>(thread)];
     b.units.resize((end - begin) * dimension);
     b.queries.clear();
     for (std::size_t i = begin; i < end; ++i) {

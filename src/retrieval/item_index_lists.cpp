@@ -36,7 +36,7 @@ constexpr std::size_t kMostTogether = 8192;   // queries of a round: what they n
 constexpr std::size_t kMostProbes = std::size_t{1} << 20;  // the same of lists that queries read
 constexpr std::size_t kQueryBlock = 24;       // queries whose lists are chosen together
 constexpr std::size_t kMostOfAList = 64;      // queries that read a list together, at most
-constexpr std::size_t kStretch = 1536;        // rows of a list between two selections
+constexpr std::size_t kListStretch = 1536;        // rows of a list between two selections
 constexpr std::size_t kLead = 3;              // times k rows, in the best lists, are read before others: they give a threshold
 
 std::size_t count_live(const IvfPq::Stretch& base, std::span<const std::int32_t> appended, const std::uint8_t* alive) noexcept {
@@ -85,11 +85,11 @@ std::size_t ItemIndex::Impl::search_lists(const float* query, std::size_t k, std
   const std::uint8_t* alive = store.dead() != 0 ? store.alive.data() : nullptr;
   const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &s.codes.query};
   float threshold = -std::numeric_limits<float>::infinity();
-  float* bounds = Scratch::Impl::at_least(s.scores, BoundSelector::padded(kStretch));
+  float* bounds = Scratch::Impl::at_least(s.scores, BoundSelector::padded(kListStretch));
   s.results.clear();
   const auto scan = [&](const IvfPq::Stretch& rows) {
-    for (std::size_t from = 0; from < rows.count; from += kStretch) {
-      const std::size_t n = std::min(kStretch, rows.count - from);
+    for (std::size_t from = 0; from < rows.count; from += kListStretch) {
+      const std::size_t n = std::min(kListStretch, rows.count - from);
       kernels::code().scores(s.codes.query.terms, store.shape, store.codes.data(), rows.rows == nullptr ? nullptr : rows.rows + from,
                              rows.first + from, n, bounds);
       for (std::size_t i = 0; i < n && alive != nullptr; ++i)
@@ -273,7 +273,7 @@ class ListBatch {
     m.pack(table, rows.shape, m.queries, (queries.size() + table.group - 1) / table.group * table.group);
     const kernels::CodeBlock block{m.packed.data(), queries.size(), m.terms.data(), nullptr, nullptr, nullptr};
     kernels::PanelBuilder builder(table, rows.shape, m);
-    const std::size_t step = kStretch / table.panel * table.panel;
+    const std::size_t step = kListStretch / table.panel * table.panel;
     const std::size_t stride = BoundSelector::padded(std::min(step, size) + kernels::kMostPanel);
     if (w.bounds.size() < queries.size() * stride) w.bounds.resize(queries.size() * stride);
     for (std::size_t from = 0; from < size; from += step) {

@@ -14,7 +14,6 @@
 namespace etalage::trees {
 namespace {
 
-constexpr std::size_t kRows = kernels::kTreeRows;
 
 /// Leaves of one tree from left to right, and for each inner node the leaves [first, middle) that lie to its left.
 struct Layout {
@@ -127,9 +126,9 @@ MaskScorer::MaskScorer(const TreeEnsembleParts& p) {
 }
 
 void MaskScorer::prepare(Buffers& buffers) const {
-  const std::size_t values = features_.size() * kRows;
+  const std::size_t values = features_.size() * kernels::kTreeRows;
   if (buffers.values.size() < values) buffers.values = Array<double>(values, uninitialized);
-  if (buffers.masks.empty()) buffers.masks = Array<std::uint64_t>(kTreesOfBlock * kRows, uninitialized);
+  if (buffers.masks.empty()) buffers.masks = Array<std::uint64_t>(kTreesOfBlock * kernels::kTreeRows, uninitialized);
 }
 
 template <class T, class Sum>
@@ -139,20 +138,20 @@ void MaskScorer::add(const TreeEnsembleParts& p, const T* const* rows, Buffers& 
   std::uint64_t* masks = buffers.masks.mutable_data();
   for (std::size_t f = 0; f < features_.size(); ++f) {
     const auto column = static_cast<std::size_t>(features_[f]);
-    for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t r = 0; r < kernels::kTreeRows; ++r) {
       const auto x = static_cast<double>(rows[r][column]);
-      values[f * kRows + r] = p.float_rows ? static_cast<double>(static_cast<float>(x)) : x;
+      values[f * kernels::kTreeRows + r] = p.float_rows ? static_cast<double>(static_cast<float>(x)) : x;
     }
   }
   const std::size_t outputs = p.base.size();
-  alignas(64) double known[kRows];
+  alignas(64) double known[kernels::kTreeRows];
   for (const Block& block : blocks_) {
-    std::fill_n(masks, (block.last_tree - block.first_tree) * kRows, ~std::uint64_t{0});
+    std::fill_n(masks, (block.last_tree - block.first_tree) * kernels::kTreeRows, ~std::uint64_t{0});
     for (std::uint32_t g = block.group_begin; g < block.group_end; ++g) {
       const Group& group = groups_[g];
-      const double* x = values + std::size_t{group.value} * kRows;
+      const double* x = values + std::size_t{group.value} * kernels::kTreeRows;
       unsigned missing = 0;
-      for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t r = 0; r < kernels::kTreeRows; ++r) {
         const bool nan = x[r] != x[r];
         const bool gone = nan || (group.missing == MissingType::kZero && std::abs(x[r]) <= kZeroThreshold);
         missing |= static_cast<unsigned>(gone) << r;
@@ -160,7 +159,7 @@ void MaskScorer::add(const TreeEnsembleParts& p, const T* const* rows, Buffers& 
       if (missing != 0) {
         // A NaN that is not missing counts as 0; what is missing is above no threshold and follows the flags below.
         const bool as_zero = group.missing == MissingType::kNone;
-        for (std::size_t r = 0; r < kRows; ++r)
+        for (std::size_t r = 0; r < kernels::kTreeRows; ++r)
           known[r] = ((missing >> r) & 1u) == 0 ? x[r] : as_zero ? 0.0 : -std::numeric_limits<double>::infinity();
         x = known;
         if (as_zero) missing = 0;
@@ -168,23 +167,23 @@ void MaskScorer::add(const TreeEnsembleParts& p, const T* const* rows, Buffers& 
       kernel.strike({threshold_.data() + group.begin, tree_.data() + group.begin, keep_.data() + group.begin, group.end - group.begin}, x, masks);
       for (; missing != 0; missing &= missing - 1) {
         const auto r = static_cast<std::size_t>(std::countr_zero(missing));
-        for (std::uint32_t i = group.right_begin; i < group.right_end; ++i) masks[right_[i].tree * kRows + r] &= right_[i].keep;
+        for (std::uint32_t i = group.right_begin; i < group.right_end; ++i) masks[right_[i].tree * kernels::kTreeRows + r] &= right_[i].keep;
       }
     }
     for (std::uint32_t i = block.categorical_begin; i < block.categorical_end; ++i) {
       const CategoricalNode& node = categorical_[i];
-      for (std::size_t r = 0; r < kRows; ++r)
-        if (!goes_left(p, node.node, values[std::size_t{node.value} * kRows + r])) masks[node.tree * kRows + r] &= node.keep;
+      for (std::size_t r = 0; r < kernels::kTreeRows; ++r)
+        if (!goes_left(p, node.node, values[std::size_t{node.value} * kernels::kTreeRows + r])) masks[node.tree * kernels::kTreeRows + r] &= node.keep;
     }
     for (std::size_t t = block.first_tree; t < block.last_tree; ++t) {
       const std::size_t output = p.output.empty() ? 0 : static_cast<std::size_t>(p.output[t]);
       const std::int64_t leaves = leaf_begin_[t];
       if (leaves >= 0) {
-        const std::uint64_t* mask = masks + (t - block.first_tree) * kRows;
+        const std::uint64_t* mask = masks + (t - block.first_tree) * kernels::kTreeRows;
         const double* value = leaves_.data() + leaves;
-        for (std::size_t r = 0; r < kRows; ++r) sums[r * outputs + output] += static_cast<Sum>(value[std::countr_zero(mask[r])]);
+        for (std::size_t r = 0; r < kernels::kTreeRows; ++r) sums[r * outputs + output] += static_cast<Sum>(value[std::countr_zero(mask[r])]);
       } else {
-        for (std::size_t r = 0; r < kRows; ++r) sums[r * outputs + output] += static_cast<Sum>(p.value[walk(p, static_cast<std::size_t>(p.roots[t]), rows[r])]);
+        for (std::size_t r = 0; r < kernels::kTreeRows; ++r) sums[r * outputs + output] += static_cast<Sum>(p.value[walk(p, static_cast<std::size_t>(p.roots[t]), rows[r])]);
       }
     }
   }

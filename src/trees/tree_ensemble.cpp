@@ -15,9 +15,8 @@
 namespace etalage {
 namespace {
 
-constexpr std::size_t kRows = kernels::kTreeRows;
 // A chunk long enough that its buffers do not count.
-constexpr std::size_t kRowsOfChunk = 32 * kRows;
+constexpr std::size_t kRowsOfChunk = 32 * kernels::kTreeRows;
 
 void check(const TreeEnsembleParts& p) {
   const std::size_t n = p.feature.size();
@@ -114,17 +113,17 @@ void predict_rows(const TreeEnsembleParts& p, const trees::MaskScorer& scorer, M
                   std::size_t end, TreeScratch::Impl& scratch) {
   scorer.prepare(scratch.buffers);
   const std::size_t outputs = p.base.size();
-  const T* block[kRows];
+  const T* block[kernels::kTreeRows];
   const auto run = [&](auto& sums) {
     using Sum = typename std::remove_reference_t<decltype(sums)>::value_type;
-    sums.resize(std::max(sums.size(), kRows * outputs));
-    for (std::size_t first = begin; first < end; first += kRows) {
+    sums.resize(std::max(sums.size(), kernels::kTreeRows * outputs));
+    for (std::size_t first = begin; first < end; first += kernels::kTreeRows) {
       // The last block is filled up with its last row.
-      for (std::size_t r = 0; r < kRows; ++r) block[r] = rows.row(std::min(first + r, end - 1)).data();
-      for (std::size_t r = 0; r < kRows; ++r)
+      for (std::size_t r = 0; r < kernels::kTreeRows; ++r) block[r] = rows.row(std::min(first + r, end - 1)).data();
+      for (std::size_t r = 0; r < kernels::kTreeRows; ++r)
         for (std::size_t o = 0; o < outputs; ++o) sums[r * outputs + o] = static_cast<Sum>(p.base[o]);
       scorer.add(p, block, scratch.buffers, sums.data());
-      const std::size_t count = std::min(kRows, end - first) * outputs;
+      const std::size_t count = std::min(kernels::kTreeRows, end - first) * outputs;
       for (std::size_t i = 0; i < count; ++i) out[first * outputs + i] = static_cast<double>(sums[i]);
     }
   };

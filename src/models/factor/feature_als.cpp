@@ -66,7 +66,7 @@ constexpr auto each_option = [](auto& o, const auto& visit) {
 };
 
 // One side of the model during a fit.
-struct Side {
+struct FeatureSide {
   CsrMatrix observed;
   CsrMatrix features;
   CsrMatrix features_t;
@@ -91,7 +91,7 @@ CsrMatrix checked_features(const CsrMatrix& features, std::int64_t rows, const c
   return canonical(features, argument);
 }
 
-void begin_side(Side& side, std::int64_t others, const AlsOptions& o, std::uint64_t number, double feature_ridge) {
+void begin_side(FeatureSide& side, std::int64_t others, const AlsOptions& o, std::uint64_t number, double feature_ridge) {
   side.width = static_cast<std::size_t>(o.factors);
   side.n = als::padded(side.width);
   const auto count = static_cast<std::size_t>(side.observed.rows);
@@ -115,7 +115,7 @@ void begin_side(Side& side, std::int64_t others, const AlsOptions& o, std::uint6
   side.priors = Array<float>(count * side.n);
 }
 
-std::vector<double> finite_gram(const Side& side, int num_threads, const char* name) {
+std::vector<double> finite_gram(const FeatureSide& side, int num_threads, const char* name) {
   std::vector<double> g = als::gram(side.fixed(), num_threads);
   for (const double v : g)
     if (!std::isfinite(v))
@@ -124,7 +124,7 @@ std::vector<double> finite_gram(const Side& side, int num_threads, const char* n
 }
 
 // sum ridge |x - prior|^2 + feature ridge |W|^2
-double penalty(const Side& side) {
+double penalty(const FeatureSide& side) {
   double sum = 0;
   for (std::size_t r = 0; r < side.weights.size(); ++r) {
     if (side.weights[r] == 0) continue;
@@ -140,7 +140,7 @@ double penalty(const Side& side) {
   return sum;
 }
 
-double objective_of(const Side& users, const Side& items, std::span<const double> user_gram, std::span<const double> item_gram,
+double objective_of(const FeatureSide& users, const FeatureSide& items, std::span<const double> user_gram, std::span<const double> item_gram,
                     const AlsOptions& o) {
   const als::Weights weights(o);
   double cells = 0;
@@ -150,7 +150,7 @@ double objective_of(const Side& users, const Side& items, std::span<const double
 }
 
 // The model's rows: fitted ones, and what features say where nothing was observed.
-Array<float> finished(const Side& side, int num_threads) {
+Array<float> finished(const FeatureSide& side, int num_threads) {
   const std::size_t count = side.weights.size();
   Array<float> out(count * side.width);
   float* to = out.mutable_data();
@@ -177,8 +177,8 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
   const auto begin = std::chrono::steady_clock::now();
   const auto since = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
   FitReport report;
-  Side users;
-  Side items;
+  FeatureSide users;
+  FeatureSide items;
   users.features = checked_features(user_features, given.rows, "user_features");
   items.features = checked_features(item_features, given.cols, "item_features");
   users.observed = als::without_zeros(given);
@@ -191,7 +191,7 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
   report.phase_seconds.emplace_back("setup", since());
   double solving = 0;
   double regressing = 0;
-  const auto half = [&](Side& side, const Side& other, const std::vector<double>& gram, const char* name) {
+  const auto half = [&](FeatureSide& side, const FeatureSide& other, const std::vector<double>& gram, const char* name) {
     double started = since();
     const als::ScaledGram scaled(gram.data(), other.width, o.unobserved_weight);
     als::solve_side(side.observed.view(), *side.plan, other.fixed(), scaled, o, name, side.rows.mutable_data(),
@@ -241,13 +241,13 @@ double FeatureAlsModel::objective(const Interactions& data) const {
     throw std::invalid_argument("data has shape (" + std::to_string(data.num_users()) + ", " + std::to_string(data.num_items()) +
                                 "), must be the model's (" + std::to_string(num_users()) + ", " + std::to_string(num_items()) + ")");
   const AlsOptions& o = options_.als;
-  Side users;
-  Side items;
+  FeatureSide users;
+  FeatureSide items;
   users.features = users_.features;
   items.features = items_.features;
   users.observed = als::without_zeros(data.user_items());
   items.observed = transpose(users.observed.view(), o.num_threads);
-  const auto take = [&](Side& side, std::int32_t others, const Array<float>& rows, const Features& have) {
+  const auto take = [&](FeatureSide& side, std::int32_t others, const Array<float>& rows, const Features& have) {
     begin_side(side, others, o, 0, static_cast<double>(options_.feature_regularization));
     float* to = side.rows.mutable_data();
     for (std::size_t r = 0; r < side.weights.size(); ++r)

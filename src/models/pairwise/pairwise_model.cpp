@@ -25,7 +25,6 @@ namespace etalage {
 namespace {
 
 constexpr std::uint64_t kFoldIn = 7;
-constexpr int kRedraws = 16;
 
 // The liked pairs of all users, without values.
 CsrMatrix liked_pairs(const CsrMatrix& m) {
@@ -62,7 +61,7 @@ void fold(const pairwise::Settings& s, const float* item_factors, std::int32_t n
   const auto row = [&](std::int32_t item) { return item_factors + static_cast<std::size_t>(item) * width; };
   detail::RandomStream random(s.seed, kFoldIn, 0);
   const auto draw_other = [&]() -> std::int32_t {
-    for (int t = 0; t < kRedraws; ++t)
+    for (int t = 0; t < pairwise::kRedraws; ++t)
       if (const auto j = static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(num_items))); !pairwise::contains(liked, j))
         return j;
     return -1;

@@ -17,7 +17,6 @@ using detail::RandomStream;
 
 constexpr std::uint64_t kStartUsers = 1;
 constexpr std::uint64_t kStartItems = 2;
-constexpr int kRedraws = 16;  // in search of an item that is not liked
 
 Array<float> without_padding(const Array<float>& rows, std::size_t n, std::size_t width) {
   const std::size_t count = rows.size() / n;

@@ -17,6 +17,9 @@
 
 namespace etalage::pairwise {
 
+/// Draws in search of an item that is not liked.
+inline constexpr int kRedraws = 16;
+
 enum class Loss : std::uint8_t { kLogistic, kRankedHinge };
 
 struct Settings {

@@ -13,6 +13,7 @@
 #include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/ranking/learned_ranker_working.hpp"
+#include "models/ranking/missing_value.hpp"
 #include "models/shared_arrays.hpp"
 #include "models/top_k.hpp"
 
@@ -20,7 +21,6 @@ namespace etalage {
 namespace {
 
 constexpr std::size_t kMostSources = 64;
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
 }  // namespace
 

@@ -8,19 +8,19 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/days.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/sequence_model.hpp"
+#include "models/ranking/missing_value.hpp"
 
 namespace etalage {
 namespace {
 
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-constexpr double kMsPerDay = 86'400'000.0;
 
 // Subtracted as doubles: the times of a file may be any. What lies ahead counts as now.
 float log_days(std::int64_t from, std::int64_t to) {
-  return static_cast<float>(std::log1p(std::max(0.0, (static_cast<double>(to) - static_cast<double>(from)) / kMsPerDay)));
+  return static_cast<float>(std::log1p(std::max(0.0, (static_cast<double>(to) - static_cast<double>(from)) / detail::kMsPerDay)));
 }
 
 struct Taste {
@@ -95,7 +95,7 @@ ItemSignals ItemSignals::of(const Sequences& histories, double half_life_days, s
       const std::int64_t t = histories.times()[e];
       first[i] = first[i] == kNever ? t : std::min(first[i], t);
       last[i] = last[i] == kNever ? t : std::max(last[i], t);
-      const double weight = std::exp2(-(static_cast<double>(*s.now_ms) - static_cast<double>(t)) / (half_life_days * kMsPerDay));
+      const double weight = std::exp2(-(static_cast<double>(*s.now_ms) - static_cast<double>(t)) / (half_life_days * detail::kMsPerDay));
       recent[i] += weight;
       sum += weight;
     }

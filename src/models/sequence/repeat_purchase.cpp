@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "detail/check.hpp"
+#include "detail/days.hpp"
 #include "models/option_state.hpp"
 #include "models/sequence/sequence_scratch.hpp"
 
 namespace etalage {
 namespace {
 
-constexpr double kMsPerDay = 86'400'000.0;
 constexpr std::size_t kCounts = 8;
 constexpr double kShareShrinkage = 20;
 
@@ -56,7 +56,7 @@ void group_purchases(std::span<const std::int32_t> items, std::span<const std::i
         const double gap = static_cast<double>(times[place]) - static_cast<double>(one.last_ms);
         if (one.count == 0) ++one.count;
         else if (gap >= min_gap_ms && gap > 0) {
-          const double log_gap = std::log(gap / kMsPerDay);
+          const double log_gap = std::log(gap / detail::kMsPerDay);
           ++one.count;
           ++one.gaps;
           one.sum_log_gaps += log_gap;
@@ -85,7 +85,7 @@ RepeatPurchaseModel::RepeatPurchaseModel(RepeatPurchaseOptions options) : option
 FitReport RepeatPurchaseModel::fit(const Sequences& sequences, const ProgressCallback& callback) {
   const auto started = std::chrono::steady_clock::now();
   const auto n = static_cast<std::size_t>(sequences.num_items());
-  const double min_gap_ms = static_cast<double>(options_.min_gap_days) * kMsPerDay;
+  const double min_gap_ms = static_cast<double>(options_.min_gap_days) * detail::kMsPerDay;
   Array<std::int64_t> times;
   const CsrMatrix rows = ordered_rows(sequences, &times);
   std::vector<double> bought(kCounts, 0.0);
@@ -162,13 +162,13 @@ void RepeatPurchaseModel::each_item(const OrderedItems& history, detail::Sequenc
   const double now = static_cast<double>(history.now_ms.value_or(0));
   const auto t = static_cast<double>(options_.user_shrinkage);
   group_purchases(history.items, timed ? history.times : std::span<const std::int64_t>{},
-                  static_cast<double>(options_.min_gap_days) * kMsPerDay, scratch.keys, [&](std::int32_t item, const Purchases& p) {
+                  static_cast<double>(options_.min_gap_days) * detail::kMsPerDay, scratch.keys, [&](std::int32_t item, const Purchases& p) {
                     const double a = again(item, p.count);
                     if (!timed) {
                       visit(item, p.last_place, static_cast<float>(a));
                       return;
                     }
-                    const double days = (now - static_cast<double>(p.last_ms)) / kMsPerDay;
+                    const double days = (now - static_cast<double>(p.last_ms)) / detail::kMsPerDay;
                     if (!(days > 0)) return;
                     const double mean = (p.sum_log_gaps + t * static_cast<double>(mean_log_gaps_[static_cast<std::size_t>(item)])) /
                                         (static_cast<double>(p.gaps) + t);

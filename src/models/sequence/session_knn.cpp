@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "detail/check.hpp"
+#include "detail/days.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/sequence/gap_weight.hpp"
 #include "models/option_state.hpp"
@@ -20,7 +21,6 @@
 namespace etalage {
 namespace {
 
-constexpr double kMsPerDay = 86'400'000.0;
 constexpr std::int32_t kNone = -1;
 
 constexpr auto each_option = [](auto& o, const auto& visit) {
@@ -295,7 +295,7 @@ void SessionKnnModel::find_neighbors(const OrderedItems& history, detail::Sequen
       similarity *= std::pow(static_cast<float>(session(static_cast<std::size_t>(number)).size()), -options_.length_exponent);
     if (options_.session_decay_days > 0) {
       const double age = std::max(0.0, now - static_cast<double>(session_time(static_cast<std::size_t>(number))));
-      similarity *= static_cast<float>(std::exp(-age / (static_cast<double>(options_.session_decay_days) * kMsPerDay)));
+      similarity *= static_cast<float>(std::exp(-age / (static_cast<double>(options_.session_decay_days) * detail::kMsPerDay)));
     }
     s.similarities[c] = similarity;
     if (similarity > 0)

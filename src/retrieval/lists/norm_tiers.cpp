@@ -13,7 +13,7 @@
 namespace etalage::retrieval {
 namespace {
 
-constexpr int kIterations = 8;
+constexpr int kTierIterations = 8;
 constexpr std::size_t kSample = 64;      // training rows for each list
 constexpr std::size_t kFirstTier = 512;  // rows
 constexpr float kOneTier = 1.15f * 1.15f;  // squared lengths that differ by less
@@ -79,7 +79,7 @@ std::shared_ptr<const NormTiers> NormTiers::train(const ItemStore& store, std::s
     }
     std::vector<float> units(some.size() * dim);
     for (std::size_t i = 0; i < some.size(); ++i) normalize(store.vector(static_cast<std::size_t>(some[i])), dim, &units[i * dim]);
-    const Centroids c = kmeans(units, some.size(), dim, tier.lists, kIterations, seed + lows.size(), num_threads, /*directions=*/true);
+    const Centroids c = kmeans(units, some.size(), dim, tier.lists, kTierIterations, seed + lows.size(), num_threads, /*directions=*/true);
     directions.insert(directions.end(), c.columns.begin(), c.columns.end());
     firsts.push_back(firsts.back() + static_cast<std::int32_t>(tier.lists));
   }

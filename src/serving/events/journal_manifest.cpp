@@ -15,7 +15,7 @@
 namespace etalage::journal {
 namespace {
 
-constexpr unsigned char kMagic[8] = {0x89, 'E', 'T', 'J', 'M', '\r', '\n', 0x1a};
+constexpr unsigned char kManifestMagic[8] = {0x89, 'E', 'T', 'J', 'M', '\r', '\n', 0x1a};
 constexpr std::uint64_t kVersion = 1;
 
 struct Entry {
@@ -29,7 +29,7 @@ static_assert(sizeof(Entry) == 64);
 
 Entry entry_of(const Mark& mark) noexcept {
   Entry e{};
-  std::memcpy(e.magic, kMagic, sizeof kMagic);
+  std::memcpy(e.magic, kManifestMagic, sizeof kManifestMagic);
   e.version = kVersion;
   e.mark = mark;
   e.checksum = XXH3_64bits(&e, offsetof(Entry, checksum));
@@ -50,7 +50,7 @@ Manifest::Manifest(JournalFiles& files, const std::filesystem::path& directory, 
   bool kept = false;
   for (std::size_t i = 0; i < kEntries; ++i) {
     const Entry& e = entries[i];
-    if (e.checksum != XXH3_64bits(&e, offsetof(Entry, checksum)) || std::memcmp(e.magic, kMagic, sizeof kMagic) != 0) continue;
+    if (e.checksum != XXH3_64bits(&e, offsetof(Entry, checksum)) || std::memcmp(e.magic, kManifestMagic, sizeof kManifestMagic) != 0) continue;
     if (e.version != kVersion)
       throw FormatError(path.string() + ": found manifest version " + std::to_string(e.version) + ", expected 1; upgrade etalage to read it");
     kept = kept || i < 2;

@@ -20,7 +20,7 @@ namespace etalage {
 namespace {
 
 constexpr const char* kName = "spend.ledger";
-constexpr std::uint32_t kMagic = 0x4C50'5345;  // "ESPL"
+constexpr std::uint32_t kLedgerMagic = 0x4C50'5345;  // "ESPL"
 
 /// One a change of what is reserved, little-endian as all files of the library; the number in the sequence tells a lost record.
 struct Record {
@@ -62,7 +62,7 @@ struct SpendLedger::Impl {
   serving::ForkGuard process;
 
   void append(JournalFile& to, std::uint64_t& at, std::size_t budget, std::int64_t reserved) {
-    Record r{kMagic, static_cast<std::uint32_t>(budget), reserved, number, 0};
+    Record r{kLedgerMagic, static_cast<std::uint32_t>(budget), reserved, number, 0};
     r.checksum = checksum_of(r);
     to.write(at, std::as_bytes(std::span(&r, 1)));
     at += sizeof(Record);
@@ -81,7 +81,7 @@ struct SpendLedger::Impl {
     for (std::uint64_t i = 0; i * sizeof(Record) < size; ++i) {
       Record r{};
       const std::size_t read = old->read(i * sizeof(Record), std::as_writable_bytes(std::span(&r, 1)));
-      const bool whole = read == sizeof(Record) && r.magic == kMagic && r.checksum == checksum_of(r);
+      const bool whole = read == sizeof(Record) && r.magic == kLedgerMagic && r.checksum == checksum_of(r);
       if (!whole) {
         if ((i + 1) * sizeof(Record) >= size && i > 0) break;
         fail(i, "is damaged");

@@ -9,7 +9,7 @@ namespace etalage::serving {
 namespace {
 
 constexpr std::size_t kQuantiles = 128;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kInfinityF = std::numeric_limits<float>::infinity();
 
 void flip_bit(ItemBitmap& set, std::int32_t row) noexcept {
   set.words()[static_cast<std::size_t>(row) / 64] ^= std::uint64_t{1} << (row % 64);
@@ -27,7 +27,7 @@ RangeColumn::RangeColumn(std::span<const float> values) : values_(values.begin()
     const float v = sorted[q * sorted.size() / kQuantiles];
     // One that reaches to the next quantile is a bucket of its own, which is never read.
     const bool shared = !borders_.empty() && borders_.back() == v;
-    borders_.push_back(shared ? std::nextafter(v, kInfinity) : v);
+    borders_.push_back(shared ? std::nextafter(v, kInfinityF) : v);
   }
   std::sort(borders_.begin(), borders_.end());
   borders_.erase(std::unique(borders_.begin(), borders_.end()), borders_.end());
@@ -85,8 +85,8 @@ void RangeColumn::below(float limit, ItemBitmap& out) const {
 
 ItemBitmap RangeColumn::between(float min, float max) const {
   ItemBitmap out;
-  below(std::nextafter(max, kInfinity), out);  // of infinity: infinity, below which every number of a product's is
-  if (min == -kInfinity) return out;
+  below(std::nextafter(max, kInfinityF), out);  // of infinity: infinity, below which every number of a product's is
+  if (min == -kInfinityF) return out;
   ItemBitmap less;
   below(min, less);
   for (std::size_t w = 0; w < out.words().size(); ++w) out.words()[w] &= ~less.words()[w];
