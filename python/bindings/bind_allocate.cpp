@@ -5,6 +5,8 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +14,9 @@
 #include "etalage/marketing/allocation.hpp"
 #include "etalage/marketing/offer_prices.hpp"
 #include "etalage/marketing/pacing.hpp"
+#include "etalage/serving/offer_desk.hpp"
 #include "etalage/serving/spend_ledger.hpp"
+#include "engine_handle.hpp"
 #include "numpy_helpers.hpp"
 #include "span_helpers.hpp"
 
@@ -34,6 +38,29 @@ py::object for_requests(const py::object& values, const py::object& costs, const
   }
   return take(std::move(out));
 }
+
+/// A desk and the engine that it asks, which may be closed before it.
+struct DeskHandle {
+  DeskHandle(const py::object& engine, std::string plan, const std::filesystem::path& folder, std::vector<std::int64_t> budgets, std::int64_t block)
+      : engine(engine), desk(*engine.cast<const EngineHandle&>().use(), std::move(plan), open(folder, std::move(budgets), block)) {}
+
+  std::int32_t decide(const py::object& values, const py::object& costs) {
+    const auto v = from_numpy<double>(values, "values", 1);
+    const auto c = from_numpy<std::int64_t>(costs, "costs", 2);
+    const std::shared_ptr<Engine> in_use = engine.cast<const EngineHandle&>().use();
+    const py::gil_scoped_release release;
+    return desk.decide(span_of(v), span_of(c));
+  }
+
+  py::object engine;
+  OfferDesk desk;
+
+ private:
+  static SpendLedger open(const std::filesystem::path& folder, std::vector<std::int64_t> budgets, std::int64_t block) {
+    const py::gil_scoped_release release;
+    return SpendLedger(folder, {std::move(budgets), block, nullptr});
+  }
+};
 
 }  // namespace
 
@@ -81,7 +108,7 @@ void bind_allocate(py::module_& m) {
       py::arg("values"), py::arg("costs"), py::arg("budgets"), py::arg("per_shopper"), py::arg("eligible"), py::arg("offer_min"), py::arg("offer_max"),
       py::arg("exclusive"), py::arg("target_gap"), py::arg("max_steps"), py::arg("full_steps"), py::arg("sample"), py::arg("num_threads"));
   using marketing::OfferPrices;
-  py::class_<OfferPrices>(m, "OfferPrices", "The compiled part of etalage.marketing.OfferPrices.")
+  py::class_<OfferPrices, std::shared_ptr<OfferPrices>>(m, "OfferPrices", "The compiled part of etalage.marketing.OfferPrices.")
       .def(py::init([](std::vector<double> budget, std::vector<double> offer) { return OfferPrices(std::move(budget), std::move(offer)); }), py::arg("budget"), py::arg("offer"))
       .def("choose",
            [](const OfferPrices& prices, const py::object& values, const py::object& costs) {
@@ -119,6 +146,13 @@ void bind_allocate(py::module_& m) {
       .def("close", &SpendLedger::close, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("spent", &SpendLedger::spent)
       .def_property_readonly("reserved", &SpendLedger::reserved);
+  py::class_<DeskHandle>(m, "OfferDesk", "The compiled part of etalage.serving.OfferDesk.")
+      .def(py::init<const py::object&, std::string, const std::filesystem::path&, std::vector<std::int64_t>, std::int64_t>(), py::arg("engine"), py::arg("plan"), py::arg("folder"),
+           py::arg("budgets"), py::arg("block"))
+      .def("decide", &DeskHandle::decide, py::arg("values"), py::arg("costs"))
+      .def("close", [](DeskHandle& d) { d.desk.ledger().close(); }, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("spent", [](DeskHandle& d) { return d.desk.ledger().spent(); })
+      .def_property_readonly("reserved", [](DeskHandle& d) { return d.desk.ledger().reserved(); });
 }
 
 }  // namespace etalage::python

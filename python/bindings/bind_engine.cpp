@@ -276,7 +276,10 @@ py::object user_view(const Engine& engine, const py::object& user) {
 py::dict profile(const Engine& engine, const py::object& user) {
   const Key key = shopper_from(engine, user);
   const ShopperState s = without_gil([&] { return engine.profile(view_of(key)); });
-  return profile_fields(s.profile, s.snapshot->facts(), s.snapshot->profile_options(), s.now_ms);
+  py::dict out = profile_fields(s.profile, s.snapshot->facts(), s.snapshot->profile_options(), s.now_ms);
+  out["segment"] = std::string(lifecycle_name(s.lifecycle()));
+  if (s.alive) out["alive"] = *s.alive;
+  return out;
 }
 
 py::tuple buy_again(const Engine& engine, const py::object& user, std::size_t k, double horizon_days) {

@@ -6,12 +6,15 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "etalage/io/engine_files.hpp"
+#include "etalage/marketing/lifetime.hpp"
+#include "etalage/marketing/offer_prices.hpp"
 #include "etalage/serving/snapshot.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -73,6 +76,13 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
       p.segment_factors[py::cast<std::string>(name)].assign(values.data(), values.data() + values.size());
     }
   set_option(options, "segment_strength", p.segment_strength);
+  if (options.contains("offer_prices"))
+    for (const auto& [plan, prices] : py::cast<py::dict>(options["offer_prices"]))
+      p.offer_prices[py::cast<std::string>(plan)] = py::cast<std::shared_ptr<marketing::OfferPrices>>(prices);
+  std::shared_ptr<LifetimeModel> lifetime;
+  part("lifetime", lifetime);
+  p.lifetime = std::move(lifetime);
+  set_option(options, "lifetime_unit_days", p.lifetime_unit_days);
   for (const auto& [name, placement] : mix) {
     const auto text = py::cast<std::string>(name);
     if (text == "standard") p.mix.standard = mix_from(py::cast<py::dict>(placement));
@@ -104,6 +114,15 @@ void bind_snapshot(py::module_& m) {
                              [](const Snapshot& s) {
                                std::vector<std::string> out;
                                for (const SnapshotModel& model : s.parts().models) out.push_back(model.source);
+                               return out;
+                             })
+      .def_property_readonly("offer_prices",
+                             [](const Snapshot& s) {
+                               py::dict out;
+                               for (const auto& [plan, prices] : s.parts().offer_prices) {
+                                 const auto numbers = [](std::span<const double> v) { return take(std::vector<double>(v.begin(), v.end())); };
+                                 out[py::str(plan)] = py::make_tuple(numbers(prices->budget()), numbers(prices->offer()));
+                               }
                                return out;
                              })
       .def("save", [](const Snapshot& s, const std::filesystem::path& path) { save(s, path); }, py::arg("path"), Release())

@@ -27,6 +27,9 @@ struct FoundPage {
   std::vector<double> limit_prices;  ///< at the best bound
 };
 
+/// Candidates of a page whose answer is waited for: there a step that brings nothing is the last one.
+constexpr std::size_t kLargePage = 1000;
+
 double gap_of(double value, double bound) { return bound > value ? (bound - value) / bound : 0.0; }
 
 /// Rows by what their best products would earn in each position if no other row wanted them.
@@ -63,21 +66,33 @@ std::vector<double> usage(const PageProblem& p, const PageCells& cells, std::spa
   return out;
 }
 
-/// A step of the limits' prices along the subgradient, as long as the bound's distance to `target` asks for (Polyak). False where no
-/// price moves.
-bool move_prices(const PageProblem& p, std::span<const double> used, double distance, std::span<double> prices) {
+/// What a place that pays little is worth: subsidies beyond it would make every place want the same few products, which an auction
+/// settles in very small steps.
+double small_worth(const PageCells& cells, std::span<const double> weights, std::span<const std::int32_t> held) {
+  std::vector<double> worth;
+  for (std::size_t place = 0; place < held.size(); ++place)
+    if (held[place] >= 0) worth.push_back(weights[place] * cells.cells[static_cast<std::size_t>(held[place])].value);
+  if (worth.empty()) return std::numeric_limits<double>::infinity();
+  const auto at = worth.begin() + static_cast<std::ptrdiff_t>(worth.size() / 4);
+  std::nth_element(worth.begin(), at, worth.end());
+  return 0.1 * *at;
+}
+
+/// A step of the limits' prices along the subgradient, as long as the bound's distance to `target` asks for (Polyak); subsidies grow by
+/// at most `most`. False where no price moves.
+bool move_prices(const PageProblem& p, std::span<const double> used, double distance, double most, std::span<double> prices) {
   std::vector<double> along(p.limits.size(), 0.0);
   double square = 0;
   for (std::size_t g = 0; g < p.limits.size(); ++g) {
-    const auto least = static_cast<double>(p.limits[g].at_least), most = static_cast<double>(p.limits[g].at_most);
-    if (used[g] > most || prices[g] > 0) along[g] = used[g] - most;
+    const auto least = static_cast<double>(p.limits[g].at_least), highest = static_cast<double>(p.limits[g].at_most);
+    if (used[g] > highest || prices[g] > 0) along[g] = used[g] - highest;
     else if (used[g] < least || prices[g] < 0) along[g] = used[g] - least;
     square += along[g] * along[g];
   }
   if (square == 0) return false;
   for (std::size_t g = 0; g < p.limits.size(); ++g) {
     const bool positive = prices[g] > 0 || along[g] > 0;
-    prices[g] += distance / square * along[g];
+    prices[g] += std::max(distance / square * along[g], -most);
     if (used[g] <= static_cast<double>(p.limits[g].at_most) && used[g] >= static_cast<double>(p.limits[g].at_least)) prices[g] = positive ? std::max(0.0, prices[g]) : std::min(0.0, prices[g]);
   }
   return true;
@@ -144,17 +159,6 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
       size = dual.bound(weights, prices, next);
     }
     dual.auction(weights, order, 0.1 * options.target_gap * size, prices, held);
-    next = order;
-    settled.cell = prices.cell;
-    settled.limit = prices.limit;
-    dual.settle_prices(weights, order, held, settled);
-    const double bound = constant + dual.bound(weights, settled, next);
-    if (bound < best.bound) {
-      best.bound = bound;
-      best.limit_prices = prices.limit;
-    } else {
-      pace *= 0.7;
-    }
     draft.start(weights, order, held);
     bool better = false;
     if (draft.repair()) {
@@ -165,15 +169,34 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
     } else {
       missing = draft.short_limits();
     }
+    next = order;
+    double bound = std::numeric_limits<double>::infinity();
+    bool nearer = better;
+    // A cascade's tangents at the empty page bound nothing: those at the first page come first.
+    const bool untouched = p.click_model == ClickModel::cascade && step == 0 && better && options.max_steps > 0;
+    if (!untouched) {
+      settled.cell = prices.cell;
+      settled.limit = prices.limit;
+      dual.settle_prices(weights, order, held, settled);
+      bound = constant + dual.bound(weights, settled, next);
+      if (bound < best.bound) {
+        best.bound = bound;
+        best.limit_prices = prices.limit;
+        nearer = true;
+      } else {
+        pace *= 0.7;
+      }
+    }
     if (best.feasible && gap_of(best.value, best.bound) <= options.target_gap) break;
+    if (best.feasible && !nearer && cells.cells.size() > kLargePage) break;
     const std::vector<double> used = usage(p, cells, held);
     // Without a page that keeps the promises the prices go on as if one of nine tenths of the bound were known.
     const double target = best.feasible ? best.value : 0.9 * bound;
     // The tangents of a cascade come before prices: at those of the empty page the bound is far off.
     bool moved = p.click_model == ClickModel::cascade && better;
     if (moved) constant = cascade_tangent(p, cells, best.page, weights);
-    if (!moved || step > 1) {
-      const bool priced = move_prices(p, used, pace * std::max(bound - target, 1e-6 * bound), prices.limit);
+    if (!untouched && (!moved || step > 1)) {
+      const bool priced = move_prices(p, used, pace * std::max(bound - target, 1e-6 * bound), small_worth(cells, weights, held), prices.limit);
       if (priced) dual.price_cells(prices);
       moved |= priced;
     }

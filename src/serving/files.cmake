@@ -11,6 +11,8 @@ target_sources(etalage PRIVATE
   src/serving/engine/engine_metrics.cpp
   src/serving/engine/engine_request.cpp
   src/serving/engine/epochs.cpp
+  src/serving/engine/customer_life.cpp
+  src/serving/engine/offer_desk.cpp
   src/serving/ranking/exploration.cpp
   src/serving/events/event_store.cpp
   src/serving/ranking/factor_index.cpp

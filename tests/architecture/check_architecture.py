@@ -22,7 +22,7 @@ ROOMS = {
     "models": {"core", "kernels", "trees", "detail"},
     "retrieval": {"core", "kernels", "detail"},
     "profile": {"core", "trees", "detail"},
-    "serving": {"core", "kernels", "trees", "models", "retrieval", "profile", "detail"},
+    "serving": {"core", "kernels", "trees", "models", "retrieval", "profile", "marketing", "detail"},
     "marketing": {"core", "models", "retrieval", "profile", "detail"},
     "evaluation": {"core", "detail"},
     "datasets": {"core", "detail"},

@@ -101,7 +101,11 @@ struct ShopperState {
   UserProfile profile;                     ///< items are rows of the snapshot's catalogue
   std::int64_t now_ms = 0;
   std::shared_ptr<const Snapshot> snapshot;  ///< whose facts() and profile_options() it was made by
-  [[nodiscard]] Lifecycle lifecycle() const { return profile.lifecycle(now_ms, snapshot->profile_options()); }
+  /// Chance that he is still a customer by the snapshot's lifetime model; nothing without a model, and before his first order.
+  std::optional<double> alive = {};
+  static constexpr double kAtRisk = 0.7, kLapsed = 0.3;  ///< chances below which somebody is at risk, and has lapsed
+  /// By the gaps between his orders; where `alive` is known, somebody who is not new is at risk or lapsed by that instead.
+  [[nodiscard]] Lifecycle lifecycle() const;
 };
 
 /// A product that he bought and may want again, under the shop's key.
@@ -191,7 +195,8 @@ class ETALAGE_EXPORT Engine {
   /// The shopper as he stands now: what the snapshot's profiles say of him and every live event after its trained_ms, by
   /// the function that batch profiles are made with. std::logic_error without a snapshot, as for the next two.
   [[nodiscard]] ShopperState profile(KeyView user) const;
-  /// Products that he bought, the likeliest to be bought within the horizon first; at most k.
+  /// Products that he bought, the likeliest to be bought within the horizon first; at most k. With a lifetime model in the
+  /// snapshot the probabilities are of what the gaps say and of his being still a customer.
   [[nodiscard]] std::vector<DueAgain> buy_again(KeyView user, std::size_t k, double horizon_days = 7) const;
   /// The probability that he buys within the horizon that the snapshot's PurchaseIntent was made for; std::logic_error
   /// when it has none.

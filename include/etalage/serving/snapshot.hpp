@@ -28,6 +28,11 @@
 
 namespace etalage {
 
+class LifetimeModel;
+namespace marketing {
+class OfferPrices;
+}
+
 /// A model under the name by which placements ask for it.
 struct SnapshotModel {
   std::string source;  ///< "als", "item_to_item", "session", "popularity", ...; not one of the engine's own names
@@ -66,6 +71,12 @@ struct SnapshotParts {
   Rules rules;
   RerankOptions rerank;                    ///< by the catalogue's vectors, or the item factors where it has none
   std::string calibrate_by = "category:1";
+  /// Dual prices of allocations, by the name of what they ration ("coupons", "mails"): an OfferDesk decides requests at them.
+  std::map<std::string, std::shared_ptr<const marketing::OfferPrices>, std::less<>> offer_prices = {};
+  /// Fitted on the same log: ShopperState::alive and lifecycles are by it, and a product is bought again only by whoever is still a
+  /// customer. Its purchases are what profiles count as orders: repeats are all orders but the first.
+  std::shared_ptr<const LifetimeModel> lifetime = {};
+  double lifetime_unit_days = 7;           ///< length of the model's unit of time; > 0
 };
 
 /// What a placement asks where the parts bring no mix: a start for one of the host's own.

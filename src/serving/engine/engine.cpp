@@ -294,8 +294,11 @@ std::vector<DueAgain> Engine::buy_again(KeyView user, std::size_t k, double hori
   const std::vector<BuyAgain> likeliest =
       (profiles ? profiles->repurchases() : nothing).likeliest(shopper.profile, shopper.now_ms, shopper.profile.bought_unsorted().size(), horizon_days);
   std::vector<DueAgain> out;
-  for (const BuyAgain& b : likeliest)
-    if (out.size() < k && b.item < p->snapshot->catalog()->size()) out.push_back({key_of(key_at(p->snapshot->item_ids(), b.item)), b});
+  for (BuyAgain b : likeliest) {
+    if (out.size() >= k || b.item >= p->snapshot->catalog()->size()) continue;
+    b.probability *= shopper.alive.value_or(1.0);
+    out.push_back({key_of(key_at(p->snapshot->item_ids(), b.item)), b});
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "detail/random_stream.hpp"
+#include "serving/engine/customer_life.hpp"
 #include "serving/engine/engine_impl.hpp"
 
 namespace etalage {
@@ -169,6 +170,7 @@ ShopperState Engine::Impl::state_of(const Publication& p, KeyView user, EngineSc
   out.known = live || row >= 0;
   make_profile(p, row, s);
   out.profile = s.profile;
+  out.alive = serving::alive(out.profile, out.now_ms, p.snapshot->parts());
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
+#include "etalage/marketing/lifetime.hpp"
 #include "serving/rules/catalog_rows.hpp"
 #include "serving/ranking/live_sources.hpp"
 
@@ -141,6 +142,10 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
     if (parts_.profiles && !(parts_.intent->profile_options() == parts_.profiles->options()))
       throw std::invalid_argument("intent learned from profiles of other options, must be of the options of profiles");
   }
+  for (const auto& [name, prices] : parts_.offer_prices)
+    if (!prices) throw std::invalid_argument("offer_prices '" + name + "' are null, must be prices");
+  if (parts_.lifetime && !parts_.lifetime->fitted()) throw NotFittedError("lifetime is not fitted, must be fitted before it is in a snapshot");
+  detail::require_finite(parts_.lifetime_unit_days > 0, "lifetime_unit_days", parts_.lifetime_unit_days, "finite and > 0");
   if (parts_.trained_ms == 0) parts_.trained_ms = newest_event(parts_);
   user_ids_ = common(users, "user_ids");
   SharedIdMap item_ids = common(items, "item_ids");

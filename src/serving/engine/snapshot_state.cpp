@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "etalage/error.hpp"
+#include "etalage/marketing/lifetime.hpp"
+#include "etalage/marketing/offer_prices.hpp"
 #include "etalage/serving/snapshot.hpp"
 
 namespace etalage {
@@ -201,7 +203,44 @@ void Snapshot::save_state(StateWriter& w) const {
   w.put_int("rerank/window", parts_.rerank.window);
   w.put_double("rerank/smoothing", parts_.rerank.smoothing);
   w.put_string("calibrate_by", parts_.calibrate_by);
+  // Fields of later versions: readers ask for them with has().
+  std::vector<std::string> plans;
+  for (const auto& [name, prices] : parts_.offer_prices) {
+    const std::string prefix = "offer_prices" + std::to_string(plans.size()) + "/";
+    w.put_doubles(prefix + "budget", prices->budget());
+    w.put_doubles(prefix + "offer", prices->offer());
+    plans.push_back(name);
+  }
+  if (!plans.empty()) w.put_strings("offer_prices", plans);
+  if (parts_.lifetime) {
+    ScopedWriter inner(w, "lifetime/");
+    parts_.lifetime->save_state(inner);
+    w.put_double("lifetime_unit_days", parts_.lifetime_unit_days);
+  }
 }
+
+namespace {
+
+void get_marketing(const StateReader& r, SnapshotParts& p) {
+  if (r.has("offer_prices")) {
+    const auto plans = r.get_strings("offer_prices");
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      const std::string prefix = "offer_prices" + std::to_string(i) + "/";
+      try {
+        p.offer_prices[plans[i]] = std::make_shared<const marketing::OfferPrices>(r.get_doubles(prefix + "budget"), r.get_doubles(prefix + "offer"));
+      } catch (const std::invalid_argument& error) {
+        r.fail(prefix + "budget", std::string("found prices that are none: ") + error.what());
+      }
+    }
+  }
+  if (!r.has("lifetime_unit_days")) return;
+  p.lifetime = std::make_shared<const LifetimeModel>(LifetimeModel::from_state(ScopedReader(r, "lifetime/")));
+  if (!p.lifetime->fitted()) r.fail("lifetime", "found a model that is not fitted, expected a fitted one");
+  p.lifetime_unit_days = r.get_double("lifetime_unit_days");
+  if (!(p.lifetime_unit_days > 0 && p.lifetime_unit_days <= std::numeric_limits<double>::max())) r.fail("lifetime_unit_days", "found a length that is no finite number > 0");
+}
+
+}  // namespace
 
 std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const ModelMaker& make_model) {
   SnapshotParts p;
@@ -255,6 +294,7 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   p.rerank.window = static_cast<int>(r.get_int("rerank/window", 1, kMost));
   p.rerank.smoothing = static_cast<float>(r.get_double("rerank/smoothing"));
   p.calibrate_by = r.get_string("calibrate_by");
+  get_marketing(r, p);
   return std::make_shared<const Snapshot>(std::move(p));
 }
 
