@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import types
+import uuid
 
 from .._load import load
 from ..models import ALS as LocalALS
@@ -50,7 +51,7 @@ class ALS:
         folder       a folder that driver and executors share. Blocks of rows, every half-sweep and the model's file
                      (model.etalage) are kept there: a fit that was stopped goes on where it was when it is called again with
                      the same arguments. None, for a session on this machine alone: a temporary one
-        partitions   of each job; None: four for each task that may run at once
+        partitions   tasks that a job of sweeps has; None: as many as may run at once
         callback     asked after each sweep with step, total, seconds, objective, phase; returning False stops and keeps the sweep
         options      event_weights, half_life_days and the others of spark.interactions()
         """
@@ -132,26 +133,27 @@ class _Training:
         half = fit.resumed()
         if half // 2 > fit.options["iterations"]:
             raise ValueError(f"iterations is {fit.options['iterations']} and the folder holds {half // 2} sweeps, must be at least as many")
+        tasks = min(partitions_of(self.session, self.partitions, slots(self.session)), slots(self.session) if self.partitions is None else 1 << 30,
+                    max(fit.count(0), fit.count(1)))
+        shutil.rmtree(os.path.join(fit.work, "claims"), ignore_errors=True)  # of a driver that died
         while half < 1 or not fit.is_over(half):
-            half += 1
-            missing = fit.count(half)
-            if missing:
-                side = "users" if half % 2 == 0 else "items"
-                self._job(f"sweep {half // 2}, {side}" if half > 1 else f"start of {side}", missing, "half", fit, half)
-            left = fit.missing(half)
-            if left:
-                raise RuntimeError(f"blocks {left[:5]} of half-sweep {half} were reported but are not in {fit.work!r}: the driver and the "
-                                   "executors must share this folder")
-            fit.finish(half)
-            if half % 2 and half > 1 and report is not None:
+            # Watched, a job a sweep; else one job for all of them.
+            last = 2 * fit.options["iterations"] + 1 if report is None else max(3, half + 2)
+            name = "sweeps" if report is None else f"sweep {last // 2}"
+            self._job(name, tasks, "sweeps", fit, uuid.uuid4().hex, tasks, last)
+            before, half = half, fit.next_half() - 1
+            if half == before:
+                raise RuntimeError(f"the tasks have done their half-sweeps and {fit.work!r} has no record of them: the driver and the executors "
+                                   "must share this folder")
+            if report is not None:
                 values = fit.objective(half)
                 state = types.SimpleNamespace(step=half // 2, total=fit.options["iterations"], seconds=time.perf_counter() - begin,
                                               objective=values[-1] if values else float("nan"), phase="sweep")
                 if report(state) is False:
                     break
+        shutil.rmtree(os.path.join(fit.work, "claims"), ignore_errors=True)
         return half
 
-    def _job(self, name, count, function, fit, *arguments):
-        partitions = min(partitions_of(self.session, self.partitions, 4 * slots(self.session)), count)
+    def _job(self, name, tasks, function, fit, *arguments):
         what = task(f"spark.ALS: {name}", "_als_tasks", function, fit.path, fit.work, fit.options, *arguments)
-        rows(over(self.session, count, partitions).mapInArrow(what, "id bigint"))
+        rows(over(self.session, tasks, tasks).mapInArrow(what, "id bigint"))
