@@ -186,3 +186,59 @@ def test_audiences_among_some_and_without_others(running, fitted):
                                (dict(k=3, contacted=times, time="t", min_days=1, now="2026-01-22"), TypeError, "must be of timestamps")):
         with pytest.raises(error, match=text):
             spark.audience(running, path, item, **wrong)
+
+
+# Item models
+
+@pytest.mark.parametrize("name, params", [("ItemKNN", {}), ("ItemKNN", dict(similarity="bm25", num_neighbors=20, user_damping=.3, normalize=True)),
+                                          ("P3alpha", dict(alpha=1.2, num_neighbors=15)), ("RP3beta", dict(beta=.4, normalize=True)), ("RP3beta", {})])
+def test_item_models_have_the_bits_of_one_machine(running, columns, lake, tmp_path, monkeypatch, name, params):
+    from etalage.spark import _item_steps
+
+    monkeypatch.setattr(_item_steps, "_ROWS", 300)
+    expected = getattr(etalage.models, name)(**params).fit(local(columns, event_weights=WEIGHTS))
+    model = getattr(spark, name)(**params).fit(running.read.parquet(lake), **NAMES, event_weights=WEIGHTS, folder=tmp_path / "fit", partitions=3)
+    assert isinstance(model, getattr(etalage.models, name)) and model.get_params() == expected.get_params() and model.resolved == expected.resolved
+    a, b = model.item_weights, expected.item_weights
+    assert all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("indptr", "indices", "data")) and b.nnz > 1000
+    got, wanted_ = model.recommend_ids(["u1", "nobody"], k=4), expected.recommend_ids(["u1", "nobody"], k=4)
+    assert all((x == y).all() for x, y in zip(got, wanted_))
+    assert model.recipe == etalage.Recipe(event_weights=WEIGHTS) and model._model.newest_ms == expected._model.newest_ms > 0
+    with pytest.raises(ValueError, match="other parameters or data"):
+        getattr(spark, name)(num_neighbors=3).fit(running.read.parquet(lake), **NAMES, event_weights=WEIGHTS, folder=tmp_path / "fit")
+    again = getattr(spark, name)(**params).fit(spark.Blocks(tmp_path / "fit" / "blocks"), session=running)
+    assert (again.item_weights != b).nnz == 0
+
+
+# Shards of items
+
+def test_shards_of_items_merge_to_the_lists_of_one(running, fitted, tmp_path):
+    model, path = fitted
+    everybody = list(model._ids("user").keys)
+    for shards in (2, 5):
+        assert lists(spark.recommend(running, path, k=6, item_shards=shards).collect()) == wanted(model, everybody, k=6)
+    users = running.createDataFrame([("u1",), ("nobody",), ("u4",), ("u1",)], "who string").repartition(3)
+    never, only = [int(i) for i in model._ids("item").keys[:100]], [int(i) for i in model._ids("item").keys[50:400]]
+    options = dict(filter_items=never, items=only, filter_already_liked_items=False)
+    frame = spark.recommend(running, path, users, 7, tmp_path / "lists", user="who", item_shards=3, **options)
+    found = frame.collect()
+    assert lists(found) == wanted(model, ["u1", "nobody", "u4"], k=7, **options) and len(found) == 28
+    assert [f.name for f in frame.schema] == ["user", "rank", "item", "score"]
+    with pytest.raises(ValueError, match="item_shards is 0"):
+        spark.recommend(running, path, item_shards=0)
+
+
+def test_lists_that_span_batches_are_cut_at_k():
+    import pyarrow as pa
+
+    from etalage.spark._list_tasks import merged
+
+    asked = np.repeat(np.arange(5), [3, 9, 1, 6, 4])
+    whole = pa.RecordBatch.from_arrays([pa.array([f"u{a}" for a in asked]), pa.array(np.zeros(23, np.int32)), pa.array(np.arange(23)),
+                                        pa.array(-np.arange(23, dtype=np.float32)), pa.array(asked), pa.array(np.arange(23, dtype=np.int32))],
+                                       ["user", "rank", "item", "score", "asked", "place"])
+    one = pa.Table.from_batches(merged(iter([whole]), None, {"k": 4}))
+    assert one["rank"].to_pylist() == [r for n in (3, 4, 1, 4, 4) for r in range(1, n + 1)]
+    for size in (1, 2, 5):
+        parts = [whole.slice(i, size) for i in range(0, 23, size)]
+        assert pa.Table.from_batches(merged(iter(parts), None, {"k": 4})).combine_chunks() == one.combine_chunks()

@@ -78,7 +78,7 @@ class Blocks:
     def interactions(self):
         parts = [self.rows("users", b) for b in range(len(self.ranges("users")))]
         matrix = sp.vstack(parts, format="csr") if parts else sp.csr_matrix(self.shape, dtype=np.float32)
-        out = _core.Interactions.from_csr(matrix, user_ids=self.user_ids, item_ids=self.item_ids)
+        out = _core.Interactions.from_csr(matrix, user_ids=self.user_ids, item_ids=self.item_ids, newest_ms=self.settings.get("newest_ms"))
         return out if self.recipe is None else _marked(out, self.recipe)
 
     @property
@@ -217,7 +217,8 @@ def write_blocks(path, data):
         write_piece(path, block, first, rows)
     for block in range(len(ranges(matrix.shape[1]))):
         write_item_block(path, block, len(ranges(matrix.shape[0])), *matrix.shape)
-    finish(path, matrix.shape, matrix.nnz, keys, strings, recipe=None if data.recipe is None else data.recipe.to_json())
+    finish(path, matrix.shape, matrix.nnz, keys, strings, recipe=None if data.recipe is None else data.recipe.to_json(),
+           newest_ms=data.newest_ms)
     return Blocks(path)
 
 

@@ -115,7 +115,8 @@ class _Job:
             if self.batch is not None:  # the earlier blocks stay as they were
                 shutil.rmtree(self.root, ignore_errors=True)
             raise
-        more = {"recipe": None if recipe is None else recipe.to_json()}
+        more = {"recipe": None if recipe is None else recipe.to_json(),
+                "newest_ms": max((r["newest"] for r in reports if r["newest"] is not None), default=None)}
         if self.batch is not None:
             more.update(at=os.path.basename(self.root), batches=sorted(batches))
             folder.write_json(os.path.join(self.root, "events.json"), {"types": self.types, "batches": batches})
