@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a shop's events to products for a shopper, in one process: make a shop, fit, recommend, save, load.
+//   01_fit_recommend [FILE]               all of it, with the model in FILE
+//   01_fit_recommend --open FILE KEY      only what a backend does: the file of a model, wherever it was fitted, and a shopper's key
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 
 #include <etalage/etalage.hpp>
 
+namespace {
+
+int answer(const char* path, std::string_view key) {
+  const auto model = etalage::load(path);
+  if (model->user_ids() == nullptr || model->item_ids() == nullptr) return 1;
+  etalage::Scratch scratch;
+  etalage::ItemScore best[5];
+  const std::int32_t user = model->user_ids()->find(key);
+  const std::size_t found = model->recommend({.user = user}, best, scratch);
+  for (std::size_t i = 0; i < found; ++i)
+    std::printf("%s %.6g\n", model->item_ids()->text_at(best[i].item).c_str(), static_cast<double>(best[i].score));
+  return found > 0 ? 0 : 1;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  if (argc == 4 && std::string_view(argv[1]) == "--open") return answer(argv[2], argv[3]);
   const std::filesystem::path path =
       argc > 1 ? std::filesystem::path(argv[1]) : std::filesystem::temp_directory_path() / "etalage_example.etalage";
 

@@ -71,6 +71,7 @@
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/learned_ranker.hpp"
 #include "etalage/models/item_similarity.hpp"
+#include "etalage/models/item_similarity_steps.hpp"
 #include "etalage/models/linear_sequence.hpp"
 #include "etalage/models/pairwise_model.hpp"
 #include "etalage/models/popularity.hpp"

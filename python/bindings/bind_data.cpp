@@ -166,16 +166,17 @@ void bind_interactions(py::module_& m) {
       "Who did how much of what: users x items, float32, with the shop's keys beside it. Immutable.")
       .def_static(
           "from_csr",
-          [](const py::object& user_items, const py::object& user_ids, const py::object& item_ids) {
+          [](const py::object& user_items, const py::object& user_ids, const py::object& item_ids, std::optional<std::int64_t> newest_ms) {
             CsrMatrix csr = kept_csr(user_items, "user_items");
             SharedIdMap users = user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids");
             SharedIdMap items = item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids");
             const py::gil_scoped_release release;
-            return std::make_shared<Interactions>(std::move(csr), std::move(users), std::move(items));
+            return std::make_shared<Interactions>(std::move(csr), std::move(users), std::move(items), newest_ms);
           },
-          py::arg("user_items"), py::arg("user_ids") = py::none(), py::arg("item_ids") = py::none(),
+          py::arg("user_items"), py::arg("user_ids") = py::none(), py::arg("item_ids") = py::none(), py::arg("newest_ms") = py::none(),
           "A scipy sparse matrix or 2-d array users x items of finite values; unsorted columns are sorted, duplicates\n"
-          "summed, the input left alone. Keys: one a row and one a column, strings or 64-bit integers.")
+          "summed, the input left alone. Keys: one a row and one a column, strings or 64-bit integers. newest_ms: UTC milliseconds\n"
+          "of the newest event behind it, where it is known.")
       .def_static(
           "from_frame",
           [](const py::object& frame, const std::string& user, const std::string& item, const OptionalText& event,

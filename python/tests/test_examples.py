@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import etalage
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ETALAGE_DATA", ROOT / "../shared/data"))
@@ -53,7 +56,17 @@ def test_spark_batch(tmp_path):
         pytest.skip("Spark needs Java 17, and there is no java")
     shown = run(sys.executable, "examples/spark_batch.py", "--out", tmp_path)
     assert "fitted 400 users x 150 items" in shown and "4000 rows in" in shown
-    assert (tmp_path / "lists" / "_SUCCESS").exists() and (tmp_path / "fit" / "model.etalage").exists()
+    model = tmp_path / "fit" / "model.etalage"
+    assert (tmp_path / "lists" / "_SUCCESS").exists() and model.exists()
+    # The C++ side opens what executors fitted, and answers as the lists say.
+    program = Path(etalage.__file__).resolve().parents[2] / "examples" / "example_01_fit_recommend"
+    program = program if program.exists() else Path(etalage.__file__).parents[2] / "examples" / "example_01_fit_recommend"
+    if not program.exists():
+        pytest.skip("the C++ examples are not beside this build")
+    user = re.search(r"^(user-\S+): ", shown, re.M)[1]
+    keys, scores = etalage.load(model).recommend_ids(user, k=5)
+    answered = [line.split() for line in run(program, "--open", model, user).splitlines()]
+    assert [k for k, _ in answered] == list(keys) and np.allclose([float(s) for _, s in answered], scores, rtol=1e-5)
 
 
 def test_profiles_and_intent(tmp_path):

@@ -372,7 +372,7 @@ def test_sums_over_blocks(running, events, columns):
 def test_executors_that_are_killed(running, events, params, expected, model_path, tmp_path):
     """The first task of each kind kills its worker; the job ends right, or with an error and nothing that looks whole."""
     cluster = running.sparkContext.master.startswith("local-cluster")
-    from etalage.spark import _als, _lists
+    from etalage.spark import _lists, _training
 
     def killing(job, module, name, *arguments):
         made, flag = real(job, module, name, *arguments), str(tmp_path / f"killed.{name}")
@@ -392,9 +392,9 @@ def test_executors_that_are_killed(running, events, params, expected, model_path
 
         return run
 
-    real = _als.task
+    real = _training.task
     out = tmp_path / "lists"
-    for module in (_als, _lists):
+    for module in (_training, _lists):
         module.task = killing
     try:
         def fit():
@@ -411,9 +411,50 @@ def test_executors_that_are_killed(running, events, params, expected, model_path
         same(fit(), expected)
         assert lists(recommend().collect()) == wanted(expected, list(expected._ids("user").keys), k=3)
     finally:
-        for module in (_als, _lists):
+        for module in (_training, _lists):
             module.task = real
     assert len(list(tmp_path.glob("killed.*"))) == 3
+
+
+def test_executors_whose_jvm_is_killed(running, events, params, expected, model_path, tmp_path):
+    """While events are read, dealt and put into blocks, in the middle of the sweeps, while lists are written: each once."""
+    if not running.sparkContext.master.startswith("local-cluster"):
+        pytest.skip("one JVM is all there is: driver and executor")
+    from etalage.spark import _events, _lists, _training
+
+    def killing(job, module, name, *arguments):
+        made, flag = real(job, module, name, *arguments), str(tmp_path / f"killed.{name}")
+
+        def run(batches):
+            import os
+            import signal
+
+            for n, batch in enumerate(made(batches)):
+                if n == 0:
+                    try:
+                        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+                        with open(f"/proc/{os.getppid()}/stat") as f:  # the daemon that forks workers; its parent is the executor
+                            os.kill(int(f.read().rpartition(")")[2].split()[1]), signal.SIGKILL)
+                    except FileExistsError:
+                        pass
+                yield batch
+
+        return run
+
+    real = _training.task
+    modules = (_events, _lists, _training)
+    for module in modules:
+        module.task = killing
+    try:
+        model = spark.ALS(**params).fit(events, **NAMES, event_weights=WEIGHTS, half_life_days=30, folder=tmp_path / "fit")
+        same(model, expected)
+        found = spark.recommend(running, model_path, k=3, out=tmp_path / "lists", partitions=4)
+        assert lists(found.collect()) == wanted(expected, list(expected._ids("user").keys), k=3)
+    finally:
+        for module in modules:
+            module.task = real
+    assert sorted(p.name for p in tmp_path.glob("killed.*")) == [f"killed.{n}" for n in (
+        "assemble", "deal", "encode", "into_files", "merge_keys", "sweeps", "write_item_blocks", "write_user_blocks")]
 
 
 def test_workers_without_the_package_or_with_another_version(running, model_path, tmp_path):

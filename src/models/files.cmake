@@ -37,6 +37,7 @@ target_sources(etalage PRIVATE
 target_sources(etalage PRIVATE
   src/models/neighbour/item_knn.cpp
   src/models/neighbour/item_similarity.cpp
+  src/models/neighbour/item_similarity_steps.cpp
   src/models/neighbour/random_walk.cpp
   src/models/neighbour/similarity.cpp
   src/models/neighbour/sparse_product.cpp

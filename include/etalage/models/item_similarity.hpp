@@ -50,6 +50,8 @@ class ETALAGE_EXPORT ItemSimilarityModel : public Recommender {
   /// Takes what a fit made: W, and from the data the keys, the popularity and, with keep_history, the rows.
   void finish_fit(const Interactions& data, CsrMatrix weights, bool keep_history, const FitReport& report);
   void finish_fit(const Interactions& data, Array<float> dense, bool keep_history, const FitReport& report);
+  /// Takes W of other processes: checked, and reported as made in `seconds`.
+  void finish_rows(const Interactions& data, CsrMatrix weights, bool keep_history, double seconds);
   /// Reads what save_state wrote (not the base's part: call load_base afterwards).
   void load_weights(const StateReader& reader);
   void require_fitted() const;

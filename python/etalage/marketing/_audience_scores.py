@@ -107,13 +107,10 @@ def lookalike_scores(model, seeds, by):
     """float32 [users]: the mean cosine between a shopper and the seeds, of factors or of rows weighted by rarity."""
     if by == "factors":
         factors = model.user_factors
-        length = np.sqrt(np.einsum("ij,ij->i", factors, factors, dtype=np.float64))
-        length[length == 0] = np.inf
-        centre = (factors[seeds] / length[seeds, None]).mean(axis=0)
+        centre = lookalike_centre(factors, seeds)
         out = np.empty(len(factors), np.float32)
         for begin in range(0, len(factors), BLOCK):
-            part = factors[begin:begin + BLOCK]
-            out[begin:begin + BLOCK] = np.einsum("ij,j->i", part, centre) / length[begin:begin + BLOCK]
+            out[begin:begin + BLOCK] = cosines(factors[begin:begin + BLOCK], centre)
         return out
     rows = model.user_items if hasattr(model, "user_items") else model
     rows = rows.astype(np.float64)
@@ -125,6 +122,22 @@ def lookalike_scores(model, seeds, by):
     length[length == 0] = np.inf
     centre = np.asarray(rows[seeds].T @ (1.0 / length[seeds])) / len(seeds)
     return ((rows @ centre) / length).astype(np.float32)
+
+
+def _lengths(factors):
+    length = np.sqrt(np.einsum("ij,ij->i", factors, factors, dtype=np.float64))
+    length[length == 0] = np.inf
+    return length
+
+
+def lookalike_centre(factors, seeds):
+    """float64 [factors]: the mean direction of the seeds' rows."""
+    return (factors[seeds] / _lengths(factors[seeds])[:, None]).mean(axis=0)
+
+
+def cosines(rows, centre):
+    """float32 [rows]: their products with a mean direction, over their lengths."""
+    return (np.einsum("ij,j->i", rows, centre) / _lengths(rows)).astype(np.float32)
 
 
 def checked_scores(scores):

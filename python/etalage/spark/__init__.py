@@ -8,10 +8,13 @@ needs them (`pip install 'etalage[spark]'`). docs/spark.md has the plan of every
 from __future__ import annotations
 
 from ._als import ALS
+from ._audience import audience
 from ._blocks import Blocks
 from ._events import interactions
+from ._items import ItemKNN, P3alpha, RP3beta
 from ._lists import recommend, score, similar_items
 from ._measure import evaluate
 from ._sums import cooccurrence, popularity
 
-__all__ = ["ALS", "Blocks", "cooccurrence", "evaluate", "interactions", "popularity", "recommend", "score", "similar_items"]
+__all__ = ["ALS", "Blocks", "ItemKNN", "P3alpha", "RP3beta", "audience", "cooccurrence", "evaluate", "interactions", "popularity", "recommend", "score",
+           "similar_items"]

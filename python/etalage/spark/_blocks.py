@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _core
+from .._recipe import Recipe, _marked
 from . import _folder as folder
 
 _MOST_ROWS = 1 << 16  # rows of a block at most
@@ -34,6 +35,7 @@ class Blocks:
         if found is None:
             raise FileNotFoundError(f"path is {self.path!r}, which holds no finished blocks (blocks.json)")
         self.settings = found
+        self.root = os.path.join(self.path, found["at"]) if found.get("at") else self.path  # of folded blocks, the newest
 
     @property
     def num_users(self):
@@ -53,11 +55,11 @@ class Blocks:
 
     @property
     def user_ids(self):
-        return read_keys(self.path, "users")
+        return read_keys(self.root, "users", self.settings)
 
     @property
     def item_ids(self):
-        return read_keys(self.path, "items")
+        return read_keys(self.root, "items", self.settings)
 
     def __repr__(self):
         return f"Blocks({self.path!r}: {self.num_users} users, {self.num_items} items, {self.nnz} pairs)"
@@ -71,12 +73,24 @@ class Blocks:
 
     def rows(self, side, block):
         """CSR of one block: its rows x all of the other side."""
-        return read_rows(self.path, side, block, self.count("items" if side == "users" else "users"))
+        return read_rows(self.root, side, block, self.count("items" if side == "users" else "users"))
 
     def interactions(self):
         parts = [self.rows("users", b) for b in range(len(self.ranges("users")))]
         matrix = sp.vstack(parts, format="csr") if parts else sp.csr_matrix(self.shape, dtype=np.float32)
-        return _core.Interactions.from_csr(matrix, user_ids=self.user_ids, item_ids=self.item_ids)
+        out = _core.Interactions.from_csr(matrix, user_ids=self.user_ids, item_ids=self.item_ids, newest_ms=self.settings.get("newest_ms"))
+        return out if self.recipe is None else _marked(out, self.recipe)
+
+    @property
+    def recipe(self):
+        """The etalage.Recipe by which events became this matrix, None where nobody said."""
+        text = self.settings.get("recipe")
+        return Recipe.from_json(text) if text is not None else None
+
+    @property
+    def batches(self):
+        """Names of the batches of events that are folded in, as spark.interactions(batch=) was given them."""
+        return list(self.settings.get("batches", []))
 
 
 def ranges(count):
@@ -88,8 +102,8 @@ def rows_path(path, side, block):
     return os.path.join(path, side, f"{block:06d}")
 
 
-def write_rows(path, side, block, matrix):
-    folder.write(rows_path(path, side, block), indptr=matrix.indptr.astype(np.int64), indices=matrix.indices.astype(np.int32),
+def write_rows(path, side, block, matrix, durable=True):
+    folder.write(rows_path(path, side, block), durable=durable, indptr=matrix.indptr.astype(np.int64), indices=matrix.indices.astype(np.int32),
                  data=matrix.data.astype(np.float32))
 
 
@@ -108,10 +122,10 @@ def write_piece(path, block, first, matrix):
     """The pairs of a block of users, by item and then user: from these the items' blocks are put together."""
     users = np.repeat(np.arange(first, first + matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
     order = np.argsort(matrix.indices, kind="stable")
-    folder.write(pieces_path(path, block), items=matrix.indices[order].astype(np.int32), users=users[order], values=matrix.data[order])
+    folder.write(pieces_path(path, block), durable=False, items=matrix.indices[order].astype(np.int32), users=users[order], values=matrix.data[order])
 
 
-def write_item_block(path, block, user_blocks, users, items):
+def write_item_block(path, block, user_blocks, users, items, durable=True):
     """The rows of one block of items from all pieces, users ascending."""
     first, last = ranges(items)[block]
     found = []
@@ -123,7 +137,7 @@ def write_item_block(path, block, user_blocks, users, items):
     item, user, value = (np.concatenate(c) for c in zip(*found)) if found else (np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     order = np.argsort(item, kind="stable")  # pieces come by user
     indptr = np.concatenate([[0], np.cumsum(np.bincount(item - first, minlength=last - first))])
-    folder.write(rows_path(path, "items", block), indptr=indptr.astype(np.int64), indices=user[order], data=value[order])
+    folder.write(rows_path(path, "items", block), durable=durable, indptr=indptr.astype(np.int64), indices=user[order], data=value[order])
 
 
 def _keys_path(path, side, part):
@@ -141,17 +155,21 @@ def write_keys(path, side, part, keys):
     folder.write(_keys_path(path, side, part), offsets=offsets.astype(np.int64), bytes=np.frombuffer(b"".join(encoded), np.uint8))
 
 
-def write_arrow_keys(path, side, part, column):
-    """The same from an Arrow array of large strings or int64."""
+def key_arrays(column):
+    """The arrays of a file of keys, from an Arrow array of large strings or int64."""
     import pyarrow as pa
 
     if not pa.types.is_large_string(column.type):
-        write_keys(path, side, part, column.to_numpy(zero_copy_only=False))
-        return
+        return {"keys": column.to_numpy(zero_copy_only=False).astype(np.int64)}
     _, offsets, data = column.buffers()
-    offsets = np.frombuffer(offsets, np.int64)[column.offset:column.offset + len(column) + 1]
+    offsets = np.frombuffer(offsets, np.int64)[column.offset:column.offset + len(column) + 1] if len(column) else np.zeros(1, np.int64)
     data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    folder.write(_keys_path(path, side, part), offsets=offsets - offsets[0], bytes=data[offsets[0]:offsets[-1]])
+    return {"offsets": offsets - offsets[0], "bytes": data[offsets[0]:offsets[-1]]}
+
+
+def write_arrow_keys(path, side, part, column):
+    """One run of sorted keys: an Arrow array of int64, or of large strings."""
+    folder.write(_keys_path(path, side, part), **key_arrays(column))
 
 
 def arrow_keys(path, side, part):
@@ -164,9 +182,8 @@ def arrow_keys(path, side, part):
     return pa.LargeStringArray.from_buffers(len(a["offsets"]) - 1, pa.py_buffer(a["offsets"]), pa.py_buffer(a["bytes"]))
 
 
-def read_keys(path, side):
+def read_keys(path, side, settings):
     """All keys of a side in the order of its indices: an object array of strings, or int64."""
-    settings = folder.read_json(os.path.join(path, "blocks.json"))
     integers, texts = [np.empty(0, np.int64)], []
     for part in settings["keys"][side]:
         a = folder.read(_keys_path(path, side, part))
@@ -200,14 +217,15 @@ def write_blocks(path, data):
         write_piece(path, block, first, rows)
     for block in range(len(ranges(matrix.shape[1]))):
         write_item_block(path, block, len(ranges(matrix.shape[0])), *matrix.shape)
-    finish(path, matrix.shape, matrix.nnz, keys, strings)
+    finish(path, matrix.shape, matrix.nnz, keys, strings, recipe=None if data.recipe is None else data.recipe.to_json(),
+           newest_ms=data.newest_ms)
     return Blocks(path)
 
 
-def finish(path, shape, pairs, keys, strings):
-    """Makes the blocks whole: what opens them is written last."""
+def finish(path, shape, pairs, keys, strings, root=None, **more):
+    """Makes the blocks whole: what opens them is written last. root: where they are, when that is not path itself."""
+    for name in ("pieces", "raw", "minimum", "maps", "dealt"):
+        shutil.rmtree(os.path.join(root or path, name), ignore_errors=True)
     folder.write_json(os.path.join(path, "blocks.json"), {
         "users": int(shape[0]), "items": int(shape[1]), "nnz": int(pairs), "keys": keys, "strings": {k: bool(v) for k, v in strings.items()},
-        "version": _core.build_info()["version"]})
-    for name in ("pieces", "raw", "minimum"):
-        shutil.rmtree(os.path.join(path, name), ignore_errors=True)
+        "version": _core.build_info()["version"], **more})

@@ -1,131 +1,148 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks of interactions(): events read and weighted by EventLog itself, block by block."""
+"""Tasks of interactions(): events are read once, dealt to blocks of users as codes, and weighted by EventLog itself."""
 
 from __future__ import annotations
 
+import json
 import os
+import uuid
 
 import numpy as np
 import scipy.sparse as sp
 
 from .. import _core
 from . import _blocks as blocks
+from . import _event_files as files
 from . import _folder as folder
 
 _COLUMNS = ("user", "item", "event", "time", "value")
+_CHUNK = 1 << 22  # events of a file at most: what a task holds
+_SAMPLE = 64  # keys of a file that the driver sees of each side, to cut the keys into runs
 
 
-def _log(table, names, on_error="raise", **options):
-    return _core.EventLog.from_frame(table, **{n: n if n in names else None for n in _COLUMNS}, on_error=on_error, **options)
+def encode(batches, place, path, types, time_unit, on_error, durable):
+    """The partition's events as files of codes, with the sorted keys they stand for; reports each file."""
+    import pyarrow as pa
+
+    folder.require_seen(path)
+    held, count, before = [], 0, 0
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        held.append(batch)
+        count += batch.num_rows
+        if count >= _CHUNK:
+            yield from _encoded(held, before, place, path, types, time_unit, on_error, durable)
+            held, before, count = [], before + count, 0
+    if held:
+        yield from _encoded(held, before, place, path, types, time_unit, on_error, durable)
 
 
-def normalised(batches, place, types, time_unit, on_error):
-    """Events as EventLog reads them: keys as they are, times in UTC milliseconds, values in float32. A null key, a time or value
-    that is none: the reader's error, with the batch's row."""
+def _encoded(held, before, place, path, types, time_unit, on_error, durable):
     import pyarrow as pa
 
     names = [n for n, _ in types]
-    schema = pa.schema([pa.field(n, pa.type_for_alias(t)) for n, t in types])
-    seen = 0
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        table = pa.table(dict(zip(names, batch.columns)))
-        for side in ("user", "item"):
-            nulls = table.column(side).null_count
-            if nulls and on_error == "raise":
-                row = int(np.flatnonzero(table.column(side).is_null().to_numpy())[0])
-                raise ValueError(f"column {side!r} has a null key in row {seen + row} of the partition, must have none: filter them "
-                                 "out, or pass on_error='skip'")
-        log = _log(table, names, on_error, time_unit=time_unit if "time" in names else None, num_threads=place.cpus)
-        seen += batch.num_rows
-        table = _as_read(table, log)
-        columns = [table.column(f.name).cast(f.type).combine_chunks() for f in schema]
-        if table.num_rows:
-            yield from pa.table(columns, schema=schema).to_batches(max_chunksize=10000)
-
-
-def _as_read(table, log):
-    """The log as a table; keys and types are the columns that came, unless rows were left out."""
-    import pyarrow as pa
-
-    if len(log) != table.num_rows:
-        out = pa.table(log)
-        return out if log.times is None else out.set_column(out.schema.get_field_index("time"), "time", pa.array(np.asarray(log.times)))
-    columns = {n: table.column(n) for n in table.column_names if n in ("user", "item", "event")}
-    if log.times is not None:
-        columns["time"] = pa.chunked_array([np.asarray(log.times)])
-    if log.values is not None:
-        columns["value"] = pa.chunked_array([np.asarray(log.values)])
-    return pa.table(columns)
-
-
-def write_keys(batches, place, path, side):
-    """A partition's run of sorted distinct keys as a file; reports (partition, keys)."""
-    import pyarrow as pa
-
-    folder.require_seen(path)
-    columns = [b.column(0) for b in batches if b.num_rows]
-    if not columns:
+    table = pa.Table.from_batches(held).rename_columns(names)
+    for side in ("user", "item"):
+        nulls = table.column(side).null_count
+        if nulls and on_error == "raise":
+            row = int(np.flatnonzero(table.column(side).is_null().to_numpy())[0])
+            raise ValueError(f"column {side!r} has a null key in row {before + row} of the partition, must have none: filter them "
+                             "out, or pass on_error='skip'")
+        if nulls:
+            table = table.filter(table.column(side).is_valid())
+    arrays, keys = {}, {}
+    for side in ("user", "item"):
+        arrays[side], keys[side] = files.sorted_codes(table.column(side))
+        table = table.set_column(names.index(side), side, pa.array(arrays[side], pa.int64()))
+    kinds = []
+    if len(names) > 2:
+        log = _core.EventLog.from_frame(table, **{n: n if n in names else None for n in _COLUMNS}, on_error=on_error,
+                                        time_unit=time_unit if "time" in names else None, num_threads=place.cpus)
+        if len(log) != table.num_rows:  # rows were left out, and keys with them
+            for side, ids, index in (("user", log.user_ids, log.users), ("item", log.item_ids, log.items)):
+                used, codes = np.unique(np.asarray(ids)[np.asarray(index)] if len(log) else np.empty(0, np.int64), return_inverse=True)
+                arrays[side], keys[side] = codes.astype(np.int32), keys[side].take(pa.array(used, pa.int64()))
+        if log.events is not None:
+            kinds, arrays["event"] = list(log.event_names), np.asarray(log.events).astype(np.int32)
+        if log.times is not None:
+            arrays["time"] = np.asarray(log.times).view(np.int64)
+        if log.values is not None:
+            arrays["value"] = np.asarray(log.values)
+    if not len(arrays["user"]):
         return
-    column = pa.chunked_array(columns)
-    column = column.cast(pa.large_string()) if pa.types.is_string(column.type) else column
-    blocks.write_arrow_keys(path, side, place.partition, pa.concat_arrays(column.chunks))
-    yield pa.RecordBatch.from_arrays([pa.array([place.partition], pa.int64()), pa.array([len(column)], pa.int64())], ["partition", "keys"])
+    name = uuid.uuid4().hex
+    files.write_events(path, name, arrays, keys, durable)
+    newest = int(arrays["time"].max()) if "time" in arrays else None
+    sample = {n: [k for k in keys[n].take(pa.array(np.linspace(0, len(keys[n]) - 1, min(_SAMPLE, len(keys[n]))).astype(np.int64))).to_pylist()]
+              for n in ("user", "item")}
+    yield pa.RecordBatch.from_arrays(
+        [pa.array([json.dumps({"file": name, "rows": len(arrays["user"]), "newest": newest, "kinds": kinds, "sample": sample,
+                               "keys": {n: len(keys[n]) for n in keys}})])], ["report"])
 
 
-def numbered(batches, place, path, side, runs):
-    """(key, index) of the runs [(partition, first index)] whose place in the list a batch names."""
+def merge_keys(batches, place, source, root, names, splitters):
+    """Runs of the sorted keys of all files, and of each file's keys their places in the run; reports (task, keys). Task t is run
+    t of users, then of items."""
+    import pyarrow as pa
+
+    folder.require_seen(root)
+    sides = [("user", r) for r in range(len(splitters["user"]) + 1)] + [("item", r) for r in range(len(splitters["item"]) + 1)]
+    for batch in batches:
+        for number in batch.column(0).to_pylist():
+            side, run = sides[number]
+            count = files.merge_run(source, root, names, side, run, splitters[side])
+            yield pa.RecordBatch.from_arrays([pa.array([number], pa.int64()), pa.array([count], pa.int64())], ["task", "keys"])
+
+
+def deal(batches, place, source, root, names, firsts, size, kinds):
+    """The events of files by block of users, under the numbers of all; reports (file, events)."""
     import pyarrow as pa
 
     for batch in batches:
-        for n in batch.column(0).to_pylist():
-            part, first = runs[n]
-            column = blocks.arrow_keys(path, side, part)
-            for start in range(0, len(column), 10000):
-                key = column.slice(start, 10000)
-                key = key.cast(pa.string()) if pa.types.is_large_string(key.type) else key
-                index = np.arange(first + start, first + start + len(key), dtype=np.int32)
-                yield pa.RecordBatch.from_arrays([key, pa.array(index)], ["key", "index"])
+        for number in batch.column(0).to_pylist():
+            count = files.deal(source, root, names[number], number, firsts, size, kinds[number])
+            yield pa.RecordBatch.from_arrays([pa.array([number], pa.int64()), pa.array([count], pa.int64())], ["file", "events"])
 
 
-def write_user_blocks(batches, place, path, side, shape, names, options):
-    """Rows sorted by block as the files of the blocks of side "users", or "raw" where minimum counts follow; reports (block, rows with something, pairs)."""
-    folder.require_seen(path)
-    held, current = [], None
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        number = np.asarray(batch.column(0))
-        cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
-        for start, stop in zip(cuts, cuts[1:]):
-            if current is not None and number[start] != current:
-                yield _finish(path, side, current, held, shape, names, options, place)
-                held = []
-            current = int(number[start])
-            held.append(batch.slice(start, stop - start))
-    if current is not None:
-        yield _finish(path, side, current, held, shape, names, options, place)
-
-
-def _finish(path, side, block, held, shape, names, options, place):
+def write_user_blocks(batches, place, root, side, shape, count, kinds, options):
+    """The files of the blocks of side "users", or "raw" where minimum counts follow; reports (block, pairs, events)."""
     import pyarrow as pa
 
-    first, last = blocks.ranges(shape[0])[block]
-    table = pa.Table.from_batches(held).select([n for n in names])
-    if "time" in names and pa.types.is_integer(table.schema.field("time").type):
-        at = names.index("time")
-        table = table.set_column(at, "time", table.column("time").cast(pa.timestamp("ms", tz="UTC")))
-    log = _log(table, names, num_threads=place.cpus)
-    matrix = _weighted(log, dict(options), place)
+    written = []
+    for batch in batches:
+        for block in batch.column(0).to_pylist():
+            first, last = blocks.ranges(shape[0])[block]
+            columns = files.of_block(root, block, count)
+            order = files.order_of(columns, first, shape[1])
+            columns = {n: c[order] for n, c in columns.items()}
+            events = len(columns["user"])
+            rows = sp.csr_matrix((last - first, shape[1]), dtype=np.float32)
+            if events:
+                rows = _rows_of(columns, kinds, dict(options), first, rows.shape, place)
+            rows.sort_indices()
+            blocks.write_rows(root, side, block, rows, durable=False)
+            written.append(blocks.rows_path(root, side, block))
+            if side == "users":
+                blocks.write_piece(root, block, first, rows)
+            yield pa.RecordBatch.from_arrays([pa.array([n], pa.int64()) for n in (block, rows.nnz, events)], ["block", "pairs", "events"])
+    folder.sync(written)
+
+
+def _rows_of(columns, kinds, options, first, shape, place):
+    import pyarrow as pa
+
+    table = {"user": columns["user"].astype(np.int64), "item": columns["item"].astype(np.int64)}
+    if "event" in columns:
+        table["event"] = pa.DictionaryArray.from_arrays(pa.array(columns["event"]), pa.array(kinds, pa.string()))
+    if "time" in columns:
+        table["time"] = pa.array(columns["time"]).cast(pa.timestamp("ms", tz="UTC"))
+    if "value" in columns:
+        table["value"] = columns["value"]
+    log = _core.EventLog.from_frame(pa.table(table), **{n: n if n in table else None for n in _COLUMNS}, num_threads=place.cpus)
+    coo = _weighted(log, options, place).tocoo()
     users, items = np.asarray(log.user_ids), np.asarray(log.item_ids)
-    coo = matrix.tocoo()
-    rows = sp.csr_matrix((coo.data, (users[coo.row] - first, items[coo.col])), shape=(last - first, shape[1]), dtype=np.float32)
-    rows.sort_indices()
-    blocks.write_rows(path, side, block, rows)
-    if side == "users":
-        blocks.write_piece(path, block, first, rows)
-    return pa.RecordBatch.from_arrays([pa.array([n], pa.int64()) for n in (block, rows.nnz, len(log))], ["block", "pairs", "events"])
+    return sp.csr_matrix((coo.data, (users[coo.row] - first, items[coo.col])), shape=shape, dtype=np.float32)
 
 
 def _weighted(log, options, place):
@@ -190,9 +207,11 @@ def write_item_blocks(batches, place, path, shape):
     """The items' blocks from the pieces; reports (block, pairs)."""
     import pyarrow as pa
 
-    count = len(blocks.ranges(shape[0]))
+    count, written = len(blocks.ranges(shape[0])), []
     for batch in batches:
         for block in batch.column(0).to_pylist():
-            blocks.write_item_block(path, block, count, *shape)
-            pairs = len(folder.read(blocks.rows_path(path, "items", block))["data"])
+            blocks.write_item_block(path, block, count, *shape, durable=False)
+            written.append(blocks.rows_path(path, "items", block))
+            pairs = len(folder.read(written[-1])["data"])
             yield pa.RecordBatch.from_arrays([pa.array([block], pa.int64()), pa.array([pairs], pa.int64())], ["block", "pairs"])
+    folder.sync(written)

@@ -42,6 +42,13 @@ def write_bytes(path, data, durable=True):
             os.remove(temporary)
 
 
+def sync(paths):
+    """Files that were written without durable=True are on the disk after this: many at a time cost little more than one."""
+    for path in paths:
+        with open(path, "rb") as f:
+            os.fsync(f.fileno())
+
+
 def write(path, *, durable=True, **arrays):
     """The arrays as one file. Equal arrays give equal bytes, so that a task that runs twice does no harm."""
     arrays = {name: np.ascontiguousarray(a) for name, a in arrays.items()}

@@ -85,6 +85,25 @@ def scores(batches, place, spec):
         yield pa.RecordBatch.from_arrays([batch.column(0), batch.column(1), pa.array(out)], ["user", "item", "score"])
 
 
+def merged(batches, place, spec):
+    """The best k of the rows (user, rank, item, score, asked, place) of each question, which come together and in order."""
+    import pyarrow as pa
+
+    last, count = None, 0
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        asked = np.asarray(batch.column(4))
+        first = np.concatenate([[0 if asked[0] == last else 1], asked[1:] != asked[:-1]]).astype(bool)
+        start = np.maximum.accumulate(np.where(first, np.arange(len(asked)), -1))
+        rank = np.arange(len(asked)) - start + 1  # where the question began in an earlier batch, start is -1
+        rank = np.where(start < 0, np.arange(len(asked)) + count + 1, rank)
+        last, count = asked[-1], int(rank[-1])
+        kept = pa.array(np.flatnonzero(rank <= spec["k"]))
+        yield pa.RecordBatch.from_arrays([batch.column(0).take(kept), pa.array(rank[rank <= spec["k"]].astype(np.int32)),
+                                          batch.column(2).take(kept), batch.column(3).take(kept)], ["user", "rank", "item", "score"])
+
+
 def into_files(batches, place, folder, fields, kind, spec):
     """The rows of lists() or scores() as one Parquet file a partition, whole or not there; reports (partition, rows, found).
 
@@ -98,7 +117,8 @@ def into_files(batches, place, folder, fields, kind, spec):
     found = os.path.exists(path)
     if not found:
         schema = pa.schema([pa.field(n, pa.type_for_alias(t)) for n, t in fields])
-        tables = scores(batches, place, spec) if kind == "score" else lists(batches, place, kind, spec)
+        made = {"score": scores, "merge": merged}.get(kind)
+        tables = made(batches, place, spec) if made else lists(batches, place, kind, spec)
         temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
         try:
             with pq.ParquetWriter(temporary, schema) as writer:

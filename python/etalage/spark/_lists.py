@@ -18,13 +18,15 @@ from ._worker import task
 
 
 def recommend(session, model_path, users=None, k=10, out=None, *, user="user", filter_already_liked_items=True, filter_items=None,
-              items=None, partitions=None, ship=False, overwrite=False):
+              items=None, item_shards=1, partitions=None, ship=False, overwrite=False):
     """The best k items of each user: a DataFrame (user, rank int from 1, item, score float), as recommend_ids() has them.
 
     model_path   a file of Model.save, on every host or a shared folder; it is mapped, once a Python worker
     users        a DataFrame with the keys in column `user` (its order is kept within a partition), or None for everybody whom
                  the model knows. Unknown users get the cold-start answer; a null key is a ValueError
     filter_items, items   keys never, or alone, recommended; one list for all
+    item_shards  more than 1, for catalogues larger than a host's memory: a task answers from one of as many ranges of the items, of
+                 whose factors alone it touches pages, and the lists of a user are merged. The rows are those of one shard
     out          a folder for Parquet, on a file system that driver and executors share. It appears when it is complete, under
                  its name, and not before; a run that was stopped goes on with the partitions that it lacks when it is called
                  again with the same arguments. None: a lazy DataFrame, computed anew by each action
@@ -41,7 +43,29 @@ def recommend(session, model_path, users=None, k=10, out=None, *, user="user", f
     spec.update(all=users is None, column=user, hide_seen=hide_seen)
     fields = [("user", _kind(model, "user")), ("rank", "int32"), ("item", _kind(model, "item")), ("score", "float32")]
     asked = _asked(session, users, user, "user", model, model.model.num_users, partitions, out)
+    item_shards = arg.integer(item_shards, "item_shards")
+    if item_shards < 1:
+        raise ValueError(f"item_shards is {item_shards}, must be >= 1")
+    if item_shards > 1:
+        asked = _sharded(asked, spec, model.model.num_items, item_shards, fields)
+        spec = {**spec, "kind": "merged"}
+        return _answer(session, "spark.recommend", "merge", asked, spec, fields, out, overwrite)
     return _answer(session, "spark.recommend", "recommend", asked, spec, fields, out, overwrite)
+
+
+def _sharded(asked, spec, items, count, fields):
+    """Lists of each shard of the items, those of a user together and the best first."""
+    from pyspark.sql import functions as F
+
+    cuts = [items * s // count for s in range(count + 1)]
+    ddl = ", ".join(f"{n} {_DDL[t]}" for n, t in fields) + ", asked bigint, place int"
+    # A user that is asked about twice has two answers, so rows are told apart by a number.
+    asked = asked.withColumn("asked", F.col("id") if asked.columns == ["id"] else F.monotonically_increasing_id())
+    parts = asked.rdd.getNumPartitions() if hasattr(asked, "rdd") else 4 * slots(asked.sparkSession)
+    shards = asked.withColumn("shard", F.explode(F.array(*(F.lit(s) for s in range(count))))).repartition(parts * count, "shard", *asked.columns)
+    shards = shards.sortWithinPartitions("shard", "asked")
+    lists = shards.mapInArrow(task("spark.recommend: shards of items", "_shard_tasks", "shard_lists", spec, cuts), ddl)
+    return lists.repartition(parts, "user").sortWithinPartitions("user", "asked", F.desc("score"), "place")
 
 
 def similar_items(session, model_path, items=None, k=10, out=None, *, item="item", filter_items=None, only_items=None, partitions=None,
@@ -125,8 +149,8 @@ _DDL = {"string": "string", "int64": "bigint", "int32": "int", "float32": "float
 def _answer(session, job, kind, asked, spec, fields, out, overwrite):
     ddl = ", ".join(f"{n} {_DDL[t]}" for n, t in fields)
     if out is None:
-        name = "scores" if kind == "score" else "lists"
-        return asked.mapInArrow(task(job, "_list_tasks", name, *(() if kind == "score" else (kind,)), spec), ddl)
+        name, given = {"score": ("scores", ()), "merge": ("merged", ())}.get(kind, ("lists", (kind,)))
+        return asked.mapInArrow(task(job, "_list_tasks", name, *given, spec), ddl)
     out, stage = _staged(out, overwrite)
     count = asked.rdd.getNumPartitions() if hasattr(asked, "rdd") else None
     settings = {"job": job, "fields": fields, "partitions": count, "asked": _fingerprint(asked, spec),

@@ -18,7 +18,7 @@ class _Keys:
         import pyarrow as pa
 
         self.blocks = found
-        parts = [blocks.arrow_keys(found.path, "items", p) for p in found.settings["keys"]["items"]]
+        parts = [blocks.arrow_keys(found.root, "items", p) for p in found.settings["keys"]["items"]]
         column = pa.chunked_array(parts)
         self.all = column.cast(pa.string()) if pa.types.is_large_string(column.type) else column
 
@@ -31,8 +31,9 @@ class _Keys:
 
 def _opened(path):
     folder.require_seen(path)
-    if _OPEN.get("path") != path:
-        _OPEN.update(path=path, keys=_Keys(blocks.Blocks(path)))
+    found = blocks.Blocks(path)
+    if _OPEN.get("root") != (found.root, found.settings):
+        _OPEN.update(root=(found.root, found.settings), keys=_Keys(found))
     return _OPEN["keys"]
 
 

@@ -20,6 +20,7 @@ from . import _blocks as blocks
 from . import _folder as folder
 
 _SIDES = ("users", "items")
+_MOST_WHOLE = 512 << 20  # bytes of the other side's factors that each process holds; of more, a block gathers the rows that it names
 _FAN = 64  # blocks, or sums of them, that are added one after the other: the tree over block numbers
 
 
@@ -62,65 +63,95 @@ class Fit:
             users, items = self.blocks.shape
             met = 0
             for block in range(len(self.blocks.ranges("items"))):
-                met += int((np.diff(blocks.read_rows(self.path, "items", block, users).indptr) > 0).sum())
+                met += int((np.diff(blocks.read_rows(self.blocks.root, "items", block, users).indptr) > 0).sum())
             chosen = _core.AlsModel.settled(options, users, items, self.blocks.nnz, self.blocks.nnz / max(1, met))
             os.makedirs(self.work, exist_ok=True)
             kept = {"asked": options, "chosen": {n: chosen.get(n, v) for n, v in options.items() if v == "auto"}}
             folder.write_json(path, kept)
         return {**options, **kept["chosen"]}
 
-    # One block
+    # Blocks
 
     def block_path(self, half, block):
         return os.path.join(self.work, f"{half:05d}", f"{block:06d}")
 
+    def runs(self, half, count):
+        """The blocks of a half in at most `count` runs of consecutive ones, [(first, last)]: what one call of the kernels makes."""
+        blocks_of = self.count(half)
+        count = min(count, blocks_of)
+        cuts = [blocks_of * i // count for i in range(count + 1)] if count else []
+        return list(zip(cuts, cuts[1:]))
+
     def make(self, half, block, threads):
         """The file of a block, unless it is there."""
-        path = self.block_path(half, block)
-        if folder.is_whole(path):
+        self.make_run(half, (block, block + 1), threads)
+
+    def make_run(self, half, run, threads):
+        """The files of a run of blocks, unless they are there."""
+        if all(folder.is_whole(self.block_path(half, b)) for b in range(*run)):
             return
         side, other = side_of(half), side_of(half + 1)
-        first, last = self.blocks.ranges(side)[block]
+        ranges = self.blocks.ranges(side)[run[0]:run[1]]
+        first, last = ranges[0][0], ranges[-1][1]
         others, f = self.blocks.count(other), self.options["factors"]
         model = _core.AlsModel({**self.options, "num_threads": threads})
-        rows, needed = self._compact(side, block, others)
+        rows, needed = self._rows(side, run, others)
+        fixed = np.empty((0, f), np.float32)
+        if half > 0:
+            fixed = self._whole(half - 1) if needed is None else self._gathered(half - 1, needed)
         if half < 2:
             x = _core.als_start(model, side, first, last - first)
         else:
-            x = folder.read(self.block_path(half - 2, block))["x"]
-        fixed = np.empty((0, f), np.float32)
-        if half > 0:
-            fixed = self._gathered(half - 1, needed)
+            x = np.concatenate([folder.read(self.block_path(half - 2, b))["x"] for b in range(*run)])
         if half > 1:
             try:
                 x = _core.als_half_step(model, side, rows, fixed, others, self.gram(half - 1), x)
             except _core.NumericalError as error:
-                raise _core.NumericalError(f"block {block} of {side} (from row {first}): {error}") from None
-        loss = np.nan
-        if self.options["compute_objective"]:  # the observed pairs are seen from the items' side
-            loss = _core.als_block_loss(model, rows, fixed, others, x, half % 2 == 1)
-        folder.write(path, durable=False, x=x, gram=_core.als_block_gram(x), loss=np.array([loss]))
+                raise _core.NumericalError(f"blocks {run[0]} to {run[1] - 1} of {side} (from row {first}): {error}") from None
+        for block, (begin, end) in zip(range(*run), ranges):
+            own, loss = x[begin - first:end - first], np.nan
+            if self.options["compute_objective"]:  # the observed pairs are seen from the items' side
+                loss = _core.als_block_loss(model, rows[begin - first:end - first], fixed, others, own, half % 2 == 1)
+            folder.write(self.block_path(half, block), durable=False, x=own, gram=_core.als_block_gram(own), loss=np.array([loss]))
 
-    def _compact(self, side, block, others):
-        """(rows in the columns that they use, those columns), without stored zeros; kept as a file."""
-        path = os.path.join(self.work, "compact", side, f"{block:06d}")
+    def _rows(self, side, run, others):
+        """(rows of a run without stored zeros, None), or, where the other side is too large to be whole in each process, (rows in the
+        columns that they use, those columns); kept as a file."""
+        whole = others * self.options["factors"] * 4 <= _MOST_WHOLE
+        path = os.path.join(self.work, "compact", side, f"{run[0]:06d}-{run[1]:06d}")
         if folder.is_whole(path):
             a = folder.read(path)
-            rows = sp.csr_matrix((len(a["indptr"]) - 1, len(a["needed"])), dtype=np.float32)
-            rows.indptr, rows.indices, rows.data = a["indptr"], a["indices"], a["data"]
-            return rows, a["needed"]
-        rows = blocks.read_rows(self.path, side, block, others)
-        if len(rows.data) and not float(np.abs(rows.data).max()) * self.options["alpha"] < 1e18:
-            raise ValueError("a weight is too large, must be below 1e18 in magnitude when multiplied by alpha")
-        if not rows.data.all():
-            rows = rows.copy()
-            rows.eliminate_zeros()
-        needed, indices = np.unique(rows.indices, return_inverse=True)
-        needed = needed.astype(np.int32)
-        out = sp.csr_matrix((rows.shape[0], len(needed)), dtype=np.float32)
-        out.indptr, out.indices, out.data = np.asarray(rows.indptr, np.int64), indices.astype(np.int32), rows.data
-        folder.write(path, durable=False, indptr=out.indptr, indices=out.indices, data=out.data, needed=needed)
-        return out, needed
+        else:
+            parts = [blocks.read_rows(self.blocks.root, side, b, others) for b in range(*run)]
+            if len(parts) > 1:
+                rows = sp.csr_matrix((sum(p.shape[0] for p in parts), others), dtype=np.float32)
+                rows.indices, rows.data = (np.concatenate([getattr(p, n) for p in parts]) for n in ("indices", "data"))
+                rows.indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.indptr) for p in parts]))])
+            else:
+                rows = parts[0]
+            if len(rows.data) and not float(np.abs(rows.data).max()) * self.options["alpha"] < 1e18:
+                raise ValueError("a weight is too large, must be below 1e18 in magnitude when multiplied by alpha")
+            if not rows.data.all():
+                rows = rows.copy()
+                rows.eliminate_zeros()
+            needed, indices = (np.empty(0, np.int32), rows.indices) if whole else np.unique(rows.indices, return_inverse=True)
+            a = dict(indptr=np.asarray(rows.indptr, np.int64), indices=np.asarray(indices, np.int32), data=rows.data, needed=needed.astype(np.int32))
+            folder.write(path, durable=False, **a)
+        rows = sp.csr_matrix((len(a["indptr"]) - 1, others if whole else len(a["needed"])), dtype=np.float32)
+        rows.indptr, rows.indices, rows.data = a["indptr"], a["indices"], a["data"]
+        return rows, None if whole else a["needed"]
+
+    def _whole(self, half):
+        """All factors of a half, put together once a process for all blocks that it makes of the next."""
+        if self._mapped[0] != half:
+            n, f = self.blocks.count(side_of(half)), self.options["factors"]
+            memory = np.empty(n * f + 16, np.float32)  # aligned, so that the kernels need no copy of their own
+            at = (-memory.ctypes.data % 64) // 4
+            x = memory[at:at + n * f].reshape(n, f)
+            for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
+                x[first:last] = folder.read(self.block_path(half, block))["x"]
+            self._mapped = (half, {"whole": x})
+        return self._mapped[1]["whole"]
 
     def _gathered(self, half, needed):
         """The factors of the needed rows of the other side, from the files of the blocks that hold them."""
@@ -146,7 +177,14 @@ class Fit:
         return len(self.blocks.ranges(side_of(half)))
 
     def missing(self, half):
-        return [b for b in range(self.count(half)) if not os.path.exists(self.block_path(half, b))]
+        try:
+            found = set(os.listdir(os.path.join(self.work, f"{half:05d}")))
+        except FileNotFoundError:
+            found = set()
+        return [b for b in range(self.count(half)) if f"{b:06d}" not in found]
+
+    def has_record(self, half):
+        return os.path.exists(self._record_path(half))
 
     def gram(self, half):
         return folder.read(self._record_path(half))["gram"]
@@ -209,8 +247,9 @@ class Fit:
         """The model of a half and the one before it as a file, in the memory of this process."""
         stop = "converged" if self._stands(half) else "iterations" if self.is_over(half) else "cancelled"
         sides = [np.concatenate([folder.read(self.block_path(h, b))["x"] for b in range(self.count(h))]) for h in (half - 1, half)]
-        core = _core.als_from_factors(self.model, *sides, self.blocks.interactions(), self.objective(half), half // 2, float(seconds),
-                                      stop)
+        data = self.blocks.interactions()
+        core = _core.als_from_factors(self.model, *sides, data, self.objective(half), half // 2, float(seconds), stop)
+        core.recipe = "" if data.recipe is None else data.recipe.to_json()
         if not keep_history:
             core.set_history(None)
         temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")

@@ -53,6 +53,7 @@ def task(job, module, name, *arguments):
             place = importlib.import_module("etalage.spark._worker").Place(partition, max(1, context.cpus()))
             yield from getattr(importlib.import_module("etalage.spark." + module), name)(batches, place, *arguments)
         except Exception as error:
-            failed(error, " ".join(str(error).split()))
+            text = " ".join(str(error).split())
+            failed(error, text if len(text) <= 2000 else text[:2000] + " ...")
 
     return run

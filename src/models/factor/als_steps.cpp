@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -29,10 +30,16 @@ Array<float> padded_rows(const float* rows, std::size_t count, std::size_t f, st
   return out;
 }
 
+// Whether rows lie as the kernels read them: no padding, and aligned.
+bool lies_well(const float* rows, std::size_t f, std::size_t n) {
+  return f == n && reinterpret_cast<std::uintptr_t>(rows) % 64 == 0;
+}
+
 struct Block {
   std::size_t f;
   std::size_t n;
-  Array<float> fixed_rows;
+  Array<float> copy;  // of the fixed rows, where they do not lie well
+  const float* fixed_rows;
   Array<float> x;
   std::size_t others;
 
@@ -46,11 +53,13 @@ struct Block {
     if (others < fixed.rows())
       throw std::invalid_argument("others is " + std::to_string(others) + ", must be at least the " +
                                   std::to_string(fixed.rows()) + " rows of fixed");
-    fixed_rows = padded_rows(fixed.data(), fixed.rows(), f, n);
+    const bool copied = !lies_well(fixed.data(), f, n);
+    if (copied) copy = padded_rows(fixed.data(), fixed.rows(), f, n);
+    fixed_rows = copied ? copy.data() : fixed.data();
     x = padded_rows(x_.data(), static_cast<std::size_t>(rows.rows), f, n);
   }
   // The solvers read `count` for the ridge alone, and rows by the columns that occur.
-  [[nodiscard]] Fixed fixed() const { return {fixed_rows.data(), others, f, n}; }
+  [[nodiscard]] Fixed fixed() const { return {fixed_rows, others, f, n}; }
 };
 
 }  // namespace

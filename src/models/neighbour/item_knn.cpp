@@ -18,11 +18,15 @@
 namespace etalage {
 namespace {
 
+}  // namespace
+
 SimilarityForm form_of(const ItemKnnOptions& o) {
   return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
           static_cast<double>(o.tversky_beta), static_cast<double>(o.popularity_penalty), static_cast<double>(o.bm25_k1),
           static_cast<double>(o.bm25_b), static_cast<double>(o.user_damping)};
 }
+
+namespace {
 
 /// visit("name", field) for every option.
 constexpr auto each_option = [](auto& o, const auto& visit) {
@@ -82,6 +86,13 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   finish_fit(data, std::move(w), o.keep_history, report);
   options_ = o;
   return report;
+}
+
+std::shared_ptr<ItemKnnModel> ItemKnnModel::from_rows(const ItemKnnOptions& options, const Interactions& data, CsrMatrix weights,
+                                                      double seconds) {
+  auto model = std::make_shared<ItemKnnModel>(options);
+  model->finish_rows(data, std::move(weights), options.keep_history, seconds);
+  return model;
 }
 
 void ItemKnnModel::save_state(StateWriter& writer) const {

@@ -54,6 +54,19 @@ void ItemSimilarityModel::finish_fit(const Interactions& data, Array<float> dens
   take(data, keep_history, report);
 }
 
+void ItemSimilarityModel::finish_rows(const Interactions& data, CsrMatrix weights, bool keep_history, double seconds) {
+  detail::check_training_rows(data.user_items());
+  if (weights.rows != data.num_items() || weights.cols != data.num_items())
+    throw std::invalid_argument("weights is " + std::to_string(weights.rows) + " x " + std::to_string(weights.cols) +
+                                ", must be items x items (" + std::to_string(data.num_items()) + ")");
+  FitReport report;
+  report.stop_reason = FitReport::StopReason::kClosedForm;
+  report.iterations = 1;
+  report.seconds = seconds;
+  report.phase_seconds.emplace_back("similarities", seconds);
+  finish_fit(data, canonical(weights, "weights"), keep_history, report);
+}
+
 template <class F>
 void ItemSimilarityModel::for_each_of(const Query& query, Scratch& scratch, const F& f) const {
   std::span<const std::int32_t> items = history_of(query);

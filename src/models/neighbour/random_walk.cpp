@@ -2,7 +2,6 @@
 #include "etalage/models/random_walk.hpp"
 
 #include <chrono>
-#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -13,17 +12,11 @@
 #include "etalage/models/auto_settings.hpp"
 #include "models/option_state.hpp"
 #include "models/neighbour/sparse_product.hpp"
+#include "models/neighbour/transitions.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
-
-/// Rows as transition probabilities to the power alpha.
-void to_transitions(CsrMatrix& m, float alpha) {
-  normalize_rows(m);
-  if (alpha == 1.0f) return;
-  for (float& v : m.values.mutable_view()) v = std::pow(v, alpha);
-}
 
 /// visit("name", field) for every option.
 constexpr auto each_option = [](auto& o, const auto& visit) {
@@ -61,12 +54,9 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
                                   ", must be >= 0: a walk has no negative steps");
   const RandomWalkOptions o = settled(options_, shape_of(data), with_beta_);
   CsrMatrix to_users = transpose(user_items.view(), o.num_threads);
-  const auto n = static_cast<std::size_t>(to_users.rows);
-  Ratio ratio{std::vector<float>(n, 1.0f), std::vector<float>(n, 0.0f), std::vector<float>(n, 1.0f), std::vector<float>(n, 0.0f)};
-  for (std::size_t j = 0; j < n; ++j) {
-    const auto users = static_cast<double>(to_users.view().row_size(static_cast<std::int64_t>(j)));
-    if (users > 0) ratio.b[j] = static_cast<float>(std::pow(users, static_cast<double>(o.beta)));
-  }
+  std::vector<std::int64_t> users_of(static_cast<std::size_t>(to_users.rows));
+  for (std::size_t j = 0; j < users_of.size(); ++j) users_of[j] = to_users.offsets[j + 1] - to_users.offsets[j];
+  const Ratio ratio = walk_ratio(users_of, o.beta);
   CsrMatrix to_items = user_items;
   to_transitions(to_users, o.alpha);
   to_transitions(to_items, o.alpha);
@@ -83,6 +73,13 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
   finish_fit(data, std::move(w), o.keep_history, report);
   options_ = o;
   return report;
+}
+
+std::shared_ptr<RandomWalkModel> RandomWalkModel::from_rows(const RandomWalkOptions& options, bool with_beta, const Interactions& data,
+                                                            CsrMatrix weights, double seconds) {
+  auto model = std::make_shared<RandomWalkModel>(options, with_beta);
+  model->finish_rows(data, std::move(weights), options.keep_history, seconds);
+  return model;
 }
 
 void RandomWalkModel::save_state(StateWriter& writer) const {

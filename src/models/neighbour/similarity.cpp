@@ -76,13 +76,18 @@ Ratio ratio_of(const WeightedFeatures& data, const SimilarityForm& form) {
 }
 
 WeightedFeatures weigh(const CsrMatrix& features, const CsrMatrix& objects, const SimilarityForm& form) {
-  WeightedFeatures out{features, {}, std::vector<double>(static_cast<std::size_t>(features.cols), 0.0),
-                       std::vector<double>(static_cast<std::size_t>(features.rows), 1.0), 0};
-  std::vector<double> length(out.square.size(), 0.0);
+  std::vector<double> lengths(static_cast<std::size_t>(features.cols), 0.0);
+  double mean = 0;
   for (std::int64_t i = 0; i < objects.rows; ++i) {
-    for (const float v : objects.view().row_values(i)) length[static_cast<std::size_t>(i)] += static_cast<double>(v);
-    out.mean_length += length[static_cast<std::size_t>(i)] / static_cast<double>(objects.rows);
+    for (const float v : objects.view().row_values(i)) lengths[static_cast<std::size_t>(i)] += static_cast<double>(v);
+    mean += lengths[static_cast<std::size_t>(i)] / static_cast<double>(objects.rows);
   }
+  return weigh(features, lengths, mean, form);
+}
+
+WeightedFeatures weigh(const CsrMatrix& features, std::span<const double> lengths, double mean_length, const SimilarityForm& form) {
+  WeightedFeatures out{features, {}, std::vector<double>(static_cast<std::size_t>(features.cols), 0.0),
+                       std::vector<double>(static_cast<std::size_t>(features.rows), 1.0), mean_length};
   float* x = form.similarity == Similarity::kCosine ? nullptr : out.weights.values.mutable_data();
   out.damped = out.weights;
   float* damped = form.damping == 0 ? nullptr : out.damped.values.mutable_data();
@@ -96,7 +101,7 @@ WeightedFeatures weigh(const CsrMatrix& features, const CsrMatrix& objects, cons
       const auto object = static_cast<std::size_t>(features.columns[p]);
       double value = static_cast<double>(features.values[p]);
       if (x != nullptr) {
-        value = form.weight(value, out.idf[f], out.mean_length > 0 ? length[object] / out.mean_length : 1.0);
+        value = form.weight(value, out.idf[f], mean_length > 0 && !lengths.empty() ? lengths[object] / mean_length : 1.0);
         x[p] = static_cast<float>(value);
       }
       if (damped != nullptr) damped[p] = static_cast<float>(value * factor);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
@@ -44,5 +45,8 @@ struct WeightedFeatures {
 /// Of the objects with one another.
 Ratio ratio_of(const WeightedFeatures& data, const SimilarityForm& form);
 WeightedFeatures weigh(const CsrMatrix& features, const CsrMatrix& objects, const SimilarityForm& form);
+/// The same of given lengths of the objects, or none where the form does not ask.
+WeightedFeatures weigh(const CsrMatrix& features, std::span<const double> lengths, double mean_length, const SimilarityForm& form);
+[[nodiscard]] SimilarityForm form_of(const ItemKnnOptions& options);
 
 }  // namespace etalage

@@ -20,8 +20,8 @@ constexpr std::size_t kBlock = kernels::kRatioBlock;
 /// what cannot enter the list is left behind 16 at a time.
 class RowMaker {
  public:
-  RowMaker(const CsrView& left, const CsrView& right, const Ratio& ratio, std::size_t num_kept)
-      : left_(left), right_(right), ratio_(ratio), kept_(num_kept), table_(kernels::ratio()) {
+  RowMaker(const CsrView& left, const CsrView& right, const Ratio& ratio, std::size_t num_kept, std::size_t first)
+      : left_(left), right_(right), ratio_(ratio), kept_(num_kept), first_(first), table_(kernels::ratio()) {
     const auto n = static_cast<std::size_t>(right.cols);
     const std::size_t blocks = (n + kBlock - 1) / kBlock;
     sums_.resize(blocks * kBlock, 0.0f);
@@ -45,7 +45,7 @@ class RowMaker {
         touched[j / kBlock] = 1;
       }
     }
-    sums[i] = 0.0f;
+    sums[first_ + i] = 0.0f;
     count_ = 0;
     float threshold = 0;
     for (std::size_t word = 0; word < touched_.size(); word += 8) {
@@ -85,6 +85,7 @@ class RowMaker {
   CsrView left_, right_;
   const Ratio& ratio_;
   std::size_t kept_;
+  std::size_t first_;
   const kernels::RatioTable& table_;
   std::vector<float> sums_;
   std::vector<std::uint8_t> touched_;
@@ -94,7 +95,8 @@ class RowMaker {
 
 }  // namespace
 
-CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& given, std::size_t num_kept, int num_threads) {
+CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& given, std::size_t num_kept, int num_threads,
+                      std::size_t first_row) {
   const auto n = static_cast<std::size_t>(left.rows);
   num_kept = std::min(num_kept, std::max<std::size_t>(static_cast<std::size_t>(right.cols), 1));
   Ratio ratio = given;
@@ -111,7 +113,7 @@ CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& gi
   std::vector<std::unique_ptr<RowMaker>> makers(static_cast<std::size_t>(detail::resolve_threads(num_threads)));
   detail::parallel_for(n, kGrain, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
     auto& maker = makers[static_cast<std::size_t>(thread)];
-    if (!maker) maker = std::make_unique<RowMaker>(left, right, ratio, num_kept);
+    if (!maker) maker = std::make_unique<RowMaker>(left, right, ratio, num_kept, first_row);
     Chunk& chunk = chunks[begin / kGrain];
     for (std::size_t i = begin; i < end; ++i) {
       const std::span<const std::uint64_t> keys = maker->row(i);

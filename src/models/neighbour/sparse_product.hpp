@@ -22,8 +22,10 @@ struct Ratio {
 
 /// W = best entries of each row of left * right: row i holds the num_kept largest v(i, j, (left * right)(i, j)) > 0,
 /// j != i, columns ascending. left [n x m] and right [m x n] are sparse. Rows are independent and each is summed in the
-/// order of left's row, so the result is the same for any number of threads.
-CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& ratio, std::size_t num_kept, int num_threads);
+/// order of left's row, so the result is the same for any number of threads. first: the column that is row 0's own, where
+/// left and the ratio's a and p are a block of rows.
+CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& ratio, std::size_t num_kept, int num_threads,
+                      std::size_t first = 0);
 
 /// The num_kept entries of largest size of each row, ties by lower column.
 inline CsrMatrix top_entries(const CsrMatrix& m, std::size_t num_kept) {
