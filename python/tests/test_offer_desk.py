@@ -162,3 +162,39 @@ def test_threads_and_a_kill_never_overdraw(als, tmp_path):
         paid += sum(map(int, child.stdout))
         child.wait()
     assert 1000 - 3 * 50 - 3 <= paid <= 1000
+
+
+def test_what_is_bought_together_is_counted_live():
+    rng = np.random.default_rng(3)
+    with Engine(co_purchase_hours=2) as engine:
+        engine.now = 10**12 + 30 * DAY
+        bought = {}
+        for user in range(30):
+            for visit in range(4):
+                basket = rng.choice(6, rng.integers(1, 4), replace=False)
+                for item in basket:
+                    engine.observe(f"u{user}", f"i{item}", "purchase", time=10**12 + visit * DAY + int(item))
+                for a in basket:
+                    for b in basket:
+                        if a != b:
+                            bought[user, a, b] = bought.get((user, a, b), 0) + 1
+        engine.observe("u1", "i9", "view")
+
+        def counted(item, users):
+            total = {}
+            for (user, a, b), n in bought.items():
+                if a == item and user in users:
+                    total[f"i{b}"] = total.get(f"i{b}", 0) + n
+            return total
+
+        for item in range(6):
+            found = engine.bought_together(f"i{item}")
+            assert dict(zip(found["item"].tolist(), found["count"].tolist())) == counted(item, range(30))
+            assert (np.diff(found["count"]) <= 0).all()
+        engine.erase_user("u7")
+        found = engine.bought_together("i2", k=3)
+        rest = counted(2, set(range(30)) - {7})
+        assert len(found["item"]) == 3 and all(rest[i] == n for i, n in zip(found["item"].tolist(), found["count"].tolist()))
+        assert len(engine.bought_together("nobody knows")["item"]) == len(engine.bought_together("i9")["item"]) == 0
+        with pytest.raises(TypeError, match="k is"):
+            engine.bought_together("i1", k=2.5)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray
+from .._arrays import asarray, whole_number
 from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import UserProfile
@@ -517,6 +517,14 @@ class Engine:
         keys, out = self._core.buy_again(user, operator.index(k), horizon_days)
         return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), **out,
                 "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
+
+    def bought_together(self, item, k=10):
+        """What shoppers buy with a product, counted live: a dict of arrays item and count, most often first, at most k. A pair counts where one shopper
+        bought both within co_purchase_hours; what an erased shopper bought is taken back. For significance and direction see marketing.baskets.
+        item: the product's key; k: how many partners.
+        """
+        keys, counts = self._core.bought_together(item, whole_number(k, "k", low=0))
+        return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), "count": counts}
 
     def intent(self, user):
         """The probability that he buys within the horizon of the snapshot's PurchaseIntent.
