@@ -43,6 +43,7 @@
 #include "etalage/io/uplift_files.hpp"
 #include "etalage/marketing/allocation.hpp"
 #include "etalage/marketing/association_rules.hpp"
+#include "etalage/marketing/audience.hpp"
 #include "etalage/marketing/bg_bb.hpp"
 #include "etalage/marketing/customer_value.hpp"
 #include "etalage/marketing/frequent_sets.hpp"

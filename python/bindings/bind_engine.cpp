@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -294,6 +295,25 @@ py::tuple buy_again(const Engine& engine, const py::object& user, std::size_t k,
   return py::make_tuple(keys, due_fields(list));
 }
 
+py::tuple bought_together(const Engine& engine, const py::object& item, std::size_t k) {
+  const Key key = key_from(item, "item");
+  std::vector<std::pair<std::int32_t, float>> found(std::min<std::size_t>(k, static_cast<std::size_t>(engine.events().options().co_purchase_limit)));
+  std::vector<Key> keys(found.size());
+  const std::size_t n = without_gil([&] {
+    const std::int32_t index = engine.events().find_item(view_of(key));
+    const std::size_t count = index < 0 ? 0 : engine.events().bought_together(index, found);
+    for (std::size_t i = 0; i < count; ++i) (void)engine.events().item_key(found[i].first, keys[i]);
+    return count;
+  });
+  py::list names;
+  std::vector<double> counts;
+  for (std::size_t i = 0; i < n; ++i) {
+    names.append(key_to(keys[i]));
+    counts.push_back(static_cast<double>(found[i].second));
+  }
+  return py::make_tuple(names, take(std::move(counts)));
+}
+
 std::uint64_t merge_users(Engine& engine, const py::object& from, const py::object& to) {
   const Key a = key_from(from, "from");
   const Key b = key_from(to, "to");
@@ -414,6 +434,7 @@ void bind_engine(py::module_& m) {
       .def("erase_user", &erase_user, py::arg("user"))
       .def("user", &user_view, py::arg("user"))
       .def("profile", &profile, py::arg("user"))
+      .def("bought_together", &bought_together, py::arg("item"), py::arg("k"))
       .def("buy_again", &buy_again, py::arg("user"), py::arg("k"), py::arg("horizon_days"))
       .def("intent", &intent, py::arg("user"))
       .def("publish", [](Engine& e, std::shared_ptr<Snapshot> s) { return e.publish(std::move(s)); }, py::arg("snapshot"), Release())

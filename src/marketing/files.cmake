@@ -4,6 +4,7 @@ target_sources(etalage PRIVATE
   src/marketing/allocation_dual.cpp
   src/marketing/allocation_repair.cpp
   src/marketing/association_rules.cpp
+  src/marketing/audience.cpp
   src/marketing/bg_bb.cpp
   src/marketing/customer_value.cpp
   src/marketing/frequent_sets.cpp

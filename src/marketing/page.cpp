@@ -27,7 +27,7 @@ struct FoundPage {
   std::vector<double> limit_prices;  ///< at the best bound
 };
 
-/// Candidates of a page whose answer is waited for: there a step that brings nothing is the last one.
+/// Candidates of a page whose answer is waited for: there a step that brings little is the last one.
 constexpr std::size_t kLargePage = 1000;
 
 double gap_of(double value, double bound) { return bound > value ? (bound - value) / bound : 0.0; }
@@ -146,7 +146,7 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
   PagePrices prices{std::vector<double>(cells.copies, 0.0), std::vector<double>(p.limits.size(), 0.0), std::vector<double>(cells.cells.size(), 0.0)};
   PagePrices settled = prices;
   std::vector<double> weights(p.weights.begin(), p.weights.end());
-  double constant = 0, pace = 1;
+  double constant = 0, pace = 1, last_gap = std::numeric_limits<double>::infinity();
   std::vector<std::int32_t> order = first_order(p, cells, dropped), next, held;
   std::vector<std::size_t> missing;
   best.limit_prices = prices.limit;
@@ -171,7 +171,6 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
     }
     next = order;
     double bound = std::numeric_limits<double>::infinity();
-    bool nearer = better;
     // A cascade's tangents at the empty page bound nothing: those at the first page come first.
     const bool untouched = p.click_model == ClickModel::cascade && step == 0 && better && options.max_steps > 0;
     if (!untouched) {
@@ -182,13 +181,14 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
       if (bound < best.bound) {
         best.bound = bound;
         best.limit_prices = prices.limit;
-        nearer = true;
       } else {
         pace *= 0.7;
       }
     }
     if (best.feasible && gap_of(best.value, best.bound) <= options.target_gap) break;
-    if (best.feasible && !nearer && cells.cells.size() > kLargePage) break;
+    const double gap = best.feasible ? gap_of(best.value, best.bound) : std::numeric_limits<double>::infinity();
+    if (best.feasible && !untouched && cells.cells.size() > kLargePage && !(gap < 0.8 * last_gap)) break;
+    if (!untouched) last_gap = gap;
     const std::vector<double> used = usage(p, cells, held);
     // Without a page that keeps the promises the prices go on as if one of nine tenths of the bound were known.
     const double target = best.feasible ? best.value : 0.9 * bound;

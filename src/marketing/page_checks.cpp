@@ -64,15 +64,17 @@ void check_page(const PageProblem& p) {
     detail::require(p.limits.size() <= 65536, "limits.size()", p.limits.size(), "at most 65536");
     detail::require(p.limit_offsets.size() == p.items.size() + 1, "limit_offsets.size()", p.limit_offsets.size(), "the number of items + 1");
     check_offsets(p.limit_offsets, p.limit_of.size(), "limit_offsets");
-    for (std::size_t j = 0; j < p.limit_of.size(); ++j) detail::require(p.limit_of[j] >= 0 && static_cast<std::size_t>(p.limit_of[j]) < p.limits.size(), at("limit_of", j).c_str(), p.limit_of[j], "a limit");
+    // Names of entries are made only for messages: a page is composed while somebody waits.
+    for (std::size_t j = 0; j < p.limit_of.size(); ++j)
+      if (p.limit_of[j] < 0 || static_cast<std::size_t>(p.limit_of[j]) >= p.limits.size()) refuse(detail::violated(at("limit_of", j).c_str(), p.limit_of[j], "a limit"));
     for (std::size_t c = 0; c < p.items.size(); ++c)
       for (std::int64_t j = p.limit_offsets[c] + 1; j < p.limit_offsets[c + 1]; ++j)
         if (p.limit_of[static_cast<std::size_t>(j)] <= p.limit_of[static_cast<std::size_t>(j - 1)]) refuse("limit_of of cell " + std::to_string(c) + " does not rise, must name each limit once, in order");
   }
   for (std::size_t g = 0; g < p.limits.size(); ++g) {
     const PageLimit& limit = p.limits[g];
-    detail::require(limit.at_least >= 0, ("at_least of " + named(p, g)).c_str(), limit.at_least, ">= 0");
-    detail::require(limit.at_most >= 0, ("at_most of " + named(p, g)).c_str(), limit.at_most, ">= 0");
+    if (limit.at_least < 0) refuse(detail::violated(("at_least of " + named(p, g)).c_str(), limit.at_least, ">= 0"));
+    if (limit.at_most < 0) refuse(detail::violated(("at_most of " + named(p, g)).c_str(), limit.at_most, ">= 0"));
   }
   if (!p.row_position.empty()) {
     detail::require(p.row_position.size() == rows, "row_position.size()", p.row_position.size(), "the number of rows");
@@ -126,7 +128,8 @@ void check_promises(const PageProblem& p) {
   const auto most_slots = static_cast<std::int64_t>(*std::max_element(p.slots.begin(), p.slots.end()));
   std::vector<std::size_t> asked;
   std::vector<std::vector<std::size_t>> members(limits);
-  for (std::size_t c = 0; c < p.items.size() && limits > 0; ++c)
+  const bool minima = std::any_of(p.limits.begin(), p.limits.end(), [](const PageLimit& limit) { return limit.at_least > 0; });
+  for (std::size_t c = 0; c < p.items.size() && minima; ++c)
     for (std::int64_t j = p.limit_offsets[c]; j < p.limit_offsets[c + 1]; ++j) members[static_cast<std::size_t>(p.limit_of[static_cast<std::size_t>(j)])].push_back(c);
   for (std::size_t g = 0; g < limits; ++g) {
     const std::int64_t least = p.limits[g].at_least;

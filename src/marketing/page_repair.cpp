@@ -6,7 +6,17 @@
 
 namespace etalage::marketing {
 
-PageDraft::PageDraft(const PageProblem& problem, const PageCells& cells) : p_(problem), cells_(cells) {}
+PageDraft::PageDraft(const PageProblem& problem, const PageCells& cells) : p_(problem), cells_(cells) {
+  if (std::none_of(p_.limits.begin(), p_.limits.end(), [](const PageLimit& limit) { return limit.at_least > 0; })) return;
+  member_offsets_.assign(p_.limits.size() + 1, 0);
+  for (const auto& cell : cells_.cells)
+    for (const std::int32_t g : limits_of(static_cast<std::int64_t>(cell.cell))) ++member_offsets_[static_cast<std::size_t>(g) + 1];
+  for (std::size_t g = 0; g < p_.limits.size(); ++g) member_offsets_[g + 1] += member_offsets_[g];
+  members_.resize(member_offsets_.back());
+  std::vector<std::size_t> next(member_offsets_.begin(), member_offsets_.end() - 1);
+  for (std::size_t c = 0; c < cells_.cells.size(); ++c)
+    for (const std::int32_t g : limits_of(static_cast<std::int64_t>(cells_.cells[c].cell))) members_[next[static_cast<std::size_t>(g)]++] = static_cast<std::uint32_t>(c);
+}
 
 std::span<const std::int32_t> PageDraft::limits_of(std::int64_t cell) const {
   if (cell < 0 || p_.limit_offsets.empty()) return {};
@@ -37,6 +47,9 @@ void PageDraft::put(std::size_t place, std::int32_t cell) {
 void PageDraft::start(std::span<const double> weights, std::span<const std::int32_t> order, std::span<const std::int32_t> held) {
   weights_ = weights;
   order_.assign(order.begin(), order.end());
+  position_of_row_.assign(cells_.rows, -1);
+  for (std::size_t at = 0; at < order_.size(); ++at)
+    if (order_[at] >= 0) position_of_row_[static_cast<std::size_t>(order_[at])] = static_cast<std::int32_t>(at);
   held_.assign(cells_.places, -1);
   fixed_.assign(cells_.places, 0);
   page_.assign(cells_.places, -1);
@@ -82,56 +95,77 @@ bool PageDraft::may_leave(std::size_t place) const {
   return true;
 }
 
+/// A limit above its maximum in which the product of this place counts, limits.size() for none.
+std::size_t PageDraft::exceeded_at(std::size_t place) const {
+  std::size_t over = p_.limits.size();
+  for (const std::int32_t g : limits_of(page_[place]))
+    if (given_[static_cast<std::size_t>(g)] > p_.limits[static_cast<std::size_t>(g)].at_most) over = static_cast<std::size_t>(g);
+  return over;
+}
+
+/// What loses least in place of a product that counts in the limit, which no longer does.
+PageDraft::Move PageDraft::leave(std::size_t place, std::size_t limit) const {
+  const auto row = static_cast<std::size_t>(order_[static_cast<std::size_t>(cells_.position_of[place])]);
+  const double here = worth(place);
+  for (std::size_t c = cells_.offsets[row]; c < cells_.offsets[row + 1]; ++c)  // an equal product is better than none
+    if (may_stand(place, c, false) && !counts_in(static_cast<std::int64_t>(cells_.cells[c].cell), limit)) return {place, static_cast<std::int32_t>(c), here - weights_[place] * cells_.cells[c].value};
+  return {place, -1, here};
+}
+
 bool PageDraft::keep_maxima() {
-  for (;;) {
-    Move best;
-    best.loss = std::numeric_limits<double>::infinity();
-    bool exceeded = false;
-    for (std::size_t place = 0; place < cells_.places; ++place) {
-      std::size_t over = p_.limits.size();
-      for (const std::int32_t g : limits_of(page_[place]))
-        if (given_[static_cast<std::size_t>(g)] > p_.limits[static_cast<std::size_t>(g)].at_most) over = static_cast<std::size_t>(g);
-      if (over == p_.limits.size()) continue;
-      exceeded = true;
-      if (fixed_[place] != 0) continue;
-      const auto row = static_cast<std::size_t>(order_[static_cast<std::size_t>(cells_.position_of[place])]);
-      const double here = worth(place);
-      if (here < best.loss) best = {place, -1, here};
-      for (std::size_t c = cells_.offsets[row]; c < cells_.offsets[row + 1]; ++c) {
-        const double loss = here - weights_[place] * cells_.cells[c].value;
-        if (loss >= best.loss) {
-          if (best.place == place && best.cell < 0) continue;  // an equal product is better than none
-          break;
-        }
-        if (counts_in(static_cast<std::int64_t>(cells_.cells[c].cell), over) || !may_stand(place, c, false)) continue;
-        best = {place, static_cast<std::int32_t>(c), loss};
-        break;
-      }
-    }
-    if (!exceeded) return true;
-    if (best.loss == std::numeric_limits<double>::infinity()) return false;
-    put(best.place, best.cell);
+  // What leaving costs only grows while others leave, so that a place is looked at again only when it seems to be the cheapest.
+  const auto dearer = [](const Move& a, const Move& b) { return a.loss != b.loss ? a.loss > b.loss : a.place > b.place; };
+  std::vector<Move> waiting;
+  bool stuck = false;
+  for (std::size_t place = 0; place < cells_.places; ++place) {
+    const std::size_t over = exceeded_at(place);
+    if (over == p_.limits.size()) continue;
+    if (fixed_[place] != 0) stuck = true;
+    else waiting.push_back(leave(place, over));
   }
+  if (waiting.empty()) return !stuck;
+  std::make_heap(waiting.begin(), waiting.end(), dearer);
+  while (!waiting.empty()) {
+    std::pop_heap(waiting.begin(), waiting.end(), dearer);
+    const Move seen = waiting.back();
+    waiting.pop_back();
+    const std::size_t over = exceeded_at(seen.place);
+    if (over == p_.limits.size()) continue;
+    const Move now = leave(seen.place, over);
+    if (now.loss > seen.loss) {
+      waiting.push_back(now);
+      std::push_heap(waiting.begin(), waiting.end(), dearer);
+      continue;
+    }
+    put(now.place, now.cell);
+    // Of several limits, another may still be exceeded here.
+    if (const std::size_t more = exceeded_at(now.place); more < p_.limits.size()) {
+      waiting.push_back(leave(now.place, more));
+      std::push_heap(waiting.begin(), waiting.end(), dearer);
+    }
+  }
+  for (std::size_t g = 0; g < p_.limits.size(); ++g)
+    if (given_[g] > p_.limits[g].at_most) return false;
+  return true;
 }
 
 bool PageDraft::reach_minima() {
+  if (member_offsets_.empty()) return true;
   for (std::size_t g = 0; g < p_.limits.size(); ++g)
     while (given_[g] < p_.limits[g].at_least) {
       Move best;
       best.loss = std::numeric_limits<double>::infinity();
-      for (std::size_t at = 0; at < cells_.positions; ++at) {
-        if (order_[at] < 0) continue;
-        const auto row = static_cast<std::size_t>(order_[at]);
-        // The row's best cell of the limit that some place can take is the one that loses least in any of its places.
-        bool taken = false;
-        for (std::size_t c = cells_.offsets[row]; c < cells_.offsets[row + 1] && !taken; ++c) {
-          if (!counts_in(static_cast<std::int64_t>(cells_.cells[c].cell), g)) continue;
-          for (std::size_t place = cells_.first_place[at]; place < cells_.first_place[at + 1]; ++place) {
-            if (fixed_[place] != 0 || counts_in(page_[place], g) || !may_stand(place, c, true)) continue;
-            taken = true;
-            const double loss = worth(place) - weights_[place] * cells_.cells[c].value;
-            if (loss < best.loss) best = {place, static_cast<std::int32_t>(c), loss};
-          }
+      // The row's best cell of the limit that some place can take is the one that loses least in any of its places.
+      std::size_t done = cells_.rows;
+      for (std::size_t m = member_offsets_[g]; m < member_offsets_[g + 1]; ++m) {
+        const std::size_t c = members_[m], row = cells_.row_of[c];
+        if (row == done || position_of_row_[row] < 0) continue;
+        const auto at = static_cast<std::size_t>(position_of_row_[row]);
+        for (std::size_t place = cells_.first_place[at]; place < cells_.first_place[at + 1]; ++place) {
+          if (fixed_[place] != 0 || counts_in(page_[place], g) || !may_stand(place, c, true)) continue;
+          done = row;
+          const double loss = worth(place) - weights_[place] * cells_.cells[c].value;
+          if (loss < best.loss) best = {place, static_cast<std::int32_t>(c), loss};
         }
       }
       if (best.loss == std::numeric_limits<double>::infinity()) return false;

@@ -40,6 +40,8 @@ class PageDraft {
   [[nodiscard]] bool may_leave(std::size_t place) const;
   [[nodiscard]] double worth(std::size_t place) const { return held_[place] < 0 ? 0.0 : weights_[place] * cells_.cells[static_cast<std::size_t>(held_[place])].value; }
   void put(std::size_t place, std::int32_t cell);
+  [[nodiscard]] Move leave(std::size_t place, std::size_t limit) const;
+  [[nodiscard]] std::size_t exceeded_at(std::size_t place) const;
   [[nodiscard]] bool keep_maxima();
   [[nodiscard]] bool reach_minima();
   void sort_row(std::size_t position);
@@ -53,6 +55,9 @@ class PageDraft {
   std::vector<std::int64_t> page_;
   std::vector<std::int64_t> given_;   ///< [limits]
   std::vector<std::int32_t> shown_;   ///< [copies], how often
+  std::vector<std::size_t> member_offsets_;   ///< [limits + 1] into members_; empty without minima
+  std::vector<std::uint32_t> members_;        ///< cells of PageCells that count in a limit, of each row by falling value
+  std::vector<std::int32_t> position_of_row_; ///< [rows], -1: not on the page
   std::vector<std::int32_t> in_row_;  ///< [positions, products], how often; [1, products] where nothing repeats
 };
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import numbers
 from collections.abc import Mapping
@@ -157,35 +158,33 @@ class Limits:
     """Names, minima and maxima by label."""
 
     def __init__(self, kinds, at_most, at_least):
-        self.kinds = kinds          # {kind: {product: tuple of labels}}
-        self.every = at_most        # {kind: n} for each label
         self.single = at_least      # {(kind, label): [low, high]}
+        self.every = at_most        # {kind: n} for each label
+        # Read once, so that a page looks each candidate up once: the numbers of its limits, those of single labels first.
+        numbers = {name: i for i, name in enumerate(self.single)}
+        table: dict = {}
+        for kind, labels in kinds.items() if self.single or self.every else ():
+            for key, mine in labels.items():
+                found = [numbers.setdefault((kind, label), len(numbers)) if kind in self.every else numbers.get((kind, label)) for label in mine]
+                table.setdefault(key, set()).update(n for n in found if n is not None)
+        self.table = {key: tuple(sorted(mine)) for key, mine in table.items()}
+        self.names = list(numbers)
 
     def cells(self, found, items):
         """limit_offsets, limit_of and the limits of these candidates as (name, low, high)."""
-        if not self.kinds or not (self.every or self.single):
+        if not self.names:
             return np.empty(0, np.int64), np.empty(0, np.int32), []
-        names, limits = {}, []
-        for name, (low, high) in self.single.items():
-            names[name] = len(limits)
-            limits.append((name, low, high))
-        of_product, offsets, out = {}, [0], []
-        for number in items.tolist():
-            mine = of_product.get(number)
-            if mine is None:
-                key, mine = found.key(number), set()
-                for kind, table in self.kinds.items():
-                    for label in table.get(key, ()):
-                        name = (kind, label)
-                        if name not in names and kind in self.every:
-                            names[name] = len(limits)
-                            limits.append((name, 0, self.every[kind]))
-                        if name in names:
-                            mine.add(names[name])
-                mine = of_product[number] = sorted(mine)
-            out += mine
-            offsets.append(len(out))
-        return np.array(offsets, np.int64), np.array(out, np.int32), limits
+        keys = items.tolist() if found._keys is None else [found._keys[i] for i in items.tolist()]
+        table = self.table
+        mine = [table.get(key, ()) for key in keys]
+        offsets = np.zeros(len(mine) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, mine), np.int64, len(mine)), out=offsets[1:])
+        flat = np.fromiter(itertools.chain.from_iterable(mine), np.int64, int(offsets[-1]))
+        # Of the limits that hold for every label, those of labels among the candidates.
+        fixed = len(self.single)
+        shown = np.unique(flat[flat >= fixed])
+        limits = [(name, low, high) for name, (low, high) in self.single.items()] + [(self.names[i], 0, self.every[self.names[i][0]]) for i in shown.tolist()]
+        return offsets, np.where(flat < fixed, flat, fixed + np.searchsorted(shown, flat)).astype(np.int32), limits
 
 
 def limits_of(labels, at_most, at_least, places):

@@ -4,6 +4,7 @@
 from .._core import CatalogIndex, Filter, category_paths
 from ._engine import Answer, Engine, Snapshot
 from ._impressions import Impressions
+from ._offer_desk import OfferDesk
 from ._ranker import GivenSource, IndexSource, ListSource, ModelSource, Ranked, Ranker, rerank
 from ._rules import Rules, align_catalog
 
@@ -17,6 +18,7 @@ __all__ = [
     "IndexSource",
     "ListSource",
     "ModelSource",
+    "OfferDesk",
     "Ranked",
     "Ranker",
     "Rules",

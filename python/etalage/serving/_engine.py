@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray
+from .._arrays import asarray, whole_number
 from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import UserProfile
@@ -126,6 +126,27 @@ def _check_types(event_types):
             raise TypeError(f"event_types[{name!r}] is {meaning!r}, must be a weight or a mapping")
 
 
+def _offer_prices(plans):
+    from ..marketing import Allocation, OfferPrices
+
+    if not isinstance(plans, Mapping):
+        raise TypeError(f"offer_prices is a {type(plans).__name__}, must be {{plan: OfferPrices}}")
+    out = {}
+    for plan, prices in plans.items():
+        prices = OfferPrices.of(prices) if isinstance(prices, Allocation) else prices
+        if not isinstance(plan, str) or not isinstance(prices, OfferPrices):
+            raise TypeError(f"offer_prices has {plan!r}: {type(prices).__name__}, must have names and OfferPrices or an Allocation")
+        out[plan] = prices._core
+    return out
+
+
+def _lifetime(model):
+    core = model._fitted() if hasattr(model, "_fitted") else None
+    if not isinstance(core, _core.LifetimeModel):
+        raise TypeError(f"lifetime is a {type(model).__name__}, must be a fitted BGNBD, MBGNBD, ParetoNBD or MBGCNBD")
+    return core
+
+
 class Snapshot:
     """One state of everything that is not live: models, indexes, catalogue and rules. Made in the background, published whole.
 
@@ -144,11 +165,15 @@ class Snapshot:
     A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
     segments: {segment: a fitted model that its shoppers without history get}. new_arrivals: keys, newest first; None means
     products that no model knows.
+    offer_prices: {plan: marketing.OfferPrices or an Allocation}; an OfferDesk decides requests at them.
+    lifetime: a fitted model of marketing.lifetime (BGNBD, MBGNBD, ParetoNBD, MBGCNBD) of the same log: Engine.profile() then says how
+      likely somebody is still a customer (alive; churn is 1 - alive) and takes the segments "at risk" (below .7) and "lapsed" (below .3) from it,
+      and buy_again() multiplies by it. lifetime_unit: "weeks" or "days", as it was fitted.
     """
 
     def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
                  segments=None, new_arrivals=None, profiles=None, intent=None, cold_start=None, segment_factors=None, segment_strength=5.0,
-                 trained=None, label=""):
+                 trained=None, label="", offer_prices=None, lifetime=None, lifetime_unit="weeks"):
         if models is not None and not isinstance(models, Mapping):
             raise TypeError(f"models is a {type(models).__name__}, must be {{name: model}}")
         entries = []
@@ -169,6 +194,13 @@ class Snapshot:
             parts["cold_start"] = cold_start._core
         if segment_factors:
             parts["segment_factors"] = {name: np.ascontiguousarray(asarray(row, "segment_factors"), np.float32) for name, row in segment_factors.items()}
+        if offer_prices:
+            parts["offer_prices"] = _offer_prices(offer_prices)
+        if lifetime is not None:
+            parts["lifetime"] = _lifetime(lifetime)
+            if not isinstance(lifetime_unit, str) or lifetime_unit not in ("days", "weeks"):
+                raise ValueError(f"lifetime_unit is {lifetime_unit!r}, must be 'days' or 'weeks'")
+            parts["lifetime_unit_days"] = {"days": 1.0, "weeks": 7.0}[lifetime_unit]
         self._core = _core.Snapshot(
             entries, as_catalog(catalog), parts, getattr(factor_index, "_core", None),
             getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
@@ -191,6 +223,13 @@ class Snapshot:
     def label(self):
         """The text that it was given, for logs and metrics."""
         return self._core.label
+
+    @property
+    def offer_prices(self):
+        """{plan: marketing.OfferPrices} that it was given."""
+        from ..marketing import OfferPrices
+
+        return {plan: OfferPrices(budget, offer if len(offer) else None) for plan, (budget, offer) in self._core.offer_prices.items()}
 
     def __len__(self):
         """Number of products."""
@@ -464,7 +503,8 @@ class Engine:
 
     def profile(self, user):
         """UserProfile of a shopper as he stands now: what the snapshot's profiles say, and every live event since. One whom
-        nobody knows has an empty profile.
+        nobody knows has an empty profile. With a lifetime model in the snapshot it has `alive`, the chance that he is still a customer,
+        once he has ordered.
         user: the shopper's key.
         """
         return UserProfile(user, self._core.profile(user))
@@ -477,6 +517,14 @@ class Engine:
         keys, out = self._core.buy_again(user, operator.index(k), horizon_days)
         return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), **out,
                 "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
+
+    def bought_together(self, item, k=10):
+        """What shoppers buy with a product, counted live: a dict of arrays item and count, most often first, at most k. A pair counts where one shopper
+        bought both within co_purchase_hours; what an erased shopper bought is taken back. For significance and direction see marketing.baskets.
+        item: the product's key; k: how many partners.
+        """
+        keys, counts = self._core.bought_together(item, whole_number(k, "k", low=0))
+        return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), "count": counts}
 
     def intent(self, user):
         """The probability that he buys within the horizon of the snapshot's PurchaseIntent.

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "etalage/core/id_map.hpp"
+#include "etalage/export.hpp"
+#include "etalage/models/factor_model.hpp"
+
+namespace etalage::marketing {
+
+/// Who may be in an audience. Views only, looked at during the call.
+struct AudienceOptions {
+  std::span<const std::uint8_t> allowed = {};  ///< [users], 0: never (no consent, bought or written to lately); empty: everybody
+  std::string hold_out_salt;          ///< of the slots that are held out; with hold_out_slots > 0 alone, and then not empty
+  std::int32_t hold_out_slots = 0;    ///< whoever's slot() is below it is left out, in [0, 10000]: 500 is five in a hundred
+  int num_threads = 0;
+};
+
+/// A shopper and how likely he is to respond.
+struct AudienceMember {
+  std::int32_t user = -1;
+  float score = 0;
+};
+
+/// The k shoppers whose factor rows have the largest product with the vector (an item's row, a mean of rows), best first, ties to the
+/// lower index: one exact pass over the users. Shoppers of whom the model knows nothing (rows of zeros) are left out.
+///
+/// Hold-outs  stand by key, so that nobody moves when another group, the k or the model changes; the model needs user keys for them
+/// Cost       one read of user_factors() (which may be mapped from a file) and O(k) memory a chunk of users
+/// Bits       the same for any number of threads
+/// Errors     std::invalid_argument names the argument, the value and the rule
+[[nodiscard]] ETALAGE_EXPORT std::vector<AudienceMember> audience(const FactorModel& model, std::span<const float> vector, std::size_t k,
+                                                                  const AudienceOptions& options = {});
+/// The same for one product of the model.
+[[nodiscard]] ETALAGE_EXPORT std::vector<AudienceMember> audience(const FactorModel& model, std::int32_t item, std::size_t k, const AudienceOptions& options = {});
+
+}  // namespace etalage::marketing

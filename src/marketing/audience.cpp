@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etalage/marketing/audience.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "detail/check.hpp"
+#include "detail/parallel_for.hpp"
+#include "etalage/core/slot.hpp"
+
+namespace etalage::marketing {
+namespace {
+
+constexpr std::size_t kUsersOfChunk = 1 << 14;
+
+bool better(const AudienceMember& a, const AudienceMember& b) noexcept { return a.score != b.score ? a.score > b.score : a.user < b.user; }
+
+/// Product and whether the row is anything but zeros, in one pass; eight sums, always added in the same order.
+float product(const float* row, std::span<const float> vector, bool& known) noexcept {
+  float sums[8] = {}, any = 0;
+  std::size_t f = 0;
+  for (; f + 8 <= vector.size(); f += 8)
+    for (std::size_t j = 0; j < 8; ++j) {
+      sums[j] += row[f + j] * vector[f + j];
+      any = std::max(any, std::abs(row[f + j]));
+    }
+  for (; f < vector.size(); ++f) {
+    sums[0] += row[f] * vector[f];
+    any = std::max(any, std::abs(row[f]));
+  }
+  known = any > 0;
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+bool held_out(const IdMap& ids, std::int32_t user, const AudienceOptions& options) {
+  const std::int32_t at = ids.kind() == IdMap::Kind::kInteger ? slot(ids.integer_at(user), options.hold_out_salt) : slot(ids.string_at(user), options.hold_out_salt);
+  return at < options.hold_out_slots;
+}
+
+}  // namespace
+
+std::vector<AudienceMember> audience(const FactorModel& model, std::span<const float> vector, std::size_t k, const AudienceOptions& options) {
+  const auto users = static_cast<std::size_t>(model.num_users()), factors = static_cast<std::size_t>(model.factors());
+  detail::require(model.fitted(), "model.factors()", factors, "> 0: a fitted model");
+  detail::require(vector.size() == factors, "vector.size()", vector.size(), "the model's number of factors");
+  for (std::size_t f = 0; f < factors; ++f)
+    if (!std::isfinite(vector[f])) throw std::invalid_argument(detail::violated(("vector[" + std::to_string(f) + "]").c_str(), vector[f], "finite"));
+  if (!options.allowed.empty()) detail::require(options.allowed.size() == users, "allowed.size()", options.allowed.size(), "the number of users");
+  detail::require(options.hold_out_slots >= 0 && options.hold_out_slots <= kSlots, "hold_out_slots", options.hold_out_slots, "in [0, 10000]");
+  const bool holds_out = options.hold_out_slots > 0;
+  if (holds_out != !options.hold_out_salt.empty())
+    throw std::invalid_argument("hold_out_slots is " + std::to_string(options.hold_out_slots) + " and hold_out_salt '" + options.hold_out_salt + "', must be given together");
+  const SharedIdMap ids = model.user_ids();
+  if (holds_out) {
+    if (!ids) throw std::invalid_argument("hold_out_slots is " + std::to_string(options.hold_out_slots) + ", must be 0 for a model without user keys: slots are by key");
+    (void)slot("", options.hold_out_salt);  // refuses a salt with a line break before the loop
+  }
+  std::vector<std::vector<AudienceMember>> chunks(detail::num_chunks(users, kUsersOfChunk));
+  const float* rows = model.user_factors().data();
+  detail::parallel_for(users, kUsersOfChunk, options.num_threads, [&](std::size_t begin, std::size_t end, int) {
+    std::vector<AudienceMember>& kept = chunks[begin / kUsersOfChunk];
+    for (std::size_t u = begin; u < end; ++u) {
+      if (!options.allowed.empty() && options.allowed[u] == 0) continue;
+      bool known = false;
+      const AudienceMember member{static_cast<std::int32_t>(u), product(rows + u * factors, vector, known)};
+      if (!known || k == 0) continue;
+      if (kept.size() == k && !better(member, kept.front())) continue;
+      if (holds_out && held_out(*ids, member.user, options)) continue;
+      if (kept.size() == k) {
+        std::pop_heap(kept.begin(), kept.end(), better);
+        kept.pop_back();
+      }
+      kept.push_back(member);
+      std::push_heap(kept.begin(), kept.end(), better);
+    }
+  });
+  std::vector<AudienceMember> out;
+  for (const auto& kept : chunks) out.insert(out.end(), kept.begin(), kept.end());
+  for (const AudienceMember& m : out)
+    if (!std::isfinite(m.score)) throw std::invalid_argument("the product of user " + std::to_string(m.user) + " exceeds float32, must be smaller");
+  const auto last = out.begin() + static_cast<std::ptrdiff_t>(std::min(k, out.size()));
+  std::partial_sort(out.begin(), last, out.end(), better);
+  out.erase(last, out.end());
+  return out;
+}
+
+std::vector<AudienceMember> audience(const FactorModel& model, std::int32_t item, std::size_t k, const AudienceOptions& options) {
+  detail::require(item >= 0 && item < model.num_items(), "item", item, "a product of the model");
+  return audience(model, model.item_row(item), k, options);
+}
+
+}  // namespace etalage::marketing
