@@ -242,3 +242,31 @@ def test_lists_that_span_batches_are_cut_at_k():
     for size in (1, 2, 5):
         parts = [whole.slice(i, size) for i in range(0, 23, size)]
         assert pa.Table.from_batches(merged(iter(parts), None, {"k": 4})).combine_chunks() == one.combine_chunks()
+
+
+# The driver
+
+def test_what_the_driver_holds_does_not_grow_with_the_users(running, tmp_path):
+    """Peak of Python's and numpy's allocations in this process, over a whole batch of n and of 12 n users."""
+    import tracemalloc
+
+    def peak(users):
+        rng = np.random.default_rng(2)
+        who = np.concatenate([np.arange(users), rng.integers(0, users, users)])
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"user": [f"shopper-{u}" for u in who], "item": rng.integers(0, 50, len(who))}), tmp_path / f"{users}.parquet")
+        frame = running.read.parquet(str(tmp_path / f"{users}.parquet"))
+        tracemalloc.start()
+        model = spark.ALS(factors=4, iterations=2).fit(frame, folder=tmp_path / f"fit-{users}")
+        count = spark.recommend(running, tmp_path / f"fit-{users}" / "model.etalage", k=2, out=tmp_path / f"lists-{users}", partitions=4).count()
+        found = spark.evaluate(running, tmp_path / f"fit-{users}" / "model.etalage", frame.limit(100), check_fit=False, filter_already_liked_items=False)
+        out = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert model.num_users == users and count == 2 * users and found["users"] > 0
+        return out
+
+    peak(1000)  # what is imported and cached once
+    few, many = peak(3000), peak(36_000)
+    assert many < few + 1_000_000, (few, many)  # 33,000 keys as strings alone would be more
