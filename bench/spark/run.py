@@ -64,9 +64,12 @@ def objective(rows, users, items, ridge, counted):
 def loss(rows, users, items):
     """sum over all cells of c (p - x.y)^2 with c = 2 on what is observed, 1 elsewhere."""
     rows = rows.tocoo()
-    scores = np.einsum("ij,ij->i", users[rows.row].astype(np.float64), items[rows.col].astype(np.float64))
-    cells = float(np.sum((users.astype(np.float64).T @ users) * (items.astype(np.float64).T @ items)))
-    return cells + float(np.sum(2 * (1 - scores) ** 2 - scores**2))
+    out = float(np.sum((users.astype(np.float64).T @ users) * (items.astype(np.float64).T @ items)))
+    for at in range(0, rows.nnz, 1 << 16):
+        pairs = slice(at, at + (1 << 16))
+        scores = np.einsum("ij,ij->i", users[rows.row[pairs]].astype(np.float64), items[rows.col[pairs]].astype(np.float64))
+        out += float(np.sum(2 * (1 - scores) ** 2 - scores**2))
+    return out
 
 
 def recall(rows, test, users, items, k=20):
@@ -141,8 +144,8 @@ class Bench:
         out = [np.zeros((n, self.args.factors), np.float32) for n in shape]
         if hasattr(model, "userFactors"):
             for to, frame in zip(out, (model.userFactors, model.itemFactors)):
-                for r in frame.collect():
-                    to[r["id"]] = r["features"]
+                table = frame.toArrow() if hasattr(frame, "toArrow") else frame
+                to[table["id"].to_numpy()] = np.stack(table["features"].to_numpy())
         else:
             for to, side, found in zip(out, ("user", "item"), (model.user_factors, model.item_factors)):
                 to[model._ids(side).keys] = found
