@@ -242,3 +242,62 @@ def test_lists_that_span_batches_are_cut_at_k():
     for size in (1, 2, 5):
         parts = [whole.slice(i, size) for i in range(0, 23, size)]
         assert pa.Table.from_batches(merged(iter(parts), None, {"k": 4})).combine_chunks() == one.combine_chunks()
+
+
+# The driver
+
+def test_what_the_driver_holds_does_not_grow_with_the_users(running, tmp_path):
+    """Peak of Python's and numpy's allocations in this process, over a whole batch of n and of 12 n users."""
+    import tracemalloc
+
+    def peak(users):
+        rng = np.random.default_rng(2)
+        who = np.concatenate([np.arange(users), rng.integers(0, users, users)])
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"user": [f"shopper-{u}" for u in who], "item": rng.integers(0, 50, len(who))}), tmp_path / f"{users}.parquet")
+        frame = running.read.parquet(str(tmp_path / f"{users}.parquet"))
+        tracemalloc.start()
+        model = spark.ALS(factors=4, iterations=2).fit(frame, folder=tmp_path / f"fit-{users}")
+        count = spark.recommend(running, tmp_path / f"fit-{users}" / "model.etalage", k=2, out=tmp_path / f"lists-{users}", partitions=4).count()
+        found = spark.evaluate(running, tmp_path / f"fit-{users}" / "model.etalage", frame.limit(100), check_fit=False, filter_already_liked_items=False)
+        out = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert model.num_users == users and count == 2 * users and found["users"] > 0
+        return out
+
+    peak(1000)  # what is imported and cached once
+    few, many = peak(2000), peak(16_000)
+    assert many < few + 500_000, (few, many)  # 14,000 keys as strings alone would be more
+
+
+# Summaries of customers
+
+@pytest.mark.parametrize("zone", ["at", "cast(convert_timezone(current_timezone(), 'UTC', cast(at as timestamp_ntz)) as timestamp_ntz) as at"])
+def test_summaries_are_those_of_a_log(running, columns, lake, monkeypatch, zone):
+    from etalage.spark import _summary_tasks
+
+    days = running.read.parquet(lake).selectExpr("who", "kind", "n", zone)
+    buys = columns["kind"] == "buy"
+    frame = {"who": columns["who"][buys], "what": columns["what"][buys], "at": columns["at"][buys].astype("datetime64[ms]"), "n": columns["n"][buys]}
+    log = etalage.EventLog.from_frame(frame, user="who", item="what", time="at", value="n", event=None)
+    for options in ({}, dict(unit="days", utc_offset_minutes=120), dict(until="2026-02-10")):
+        expected = etalage.marketing.lifetime.summarize(log, **options).to_dict()
+        got = spark.summaries(days, "who", "at", "n", "kind", events="buy", partitions=3, **options).toPandas().set_index("customer")
+        assert len(got) == len(expected["customer"]) > 100
+        got = got.loc[list(expected["customer"])]
+        for name in ("frequency", "recency", "T", "money", "log_gaps"):
+            assert np.allclose(got[name], expected[name], rtol=1e-6), name
+    # Customers whose purchases cross the pieces that a task takes.
+    import pyarrow as pa
+
+    table_ = pa.table({"user": np.repeat(["a", "b", "c"], [5, 9, 2]), "time": pa.array(np.arange(16) * 86_400_000_000 * 3, pa.timestamp("us", tz="UTC"))})
+    whole = pa.Table.from_batches(_summary_tasks.summarised(iter(table_.to_batches()), None, False, 86_400_000 * 100, "days", 0))
+    monkeypatch.setattr(_summary_tasks, "_EVENTS", 4)
+    assert pa.Table.from_batches(_summary_tasks.summarised(iter(table_.to_batches(max_chunksize=3)), None, False, 86_400_000 * 100, "days", 0)).equals(
+        whole) and whole.num_rows == 3
+    with pytest.raises(ValueError, match="events is None and the log has the types"):
+        spark.summaries(days.where("kind != 'buy'"), "who", "at", event="kind")
+    with pytest.raises(TypeError, match="must be of timestamps"):
+        spark.summaries(days, "who", "n")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How etalage.spark grows, measured here, and what that says of a cluster.
+
+    python bench/spark/scale.py [--quick] [--factors 128] [--hosts 20] [--cores 16] [--events 1e10] [--users 1e8] [--items 1e7] [--network 1.25]
+
+Measures interactions() and sweeps of ALS on made-up events, doubling events, users, items, and executors (local-cluster with 1, 2
+and 4 processes of one core) one at a time; prints the exponents of time, the bytes that blocks and factors have, and from both a
+sheet for a cluster: --hosts executors of --cores cores with --network GB/s each. What does not fit is said at the end.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import etalage
+from etalage import spark
+
+
+def events(folder, count, users, items):
+    """Parquet files of events with string keys: who is drawn evenly, what by a power of its rank."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(1)
+    os.makedirs(folder)
+    names = pa.array([f"sku-{i:09d}" for i in range(items)]), pa.array([f"shopper-{u:010d}" for u in range(users)])
+    for part in range(8):
+        n = count // 8
+        who = np.concatenate([rng.integers(0, users, n - min(n, users // 8)), np.arange(part, users, 8)[:min(n, users // 8)]])  # everybody once
+        what = (items * rng.random(n) ** 2.5).astype(np.int64)
+        pq.write_table(pa.table({"user": names[1].take(pa.array(who)), "item": names[0].take(pa.array(what)), "value": rng.random(n).astype(np.float32)}),
+                       f"{folder}/{part}.parquet")
+
+
+def session(master):
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    paths = os.pathsep.join([str(Path(etalage.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    made = (SparkSession.builder.master(master).appName("scale").config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+            .config("spark.driver.memory", "2g").config("spark.executorEnv.PYTHONPATH", paths).config("spark.driver.host", "127.0.0.1").getOrCreate())
+    made.sparkContext.setLogLevel("OFF")
+    return made
+
+
+def size(folder):
+    return sum(os.path.getsize(os.path.join(at, n)) for at, _, names in os.walk(folder) for n in names)
+
+
+class Run:
+    def __init__(self, made, work, factors):
+        self.session, self.work, self.factors = made, work, factors
+
+    def __call__(self, count, users, items):
+        """{blocks: seconds of interactions(), sweep: of one sweep, pairs, bytes} of the quicker of two runs."""
+        lake = f"{self.work}/lake-{count}-{users}-{items}"
+        if not os.path.exists(lake):
+            events(lake, count, users, items)
+        frame, out = self.session.read.parquet(lake), {"blocks": np.inf, "sweep": np.inf}
+        for attempt in range(2):
+            begin = time.perf_counter()
+            blocks = spark.interactions(frame, value="value", folder=f"{self.work}/blocks", overwrite=True)
+            out["blocks"] = min(out["blocks"], time.perf_counter() - begin)
+            took = []
+            for sweeps in (1, 5):
+                begin = time.perf_counter()
+                spark.ALS(factors=self.factors, iterations=sweeps, regularization=1.0, alpha=1.0, unobserved_weight=0.1, nu=0.0, seed=1,
+                          compute_objective=False).fit(blocks, session=self.session, folder=tempfile.mkdtemp(dir=self.work))
+                took.append(time.perf_counter() - begin)
+            out["sweep"] = min(out["sweep"], max(1e-3, (took[1] - took[0]) / 4))
+        return {**out, "pairs": blocks.nnz, "bytes": size(blocks.path), "users": blocks.num_users, "items": blocks.num_items}
+
+
+def measured(args, work):
+    base = np.array([400_000, 20_000, 5_000] if args.quick else [1_600_000, 80_000, 20_000])
+    found, names = {}, ("events", "users", "items")
+    made = session("local[2]")
+    run = Run(made, work, args.factors)
+    run(50_000, 2_000, 500)  # a first run of everything
+    first = run(*base.tolist())
+    print(f"\n{base[0]:,} events, {base[1]:,} users, {base[2]:,} items, {args.factors} factors, local[2], load {os.getloadavg()[0]:.1f}: blocks "
+          f"{first['blocks']:.2f} s, a sweep {first['sweep']:.3f} s, {first['bytes'] / first['pairs']:.1f} bytes a pair in both orders and keys")
+    print(f"{'four times':12} {'blocks':>9} {'exponent':>9} {'a sweep':>9} {'exponent':>9}")
+    for n, name in enumerate(names):
+        more = base.copy()
+        more[n] *= 4
+        got = run(*more.tolist())
+        found[name] = {k: np.log(got[k] / first[k]) / np.log(4) for k in ("blocks", "sweep")}
+        print(f"{name:12} {got['blocks']:7.2f} s {found[name]['blocks']:9.2f} {got['sweep']:7.3f} s {found[name]['sweep']:9.2f}")
+        if name == "events":
+            large = got
+    made.stop()
+    print(f"{'executors':12} {'blocks':>9} {'':9} {'a sweep':>9}")
+    for processes in (1, 2, 4):
+        made = session(f"local-cluster[{processes},1,1024]")
+        got = Run(made, work, args.factors)(*base.tolist())
+        print(f"{processes:12} {got['blocks']:7.2f} s {'':9} {got['sweep']:7.3f} s" + ("  (more than the cores of this machine)" if processes > os.cpu_count() else ""))
+        made.stop()
+    return first, large
+
+
+def sheet(args, first, large):
+    """Seconds and bytes at args' size from the unit costs here, those of a core; two cores were at work."""
+    cores, f, hosts = 2, args.factors, args.hosts
+    pair = cores * (large["sweep"] - first["sweep"]) / (large["pairs"] - first["pairs"])  # core seconds a pair and sweep
+    row = max(0.0, cores * first["sweep"] - pair * first["pairs"]) / (first["users"] + first["items"])
+    event = cores * large["blocks"] / (4 * args.base_events)
+    pairs, users, items = args.events * large["pairs"] / (4 * args.base_events), args.users, args.items
+    compute = (pair * pairs + row * (users + items)) / (hosts * args.cores)
+    users_bytes, items_bytes = 4 * f * users, 4 * f * items
+    network = (users_bytes + items_bytes) / (args.network * 1e9)
+    print(f"""
+{hosts} executors of {args.cores} cores, {args.network:g} GB/s each; {args.events:.0e} events, {users:.0e} users, {items:.0e} items, {f} factors
+(seconds and pairs by the unit costs above: {pair * 1e9:.0f} ns a pair, {row * 1e6:.2f} us a row and sweep, {event * 1e9:.0f} ns an event, of one core)
+  pairs of one user and item            {pairs:.1e}; blocks of rows {large['bytes'] / large['pairs'] * pairs / 1e12:.2f} TB in the shared folder
+  events to blocks                      {event * args.events / (hosts * args.cores):8.0f} s of all cores; codes written and read once {20 * 2 * args.events / 1e12:.2f} TB
+  a sweep, kernels                      {compute:8.0f} s
+  a sweep, factors read by each host    {(users_bytes + items_bytes) / 1e9:8.0f} GB, {network:.0f} s: {'the network' if network > compute else 'the kernels'} limit{'s' if network > compute else ''}
+  a sweep, all hosts                    {hosts * (users_bytes + items_bytes) / 1e12:8.2f} TB read from the shared folder, {(users_bytes + items_bytes) / 1e12:.2f} TB written
+  hosts where network and kernels meet  {max(1, int(compute * hosts / network)):8d}
+  driver                                {64 * 4 * f * f * 2 / 1e6:8.0f} MB of Gram matrices at a time, a line for each of {max(1, int(args.events / 2**22)):,} files of events
+What breaks first: the model's file is made by one task: {(users_bytes + items_bytes) / 1e9:.0f} GB of factors, {8 * pairs / 1e9:.0f} GB of rows (without them with
+keep_history=False) and the keys of {users:.0e} users as objects, about {users * 80 / 1e9:.0f} GB, on one host. Then a shared folder below
+{hosts * args.network:.0f} GB/s. A block gathers up to {min(1.0, 65536 * pairs / users / items) * items_bytes / 1e9:.1f} GB of the items' factors, which each host's page cache holds once.""")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--factors", type=int, default=128)
+    p.add_argument("--hosts", type=int, default=20)
+    p.add_argument("--cores", type=int, default=16)
+    p.add_argument("--events", type=float, default=1e10)
+    p.add_argument("--users", type=float, default=1e8)
+    p.add_argument("--items", type=float, default=1e7)
+    p.add_argument("--network", type=float, default=1.25)
+    args = p.parse_args()
+    args.base_events = 400_000 if args.quick else 1_600_000
+    work = tempfile.mkdtemp(prefix="scale-spark-")
+    try:
+        sheet(args, *measured(args, work))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
