@@ -73,7 +73,7 @@ void als() {
   print("ALS, a user replaced", [&](int i) { user(i, 17 * i); });
   print("ALS, a user added", [&](int i) { user(i, model.num_users()); });
   print("ALS, an item added", [&](int i) { item(i, model.num_items()); });
-  print("ALS, an item replaced (one pass over the kept rows)", [&](int i) { item(i, 31 * i); });
+  print("ALS, an item replaced (the first turns the kept rows round)", [&](int i) { item(i, 31 * i); });
   std::printf("%-58s %15.3f ms\n", "  a copy of the users' factors, for comparison", milliseconds([&] {
                 Array<float> copy(model.user_factors().view());
                 (void)copy;

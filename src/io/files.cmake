@@ -13,6 +13,7 @@ target_sources(etalage PRIVATE
   src/io/index_files.cpp
   src/io/lifetime_files.cpp
   src/io/profile_files.cpp
+  src/io/recipe_json.cpp
   src/io/registry.cpp
   src/io/serialization.cpp
   src/io/state_file.cpp

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -92,6 +93,7 @@ LifetimeModel::LifetimeModel(LifetimeKind kind, LifetimeOptions options) : kind_
 }
 
 const ParameterFit& LifetimeModel::fit(const PurchaseHistories& customers) {
+  const auto begun = std::chrono::steady_clock::now();
   marketing::check_histories(customers);
   const bool choose = kind_ == LifetimeKind::kMbgCnbd && options_.k == 0;
   const auto groups = marketing::grouped(customers);
@@ -111,6 +113,7 @@ const ParameterFit& LifetimeModel::fit(const PurchaseHistories& customers) {
     best = std::move(fit);
     best_k = k;
   }
+  best.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   fit_ = std::move(best);
   k_ = best_k;
   by_k_ = choose ? std::move(by_k) : std::vector<double>{};

@@ -100,6 +100,7 @@ ParameterFit ParameterFit::from_state(const StateReader& reader, std::span<const
   out.gradient = reader.get_double("gradient");
   out.iterations = static_cast<std::int32_t>(reader.get_int("iterations", 0, 1 << 30));
   out.converged = reader.get_bool("converged");
+  out.stop_reason = out.converged ? FitReport::StopReason::kConverged : FitReport::StopReason::kIterations;
   out.customers = reader.get_int("customers", 0, std::int64_t{1} << 48);
   out.distinct = reader.get_int("distinct", 0, std::int64_t{1} << 48);
   return out;

@@ -44,26 +44,38 @@ PurchaseSummaries summarize_purchases(std::span<const std::int32_t> customers, s
   });
   for (std::size_t at = 0; at < order.size();) {
     const std::int32_t who = customers[order[at]];
-    const double first = times[order[at]];
-    double last = first;
+    std::optional<double> first;
+    double last = 0;
     double repeats = 0;
     double log_gaps = 0;
     double money = 0;
-    for (; at < order.size() && customers[order[at]] == who; ++at) {
+    while (at < order.size() && customers[order[at]] == who) {
+      // A moment's rows: one that is a return makes no purchase, and takes its money off what was paid before.
       const double time = times[order[at]];
-      if (time != last) {
+      double sum = 0;
+      bool bought = false;
+      for (; at < order.size() && customers[order[at]] == who && times[order[at]] == time; ++at) {
+        const double value = values.empty() ? 0 : values[order[at]];
+        sum += value;
+        bought = bought || !(value < 0);
+      }
+      if (bought && first) {
         ++repeats;
         log_gaps += std::log((time - last) / unit);
-        last = time;
       }
-      if (repeats > 0 && !values.empty()) money += values[order[at]];
+      if (bought) {
+        last = time;
+        if (!first) first = time;
+      }
+      if (repeats > 0) money += sum;
     }
+    if (!first) continue;  // nothing but returns
     out.customers.push_back(who);
     out.frequency.push_back(repeats);
-    out.recency.push_back((last - first) / unit);
-    out.age.push_back((newest - first) / unit);
+    out.recency.push_back((last - *first) / unit);
+    out.age.push_back((newest - *first) / unit);
     out.log_gaps.push_back(log_gaps);
-    if (!values.empty()) out.money.push_back(repeats > 0 ? money / repeats : 0);
+    if (!values.empty()) out.money.push_back(repeats > 0 ? std::max(money, 0.0) / repeats : 0);
   }
   return out;
 }

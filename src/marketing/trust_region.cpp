@@ -2,6 +2,7 @@
 #include "marketing/trust_region.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -73,6 +74,7 @@ struct Point {
 
 void maximise(ParameterFit& fit, std::span<const SearchRange> ranges, const std::function<Jet(std::span<const double>)>& log_likelihood,
               std::int32_t max_iterations) {
+  const auto begun = std::chrono::steady_clock::now();
   const std::size_t d = ranges.size();
   Vector low{};
   Vector high{};
@@ -105,6 +107,7 @@ void maximise(ParameterFit& fit, std::span<const SearchRange> ranges, const std:
   std::size_t n = 0;
   fit.iterations = 0;
   fit.converged = false;
+  fit.objective = {now.value};
   const auto choose_free = [&] {
     n = 0;
     for (std::size_t i = 0; i < d; ++i)
@@ -169,6 +172,9 @@ void maximise(ParameterFit& fit, std::span<const SearchRange> ranges, const std:
   fit.values.assign(d, 0.0);
   for (std::size_t i = 0; i < d; ++i) fit.values[i] = std::exp(at[i]);
   fit.log_likelihood = now.value;
+  fit.objective.push_back(now.value);
+  fit.stop_reason = fit.converged ? FitReport::StopReason::kConverged : FitReport::StopReason::kIterations;
+  fit.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   fit.gradient = 0;
   for (std::size_t a = 0; a < n; ++a) fit.gradient = std::max(fit.gradient, std::abs(now.gradient[free[a]]));
   fit.at_bound.clear();

@@ -175,22 +175,8 @@ void Recommender::set_kept_row(std::int32_t user, std::span<const std::int32_t> 
 
 void Recommender::set_kept_column(std::int32_t item, std::span<const std::int32_t> users, std::span<const float> values) {
   std::vector<std::int32_t> touched(users.begin(), users.end());
-  const bool known = item < history_.cols;
-  if (!known) grow_kept_rows(0, item + 1);
-  const std::span<const std::int32_t> items = known ? history_.columns.view() : std::span<const std::int32_t>{};
-  constexpr std::size_t kStep = 4096;
-  for (std::size_t begin = 0; begin < items.size(); begin += kStep) {
-    const auto part = items.subspan(begin, std::min(kStep, items.size() - begin));
-    if (std::count(part.begin(), part.end(), item) == 0) continue;
-    for (std::size_t p = begin; p < begin + part.size(); ++p)
-      if (items[p] == item)
-        touched.push_back(static_cast<std::int32_t>(std::upper_bound(history_.offsets.begin(), history_.offsets.end(), static_cast<std::int64_t>(p)) -
-                                                    history_.offsets.begin() - 1));
-  }
-  if (history_patches_)
-    history_patches_->each([&](std::int64_t user, const detail::RowPatches::Row& row) {
-      if (std::binary_search(row.columns.begin(), row.columns.end(), item)) touched.push_back(static_cast<std::int32_t>(user));
-    });
+  if (item >= history_.cols) grow_kept_rows(0, item + 1);
+  detail::exclusive(history_patches_, history_.rows).rows_with(history_, item, touched);
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
   std::vector<std::int32_t> columns;

@@ -9,11 +9,52 @@ namespace etalage::detail {
 void RowPatches::set(std::int64_t row, Row patch) {
   grow(row + 1);
   Row& own = patches_[row];
+  if (base_columns_)
+    for (const std::int32_t column : patch.columns) {
+      if (std::binary_search(own.columns.begin(), own.columns.end(), column)) continue;
+      patched_[column].push_back(row);
+      ++patched_entries_;
+    }
   entries_ += patch.columns.size();
   entries_ -= own.columns.size();
   own = std::move(patch);
   made_ = false;
   merged_ = {};
+  if (patched_entries_ > (1u << 16) + 2 * entries_) index_patches();  // rows that lost a column have left their traces
+}
+
+void RowPatches::index_patches() {
+  patched_.clear();
+  patched_entries_ = entries_;
+  for (const auto& [row, patch] : patches_)
+    for (const std::int32_t column : patch.columns) patched_[column].push_back(row);
+}
+
+void RowPatches::rows_with(const CsrMatrix& base, std::int32_t column, std::vector<std::int32_t>& out) {
+  if (!base_columns_) {
+    auto columns = std::make_shared<Columns>();
+    columns->offsets.assign(static_cast<std::size_t>(base.cols) + 2, 0);
+    for (const std::int32_t c : base.columns) ++columns->offsets[static_cast<std::size_t>(c) + 2];
+    for (std::size_t c = 2; c < columns->offsets.size(); ++c) columns->offsets[c] += columns->offsets[c - 1];
+    columns->rows.resize(base.columns.size());
+    const std::int64_t rows = base.columns.empty() ? 0 : base.rows;
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (const std::int32_t c : base.view().row_columns(r))
+        columns->rows[static_cast<std::size_t>(columns->offsets[static_cast<std::size_t>(c) + 1]++)] = static_cast<std::int32_t>(r);
+    columns->offsets.pop_back();
+    base_columns_ = std::move(columns);
+    index_patches();
+  }
+  const auto at = static_cast<std::size_t>(column);
+  if (at + 1 < base_columns_->offsets.size())
+    for (auto i = base_columns_->offsets[at]; i < base_columns_->offsets[at + 1]; ++i)
+      if (const std::int32_t r = base_columns_->rows[static_cast<std::size_t>(i)]; find(r) == nullptr) out.push_back(r);
+  const auto patched = patched_.find(column);
+  if (patched == patched_.end()) return;
+  for (const std::int64_t r : patched->second) {
+    const Row* row = find(r);
+    if (std::binary_search(row->columns.begin(), row->columns.end(), column)) out.push_back(static_cast<std::int32_t>(r));
+  }
 }
 
 const CsrMatrix& RowPatches::merged(const CsrMatrix& base, std::int64_t cols) const {

@@ -24,7 +24,9 @@ class RowPatches {
   };
 
   explicit RowPatches(std::int64_t rows) : rows_(rows) {}
-  RowPatches(const RowPatches& other) : rows_(other.rows_), entries_(other.entries_), patches_(other.patches_) {}
+  RowPatches(const RowPatches& other)
+      : rows_(other.rows_), entries_(other.entries_), patches_(other.patches_), patched_(other.patched_), patched_entries_(other.patched_entries_),
+        base_columns_(other.base_columns_) {}
   RowPatches& operator=(const RowPatches&) = delete;
 
   /// Rows that the matrix has with those added.
@@ -42,10 +44,9 @@ class RowPatches {
     if (const Row* own = find(row)) return own->values;
     return row < base.rows ? base.view().row_values(row) : std::span<const float>{};
   }
-  template <class Visit>
-  void each(const Visit& visit) const {
-    for (const auto& [row, patch] : patches_) visit(row, patch);
-  }
+  /// Appends the rows that have an entry in the column, in any order: of the base those that are not replaced. The base is
+  /// turned round when it is asked for the first time, which takes 4 bytes an entry; after that it costs what it finds.
+  void rows_with(const CsrMatrix& base, std::int32_t column, std::vector<std::int32_t>& out);
 
   void set(std::int64_t row, Row patch);
   void grow(std::int64_t rows) noexcept { rows_ = rows > rows_ ? rows : rows_; }
@@ -55,9 +56,19 @@ class RowPatches {
   [[nodiscard]] const CsrMatrix& merged(const CsrMatrix& base, std::int64_t cols) const;
 
  private:
+  void index_patches();
+
   std::int64_t rows_;
   std::size_t entries_ = 0;
   std::unordered_map<std::int64_t, Row> patches_;
+  std::unordered_map<std::int32_t, std::vector<std::int64_t>> patched_;  // column -> rows of patches_ that have it, or once had
+  std::size_t patched_entries_ = 0;
+  /// Rows of the base by column.
+  struct Columns {
+    std::vector<std::int64_t> offsets;  // [columns + 1]
+    std::vector<std::int32_t> rows;
+  };
+  std::shared_ptr<const Columns> base_columns_;  // null until rows_with() is called; patched_ is empty as long
   mutable std::mutex mutex_;
   mutable bool made_ = false;
   mutable CsrMatrix merged_;

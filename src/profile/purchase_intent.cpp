@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -64,7 +65,15 @@ PurchaseIntent::PurchaseIntent(PurchaseIntentOptions options, ProfileOptions pro
   profile_options_.validate();
 }
 
+void PurchaseIntent::Report::take_solver() {
+  stop_reason = solver.converged ? StopReason::kConverged : StopReason::kIterations;
+  iterations = solver.iterations;
+  objective = {solver.objective};
+}
+
 PurchaseIntent::Report PurchaseIntent::fit(const EventLog& log, const ItemFacts& facts) {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto since = [](std::chrono::steady_clock::time_point t) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count(); };
   const IntentExamples all = examples(log, facts);
   std::vector<std::size_t> training_rows;
   std::vector<std::size_t> calibration_rows;
@@ -83,13 +92,21 @@ PurchaseIntent::Report PurchaseIntent::fit(const EventLog& log, const ItemFacts&
   report.calibration_from_ms = all.times_ms[calibration_rows.front()];
   for (const std::size_t i : calibration_rows) report.calibration_from_ms = std::min(report.calibration_from_ms, all.times_ms[i]);
 
+  report.phase_seconds.emplace_back("moments", since(begun));
+
+  const auto regression_begun = std::chrono::steady_clock::now();
   LogisticRegression regression;
   const LogisticOptions solver{.l2 = options_.l2, .knots = options_.knots, .max_iterations = options_.max_iterations, .num_threads = options_.num_threads};
   const std::span<const std::int32_t> columns = options_.columns == IntentColumns::kRfm ? IntentFeatures::rfm() : std::span<const std::int32_t>{};
   report.solver = regression.fit(training.matrix(), training.labels, solver, columns);
+  report.take_solver();
+  report.phase_seconds.emplace_back("regression", since(regression_begun));
+  const auto calibration_begun = std::chrono::steady_clock::now();
   std::vector<double> margins(calibration.labels.size());
   for (std::size_t i = 0; i < margins.size(); ++i) margins[i] = regression.margin(calibration.matrix().row(i));
   calibrator_ = Calibrator(options_.calibration, margins, calibration.labels);
+  report.phase_seconds.emplace_back("calibration", since(calibration_begun));
+  report.seconds = since(begun);
   regression_ = std::move(regression);
   trees_.reset();
   report_ = report;
@@ -217,9 +234,13 @@ std::shared_ptr<PurchaseIntent> PurchaseIntent::from_state(const StateReader& re
   out->calibrator_ = Calibrator::from_state(ScopedReader(reader, "calibrator/"));
   if (reader.has("info/report"))
     if (const std::vector<double> r = reader.get_doubles("info/report"); r.size() == 9 && std::all_of(r.begin(), r.end(), [](double x) { return std::abs(x) < 9e15; })) {
-      out->report_ = {static_cast<std::int64_t>(r[0]), static_cast<std::int64_t>(r[1]), static_cast<std::int64_t>(r[2]),
-                      static_cast<std::int64_t>(r[3]), static_cast<std::int64_t>(r[4]),
-                      {static_cast<std::int32_t>(std::clamp(r[5], 0.0, 1e9)), r[6], r[7], r[8] != 0}};
+      Report& report = out->report_;
+      std::size_t at = 0;
+      for (std::int64_t* count : {&report.training_examples, &report.training_positives, &report.calibration_examples, &report.calibration_positives,
+                                  &report.calibration_from_ms})
+        *count = static_cast<std::int64_t>(r[at++]);
+      report.solver = {static_cast<std::int32_t>(std::clamp(r[5], 0.0, 1e9)), r[6], r[7], r[8] != 0};
+      report.take_solver();
     }
   return out;
 }

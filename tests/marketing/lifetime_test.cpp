@@ -143,6 +143,12 @@ TEST(LifetimeModel, TheFitIsAMaximumAndEqualRowsCollapse) {
     ASSERT_TRUE(fit.converged) << lifetime_name(kind);
     EXPECT_TRUE(fit.at_bound.empty());
     EXPECT_LT(fit.gradient, 1e-4);
+    const FitReport report = fit;  // as every fit gives one
+    EXPECT_EQ(report.stop_reason, FitReport::StopReason::kConverged);
+    EXPECT_GT(report.iterations, 0);
+    ASSERT_EQ(report.objective.size(), 2u);
+    EXPECT_GT(report.objective[1], report.objective[0]);
+    EXPECT_GT(report.seconds, 0);
     const auto groups = marketing::grouped(c.view());
     const double best = marketing::log_likelihood(kind, model.k(), fit.values, groups, 1).v;
     for (std::size_t i = 0; i < 4; ++i)
@@ -311,6 +317,21 @@ TEST(PurchaseSummaries, SeveralPurchasesOfADayAreOne) {
   EXPECT_EQ(summarize_purchases(log, options).frequency, (std::vector<double>{2, 0}));
   options.utc_offset_minutes = 3000;
   EXPECT_THROW((void)summarize_purchases(log, options), std::invalid_argument);
+}
+
+TEST(PurchaseSummaries, AValueBelowZeroIsAReturn) {
+  // Customer 0 gives the first purchase back before buying again, and a part of a repeat on its very day; 1 gives all repeats
+  // back; 2 has returns alone; 3 starts with one.
+  const std::vector<std::int32_t> who{0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3, 3};
+  const std::vector<double> day{0, 1, 7, 7, 14, 15, 0, 5, 20, 3, 1, 4};
+  const std::vector<double> value{10, -10, 30, -5, 20, -1, 4, 6, -60, -2, -7, 8};
+  const PurchaseSummaries s = summarize_purchases(who, day, value, 28.0, 7);
+  EXPECT_EQ(s.customers, (std::vector<std::int32_t>{0, 1, 3}));
+  EXPECT_EQ(s.frequency, (std::vector<double>{2, 1, 0}));
+  EXPECT_EQ(s.recency, (std::vector<double>{2, 5.0 / 7, 0}));
+  EXPECT_EQ(s.age, (std::vector<double>{4, 4, 24.0 / 7}));
+  EXPECT_EQ(s.money, (std::vector<double>{22, 0, 0}));
+  EXPECT_EQ(s.later, 0);
 }
 
 }  // namespace

@@ -141,6 +141,12 @@ TEST_P(BothUnits, FilesBringBackEveryBit) {
   PurchaseIntent intent(options_);
   const EventLog log = testing::random_log(200, 8, 15);
   const auto report = intent.fit(log, *facts());
+  const FitReport fit = report;  // as every fit gives one
+  EXPECT_EQ(fit.stop_reason, FitReport::StopReason::kConverged);
+  EXPECT_EQ(fit.iterations, report.solver.iterations);
+  EXPECT_EQ(fit.objective, std::vector<double>{report.solver.objective});
+  ASSERT_EQ(fit.phase_seconds.size(), 3u);
+  EXPECT_GE(fit.seconds, fit.phase_seconds[0].second + fit.phase_seconds[1].second);
   EXPECT_TRUE(report.solver.converged);
   EXPECT_GT(report.calibration_positives, 0);
   const auto back = load_purchase_intent_from_memory(save_to_memory(intent));

@@ -441,6 +441,37 @@ TEST(EventStoreLimits, AnItemBeyondTheLimitIsRefused) {
   EXPECT_EQ(store.num_items(), 3);
 }
 
+TEST(EventStoreLimits, ACompactionDropsKeysOfItemsThatLeftNoTrace) {
+  const TempDir dir;
+  const auto clock = std::make_shared<Clock>();
+  std::int64_t& now = clock->now;
+  EventStoreOptions o = options(clock);
+  o.history_limit = 4;
+  o.seen_limit = 4;
+  o.compact_bytes = 0;
+  {
+    EventStore store(dir.path(), o);
+    for (int i = 0; i < 3000; ++i) store.observe({named("u", i % 7), named("typo", i), "view", now - i % 100});
+    store.set_price("priced", 3.5f);
+    store.set_available("gone", false);
+    store.observe({"buyer", "pan", "purchase", now - 2});
+    store.observe({"buyer", "lid", "purchase", now - 1});
+    now += 60 * 24 * kHour;  // what trended then is nothing now
+    for (int i = 0; i < 4; ++i) store.observe({"u1", named("new", i), "view", now});
+    EXPECT_EQ(store.num_items(), 3008);
+    store.compact();
+  }
+  EventStore store(dir.path(), o);
+  EXPECT_LE(store.num_items(), 8 + 7 * (4 + 4));  // histories, and what is remembered as seen
+  for (const char* item : {"priced", "gone", "pan", "lid", "new0", "new3"}) EXPECT_GE(store.find_item(item), 0) << item;
+  EXPECT_EQ(store.find_item("typo0"), -1);
+  EXPECT_EQ(store.offer("priced").price, 3.5f);
+  EXPECT_EQ(together_with(store, "pan"), (std::map<std::string, float>{{"lid", 1.0f}}));
+  UserView v;
+  ASSERT_TRUE(store.read_user("u2", v));
+  EXPECT_EQ(v.history.size(), 4u);
+}
+
 TEST(GrowingIds, GivesIndicesAgainAndFindsEveryKey) {
   serving::GrowingIds ids("key");
   std::map<std::string, std::int32_t> model;
@@ -509,6 +540,21 @@ TEST(TrendingCounters, TheLeadersAreThoseOfAllCountersAfterAnyOrder) {
   }
 }
 
+TEST(TrendingCounters, WhatIsTooLittleToLowerACounterIsTakenBackToo) {
+  // An event of a hundred half-lives ago drowns in one of today: the leaders stay as they are.
+  serving::TrendingCounters counters(1000, 8);
+  for (std::int32_t item = 0; item < 3; ++item) {
+    counters.add(item, 1, 100'000);
+    counters.add(item, 1, 200'000 - item);
+  }
+  std::vector<std::pair<std::int32_t, float>> before(8), after(8);
+  before.resize(counters.top(200'000, before));
+  for (const std::int32_t item : {0, 1, 2}) counters.subtract(std::vector<serving::TrendingCounters::Taken>{{item, 1, 100'000}});
+  after.resize(counters.top(200'000, after));
+  EXPECT_EQ(after.size(), 3u);
+  EXPECT_EQ(after, before);
+}
+
 TEST(Counters, MergingAndErasingTakesNothingFromOthers) {
   EventStore store(options());
   for (int i = 0; i < 3; ++i) {
@@ -528,7 +574,9 @@ struct PlainShop {
   struct Past {
     std::int64_t time;
     std::string item, type;
-    std::vector<std::string> partners;
+    float value = 1;
+    std::vector<std::string> partners = {};
+    [[nodiscard]] bool buys() const { return type == "purchase" && value >= 0; }
   };
   std::size_t history_limit = 12;
   std::map<std::string, std::vector<Past>> shoppers;
@@ -536,7 +584,7 @@ struct PlainShop {
   std::map<std::pair<std::string, std::string>, int> pairs;
 
   static double weight(const Past& p) {
-    const double w = p.type == "purchase" ? 5 : p.type == "cart" ? 3 : p.type == "view" ? 1 : 0;
+    const double w = p.type == "purchase" ? (p.value < 0 ? 0 : 5) : p.type == "cart" ? 3 : p.type == "view" ? 1 : 0;
     return w * std::exp2(-static_cast<double>(kNow - p.time) / (24.0 * kHour));
   }
   void count(const Past& p, int sign) {
@@ -552,11 +600,11 @@ struct PlainShop {
   void observe(const std::string& user, Past p) {
     auto& h = shoppers[user];
     for (const Past& q : h)
-      if (q.time == p.time && q.item == p.item && q.type == p.type) return;
-    if (p.type == "purchase") {
+      if (q.time == p.time && q.item == p.item && q.type == p.type && q.value == p.value) return;
+    if (p.buys()) {
       std::set<std::string> others;
       for (const Past& q : h)
-        if (q.type == "purchase" && std::abs(q.time - p.time) <= 24 * kHour) others.insert(q.item);
+        if (q.buys() && std::abs(q.time - p.time) <= 24 * kHour) others.insert(q.item);
       if (!others.contains(p.item)) p.partners.assign(others.begin(), others.end());
     }
     count(p, 1);
@@ -602,8 +650,9 @@ TEST(Counters, EqualARecountAfterAnyOrderOfWhatCanHappen) {
           }
           break;
         default: {
-          PlainShop::Past p{kNow - static_cast<std::int64_t>(rng() % (72 * 4)) * kHour / 4, named("i", rng() % 15), std::string(types[rng() % 5]), {}};
-          store->observe({user, p.item, p.type, p.time});
+          PlainShop::Past p{kNow - static_cast<std::int64_t>(rng() % (72 * 4)) * kHour / 4, named("i", rng() % 15), std::string(types[rng() % 5]),
+                                rng() % 5 == 0 ? -1.0f : 1.0f};
+          store->observe({user, p.item, p.type, p.time, p.value});
           plain.observe(user, p);
         }
       }

@@ -223,6 +223,32 @@ TEST(EventStore, AReturnTakesThePurchaseBack) {
   EXPECT_EQ(v.seen[0].last_ms, kNow - 5);
 }
 
+TEST(EventStore, APurchaseOfANegativeValueIsAReturn) {
+  EventStore store(at());
+  const auto seen = [&] {
+    UserView v;
+    store.read_user("ann", v);
+    return std::pair(v.seen.at(0).purchases, v.seen.at(0).last_purchase_ms);
+  };
+  store.observe({"ann", "a", "purchase", kNow - 10 * kMinute, 2});
+  EXPECT_EQ(seen(), (std::pair<std::int32_t, std::int64_t>(1, kNow - 10 * kMinute)));
+  store.observe({"ann", "a", "purchase", kNow - 5 * kMinute, -2});
+  EXPECT_EQ(seen(), (std::pair<std::int32_t, std::int64_t>(0, 0)));
+  EXPECT_EQ(session_of(store, "ann"), (std::vector<std::string>{"a"}));
+  EXPECT_NEAR(trending_of(store).at("a"), 5.0, 5e-2) << "giving back is no demand";
+  store.observe({"ann", "b", "purchase", kNow - 4 * kMinute, -1});
+  store.observe({"ann", "c", "purchase", kNow - 3 * kMinute, 1});
+  EXPECT_EQ(together_with(store, "c"), (std::map<std::string, float>{{"a", 1.0f}})) << "what was given back is bought together with nothing";
+  // Late: the return before the purchase takes nothing back.
+  store.observe({"ann", "a", "purchase", kNow - 20 * kMinute, -1});
+  EXPECT_EQ(seen().first, 0);
+  store.observe({"ann", "a", "purchase", kNow - 30 * kMinute, 1});
+  EXPECT_EQ(seen().first, 0) << "bought, given back, bought, given back";
+  store.erase_user("ann");
+  for (const auto& [item, value] : trending_of(store)) EXPECT_EQ(value, 0) << item;
+  EXPECT_TRUE(together_with(store, "c").empty());
+}
+
 TEST(EventStore, TrendingIsTheDecayedSum) {
   EventStoreOptions o = at();
   o.trending_half_life_hours = 2;

@@ -92,6 +92,21 @@ class FakeDisk final : public JournalFiles {
     before_call = {};
   }
 
+  /// What lies on the disk, by name; and other files in its place, all of them flushed.
+  [[nodiscard]] std::map<std::string, std::vector<std::byte>> files() {
+    const std::lock_guard g(mutex);
+    std::map<std::string, std::vector<std::byte>> out;
+    for (const auto& [name, content] : names) out[name] = content->now;
+    return out;
+  }
+  void put(const std::map<std::string, std::vector<std::byte>>& content) {
+    const std::lock_guard g(mutex);
+    names.clear();
+    for (const auto& [name, bytes] : content) names[name] = std::make_shared<Content>(Content{bytes, bytes, {}});
+    safe_names = names;
+    history.clear();
+  }
+
   /// The same files on another disk.
   [[nodiscard]] std::shared_ptr<FakeDisk> clone() {
     const std::lock_guard g(mutex);

@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "etalage/core/progress.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
 
-/// What a fit by maximum likelihood found: positive parameters, how sure they are, and how the search ended.
-struct ETALAGE_EXPORT ParameterFit {
+/// What a fit by maximum likelihood found: positive parameters, how sure they are, and how the search ended. As a FitReport its
+/// objective is the log-likelihood at the start and at the end of the search; times are not kept in files.
+struct ETALAGE_EXPORT ParameterFit : FitReport {
   std::vector<std::string> names;    ///< the textbook's letters
   std::vector<double> values;        ///< as names
   /// Of ln(values), row-major [d x d]: the inverse of minus the Hessian at the end. NaN in the rows of parameters that
@@ -22,7 +24,6 @@ struct ETALAGE_EXPORT ParameterFit {
   std::vector<std::string> at_bound; ///< parameters that ran to the end of their range: likelihood has no maximum there
   double log_likelihood = 0;
   double gradient = 0;               ///< largest absolute entry of the gradient by ln(values) at the end, without at_bound
-  std::int32_t iterations = 0;
   bool converged = false;
   std::int64_t customers = 0;        ///< rows that entered the likelihood
   std::int64_t distinct = 0;         ///< of those, different ones: equal rows are collapsed into one with a weight

@@ -35,7 +35,8 @@ struct ETALAGE_EXPORT PurchaseSummaryOptions {
 };
 
 /// Of raw purchases, in any order: customers [n] >= 0, times [n] in days, values [n] or empty. Purchases of one
-/// customer at equal times are one. std::invalid_argument names column, row and rule.
+/// customer at equal times are one. A value below 0 is a return, as in UserProfile: no purchase, and its money is taken off
+/// what the customer's repeats brought, down to 0; who has returns alone has no row. std::invalid_argument names column, row and rule.
 [[nodiscard]] ETALAGE_EXPORT PurchaseSummaries summarize_purchases(std::span<const std::int32_t> customers, std::span<const double> times,
                                                                    std::span<const double> values = {}, std::optional<double> until = {}, double unit = 1);
 

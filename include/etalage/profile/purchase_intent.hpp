@@ -9,6 +9,7 @@
 
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/progress.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/profile/calibration.hpp"
@@ -34,7 +35,7 @@ struct ETALAGE_EXPORT PurchaseIntentOptions {
   double max_idle_days = 0;         ///< cut-offs leave out shoppers whose last event is longer ago; 0 keeps all; >= 0
   IntentColumns columns = IntentColumns::kAll;  ///< kRfm: recency, frequency, money alone, the model to beat
   Calibration calibration = Calibration::kPlatt;
-  double calibration_share = 0.2;   ///< of the time of the moments, the latest: held out for calibration; in (0, 0.9]
+  double calibration_share = 0.1;   ///< of the time of the moments, the latest: held out for calibration; in (0, 0.9]
   double l2 = 10;                   ///< of the logistic regression, see LogisticOptions
   std::int32_t knots = 3;
   std::int32_t max_iterations = 50;
@@ -74,14 +75,19 @@ struct IntentEvaluation {
 /// Errors     std::invalid_argument, NotFittedError
 class ETALAGE_EXPORT PurchaseIntent {
  public:
-  /// What the fit did and how well it foretells.
-  struct Report {
+  /// What the fit did, and on what. Its objective is that of the regression at the end, its phases "moments", "regression" and
+  /// "calibration"; times are not kept in files.
+  struct Report : FitReport {
     std::int64_t training_examples = 0;
     std::int64_t training_positives = 0;
     std::int64_t calibration_examples = 0;
     std::int64_t calibration_positives = 0;
     std::int64_t calibration_from_ms = 0;
     LogisticRegression::Report solver;
+
+   private:
+    friend class PurchaseIntent;
+    void take_solver();
   };
 
   explicit PurchaseIntent(PurchaseIntentOptions options = {}, ProfileOptions profile_options = {});

@@ -41,7 +41,7 @@ struct EventType {
   std::string name;
   float weight = 1;       ///< in the shopper's taste, times the event's value; negative is a dislike
   float trending = 1;     ///< added to the item's trending counter; >= 0
-  bool purchase = false;  ///< counts for co-purchase, buying again, and "not again after a purchase"
+  bool purchase = false;  ///< counts for co-purchase, buying again, and "not again after a purchase"; with a value below 0 it is a return
   bool returns = false;   ///< takes the last purchase of the item back
 };
 
@@ -111,6 +111,8 @@ struct UserView {
 ///            max_shoppers remove a few with each event, the one idle longest first, visitors before customers. A removal is
 ///            an event of its own in the journal: what is opened again is what was there, under whatever limits. Counters
 ///            keep what the removed did, without their names
+/// Returns    an event of a type that returns, and one of a purchase's type whose value is below 0: it takes the last purchase
+///            of the product back, is no part of a session, raises no counter and is bought together with nothing
 /// Duplicates an event with a given time that equals one in the user's kept history in item, type, time and value is
 ///            taken once: the store answers with a sequence that covers the first
 /// Durable    as Journal says; without a folder everything is in memory alone and nothing is ever durable

@@ -72,7 +72,8 @@ def summarize(log: _core.EventLog, events: list[str] | str | None = None, until:
 
     Several purchases of one day are one (their values are added); days begin at utc_offset_minutes from UTC. The log's values
     are the money, in any currency: where they are quantities, make a log whose values are quantity times price. A row with a value
-    of 0 or below is a purchase like any other: leave returns out before (log.filtered(log.values > 0)). events names
+    below 0 is a return, as in Profiles: no purchase, and its money is taken off what the customer's repeats brought, down to 0. A value
+    of 0 is a purchase. events names
     the types that are purchases: by default purchase, buy, transaction or order, or everything in a log without types.
     until is the end of observation (a day, the newest purchase's by default); what comes later is left out and counted in
     .later. unit is "days" or "weeks". ValueError for a log without times or an unknown type.
@@ -96,7 +97,7 @@ def summarize_events(customer: object, time: object, money: object = None, until
 
     customer: keys, all integers or all strings. time: dates (datetimes, datetime64, ISO text), of which the day counts and
     which become `unit`, "days" or "weeks"; or numbers, which are taken as they are, in a unit of their own. Purchases of one
-    customer at one time are one, their money is added. until, of the same sort as time, is the end of observation, the
+    customer at one time are one, their money is added; money below 0 is a return, as in summarize. until, of the same sort as time, is the end of observation, the
     newest purchase by default; later ones are left out and counted.
     """
     days, dated = times_of(time, "time")

@@ -119,7 +119,7 @@ class PurchaseIntent:
     """
 
     def __init__(self, unit="shopper", horizon_days=7.0, *, step_days=0.0, warmup_days=0.0, max_idle_days=0.0, model="logistic",
-                 features="all", calibration="platt", calibration_share=0.2, l2=10.0, knots=3, max_iterations=50, max_examples=100000,
+                 features="all", calibration="platt", calibration_share=0.1, l2=10.0, knots=3, max_iterations=50, max_examples=100000,
                  seed=42, num_threads=0, library="scikit-learn", boosting_options=None, profile_options=None):
         self.unit = unit
         self.horizon_days = horizon_days

@@ -51,8 +51,9 @@ ImpressionLog::Told Engine::Impl::told(const Event& event) const {
   const auto& types = store.options().event_types;
   const auto type = std::find_if(types.begin(), types.end(), [&](const EventType& t) { return t.name == event.type; });
   if (type != types.end()) {
-    out.purchase = type->purchase;
-    out.returns = type->returns;
+    // A purchase whose value is below 0 is a return, as everywhere.
+    out.purchase = type->purchase && event.value >= 0;
+    out.returns = type->purchase ? event.value < 0 : type->returns;
   }
   return out;
 }

@@ -149,7 +149,7 @@ EarlierTotals get_earlier(ByteReader& r, const std::function<std::int32_t(std::i
   EarlierTotals t;
   for (std::int64_t* x : {&t.first_ms, &t.last_ms, &t.first_purchase_ms, &t.last_purchase_ms, &t.session_start_ms}) {
     *x = r.get<std::int64_t>();
-    if (*x < 0 && *x != kNever) ByteReader::fail("found a time before 1970 in a shopper's totals");
+    if ((*x < 0 && *x != kNever) || *x > kLatestMs) ByteReader::fail("found a time that is not in [0, 2^60] in a shopper's totals");
   }
   if (t.empty()) ByteReader::fail("found a shopper's totals of nothing");
   for (std::int64_t* x : {&t.session_purchases, &t.sessions, &t.buying_sessions, &t.orders, &t.order_gaps}) {
@@ -179,7 +179,7 @@ EarlierTotals get_earlier(ByteReader& r, const std::function<std::int32_t(std::i
     b.last_ms = r.get<std::int64_t>();
     for (double* x : {&b.quantity, &b.sum_log_gap, &b.sum_log_gap2}) *x = number();
     const auto at = place_of(t, b.item);
-    if (b.count < 0 || (b.count == 0) != (b.last_ms == kNever) || (b.last_ms < 0 && b.last_ms != kNever) || (at != t.bought.end() && at->item == b.item))
+    if (b.count < 0 || b.count > (1 << 30) || b.last_ms > kLatestMs || (b.count == 0) != (b.last_ms == kNever) || (b.last_ms < 0 && b.last_ms != kNever) || (at != t.bought.end() && at->item == b.item))
       ByteReader::fail("found a product of a shopper's totals twice, or bought as no events buy");
     t.bought.insert(at, b);
   }

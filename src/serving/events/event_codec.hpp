@@ -78,6 +78,8 @@ class ByteWriter {
   std::size_t size_ = 0;
 };
 
+inline constexpr std::int64_t kLatestMs = std::int64_t{1} << 60;
+
 /// FormatError when a record ends early or holds what none can.
 class ByteReader {
  public:
@@ -103,6 +105,17 @@ class ByteReader {
     if (kind > 1) fail("found a key of kind " + std::to_string(kind) + ", expected 0 or 1");
     if (kind == 1) return get_text();
     return get<std::int64_t>();
+  }
+  /// A moment: not before 1970, and far enough from the last one that can be told for windows to be added to it.
+  std::int64_t get_time() {
+    const auto t = get<std::int64_t>();
+    if (t < 0 || t > kLatestMs) fail("found the time " + std::to_string(t) + ", expected milliseconds in [0, 2^60]");
+    return t;
+  }
+  float get_finite() {
+    const auto x = get<float>();
+    if (!(x - x == 0)) fail("found a number that is not finite");
+    return x;
   }
   /// A number of things of at least `bytes_each` that follow.
   std::uint32_t get_count(std::size_t bytes_each) {

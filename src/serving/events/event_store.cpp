@@ -134,7 +134,7 @@ struct EventStore::Impl {
       loaded = true;
       state.replay(sequence, payload);
     };
-    journal->compact(replay, [&](const Journal::Put& put) { state.save(put); });
+    journal->compact(replay, [&](const Journal::Put& put) { state.save(put, true); });
     compactions.fetch_add(1, std::memory_order_relaxed);
     tried_at.store(0, std::memory_order_relaxed);
   }

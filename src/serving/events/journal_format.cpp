@@ -119,6 +119,7 @@ std::optional<std::uint64_t> parse_name(const std::string& name, FileKind kind) 
     if (n > (UINT64_MAX - digit) / 10) return std::nullopt;
     n = n * 10 + digit;
   }
+  if (n > kMostSequence) return std::nullopt;
   return n;
 }
 

@@ -21,6 +21,7 @@ enum class RecordKind : std::uint32_t { kEvent = 1, kState = 2, kEnd = 3, kLost 
 inline constexpr std::size_t kFileHeader = 64;
 inline constexpr std::size_t kRecordHeader = 32;
 inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint64_t kMostSequence = std::uint64_t{1} << 60;  // what claims a larger one is none of ours
 
 /// A record as it lies in a file: checksum of what follows it, sequence, what was durable when it was written, size of
 /// the payload, kind, payload, zeros up to a multiple of 8.

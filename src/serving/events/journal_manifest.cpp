@@ -11,12 +11,13 @@
 #include <xxhash.h>
 
 #include "etalage/error.hpp"
+#include "serving/events/journal_format.hpp"
 
 namespace etalage::journal {
 namespace {
 
 constexpr unsigned char kManifestMagic[8] = {0x89, 'E', 'T', 'J', 'M', '\r', '\n', 0x1a};
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kManifestVersion = 1;
 
 struct Entry {
   unsigned char magic[8];
@@ -30,7 +31,7 @@ static_assert(sizeof(Entry) == 64);
 Entry entry_of(const Mark& mark) noexcept {
   Entry e{};
   std::memcpy(e.magic, kManifestMagic, sizeof kManifestMagic);
-  e.version = kVersion;
+  e.version = kManifestVersion;
   e.mark = mark;
   e.checksum = XXH3_64bits(&e, offsetof(Entry, checksum));
   return e;
@@ -51,8 +52,9 @@ Manifest::Manifest(JournalFiles& files, const std::filesystem::path& directory, 
   for (std::size_t i = 0; i < kEntries; ++i) {
     const Entry& e = entries[i];
     if (e.checksum != XXH3_64bits(&e, offsetof(Entry, checksum)) || std::memcmp(e.magic, kManifestMagic, sizeof kManifestMagic) != 0) continue;
-    if (e.version != kVersion)
+    if (e.version != kManifestVersion)
       throw FormatError(path.string() + ": found manifest version " + std::to_string(e.version) + ", expected 1; upgrade etalage to read it");
+    if (std::max({e.mark.state, e.mark.segment, e.mark.durable}) > kMostSequence) continue;
     kept = kept || i < 2;
     found_.state = std::max(found_.state, e.mark.state);
     found_.segment = std::max(found_.segment, e.mark.segment);

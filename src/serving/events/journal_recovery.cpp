@@ -67,7 +67,7 @@ std::uint64_t lost_in(const Record& r) {
   std::uint64_t n = 0;
   if (r.header.kind != static_cast<std::uint32_t>(RecordKind::kLost) || r.payload.size() != sizeof n) return 0;
   std::copy_n(r.payload.data(), sizeof n, reinterpret_cast<std::byte*>(&n));
-  return n <= UINT64_MAX / 4 && r.header.sequence <= UINT64_MAX / 4 ? n : 0;
+  return n <= kMostSequence && r.header.sequence <= kMostSequence - n ? n : 0;
 }
 
 void append_lost(std::vector<std::byte>& out, std::uint64_t sequence, std::uint64_t count) {
@@ -289,6 +289,8 @@ Tail recover(JournalFiles& files, const fs::path& directory, const Mark& mark, b
     bridge(files, directory, found.last_sequence + 1, mark.durable + 1, found);
     found.last_sequence = mark.durable;
   }
+  if (found.last_sequence >= kMostSequence)
+    throw FormatError(directory.string() + ": damaged: found event " + std::to_string(found.last_sequence) + ", which no log reaches; restore the folder from a copy");
   return tail;
 }
 

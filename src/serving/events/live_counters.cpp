@@ -29,7 +29,7 @@ Counter normal(double mantissa, double exponent, std::uint32_t events) noexcept 
   if (!(mantissa > 0)) return {0, 0, events};
   int shift = 0;
   mantissa = std::frexp(mantissa, &shift);
-  return {mantissa, static_cast<std::int32_t>(std::clamp(exponent + shift, -1e9, 1e9)), events};
+  return {mantissa, static_cast<std::int32_t>(std::clamp(exponent + shift, -TrendingCounters::kMostExponent, TrendingCounters::kMostExponent)), events};
 }
 
 /// a + sign * b, in units of the larger one.
@@ -150,7 +150,7 @@ bool TrendingCounters::demote(const Leader& before, const Leader& now) {
   } else {
     const auto to = std::lower_bound(leaders_.begin(), leaders_.end(), now, better);
     *old = now;
-    std::rotate(old, old + 1, to);
+    if (to != old) std::rotate(old, old + 1, to);  // what was taken may be too little to lower a counter
   }
   return cut_.counter.mantissa > 0 && leaders_.size() <= limit_ / 2;
 }

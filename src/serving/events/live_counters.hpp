@@ -34,6 +34,7 @@ class TrendingCounters {
     [[nodiscard]] bool operator==(const Counter&) const noexcept = default;
   };
   static constexpr std::uint32_t kUnknownEvents = UINT32_MAX;
+  static constexpr double kMostExponent = 1e9;  ///< in size; beyond what any date and half-life give
 
   void add(std::int32_t item, float weight, std::int64_t time_ms);
   /// Takes events back that were added with the same weight and time.

@@ -50,7 +50,7 @@ std::uint16_t LiveState::replayed_type(TypeMeaning meaning) {
 
 std::uint16_t LiveState::named_type(std::string_view name) const {
   if (const int type = type_of(name); type >= 0) return static_cast<std::uint16_t>(type);
-  throw std::invalid_argument("event_types lacks '" + std::string(name.substr(0, 100)) +
+  throw UnnamedType("event_types lacks '" + std::string(name.substr(0, 100)) +
                               "', of which the journal has events, and must have it: the journal was written before journals kept their types; open it "
                               "once with the types that it was written under");
 }
@@ -108,8 +108,9 @@ void LiveState::note_seen(User& user, std::size_t place) const {
   seen.last_ms = std::max(seen.last_ms, event.time_ms);
   if (!type.purchase && !type.returns) return;
   const auto changes = [&](const Past& p) { return p.item == event.item && (types_[p.type].purchase || types_[p.type].returns); };
+  const bool bought = type.buys(event.value);
   if (std::none_of(user.history.begin() + static_cast<std::ptrdiff_t>(place) + 1, user.history.end(), changes)) {
-    if (type.purchase) {
+    if (bought) {
       ++seen.purchases;
       seen.last_purchase_ms = event.time_ms;
     } else if (seen.purchases > 0 && --seen.purchases == 0) {
@@ -127,7 +128,7 @@ std::int32_t LiveState::purchases_before(const User& user, const UserView::Seen&
   std::int32_t floor = 0;
   for (const Past& p : user.history) {
     if (p.item != seen.item || &p == except) continue;
-    const std::int32_t step = types_[p.type].purchase ? 1 : types_[p.type].returns ? -1 : 0;
+    const std::int32_t step = types_[p.type].buys(p.value) ? 1 : types_[p.type].gives_back(p.value) ? -1 : 0;
     sum += step;
     floor = std::max(floor + step, 0);
   }
@@ -139,10 +140,10 @@ void LiveState::recount(const User& user, UserView::Seen& seen, std::int32_t bef
   seen.purchases = before;
   for (const Past& p : user.history) {
     if (p.item != seen.item) continue;
-    if (types_[p.type].purchase) {
+    if (types_[p.type].buys(p.value)) {
       ++seen.purchases;
       last = p.time_ms;
-    } else if (types_[p.type].returns && seen.purchases > 0 && --seen.purchases == 0) {
+    } else if (types_[p.type].gives_back(p.value) && seen.purchases > 0 && --seen.purchases == 0) {
       last = 0;
     }
   }
@@ -170,7 +171,7 @@ void LiveState::partners_of(std::span<const Past> history, std::int32_t item, st
   const std::int64_t window = options_.co_purchase_hours * kHour;
   const auto from = std::lower_bound(history.begin(), history.end(), time_ms - window, [](const Past& p, std::int64_t t) { return p.time_ms < t; });
   for (auto p = from; p != history.end() && p->time_ms <= time_ms + window; ++p) {
-    if (!types_[p->type].purchase) continue;
+    if (!types_[p->type].buys(p->value)) continue;
     if (p->item == item) {  // bought twice within the window: its pairs are counted already
       out.clear();
       return;
@@ -210,7 +211,7 @@ LiveState::Outcome LiveState::observe(const SettledEvent& e, const Number& numbe
     user->last_ms = std::max(user->last_ms, e.arrival_ms);
     user->customer = becomes_customer(e.user, user->customer || type.purchase);
     std::uint32_t tag = 0;
-    if (type.purchase) {
+    if (type.buys(e.value)) {
       partners_of(user->history, item, e.time_ms, partners);
       if (!partners.empty()) tag = user->next_tag++;
       for (const std::int32_t partner : partners) user->pairs.push_back({tag, item, partner});
@@ -223,7 +224,7 @@ LiveState::Outcome LiveState::observe(const SettledEvent& e, const Number& numbe
     weigh(*user, e.user);
     link(place, *user);
   }
-  trending.add(item, type.trending, e.time_ms);
+  trending.add(item, type.demand(e.value), e.time_ms);
   for (const std::int32_t partner : partners) together.add(item, partner, 1);
   std::int64_t newest = newest_ms_.load(std::memory_order_relaxed);
   while (newest < e.time_ms && !newest_ms_.compare_exchange_weak(newest, e.time_ms, std::memory_order_relaxed)) {
@@ -296,7 +297,7 @@ std::uint64_t LiveState::merge(KeyView from, KeyView to, const Number& number) {
 void LiveState::take_back(const User& user) {
   std::vector<TrendingCounters::Taken> taken;
   for (const Past& p : user.history)
-    if (types_[p.type].trending > 0) taken.push_back({p.item, types_[p.type].trending, p.time_ms});
+    if (const float demand = types_[p.type].demand(p.value); demand > 0) taken.push_back({p.item, demand, p.time_ms});
   for (const Pair& p : user.pairs) together.add(p.item, p.partner, -1);
   trending.subtract(taken);
 }
@@ -375,9 +376,9 @@ bool LiveState::read_user(KeyView key, std::int64_t now_ms, UserView& out) const
   std::int64_t later = now_ms;
   auto p = out.history.rbegin();
   while (p != out.history.rend() && later - p->time_ms <= idle) later = (p++)->time_ms;
-  const auto returns = [&](std::uint16_t type) { return type < options_.event_types.size() && options_.event_types[type].returns; };
+  const auto gives_back = [&](const UserView::Past& e) { return e.type < options_.event_types.size() && types_[e.type].gives_back(e.value); };
   for (auto q = p.base(); q != out.history.end(); ++q)
-    if (!returns(q->type)) out.session.push_back(q->item);
+    if (!gives_back(*q)) out.session.push_back(q->item);
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,6 +45,18 @@ struct TypeMeaning {
   bool purchase = false;
   bool returns = false;
   [[nodiscard]] bool operator==(const TypeMeaning&) const noexcept = default;
+
+  /// What one event of the type is: a purchase whose value is below 0 is a return of as much, as in UserProfile.
+  [[nodiscard]] bool buys(float value) const noexcept { return purchase && value >= 0; }
+  [[nodiscard]] bool gives_back(float value) const noexcept { return purchase ? value < 0 : returns; }
+  /// What the event adds to the product's trending counter: giving back is no demand.
+  [[nodiscard]] float demand(float value) const noexcept { return purchase && value < 0 ? 0 : trending; }
+};
+
+/// An event of a journal that does not say what its type means, when the options do not either.
+class UnnamedType : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
 };
 
 void put_meaning(ByteWriter& w, const TypeMeaning& type);
@@ -81,7 +94,8 @@ class LiveState {
   void load(std::span<const std::byte> record);
   void finish_loading();
   /// Each user and item as it stands when it is its turn; what comes in meanwhile may or may not be in.
-  void save(const std::function<void(std::span<const std::byte>)>& put) const;
+  /// With `compact`, which nobody else may change this during, without the keys of items that have left no trace.
+  void save(const std::function<void(std::span<const std::byte>)>& put, bool compact = false) const;
 
   bool read_user(KeyView user, std::int64_t now_ms, UserView& out) const;
   [[nodiscard]] std::int64_t erased_ms(KeyView user) const;
@@ -185,6 +199,9 @@ class LiveState {
   void partners_of(std::span<const Past> history, std::int32_t item, std::int64_t time_ms, std::vector<std::int32_t>& out) const;
   void take_back(const User& user);
   void mark_erased(std::uint64_t hash, std::int64_t time_ms);
+  [[nodiscard]] std::vector<bool> traced_items() const;
+  void replay_record(std::uint64_t sequence, std::span<const std::byte> payload);
+  void load_record(std::span<const std::byte> record);
   void load_begin(ByteReader& r);
   void load_items(ByteReader& r);
   void load_counters(ByteReader& r, bool old);

@@ -15,8 +15,22 @@ namespace {
 
 constexpr std::uint32_t kStateVersion = 2;
 constexpr std::int32_t kItemsARecord = 4096;
+constexpr std::int32_t kMostPurchases = 1 << 30;   // of a product by one shopper: room to go on counting
+constexpr double kLeastCounter = 0x1p-40;          // of one event as of the newest one: below it a counter is nothing
 enum : std::uint8_t { kPurchaseFlag = 1, kReturnsFlag = 2, kKnownFlags = 3 };        // of a type
 enum : std::uint8_t { kCustomerFlag = 1, kFallenFlag = 2, kKnownShopperFlags = 3 };  // of a shopper
+
+/// What keys and numbers refuse of a caller is damage in a record.
+template <class Read>
+void as_record(const Read& read) {
+  try {
+    read();
+  } catch (const UnnamedType&) {
+    throw;
+  } catch (const std::invalid_argument& e) {
+    ByteReader::fail(e.what());
+  }
+}
 
 double half_life_ms(const EventStoreOptions& options) noexcept { return options.trending_half_life_hours * 3'600'000.0; }
 
@@ -51,6 +65,14 @@ void put_event(ByteWriter& w, const SettledEvent& e, const TypeMeaning& type) {
 }
 
 void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payload) {
+  as_record([&] { replay_record(sequence, payload); });
+}
+
+void LiveState::load(std::span<const std::byte> record) {
+  as_record([&] { load_record(record); });
+}
+
+void LiveState::replay_record(std::uint64_t sequence, std::span<const std::byte> payload) {
   ByteReader r(payload);
   const Number number = [sequence] { return sequence; };
   const auto kind = r.get<std::uint8_t>();
@@ -60,10 +82,10 @@ void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payloa
       const bool typed = static_cast<LogKind>(kind) == LogKind::kTypedEvent;
       SettledEvent e{};
       e.replayed = true;
-      if (typed) e.arrival_ms = r.get<std::int64_t>();
-      e.time_ms = r.get<std::int64_t>();
+      if (typed) e.arrival_ms = r.get_time();
+      e.time_ms = r.get_time();
       if (!typed) e.arrival_ms = e.time_ms;
-      e.value = r.get<float>();
+      e.value = r.get_finite();
       e.type = typed ? replayed_type(get_meaning(r)) : named_type(r.get_text());
       e.user = r.get_key();
       e.item = r.get_key();
@@ -77,7 +99,7 @@ void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payloa
       break;
     }
     case LogKind::kErase: {
-      const auto time_ms = r.get<std::int64_t>();
+      const auto time_ms = r.get_time();
       erase(r.get_key(), time_ms, number);
       break;
     }
@@ -97,7 +119,31 @@ void LiveState::replay(std::uint64_t sequence, std::span<const std::byte> payloa
   if (!r.done()) ByteReader::fail("found bytes behind its end");
 }
 
-void LiveState::save(const std::function<void(std::span<const std::byte>)>& put) const {
+/// Items that anything is said of. What nobody has in a kept history, was bought with nothing, of which the shop says
+/// nothing and which trends no more has left no trace but its key.
+std::vector<bool> LiveState::traced_items() const {
+  std::vector<bool> traced(static_cast<std::size_t>(items.size()));
+  const auto trace = [&](std::int32_t item) { traced[static_cast<std::size_t>(item)] = true; };
+  const double newest = static_cast<double>(newest_ms_.load(std::memory_order_relaxed)) / half_life_ms(options_);
+  for (std::int32_t i = 0; i < items.size(); ++i) {
+    const TrendingCounters::Counter counter = trending.counter(i);
+    if (counter.mantissa > 0 && counter.mantissa * std::exp2(static_cast<double>(counter.exponent) - newest) > kLeastCounter) trace(i);
+    for (const CoPurchases::Partner& p : together.partners(i)) trace(i), trace(p.item);
+  }
+  offers.save([&](std::int32_t item) { return trace(item), -1; }, [](std::span<const std::byte>) {});
+  for (std::int32_t index = 0; index < users.size(); ++index) {
+    const User* user = record_at(index);
+    if (user == nullptr || user->index != index) continue;
+    for (const Past& p : user->history) trace(p.item);
+    for (const UserView::Seen& s : user->seen) trace(s.item);
+    for (const Pair& p : user->pairs) trace(p.item), trace(p.partner);
+    for (const EarlierTotals& t : user->earlier)
+      for (const EarlierTotals::Bought& b : t.bought) trace(b.item);
+  }
+  return traced;
+}
+
+void LiveState::save(const std::function<void(std::span<const std::byte>)>& put, bool compact) const {
   ByteWriter w;
   w.put(StateKind::kBegin);
   w.put(kStateVersion);
@@ -113,13 +159,14 @@ void LiveState::save(const std::function<void(std::span<const std::byte>)>& put)
 
   // Items are numbered anew: an index that somebody is just giving to a key has none yet, and no event either.
   Key key;
-  std::vector<std::int32_t> numbers(static_cast<std::size_t>(items.size()), -1);
+  const std::vector<bool> traced = compact ? traced_items() : std::vector<bool>(static_cast<std::size_t>(items.size()), true);
+  std::vector<std::int32_t> numbers(traced.size(), -1);
   std::int32_t named = 0;
   for (std::size_t begin = 0; begin < numbers.size();) {
     ByteWriter keys;
     std::uint32_t n = 0;
     for (; begin < numbers.size() && n < kItemsARecord; ++begin) {
-      if (!items.key_at(static_cast<std::int32_t>(begin), key)) continue;
+      if (!traced[begin] || !items.key_at(static_cast<std::int32_t>(begin), key)) continue;
       numbers[begin] = named++;
       keys.put_key(view_of(key));
       ++n;
@@ -220,9 +267,9 @@ void LiveState::load_begin(ByteReader& r) {
     ByteReader::fail("found version " + std::to_string(saved_version_) + ", expected 1 or 2; upgrade etalage to read it");
   saved_half_life_ms_ = r.get<double>();
   if (!(saved_half_life_ms_ > 0)) ByteReader::fail("found a half-life that is not above 0");
-  newest_ms_ = r.get<std::int64_t>();
+  newest_ms_ = r.get_time();
   if (saved_version_ != 1) {
-    erased_before_ms_ = r.get<std::int64_t>();
+    erased_before_ms_ = r.get_time();
     any_erased_ = erased_before_ms_ != 0;
   }
   const auto n = r.get_count(4);
@@ -248,12 +295,15 @@ void LiveState::load_counters(ByteReader& r, bool old) {
     counter.exponent = r.get<std::int32_t>();
     counter.events = r.get<std::uint32_t>();
     if (!(counter.mantissa == 0 || (counter.mantissa >= 0.5 && counter.mantissa < 1))) ByteReader::fail("found a counter whose mantissa is not in [0.5, 1)");
+    if (std::abs(static_cast<double>(counter.exponent)) > TrendingCounters::kMostExponent) ByteReader::fail("found a counter whose exponent no time makes");
   }
   const auto n = r.get_count(8);
   std::vector<CoPurchases::Partner> partners;
   for (std::uint32_t i = 0; i < n; ++i) {
     const std::int32_t partner = checked_item(r.get<std::int32_t>());
-    partners.push_back({partner, r.get<float>()});
+    const float count = r.get_finite();
+    if (!(count > 0)) ByteReader::fail("found products that were bought together " + std::to_string(count) + " times");
+    partners.push_back({partner, count});
   }
   // The counter as of the newest event, in terms of the half-life that is asked for now.
   const auto newest = static_cast<double>(newest_ms_.load());
@@ -269,7 +319,7 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
   user.version = r.get<std::uint64_t>();
   bool customer = false;
   if (!old) {
-    user.last_ms = r.get<std::int64_t>();
+    user.last_ms = r.get_time();
     const auto flags = r.get<std::uint8_t>();
     if (flags > kKnownShopperFlags) ByteReader::fail("found flags " + std::to_string(flags) + " of a shopper; upgrade etalage to read it");
     customer = (flags & kCustomerFlag) != 0;
@@ -279,14 +329,15 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
   std::vector<std::int32_t> partners;
   for (std::uint32_t i = 0; i < n; ++i) {
     Past p{};
-    p.time_ms = r.get<std::int64_t>();
+    p.time_ms = r.get_time();
+    if (!user.history.empty() && p.time_ms < user.history.back().time_ms) ByteReader::fail("found a shopper's events out of order");
     p.item = checked_item(r.get<std::int32_t>());
-    p.value = r.get<float>();
+    p.value = r.get_finite();
     const auto type = r.get<std::uint16_t>();
     if (type >= saved_types_.size()) ByteReader::fail("found type " + std::to_string(type) + ", expected one that was named before");
     p.type = saved_types_[type];
     p.tag = old ? 0 : r.get<std::uint32_t>();
-    if (old && types_[p.type].purchase) {
+    if (old && types_[p.type].buys(p.value)) {
       // Version 1 does not say in which pairs a purchase was counted: those of the kept history, in its order.
       partners_of(user.history, p.item, p.time_ms, partners);
       if (!partners.empty()) p.tag = user.next_tag++;
@@ -312,8 +363,10 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
     UserView::Seen s{};
     s.item = checked_item(r.get<std::int32_t>());
     s.purchases = r.get<std::int32_t>();
-    s.last_ms = r.get<std::int64_t>();
-    s.last_purchase_ms = r.get<std::int64_t>();
+    s.last_ms = r.get_time();
+    s.last_purchase_ms = r.get_time();
+    if (s.purchases < 0 || s.purchases > kMostPurchases) ByteReader::fail("found " + std::to_string(s.purchases) + " purchases of a product");
+    if (!user.seen.empty() && s.item <= user.seen.back().item) ByteReader::fail("found a shopper's products out of order");
     user.seen.push_back(s);
   }
   user.customer = becomes_customer(key, customer);
@@ -332,7 +385,7 @@ void LiveState::load_earlier(ByteReader& r) {
       }));
 }
 
-void LiveState::load(std::span<const std::byte> record) {
+void LiveState::load_record(std::span<const std::byte> record) {
   ByteReader r(record);
   const auto kind = r.get<std::uint8_t>();
   switch (static_cast<StateKind>(kind)) {
@@ -348,7 +401,7 @@ void LiveState::load(std::span<const std::byte> record) {
       break;
     case StateKind::kErased: {
       const auto hash = r.get<std::uint64_t>();
-      mark_erased(hash, r.get<std::int64_t>());
+      mark_erased(hash, r.get_time());
       break;
     }
     default:
