@@ -16,7 +16,9 @@
 #include "etalage/core/catalog.hpp"
 #include "etalage/io/profile_files.hpp"
 #include "etalage/profile/profiles.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "profile_helpers.hpp"
 
 namespace etalage::python {
@@ -167,39 +169,20 @@ std::shared_ptr<const ItemFacts> facts_for(const std::shared_ptr<Catalog>& catal
 }
 
 ProfileOptions profile_options(const py::dict& d) {
-  static constexpr std::initializer_list<std::pair<const char*, EventRole>> roles{
-      {"ignore", EventRole::kIgnore}, {"view", EventRole::kView}, {"cart", EventRole::kCart}, {"purchase", EventRole::kPurchase}, {"return", EventRole::kReturn}};
-  ProfileOptions o;
+  auto o = options_from_dict<ProfileOptions>(d);
   if (d.contains("roles") && !d["roles"].is_none())
     for (const auto& [name, role] : py::dict(d["roles"])) {
-      const std::string key = py::str(name);
       py::dict one;
       one["roles"] = role;
-      set_choice(one, "roles", o.roles[key], roles);
+      set_option(one, "roles", o.roles[py::str(name)]);
     }
-  set_choice(d, "untyped", o.untyped, roles);
-  set_option(d, "half_life_days", o.half_life_days);
-  set_option(d, "view_weight", o.view_weight);
-  set_option(d, "cart_weight", o.cart_weight);
-  set_option(d, "purchase_weight", o.purchase_weight);
-  set_option(d, "return_weight", o.return_weight);
-  set_option(d, "idle_minutes", o.idle_minutes);
-  set_option(d, "utc_offset_minutes", o.utc_offset_minutes);
-  set_option(d, "value_is_amount", o.value_is_amount);
-  set_option(d, "max_categories", o.max_categories);
-  set_option(d, "max_brands", o.max_brands);
-  set_option(d, "max_items", o.max_items);
-  set_option(d, "lapsed_gaps", o.lapsed_gaps);
-  set_option(d, "at_risk_gaps", o.at_risk_gaps);
-  set_option(d, "new_days", o.new_days);
-  set_option(d, "loyal_orders", o.loyal_orders);
-  set_option(d, "typical_gap_days", o.typical_gap_days);
   o.validate();
   return o;
 }
 
 void bind_profile(py::module_& m) {
-  py::class_<Profiles, std::shared_ptr<Profiles>>(m, "Profiles", "The compiled part of etalage.profile.Profiles.")
+  py::class_<Profiles, std::shared_ptr<Profiles>> profiles(m, "Profiles", "The compiled part of etalage.profile.Profiles.");
+  profiles
       .def(py::init([](const py::dict& options) { return std::make_shared<Profiles>(nullptr, profile_options(options)); }), py::arg("options"))
       .def("copy", [](const Profiles& p) { return std::make_shared<Profiles>(p); })
       .def("shared", [](const std::shared_ptr<Profiles>& p) { return p.use_count() > 2; },
@@ -244,19 +227,9 @@ void bind_profile(py::module_& m) {
            },
            py::arg("now_ms"))
       .def("merge", &Profiles::merge, py::arg("from_user"), py::arg("to_user"))
-      .def("erase", &Profiles::erase, py::arg("user"))
-      .def("save", [](const Profiles& p, const std::filesystem::path& path) { save(p, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
-      .def_static("load",
-                  [](const std::filesystem::path& path, const std::string& verify) { return load_profiles(path, verify_option(verify)); },
-                  py::arg("path"), py::arg("verify") = "full")
-      .def("to_bytes", [](const Profiles& p) {
-        const std::vector<char> v = save_to_memory(p);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_profiles_from_memory({v.data(), v.size()});
-      }, py::arg("data"));
+      .def("erase", &Profiles::erase, py::arg("user"));
+  bind_files<Profiles>(profiles, [](const auto& p, LoadOptions o) { return load_profiles(p, o); },
+                       [](auto b, LoadOptions o) { return load_profiles_from_memory(b, o); });
 }
 
 }  // namespace etalage::python

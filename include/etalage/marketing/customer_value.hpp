@@ -28,6 +28,17 @@ struct ETALAGE_EXPORT CustomerValueOptions {
   std::uint64_t seed = 42;
   int num_threads = 0;
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("t", o.t);
+    visit("discount_rate", o.discount_rate);
+    visit("period", o.period);
+    visit("level", o.level);
+    visit("draws", o.draws);
+    visit("seed", o.seed);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// out [n]: the quantity at the fitted parameters. purchases is needed for all but kMoney, money_model and money [n] for

@@ -29,6 +29,13 @@ struct ETALAGE_EXPORT BprOptions {
   int num_threads = 0;             ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_pairwise_option(o, visit);
+    visit("negatives", o.negatives);
+    visit("num_candidates", o.num_candidates);
+  }
 };
 
 /// Bayesian personalized ranking: a liked item should score above one that is not.

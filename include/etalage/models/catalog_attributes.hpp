@@ -25,6 +25,18 @@ struct ETALAGE_EXPORT CatalogAttributesOptions {
   std::int32_t min_count = 2;    ///< words, tags and brands of fewer products are left out; >= 1
   std::int32_t max_words = 20000;  ///< the most frequent ones are kept; >= 1
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("categories", o.categories);
+    visit("brand", o.brand);
+    visit("tags", o.tags);
+    visit("text", o.text);
+    visit("price", o.price);
+    visit("vectors", o.vectors);
+    visit("min_count", o.min_count);
+    visit("max_words", o.max_words);
+  }
 };
 
 /// Products as sparse rows of attributes, for what learns from content (ColdStart).

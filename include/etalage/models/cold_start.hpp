@@ -24,6 +24,17 @@ struct ETALAGE_EXPORT ColdStartOptions {
   std::int32_t max_rows = 4096;  ///< different rows of attributes that are learned from, those of most support; >= 1
   int num_threads = 0;
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("power", o.power);
+    visit("regularization", o.regularization);
+    visit("support_power", o.support_power);
+    visit("target_power", o.target_power);
+    visit("evenness", o.evenness);
+    visit("max_rows", o.max_rows);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// Factors for products (or people) that nobody has touched yet, from their attributes: kernel ridge regression.

@@ -31,6 +31,24 @@ struct ETALAGE_EXPORT Item2VecOptions {
   int num_threads = 0;              ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("factors", o.factors);
+    visit("window", o.window);
+    visit("num_negatives", o.num_negatives);
+    visit("epochs", o.epochs);
+    visit("learning_rate", o.learning_rate);
+    visit("subsample", o.subsample);
+    visit("negative_exponent", o.negative_exponent);
+    visit("query_decay", o.query_decay);
+    visit("max_history", o.max_history);
+    visit("compute_objective", o.compute_objective);
+    visit("exclude_last", o.exclude_last);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+    visit("seed", o.seed);
+  }
 };
 
 /// Item vectors from sessions: items that are met in the same company get similar vectors.

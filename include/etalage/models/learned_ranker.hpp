@@ -36,6 +36,16 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
   std::string learning = {};      ///< how the scorer was learned, for whoever made it; kept in files, never read
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("candidates", o.candidates);
+    visit("anchors", o.anchors);
+    visit("exclude_last", o.exclude_last);
+    visit("half_life_days", o.half_life_days);
+    visit("neighbors", o.neighbors);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// Lists to learn from: candidates of queries, their features, and what was taken.

@@ -21,6 +21,16 @@ struct ETALAGE_EXPORT RandomWalkOptions {
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("alpha", o.alpha);
+    visit("beta", o.beta);
+    visit("num_neighbors", o.num_neighbors);
+    visit("normalize", o.normalize);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// P3alpha and RP3beta: where a walk of three steps from a user ends.

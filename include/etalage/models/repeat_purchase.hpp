@@ -21,6 +21,16 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
   bool keep_history = true;       ///< keep the lists and their times
   int num_threads = 0;            ///< 0 means all CPUs; for batches
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("min_gap_days", o.min_gap_days);
+    visit("item_shrinkage", o.item_shrinkage);
+    visit("user_shrinkage", o.user_shrinkage);
+    visit("now_ms", o.now_ms);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// What a shopper is about to buy again: a renewal model of the times between purchases of the same item.

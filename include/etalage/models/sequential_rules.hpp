@@ -25,6 +25,19 @@ struct ETALAGE_EXPORT SequentialRulesOptions {
   bool keep_history = true;          ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;             ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("weighting", o.weighting);
+    visit("max_gap", o.max_gap);
+    visit("min_support", o.min_support);
+    visit("num_neighbors", o.num_neighbors);
+    visit("query_decay", o.query_decay);
+    visit("max_history", o.max_history);
+    visit("exclude_last", o.exclude_last);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// Sequential rules i -> j: who took i took j some places later.

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -25,6 +26,11 @@ enum class PlaceWeight : std::uint8_t {
   kSame,         ///< 1
   kExponential   ///< exp(-(L - i) / place_decay)
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<PlaceWeight> = std::to_array<OptionName<PlaceWeight>>(
+    {{"div", PlaceWeight::kDiv}, {"quadratic", PlaceWeight::kQuadratic}, {"linear", PlaceWeight::kLinear},
+     {"log", PlaceWeight::kLog}, {"same", PlaceWeight::kSame}, {"exponential", PlaceWeight::kExponential}});
 
 /// Settings of session-based nearest neighbours.
 struct ETALAGE_EXPORT SessionKnnOptions {
@@ -43,6 +49,24 @@ struct ETALAGE_EXPORT SessionKnnOptions {
   bool keep_history = true;                 ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;                      ///< 0 means all CPUs; for batches
   void validate() const;                    ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("num_neighbors", o.num_neighbors);
+    visit("recent_sessions", o.recent_sessions);
+    visit("weighting", o.weighting);
+    visit("place_decay", o.place_decay);
+    visit("score_weighting", o.score_weighting);
+    visit("idf_weight", o.idf_weight);
+    visit("item_decay", o.item_decay);
+    visit("backward", o.backward);
+    visit("length_exponent", o.length_exponent);
+    visit("session_decay_days", o.session_decay_days);
+    visit("max_history", o.max_history);
+    visit("exclude_last", o.exclude_last);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// VMIS-kNN: what people did whose sessions look like this one.

@@ -22,6 +22,18 @@ struct ETALAGE_EXPORT SlimOptions {
   bool keep_history = true;           ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;                ///< 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("l1", o.l1);
+    visit("l2", o.l2);
+    visit("non_negative", o.non_negative);
+    visit("num_candidates", o.num_candidates);
+    visit("iterations", o.iterations);
+    visit("tolerance", o.tolerance);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// SLIM: each item's column as a sparse combination of other items, by an elastic net.

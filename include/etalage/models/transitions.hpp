@@ -27,6 +27,21 @@ struct ETALAGE_EXPORT TransitionsOptions {
   bool keep_history = true;       ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;            ///< 0 means all CPUs
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit("forward", o.forward);
+    visit("backward", o.backward);
+    visit("decay", o.decay);
+    visit("window", o.window);
+    visit("row_exponent", o.row_exponent);
+    visit("column_exponent", o.column_exponent);
+    visit("query_decay", o.query_decay);
+    visit("max_history", o.max_history);
+    visit("exclude_last", o.exclude_last);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// Decayed directed item-to-item transitions: what tends to come near what, and more so behind it.

@@ -31,6 +31,15 @@ struct ETALAGE_EXPORT UserKnnOptions {
   bool keep_history = true;          ///< keep the training rows as the users' histories
   int num_threads = 0;               ///< of batches; 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_similarity_option(o, visit);
+    visit("item_damping", o.item_damping);
+    visit("normalize", o.normalize);
+    visit("keep_history", o.keep_history);
+    visit("num_threads", o.num_threads);
+  }
 };
 
 /// User-based nearest neighbours: what the most similar users have.

@@ -30,6 +30,14 @@ struct ETALAGE_EXPORT WarpOptions {
   int num_threads = 0;             ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_pairwise_option(o, visit);
+    visit("margin", o.margin);
+    visit("max_trials", o.max_trials);
+    visit("num_violators", o.num_violators);
+  }
 };
 
 /// WARP: as BPR, with a loss that counts an item's rank and steps taken only where the order is wrong.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/random_stream.hpp"
 
@@ -107,12 +108,7 @@ double ExplorationSlot::rate(std::int32_t item) const noexcept {
 }
 
 void ExplorationSlot::save_state(StateWriter& writer) const {
-  writer.put_int("policy", static_cast<std::int64_t>(options_.policy));
-  writer.put_double("share", options_.share);
-  writer.put_int("position", options_.position);
-  writer.put_double("prior_clicks", options_.prior_clicks);
-  writer.put_double("prior_shown", options_.prior_shown);
-  writer.put_int("seed", static_cast<std::int64_t>(options_.seed));
+  put_options(writer, options_);
   Array<std::int64_t> flat(2 * counts_.size(), uninitialized);
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     flat.mutable_data()[2 * i] = counts_[i].shown;
@@ -122,14 +118,7 @@ void ExplorationSlot::save_state(StateWriter& writer) const {
 }
 
 ExplorationSlot ExplorationSlot::from_state(const StateReader& reader) {
-  ExplorationOptions o;
-  o.policy = static_cast<ExplorationPolicy>(reader.get_int("policy", 0, 1));
-  o.share = reader.get_double("share");
-  o.position = static_cast<std::int32_t>(reader.get_int("position", 0, 2147483647));
-  o.prior_clicks = reader.get_double("prior_clicks");
-  o.prior_shown = reader.get_double("prior_shown");
-  o.seed = static_cast<std::uint64_t>(reader.get_int("seed"));
-  ExplorationSlot out(o);
+  ExplorationSlot out(get_options<ExplorationOptions>(reader));
   const Array<std::int64_t> flat = reader.get_array<std::int64_t>("counts");
   if (flat.size() % 2 != 0) reader.fail("counts", "found an odd number of counts");
   for (std::size_t i = 0; i < flat.size(); i += 2) {

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "etalage/models/auto_settings.hpp"
-#include "models/option_state.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/training_data.hpp"
 
@@ -24,16 +24,6 @@ void to_transitions(CsrMatrix& m, float alpha) {
   if (alpha == 1.0f) return;
   for (float& v : m.values.mutable_view()) v = std::pow(v, alpha);
 }
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("alpha", o.alpha);
-  visit("beta", o.beta);
-  visit("num_neighbors", o.num_neighbors);
-  visit("normalize", o.normalize);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
 
 }  // namespace
 
@@ -88,11 +78,11 @@ FitReport RandomWalkModel::fit(const Interactions& data, const ProgressCallback&
 void RandomWalkModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
   writer.put_bool("options/with_beta", with_beta_);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<RandomWalkModel> RandomWalkModel::from_state(const StateReader& reader) {
-  const auto options = get_options<RandomWalkOptions>(reader, each_option);
+  const auto options = get_options<RandomWalkOptions>(reader);
   const bool with_beta = reader.get_bool("options/with_beta");
   if (!with_beta && options.beta != 0.0f) reader.fail("options", "found beta " + std::to_string(options.beta.value()) + ", expected 0 for P3alpha");
   auto model = std::make_shared<RandomWalkModel>(options, with_beta);

@@ -11,13 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/pairwise/block_sums.hpp"
 #include "models/fit_report_state.hpp"
-#include "models/option_state.hpp"
 #include "models/scratch.hpp"
 #include "models/neighbour/similarity.hpp"
 #include "models/top_k.hpp"
@@ -25,23 +25,6 @@
 
 namespace etalage {
 namespace {
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("similarity", o.similarity);
-  visit("num_neighbors", o.num_neighbors);
-  visit("shrinkage", o.shrinkage);
-  visit("asymmetry", o.asymmetry);
-  visit("tversky_alpha", o.tversky_alpha);
-  visit("tversky_beta", o.tversky_beta);
-  visit("popularity_penalty", o.popularity_penalty);
-  visit("bm25_k1", o.bm25_k1);
-  visit("bm25_b", o.bm25_b);
-  visit("item_damping", o.item_damping);
-  visit("normalize", o.normalize);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
 
 SimilarityForm form_of(const UserKnnOptions& o) {
   return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
@@ -318,12 +301,12 @@ void UserKnnModel::save_state(StateWriter& writer) const {
   writer.put_array("square", square_);
   writer.put_array("popularity", popularity_);
   writer.put_double("mean_length", mean_length_);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
   put_report(writer, report_);
 }
 
 std::shared_ptr<UserKnnModel> UserKnnModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<UserKnnModel>(get_options<UserKnnOptions>(reader, each_option));
+  auto model = std::make_shared<UserKnnModel>(get_options<UserKnnOptions>(reader));
   model->rows_ = reader.get_csr(reader.get_bool("rows_are_history") ? "history" : "rows");
   model->item_users_ = reader.get_csr("item_users");
   if (model->item_users_.rows != model->rows_.cols || model->item_users_.cols != model->rows_.rows)

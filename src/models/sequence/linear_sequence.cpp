@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
@@ -19,7 +20,6 @@
 #include "kernels/dense_kernels.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/neighbour/occurrences.hpp"
-#include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
 #include "models/linear/sparse_first_inverse.hpp"
 #include "models/training_data.hpp"
@@ -27,24 +27,6 @@
 
 namespace etalage {
 namespace {
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("l2", o.l2);
-  visit("ridge_exponent", o.ridge_exponent);
-  visit("forward", o.forward);
-  visit("backward", o.backward);
-  visit("decay", o.decay);
-  visit("window", o.window);
-  visit("column_exponent", o.column_exponent);
-  visit("query_decay", o.query_decay);
-  visit("max_history", o.max_history);
-  visit("method", o.method);
-  visit("memory_budget", o.memory_budget);
-  visit("num_candidates", o.num_candidates);
-  visit("num_neighbors", o.num_neighbors);
-  visit("keep_history", o.keep_history);
-  visit("exclude_last", o.exclude_last);
-};
 
 /// s_t of every place t.
 class Sources {
@@ -333,11 +315,11 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
 
 void LinearSequenceModel::save_state(StateWriter& writer) const {
   DirectedItemModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<LinearSequenceModel> LinearSequenceModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<LinearSequenceModel>(get_options<LinearSequenceOptions>(reader, each_option));
+  auto model = std::make_shared<LinearSequenceModel>(get_options<LinearSequenceOptions>(reader));
   model->load_sequences(reader);
   model->load_weights(reader);
   return model;
