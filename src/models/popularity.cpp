@@ -12,7 +12,7 @@
 #include "core/value_transform.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {

@@ -16,16 +16,11 @@
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "models/row_patches.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/top_k.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
-
-Scratch::Scratch() : impl_(std::make_unique<Impl>()) {}
-Scratch::~Scratch() = default;
-Scratch::Scratch(Scratch&&) noexcept = default;
-Scratch& Scratch::operator=(Scratch&&) noexcept = default;
 
 Recommender::~Recommender() = default;
 

@@ -7,7 +7,7 @@
 
 #include "kernels/scan_kernels.hpp"
 #include "kernels/selection.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage {
 namespace {

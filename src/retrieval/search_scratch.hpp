@@ -12,7 +12,7 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/bounded_selection.hpp"
 #include "kernels/coded_query.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "retrieval/bound_selector.hpp"
 #include "retrieval/scored_row.hpp"
 
@@ -128,11 +128,7 @@ struct SearchScratch {
   TopNeighbors top;
   std::size_t scored = 0;  ///< vectors scored so far outside of `walks`, in full or in eight bits
 
-  static SearchScratch& of(Scratch& scratch) {
-    std::any& slot = scratch.impl().index;
-    if (auto* found = std::any_cast<SearchScratch>(&slot)) return *found;
-    return slot.emplace<SearchScratch>();
-  }
+  static SearchScratch& of(Scratch& scratch) { return scratch.impl().part<SearchScratch>(); }
 };
 
 /// Orders a heap of ScoredRow: best or worst on top; ties are broken by row, so that runs repeat.

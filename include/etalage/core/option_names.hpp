@@ -15,4 +15,11 @@ using OptionName = std::pair<const char*, E>;
 template <class E>
 inline constexpr std::array<OptionName<E>, 0> option_names{};
 
+/// visit(name, field) for each pair of a name and a field, in their order.
+template <class Visit, class Field, class... More>
+void visit_options(const Visit& visit, const char* name, Field& field, More&... more) {
+  visit(name, field);
+  if constexpr (sizeof...(more) > 0) visit_options(visit, more...);
+}
+
 }  // namespace etalage

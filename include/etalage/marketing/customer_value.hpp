@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/gamma_gamma.hpp"
 #include "etalage/marketing/lifetime.hpp"
@@ -31,13 +32,8 @@ struct ETALAGE_EXPORT CustomerValueOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("t", o.t);
-    visit("discount_rate", o.discount_rate);
-    visit("period", o.period);
-    visit("level", o.level);
-    visit("draws", o.draws);
-    visit("seed", o.seed);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "t", o.t, "discount_rate", o.discount_rate, "period", o.period, "level", o.level, "draws", o.draws,
+                  "seed", o.seed, "num_threads", o.num_threads);
   }
 };
 

@@ -52,21 +52,10 @@ struct ETALAGE_EXPORT AlsOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("factors", o.factors);
-    visit("regularization", o.regularization);
-    visit("alpha", o.alpha);
-    visit("unobserved_weight", o.unobserved_weight);
-    visit("nu", o.nu);
-    visit("iterations", o.iterations);
-    visit("solver", o.solver);
-    visit("cg_steps", o.cg_steps);
-    visit("block_size", o.block_size);
-    visit("init_scale", o.init_scale);
-    visit("compute_objective", o.compute_objective);
-    visit("tolerance", o.tolerance);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
-    visit("seed", o.seed);
+    visit_options(visit, "factors", o.factors, "regularization", o.regularization, "alpha", o.alpha,
+                  "unobserved_weight", o.unobserved_weight, "nu", o.nu, "iterations", o.iterations, "solver", o.solver,
+                  "cg_steps", o.cg_steps, "block_size", o.block_size, "init_scale", o.init_scale, "compute_objective", o.compute_objective,
+                  "tolerance", o.tolerance, "keep_history", o.keep_history, "num_threads", o.num_threads, "seed", o.seed);
   }
 };
 

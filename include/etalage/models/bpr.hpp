@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "etalage/core/auto_option.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/pairwise_model.hpp"
 
@@ -33,8 +34,7 @@ struct ETALAGE_EXPORT BprOptions {
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_pairwise_option(o, visit);
-    visit("negatives", o.negatives);
-    visit("num_candidates", o.num_candidates);
+    visit_options(visit, "negatives", o.negatives, "num_candidates", o.num_candidates);
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
@@ -28,14 +29,8 @@ struct ETALAGE_EXPORT CatalogAttributesOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("categories", o.categories);
-    visit("brand", o.brand);
-    visit("tags", o.tags);
-    visit("text", o.text);
-    visit("price", o.price);
-    visit("vectors", o.vectors);
-    visit("min_count", o.min_count);
-    visit("max_words", o.max_words);
+    visit_options(visit, "categories", o.categories, "brand", o.brand, "tags", o.tags, "text", o.text, "price", o.price,
+                  "vectors", o.vectors, "min_count", o.min_count, "max_words", o.max_words);
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
@@ -27,13 +28,8 @@ struct ETALAGE_EXPORT ColdStartOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("power", o.power);
-    visit("regularization", o.regularization);
-    visit("support_power", o.support_power);
-    visit("target_power", o.target_power);
-    visit("evenness", o.evenness);
-    visit("max_rows", o.max_rows);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "power", o.power, "regularization", o.regularization, "support_power", o.support_power,
+                  "target_power", o.target_power, "evenness", o.evenness, "max_rows", o.max_rows, "num_threads", o.num_threads);
   }
 };
 

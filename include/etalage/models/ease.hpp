@@ -38,14 +38,9 @@ struct ETALAGE_EXPORT EaseOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("l2", o.l2);
-    visit("popularity_penalty", o.popularity_penalty);
-    visit("num_neighbors", o.num_neighbors);
-    visit("method", o.method);
-    visit("memory_budget", o.memory_budget);
-    visit("num_candidates", o.num_candidates);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "l2", o.l2, "popularity_penalty", o.popularity_penalty, "num_neighbors", o.num_neighbors, "method", o.method,
+                  "memory_budget", o.memory_budget, "num_candidates", o.num_candidates, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
   }
 };
 

@@ -32,12 +32,8 @@ struct ETALAGE_EXPORT ExplorationOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("policy", o.policy);
-    visit("share", o.share);
-    visit("position", o.position);
-    visit("prior_clicks", o.prior_clicks);
-    visit("prior_shown", o.prior_shown);
-    visit("seed", o.seed);
+    visit_options(visit, "policy", o.policy, "share", o.share, "position", o.position, "prior_clicks", o.prior_clicks,
+                  "prior_shown", o.prior_shown, "seed", o.seed);
   }
 };
 

@@ -68,25 +68,13 @@ struct ETALAGE_EXPORT GraphFilterOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("history_exponent", o.history_exponent);
-    visit("user_exponent", o.user_exponent);
-    visit("item_exponent", o.item_exponent);
-    visit("coefficients", o.coefficients);
-    visit("basis", o.basis);
-    visit("low_pass_factors", o.low_pass_factors);
-    visit("low_pass_weight", o.low_pass_weight);
-    visit("sharpen_factors", o.sharpen_factors);
-    visit("sharpen_weight", o.sharpen_weight);
-    visit("equal_scale", o.equal_scale);
-    visit("low_pass_power", o.low_pass_power);
-    visit("low_pass_user_exponent", o.low_pass_user_exponent);
-    visit("low_pass_item_exponent", o.low_pass_item_exponent);
-    visit("low_pass_history_exponent", o.low_pass_history_exponent);
-    visit("low_pass_target_exponent", o.low_pass_target_exponent);
-    visit("low_pass_coefficients", o.low_pass_coefficients);
-    visit("power_iterations", o.power_iterations);
-    visit("num_threads", o.num_threads);
-    visit("seed", o.seed);
+    visit_options(visit, "history_exponent", o.history_exponent, "user_exponent", o.user_exponent, "item_exponent", o.item_exponent,
+                  "coefficients", o.coefficients, "basis", o.basis, "low_pass_factors", o.low_pass_factors,
+                  "low_pass_weight", o.low_pass_weight, "sharpen_factors", o.sharpen_factors, "sharpen_weight", o.sharpen_weight,
+                  "equal_scale", o.equal_scale, "low_pass_power", o.low_pass_power, "low_pass_user_exponent", o.low_pass_user_exponent,
+                  "low_pass_item_exponent", o.low_pass_item_exponent, "low_pass_history_exponent", o.low_pass_history_exponent,
+                  "low_pass_target_exponent", o.low_pass_target_exponent, "low_pass_coefficients", o.low_pass_coefficients,
+                  "power_iterations", o.power_iterations, "num_threads", o.num_threads, "seed", o.seed);
   }
 };
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "etalage/core/array.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -34,20 +35,10 @@ struct ETALAGE_EXPORT Item2VecOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("factors", o.factors);
-    visit("window", o.window);
-    visit("num_negatives", o.num_negatives);
-    visit("epochs", o.epochs);
-    visit("learning_rate", o.learning_rate);
-    visit("subsample", o.subsample);
-    visit("negative_exponent", o.negative_exponent);
-    visit("query_decay", o.query_decay);
-    visit("max_history", o.max_history);
-    visit("compute_objective", o.compute_objective);
-    visit("exclude_last", o.exclude_last);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
-    visit("seed", o.seed);
+    visit_options(visit, "factors", o.factors, "window", o.window, "num_negatives", o.num_negatives, "epochs", o.epochs,
+                  "learning_rate", o.learning_rate, "subsample", o.subsample, "negative_exponent", o.negative_exponent,
+                  "query_decay", o.query_decay, "max_history", o.max_history, "compute_objective", o.compute_objective,
+                  "exclude_last", o.exclude_last, "keep_history", o.keep_history, "num_threads", o.num_threads, "seed", o.seed);
   }
 };
 

@@ -34,15 +34,9 @@ inline constexpr auto option_names<Similarity> = std::to_array<OptionName<Simila
 /// visit("name", field) for each option that ItemKNN and UserKNN share.
 template <class Options, class Visit>
 void each_similarity_option(Options& o, const Visit& visit) {
-  visit("num_neighbors", o.num_neighbors);
-  visit("similarity", o.similarity);
-  visit("shrinkage", o.shrinkage);
-  visit("asymmetry", o.asymmetry);
-  visit("tversky_alpha", o.tversky_alpha);
-  visit("tversky_beta", o.tversky_beta);
-  visit("popularity_penalty", o.popularity_penalty);
-  visit("bm25_k1", o.bm25_k1);
-  visit("bm25_b", o.bm25_b);
+  visit_options(visit, "num_neighbors", o.num_neighbors, "similarity", o.similarity, "shrinkage", o.shrinkage, "asymmetry", o.asymmetry,
+                "tversky_alpha", o.tversky_alpha, "tversky_beta", o.tversky_beta, "popularity_penalty", o.popularity_penalty,
+                "bm25_k1", o.bm25_k1, "bm25_b", o.bm25_b);
 }
 
 /// Settings of item-based nearest neighbours.
@@ -65,10 +59,8 @@ struct ETALAGE_EXPORT ItemKnnOptions {
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_similarity_option(o, visit);
-    visit("user_damping", o.user_damping);
-    visit("normalize", o.normalize);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "user_damping", o.user_damping, "normalize", o.normalize, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
   }
 };
 

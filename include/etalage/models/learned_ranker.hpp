@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/blend.hpp"
@@ -39,12 +40,8 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("candidates", o.candidates);
-    visit("anchors", o.anchors);
-    visit("exclude_last", o.exclude_last);
-    visit("half_life_days", o.half_life_days);
-    visit("neighbors", o.neighbors);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "candidates", o.candidates, "anchors", o.anchors, "exclude_last", o.exclude_last,
+                  "half_life_days", o.half_life_days, "neighbors", o.neighbors, "num_threads", o.num_threads);
   }
 };
 

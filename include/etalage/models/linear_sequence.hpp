@@ -46,22 +46,11 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("l2", o.l2);
-    visit("ridge_exponent", o.ridge_exponent);
-    visit("forward", o.forward);
-    visit("backward", o.backward);
-    visit("decay", o.decay);
-    visit("window", o.window);
-    visit("column_exponent", o.column_exponent);
-    visit("query_decay", o.query_decay);
-    visit("max_history", o.max_history);
-    visit("method", o.method);
-    visit("memory_budget", o.memory_budget);
-    visit("num_candidates", o.num_candidates);
-    visit("num_neighbors", o.num_neighbors);
-    visit("exclude_last", o.exclude_last);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "l2", o.l2, "ridge_exponent", o.ridge_exponent, "forward", o.forward, "backward", o.backward, "decay", o.decay,
+                  "window", o.window, "column_exponent", o.column_exponent, "query_decay", o.query_decay, "max_history", o.max_history,
+                  "method", o.method, "memory_budget", o.memory_budget, "num_candidates", o.num_candidates,
+                  "num_neighbors", o.num_neighbors, "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
   }
 };
 

@@ -42,19 +42,10 @@ inline constexpr auto option_names<NegativeSampling> = std::to_array<OptionName<
 /// visit("name", field) for each option that BPR and WARP share.
 template <class Options, class Visit>
 void each_pairwise_option(Options& o, const Visit& visit) {
-  visit("factors", o.factors);
-  visit("learning_rate", o.learning_rate);
-  visit("regularization", o.regularization);
-  visit("epochs", o.epochs);
-  visit("optimizer", o.optimizer);
-  visit("decay", o.decay);
-  visit("item_bias", o.item_bias);
-  visit("init_scale", o.init_scale);
-  visit("fold_in_epochs", o.fold_in_epochs);
-  visit("compute_objective", o.compute_objective);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-  visit("seed", o.seed);
+  visit_options(visit, "factors", o.factors, "learning_rate", o.learning_rate, "regularization", o.regularization, "epochs", o.epochs,
+                "optimizer", o.optimizer, "decay", o.decay, "item_bias", o.item_bias, "init_scale", o.init_scale,
+                "fold_in_epochs", o.fold_in_epochs, "compute_objective", o.compute_objective, "keep_history", o.keep_history,
+                "num_threads", o.num_threads, "seed", o.seed);
 }
 
 /// What BPR and WARP share: factors x_u, y_i trained by stochastic gradient descent over pairs (liked, not liked) of items.

@@ -6,6 +6,7 @@
 
 #include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_similarity.hpp"
@@ -24,12 +25,8 @@ struct ETALAGE_EXPORT RandomWalkOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("alpha", o.alpha);
-    visit("beta", o.beta);
-    visit("num_neighbors", o.num_neighbors);
-    visit("normalize", o.normalize);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "alpha", o.alpha, "beta", o.beta, "num_neighbors", o.num_neighbors, "normalize", o.normalize,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads);
   }
 };
 

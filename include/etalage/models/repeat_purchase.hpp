@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -24,12 +25,8 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("min_gap_days", o.min_gap_days);
-    visit("item_shrinkage", o.item_shrinkage);
-    visit("user_shrinkage", o.user_shrinkage);
-    visit("now_ms", o.now_ms);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "min_gap_days", o.min_gap_days, "item_shrinkage", o.item_shrinkage, "user_shrinkage", o.user_shrinkage,
+                  "now_ms", o.now_ms, "keep_history", o.keep_history, "num_threads", o.num_threads);
   }
 };
 

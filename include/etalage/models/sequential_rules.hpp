@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -28,15 +29,9 @@ struct ETALAGE_EXPORT SequentialRulesOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("weighting", o.weighting);
-    visit("max_gap", o.max_gap);
-    visit("min_support", o.min_support);
-    visit("num_neighbors", o.num_neighbors);
-    visit("query_decay", o.query_decay);
-    visit("max_history", o.max_history);
-    visit("exclude_last", o.exclude_last);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "weighting", o.weighting, "max_gap", o.max_gap, "min_support", o.min_support, "num_neighbors", o.num_neighbors,
+                  "query_decay", o.query_decay, "max_history", o.max_history, "exclude_last", o.exclude_last,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads);
   }
 };
 

@@ -52,20 +52,11 @@ struct ETALAGE_EXPORT SessionKnnOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("num_neighbors", o.num_neighbors);
-    visit("recent_sessions", o.recent_sessions);
-    visit("weighting", o.weighting);
-    visit("place_decay", o.place_decay);
-    visit("score_weighting", o.score_weighting);
-    visit("idf_weight", o.idf_weight);
-    visit("item_decay", o.item_decay);
-    visit("backward", o.backward);
-    visit("length_exponent", o.length_exponent);
-    visit("session_decay_days", o.session_decay_days);
-    visit("max_history", o.max_history);
-    visit("exclude_last", o.exclude_last);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "num_neighbors", o.num_neighbors, "recent_sessions", o.recent_sessions, "weighting", o.weighting,
+                  "place_decay", o.place_decay, "score_weighting", o.score_weighting, "idf_weight", o.idf_weight,
+                  "item_decay", o.item_decay, "backward", o.backward, "length_exponent", o.length_exponent,
+                  "session_decay_days", o.session_decay_days, "max_history", o.max_history, "exclude_last", o.exclude_last,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_similarity.hpp"
@@ -25,14 +26,8 @@ struct ETALAGE_EXPORT SlimOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("l1", o.l1);
-    visit("l2", o.l2);
-    visit("non_negative", o.non_negative);
-    visit("num_candidates", o.num_candidates);
-    visit("iterations", o.iterations);
-    visit("tolerance", o.tolerance);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "l1", o.l1, "l2", o.l2, "non_negative", o.non_negative, "num_candidates", o.num_candidates,
+                  "iterations", o.iterations, "tolerance", o.tolerance, "keep_history", o.keep_history, "num_threads", o.num_threads);
   }
 };
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -30,17 +31,10 @@ struct ETALAGE_EXPORT TransitionsOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("forward", o.forward);
-    visit("backward", o.backward);
-    visit("decay", o.decay);
-    visit("window", o.window);
-    visit("row_exponent", o.row_exponent);
-    visit("column_exponent", o.column_exponent);
-    visit("query_decay", o.query_decay);
-    visit("max_history", o.max_history);
-    visit("exclude_last", o.exclude_last);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "forward", o.forward, "backward", o.backward, "decay", o.decay, "window", o.window,
+                  "row_exponent", o.row_exponent, "column_exponent", o.column_exponent, "query_decay", o.query_decay,
+                  "max_history", o.max_history, "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
   }
 };
 

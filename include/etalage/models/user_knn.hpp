@@ -7,6 +7,7 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_knn.hpp"
@@ -35,10 +36,8 @@ struct ETALAGE_EXPORT UserKnnOptions {
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_similarity_option(o, visit);
-    visit("item_damping", o.item_damping);
-    visit("normalize", o.normalize);
-    visit("keep_history", o.keep_history);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "item_damping", o.item_damping, "normalize", o.normalize, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
   }
 };
 

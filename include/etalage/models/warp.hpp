@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "etalage/core/auto_option.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/pairwise_model.hpp"
 
@@ -34,9 +35,7 @@ struct ETALAGE_EXPORT WarpOptions {
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_pairwise_option(o, visit);
-    visit("margin", o.margin);
-    visit("max_trials", o.max_trials);
-    visit("num_violators", o.num_violators);
+    visit_options(visit, "margin", o.margin, "max_trials", o.max_trials, "num_violators", o.num_violators);
   }
 };
 

@@ -54,20 +54,10 @@ struct ETALAGE_EXPORT PurchaseIntentOptions {
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("unit", o.unit);
-    visit("features", o.columns);
-    visit("calibration", o.calibration);
-    visit("horizon_days", o.horizon_days);
-    visit("step_days", o.step_days);
-    visit("warmup_days", o.warmup_days);
-    visit("max_idle_days", o.max_idle_days);
-    visit("calibration_share", o.calibration_share);
-    visit("l2", o.l2);
-    visit("knots", o.knots);
-    visit("max_iterations", o.max_iterations);
-    visit("max_examples", o.max_examples);
-    visit("seed", o.seed);
-    visit("num_threads", o.num_threads);
+    visit_options(visit, "unit", o.unit, "features", o.columns, "calibration", o.calibration, "horizon_days", o.horizon_days,
+                  "step_days", o.step_days, "warmup_days", o.warmup_days, "max_idle_days", o.max_idle_days,
+                  "calibration_share", o.calibration_share, "l2", o.l2, "knots", o.knots, "max_iterations", o.max_iterations,
+                  "max_examples", o.max_examples, "seed", o.seed, "num_threads", o.num_threads);
   }
 };
 

@@ -58,23 +58,12 @@ struct ETALAGE_EXPORT ProfileOptions {
   /// visit("name", field) for each option but roles: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit("untyped", o.untyped);
-    visit("half_life_days", o.half_life_days);
-    visit("view_weight", o.view_weight);
-    visit("cart_weight", o.cart_weight);
-    visit("purchase_weight", o.purchase_weight);
-    visit("return_weight", o.return_weight);
-    visit("idle_minutes", o.idle_minutes);
-    visit("utc_offset_minutes", o.utc_offset_minutes);
-    visit("value_is_amount", o.value_is_amount);
-    visit("max_categories", o.max_categories);
-    visit("max_brands", o.max_brands);
-    visit("max_items", o.max_items);
-    visit("lapsed_gaps", o.lapsed_gaps);
-    visit("at_risk_gaps", o.at_risk_gaps);
-    visit("new_days", o.new_days);
-    visit("loyal_orders", o.loyal_orders);
-    visit("typical_gap_days", o.typical_gap_days);
+    visit_options(visit, "untyped", o.untyped, "half_life_days", o.half_life_days, "view_weight", o.view_weight,
+                  "cart_weight", o.cart_weight, "purchase_weight", o.purchase_weight, "return_weight", o.return_weight,
+                  "idle_minutes", o.idle_minutes, "utc_offset_minutes", o.utc_offset_minutes, "value_is_amount", o.value_is_amount,
+                  "max_categories", o.max_categories, "max_brands", o.max_brands, "max_items", o.max_items, "lapsed_gaps", o.lapsed_gaps,
+                  "at_risk_gaps", o.at_risk_gaps, "new_days", o.new_days, "loyal_orders", o.loyal_orders,
+                  "typical_gap_days", o.typical_gap_days);
   }
 };
 

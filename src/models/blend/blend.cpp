@@ -85,12 +85,9 @@ void BlendModel::set_weights(std::span<const float> weights) {
 }
 
 BlendModel::Working& BlendModel::working(Scratch& scratch) const {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<Working>;  // std::any wants copies
-  Held* held = std::any_cast<Held>(&slot);
-  if (held == nullptr) held = &slot.emplace<Held>(std::make_shared<Working>());
-  if ((*held)->scratch.size() < members_.size()) (*held)->scratch.resize(members_.size());
-  return **held;
+  auto& w = scratch.impl().part<Working>();
+  if (w.scratch.size() < members_.size()) w.scratch.resize(members_.size());
+  return w;
 }
 
 bool BlendModel::is_cold(const Query& query) const noexcept {

@@ -21,7 +21,7 @@
 #include "kernels/exact_scan.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/factor/row_norms.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/top_k.hpp"
 
 namespace etalage {
@@ -94,7 +94,7 @@ std::size_t similar(kernels::ScoredRows rows, const float* inverse_norms, std::i
   if (inverse == 0.0f) return 0;
   std::transform(own, own + rows.dim, query, [inverse](float v) { return v * inverse; });
   rows.scale = inverse_norms;
-  return write(kernels::exact_top_k(rows, {query, out.size(), {&row, 1}, filter}, s.scan), out);
+  return write(kernels::exact_top_k(rows, {query, out.size(), {&row, 1}, filter}, s.part<kernels::ScanWorkspace>()), out);
 }
 
 }  // namespace
@@ -188,7 +188,7 @@ std::size_t FactorModel::best(const float* row, const Query& query, std::span<It
       return select_top_k(s.ints, {scores, s.ints.size()}, {}, nullptr, out, scratch);
     }
   }
-  return write(kernels::exact_top_k(rows, {row, out.size(), excluded, query.filter}, s.scan), out);
+  return write(kernels::exact_top_k(rows, {row, out.size(), excluded, query.filter}, s.part<kernels::ScanWorkspace>()), out);
 }
 
 void FactorModel::set_index(std::shared_ptr<const VectorIndex> index) {
@@ -307,7 +307,7 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
     const std::span<const std::int32_t> excluded(w.excluded);
     for (std::size_t i = 0, at = 0; i < n; at = w.excluded_ends[i++])
       w.requests[i].excluded = excluded.subspan(at, w.excluded_ends[i] - at);
-    kernels::exact_top_k(rows, w.requests, w.results, w.scratch.impl().scan);
+    kernels::exact_top_k(rows, w.requests, w.results, w.scratch.impl().part<kernels::ScanWorkspace>());
     for (std::size_t i = 0; i < n; ++i) counts[order[begin + i]] = write(w.results[i], out.row(order[begin + i]));
   });
 }

@@ -38,12 +38,7 @@ Array<float> item_panels(const Array<float>& rows, std::size_t items, std::size_
 
 }  // namespace
 
-GraphFilterModel::Working& GraphFilterModel::working(Scratch& scratch) {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<Working>;  // std::any wants copies
-  if (Held* held = std::any_cast<Held>(&slot)) return **held;
-  return *slot.emplace<Held>(std::make_shared<Working>());
-}
+GraphFilterModel::Working& GraphFilterModel::working(Scratch& scratch) { return scratch.impl().part<Working>(); }
 
 bool GraphFilterModel::sparse() const noexcept {
   return options_.basis == FilterBasis::kPower && options_.coefficients.size() == 2 && options_.coefficients[0] == 0.0f;

@@ -15,7 +15,7 @@
 #include "kernels/dense_kernels.hpp"
 #include "models/pairwise/block_sums.hpp"
 #include "models/fit_report_state.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/top_k.hpp"
 #include "models/training_data.hpp"
 

@@ -18,7 +18,7 @@
 #include "kernels/rank_key.hpp"
 #include "models/pairwise/block_sums.hpp"
 #include "models/fit_report_state.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/neighbour/similarity.hpp"
 #include "models/top_k.hpp"
 #include "models/training_data.hpp"

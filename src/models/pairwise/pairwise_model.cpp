@@ -18,7 +18,7 @@
 #include "kernels/dot_kernels.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/pairwise/pairwise_sgd.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {

@@ -117,12 +117,9 @@ void LearnedRankerModel::require_scorer() const {
 }
 
 LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<Working>;  // std::any wants copies
-  Held* held = std::any_cast<Held>(&slot);
-  if (held == nullptr) held = &slot.emplace<Held>(std::make_shared<Working>());
-  if ((*held)->scratch.size() < sources_.size()) (*held)->scratch.resize(sources_.size());
-  return **held;
+  auto& w = scratch.impl().part<Working>();
+  if (w.scratch.size() < sources_.size()) w.scratch.resize(sources_.size());
+  return w;
 }
 
 bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
