@@ -10,15 +10,15 @@
 #include <utility>
 #include <vector>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "detail/random_stream.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "models/row_patches.hpp"
-#include "core/scratch.hpp"
-#include "models/top_k.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 

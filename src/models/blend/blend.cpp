@@ -17,7 +17,7 @@
 #include "kernels/rank_key.hpp"
 #include "models/blend/blend_working.hpp"
 #include "models/shared_arrays.hpp"
-#include "models/top_k.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {

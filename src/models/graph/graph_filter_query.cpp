@@ -11,10 +11,10 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "kernels/als_kernels.hpp"
-#include "kernels/exact_scan.hpp"
 #include "kernels/row_sums.hpp"
 #include "models/graph/graph_filter_working.hpp"
-#include "models/top_k.hpp"
+#include "search/exact.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
@@ -194,7 +194,7 @@ void GraphFilterModel::project(const Part& part, Working& w, std::span<const std
   const auto factors = static_cast<std::size_t>(part.factors);
   float* folded = at_least(w.folded, factors);
   fold(part, w, folded);
-  kernels::exact_scores({.data = part.rows().data(), .rows = part.target_scale.size(), .dim = factors, .stride = factors}, folded,
+  search::exact_scores({.data = part.rows().data(), .rows = part.target_scale.size(), .dim = factors, .stride = factors}, folded,
                         items, out);
 }
 

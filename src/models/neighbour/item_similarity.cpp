@@ -9,15 +9,15 @@
 #include <string>
 #include <utility>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "kernels/dense_kernels.hpp"
-#include "models/pairwise/block_sums.hpp"
 #include "models/fit_report_state.hpp"
-#include "core/scratch.hpp"
-#include "models/top_k.hpp"
+#include "models/pairwise/block_sums.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 

@@ -12,16 +12,16 @@
 #include <vector>
 
 #include "core/option_state.hpp"
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "kernels/rank_key.hpp"
-#include "models/pairwise/block_sums.hpp"
 #include "models/fit_report_state.hpp"
-#include "core/scratch.hpp"
 #include "models/neighbour/similarity.hpp"
-#include "models/top_k.hpp"
+#include "models/pairwise/block_sums.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {

@@ -13,8 +13,8 @@
 #include "etalage/error.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/sequence/sequence_scratch.hpp"
-#include "models/top_k.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
