@@ -36,12 +36,8 @@ py::dict examples_to_python(const IntentExamples& e) {
 
 py::dict summary(const BinaryEvaluation& e) {
   py::dict d;
-  d["examples"] = e.examples;
-  d["positives"] = e.positives;
-  d["auc"] = e.auc;
-  d["log_loss"] = e.log_loss;
-  d["brier"] = e.brier;
-  d["calibration_error"] = e.calibration_error;
+  put(d, "examples", e.examples, "positives", e.positives, "auc", e.auc, "log_loss", e.log_loss, "brier", e.brier,
+      "calibration_error", e.calibration_error);
   py::list bins;
   for (const auto& b : e.bins) bins.append(py::make_tuple(b.low, b.high, b.count, b.predicted, b.observed));
   d["bins"] = bins;
@@ -152,14 +148,10 @@ void bind_intent(py::module_& m) {
                              [](const PurchaseIntent& p) {
                                const auto& r = p.report();
                                py::dict d;
-                               d["training_examples"] = r.training_examples;
-                               d["training_positives"] = r.training_positives;
-                               d["calibration_examples"] = r.calibration_examples;
-                               d["calibration_positives"] = r.calibration_positives;
-                               d["iterations"] = r.solver.iterations;
-                               d["objective"] = r.solver.objective;
-                               d["gradient"] = r.solver.gradient;
-                               d["converged"] = r.solver.converged;
+                               put(d, "training_examples", r.training_examples, "training_positives", r.training_positives,
+                                   "calibration_examples", r.calibration_examples, "calibration_positives", r.calibration_positives,
+                                   "iterations", r.solver.iterations, "objective", r.solver.objective, "gradient", r.solver.gradient,
+                                   "converged", r.solver.converged);
                                return d;
                              });
   bind_files<PurchaseIntent>(intent, [](const auto& p, LoadOptions o) { return load_purchase_intent(p, o); },

@@ -27,20 +27,12 @@ py::dict info_to_python(const FileInfo& info) {
   py::list sections;
   for (const FileInfo::Section& s : info.sections) {
     py::dict d;
-    d["name"] = s.name;
-    d["dtype"] = s.dtype;
-    d["count"] = s.count;
-    d["offset"] = s.offset;
-    d["bytes"] = s.bytes;
-    d["checksum"] = s.checksum;
+    put(d, "name", s.name, "dtype", s.dtype, "count", s.count, "offset", s.offset, "bytes", s.bytes, "checksum", s.checksum);
     sections.append(d);
   }
   py::dict out;
-  out["kind"] = info.kind;
-  out["format_version"] = info.format_version;
-  out["library_version"] = info.library_version;
-  out["bytes"] = info.bytes;
-  out["sections"] = sections;
+  put(out, "kind", info.kind, "format_version", info.format_version, "library_version", info.library_version, "bytes", info.bytes,
+      "sections", sections);
   return out;
 }
 
@@ -74,7 +66,7 @@ void bind_io(py::module_& m) {
   m.def(
       "load_from_memory",
       [](const py::bytes& data, const std::string& verify) {
-        const std::span<const char> bytes = view_of(data);
+        const std::span<const char> bytes = bytes_of(data);
         const py::gil_scoped_release release;
         return load_from_memory(bytes, verify_option(verify, 0));
       },

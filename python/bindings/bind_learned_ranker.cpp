@@ -26,13 +26,9 @@ Array<T> facts(const py::object& given, const char* name, int ndim) {
 
 py::dict to_dict(const RankingLists& lists, std::size_t features) {
   py::dict d;
-  d["offsets"] = take(lists.offsets);
-  d["queries"] = take(lists.queries);
-  d["relevant"] = take(lists.relevant);
-  d["items"] = take(lists.items);
-  d["gains"] = take(lists.gains);
-  d["rows"] = take(lists.rows, {static_cast<py::ssize_t>(lists.items.size()), static_cast<py::ssize_t>(features)});
-  d["asked"] = lists.asked;
+  put(d, "offsets", take(lists.offsets), "queries", take(lists.queries), "relevant", take(lists.relevant), "items", take(lists.items),
+      "gains", take(lists.gains), "rows", take(lists.rows, {static_cast<py::ssize_t>(lists.items.size()), static_cast<py::ssize_t>(features)}),
+      "asked", lists.asked);
   return d;
 }
 

@@ -44,29 +44,17 @@ Column column_or_none(const py::object& value, const char* name) { return value.
 py::dict fit_fields(const ParameterFit& f) {
   const auto d = static_cast<py::ssize_t>(f.values.size());
   py::dict out;
-  out["names"] = f.names;
-  out["values"] = f.values;
-  out["standard_errors"] = f.standard_errors();
-  out["covariance"] = take(std::vector<double>(f.covariance), {d, d});
-  out["at_bound"] = f.at_bound;
-  out["log_likelihood"] = f.log_likelihood;
-  out["gradient"] = f.gradient;
-  out["iterations"] = f.iterations;
-  out["converged"] = f.converged;
-  out["customers"] = f.customers;
-  out["distinct"] = f.distinct;
+  put(out, "names", f.names, "values", f.values, "standard_errors", f.standard_errors(),
+      "covariance", take(std::vector<double>(f.covariance), {d, d}), "at_bound", f.at_bound, "log_likelihood", f.log_likelihood,
+      "gradient", f.gradient, "iterations", f.iterations, "converged", f.converged, "customers", f.customers, "distinct", f.distinct);
   return out;
 }
 
 py::dict summary_fields(PurchaseSummaries&& s) {
   py::dict out;
-  out["customer"] = take(std::move(s.customers));
-  out["frequency"] = take(std::move(s.frequency));
-  out["recency"] = take(std::move(s.recency));
-  out["T"] = take(std::move(s.age));
-  out["money"] = s.money.empty() ? py::object(py::none()) : py::object(take(std::move(s.money)));
-  out["log_gaps"] = take(std::move(s.log_gaps));
-  out["later"] = s.later;
+  put(out, "customer", take(std::move(s.customers)), "frequency", take(std::move(s.frequency)), "recency", take(std::move(s.recency)),
+      "T", take(std::move(s.age)), "money", s.money.empty() ? py::object(py::none()) : py::object(take(std::move(s.money))),
+      "log_gaps", take(std::move(s.log_gaps)), "later", s.later);
   return out;
 }
 

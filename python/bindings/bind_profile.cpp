@@ -85,25 +85,12 @@ py::dict table(const Profiles& p, std::int64_t now) {
   }
   const auto texts = [](const py::list& l) { return py::module_::import("numpy").attr("array")(l, py::arg("dtype") = py::module_::import("builtins").attr("object")); };
   py::dict d;
-  d["segment"] = texts(segment);
-  d["first"] = take(std::move(first));
-  d["last"] = take(std::move(last));
-  d["last_purchase"] = take(std::move(last_purchase));
-  d["recency_days"] = take(std::move(recency));
-  d["orders"] = take(std::move(orders));
-  d["money"] = take(std::move(money));
-  d["events"] = take(std::move(events));
-  d["views"] = take(std::move(views));
-  d["carts"] = take(std::move(carts));
-  d["purchases"] = take(std::move(purchases));
-  d["returns"] = take(std::move(returns));
-  d["sessions"] = take(std::move(sessions));
-  d["gap_days"] = take(std::move(gap));
-  d["price_level"] = take(std::move(price));
-  d["top_category"] = texts(category);
-  d["top_brand"] = texts(brand);
-  d["top_hour"] = take(std::move(hour));
-  d["top_weekday"] = take(std::move(weekday));
+  put(d, "segment", texts(segment), "first", take(std::move(first)), "last", take(std::move(last)),
+      "last_purchase", take(std::move(last_purchase)), "recency_days", take(std::move(recency)), "orders", take(std::move(orders)),
+      "money", take(std::move(money)), "events", take(std::move(events)), "views", take(std::move(views)), "carts", take(std::move(carts)),
+      "purchases", take(std::move(purchases)), "returns", take(std::move(returns)), "sessions", take(std::move(sessions)),
+      "gap_days", take(std::move(gap)), "price_level", take(std::move(price)), "top_category", texts(category), "top_brand", texts(brand),
+      "top_hour", take(std::move(hour)), "top_weekday", take(std::move(weekday)));
   return d;
 }
 
@@ -113,21 +100,10 @@ py::dict profile_fields(const UserProfile& u, const ItemFacts& facts, const Prof
   const auto& c = u.counts();
   const auto& s = u.sums();
   py::dict d;
-  d["segment"] = std::string(lifecycle_name(u.lifecycle(now, options)));
-  d["first_ms"] = c.first_ms;
-  d["last_ms"] = c.last_ms;
-  d["last_purchase_ms"] = c.last_purchase_ms;
-  d["recency_days"] = u.recency_days(now);
-  d["orders"] = c.orders;
-  d["money"] = s.money;
-  d["events"] = c.events;
-  d["views"] = c.views;
-  d["carts"] = c.carts;
-  d["purchases"] = c.purchases;
-  d["returns"] = c.returns;
-  d["sessions"] = c.sessions;
-  d["gap_days"] = c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none());
-  d["price_level"] = u.price_level();
+  put(d, "segment", std::string(lifecycle_name(u.lifecycle(now, options))), "first_ms", c.first_ms, "last_ms", c.last_ms,
+      "last_purchase_ms", c.last_purchase_ms, "recency_days", u.recency_days(now), "orders", c.orders, "money", s.money, "events", c.events,
+      "views", c.views, "carts", c.carts, "purchases", c.purchases, "returns", c.returns, "sessions", c.sessions,
+      "gap_days", c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none()), "price_level", u.price_level());
   py::dict categories;
   for (const Affinity& a : u.categories()) categories[path_or_none(facts, a.id)] = u.category_share(a.id, facts);
   d["categories"] = categories;
@@ -153,12 +129,8 @@ py::dict due_fields(const std::vector<BuyAgain>& list) {
     probability.push_back(b.probability);
   }
   py::dict d;
-  d["item_index"] = take(std::move(items));
-  d["count"] = take(std::move(counts));
-  d["last"] = take(std::move(last));
-  d["due"] = take(std::move(due));
-  d["gap_days"] = take(std::move(gap));
-  d["probability"] = take(std::move(probability));
+  put(d, "item_index", take(std::move(items)), "count", take(std::move(counts)), "last", take(std::move(last)), "due", take(std::move(due)),
+      "gap_days", take(std::move(gap)), "probability", take(std::move(probability)));
   return d;
 }
 

@@ -25,7 +25,7 @@ namespace etalage::python {
 
 [[nodiscard]] inline py::bytes to_bytes(const std::vector<char>& v) { return {v.data(), v.size()}; }
 
-[[nodiscard]] inline std::span<const char> view_of(const py::bytes& bytes) {
+[[nodiscard]] inline std::span<const char> bytes_of(const py::bytes& bytes) {
   const std::string_view v = bytes;
   return {v.data(), v.size()};
 }
@@ -34,7 +34,7 @@ namespace etalage::python {
 template <class T, class Class, class FromMemory>
 void bind_bytes(Class& c, FromMemory from_memory) {
   c.def("to_bytes", [](const T& object) { return to_bytes(save_to_memory(object)); })
-      .def_static("from_bytes", [from_memory](const py::bytes& data) { return from_memory(view_of(data), LoadOptions{}); }, py::arg("data"));
+      .def_static("from_bytes", [from_memory](const py::bytes& data) { return from_memory(bytes_of(data), LoadOptions{}); }, py::arg("data"));
 }
 
 /// And save and load; load(path, LoadOptions).
