@@ -20,6 +20,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/answers.hpp"
 #include "models/factor/row_norms.hpp"
 #include "search/exact.hpp"
 #include "search/top_k.hpp"
@@ -316,20 +317,14 @@ void FactorModel::score(const Query& query, std::span<const std::int32_t> items,
                         Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   search::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
 }
 
 void FactorModel::score_vector(std::span<const float> vector, std::span<const std::int32_t> items, std::span<float> out,
                                Scratch& scratch) const {
   require_fitted();
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   search::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(vector, scratch), items, out.data());
 }
 

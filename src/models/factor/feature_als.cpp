@@ -377,8 +377,6 @@ Explanation FeatureAlsModel::explain(const Query& query, std::int32_t item, std:
 void FeatureAlsModel::save_state(StateWriter& writer) const {
   FactorModel::save_state(writer);
   put_options(writer, options_);
-  writer.put_int("options/num_threads", options_.als.num_threads);
-  writer.put_int("options/seed", static_cast<std::int64_t>(options_.als.seed));
   put_report(writer, report_);
   writer.put_array("item_gram", item_gram_ ? item_gram_->values : Array<double>());
   const auto put = [&](const std::string& name, const Features& side) {
@@ -392,9 +390,7 @@ void FeatureAlsModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<FeatureAlsModel> FeatureAlsModel::from_state(const StateReader& reader) {
-  auto o = get_options<FeatureAlsOptions>(reader);
-  o.als.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, std::numeric_limits<std::int32_t>::max()));
-  o.als.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
+  const auto o = get_options<FeatureAlsOptions>(reader);
   auto model = std::make_shared<FeatureAlsModel>(o);
   model->load_factors(reader);
   if (model->fitted() && model->factors() != o.als.factors)

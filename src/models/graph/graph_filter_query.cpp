@@ -12,6 +12,7 @@
 #include "detail/parallel_for.hpp"
 #include "kernels/als_kernels.hpp"
 #include "kernels/row_sums.hpp"
+#include "models/answers.hpp"
 #include "models/graph/graph_filter_working.hpp"
 #include "search/exact.hpp"
 #include "search/top_k.hpp"
@@ -294,10 +295,7 @@ void GraphFilterModel::score(const Query& query, std::span<const std::int32_t> i
                              Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   Working& w = working(scratch);
   collect(query, w);
   propagate(w, history_scale_.data(), item_scale_.data());
@@ -382,10 +380,7 @@ Explanation GraphFilterModel::explain(const Query& query, std::int32_t item, std
     e.contributions.clear();
     return e;
   }
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 

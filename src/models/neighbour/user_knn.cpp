@@ -17,6 +17,7 @@
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/answers.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/neighbour/similarity.hpp"
 #include "models/pairwise/block_sums.hpp"
@@ -208,10 +209,7 @@ std::size_t UserKnnModel::recommend(const Query& query, std::span<ItemScore> out
 void UserKnnModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   accumulate(query, scratch);
   for (std::size_t i = 0; i < items.size(); ++i) out[i] = scratch.impl().vector[static_cast<std::size_t>(items[i])];
 }
@@ -283,10 +281,7 @@ Explanation UserKnnModel::explain(const Query& query, std::int32_t item, std::si
   }
   e.total = static_cast<float>(total);
   for (std::size_t h = 0; h < parts.size(); ++h) e.contributions.push_back({taste.items[h].item, static_cast<float>(parts[h])});
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 

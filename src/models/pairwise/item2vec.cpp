@@ -170,15 +170,11 @@ void Item2VecModel::add_parts(const OrderedItems& history, std::int32_t item, st
 void Item2VecModel::save_state(StateWriter& writer) const {
   SequenceModel::save_state(writer);
   put_options(writer, options_);
-  writer.put_int("options/num_threads", options_.num_threads);
-  writer.put_int("options/seed", static_cast<std::int64_t>(options_.seed));
   writer.put_array("item_vectors", item_vectors_);
 }
 
 std::shared_ptr<Item2VecModel> Item2VecModel::from_state(const StateReader& reader) {
-  auto o = get_options<Item2VecOptions>(reader);
-  o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, std::numeric_limits<std::int32_t>::max()));
-  o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
+  const auto o = get_options<Item2VecOptions>(reader);
   auto model = std::make_shared<Item2VecModel>(o);
   model->load_sequences(reader);
   const std::size_t size = static_cast<std::size_t>(model->num_items()) * static_cast<std::size_t>(o.factors);

@@ -12,6 +12,7 @@
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/answers.hpp"
 #include "models/ranking/learned_ranker_working.hpp"
 #include "models/shared_arrays.hpp"
 #include "search/top_k.hpp"
@@ -305,10 +306,7 @@ std::size_t LearnedRankerModel::recommend(const Query& query, std::span<ItemScor
 void LearnedRankerModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const {
   require_scorer();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " + std::to_string(items.size()) +
-                                " items");
+  detail::check_scored(*this, items, out.size());
   if (items.empty()) return;
   Working& w = working(scratch);
   gather(query, list_length(0), w);

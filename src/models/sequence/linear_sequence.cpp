@@ -20,6 +20,7 @@
 #include "kernels/dense_kernels.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/neighbour/occurrences.hpp"
+#include "models/row_chunks.hpp"
 #include "models/sparse_rows.hpp"
 #include "models/linear/sparse_first_inverse.hpp"
 #include "models/training_data.hpp"
@@ -86,19 +87,14 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
   };
   std::vector<std::unique_ptr<Work>> work(static_cast<std::size_t>(detail::resolve_threads(o.num_threads)));
   constexpr std::size_t kGrain = 16;
-  struct Chunk {
-    std::vector<std::int32_t> columns;
-    std::vector<float> values;
-    std::vector<std::int64_t> sizes;
-  };
-  std::vector<Chunk> chunks(detail::num_chunks(n, kGrain));
+  std::vector<detail::RowChunk> chunks(detail::num_chunks(n, kGrain));
   (void)detail::watched_for(n, kGrain, o.num_threads, "regression", watch, [&](std::size_t begin, std::size_t end, int thread) {
     auto& w = work[static_cast<std::size_t>(thread)];
     if (!w) {
       w = std::make_unique<Work>();
       w->slots.resize(n);
     }
-    Chunk& chunk = chunks[begin / kGrain];
+    detail::RowChunk& chunk = chunks[begin / kGrain];
     for (std::size_t j = begin; j < end; ++j) {
       const auto columns = targets.view().row_columns(static_cast<std::int64_t>(j));
       const auto values = targets.view().row_values(static_cast<std::int64_t>(j));
@@ -156,24 +152,7 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
       chunk.sizes.push_back(static_cast<std::int64_t>(m));
     }
   });
-  CsrMatrix out{gram.rows, gram.cols, Array<std::int64_t>(n + 1), {}, {}};
-  std::int64_t* offsets = out.offsets.mutable_data();
-  std::size_t row = 0;
-  for (const Chunk& c : chunks)
-    for (const std::int64_t size : c.sizes) {
-      offsets[row + 1] = offsets[row] + size;
-      ++row;
-    }
-  std::fill(offsets + row, offsets + n + 1, offsets[row]);
-  std::vector<std::int32_t> columns;
-  std::vector<float> values;
-  for (const Chunk& c : chunks) {
-    columns.insert(columns.end(), c.columns.begin(), c.columns.end());
-    values.insert(values.end(), c.values.begin(), c.values.end());
-  }
-  out.columns = Array<std::int32_t>(columns);
-  out.values = Array<float>(values);
-  return out;
+  return detail::joined(chunks, n, gram.cols, o.num_threads);
 }
 
 constexpr std::size_t kKeptOfExact = 1000;
