@@ -12,11 +12,10 @@
 namespace etalage {
 namespace {
 
-/// SplitMix64: numbers that depend on where they start alone.
-class Draws {
+/// Numbers that depend on where they start alone.
+class Draws : public detail::SplitMix64 {
  public:
-  explicit Draws(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() { return detail::split_mix(state_ += detail::kSplitMixStep); }
+  using SplitMix64::SplitMix64;
   /// In (0, 1).
   double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1.0p-53; }
   double normal() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
@@ -36,9 +35,6 @@ class Draws {
     const double x = gamma(a);
     return x / (x + gamma(b));
   }
-
- private:
-  std::uint64_t state_;
 };
 
 std::uint64_t mixed(std::uint64_t a, std::uint64_t b) { return Draws(a ^ (b * 0xD6E8FEB86659FD93ull)).next(); }
