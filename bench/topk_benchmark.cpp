@@ -13,8 +13,8 @@
 
 #include "detail/parallel_for.hpp"
 #include "etalage/build_info.hpp"
-#include "kernels/exact_scan.hpp"
 #include "kernels/rank_key.hpp"
+#include "search/exact.hpp"
 
 #if defined(ETALAGE_BENCH_BLAS)
 extern "C" {
@@ -29,6 +29,7 @@ namespace {
 
 using namespace etalage;
 using namespace etalage::kernels;
+using namespace etalage::search;
 
 constexpr std::size_t kUsers = 1024;
 constexpr std::size_t kItems = 40981;

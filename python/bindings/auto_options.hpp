@@ -5,11 +5,9 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
-#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "etalage/core/auto_option.hpp"
 #include "etalage/models/auto_settings.hpp"
@@ -29,34 +27,13 @@ template <class T>
 void set_option(const py::dict& options, const char* name, Auto<T>& field) {
   if (!options.contains(name)) return;
   if (says_auto(options, name)) return;  // as the options are made
-  if (py::isinstance<py::str>(options[name])) {
-    const char* rule = std::is_same_v<T, bool> ? "True, False" : std::is_integral_v<T> ? "an integer" : "a number";
+  if (!std::is_enum_v<T> && py::isinstance<py::str>(options[name])) {
+    const char* rule = std::is_enum_v<T> ? "" : std::is_same_v<T, bool> ? "True, False" : std::is_integral_v<T> ? "an integer" : "a number";
     throw py::type_error(std::string(name) + " is " + describe(options[name]) + ", must be " + rule + " or 'auto'");
   }
   T value = field.value();
   set_option(options, name, value);
   field = value;
-}
-
-template <class E>
-void set_choice(const py::dict& options, const char* name, Auto<E>& field, std::initializer_list<std::pair<const char*, E>> choices) {
-  if (!options.contains(name) || says_auto(options, name)) return;
-  E value = field.value();
-  set_choice(options, name, value, choices);
-  field = value;
-}
-
-template <class T>
-[[nodiscard]] py::object shown(const Auto<T>& field, Shown what) {
-  if (what == Shown::kGiven && !field.given()) return py::str("auto");
-  if constexpr (std::is_same_v<T, float>) return shortest(field.value());
-  else return py::cast(field.value());
-}
-
-template <class E>
-[[nodiscard]] py::object shown(const Auto<E>& field, Shown what, std::initializer_list<std::pair<const char*, E>> choices) {
-  if (what == Shown::kGiven && !field.given()) return py::str("auto");
-  return py::str(name_of_choice(field.value(), choices));
 }
 
 [[nodiscard]] inline DataShape shape_from(std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {

@@ -94,15 +94,9 @@ void bind_allocate(py::module_& m) {
           a = marketing::allocate(p, {target_gap, max_steps, full_steps, sample, num_threads});
         }
         py::dict out;
-        out["offsets"] = take(std::move(a.offsets));
-        out["offers"] = take(std::move(a.offers));
-        out["value"] = a.value;
-        out["bound"] = a.bound;
-        out["gap"] = a.gap;
-        out["prices"] = take(std::move(a.prices));
-        out["offer_prices"] = take(std::move(a.offer_prices));
-        out["spent"] = take(std::move(a.spent));
-        out["given"] = take(std::move(a.given));
+        put(out, "offsets", take(std::move(a.offsets)), "offers", take(std::move(a.offers)), "value", a.value, "bound", a.bound, "gap", a.gap,
+            "prices", take(std::move(a.prices)), "offer_prices", take(std::move(a.offer_prices)), "spent", take(std::move(a.spent)),
+            "given", take(std::move(a.given)));
         return out;
       },
       py::arg("values"), py::arg("costs"), py::arg("budgets"), py::arg("per_shopper"), py::arg("eligible"), py::arg("offer_min"), py::arg("offer_max"),

@@ -74,13 +74,10 @@ void bind_baskets(py::module_& m) {
           rules = association_rules(sets, options);
         }
         py::dict d;
-        d["set"] = take(std::move(rules.set));
-        d["antecedent"] = take(std::move(rules.antecedent));
-        d["consequent"] = take(std::move(rules.consequent));
-        d["p_value"] = take(std::move(rules.p_value));
-        d["q_value"] = take(std::move(rules.q_value));
-        d["log_likelihood_ratio"] = take(std::move(rules.log_likelihood_ratio));
-        d["tested"] = rules.tested;
+        put(d, "set", take(std::move(rules.set)), "antecedent", take(std::move(rules.antecedent)),
+            "consequent", take(std::move(rules.consequent)), "p_value", take(std::move(rules.p_value)),
+            "q_value", take(std::move(rules.q_value)), "log_likelihood_ratio", take(std::move(rules.log_likelihood_ratio)),
+            "tested", rules.tested);
         return d;
       },
       py::arg("offsets"), py::arg("items"), py::arg("counts"), py::arg("baskets"), py::arg("min_confidence"), py::arg("max_consequent"), py::arg("num_threads"));

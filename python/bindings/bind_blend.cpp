@@ -22,7 +22,7 @@ constexpr std::initializer_list<std::pair<const char*, FusionMethod>> kFusionMet
 BlendOptions blend_options_from(const py::dict& d) {
   BlendOptions o;
   set_choice(d, "method", o.method, kFusionMethods);
-  if (d.contains("weights") && !py::object(d["weights"]).is_none()) set_numbers(d, "weights", o.weights);
+  if (d.contains("weights") && !py::object(d["weights"]).is_none()) set_option(d, "weights", o.weights);
   set_option(d, "candidates", o.candidates);
   set_option(d, "rrf_constant", o.rrf_constant);
   SetFromDict{d}("exclude_last", o.exclude_last);

@@ -15,57 +15,18 @@
 #include "etalage/io/cold_start_files.hpp"
 #include "etalage/models/cold_start_items.hpp"
 #include "etalage/models/exploration_slot.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "option_helpers.hpp"
 #include "profile_helpers.hpp"
 
 namespace etalage::python {
 namespace {
 
-constexpr std::initializer_list<std::pair<const char*, ExplorationPolicy>> kPolicies{{"thompson", ExplorationPolicy::kThompson}, {"uniform", ExplorationPolicy::kUniform}};
-
 using Floats = py::array_t<float, py::array::c_style>;
 
 std::span<const float> list_of(const Floats& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
-
-ColdStartOptions cold_start_options(const py::dict& d) {
-  ColdStartOptions o;
-  set_option(d, "power", o.power);
-  set_option(d, "regularization", o.regularization);
-  set_option(d, "support_power", o.support_power);
-  set_option(d, "target_power", o.target_power);
-  set_option(d, "evenness", o.evenness);
-  set_option(d, "max_rows", o.max_rows);
-  set_option(d, "num_threads", o.num_threads);
-  o.validate();
-  return o;
-}
-
-py::dict to_dict(const ColdStartOptions& o) {
-  py::dict d;
-  d["power"] = o.power;
-  d["regularization"] = o.regularization;
-  d["support_power"] = o.support_power;
-  d["target_power"] = o.target_power;
-  d["evenness"] = o.evenness;
-  d["max_rows"] = o.max_rows;
-  d["num_threads"] = o.num_threads;
-  return d;
-}
-
-CatalogAttributesOptions attribute_options(const py::dict& d) {
-  CatalogAttributesOptions o;
-  set_option(d, "categories", o.categories);
-  set_option(d, "brand", o.brand);
-  set_option(d, "tags", o.tags);
-  set_option(d, "text", o.text);
-  set_option(d, "price", o.price);
-  set_option(d, "vectors", o.vectors);
-  set_option(d, "min_count", o.min_count);
-  set_option(d, "max_words", o.max_words);
-  o.validate();
-  return o;
-}
 
 template <class Predict>
 py::array_t<float> rows_of(std::int64_t n, std::int32_t f, Predict predict) {
@@ -82,14 +43,15 @@ py::array_t<float> rows_of(std::int64_t n, std::int32_t f, Predict predict) {
 
 void bind_cold_start(py::module_& m) {
   py::class_<CatalogAttributes, std::shared_ptr<CatalogAttributes>>(m, "CatalogAttributes", "Products as sparse rows of attributes.")
-      .def(py::init([](const std::shared_ptr<Catalog>& catalog, const py::dict& options) { return std::make_shared<CatalogAttributes>(*catalog, attribute_options(options)); }),
+      .def(py::init([](const std::shared_ptr<Catalog>& catalog, const py::dict& options) { return std::make_shared<CatalogAttributes>(*catalog, options_from_dict<CatalogAttributesOptions>(options)); }),
            py::arg("catalog"), py::arg("options"))
       .def("rows", [](const CatalogAttributes& a, const std::shared_ptr<Catalog>& catalog) { return csr_to_python(a.rows(*catalog)); }, py::arg("catalog"))
       .def_property_readonly("names", &CatalogAttributes::names);
 
-  py::class_<ColdStart, std::shared_ptr<ColdStart>>(m, "ColdStart", "Kernel ridge regression from attributes to factors.")
-      .def(py::init([](const py::dict& options) { return std::make_shared<ColdStart>(cold_start_options(options)); }), py::arg("options"))
-      .def_property_readonly("options", [](const ColdStart& c) { return to_dict(c.options()); })
+  py::class_<ColdStart, std::shared_ptr<ColdStart>> regression(m, "ColdStart", "Kernel ridge regression from attributes to factors.");
+  bind_made_of_options<ColdStart>(regression);
+  bind_bytes<ColdStart>(regression, [](auto b, LoadOptions o) { return load_cold_start_matrix_from_memory(b, o); });
+  regression
       .def_property_readonly("num_rows", &ColdStart::num_rows)
       .def("fit",
            [](ColdStart& c, const py::object& attributes, const py::object& factors, const py::object& support) {
@@ -108,14 +70,6 @@ void bind_cold_start(py::module_& m) {
              return rows_of(x.rows, c.factors(), [&](MatrixView<float> out) { c.predict(x.view(), out); });
            },
            py::arg("features"), "float32 [n, factors].")
-      .def("to_bytes", [](const ColdStart& c) {
-        const std::vector<char> v = save_to_memory(c);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_cold_start_matrix_from_memory({v.data(), v.size()});
-      }, py::arg("data"))
       .def_static("chosen",
                   [](const py::object& attributes, const py::object& factors, const py::object& support, const py::object& user_factors, const py::object& user_items, const py::dict& options) {
                     const CsrMatrix x = csr_from_python(attributes, "features");
@@ -123,7 +77,7 @@ void bind_cold_start(py::module_& m) {
                     const auto y = from_numpy<float>(factors, "factors", 2);
                     const auto s = from_numpy<float>(support, "support", 1);
                     const auto u = from_numpy<float>(user_factors, "user_factors", 2);
-                    const ColdStartOptions o = cold_start_options(options);
+                    const ColdStartOptions o = options_from_dict<ColdStartOptions>(options);
                     const MatrixView<const float> item_view = float_rows(y);
                     const MatrixView<const float> user_view = float_rows(u);
                     const auto weights = list_of(s);
@@ -132,37 +86,29 @@ void bind_cold_start(py::module_& m) {
                       const py::gil_scoped_release release;
                       best = ColdStart::chosen(x.view(), item_view, weights, user_view, r.view(), o);
                     }
-                    return to_dict(best);
+                    return options_to_dict(best);
                   },
                   py::arg("features"), py::arg("factors"), py::arg("support"), py::arg("user_factors"), py::arg("user_items"), py::arg("options"));
 
-  py::class_<ColdStartItems, std::shared_ptr<ColdStartItems>>(m, "ColdStartItems", "New products for a fitted factor model.")
+  py::class_<ColdStartItems, std::shared_ptr<ColdStartItems>> items(m, "ColdStartItems", "New products for a fitted factor model.");
+  bind_files<ColdStartItems>(items, [](const auto& p, LoadOptions o) { return load_cold_start(p, o); },
+                             [](auto b, LoadOptions o) { return load_cold_start_from_memory(b, o); });
+  items
       .def(py::init([](const std::shared_ptr<FactorModel>& model, const std::shared_ptr<Catalog>& catalog, const py::dict& attributes, const py::dict& options, bool choose) {
-             const CatalogAttributesOptions a = attribute_options(attributes);
-             const ColdStartOptions o = cold_start_options(options);
+             const CatalogAttributesOptions a = options_from_dict<CatalogAttributesOptions>(attributes);
+             const ColdStartOptions o = options_from_dict<ColdStartOptions>(options);
              const py::gil_scoped_release release;
              return std::make_shared<ColdStartItems>(*model, *catalog, a, o, choose);
            }),
            py::arg("model"), py::arg("catalog"), py::arg("attributes"), py::arg("options"), py::arg("choose"))
-      .def_property_readonly("options", [](const ColdStartItems& c) { return to_dict(c.regression().options()); })
+      .def_property_readonly("options", [](const ColdStartItems& c) { return options_to_dict(c.regression().options()); })
       .def("predict",
            [](const ColdStartItems& c, const std::shared_ptr<Catalog>& catalog) {
              return rows_of(catalog->size(), c.factors(), [&](MatrixView<float> out) { c.predict(*catalog, out); });
            },
            py::arg("catalog"), "float32 [n, factors].")
       .def("extended", [](const ColdStartItems& c, const std::shared_ptr<FactorModel>& model, const std::shared_ptr<Catalog>& catalog) { return c.extended(*model, *catalog); },
-           py::arg("model"), py::arg("catalog"), py::call_guard<py::gil_scoped_release>())
-      .def("save", [](const ColdStartItems& c, const std::filesystem::path& path) { save(c, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
-      .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_cold_start(path, verify_option(verify)); },
-                  py::arg("path"), py::arg("verify") = "full")
-      .def("to_bytes", [](const ColdStartItems& c) {
-        const std::vector<char> v = save_to_memory(c);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_cold_start_from_memory({v.data(), v.size()});
-      }, py::arg("data"));
+           py::arg("model"), py::arg("catalog"), py::call_guard<py::gil_scoped_release>());
 
   m.def("session_factor",
         [](const FactorModel& model, const py::object& items) {
@@ -177,17 +123,7 @@ void bind_cold_start(py::module_& m) {
         py::arg("model"), py::arg("session_items"), "float32 [factors]: the fold-in of somebody known by these items alone.");
 
   py::class_<ExplorationSlot, std::shared_ptr<ExplorationSlot>>(m, "ExplorationSlot", "One place in some lists for products that nobody knows yet.")
-      .def(py::init([](const py::dict& d) {
-             ExplorationOptions o;
-             set_choice(d, "policy", o.policy, kPolicies);
-             set_option(d, "share", o.share);
-             set_option(d, "position", o.position);
-             set_option(d, "prior_clicks", o.prior_clicks);
-             set_option(d, "prior_shown", o.prior_shown);
-             set_option(d, "seed", o.seed);
-             return std::make_shared<ExplorationSlot>(o);
-           }),
-           py::arg("options"))
+      .def(py::init([](const py::dict& d) { return std::make_shared<ExplorationSlot>(options_from_dict<ExplorationOptions>(d)); }), py::arg("options"))
       .def("place",
            [](const ExplorationSlot& e, const py::object& items, const py::object& scores, const py::object& candidates, std::uint64_t request) {
              const auto i = from_numpy<std::int32_t>(items, "items", 1);

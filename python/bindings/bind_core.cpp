@@ -11,6 +11,7 @@
 #include "etalage/build_info.hpp"
 #include "etalage/error.hpp"
 #include "etalage/serving/journal.hpp"
+#include "numpy_helpers.hpp"
 
 namespace etalage::python {
 
@@ -97,14 +98,9 @@ void bind_core(py::module_& m) {
       [] {
         const BuildInfo info = build_info();
         py::dict d;
-        d["version"] = info.version;
-        d["compiler"] = info.compiler;
-        d["simd"] = info.simd;
-        d["simd_levels"] = info.simd_levels;
-        d["threads"] = info.threads;
-        d["thread_backend"] = info.thread_backend;
-        d["blas"] = info.blas.empty() ? py::object(py::none()) : py::object(py::str(info.blas));
-        d["faiss"] = info.faiss.empty() ? py::object(py::none()) : py::object(py::str(info.faiss));
+        put(d, "version", info.version, "compiler", info.compiler, "simd", info.simd, "simd_levels", info.simd_levels, "threads", info.threads,
+            "thread_backend", info.thread_backend, "blas", info.blas.empty() ? py::object(py::none()) : py::object(py::str(info.blas)),
+            "faiss", info.faiss.empty() ? py::object(py::none()) : py::object(py::str(info.faiss)));
         return d;
       },
       "How the library was built and what it uses on this machine.");

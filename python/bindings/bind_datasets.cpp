@@ -31,14 +31,8 @@ void bind_datasets(py::module_& m) {
            [](const SyntheticStore& s) {
              const SyntheticStore::CatalogColumns& c = s.catalog;
              py::dict d;
-             d["item"] = keys_to_numpy(*c.item_ids);
-             d["name"] = texts(c.names);
-             d["category"] = texts(c.category_paths);
-             d["brand"] = texts(c.brands);
-             d["style"] = texts(c.tags);
-             d["price"] = to_numpy(c.prices);
-             d["stock"] = to_numpy(c.stock);
-             d["launch"] = to_numpy(c.launch_ms);
+             put(d, "item", keys_to_numpy(*c.item_ids), "name", texts(c.names), "category", texts(c.category_paths), "brand", texts(c.brands),
+                 "style", texts(c.tags), "price", to_numpy(c.prices), "stock", to_numpy(c.stock), "launch", to_numpy(c.launch_ms));
              return d;
            })
       .def("hash", &SyntheticStore::hash, py::call_guard<py::gil_scoped_release>());

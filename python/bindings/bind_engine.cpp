@@ -184,13 +184,9 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
     why = all;
   }
   py::dict about;
-  about["snapshot"] = answer.snapshot;
-  about["audit_id"] = answer.audit_id;
-  about["request_id"] = log ? py::object(py::int_(answer.request_id)) : py::object(py::none());
-  about["known_user"] = answer.known_user;
-  about["eligible"] = answer.eligible;
-  about["from_fallback"] = answer.from_fallback;
-  about["filled"] = answer.filled;
+  put(about, "snapshot", answer.snapshot, "audit_id", answer.audit_id,
+      "request_id", log ? py::object(py::int_(answer.request_id)) : py::object(py::none()), "known_user", answer.known_user,
+      "eligible", answer.eligible, "from_fallback", answer.from_fallback, "filled", answer.filled);
   const py::object array = py::module_::import("numpy").attr("array")(keys, py::arg("dtype") = integers ? "int64" : "O");
   return py::make_tuple(array, take(std::move(scores)), sources, why, about);
 }
@@ -334,13 +330,8 @@ py::object recovery(const Engine& engine) {
   const JournalRecovery* r = engine.events().recovery();
   if (r == nullptr) return py::none();
   py::dict d;
-  d["events"] = r->events;
-  d["last_sequence"] = r->last_sequence;
-  d["cut_bytes"] = r->cut_bytes;
-  d["cut_events"] = r->cut_events;
-  d["cut_reason"] = r->cut_reason;
-  d["lost_events"] = r->lost_events;
-  d["copies"] = r->copies;
+  put(d, "events", r->events, "last_sequence", r->last_sequence, "cut_bytes", r->cut_bytes, "cut_events", r->cut_events,
+      "cut_reason", r->cut_reason, "lost_events", r->lost_events, "copies", r->copies);
   return d;
 }
 
@@ -364,40 +355,16 @@ py::dict metrics(const Engine& engine) {
     sources[py::str(s.name)] = d;
   }
   py::dict d;
-  d["stages"] = stages;
-  d["sources"] = sources;
-  d["requests"] = m.requests;
-  d["unknown_users"] = m.unknown_users;
-  d["empty_answers"] = m.empty_answers;
-  d["short_answers"] = m.short_answers;
-  d["fallback_candidates"] = m.fallback_candidates;
-  d["filled"] = m.filled;
-  d["denied"] = m.denied;
-  d["filtered"] = m.filtered;
-  d["folded_in"] = m.folded_in;
-  d["folded_from_cache"] = m.folded_from_cache;
-  d["factor_hit_rate"] = m.factor_hit_rate();
-  d["profiles_made"] = m.profiles_made;
-  d["profiles_from_cache"] = m.profiles_from_cache;
-  d["profile_hit_rate"] = m.profile_hit_rate();
+  put(d, "stages", stages, "sources", sources, "requests", m.requests, "unknown_users", m.unknown_users, "empty_answers", m.empty_answers,
+      "short_answers", m.short_answers, "fallback_candidates", m.fallback_candidates, "filled", m.filled, "denied", m.denied,
+      "filtered", m.filtered, "folded_in", m.folded_in, "folded_from_cache", m.folded_from_cache, "factor_hit_rate", m.factor_hit_rate(),
+      "profiles_made", m.profiles_made, "profiles_from_cache", m.profiles_from_cache, "profile_hit_rate", m.profile_hit_rate());
   py::dict filters;
-  filters["entries"] = m.filters.entries;
-  filters["bytes"] = m.filters.bytes;
-  filters["hits"] = m.filters.hits;
-  filters["misses"] = m.filters.misses;
-  filters["patches"] = m.filters.patches;
-  filters["hit_rate"] = m.filter_hit_rate();
-  d["filters"] = filters;
-  d["coverage"] = m.coverage;
-  d["snapshot"] = m.snapshot;
-  d["publications"] = m.publications;
-  d["rollbacks"] = m.rollbacks;
-  d["snapshot_age_seconds"] = m.snapshot_age_seconds;
-  d["events"] = m.events;
-  d["duplicate_events"] = m.duplicate_events;
-  d["late_events"] = m.late_events;
-  d["events_not_durable"] = m.events_not_durable;
-  d["journal_failure"] = m.journal_failure;
+  put(filters, "entries", m.filters.entries, "bytes", m.filters.bytes, "hits", m.filters.hits, "misses", m.filters.misses,
+      "patches", m.filters.patches, "hit_rate", m.filter_hit_rate());
+  put(d, "filters", filters, "coverage", m.coverage, "snapshot", m.snapshot, "publications", m.publications, "rollbacks", m.rollbacks,
+      "snapshot_age_seconds", m.snapshot_age_seconds, "events", m.events, "duplicate_events", m.duplicate_events, "late_events", m.late_events,
+      "events_not_durable", m.events_not_durable, "journal_failure", m.journal_failure);
   return d;
 }
 

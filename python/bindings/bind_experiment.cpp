@@ -12,6 +12,7 @@
 #include "etalage/core/slot.hpp"
 #include "etalage/evaluation/experiment.hpp"
 #include "etalage/io/experiment_files.hpp"
+#include "file_helpers.hpp"
 #include "key_helpers.hpp"
 
 namespace etalage::python {
@@ -57,7 +58,8 @@ void bind_experiment(py::module_& m) {
         return take(std::move(out));
       },
       py::arg("keys"), py::arg("salt"));
-  py::class_<Allocation>(m, "Allocation")
+  py::class_<Allocation> allocation(m, "Allocation");
+  allocation
       .def(py::init([](const std::string& salt, const std::vector<std::pair<std::string, double>>& shares) {
              return Allocation(salt, shares_from(shares));
            }),
@@ -69,18 +71,9 @@ void bind_experiment(py::module_& m) {
            [](const Allocation& a, const py::object& key) { return std::visit([&](const auto& k) { return a.assign(k); }, key_from(key, "key")); },
            py::arg("key"))
       .def("with_share", [](const Allocation& a, const std::string& group, double share) { return a.with_share(group, share); },
-           py::arg("group"), py::arg("share"))
-      .def("save", [](const Allocation& a, const std::filesystem::path& path) { save(a, path); }, py::arg("path"),
-           py::call_guard<py::gil_scoped_release>())
-      .def_static("load", [](const std::filesystem::path& path) { return load_allocation(path); }, py::arg("path"))
-      .def("to_bytes", [](const Allocation& a) {
-        const std::vector<char> v = save_to_memory(a);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_allocation_from_memory({v.data(), v.size()});
-      }, py::arg("data"));
+           py::arg("group"), py::arg("share"));
+  bind_files<Allocation>(allocation, [](const auto& p, LoadOptions o) { return load_allocation(p, o); },
+                         [](auto b, LoadOptions o) { return load_allocation_from_memory(b, o); });
   m.def("team_draft",
         [](const py::object& first, const py::object& second, std::int64_t k, std::uint64_t seed) { return interleaved(team_draft, first, second, k, seed); },
         py::arg("first"), py::arg("second"), py::arg("k"), py::arg("seed"));

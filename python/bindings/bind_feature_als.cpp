@@ -12,27 +12,6 @@
 namespace etalage::python {
 namespace {
 
-constexpr std::initializer_list<std::pair<const char*, AlsSolver>> kFeatureAlsSolvers = {
-    {"cg", AlsSolver::kConjugateGradient}, {"cholesky", AlsSolver::kCholesky}, {"subspace", AlsSolver::kSubspace}};
-
-constexpr auto fields = [](auto& o, const auto& visit) {
-  visit("factors", o.als.factors);
-  visit("regularization", o.als.regularization);
-  visit("alpha", o.als.alpha);
-  visit("iterations", o.als.iterations);
-  visit("num_threads", o.als.num_threads);
-  visit("seed", o.als.seed);
-  visit("feature_regularization", o.feature_regularization);
-  visit("unobserved_weight", o.als.unobserved_weight);
-  visit("nu", o.als.nu);
-  visit("solver", o.als.solver, kFeatureAlsSolvers);
-  visit("cg_steps", o.als.cg_steps);
-  visit("block_size", o.als.block_size);
-  visit("init_scale", o.als.init_scale);
-  visit("compute_objective", o.als.compute_objective);
-  visit("keep_history", o.als.keep_history);
-};
-
 CsrMatrix features_from(py::handle given, const char* argument) {
   return given.is_none() ? CsrMatrix{} : kept_csr(given, argument);
 }
@@ -59,15 +38,10 @@ std::shared_ptr<FeatureAlsModel> add(const std::shared_ptr<FeatureAlsModel>& mod
 }  // namespace
 
 void bind_feature_als(py::module_& m) {
-  py::class_<FeatureAlsModel, FactorModel, std::shared_ptr<FeatureAlsModel>>(m, "FeatureAlsModel")
-      .def(py::init([](const py::dict& options) {
-             return std::make_shared<FeatureAlsModel>(options_from_dict<FeatureAlsOptions>(options, fields));
-           }),
-           py::arg("options"))
-      .def_property_readonly("options", [](const FeatureAlsModel& a) { return options_to_dict(a.options(), fields); })
-      .def_property_readonly("report", [](const FeatureAlsModel& a) { return a.report(); })
-      .def("copy", [](const FeatureAlsModel& a) { return std::make_shared<FeatureAlsModel>(a); })
-      .def(
+  py::class_<FeatureAlsModel, FactorModel, std::shared_ptr<FeatureAlsModel>> als(m, "FeatureAlsModel");
+  bind_made_of_options<FeatureAlsModel>(als);
+  bind_fitted<FeatureAlsModel>(als);
+  als.def(
           "fit",
           [](FeatureAlsModel& a, const py::object& data, const py::object& users, const py::object& items,
              const py::object& callback) {

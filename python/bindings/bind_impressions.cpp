@@ -120,19 +120,9 @@ py::dict impressions(const Engine& engine) {
     });
   }
   py::dict d;
-  d["request"] = take(std::move(request));
-  d["time"] = take(std::move(time));
-  d["user"] = keys_array(user);
-  d["placement"] = placement;
-  d["snapshot"] = take(std::move(snapshot));
-  d["policy"] = policy;
-  d["position"] = take(std::move(position));
-  d["item"] = keys_array(item);
-  d["source"] = source;
-  d["score"] = take(std::move(score));
-  d["propensity"] = take(std::move(propensity));
-  d["explored"] = take(std::move(explored));
-  d["attributed"] = tied;
+  put(d, "request", take(std::move(request)), "time", take(std::move(time)), "user", keys_array(user), "placement", placement,
+      "snapshot", take(std::move(snapshot)), "policy", policy, "position", take(std::move(position)), "item", keys_array(item), "source", source,
+      "score", take(std::move(score)), "propensity", take(std::move(propensity)), "explored", take(std::move(explored)), "attributed", tied);
   py::dict by_event;
   for (std::size_t e = 0; e < events.size(); ++e) by_event[py::str(events[e])] = take(std::move(counts[e]));
   d["events"] = by_event;
@@ -188,11 +178,8 @@ py::dict what_if(const Engine& engine, const py::dict& policy, const std::option
     return take(std::move(flat)).attr("reshape")(n, places);
   };
   py::dict d;
-  d["rewards"] = matrix(rewards, 0);
-  d["propensities"] = matrix(logged, 1);
-  d["target"] = matrix(target, 1);
-  d["shopper"] = take(std::move(shopper));
-  d["left_out"] = left_out;
+  put(d, "rewards", matrix(rewards, 0), "propensities", matrix(logged, 1), "target", matrix(target, 1), "shopper", take(std::move(shopper)),
+      "left_out", left_out);
   return d;
 }
 

@@ -16,54 +16,13 @@
 #include "etalage/io/profile_files.hpp"
 #include "etalage/profile/profiles.hpp"
 #include "etalage/profile/purchase_intent.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "profile_helpers.hpp"
 
 namespace etalage::python {
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, IntentUnit>> kUnits{{"shopper", IntentUnit::kShopper}, {"session", IntentUnit::kSession}};
-constexpr std::initializer_list<std::pair<const char*, IntentColumns>> kColumns{{"all", IntentColumns::kAll}, {"rfm", IntentColumns::kRfm}};
-constexpr std::initializer_list<std::pair<const char*, Calibration>> kCalibrations{
-    {"none", Calibration::kNone}, {"platt", Calibration::kPlatt}, {"isotonic", Calibration::kIsotonic}};
-
-PurchaseIntentOptions intent_options_from(const py::dict& d) {
-  PurchaseIntentOptions o;
-  set_choice(d, "unit", o.unit, kUnits);
-  set_choice(d, "features", o.columns, kColumns);
-  set_choice(d, "calibration", o.calibration, kCalibrations);
-  set_option(d, "horizon_days", o.horizon_days);
-  set_option(d, "step_days", o.step_days);
-  set_option(d, "warmup_days", o.warmup_days);
-  set_option(d, "max_idle_days", o.max_idle_days);
-  set_option(d, "calibration_share", o.calibration_share);
-  set_option(d, "l2", o.l2);
-  set_option(d, "knots", o.knots);
-  set_option(d, "max_iterations", o.max_iterations);
-  set_option(d, "max_examples", o.max_examples);
-  set_option(d, "seed", o.seed);
-  set_option(d, "num_threads", o.num_threads);
-  return o;
-}
-
-py::dict to_dict(const PurchaseIntentOptions& o) {
-  py::dict d;
-  d["unit"] = name_of_choice(o.unit, kUnits);
-  d["features"] = name_of_choice(o.columns, kColumns);
-  d["calibration"] = name_of_choice(o.calibration, kCalibrations);
-  d["horizon_days"] = o.horizon_days;
-  d["step_days"] = o.step_days;
-  d["warmup_days"] = o.warmup_days;
-  d["max_idle_days"] = o.max_idle_days;
-  d["calibration_share"] = o.calibration_share;
-  d["l2"] = o.l2;
-  d["knots"] = o.knots;
-  d["max_iterations"] = o.max_iterations;
-  d["max_examples"] = o.max_examples;
-  d["seed"] = o.seed;
-  d["num_threads"] = o.num_threads;
-  return d;
-}
 
 py::dict examples_to_python(const IntentExamples& e) {
   const auto n = static_cast<py::ssize_t>(e.size());
@@ -77,12 +36,8 @@ py::dict examples_to_python(const IntentExamples& e) {
 
 py::dict summary(const BinaryEvaluation& e) {
   py::dict d;
-  d["examples"] = e.examples;
-  d["positives"] = e.positives;
-  d["auc"] = e.auc;
-  d["log_loss"] = e.log_loss;
-  d["brier"] = e.brier;
-  d["calibration_error"] = e.calibration_error;
+  put(d, "examples", e.examples, "positives", e.positives, "auc", e.auc, "log_loss", e.log_loss, "brier", e.brier,
+      "calibration_error", e.calibration_error);
   py::list bins;
   for (const auto& b : e.bins) bins.append(py::make_tuple(b.low, b.high, b.count, b.predicted, b.observed));
   d["bins"] = bins;
@@ -107,10 +62,11 @@ void bind_intent(py::module_& m) {
                                                 std::span(y.data(), static_cast<std::size_t>(y.size())), bins));
         },
         py::arg("probabilities"), py::arg("labels"), py::arg("bins") = 10);
-  py::class_<PurchaseIntent, std::shared_ptr<PurchaseIntent>>(m, "PurchaseIntent", "The compiled part of etalage.profile.PurchaseIntent.")
-      .def(py::init([](const py::dict& options, const py::dict& profile) { return std::make_shared<PurchaseIntent>(intent_options_from(options), profile_options(profile)); }),
+  py::class_<PurchaseIntent, std::shared_ptr<PurchaseIntent>> intent(m, "PurchaseIntent", "The compiled part of etalage.profile.PurchaseIntent.");
+  intent
+      .def(py::init([](const py::dict& options, const py::dict& profile) { return std::make_shared<PurchaseIntent>(options_from_dict<PurchaseIntentOptions>(options), profile_options(profile)); }),
            py::arg("options"), py::arg("profile_options"))
-      .def_property_readonly("options", [](const PurchaseIntent& p) { return to_dict(p.options()); })
+      .def_property_readonly("options", [](const PurchaseIntent& p) { return options_to_dict(p.options()); })
       .def_property_readonly("has_trees", &PurchaseIntent::has_trees)
       .def("fit",
            [](PurchaseIntent& p, const EventLog& log, const std::shared_ptr<Catalog>& catalog) {
@@ -188,28 +144,14 @@ void bind_intent(py::module_& m) {
                              [](const PurchaseIntent& p) {
                                const auto& r = p.report();
                                py::dict d;
-                               d["training_examples"] = r.training_examples;
-                               d["training_positives"] = r.training_positives;
-                               d["calibration_examples"] = r.calibration_examples;
-                               d["calibration_positives"] = r.calibration_positives;
-                               d["iterations"] = r.solver.iterations;
-                               d["objective"] = r.solver.objective;
-                               d["gradient"] = r.solver.gradient;
-                               d["converged"] = r.solver.converged;
+                               put(d, "training_examples", r.training_examples, "training_positives", r.training_positives,
+                                   "calibration_examples", r.calibration_examples, "calibration_positives", r.calibration_positives,
+                                   "iterations", r.solver.iterations, "objective", r.solver.objective, "gradient", r.solver.gradient,
+                                   "converged", r.solver.converged);
                                return d;
-                             })
-      .def("save", [](const PurchaseIntent& p, const std::filesystem::path& path) { save(p, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
-      .def_static("load",
-                  [](const std::filesystem::path& path, const std::string& verify) { return load_purchase_intent(path, verify_option(verify)); },
-                  py::arg("path"), py::arg("verify") = "full")
-      .def("to_bytes", [](const PurchaseIntent& p) {
-        const std::vector<char> v = save_to_memory(p);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_purchase_intent_from_memory({v.data(), v.size()});
-      }, py::arg("data"));
+                             });
+  bind_files<PurchaseIntent>(intent, [](const auto& p, LoadOptions o) { return load_purchase_intent(p, o); },
+                             [](auto b, LoadOptions o) { return load_purchase_intent_from_memory(b, o); });
 }
 
 }  // namespace etalage::python

@@ -15,6 +15,7 @@
 
 #include "etalage/io/serialization.hpp"
 #include "etalage/models/recommender.hpp"
+#include "file_helpers.hpp"
 
 namespace etalage::python {
 
@@ -22,39 +23,19 @@ namespace py = pybind11;
 
 namespace {
 
-LoadOptions load_options(const std::string& verify, int num_threads) {
-  if (verify != "full" && verify != "header")
-    throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
-  return {verify == "full" ? Verify::kFull : Verify::kHeader, num_threads};
-}
-
-std::span<const char> view_of(const py::bytes& bytes) {
-  const std::string_view v = bytes;
-  return {v.data(), v.size()};
-}
-
 py::dict info_to_python(const FileInfo& info) {
   py::list sections;
   for (const FileInfo::Section& s : info.sections) {
     py::dict d;
-    d["name"] = s.name;
-    d["dtype"] = s.dtype;
-    d["count"] = s.count;
-    d["offset"] = s.offset;
-    d["bytes"] = s.bytes;
-    d["checksum"] = s.checksum;
+    put(d, "name", s.name, "dtype", s.dtype, "count", s.count, "offset", s.offset, "bytes", s.bytes, "checksum", s.checksum);
     sections.append(d);
   }
   py::dict out;
-  out["kind"] = info.kind;
-  out["format_version"] = info.format_version;
-  out["library_version"] = info.library_version;
-  out["bytes"] = info.bytes;
-  out["sections"] = sections;
+  put(out, "kind", info.kind, "format_version", info.format_version, "library_version", info.library_version, "bytes", info.bytes,
+      "sections", sections);
   return out;
 }
 
-py::bytes to_bytes(const std::vector<char>& v) { return {v.data(), v.size()}; }
 
 }  // namespace
 
@@ -66,7 +47,7 @@ void bind_io(py::module_& m) {
   m.def(
       "load",
       [](const std::filesystem::path& path, const std::string& verify, int num_threads) {
-        return load_mutable(path, load_options(verify, num_threads));
+        return load_mutable(path, verify_option(verify, num_threads));
       },
       py::arg("path"), py::arg("verify") = "full", py::arg("num_threads") = 0, py::call_guard<py::gil_scoped_release>(),
       "Maps a model's file and returns the model. verify='full' checks every checksum and index, 'header' trusts the\n"
@@ -85,9 +66,9 @@ void bind_io(py::module_& m) {
   m.def(
       "load_from_memory",
       [](const py::bytes& data, const std::string& verify) {
-        const std::span<const char> bytes = view_of(data);
+        const std::span<const char> bytes = bytes_of(data);
         const py::gil_scoped_release release;
-        return load_from_memory(bytes, load_options(verify, 0));
+        return load_from_memory(bytes, verify_option(verify, 0));
       },
       py::arg("data"), py::arg("verify") = "full", "The model from the bytes of its file, which are copied.");
   m.def(

@@ -19,15 +19,6 @@
 namespace etalage::python {
 namespace {
 
-constexpr auto kFields = [](auto& o, const auto& visit) {
-  visit("candidates", o.candidates);
-  visit("anchors", o.anchors);
-  visit("exclude_last", o.exclude_last);
-  visit("half_life_days", o.half_life_days);
-  visit("neighbors", o.neighbors);
-  visit("num_threads", o.num_threads);
-};
-
 template <class T>
 Array<T> facts(const py::object& given, const char* name, int ndim) {
   return given.is_none() ? Array<T>{} : kept(from_numpy<T>(given, name, ndim));
@@ -35,13 +26,9 @@ Array<T> facts(const py::object& given, const char* name, int ndim) {
 
 py::dict to_dict(const RankingLists& lists, std::size_t features) {
   py::dict d;
-  d["offsets"] = take(lists.offsets);
-  d["queries"] = take(lists.queries);
-  d["relevant"] = take(lists.relevant);
-  d["items"] = take(lists.items);
-  d["gains"] = take(lists.gains);
-  d["rows"] = take(lists.rows, {static_cast<py::ssize_t>(lists.items.size()), static_cast<py::ssize_t>(features)});
-  d["asked"] = lists.asked;
+  put(d, "offsets", take(lists.offsets), "queries", take(lists.queries), "relevant", take(lists.relevant), "items", take(lists.items),
+      "gains", take(lists.gains), "rows", take(lists.rows, {static_cast<py::ssize_t>(lists.items.size()), static_cast<py::ssize_t>(features)}),
+      "asked", lists.asked);
   return d;
 }
 
@@ -94,7 +81,7 @@ void bind_learned_ranker(py::module_& m) {
                        const py::dict& options, const py::object& prices, const py::object& categories, const py::object& vectors) {
              std::vector<BlendMember> sources;
              for (const auto& [name, model] : given) sources.push_back({name, model});
-             const auto o = options_from_dict<LearnedRankerOptions>(options, kFields);
+             const auto o = options_from_dict<LearnedRankerOptions>(options);
              Array<float> p = facts<float>(prices, "prices", 1);
              Array<std::int32_t> c = facts<std::int32_t>(categories, "categories", 1);
              Array<float> v = facts<float>(vectors, "vectors", 2);
@@ -106,8 +93,8 @@ void bind_learned_ranker(py::module_& m) {
            }),
            py::arg("sources"), py::arg("histories"), py::arg("options"), py::arg("prices") = py::none(), py::arg("categories") = py::none(),
            py::arg("vectors") = py::none())
-      .def_static("check_options", [](const py::dict& options) { (void)options_from_dict<LearnedRankerOptions>(options, kFields); }, py::arg("options"))
-      .def_property_readonly("options", [](const LearnedRankerModel& r) { return options_to_dict(r.options(), kFields); })
+      .def_static("check_options", [](const py::dict& options) { (void)options_from_dict<LearnedRankerOptions>(options); }, py::arg("options"))
+      .def_property_readonly("options", [](const LearnedRankerModel& r) { return options_to_dict(r.options()); })
       .def_property("learning", [](const LearnedRankerModel& r) { return r.options().learning; }, &LearnedRankerModel::set_learning)
       .def("set_served_at", &LearnedRankerModel::set_served_at, py::arg("placement"), py::arg("position"))
       .def_property_readonly("served_at", [](const LearnedRankerModel& r) { return py::make_tuple(r.options().placement, r.options().position); },

@@ -19,7 +19,9 @@
 #include "etalage/marketing/gamma_gamma.hpp"
 #include "etalage/marketing/lifetime.hpp"
 #include "etalage/marketing/purchase_summaries.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "profile_helpers.hpp"
 
 namespace etalage::python {
@@ -42,61 +44,18 @@ Column column_or_none(const py::object& value, const char* name) { return value.
 py::dict fit_fields(const ParameterFit& f) {
   const auto d = static_cast<py::ssize_t>(f.values.size());
   py::dict out;
-  out["names"] = f.names;
-  out["values"] = f.values;
-  out["standard_errors"] = f.standard_errors();
-  out["covariance"] = take(std::vector<double>(f.covariance), {d, d});
-  out["at_bound"] = f.at_bound;
-  out["log_likelihood"] = f.log_likelihood;
-  out["gradient"] = f.gradient;
-  out["iterations"] = f.iterations;
-  out["converged"] = f.converged;
-  out["customers"] = f.customers;
-  out["distinct"] = f.distinct;
+  put(out, "names", f.names, "values", f.values, "standard_errors", f.standard_errors(),
+      "covariance", take(std::vector<double>(f.covariance), {d, d}), "at_bound", f.at_bound, "log_likelihood", f.log_likelihood,
+      "gradient", f.gradient, "iterations", f.iterations, "converged", f.converged, "customers", f.customers, "distinct", f.distinct);
   return out;
 }
 
 py::dict summary_fields(PurchaseSummaries&& s) {
   py::dict out;
-  out["customer"] = take(std::move(s.customers));
-  out["frequency"] = take(std::move(s.frequency));
-  out["recency"] = take(std::move(s.recency));
-  out["T"] = take(std::move(s.age));
-  out["money"] = s.money.empty() ? py::object(py::none()) : py::object(take(std::move(s.money)));
-  out["log_gaps"] = take(std::move(s.log_gaps));
-  out["later"] = s.later;
+  put(out, "customer", take(std::move(s.customers)), "frequency", take(std::move(s.frequency)), "recency", take(std::move(s.recency)),
+      "T", take(std::move(s.age)), "money", s.money.empty() ? py::object(py::none()) : py::object(take(std::move(s.money))),
+      "log_gaps", take(std::move(s.log_gaps)), "later", s.later);
   return out;
-}
-
-CustomerValueOptions value_options(const py::dict& d) {
-  CustomerValueOptions o;
-  set_option(d, "t", o.t);
-  set_option(d, "discount_rate", o.discount_rate);
-  set_option(d, "period", o.period);
-  set_option(d, "level", o.level);
-  set_option(d, "draws", o.draws);
-  set_option(d, "seed", o.seed);
-  set_option(d, "num_threads", o.num_threads);
-  return o;
-}
-
-/// save, load, to_bytes, from_bytes: the same for each model.
-template <class Model, class Class, class Load, class FromMemory>
-void bind_files(Class& c, Load load, FromMemory from_memory) {
-  c.def("save", [](const Model& m, const std::filesystem::path& path) { save(m, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
-      .def_static("load", [load](const std::filesystem::path& path, const std::string& verify) { return load(path, verify_option(verify)); }, py::arg("path"),
-                  py::arg("verify") = "full")
-      .def("to_bytes",
-           [](const Model& m) {
-             const std::vector<char> v = save_to_memory(m);
-             return py::bytes(v.data(), v.size());
-           })
-      .def_static("from_bytes",
-                  [from_memory](const py::bytes& data) {
-                    const std::string_view v = data;
-                    return from_memory(std::span<const char>(v.data(), v.size()), LoadOptions{});
-                  },
-                  py::arg("data"));
 }
 
 }  // namespace
@@ -239,7 +198,7 @@ void bind_lifetime(py::module_& m) {
         py::dict one;
         one["quantity"] = quantity;
         set_choice(one, "quantity", q, kQuantities);
-        const CustomerValueOptions o = value_options(options);
+        const CustomerValueOptions o = options_from_dict<CustomerValueOptions>(options);
         const Column x = column(frequency, "frequency");
         const Column tx = column_or_none(recency, "recency");
         const Column t = column_or_none(age, "T");

@@ -74,19 +74,10 @@ OffPolicyOptions options_from(const py::dict& given) {
 
 py::dict to_dict(const OffPolicyEstimate& e) {
   py::dict d;
-  d["value"] = e.value;
-  d["interval"] = py::make_tuple(e.interval.low, e.interval.high);
-  d["bernstein"] = py::make_tuple(e.bernstein.low, e.bernstein.high);
-  d["standard_error"] = e.standard_error;
-  d["ess"] = e.ess;
-  d["largest_weight"] = e.largest_weight;
-  d["mean_weight"] = e.mean_weight;
-  d["mean_weight_error"] = e.mean_weight_error;
-  d["parameter"] = e.parameter;
-  d["varied"] = e.varied;
-  d["rows"] = e.rows;
-  d["groups"] = e.groups;
-  d["assumes"] = e.assumes;
+  put(d, "value", e.value, "interval", py::make_tuple(e.interval.low, e.interval.high),
+      "bernstein", py::make_tuple(e.bernstein.low, e.bernstein.high), "standard_error", e.standard_error, "ess", e.ess,
+      "largest_weight", e.largest_weight, "mean_weight", e.mean_weight, "mean_weight_error", e.mean_weight_error, "parameter", e.parameter,
+      "varied", e.varied, "rows", e.rows, "groups", e.groups, "assumes", e.assumes);
   return d;
 }
 

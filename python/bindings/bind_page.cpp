@@ -64,13 +64,8 @@ void bind_page(py::module_& m) {
           page = marketing::compose_page(p, how);
         }
         py::dict out;
-        out["rows"] = take(std::move(page.rows));
-        out["cells"] = take(std::move(page.cells));
-        out["value"] = page.value;
-        out["bound"] = page.bound;
-        out["gap"] = page.gap;
-        out["limit_prices"] = take(std::move(page.limit_prices));
-        out["given"] = take(std::move(page.given));
+        put(out, "rows", take(std::move(page.rows)), "cells", take(std::move(page.cells)), "value", page.value, "bound", page.bound,
+            "gap", page.gap, "limit_prices", take(std::move(page.limit_prices)), "given", take(std::move(page.given)));
         return out;
       },
       py::arg("offsets"), py::arg("items"), py::arg("scores"), py::arg("slots"), py::arg("weights"), py::arg("cascade"), py::arg("temperature"),

@@ -16,7 +16,9 @@
 #include "etalage/core/catalog.hpp"
 #include "etalage/io/profile_files.hpp"
 #include "etalage/profile/profiles.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "profile_helpers.hpp"
 
 namespace etalage::python {
@@ -83,25 +85,12 @@ py::dict table(const Profiles& p, std::int64_t now) {
   }
   const auto texts = [](const py::list& l) { return py::module_::import("numpy").attr("array")(l, py::arg("dtype") = py::module_::import("builtins").attr("object")); };
   py::dict d;
-  d["segment"] = texts(segment);
-  d["first"] = take(std::move(first));
-  d["last"] = take(std::move(last));
-  d["last_purchase"] = take(std::move(last_purchase));
-  d["recency_days"] = take(std::move(recency));
-  d["orders"] = take(std::move(orders));
-  d["money"] = take(std::move(money));
-  d["events"] = take(std::move(events));
-  d["views"] = take(std::move(views));
-  d["carts"] = take(std::move(carts));
-  d["purchases"] = take(std::move(purchases));
-  d["returns"] = take(std::move(returns));
-  d["sessions"] = take(std::move(sessions));
-  d["gap_days"] = take(std::move(gap));
-  d["price_level"] = take(std::move(price));
-  d["top_category"] = texts(category);
-  d["top_brand"] = texts(brand);
-  d["top_hour"] = take(std::move(hour));
-  d["top_weekday"] = take(std::move(weekday));
+  put(d, "segment", texts(segment), "first", take(std::move(first)), "last", take(std::move(last)),
+      "last_purchase", take(std::move(last_purchase)), "recency_days", take(std::move(recency)), "orders", take(std::move(orders)),
+      "money", take(std::move(money)), "events", take(std::move(events)), "views", take(std::move(views)), "carts", take(std::move(carts)),
+      "purchases", take(std::move(purchases)), "returns", take(std::move(returns)), "sessions", take(std::move(sessions)),
+      "gap_days", take(std::move(gap)), "price_level", take(std::move(price)), "top_category", texts(category), "top_brand", texts(brand),
+      "top_hour", take(std::move(hour)), "top_weekday", take(std::move(weekday)));
   return d;
 }
 
@@ -111,21 +100,10 @@ py::dict profile_fields(const UserProfile& u, const ItemFacts& facts, const Prof
   const auto& c = u.counts();
   const auto& s = u.sums();
   py::dict d;
-  d["segment"] = std::string(lifecycle_name(u.lifecycle(now, options)));
-  d["first_ms"] = c.first_ms;
-  d["last_ms"] = c.last_ms;
-  d["last_purchase_ms"] = c.last_purchase_ms;
-  d["recency_days"] = u.recency_days(now);
-  d["orders"] = c.orders;
-  d["money"] = s.money;
-  d["events"] = c.events;
-  d["views"] = c.views;
-  d["carts"] = c.carts;
-  d["purchases"] = c.purchases;
-  d["returns"] = c.returns;
-  d["sessions"] = c.sessions;
-  d["gap_days"] = c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none());
-  d["price_level"] = u.price_level();
+  put(d, "segment", std::string(lifecycle_name(u.lifecycle(now, options))), "first_ms", c.first_ms, "last_ms", c.last_ms,
+      "last_purchase_ms", c.last_purchase_ms, "recency_days", u.recency_days(now), "orders", c.orders, "money", s.money, "events", c.events,
+      "views", c.views, "carts", c.carts, "purchases", c.purchases, "returns", c.returns, "sessions", c.sessions,
+      "gap_days", c.order_gaps > 0 ? py::object(py::float_(s.gap_mean_days)) : py::object(py::none()), "price_level", u.price_level());
   py::dict categories;
   for (const Affinity& a : u.categories()) categories[path_or_none(facts, a.id)] = u.category_share(a.id, facts);
   d["categories"] = categories;
@@ -151,12 +129,8 @@ py::dict due_fields(const std::vector<BuyAgain>& list) {
     probability.push_back(b.probability);
   }
   py::dict d;
-  d["item_index"] = take(std::move(items));
-  d["count"] = take(std::move(counts));
-  d["last"] = take(std::move(last));
-  d["due"] = take(std::move(due));
-  d["gap_days"] = take(std::move(gap));
-  d["probability"] = take(std::move(probability));
+  put(d, "item_index", take(std::move(items)), "count", take(std::move(counts)), "last", take(std::move(last)), "due", take(std::move(due)),
+      "gap_days", take(std::move(gap)), "probability", take(std::move(probability)));
   return d;
 }
 
@@ -167,39 +141,20 @@ std::shared_ptr<const ItemFacts> facts_for(const std::shared_ptr<Catalog>& catal
 }
 
 ProfileOptions profile_options(const py::dict& d) {
-  static constexpr std::initializer_list<std::pair<const char*, EventRole>> roles{
-      {"ignore", EventRole::kIgnore}, {"view", EventRole::kView}, {"cart", EventRole::kCart}, {"purchase", EventRole::kPurchase}, {"return", EventRole::kReturn}};
-  ProfileOptions o;
+  auto o = options_from_dict<ProfileOptions>(d);
   if (d.contains("roles") && !d["roles"].is_none())
     for (const auto& [name, role] : py::dict(d["roles"])) {
-      const std::string key = py::str(name);
       py::dict one;
       one["roles"] = role;
-      set_choice(one, "roles", o.roles[key], roles);
+      set_option(one, "roles", o.roles[py::str(name)]);
     }
-  set_choice(d, "untyped", o.untyped, roles);
-  set_option(d, "half_life_days", o.half_life_days);
-  set_option(d, "view_weight", o.view_weight);
-  set_option(d, "cart_weight", o.cart_weight);
-  set_option(d, "purchase_weight", o.purchase_weight);
-  set_option(d, "return_weight", o.return_weight);
-  set_option(d, "idle_minutes", o.idle_minutes);
-  set_option(d, "utc_offset_minutes", o.utc_offset_minutes);
-  set_option(d, "value_is_amount", o.value_is_amount);
-  set_option(d, "max_categories", o.max_categories);
-  set_option(d, "max_brands", o.max_brands);
-  set_option(d, "max_items", o.max_items);
-  set_option(d, "lapsed_gaps", o.lapsed_gaps);
-  set_option(d, "at_risk_gaps", o.at_risk_gaps);
-  set_option(d, "new_days", o.new_days);
-  set_option(d, "loyal_orders", o.loyal_orders);
-  set_option(d, "typical_gap_days", o.typical_gap_days);
   o.validate();
   return o;
 }
 
 void bind_profile(py::module_& m) {
-  py::class_<Profiles, std::shared_ptr<Profiles>>(m, "Profiles", "The compiled part of etalage.profile.Profiles.")
+  py::class_<Profiles, std::shared_ptr<Profiles>> profiles(m, "Profiles", "The compiled part of etalage.profile.Profiles.");
+  profiles
       .def(py::init([](const py::dict& options) { return std::make_shared<Profiles>(nullptr, profile_options(options)); }), py::arg("options"))
       .def("copy", [](const Profiles& p) { return std::make_shared<Profiles>(p); })
       .def("shared", [](const std::shared_ptr<Profiles>& p) { return p.use_count() > 2; },
@@ -244,19 +199,9 @@ void bind_profile(py::module_& m) {
            },
            py::arg("now_ms"))
       .def("merge", &Profiles::merge, py::arg("from_user"), py::arg("to_user"))
-      .def("erase", &Profiles::erase, py::arg("user"))
-      .def("save", [](const Profiles& p, const std::filesystem::path& path) { save(p, path); }, py::arg("path"), py::call_guard<py::gil_scoped_release>())
-      .def_static("load",
-                  [](const std::filesystem::path& path, const std::string& verify) { return load_profiles(path, verify_option(verify)); },
-                  py::arg("path"), py::arg("verify") = "full")
-      .def("to_bytes", [](const Profiles& p) {
-        const std::vector<char> v = save_to_memory(p);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_profiles_from_memory({v.data(), v.size()});
-      }, py::arg("data"));
+      .def("erase", &Profiles::erase, py::arg("user"));
+  bind_files<Profiles>(profiles, [](const auto& p, LoadOptions o) { return load_profiles(p, o); },
+                       [](auto b, LoadOptions o) { return load_profiles_from_memory(b, o); });
 }
 
 }  // namespace etalage::python

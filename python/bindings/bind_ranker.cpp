@@ -110,12 +110,8 @@ Placement placement_from(const std::string& name) {
 
 py::dict trace_to_dict(const Trace& t, const Ranker& ranker) {
   py::dict out;
-  out["audit_id"] = t.audit_id;
-  out["catalog_version"] = t.catalog_version;
-  out["placement"] = std::string(placement_name(t.placement));
-  out["eligible"] = t.eligible;
-  out["denied"] = t.denied;
-  out["candidates"] = t.candidates;
+  put(out, "audit_id", t.audit_id, "catalog_version", t.catalog_version, "placement", std::string(placement_name(t.placement)),
+      "eligible", t.eligible, "denied", t.denied, "candidates", t.candidates);
   py::dict produced;
   for (std::size_t s = 0; s < t.produced.size(); ++s) produced[py::str(std::string(ranker.sources()[s]->name()))] = t.produced[s];
   out["produced"] = produced;
@@ -138,11 +134,7 @@ py::dict trace_to_dict(const Trace& t, const Ranker& ranker) {
     py::list parts;
     for (const TracedItem::Part& p : i.parts) {
       py::dict q;
-      q["source"] = p.source;
-      q["rank"] = p.rank;
-      q["score"] = p.score;
-      q["part"] = p.part;
-      q["fallback"] = p.fallback;
+      put(q, "source", p.source, "rank", p.rank, "score", p.score, "part", p.part, "fallback", p.fallback);
       parts.append(q);
     }
     d["sources"] = parts;

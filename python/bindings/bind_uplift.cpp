@@ -7,6 +7,7 @@
 
 #include "etalage/io/uplift_files.hpp"
 #include "etalage/marketing/linear_uplift.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
@@ -19,7 +20,8 @@ MatrixView<const double> view(const py::array_t<double, py::array::c_style>& a) 
 }  // namespace
 
 void bind_uplift(py::module_& m) {
-  py::class_<LinearUplift>(m, "LinearUplift")
+  py::class_<LinearUplift> uplift(m, "LinearUplift");
+  uplift
       .def(py::init<>())
       .def("fit",
            [](LinearUplift& u, const py::object& features, const py::object& arms, const py::object& outcome, double l2) {
@@ -51,18 +53,9 @@ void bind_uplift(py::module_& m) {
                              [](const LinearUplift& u) {
                                return take(std::vector<double>(u.coefficients().begin(), u.coefficients().end()),
                                            {static_cast<py::ssize_t>(u.num_treatments()), static_cast<py::ssize_t>(u.num_features() + 1)});
-                             })
-      .def("save", [](const LinearUplift& u, const std::filesystem::path& path) { save(u, path); }, py::arg("path"),
-           py::call_guard<py::gil_scoped_release>())
-      .def_static("load", [](const std::filesystem::path& path) { return load_linear_uplift(path); }, py::arg("path"))
-      .def("to_bytes", [](const LinearUplift& u) {
-        const std::vector<char> v = save_to_memory(u);
-        return py::bytes(v.data(), v.size());
-      })
-      .def_static("from_bytes", [](const py::bytes& data) {
-        const std::string_view v = data;
-        return load_linear_uplift_from_memory({v.data(), v.size()});
-      }, py::arg("data"));
+                             });
+  bind_files<LinearUplift>(uplift, [](const auto& p, LoadOptions o) { return load_linear_uplift(p, o); },
+                           [](auto b, LoadOptions o) { return load_linear_uplift_from_memory(b, o); });
 }
 
 }  // namespace etalage::python

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/array.hpp"
@@ -96,6 +97,13 @@ template <class F>
 [[nodiscard]] py::object made_once(const py::object& self, const char* slot, const F& make) {
   if (!py::hasattr(self, slot)) py::setattr(self, slot, make());
   return self.attr(slot);
+}
+
+/// put(d, "a", x, "b", y): d["a"] = x, d["b"] = y.
+template <class Value, class... More>
+void put(const py::dict& d, const char* name, Value&& value, More&&... more) {
+  d[name] = std::forward<Value>(value);
+  if constexpr (sizeof...(more) > 0) put(d, std::forward<More>(more)...);
 }
 
 }  // namespace etalage::python

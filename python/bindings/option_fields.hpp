@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options structs described once, as fields(options, visit) with visit("name", field) or visit("name", field, choices).
+// Options structs to and from dicts, by the one list of fields that each struct has: Options::each(options, visit).
 #pragma once
 
 #include <pybind11/pybind11.h>
 
-#include <initializer_list>
+#include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/models/recommender.hpp"
 #include "auto_options.hpp"
+#include "model_helpers.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
@@ -32,56 +35,84 @@ struct SetFromDict {
   void operator()(const char* name, T& field) const {
     set_option(d, name, field);
   }
-  template <class E>
-  void operator()(const char* name, Auto<E>& field, std::initializer_list<std::pair<const char*, E>> choices) const {
-    set_choice(d, name, field, choices);
-  }
-  template <class E>
-  void operator()(const char* name, E& field, std::initializer_list<std::pair<const char*, E>> choices) const {
-    set_choice(d, name, field, choices);
-  }
 };
 
 struct PutIntoDict {
   py::dict& d;
   Shown what = Shown::kGiven;
-  void operator()(const char* name, ExcludeLast field) const {
-    d[name] = field == ExcludeLast::kAuto ? py::object(py::str("auto")) : py::object(py::bool_(field == ExcludeLast::kYes));
-  }
-  template <class T>
-  void operator()(const char* name, const Auto<T>& field) const {
-    d[name] = shown(field, what);
-  }
-  template <class E>
-  void operator()(const char* name, const Auto<E>& field, std::initializer_list<std::pair<const char*, E>> choices) const {
-    d[name] = shown(field, what, choices);
-  }
   template <class T>
   void operator()(const char* name, const T& field) const {
-    if constexpr (std::is_same_v<T, float>)
-      // The shortest decimal that gives the same float: 0.01, not 0.009999999776.
-      d[name] = py::module_::import("builtins").attr("float")(py::str(py::module_::import("numpy").attr("float32")(field)));
-    else d[name] = field;
+    if constexpr (is_auto_option<T>) d[name] = what == Shown::kGiven && !field.given() ? py::str("auto") : to_python(field.value());
+    else d[name] = to_python(field);
   }
-  template <class E>
-  void operator()(const char* name, const E& field, std::initializer_list<std::pair<const char*, E>> choices) const {
-    d[name] = name_of_choice(field, choices);
+
+ private:
+  template <class T>
+  static py::object to_python(const T& field) {
+    if constexpr (std::is_same_v<T, ExcludeLast>) return field == ExcludeLast::kAuto ? py::object(py::str("auto")) : py::object(py::bool_(field == ExcludeLast::kYes));
+    else if constexpr (std::is_enum_v<T>) return py::str(name_of_choice(field));
+    else if constexpr (std::is_same_v<T, float>) return shortest(field);
+    else if constexpr (std::is_same_v<T, std::vector<float>>) return numbers(field);
+    else return py::cast(field);
   }
 };
 
-template <class O, class Fields>
-[[nodiscard]] O options_from_dict(const py::dict& d, const Fields& fields) {
+template <class O>
+[[nodiscard]] O options_from_dict(const py::dict& d) {
   O options;
-  fields(options, SetFromDict{d});
+  O::each(options, SetFromDict{d});
   options.validate();
   return options;
 }
 
-template <class O, class Fields>
-[[nodiscard]] py::dict options_to_dict(const O& options, const Fields& fields, Shown what = Shown::kGiven) {
+template <class O>
+[[nodiscard]] py::dict options_to_dict(const O& options, Shown what = Shown::kGiven) {
   py::dict d;
-  fields(options, PutIntoDict{d, what});
+  O::each(options, PutIntoDict{d, what});
   return d;
+}
+
+template <class Model>
+using OptionsOf = std::remove_cvref_t<decltype(std::declval<const Model&>().options())>;
+
+/// options and resolved.
+template <class Model, class Class>
+void bind_options(Class& c) {
+  c.def_property_readonly("options", [](const Model& m) { return options_to_dict(m.options()); })
+      .def_property_readonly("resolved", [](const Model& m) { return options_to_dict(m.options(), Shown::kInUse); });
+}
+
+/// Made of a dict of options; with what they become on data of a shape, where fits choose any.
+template <class Model, class Class>
+void bind_made_of_options(Class& c) {
+  using O = OptionsOf<Model>;
+  c.def(py::init([](const py::dict& options) { return std::make_shared<Model>(options_from_dict<O>(options)); }), py::arg("options"));
+  bind_options<Model>(c);
+  if constexpr (requires(const O& o, const DataShape& shape) { settled(o, shape); })
+    c.def_static("settled",
+                 [](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
+                   return options_to_dict(settled(options_from_dict<O>(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);
+                 },
+                 py::arg("options"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"), "What options become on data of this shape.");
+}
+
+/// report and copy: what every model that is fitted has.
+template <class Model, class Class>
+void bind_fitted(Class& c) {
+  c.def_property_readonly("report", [](const Model& m) { return m.report(); }).def("copy", [](const Model& m) { return std::make_shared<Model>(m); });
+}
+
+/// fit on Interactions.
+template <class Model, class Class>
+void bind_fit(Class& c) {
+  c.def("fit",
+        [](Model& m, const py::object& data, const py::object& callback) {
+          const Interactions interactions = interactions_from_python(data);
+          const ProgressCallback progress = progress_callback(callback);
+          const py::gil_scoped_release release;
+          m.fit(interactions, progress);
+        },
+        py::arg("data"), py::arg("callback"));
 }
 
 }  // namespace etalage::python

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
@@ -19,6 +20,7 @@ namespace etalage::python {
 /// Sets `field` from options[name] when it is there. Integers come from integers alone, numbers from integers and floats
 /// (numpy's too); TypeError otherwise, ValueError for an integer that the field cannot hold.
 template <class T>
+  requires std::is_arithmetic_v<T>
 void set_option(const py::dict& options, const char* name, T& field) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
@@ -50,7 +52,7 @@ void set_option(const py::dict& options, const char* name, T& field) {
 }
 
 /// The same for a list of numbers.
-inline void set_numbers(const py::dict& options, const char* name, std::vector<float>& field) {
+inline void set_option(const py::dict& options, const char* name, std::vector<float>& field) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
   if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value))
@@ -66,9 +68,9 @@ inline void set_numbers(const py::dict& options, const char* name, std::vector<f
   field = std::move(out);
 }
 
-/// The same for an enumeration, by name.
-template <class E>
-void set_choice(const py::dict& options, const char* name, E& field, std::initializer_list<std::pair<const char*, E>> choices) {
+/// The same for an enumeration, by name; choices are pairs (const char*, E).
+template <class E, class Choices = std::initializer_list<OptionName<E>>>
+void set_choice(const py::dict& options, const char* name, E& field, const Choices& choices) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
   std::string rule;
@@ -80,6 +82,13 @@ void set_choice(const py::dict& options, const char* name, E& field, std::initia
     rule += std::string(rule.empty() ? "'" : ", '") + text + "'";
   }
   throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be one of " + rule);
+}
+
+/// By the words that the enumeration has for all languages.
+template <class E>
+  requires std::is_enum_v<E>
+void set_option(const py::dict& options, const char* name, E& field) {
+  set_choice(options, name, field, option_names<E>);
 }
 
 /// The shortest decimal that gives the same float: 0.01, not 0.009999999776.
@@ -94,11 +103,15 @@ void set_choice(const py::dict& options, const char* name, E& field, std::initia
 }
 
 /// The name of a choice.
-template <class E>
-[[nodiscard]] const char* name_of_choice(E field, std::initializer_list<std::pair<const char*, E>> choices) {
+template <class E, class Choices = std::initializer_list<OptionName<E>>>
+[[nodiscard]] const char* name_of_choice(E field, const Choices& choices) {
   for (const auto& [text, choice] : choices)
     if (choice == field) return text;
   return "";
+}
+template <class E>
+[[nodiscard]] const char* name_of_choice(E field) {
+  return name_of_choice(field, option_names<E>);
 }
 
 }  // namespace etalage::python

@@ -30,9 +30,4 @@ namespace py = pybind11;
 /// Arrays of what he may buy again.
 [[nodiscard]] py::dict due_fields(const std::vector<BuyAgain>& list);
 
-[[nodiscard]] inline LoadOptions verify_option(const std::string& verify) {
-  if (verify != "full" && verify != "header") throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
-  return {verify == "full" ? Verify::kFull : Verify::kHeader, 0};
-}
-
 }  // namespace etalage::python

@@ -6,8 +6,6 @@
 #include <pybind11/stl.h>
 
 #include <memory>
-#include <type_traits>
-#include <utility>
 
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
@@ -17,23 +15,20 @@
 
 namespace etalage::python {
 
-template <class Model, class Fields>
-auto bind_sequence_model(py::module_& m, const char* name, const Fields& fields) {
-  using O = std::remove_cvref_t<decltype(std::declval<const Model&>().options())>;
-  return py::class_<Model, SequenceModel, std::shared_ptr<Model>>(m, name)
-      .def(py::init([fields](const py::dict& options) { return std::make_shared<Model>(options_from_dict<O>(options, fields)); }),
-           py::arg("options"))
-      .def_property_readonly("options", [fields](const Model& s) { return options_to_dict(s.options(), fields); })
-      .def_property_readonly("report", [](const Model& s) { return s.report(); })
-      .def("copy", [](const Model& s) { return std::make_shared<Model>(s); })
-      .def("fit",
-           [](Model& s, const Sequences& given, const py::object& callback) {
-             const Sequences sequences = given;
-             const ProgressCallback progress = progress_callback(callback);
-             const py::gil_scoped_release release;
-             s.fit(sequences, progress);
-           },
-           py::arg("sequences"), py::arg("callback").none(true));
+template <class Model>
+auto bind_sequence_model(py::module_& m, const char* name) {
+  py::class_<Model, SequenceModel, std::shared_ptr<Model>> c(m, name);
+  bind_made_of_options<Model>(c);
+  bind_fitted<Model>(c);
+  c.def("fit",
+        [](Model& s, const Sequences& given, const py::object& callback) {
+          const Sequences sequences = given;
+          const ProgressCallback progress = progress_callback(callback);
+          const py::gil_scoped_release release;
+          s.fit(sequences, progress);
+        },
+        py::arg("sequences"), py::arg("callback").none(true));
+  return c;
 }
 
 template <class Model>

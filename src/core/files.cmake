@@ -16,6 +16,7 @@ target_sources(etalage PRIVATE
   src/core/intern.cpp
   src/core/item_filter.cpp
   src/core/recipe.cpp
+  src/core/scratch.cpp
   src/core/sequences.cpp
   src/core/sha256.cpp
   src/core/slot.cpp

@@ -9,6 +9,7 @@
 
 #include "core/hash.hpp"
 #include "core/id_map_slots.hpp"
+#include "detail/probing.hpp"
 #include "etalage/error.hpp"
 
 namespace etalage {
@@ -95,18 +96,14 @@ void IdMap::build_slots() {
 
 std::int32_t IdMap::find(std::int64_t key) const noexcept {
   if (kind_ != Kind::kInteger) return kUnknown;
-  const std::size_t mask = slots_.size() - 1;
-  for (std::size_t s = static_cast<std::size_t>(detail::hash_key(key)) & mask; slots_[s] != 0; s = (s + 1) & mask)
-    if (keys_[slots_[s] - 1] == key) return static_cast<std::int32_t>(slots_[s] - 1);
-  return kUnknown;
+  const std::size_t at = detail::probe(detail::hash_key(key), slots_.size(), [&](std::size_t s) { return slots_[s] == 0 || keys_[slots_[s] - 1] == key; });
+  return slots_[at] == 0 ? kUnknown : static_cast<std::int32_t>(slots_[at] - 1);
 }
 
 std::int32_t IdMap::find(std::string_view key) const noexcept {
   if (kind_ != Kind::kString) return kUnknown;
-  const std::size_t mask = slots_.size() - 1;
-  for (std::size_t s = static_cast<std::size_t>(detail::hash_key(key)) & mask; slots_[s] != 0; s = (s + 1) & mask)
-    if (bytes_at(slots_[s] - 1) == key) return static_cast<std::int32_t>(slots_[s] - 1);
-  return kUnknown;
+  const std::size_t at = detail::probe(detail::hash_key(key), slots_.size(), [&](std::size_t s) { return slots_[s] == 0 || bytes_at(slots_[s] - 1) == key; });
+  return slots_[at] == 0 ? kUnknown : static_cast<std::int32_t>(slots_[at] - 1);
 }
 
 namespace {

@@ -13,19 +13,27 @@ constexpr std::uint64_t split_mix(std::uint64_t z) noexcept {
   return z ^ (z >> 31);
 }
 
+/// The sequence from a state on.
+class SplitMix64 {
+ public:
+  explicit constexpr SplitMix64(std::uint64_t state) noexcept : state_(state) {}
+  constexpr std::uint64_t next() noexcept { return split_mix(state_ += kSplitMixStep); }
+  /// Uniform in [0, n), 1 <= n < 2^32; the bias is below n / 2^32.
+  constexpr std::uint64_t below(std::uint64_t n) noexcept { return ((next() >> 32) * n) >> 32; }
+
+ private:
+  std::uint64_t state_;
+};
+
 /// Random numbers as a function of (seed, purpose, index): a SplitMix64 sequence (Steele, Lea, Flood, OOPSLA 2014)
 /// that starts at a hash of the three. The distributions of <random> differ between standard libraries and logarithms
 /// between C libraries, so the samplers here use integers, products and comparisons alone.
-class RandomStream {
+class RandomStream : public SplitMix64 {
  public:
   RandomStream(std::uint64_t seed, std::uint64_t purpose, std::uint64_t index) noexcept
-      : state_(split_mix(split_mix(seed + kSplitMixStep * purpose) + kSplitMixStep * index)) {}
+      : SplitMix64(split_mix(split_mix(seed + kSplitMixStep * purpose) + kSplitMixStep * index)) {}
 
-  std::uint64_t next() noexcept { return split_mix(state_ += kSplitMixStep); }
-  /// Uniform in [0, n), n >= 1; the bias is below n / 2^32.
-  std::uint32_t below(std::uint32_t n) noexcept {
-    return static_cast<std::uint32_t>(((next() >> 32) * n) >> 32);
-  }
+  std::uint32_t below(std::uint32_t n) noexcept { return static_cast<std::uint32_t>(SplitMix64::below(n)); }
   /// True with probability parts / 1000.
   bool chance(std::uint32_t parts) noexcept { return below(1000) < parts; }
   /// A place in [0, n) with density falling as place^(-2/3): the head of a list is picked far more often than its tail.
@@ -39,9 +47,6 @@ class RandomStream {
     while (n < most && chance(more)) ++n;
     return n;
   }
-
- private:
-  std::uint64_t state_;
 };
 
 }  // namespace etalage::detail

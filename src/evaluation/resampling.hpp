@@ -12,15 +12,9 @@
 
 namespace etalage::evaluation {
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), one sequence a resample.
-struct ResampleStream {
-  std::uint64_t state;
-  ResampleStream(std::uint64_t seed, std::size_t sample) : state(seed * 0xd6e8feb86659fd93ULL + sample * 0xda942042e4dd58b5ULL) {
-    next();
-  }
-  std::uint64_t next() noexcept { return detail::split_mix(state += detail::kSplitMixStep); }
-  /// In [0, n), n < 2^32.
-  std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>(((next() >> 32) * n) >> 32); }
+/// One sequence a resample.
+struct ResampleStream : detail::SplitMix64 {
+  ResampleStream(std::uint64_t seed, std::size_t sample) : SplitMix64(seed * 0xd6e8feb86659fd93ULL + sample * 0xda942042e4dd58b5ULL) { next(); }
 };
 
 /// The z below which a standard normal lies with probability p; bisection on erfc is exact enough and short.

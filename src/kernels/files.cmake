@@ -1,12 +1,4 @@
-target_sources(etalage PRIVATE
-  src/kernels/code_tables.cpp
-  src/kernels/coded_panels.cpp
-  src/kernels/coded_query.cpp
-  src/kernels/coded_scan.cpp
-  src/kernels/dispatch.cpp
-  src/kernels/exact_scan.cpp
-  src/kernels/exact_scan_coded.cpp
-  src/kernels/row_order.cpp)
+target_sources(etalage PRIVATE src/kernels/code_tables.cpp src/kernels/dispatch.cpp)
 
 # Distances, and exact top-k over rows.
 target_sources(etalage PRIVATE src/kernels/dot_kernels_scalar.cpp src/kernels/scan_kernels_scalar.cpp)

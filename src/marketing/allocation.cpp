@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "detail/random_stream.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "marketing/allocation_dual.hpp"
@@ -105,7 +106,7 @@ std::vector<std::size_t> sample_of(std::size_t shoppers, std::size_t sample) {
   std::uint64_t state = 0;
   for (std::size_t i = 0; i < sample; ++i) {
     const std::size_t begin = i * shoppers / sample, end = (i + 1) * shoppers / sample;
-    state += 0x9E3779B97F4A7C15ull;
+    state += detail::kSplitMixStep;
     out.push_back(begin + static_cast<std::size_t>((state >> 32) % (end - begin)));
   }
   return out;

@@ -10,6 +10,7 @@
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/probing.hpp"
 #include "marketing/special_functions.hpp"
 
 namespace etalage {
@@ -80,13 +81,11 @@ class SetTable {
       h *= 0xbf58476d1ce4e5b9ULL;
       h ^= h >> 29;
     }
-    std::size_t at = static_cast<std::size_t>(h) & (slots_.size() - 1);
-    while (slots_[at] >= 0) {
+    return detail::probe(h, slots_.size(), [&](std::size_t at) {
+      if (slots_[at] < 0) return true;
       const auto of = sets_.of(static_cast<std::size_t>(slots_[at]));
-      if (std::equal(of.begin(), of.end(), items.begin(), items.end())) break;
-      at = (at + 1) & (slots_.size() - 1);
-    }
-    return at;
+      return std::equal(of.begin(), of.end(), items.begin(), items.end());
+    });
   }
   const FrequentSets& sets_;
   std::vector<std::int64_t> slots_;

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "detail/probing.hpp"
 #include "detail/random_stream.hpp"
 
 namespace etalage::marketing {
@@ -20,8 +21,8 @@ std::size_t number_products(std::span<const std::int64_t> items, std::vector<std
   out.resize(items.size());
   std::size_t products = 0;
   for (std::size_t c = 0; c < items.size(); ++c) {
-    std::size_t at = detail::split_mix(static_cast<std::uint64_t>(items[c]) + detail::kSplitMixStep) & (size - 1);
-    while (first[at] >= 0 && items[static_cast<std::size_t>(first[at])] != items[c]) at = (at + 1) & (size - 1);
+    const std::size_t at = detail::probe(detail::split_mix(static_cast<std::uint64_t>(items[c]) + detail::kSplitMixStep), size,
+                                         [&](std::size_t s) { return first[s] < 0 || items[static_cast<std::size_t>(first[s])] == items[c]; });
     if (first[at] < 0) {
       first[at] = static_cast<std::int32_t>(c);
       out[c] = static_cast<std::int32_t>(products++);

@@ -1,22 +1,10 @@
 target_sources(etalage PRIVATE
-  src/models/batch.cpp
-  src/models/factor/als.cpp
-  src/models/factor/als_online.cpp
-  src/models/factor/als_solver.cpp
-  src/models/factor/als_steps.cpp
-  src/models/auto_settings.cpp
-  src/models/factor/factor_model.cpp
-  src/models/popularity.cpp
-  src/models/popularity_log.cpp
-  src/models/recommender.cpp
-  src/models/top_k.cpp
-  src/models/row_patches.cpp
-  src/models/training_data.cpp
+  src/models/batch.cpp src/models/factor/als.cpp src/models/factor/als_online.cpp src/models/factor/als_solver.cpp
+  src/models/factor/als_steps.cpp src/models/auto_settings.cpp src/models/factor/factor_model.cpp src/models/popularity.cpp
+  src/models/popularity_log.cpp src/models/recommender.cpp src/models/row_patches.cpp src/models/training_data.cpp
   src/models/factor/vectors.cpp)
 target_sources(etalage PRIVATE
-  src/models/graph/graph_filter.cpp
-  src/models/graph/graph_filter_options.cpp
-  src/models/graph/graph_filter_query.cpp
+  src/models/graph/graph_filter.cpp src/models/graph/graph_filter_options.cpp src/models/graph/graph_filter_query.cpp
   src/models/graph/randomized_svd.cpp)
 target_sources(etalage PRIVATE
   src/models/sequence/directed_items.cpp
@@ -28,45 +16,29 @@ target_sources(etalage PRIVATE
   src/models/sequence/transitions.cpp)
 target_sources(etalage PRIVATE src/models/blend/blend.cpp src/models/blend/blend_weights.cpp)
 target_sources(etalage PRIVATE
-  src/models/ranking/learned_ranker.cpp
-  src/models/ranking/learned_ranker_lists.cpp
-  src/models/ranking/linear_ranker.cpp
+  src/models/ranking/learned_ranker.cpp src/models/ranking/learned_ranker_lists.cpp src/models/ranking/linear_ranker.cpp
   src/models/ranking/ranking_features.cpp)
 
 # Neighbours and walks.
 target_sources(etalage PRIVATE
-  src/models/neighbour/item_knn.cpp
-  src/models/neighbour/item_similarity.cpp
-  src/models/neighbour/item_similarity_steps.cpp
+  src/models/neighbour/item_knn.cpp src/models/neighbour/item_similarity.cpp src/models/neighbour/item_similarity_steps.cpp
   src/models/neighbour/random_walk.cpp
-  src/models/neighbour/similarity.cpp
-  src/models/neighbour/sparse_product.cpp
-  src/models/neighbour/user_knn.cpp)
+  src/models/neighbour/similarity.cpp src/models/neighbour/sparse_product.cpp src/models/neighbour/user_knn.cpp)
 
 # Linear item-item models.
 target_sources(etalage PRIVATE
-  src/models/linear/ease.cpp
-  src/models/linear/ease_dual.cpp
-  src/models/linear/local_gram.cpp
-  src/models/linear/slim.cpp
-  src/models/linear/sparse_first_inverse.cpp
-  src/models/linear/spd_inverse.cpp)
+  src/models/linear/ease.cpp src/models/linear/ease_dual.cpp src/models/linear/local_gram.cpp src/models/linear/slim.cpp
+  src/models/linear/sparse_first_inverse.cpp src/models/linear/spd_inverse.cpp)
 
 # New products and people.
 target_sources(etalage PRIVATE
-  src/models/cold_start/catalog_attributes.cpp
-  src/models/cold_start/cold_start.cpp
-  src/models/cold_start/cold_start_choice.cpp
-  src/models/cold_start/cold_start_items.cpp
+  src/models/cold_start/catalog_attributes.cpp src/models/cold_start/cold_start.cpp
+  src/models/cold_start/cold_start_choice.cpp src/models/cold_start/cold_start_items.cpp
   src/models/cold_start/exploration_slot.cpp)
 # Stochastic gradient descent.
 target_sources(etalage PRIVATE
-  src/models/pairwise/block_schedule.cpp
-  src/models/pairwise/bpr.cpp
-  src/models/pairwise/item2vec.cpp
-  src/models/pairwise/pairwise_model.cpp
-  src/models/pairwise/pairwise_sgd.cpp
-  src/models/pairwise/skip_gram.cpp
+  src/models/pairwise/block_schedule.cpp src/models/pairwise/bpr.cpp src/models/pairwise/item2vec.cpp
+  src/models/pairwise/pairwise_model.cpp src/models/pairwise/pairwise_sgd.cpp src/models/pairwise/skip_gram.cpp
   src/models/pairwise/warp.cpp)
 
 # Alternating least squares with features.

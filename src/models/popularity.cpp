@@ -13,7 +13,7 @@
 #include "detail/check.hpp"
 #include "detail/days.hpp"
 #include "etalage/error.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {

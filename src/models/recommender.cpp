@@ -10,22 +10,17 @@
 #include <utility>
 #include <vector>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "detail/random_stream.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "models/row_patches.hpp"
-#include "models/scratch.hpp"
-#include "models/top_k.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
-
-Scratch::Scratch() : impl_(std::make_unique<Impl>()) {}
-Scratch::~Scratch() = default;
-Scratch::Scratch(Scratch&&) noexcept = default;
-Scratch& Scratch::operator=(Scratch&&) noexcept = default;
 
 Recommender::~Recommender() = default;
 

@@ -10,6 +10,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/row_chunks.hpp"
 #include "models/sequence/sequence_scratch.hpp"
 #include "models/sequence/watched_for.hpp"
 
@@ -22,20 +23,15 @@ template <class Fill>
 CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, int num_threads, const Fill& fill,
                     Watch* watch = nullptr, const char* phase = "rows") {
   const std::size_t grain = watch == nullptr ? 64 : 16;
-  struct Chunk {
-    std::vector<std::int32_t> columns;
-    std::vector<float> values;
-    std::vector<std::int64_t> sizes;
-  };
   struct Workspace {
     SparseScores scores;
     std::vector<std::uint64_t> keys;
   };
-  std::vector<Chunk> chunks(num_chunks(rows, grain));
+  std::vector<RowChunk> chunks(num_chunks(rows, grain));
   std::vector<Workspace> workspaces(static_cast<std::size_t>(resolve_threads(num_threads)));
   const auto make = [&](std::size_t begin, std::size_t end, int thread) {
     Workspace& w = workspaces[static_cast<std::size_t>(thread)];
-    Chunk& chunk = chunks[begin / grain];
+    RowChunk& chunk = chunks[begin / grain];
     w.scores.resize(cols);
     for (std::size_t i = begin; i < end; ++i) {
       fill(i, w.scores);
@@ -59,24 +55,7 @@ CsrMatrix make_rows(std::size_t rows, std::size_t cols, std::size_t num_kept, in
   };
   if (watch == nullptr) parallel_for(rows, grain, num_threads, make);
   else (void)watched_for(rows, grain, num_threads, phase, *watch, make);
-  CsrMatrix out{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols), Array<std::int64_t>(rows + 1), {}, {}};
-  std::int64_t* offsets = out.offsets.mutable_data();
-  std::size_t row = 0;
-  for (const Chunk& c : chunks)
-    for (const std::int64_t size : c.sizes) {
-      offsets[row + 1] = offsets[row] + size;
-      ++row;
-    }
-  std::fill(offsets + row, offsets + rows + 1, offsets[row]);
-  out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[rows]), uninitialized);
-  out.values = Array<float>(static_cast<std::size_t>(offsets[rows]), uninitialized);
-  std::int32_t* columns = out.columns.mutable_data();
-  float* values = out.values.mutable_data();
-  for (const Chunk& c : chunks) {
-    columns = std::copy(c.columns.begin(), c.columns.end(), columns);
-    values = std::copy(c.values.begin(), c.values.end(), values);
-  }
-  return out;
+  return joined(chunks, rows, static_cast<std::int64_t>(cols), num_threads);
 }
 
 }  // namespace etalage::detail

@@ -7,7 +7,7 @@
 
 namespace etalage::profile {
 
-void put_options(StateWriter& writer, const ProfileOptions& options);
-[[nodiscard]] ProfileOptions get_options(const StateReader& reader);
+void put_profile_options(StateWriter& writer, const ProfileOptions& options);
+[[nodiscard]] ProfileOptions get_profile_options(const StateReader& reader);
 
 }  // namespace etalage::profile

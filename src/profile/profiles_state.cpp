@@ -39,7 +39,7 @@ void Profiles::save_state(StateWriter& writer) const {
   const std::size_t n = users_.size();
   writer.put_int("users", static_cast<std::int64_t>(n));
   ScopedWriter options(writer, "options/");
-  profile::put_options(options, options_);
+  profile::put_profile_options(options, options_);
   ScopedWriter facts(writer, "facts/");
   facts_->save_state(facts);
   ScopedWriter repurchases(writer, "repurchases/");
@@ -104,7 +104,7 @@ void Profiles::save_state(StateWriter& writer) const {
 std::shared_ptr<Profiles> Profiles::from_state(const StateReader& reader) {
   const auto n = static_cast<std::size_t>(reader.get_int("users", 0, 2147483647));
   auto out = std::make_shared<Profiles>(std::make_shared<const ItemFacts>(ItemFacts::from_state(ScopedReader(reader, "facts/"))),
-                                        profile::get_options(ScopedReader(reader, "options/")));
+                                        profile::get_profile_options(ScopedReader(reader, "options/")));
   out->repurchases_ = RepurchaseStatistics::from_state(ScopedReader(reader, "repurchases/"));
   if (reader.get_bool("has_user_ids")) out->user_ids_ = std::make_shared<const IdMap>(reader.get_id_map("user_ids"));
   if (reader.get_bool("has_item_ids")) out->item_ids_ = std::make_shared<const IdMap>(reader.get_id_map("item_ids"));

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
@@ -167,21 +168,9 @@ void PurchaseIntent::explain(const UserProfile& profile, std::int64_t now_ms, st
 
 void PurchaseIntent::save_state(StateWriter& writer) const {
   if (!fitted()) throw NotFittedError("PurchaseIntent is not fitted; call fit() first");
-  writer.put_int("unit", static_cast<std::int64_t>(options_.unit));
-  writer.put_double("horizon_days", options_.horizon_days);
-  writer.put_double("step_days", options_.step_days);
-  writer.put_double("warmup_days", options_.warmup_days);
-  writer.put_double("max_idle_days", options_.max_idle_days);
-  writer.put_int("columns", static_cast<std::int64_t>(options_.columns));
-  writer.put_int("calibration", static_cast<std::int64_t>(options_.calibration));
-  writer.put_double("calibration_share", options_.calibration_share);
-  writer.put_double("l2", options_.l2);
-  writer.put_int("knots", options_.knots);
-  writer.put_int("max_iterations", options_.max_iterations);
-  writer.put_int("max_examples", options_.max_examples);
-  writer.put_int("seed", static_cast<std::int64_t>(options_.seed));
+  put_options(writer, options_);
   ScopedWriter profile(writer, "profile/");
-  profile::put_options(profile, profile_options_);
+  profile::put_profile_options(profile, profile_options_);
   // A feature that a later library adds or redefines makes another model: the names say which were learned.
   std::vector<std::string> names;
   for (const std::string_view n : IntentFeatures::names()) names.emplace_back(n);
@@ -205,21 +194,7 @@ void PurchaseIntent::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<PurchaseIntent> PurchaseIntent::from_state(const StateReader& reader) {
-  PurchaseIntentOptions o;
-  o.unit = static_cast<IntentUnit>(reader.get_int("unit", 0, 1));
-  o.horizon_days = reader.get_double("horizon_days");
-  o.step_days = reader.get_double("step_days");
-  o.warmup_days = reader.get_double("warmup_days");
-  o.max_idle_days = reader.get_double("max_idle_days");
-  o.columns = static_cast<IntentColumns>(reader.get_int("columns", 0, 1));
-  o.calibration = static_cast<Calibration>(reader.get_int("calibration", 0, 2));
-  o.calibration_share = reader.get_double("calibration_share");
-  o.l2 = reader.get_double("l2");
-  o.knots = static_cast<std::int32_t>(reader.get_int("knots", 0, 16));
-  o.max_iterations = static_cast<std::int32_t>(reader.get_int("max_iterations", 1, 2147483647));
-  o.max_examples = reader.get_int("max_examples");
-  o.seed = static_cast<std::uint64_t>(reader.get_int("seed"));
-  auto out = std::make_shared<PurchaseIntent>(o, profile::get_options(ScopedReader(reader, "profile/")));
+  auto out = std::make_shared<PurchaseIntent>(get_options<PurchaseIntentOptions>(reader), profile::get_profile_options(ScopedReader(reader, "profile/")));
   const std::vector<std::string> names = reader.get_strings("feature_names");
   if (!std::ranges::equal(names, IntentFeatures::names()))
     reader.fail("feature_names", "found features that this library does not compute, expected its own " + std::to_string(IntentFeatures::count()) + ": fit the model anew");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "detail/probing.hpp"
 #include "retrieval/id_table.hpp"
 #include "detail/random_stream.hpp"
 
@@ -20,25 +21,19 @@ std::size_t IdTable::home(std::int64_t id) const noexcept {
 
 std::int32_t IdTable::find(std::int64_t id, const std::int64_t* ids) const noexcept {
   if (slots_.empty()) return kEmpty;
-  for (std::size_t s = home(id);; s = (s + 1) & (slots_.size() - 1)) {
-    const std::int32_t row = slots_[s];
-    if (row == kEmpty || ids[row] == id) return row;
-  }
+  return slots_[detail::probe(home(id), slots_.size(), [&](std::size_t s) { return slots_[s] == kEmpty || ids[slots_[s]] == id; })];
 }
 
 void IdTable::assign(std::int64_t id, std::int32_t row, const std::int64_t* ids) {
   std::int32_t* slots = slots_.mutable_data();
-  std::size_t s = home(id);
-  while (slots[s] != kEmpty && ids[slots[s]] != id) s = (s + 1) & (slots_.size() - 1);
-  slots[s] = row;
+  slots[detail::probe(home(id), slots_.size(), [&](std::size_t s) { return slots[s] == kEmpty || ids[slots[s]] == id; })] = row;
 }
 
 void IdTable::erase(std::int64_t id, const std::int64_t* ids) {
   if (slots_.empty()) return;
   std::int32_t* slots = slots_.mutable_data();
   const std::size_t mask = slots_.size() - 1;
-  std::size_t hole = home(id);
-  while (slots[hole] != kEmpty && ids[slots[hole]] != id) hole = (hole + 1) & mask;
+  std::size_t hole = detail::probe(home(id), slots_.size(), [&](std::size_t s) { return slots[s] == kEmpty || ids[slots[s]] == id; });
   if (slots[hole] == kEmpty) return;
   for (std::size_t s = (hole + 1) & mask; slots[s] != kEmpty; s = (s + 1) & mask) {
     // An entry may fill the hole unless its home lies after the hole.

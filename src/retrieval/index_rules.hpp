@@ -5,14 +5,14 @@
 #include <cstring>
 #include <span>
 
-#include "kernels/bounded_selection.hpp"
-#include "kernels/coded_query.hpp"
 #include "retrieval/scorer.hpp"
+#include "search/bounded_best.hpp"
+#include "search/coded_query.hpp"
 
 namespace etalage::retrieval {
 
 using kernels::Bounded;
-using kernels::BoundedSelection;
+using search::BoundedBest;
 
 /// What a bounded selection asks of an index.
 struct IndexRules {
@@ -21,7 +21,7 @@ struct IndexRules {
   const std::uint8_t* records;
   const kernels::CodeShape* shape;
   Scorer scorer;
-  const kernels::CodedQuery* query;
+  const search::CodedQuery* query;
 
   [[nodiscard]] bool allowed(std::uint32_t row) const noexcept { return alive == nullptr || alive[row] != 0; }
   [[nodiscard]] std::int64_t id(std::uint32_t row) const noexcept { return ids != nullptr ? ids[row] : static_cast<std::int64_t>(row); }
@@ -40,7 +40,7 @@ struct IndexRules {
   void rescore(const std::int32_t* rows, std::size_t n, float* out) const noexcept { scorer.rows(rows, n, out); }
 };
 
-inline std::size_t write(BoundedSelection& selection, IndexRules& rules, std::span<Neighbor> out, kernels::BoundedScratch& scratch) {
+inline std::size_t write(BoundedBest& selection, IndexRules& rules, std::span<Neighbor> out, search::BoundedScratch& scratch) {
   const std::size_t n = selection.finish(rules, scratch);
   for (std::size_t i = 0; i < n; ++i) out[i] = {rules.id(selection.found[i].index), selection.found[i].exact};
   return n;

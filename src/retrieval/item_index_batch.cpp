@@ -7,15 +7,15 @@
 
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "kernels/coded_scan.hpp"
-#include "kernels/exact_scan.hpp"
+#include "retrieval/graph/moment.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
-#include "retrieval/graph/moment.hpp"
+#include "search/coded_scan.hpp"
+#include "search/exact.hpp"
 
 namespace etalage {
 
-using kernels::BoundedSelection;
+using search::BoundedBest;
 using retrieval::AccessGate;
 using retrieval::IndexRules;
 using retrieval::kFewestTogether;
@@ -27,7 +27,7 @@ namespace {
 
 /// The queries of one block with their selections, and what is reused from block to block.
 struct Block {
-  kernels::CodedMemory memory;
+  search::CodedMemory memory;
   std::vector<float> units;
   std::vector<IndexRules> rules;
   std::vector<std::size_t> names;    // of the queries that are in
@@ -37,7 +37,7 @@ struct Block {
   void begin(const Moment& moment, IndexMetric metric, MatrixView<const float> from, std::size_t first, std::size_t last, std::size_t k) {
     const kernels::CodeShape& shape = moment.shape;
     const std::size_t m = last - first;
-    const std::size_t room = BoundedSelection::limit(k) + kernels::kCodedStep;
+    const std::size_t room = BoundedBest::limit(k) + search::kCodedStep;
     units.resize(m * shape.dim);
     memory.codes.resize(m * shape.width);
     memory.candidates.resize(m * room);
@@ -53,13 +53,13 @@ struct Block {
         retrieval::normalize(q, shape.dim, &units[i * shape.dim]);
         q = &units[i * shape.dim];
       }
-      kernels::CodedQuery coded;
-      if (!kernels::encode_query(q, shape, kernels::code().query_max, metric == IndexMetric::kL2, &memory.codes[i * shape.width], coded)) {
+      search::CodedQuery coded;
+      if (!search::encode_query(q, shape, kernels::code().query_max, metric == IndexMetric::kL2, &memory.codes[i * shape.width], coded)) {
         refused.push_back(first + i);
         continue;
       }
       memory.queries.push_back(coded);
-      BoundedSelection selection;
+      BoundedBest selection;
       selection.found = &memory.candidates[names.size() * room];
       selection.k = k;
       memory.selections.push_back(selection);
@@ -103,14 +103,14 @@ bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixVi
     const bool exact = kind == IndexKind::kExact || (has_lists() && lists == nullptr);
     // Only where a single search reads all of them too: a batch answers as its queries would alone.
     if (!exact && !always && (k == 0 || !scans(k, rows, filter != nullptr))) return false;
-    if (rows < 8 * BoundedSelection::limit(k) || store.dim < retrieval::kFewestCodedDimensions) return false;
+    if (rows < 8 * BoundedBest::limit(k) || store.dim < retrieval::kFewestCodedDimensions) return false;
     moment = Moment(store);
   }
   const kernels::CodeShape& shape = moment.shape;
   const int threads = detail::resolve_threads(num_threads);
   std::vector<Block> blocks(static_cast<std::size_t>(threads));
   const std::size_t k = std::min(out.cols(), rows);
-  detail::parallel_for(n, kernels::scan_block_size(shape.dim, k, n, threads), threads, [&](std::size_t begin, std::size_t end, int thread) {
+  detail::parallel_for(n, search::scan_block_size(shape.dim, k, n, threads), threads, [&](std::size_t begin, std::size_t end, int thread) {
     Block& b = blocks[static_cast<std::size_t>(thread)];
     b.begin(moment, metric, queries, begin, end, k);
     for (const std::size_t i : b.refused) {
@@ -118,9 +118,9 @@ bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixVi
       counts[i] = search_exact(prepare(queries.row(i), b.scratch.query), out.row(i), filter, false, b.scratch);
     }
     if (b.names.empty()) return;
-    kernels::scan_coded_block<IndexRules>(
+    search::scan_coded_block<IndexRules>(
         table, shape, b.memory.queries, b.rules, b.memory.selections, rows,
-        [&](std::size_t first, std::size_t count, kernels::PanelBuilder& builder, std::uint32_t* indices) {
+        [&](std::size_t first, std::size_t count, search::PanelBuilder& builder, std::uint32_t* indices) {
           const std::uint8_t* records[kernels::kMostPanel];
           for (std::size_t i = 0; i < count; ++i) {
             const std::size_t row = listed ? static_cast<std::size_t>(list[first + i]) : first + i;

@@ -10,16 +10,15 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/code_kernels.hpp"
-#include "kernels/coded_query.hpp"
 #include "kernels/scan_kernels.hpp"
-#include "kernels/selection.hpp"
 #include "retrieval/item_index_impl.hpp"
 #include "retrieval/scorer.hpp"
+#include "search/best.hpp"
+#include "search/coded_query.hpp"
 
 namespace etalage {
 
 using kernels::kMostPanel;
-using kernels::Selection;
 using retrieval::AccessGate;
 using retrieval::Scorer;
 using retrieval::SearchScratch;
@@ -49,14 +48,14 @@ double square_of(const float* x, std::size_t dim) noexcept {
 }
 
 /// Cuts n keys to the k best and a few more by halving the range of their scores, which takes no branch a key; raises the
-/// threshold to where it cut. What falls on a score of many stays to Selection.
-void cut(Selection& s, float* scores) noexcept {
+/// threshold to where it cut. What falls on a score of many stays to search::Best.
+void cut(search::Best& s, float* scores) noexcept {
   constexpr std::size_t kMore = 8;
   constexpr int kHalvings = 12;
   float low = std::numeric_limits<float>::infinity();
   float high = -low;
   for (std::size_t i = 0; i < s.count; ++i) {
-    scores[i] = kernels::key_score(s.keys[i]);
+    scores[i] = kernels::key_score(s.entries[i]);
     low = std::min(low, scores[i]);
     high = std::max(high, scores[i]);
   }
@@ -74,7 +73,7 @@ void cut(Selection& s, float* scores) noexcept {
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
-    s.keys[kept] = s.keys[i];
+    s.entries[kept] = s.entries[i];
     kept += scores[i] >= at ? 1 : 0;
   }
   s.count = s.checked = kept;
@@ -117,7 +116,7 @@ struct PackedRows {
 
   /// How far a panel's score may lie from the one that is given out, twice.
   [[nodiscard]] float slack(const float* query, bool distance) const noexcept {
-    const double gamma = kernels::rounding_gamma(dim);
+    const double gamma = search::rounding_gamma(dim);
     const double n = std::sqrt(square_of(query, dim) * 1.0001);
     return static_cast<float>(2 * gamma * (distance ? (n + static_cast<double>(norm)) * (n + static_cast<double>(norm)) : n * static_cast<double>(norm)));
   }
@@ -132,7 +131,7 @@ struct FewBlock {
   std::vector<std::uint64_t*> buffers;
   std::vector<std::size_t> counts;
   std::vector<float> halved;
-  std::vector<Selection> selections;
+  std::vector<search::Best> selections;
   std::vector<const float*> queries;
   std::vector<std::int32_t> candidates;
   std::vector<float> scores;
@@ -153,7 +152,7 @@ struct FewBlock {
     selections.assign(m, {});
     for (std::size_t q = 0; q < padded; ++q) buffers[q] = &keys[q * room];
     for (std::size_t q = 0; q < m; ++q) {
-      selections[q].keys = buffers[q];
+      selections[q].entries = buffers[q];
       selections[q].k = keep;
       thresholds[q] = selections[q].threshold;
     }
@@ -170,7 +169,7 @@ struct FewBlock {
                         rows.offset.empty() ? nullptr : &rows.offset[begin]},
                        {packed.data(), m, thresholds.data(), buffers.data(), counts.data()});
       for (std::size_t q = 0; q < m; ++q) {
-        Selection& s = selections[q];
+        search::Best& s = selections[q];
         if (counts[q] <= keep + kSpareKeys) continue;
         s.count = counts[q];
         cut(s, halved.data());
@@ -186,13 +185,13 @@ struct FewBlock {
 
   /// The best k of query q in out; false where rows that were not kept may belong to them.
   bool finish(const PackedRows& rows, IndexMetric metric, std::size_t q, std::size_t k, std::span<Neighbor> out) {
-    Selection& s = selections[q];
+    search::Best& s = selections[q];
     const std::size_t kept = s.finish();
-    const float least = kernels::key_score(s.keys[k - 1]) - rows.slack(queries[q], metric == IndexMetric::kL2);
-    if (kept < rows.rows && !(kernels::key_score(s.keys[kept - 1]) < least)) return false;
+    const float least = kernels::key_score(s.entries[k - 1]) - rows.slack(queries[q], metric == IndexMetric::kL2);
+    if (kept < rows.rows && !(kernels::key_score(s.entries[kept - 1]) < least)) return false;
     candidates.clear();
-    for (std::size_t i = 0; i < kept && (i < k || kernels::key_score(s.keys[i]) >= least); ++i)
-      candidates.push_back(static_cast<std::int32_t>(kernels::key_index(s.keys[i])));
+    for (std::size_t i = 0; i < kept && (i < k || kernels::key_score(s.entries[i]) >= least); ++i)
+      candidates.push_back(static_cast<std::int32_t>(kernels::key_index(s.entries[i])));
     scores.resize(candidates.size());
     Scorer(metric, queries[q], rows.vectors.data(), rows.dim).rows(candidates.data(), candidates.size(), scores.data());
     found.clear();

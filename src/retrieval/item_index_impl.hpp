@@ -117,7 +117,7 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
                        retrieval::SearchScratch& s) const;
   /// Scores what estimates cannot exclude from the best k; estimates are in units of the query.
   template <class Estimates>
-  std::size_t take_best(const float* query, const kernels::CodedQuery& coded, const Estimates& estimates, std::span<Neighbor> out,
+  std::size_t take_best(const float* query, const search::CodedQuery& coded, const Estimates& estimates, std::span<Neighbor> out,
                         retrieval::SearchScratch& s) const;
   /// Reading all that is allowed is expected to be quicker than the graph or the lists.
   [[nodiscard]] bool scans(std::size_t k, std::size_t allowed, bool filtered) const;

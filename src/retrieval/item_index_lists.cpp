@@ -14,11 +14,11 @@
 #include "detail/parallel_for.hpp"
 #include "detail/prefetch.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "kernels/coded_scan.hpp"
-#include "retrieval/bound_selector.hpp"
+#include "retrieval/graph/moment.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
-#include "retrieval/graph/moment.hpp"
+#include "search/bound_selector.hpp"
+#include "search/coded_scan.hpp"
 
 namespace etalage {
 
@@ -176,7 +176,7 @@ class ListBatch {
   };
   struct Worker {
     SearchScratch scratch;
-    kernels::CodedMemory memory;
+    search::CodedMemory memory;
     BoundSelector selector;
     std::vector<float> bounds;                  // of the queries of one list
     std::vector<ScoredRow> found;
@@ -209,7 +209,7 @@ class ListBatch {
         const float* q = queries.row(begin_ + i).data();
         if (metric_ == IndexMetric::kCosine) retrieval::normalize(q, shape.dim, unit(i));
         else std::copy_n(q, shape.dim, unit(i));
-        coded_[i] = kernels::encode_query(unit(i), shape, kernels::code().query_max, metric_ == IndexMetric::kL2,
+        coded_[i] = search::encode_query(unit(i), shape, kernels::code().query_max, metric_ == IndexMetric::kL2,
                                           &codes_[i * shape.width], coded_queries_[i]);
         thresholds_[i].store(-std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
       }
@@ -267,12 +267,12 @@ class ListBatch {
     const std::span<const std::int32_t> appended = moment_.appended_to(list);
     const std::size_t size = base.count + appended.size();
     const auto row_at = [&](std::size_t at) { return at < base.count ? base.row(at) : static_cast<std::size_t>(appended[at - base.count]); };
-    kernels::CodedMemory& m = w.memory;
+    search::CodedMemory& m = w.memory;
     m.queries.clear();
     for (const std::uint32_t query : queries) m.queries.push_back(coded_queries_[query]);
     m.pack(table, rows.shape, m.queries, (queries.size() + table.group - 1) / table.group * table.group);
     const kernels::CodeBlock block{m.packed.data(), queries.size(), m.terms.data(), nullptr, nullptr, nullptr};
-    kernels::PanelBuilder builder(table, rows.shape, m);
+    search::PanelBuilder builder(table, rows.shape, m);
     const std::size_t step = kListStretch / table.panel * table.panel;
     const std::size_t stride = BoundSelector::padded(std::min(step, size) + kernels::kMostPanel);
     if (w.bounds.size() < queries.size() * stride) w.bounds.resize(queries.size() * stride);
@@ -337,7 +337,7 @@ class ListBatch {
   std::size_t count_ = 0;
   std::vector<float> units_;
   std::vector<std::int8_t> codes_;
-  std::vector<kernels::CodedQuery> coded_queries_;
+  std::vector<search::CodedQuery> coded_queries_;
   std::vector<std::uint8_t> coded_;
   std::vector<std::atomic<float>> thresholds_;  // of queries: what lies below is not among the best k
   std::vector<Chosen> chosen_;

@@ -10,14 +10,14 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "kernels/coded_scan.hpp"
 #include "retrieval/graph/graph_walk.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
+#include "search/coded_scan.hpp"
 
 namespace etalage {
 
-using kernels::BoundedSelection;
+using search::BoundedBest;
 using retrieval::AccessGate;
 using retrieval::CodedScorer;
 using retrieval::IndexRules;
@@ -78,7 +78,7 @@ void ItemIndex::Impl::resolve(const ItemFilter& filter, SearchScratch& s) const 
 bool ItemIndex::Impl::encode(const float* query, retrieval::PreparedCodes& codes) const {
   if (store.dim < retrieval::kFewestCodedDimensions) return false;
   std::int8_t* to = Scratch::Impl::at_least(codes.codes, store.shape.width);
-  return kernels::encode_query(query, store.shape, kernels::code().query_max, metric == IndexMetric::kL2, to, codes.query);
+  return search::encode_query(query, store.shape, kernels::code().query_max, metric == IndexMetric::kL2, to, codes.query);
 }
 
 std::size_t ItemIndex::Impl::search_exact(const float* query, std::span<Neighbor> out, const ItemFilter* filter, bool resolved,
@@ -94,20 +94,20 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
   const std::size_t k = std::min(out.size(), rows);
   if (k == 0) return 0;
   // Rows of a list are cache misses, fewer of them in bytes.
-  if (rows >= (list != nullptr ? 2 * k : 8 * BoundedSelection::limit(k)) && encode(query, s.codes)) {
+  if (rows >= (list != nullptr ? 2 * k : 8 * BoundedBest::limit(k)) && encode(query, s.codes)) {
     IndexRules rules{store.ids.data(), list == nullptr ? store.alive.data() : nullptr, store.codes.data(), &store.shape, scorer, &s.codes.query};
-    BoundedSelection selection;
-    selection.found = Scratch::Impl::at_least(s.candidates, BoundedSelection::limit(k) + kernels::kCodedStep);
+    BoundedBest selection;
+    selection.found = Scratch::Impl::at_least(s.candidates, BoundedBest::limit(k) + search::kCodedStep);
     selection.k = k;
     std::size_t begin = 0;
     const auto scan = [&](std::size_t end) {
-      kernels::scan_coded(kernels::code(), store.shape, store.codes.data(), list, begin, end - begin, s.codes.query, rules, selection, s.bounds);
+      search::scan_coded(kernels::code(), store.shape, store.codes.data(), list, begin, end - begin, s.codes.query, rules, selection, s.bounds);
       s.scored += end - begin;
       begin = end;
     };
     if (list == nullptr && metric == IndexMetric::kDot) {
       // By Cauchy and Schwarz nothing behind a row is in reach once the row is too short.
-      const kernels::CodedQuery& q = s.codes.query;
+      const search::CodedQuery& q = s.codes.query;
       const float reach = std::sqrt(q.norm2) * (1 + 2 * q.gamma) * retrieval::ItemStore::kFallingSlack / q.step;
       while (begin < store.falling && !(reach * store.tail(begin).norm < selection.threshold)) scan(std::min(store.falling, begin + kStretch));
       begin = store.falling;
@@ -131,10 +131,10 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
 }
 
 template <class Estimates>
-std::size_t ItemIndex::Impl::take_best(const float* query, const kernels::CodedQuery& coded, const Estimates& estimates,
+std::size_t ItemIndex::Impl::take_best(const float* query, const search::CodedQuery& coded, const Estimates& estimates,
                                        std::span<Neighbor> out, SearchScratch& s) const {
   IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &coded};
-  BoundedSelection selection;
+  BoundedBest selection;
   selection.found = Scratch::Impl::at_least(s.candidates, estimates.size());
   selection.k = std::min(out.size(), estimates.size());
   if (selection.k == 0) return 0;

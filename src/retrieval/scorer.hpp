@@ -8,9 +8,9 @@
 
 #include "detail/prefetch.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "kernels/coded_query.hpp"
 #include "kernels/row_scores.hpp"
 #include "retrieval/item_store.hpp"
+#include "search/coded_query.hpp"
 
 namespace etalage::retrieval {
 
@@ -60,7 +60,7 @@ inline void prefetch_record(const std::uint8_t* records, const kernels::CodeShap
 /// Estimates of the same order from rows in eight bits.
 class CodedScorer {
  public:
-  CodedScorer(const kernels::CodedQuery& query, const ItemStore& store)
+  CodedScorer(const search::CodedQuery& query, const ItemStore& store)
       : table_(kernels::code()), terms_(query.estimate()), shape_(store.shape), records_(store.codes.data()) {}
 
   void rows(const std::int32_t* rows, std::size_t n, float* out) const noexcept {

@@ -9,14 +9,18 @@
 #include <span>
 #include <vector>
 
+#include "core/scratch.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "kernels/bounded_selection.hpp"
-#include "kernels/coded_query.hpp"
-#include "models/scratch.hpp"
-#include "retrieval/bound_selector.hpp"
-#include "retrieval/scored_row.hpp"
+#include "search/best.hpp"
+#include "search/bound_selector.hpp"
+#include "search/bounded_best.hpp"
+#include "search/coded_query.hpp"
+#include "search/scored_row.hpp"
 
 namespace etalage::retrieval {
+
+using search::BoundSelector;
+using search::ScoredRow;
 
 /// Rows that a walk has seen, one bit each, so that the marks of a large index stay in the cache. Clearing undoes what
 /// was marked.
@@ -43,48 +47,10 @@ class Visited {
   std::vector<std::uint32_t> touched_;
 };
 
-/// The best k neighbours so far: higher score first, ties by lower id.
-class TopNeighbors {
- public:
-  void start(std::size_t k) {
-    k_ = k;
-    found_.clear();
-    threshold_ = -std::numeric_limits<float>::infinity();
-    full_ = false;
-  }
-  [[nodiscard]] bool wants(float score) const noexcept { return !full_ || score >= threshold_; }
-  void push(std::int64_t id, float score) {
-    found_.push_back({id, score});
-    if (found_.size() >= 2 * k_ + 64) shrink();
-  }
-  [[nodiscard]] std::size_t finish(std::span<Neighbor> out) {
-    const std::size_t n = std::min({found_.size(), k_, out.size()});
-    std::partial_sort(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(n), found_.end(), before);
-    std::copy_n(found_.begin(), n, out.begin());
-    return n;
-  }
-
- private:
-  static bool before(const Neighbor& a, const Neighbor& b) noexcept {
-    return a.score > b.score || (a.score == b.score && a.id < b.id);
-  }
-  void shrink() {
-    if (k_ == 0) return found_.clear();
-    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), found_.end(), before);
-    found_.resize(k_);
-    threshold_ = found_.back().score;
-    full_ = true;
-  }
-  std::vector<Neighbor> found_;
-  std::size_t k_ = 0;
-  float threshold_ = 0;
-  bool full_ = false;
-};
-
 /// A query in eight bits with the memory of its codes.
 struct PreparedCodes {
   std::vector<std::int8_t> codes;
-  kernels::CodedQuery query;
+  search::CodedQuery query;
 };
 
 /// One walk under way: several of them take turns in a batch.
@@ -110,7 +76,7 @@ struct SearchScratch {
   static constexpr std::size_t kWalks = 4;  ///< that take turns, so that one computes while the others wait for memory
   std::array<WalkState, kWalks> walks;
   PreparedCodes codes;
-  kernels::BoundedScratch bounds;
+  search::BoundedScratch bounds;
   std::vector<kernels::Bounded> candidates;
   BoundSelector selector;
   Visited visited;
@@ -125,14 +91,10 @@ struct SearchScratch {
   std::vector<std::uint64_t> keys;
   std::vector<std::int32_t> lists;
   std::vector<std::int32_t> allowed;  ///< rows of a filter resolved for a batch
-  TopNeighbors top;
+  search::BestNeighbors top;
   std::size_t scored = 0;  ///< vectors scored so far outside of `walks`, in full or in eight bits
 
-  static SearchScratch& of(Scratch& scratch) {
-    std::any& slot = scratch.impl().index;
-    if (auto* found = std::any_cast<SearchScratch>(&slot)) return *found;
-    return slot.emplace<SearchScratch>();
-  }
+  static SearchScratch& of(Scratch& scratch) { return scratch.impl().part<SearchScratch>(); }
 };
 
 /// Orders a heap of ScoredRow: best or worst on top; ties are broken by row, so that runs repeat.

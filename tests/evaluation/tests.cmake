@@ -1,9 +1,3 @@
+etalage_tests(evaluation attribution experiment metrics split)
+etalage_tests(evaluation evaluator off_policy statistics ties LABELS threaded)
 # SPDX-License-Identifier: Apache-2.0
-etalage_test(evaluation/attribution_test.cpp)
-etalage_test(evaluation/evaluator_test.cpp LABELS threaded)
-etalage_test(evaluation/experiment_test.cpp)
-etalage_test(evaluation/metrics_test.cpp)
-etalage_test(evaluation/off_policy_test.cpp LABELS threaded)
-etalage_test(evaluation/split_test.cpp)
-etalage_test(evaluation/statistics_test.cpp LABELS threaded)
-etalage_test(evaluation/ties_test.cpp LABELS threaded)

@@ -8,13 +8,15 @@
 #include <random>
 #include <string>
 
-#include "kernels/coded_scan.hpp"
-#include "kernels/exact_scan.hpp"
 #include "kernels/kernel_data.hpp"
 #include "kernels/rank_key.hpp"
+#include "search/coded_scan.hpp"
+#include "search/exact.hpp"
 
 namespace etalage::kernels {
 namespace {
+
+using namespace search;
 
 using testing::TestRows;
 

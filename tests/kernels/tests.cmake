@@ -1,27 +1,4 @@
-etalage_test(kernels/als_kernels_test.cpp)
-etalage_test(kernels/code_test.cpp)
-etalage_test(kernels/dense_test.cpp)
-etalage_test(kernels/dot_test.cpp)
-etalage_test(kernels/ratio_test.cpp)
-etalage_test(kernels/row_order_test.cpp)
-etalage_test(kernels/row_scores_test.cpp)
-etalage_test(kernels/row_sums_test.cpp)
-etalage_test(kernels/scan_test.cpp)
-etalage_test(kernels/sgd_kernels_test.cpp)
-etalage_test(kernels/tree_masks_test.cpp)
-
-# The environment variable decides, is checked, and everything above the kernels answers on every level. Levels that this
-# CPU does not have are skipped.
-foreach(level scalar ${ETALAGE_SIMD_LEVELS})
-  foreach(test scan_test factor_model_test)
-    add_test(NAME ${test}.forced_${level} COMMAND ${test} --gtest_brief=1)
-    set_tests_properties(${test}.forced_${level} PROPERTIES ENVIRONMENT ETALAGE_SIMD=${level}
-                         SKIP_REGULAR_EXPRESSION "ETALAGE_SIMD is '${level}', must be one of")
-  endforeach()
-endforeach()
-add_test(NAME scan_test.forced_to_nonsense COMMAND scan_test --gtest_filter=Dispatch.*)
-set_tests_properties(scan_test.forced_to_nonsense PROPERTIES ENVIRONMENT ETALAGE_SIMD=nonsense
-                     PASS_REGULAR_EXPRESSION "ETALAGE_SIMD is 'nonsense', must be one of scalar, baseline")
+etalage_tests(kernels als_kernels code dense dot ratio row_scores row_sums sgd_kernels tree_masks)
 
 if(NOT ETALAGE_SANITIZE AND UNIX)
   foreach(level ${ETALAGE_SIMD_LEVELS} ${ETALAGE_SIMD_EXTRA_LEVELS})

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/gamma_gamma.hpp"
 #include "etalage/marketing/lifetime.hpp"
@@ -28,6 +29,12 @@ struct ETALAGE_EXPORT CustomerValueOptions {
   std::uint64_t seed = 42;
   int num_threads = 0;
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "t", o.t, "discount_rate", o.discount_rate, "period", o.period, "level", o.level, "draws", o.draws,
+                  "seed", o.seed, "num_threads", o.num_threads);
+  }
 };
 
 /// out [n]: the quantity at the fitted parameters. purchases is needed for all but kMoney, money_model and money [n] for

@@ -13,6 +13,7 @@
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/factor_model.hpp"
@@ -25,6 +26,10 @@ enum class AlsSolver : std::uint8_t {
   kConjugateGradient,  ///< `cg_steps` steps from the row's last value; O((f + |S|) f) a step
   kSubspace            ///< iALS++: exactly in `block_size` factors at a time; O((f + |S| block_size + block_size^2) f)
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<AlsSolver> = std::to_array<OptionName<AlsSolver>>(
+    {{"cg", AlsSolver::kConjugateGradient}, {"cholesky", AlsSolver::kCholesky}, {"subspace", AlsSolver::kSubspace}});
 
 /// Settings of alternating least squares. The letters are those of the objective at AlsModel.
 struct ETALAGE_EXPORT AlsOptions {
@@ -44,6 +49,14 @@ struct ETALAGE_EXPORT AlsOptions {
   int num_threads = 0;              ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "factors", o.factors, "regularization", o.regularization, "alpha", o.alpha,
+                  "unobserved_weight", o.unobserved_weight, "nu", o.nu, "iterations", o.iterations, "solver", o.solver,
+                  "cg_steps", o.cg_steps, "block_size", o.block_size, "init_scale", o.init_scale, "compute_objective", o.compute_objective,
+                  "tolerance", o.tolerance, "keep_history", o.keep_history, "num_threads", o.num_threads, "seed", o.seed);
+  }
 };
 
 /// Matrix factorisation for implicit feedback.

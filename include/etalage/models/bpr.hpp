@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "etalage/core/auto_option.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/pairwise_model.hpp"
 
@@ -29,6 +30,12 @@ struct ETALAGE_EXPORT BprOptions {
   int num_threads = 0;             ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_pairwise_option(o, visit);
+    visit_options(visit, "negatives", o.negatives, "num_candidates", o.num_candidates);
+  }
 };
 
 /// Bayesian personalized ranking: a liked item should score above one that is not.

@@ -9,6 +9,7 @@
 
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
@@ -25,6 +26,12 @@ struct ETALAGE_EXPORT CatalogAttributesOptions {
   std::int32_t min_count = 2;    ///< words, tags and brands of fewer products are left out; >= 1
   std::int32_t max_words = 20000;  ///< the most frequent ones are kept; >= 1
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "categories", o.categories, "brand", o.brand, "tags", o.tags, "text", o.text, "price", o.price,
+                  "vectors", o.vectors, "min_count", o.min_count, "max_words", o.max_words);
+  }
 };
 
 /// Products as sparse rows of attributes, for what learns from content (ColdStart).

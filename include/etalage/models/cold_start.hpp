@@ -8,6 +8,7 @@
 
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
@@ -24,6 +25,12 @@ struct ETALAGE_EXPORT ColdStartOptions {
   std::int32_t max_rows = 4096;  ///< different rows of attributes that are learned from, those of most support; >= 1
   int num_threads = 0;
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "power", o.power, "regularization", o.regularization, "support_power", o.support_power,
+                  "target_power", o.target_power, "evenness", o.evenness, "max_rows", o.max_rows, "num_threads", o.num_threads);
+  }
 };
 
 /// Factors for products (or people) that nobody has touched yet, from their attributes: kernel ridge regression.

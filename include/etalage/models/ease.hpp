@@ -6,6 +6,7 @@
 
 #include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_similarity.hpp"
@@ -18,6 +19,10 @@ enum class EaseMethod : std::uint8_t {
   kExact,       ///< the closed form over all items
   kApproximate  ///< the same closed form for each item over its num_candidates most similar items alone
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<EaseMethod> = std::to_array<OptionName<EaseMethod>>(
+    {{"auto", EaseMethod::kAuto}, {"exact", EaseMethod::kExact}, {"approximate", EaseMethod::kApproximate}});
 
 /// Settings of the linear item-item model with a closed form.
 struct ETALAGE_EXPORT EaseOptions {
@@ -30,6 +35,13 @@ struct ETALAGE_EXPORT EaseOptions {
   bool keep_history = true;         ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;              ///< 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "l2", o.l2, "popularity_penalty", o.popularity_penalty, "num_neighbors", o.num_neighbors, "method", o.method,
+                  "memory_budget", o.memory_budget, "num_candidates", o.num_candidates, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
+  }
 };
 
 /// EASE: each item's column regressed on all the others with a ridge, in closed form.

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
@@ -14,6 +15,10 @@ namespace etalage {
 
 /// How the slot chooses between what is known and what is not.
 enum class ExplorationPolicy : std::uint8_t { kThompson, kUniform };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<ExplorationPolicy> = std::to_array<OptionName<ExplorationPolicy>>(
+    {{"thompson", ExplorationPolicy::kThompson}, {"uniform", ExplorationPolicy::kUniform}});
 
 /// Settings of ExplorationSlot.
 struct ETALAGE_EXPORT ExplorationOptions {
@@ -24,6 +29,12 @@ struct ETALAGE_EXPORT ExplorationOptions {
   double prior_shown = 20;         ///< > prior_clicks
   std::uint64_t seed = 42;
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "policy", o.policy, "share", o.share, "position", o.position, "prior_clicks", o.prior_clicks,
+                  "prior_shown", o.prior_shown, "seed", o.seed);
+  }
 };
 
 /// One place in some lists for products that nobody knows yet, so that they get known.

@@ -12,6 +12,7 @@
 #include "etalage/core/auto_option.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
@@ -23,6 +24,10 @@ enum class FilterBasis : std::uint8_t {
   kPower,     ///< S^0, S^1, S^2, ...
   kChebyshev  ///< T_0, T_1, T_2, ... of I - 2 S, the normalised Laplacian moved to [-1, 1]
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<FilterBasis> = std::to_array<OptionName<FilterBasis>>(
+    {{"power", FilterBasis::kPower}, {"chebyshev", FilterBasis::kChebyshev}});
 
 /// Settings of GraphFilterModel. The letters are those of the formula at the model.
 struct ETALAGE_EXPORT GraphFilterOptions {
@@ -60,6 +65,17 @@ struct ETALAGE_EXPORT GraphFilterOptions {
   [[nodiscard]] static GraphFilterOptions bspm(float weight, std::int32_t factors, float time, int steps, bool early_merge);
   /// D_u^-epsilon R D_i^-epsilon on both sides, singular values to the power `power`.
   [[nodiscard]] static GraphFilterOptions sgfcf(float epsilon, std::int32_t factors, float power, float weight);
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "history_exponent", o.history_exponent, "user_exponent", o.user_exponent, "item_exponent", o.item_exponent,
+                  "coefficients", o.coefficients, "basis", o.basis, "low_pass_factors", o.low_pass_factors,
+                  "low_pass_weight", o.low_pass_weight, "sharpen_factors", o.sharpen_factors, "sharpen_weight", o.sharpen_weight,
+                  "equal_scale", o.equal_scale, "low_pass_power", o.low_pass_power, "low_pass_user_exponent", o.low_pass_user_exponent,
+                  "low_pass_item_exponent", o.low_pass_item_exponent, "low_pass_history_exponent", o.low_pass_history_exponent,
+                  "low_pass_target_exponent", o.low_pass_target_exponent, "low_pass_coefficients", o.low_pass_coefficients,
+                  "power_iterations", o.power_iterations, "num_threads", o.num_threads, "seed", o.seed);
+  }
 };
 
 /// A linear filter on the user-item graph: the history goes in, scores of all items come out.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "etalage/core/array.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -31,6 +32,14 @@ struct ETALAGE_EXPORT Item2VecOptions {
   int num_threads = 0;              ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "factors", o.factors, "window", o.window, "num_negatives", o.num_negatives, "epochs", o.epochs,
+                  "learning_rate", o.learning_rate, "subsample", o.subsample, "negative_exponent", o.negative_exponent,
+                  "query_decay", o.query_decay, "max_history", o.max_history, "compute_objective", o.compute_objective,
+                  "exclude_last", o.exclude_last, "keep_history", o.keep_history, "num_threads", o.num_threads, "seed", o.seed);
+  }
 };
 
 /// Item vectors from sessions: items that are met in the same company get similar vectors.

@@ -6,6 +6,7 @@
 
 #include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_similarity.hpp"
@@ -23,6 +24,20 @@ enum class Similarity : std::uint8_t {
   kConditional,  ///< n_ij / (n_i n_j^p + s), p = popularity_penalty: P(j | i) damped by j's popularity (Deshpande, Karypis 2004)
   kLift          ///< N n_ij / (n_i n_j + s)
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<Similarity> = std::to_array<OptionName<Similarity>>(
+    {{"cosine", Similarity::kCosine}, {"tfidf", Similarity::kTfIdf}, {"bm25", Similarity::kBm25},
+     {"jaccard", Similarity::kJaccard}, {"tversky", Similarity::kTversky}, {"conditional", Similarity::kConditional},
+     {"lift", Similarity::kLift}});
+
+/// visit("name", field) for each option that ItemKNN and UserKNN share.
+template <class Options, class Visit>
+void each_similarity_option(Options& o, const Visit& visit) {
+  visit_options(visit, "num_neighbors", o.num_neighbors, "similarity", o.similarity, "shrinkage", o.shrinkage, "asymmetry", o.asymmetry,
+                "tversky_alpha", o.tversky_alpha, "tversky_beta", o.tversky_beta, "popularity_penalty", o.popularity_penalty,
+                "bm25_k1", o.bm25_k1, "bm25_b", o.bm25_b);
+}
 
 /// Settings of item-based nearest neighbours.
 struct ETALAGE_EXPORT ItemKnnOptions {
@@ -40,6 +55,13 @@ struct ETALAGE_EXPORT ItemKnnOptions {
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_similarity_option(o, visit);
+    visit_options(visit, "user_damping", o.user_damping, "normalize", o.normalize, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
+  }
 };
 
 /// Item-based nearest neighbours: an item's most similar items, added up over a user's history. Old events weigh less

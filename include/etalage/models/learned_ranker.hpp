@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/blend.hpp"
@@ -36,6 +37,12 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
   std::string learning = {};      ///< how the scorer was learned, for whoever made it; kept in files, never read
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "candidates", o.candidates, "anchors", o.anchors, "exclude_last", o.exclude_last,
+                  "half_life_days", o.half_life_days, "neighbors", o.neighbors, "num_threads", o.num_threads);
+  }
 };
 
 /// Lists to learn from: candidates of queries, their features, and what was taken.

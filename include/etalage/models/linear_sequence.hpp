@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -18,6 +19,10 @@ enum class LinearSequenceMethod : std::uint8_t {
   kExact,  ///< every item may speak for every item
   kCandidates  ///< for each target the num_candidates strongest sources, solved among themselves exactly
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<LinearSequenceMethod> = std::to_array<OptionName<LinearSequenceMethod>>(
+    {{"auto", LinearSequenceMethod::kAuto}, {"exact", LinearSequenceMethod::kExact}, {"candidates", LinearSequenceMethod::kCandidates}});
 
 /// Settings of the linear sequence model.
 struct ETALAGE_EXPORT LinearSequenceOptions {
@@ -38,6 +43,15 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
   bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;              ///< 0 means all CPUs
   void validate() const;            ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "l2", o.l2, "ridge_exponent", o.ridge_exponent, "forward", o.forward, "backward", o.backward, "decay", o.decay,
+                  "window", o.window, "column_exponent", o.column_exponent, "query_decay", o.query_decay, "max_history", o.max_history,
+                  "method", o.method, "memory_budget", o.memory_budget, "num_candidates", o.num_candidates,
+                  "num_neighbors", o.num_neighbors, "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
+  }
 };
 
 /// Closed-form linear sequence model: ridge regression from what is near a place to what stands there.

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/factor_model.hpp"
@@ -22,6 +23,10 @@ enum class SgdOptimizer : std::uint8_t {
   kAdaGrad,  ///< learning_rate / sqrt(mean square of the row's gradients so far, summed), one sum a row
   kSgd       ///< learning_rate itself
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<SgdOptimizer> = std::to_array<OptionName<SgdOptimizer>>(
+    {{"adagrad", SgdOptimizer::kAdaGrad}, {"sgd", SgdOptimizer::kSgd}});
 
 /// Who is set against a liked item. Items that the user likes are never drawn.
 enum class NegativeSampling : std::uint8_t {
@@ -29,6 +34,19 @@ enum class NegativeSampling : std::uint8_t {
   kPopularity,  ///< an item in proportion to its number of users
   kDynamic      ///< the best scored of `num_candidates` uniform ones (Zhang et al., SIGIR 2013)
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<NegativeSampling> = std::to_array<OptionName<NegativeSampling>>(
+    {{"uniform", NegativeSampling::kUniform}, {"popularity", NegativeSampling::kPopularity}, {"dynamic", NegativeSampling::kDynamic}});
+
+/// visit("name", field) for each option that BPR and WARP share.
+template <class Options, class Visit>
+void each_pairwise_option(Options& o, const Visit& visit) {
+  visit_options(visit, "factors", o.factors, "learning_rate", o.learning_rate, "regularization", o.regularization, "epochs", o.epochs,
+                "optimizer", o.optimizer, "decay", o.decay, "item_bias", o.item_bias, "init_scale", o.init_scale,
+                "fold_in_epochs", o.fold_in_epochs, "compute_objective", o.compute_objective, "keep_history", o.keep_history,
+                "num_threads", o.num_threads, "seed", o.seed);
+}
 
 /// What BPR and WARP share: factors x_u, y_i trained by stochastic gradient descent over pairs (liked, not liked) of items.
 ///

@@ -6,6 +6,7 @@
 
 #include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_similarity.hpp"
@@ -21,6 +22,12 @@ struct ETALAGE_EXPORT RandomWalkOptions {
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "alpha", o.alpha, "beta", o.beta, "num_neighbors", o.num_neighbors, "normalize", o.normalize,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads);
+  }
 };
 
 /// P3alpha and RP3beta: where a walk of three steps from a user ends.

@@ -15,6 +15,7 @@
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/scratch.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
@@ -24,12 +25,6 @@ namespace etalage {
 namespace detail {
 class RowPatches;
 }  // namespace detail
-
-/// An item of a model, by its index, with a score.
-struct ItemScore {
-  std::int32_t item;
-  float score;
-};
 
 /// One request. What is given decides who is asked about:
 ///   user alone               the fitted user, with the rows kept at fit time as his history
@@ -72,20 +67,6 @@ struct ETALAGE_EXPORT PairHash {
 /// Of every stored entry of the rows, whatever its value; repeats within a row count once.
 [[nodiscard]] ETALAGE_EXPORT PairHash pair_hash(const CsrView& user_items);
 [[nodiscard]] ETALAGE_EXPORT PairHash pair_hash(const Sequences& sequences);
-
-/// Working memory of one thread. Grows on first use and is reused: once warm, queries of the same kind allocate nothing.
-class ETALAGE_EXPORT Scratch {
- public:
-  Scratch();
-  ~Scratch();
-  Scratch(Scratch&&) noexcept;
-  Scratch& operator=(Scratch&&) noexcept;
-  struct Impl;
-  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
-
- private:
-  std::unique_ptr<Impl> impl_;
-};
 
 /// Why an item was recommended: `contributions` holds the history items with the largest shares, descending, at most k;
 /// total is the item's whole score. The model's page says by what rule the parts sum to it.

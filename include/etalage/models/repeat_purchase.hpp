@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -21,6 +22,12 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
   bool keep_history = true;       ///< keep the lists and their times
   int num_threads = 0;            ///< 0 means all CPUs; for batches
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "min_gap_days", o.min_gap_days, "item_shrinkage", o.item_shrinkage, "user_shrinkage", o.user_shrinkage,
+                  "now_ms", o.now_ms, "keep_history", o.keep_history, "num_threads", o.num_threads);
+  }
 };
 
 /// What a shopper is about to buy again: a renewal model of the times between purchases of the same item.

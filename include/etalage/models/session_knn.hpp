@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -25,6 +26,11 @@ enum class PlaceWeight : std::uint8_t {
   kSame,         ///< 1
   kExponential   ///< exp(-(L - i) / place_decay)
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<PlaceWeight> = std::to_array<OptionName<PlaceWeight>>(
+    {{"div", PlaceWeight::kDiv}, {"quadratic", PlaceWeight::kQuadratic}, {"linear", PlaceWeight::kLinear},
+     {"log", PlaceWeight::kLog}, {"same", PlaceWeight::kSame}, {"exponential", PlaceWeight::kExponential}});
 
 /// Settings of session-based nearest neighbours.
 struct ETALAGE_EXPORT SessionKnnOptions {
@@ -43,6 +49,15 @@ struct ETALAGE_EXPORT SessionKnnOptions {
   bool keep_history = true;                 ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;                      ///< 0 means all CPUs; for batches
   void validate() const;                    ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "num_neighbors", o.num_neighbors, "recent_sessions", o.recent_sessions, "weighting", o.weighting,
+                  "place_decay", o.place_decay, "score_weighting", o.score_weighting, "idf_weight", o.idf_weight,
+                  "item_decay", o.item_decay, "backward", o.backward, "length_exponent", o.length_exponent,
+                  "session_decay_days", o.session_decay_days, "max_history", o.max_history, "exclude_last", o.exclude_last,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads);
+  }
 };
 
 /// VMIS-kNN: what people did whose sessions look like this one.

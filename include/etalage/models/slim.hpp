@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_similarity.hpp"
@@ -22,6 +23,12 @@ struct ETALAGE_EXPORT SlimOptions {
   bool keep_history = true;           ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;                ///< 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "l1", o.l1, "l2", o.l2, "non_negative", o.non_negative, "num_candidates", o.num_candidates,
+                  "iterations", o.iterations, "tolerance", o.tolerance, "keep_history", o.keep_history, "num_threads", o.num_threads);
+  }
 };
 
 /// SLIM: each item's column as a sparse combination of other items, by an elastic net.

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -27,6 +28,14 @@ struct ETALAGE_EXPORT TransitionsOptions {
   bool keep_history = true;       ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;            ///< 0 means all CPUs
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "forward", o.forward, "backward", o.backward, "decay", o.decay, "window", o.window,
+                  "row_exponent", o.row_exponent, "column_exponent", o.column_exponent, "query_decay", o.query_decay,
+                  "max_history", o.max_history, "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
+  }
 };
 
 /// Decayed directed item-to-item transitions: what tends to come near what, and more so behind it.

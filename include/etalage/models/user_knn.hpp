@@ -7,6 +7,7 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/item_knn.hpp"
@@ -31,6 +32,13 @@ struct ETALAGE_EXPORT UserKnnOptions {
   bool keep_history = true;          ///< keep the training rows as the users' histories
   int num_threads = 0;               ///< of batches; 0 means all CPUs
   void validate() const;
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_similarity_option(o, visit);
+    visit_options(visit, "item_damping", o.item_damping, "normalize", o.normalize, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads);
+  }
 };
 
 /// User-based nearest neighbours: what the most similar users have.

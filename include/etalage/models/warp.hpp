@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "etalage/core/auto_option.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/pairwise_model.hpp"
 
@@ -30,6 +31,12 @@ struct ETALAGE_EXPORT WarpOptions {
   int num_threads = 0;             ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_pairwise_option(o, visit);
+    visit_options(visit, "margin", o.margin, "max_trials", o.max_trials, "num_violators", o.num_violators);
+  }
 };
 
 /// WARP: as BPR, with a loss that counts an item's rank and steps taken only where the order is wrong.

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
@@ -13,6 +14,10 @@ namespace etalage {
 
 /// How scores become probabilities.
 enum class Calibration : std::uint8_t { kNone, kPlatt, kIsotonic };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<Calibration> = std::to_array<OptionName<Calibration>>(
+    {{"none", Calibration::kNone}, {"platt", Calibration::kPlatt}, {"isotonic", Calibration::kIsotonic}});
 
 /// From a classifier's margin to a probability, learned on examples that it was not fitted on.
 ///

@@ -9,6 +9,7 @@
 
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
@@ -24,7 +25,15 @@ namespace etalage {
 /// Whose purchase is foretold, and at which moments: a shopper's, at cut-offs step_days apart, or a session's, at each of
 /// its events.
 enum class IntentUnit : std::uint8_t { kShopper, kSession };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<IntentUnit> = std::to_array<OptionName<IntentUnit>>(
+    {{"shopper", IntentUnit::kShopper}, {"session", IntentUnit::kSession}});
 enum class IntentColumns : std::uint8_t { kAll, kRfm };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<IntentColumns> = std::to_array<OptionName<IntentColumns>>(
+    {{"all", IntentColumns::kAll}, {"rfm", IntentColumns::kRfm}});
 
 /// Settings of PurchaseIntent.
 struct ETALAGE_EXPORT PurchaseIntentOptions {
@@ -43,6 +52,14 @@ struct ETALAGE_EXPORT PurchaseIntentOptions {
   std::uint64_t seed = 42;          ///< of that sample
   int num_threads = 0;
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "unit", o.unit, "features", o.columns, "calibration", o.calibration, "horizon_days", o.horizon_days,
+                  "step_days", o.step_days, "warmup_days", o.warmup_days, "max_idle_days", o.max_idle_days,
+                  "calibration_share", o.calibration_share, "l2", o.l2, "knots", o.knots, "max_iterations", o.max_iterations,
+                  "max_examples", o.max_examples, "seed", o.seed, "num_threads", o.num_threads);
+  }
 };
 
 /// Moments of a log: what was known at each, and whether a purchase followed. Ordered by user, then by time.

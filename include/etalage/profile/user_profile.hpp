@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/profile/item_facts.hpp"
 
@@ -17,6 +18,11 @@ namespace etalage {
 
 /// What an event means for a shopper's profile.
 enum class EventRole : std::uint8_t { kIgnore, kView, kCart, kPurchase, kReturn };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<EventRole> = std::to_array<OptionName<EventRole>>(
+    {{"ignore", EventRole::kIgnore}, {"view", EventRole::kView}, {"cart", EventRole::kCart},
+     {"purchase", EventRole::kPurchase}, {"return", EventRole::kReturn}});
 
 /// How events become profiles. Weights and half-life enter affinity = sum of weight * 2^(-age / half_life).
 struct ETALAGE_EXPORT ProfileOptions {
@@ -49,6 +55,16 @@ struct ETALAGE_EXPORT ProfileOptions {
   /// The roles of a log's event types, or the one of untyped logs. std::invalid_argument names a type without a role.
   [[nodiscard]] std::vector<EventRole> roles_of(std::span<const std::string> event_names) const;
   bool operator==(const ProfileOptions&) const = default;
+  /// visit("name", field) for each option but roles: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "untyped", o.untyped, "half_life_days", o.half_life_days, "view_weight", o.view_weight,
+                  "cart_weight", o.cart_weight, "purchase_weight", o.purchase_weight, "return_weight", o.return_weight,
+                  "idle_minutes", o.idle_minutes, "utc_offset_minutes", o.utc_offset_minutes, "value_is_amount", o.value_is_amount,
+                  "max_categories", o.max_categories, "max_brands", o.max_brands, "max_items", o.max_items, "lapsed_gaps", o.lapsed_gaps,
+                  "at_risk_gaps", o.at_risk_gaps, "new_days", o.new_days, "loyal_orders", o.loyal_orders,
+                  "typical_gap_days", o.typical_gap_days);
+  }
 };
 
 /// Where a purchase stands in its order: by the pause before it (idle_minutes), or by the order's id, which logs have as

@@ -12,7 +12,7 @@
 #include "etalage/extend/state.hpp"
 #include "etalage/extend/vector_index.hpp"
 #include "etalage/export.hpp"
-#include "etalage/models/recommender.hpp"
+#include "etalage/core/scratch.hpp"
 
 namespace etalage {
 

@@ -74,8 +74,8 @@ class ETALAGE_EXPORT CandidateSet {
 
  private:
   void grow();
+  [[nodiscard]] std::size_t slot(std::int32_t item) const noexcept;
   std::vector<std::int32_t> slots_;  // open addressing over items: index + 1, 0 is free
-  std::size_t mask_ = 0;
 };
 
 /// Asks the sources of a placement and joins what they say: score = sum over sources of weight x normalised score.

@@ -222,6 +222,17 @@ class Recommender(ByKey, RecommendFrame):
                 f"user_items is None and this {type(self).__name__} keeps no rows, must be given: one CSR row for each index "
                 "asked for" + ("" if self._needs_history else " (or pass filter_already_liked_items=False)"))
 
+    def _asked(self, model, user_index, user_items, needs_rows):
+        """(indices or None, whether one was asked for alone, rows or None)"""
+        user_items = self._rows(user_items)
+        if user_index is None:
+            if user_items is None:
+                raise ValueError("user_index and user_items are both None, must give one of them")
+            return None, False, user_items
+        index, one = arg.indices(user_index, "user_index")
+        self._check_rows(model, user_items, needs_rows or self._needs_history)
+        return index, one, user_items
+
     def recommend(self, user_index, user_items=None, k=10, filter_already_liked_items=True, filter_items=None, items=None,
                   recalculate_user=False):
         """The best k items of each user: (int32 indices, float32 scores).
@@ -233,14 +244,7 @@ class Recommender(ByKey, RecommendFrame):
         """
         model = self._fitted()
         k = arg.count(k)
-        user_items = self._rows(user_items)
-        if user_index is None:
-            if user_items is None:
-                raise ValueError("user_index and user_items are both None, must give one of them")
-            index, one = None, False
-        else:
-            index, one = arg.indices(user_index, "user_index")
-            self._check_rows(model, user_items, filter_already_liked_items or recalculate_user or self._needs_history)
+        index, one, user_items = self._asked(model, user_index, user_items, filter_already_liked_items or recalculate_user)
         out = model.recommend(index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
                               arg.lists(items, "items"), arg.lists(filter_items, "filter_items"), False, self._threads())
         return arg.own(out) if one else out
@@ -324,14 +328,7 @@ class Recommender(ByKey, RecommendFrame):
         items is one list for all users or an (n, m) array with a row a user.
         """
         model = self._fitted()
-        user_items = self._rows(user_items)
-        if user_index is None:
-            if user_items is None:
-                raise ValueError("user_index and user_items are both None, must give one of them")
-            index, one = None, False
-        else:
-            index, one = arg.indices(user_index, "user_index")
-            self._check_rows(model, user_items, recalculate_user or self._needs_history)
+        index, one, user_items = self._asked(model, user_index, user_items, recalculate_user)
         wanted = asarray(items, "items")
         if wanted.ndim == 0:
             raise TypeError(f"items is {arg.describe(items)}, must be a list of item indices")

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from .. import _core
 from . import _arguments as arg
-from ._base import Recommender, extended_ids
+from ._factors import LeastSquares, change_rows
 
 
-class ALS(Recommender):
+class ALS(LeastSquares):
     """Matrix factorisation for implicit feedback by alternating least squares (Hu, Koren, Volinsky; Rendle et al.).
 
     factors            latent dimension, 1 to 4096
@@ -67,34 +67,15 @@ class ALS(Recommender):
             raise TypeError(f"warm_start is {arg.describe(warm_start)}, must be True or False")
         return options
 
-    @property
-    def user_factors(self):
-        """float32 [num_users x factors], read-only; stays as it is when the model goes on training."""
-        return self._fitted().user_factors
-
-    @property
-    def item_factors(self):
-        """float32 [num_items x factors], read-only; stays as it is when the model goes on training."""
-        return self._fitted().item_factors
-
-    def objective(self, data):
-        """The objective of the model as it stands on data of its shape."""
-        return self._fitted().objective(self._training_data(data, self.recipe))
-
     def partial_fit_users(self, user_index, user_items, user_ids=None):
         """Solves these users anew against the item factors, and stores them with their rows where rows are kept.
 
         One CSR row for each index. Indices beyond the model's users make it grow; a model with keys then needs user_ids,
         one key for each index.
         """
-        index, _ = arg.indices(user_index, "user_index")
-        rows = arg.rows(user_items)
-        return self._change(lambda model: model.partial_fit_users(
-            index, rows, extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")))
+        return change_rows(self, "user", user_index, arg.rows(user_items), user_ids, lambda core, *given: core.partial_fit_users(*given))
 
     def partial_fit_items(self, item_index, item_users, item_ids=None):
         """The same for items: one CSR row over users for each index."""
-        index, _ = arg.indices(item_index, "item_index")
-        rows = arg.rows(item_users, "item_users")
-        return self._change(lambda model: model.partial_fit_items(
-            index, rows, extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")))
+        return change_rows(self, "item", item_index, arg.rows(item_users, "item_users"), item_ids,
+                           lambda core, *given: core.partial_fit_items(*given))

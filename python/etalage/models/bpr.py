@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from .. import _core
-from ._base import Recommender
+from ._factors import Pairwise
 
 
-class BPR(Recommender):
+class BPR(Pairwise):
     """Bayesian personalized ranking: a liked item should score above one that is not (Rendle et al., UAI 2009).
 
     factors            latent dimension, 1 to 4096
@@ -36,29 +36,7 @@ class BPR(Recommender):
     def __init__(self, factors="auto", learning_rate=0.05, regularization="auto", epochs="auto", num_threads=0, seed=42, *,
                  negatives="dynamic", num_candidates="auto", optimizer="adagrad", decay=0.0, item_bias="auto", init_scale=0.1,
                  fold_in_epochs=20, compute_objective=True, keep_history=True):
-        self.factors = factors
-        self.learning_rate = learning_rate
-        self.regularization = regularization
-        self.epochs = epochs
-        self.num_threads = num_threads
-        self.seed = seed
         self.negatives = negatives
         self.num_candidates = num_candidates
-        self.optimizer = optimizer
-        self.decay = decay
-        self.item_bias = item_bias
-        self.init_scale = init_scale
-        self.fold_in_epochs = fold_in_epochs
-        self.compute_objective = compute_objective
-        self.keep_history = keep_history
-        self._validate()
-
-    @property
-    def user_factors(self):
-        """float32 [num_users x factors], read-only; with item_bias a last column of ones."""
-        return self._fitted().user_factors
-
-    @property
-    def item_factors(self):
-        """float32 [num_items x factors], read-only; with item_bias a last column that holds it."""
-        return self._fitted().item_factors
+        self._take(factors, learning_rate, regularization, epochs, num_threads, seed, optimizer, decay, item_bias, init_scale,
+                   fold_in_epochs, compute_objective, keep_history)

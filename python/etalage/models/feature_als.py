@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from .. import _core
 from . import _arguments as arg
-from ._base import Recommender, extended_ids
+from ._factors import LeastSquares, add_rows
 
 
-class FeatureALS(Recommender):
+class FeatureALS(LeastSquares):
     """ALS with side features: factor rows are pulled towards what their features say instead of towards zero, so that a
     product nobody has bought yet, or a shopper of whom only features are known, has a row as well.
 
@@ -57,16 +57,6 @@ class FeatureALS(Recommender):
         model.fit(data, *self._given, callback)
 
     @property
-    def user_factors(self):
-        """float32 [num_users x factors], read-only."""
-        return self._fitted().user_factors
-
-    @property
-    def item_factors(self):
-        """float32 [num_items x factors], read-only."""
-        return self._fitted().item_factors
-
-    @property
     def user_feature_factors(self):
         """float32 [user features x factors], read-only: what each feature adds to a row."""
         return self._fitted().user_feature_factors
@@ -75,10 +65,6 @@ class FeatureALS(Recommender):
     def item_feature_factors(self):
         """float32 [item features x factors], read-only: what each feature adds to a row."""
         return self._fitted().item_feature_factors
-
-    def objective(self, data):
-        """The objective of the model as it stands on data of its shape."""
-        return self._fitted().objective(self._training_data(data, self.recipe))
 
     def user_rows(self, user_features):
         """The rows of users of whom only features are known, float32 [n x factors].
@@ -99,23 +85,11 @@ class FeatureALS(Recommender):
 
         user_features: rows of the new ones, sparse or dense; user_ids: their keys.
         """
-        features = arg.rows(user_features, "user_features")
-
-        def add(model):
-            new = range(model.num_users, model.num_users + features.shape[0])
-            return model.add_users(features, extended_ids(model.user_ids, new, user_ids, model.num_users, "user_ids"))
-
-        return self._change(add)
+        return add_rows(self, "user", user_features, user_ids, lambda core, *given: core.add_users(*given))
 
     def add_items(self, item_features, item_ids=None):
         """New items behind the last, from their features alone; a model with keys needs one for each. Returns self.
 
         item_features: rows of the new ones, sparse or dense; item_ids: their keys.
         """
-        features = arg.rows(item_features, "item_features")
-
-        def add(model):
-            new = range(model.num_items, model.num_items + features.shape[0])
-            return model.add_items(features, extended_ids(model.item_ids, new, item_ids, model.num_items, "item_ids"))
-
-        return self._change(add)
+        return add_rows(self, "item", item_features, item_ids, lambda core, *given: core.add_items(*given))

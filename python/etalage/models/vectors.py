@@ -7,10 +7,10 @@ from .. import _core
 from .._arrays import asarray
 from ..retrieval import ItemIndex
 from . import _arguments as arg
-from ._base import Recommender, extended_ids
+from ._factors import FactorRecommender, change_rows
 
 
-class Vectors(Recommender):
+class Vectors(FactorRecommender):
     """Serves the user and item vectors of any outside model: a two-tower network, text embeddings, another library.
 
     user_vectors, item_vectors   float32 [n_users x dim] and [n_items x dim], finite; user_vectors may be None
@@ -104,16 +104,6 @@ class Vectors(Recommender):
         """None: nothing is trained."""
         self._fitted()
 
-    @property
-    def user_factors(self):
-        """float32 [num_users x dim], read-only; unit rows with the cosine metric."""
-        return self._fitted().user_factors
-
-    @property
-    def item_factors(self):
-        """float32 [num_items x dim], read-only; unit rows with the cosine metric."""
-        return self._fitted().item_factors
-
     def recommend_vectors(self, vectors, k=10, filter_items=None, items=None):
         """The best k items for vectors of the caller's: one (dim,) gives (k,), (n, dim) gives (n, k)."""
         model = self._fitted()
@@ -129,15 +119,11 @@ class Vectors(Recommender):
 
     def partial_fit_users(self, user_index, user_vectors, user_ids=None):
         """These vectors, one for each index, replace or extend the model's; new users need keys where it has keys."""
-        index, _ = arg.indices(user_index, "user_index")
-        vectors = np.atleast_2d(asarray(user_vectors, "user_vectors"))
-        return self._change(lambda model: model.partial_fit_users(
-            index, vectors, extended_ids(model.user_ids, index, user_ids, model.num_users, "user_ids")))
+        return change_rows(self, "user", user_index, np.atleast_2d(asarray(user_vectors, "user_vectors")), user_ids,
+                           lambda core, *given: core.partial_fit_users(*given))
 
     def partial_fit_items(self, item_index, item_vectors, item_ids=None):
         """The same for items."""
-        index, _ = arg.indices(item_index, "item_index")
-        vectors = np.atleast_2d(asarray(item_vectors, "item_vectors"))
-        self._change(lambda model: model.partial_fit_items(
-            index, vectors, extended_ids(model.item_ids, index, item_ids, model.num_items, "item_ids")))
+        change_rows(self, "item", item_index, np.atleast_2d(asarray(item_vectors, "item_vectors")), item_ids,
+                    lambda core, *given: core.partial_fit_items(*given))
         return self._with_index()

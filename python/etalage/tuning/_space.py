@@ -9,44 +9,45 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class _Number:
+    """From low to high; what Float and Int share."""
+
+    low: Any
+    high: Any
+    log: bool
+    _type: type
+
+    def __post_init__(self):
+        _range(self)
+
+    def distribution(self, optuna):
+        """As optuna has it; optuna is the module."""
+        kind = getattr(optuna.distributions, f"{type(self).__name__}Distribution")
+        return kind(self.low, self.high, log=self.log)
+
+    def clip(self, value):
+        """value within the bounds."""
+        return min(max(self._type(value), self.low), self.high)
+
+
 @dataclass(frozen=True)
-class Float:
+class Float(_Number):
     """A number from low to high; log spreads the tries evenly over its orders of magnitude."""
 
     low: float
     high: float
     log: bool = False
-
-    def __post_init__(self):
-        _range(self)
-
-    def distribution(self, optuna):
-        """As optuna has it; optuna is the module."""
-        return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
-
-    def clip(self, value):
-        """value within the bounds."""
-        return min(max(float(value), self.low), self.high)
+    _type = float
 
 
 @dataclass(frozen=True)
-class Int:
+class Int(_Number):
     """A whole number from low to high, both included."""
 
     low: int
     high: int
     log: bool = False
-
-    def __post_init__(self):
-        _range(self)
-
-    def distribution(self, optuna):
-        """As optuna has it; optuna is the module."""
-        return optuna.distributions.IntDistribution(self.low, self.high, log=self.log)
-
-    def clip(self, value):
-        """value within the bounds."""
-        return min(max(int(value), self.low), self.high)
+    _type = int
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/answers.hpp"
 #include "models/blend/blend_working.hpp"
 #include "models/shared_arrays.hpp"
-#include "models/top_k.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
@@ -85,12 +86,9 @@ void BlendModel::set_weights(std::span<const float> weights) {
 }
 
 BlendModel::Working& BlendModel::working(Scratch& scratch) const {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<Working>;  // std::any wants copies
-  Held* held = std::any_cast<Held>(&slot);
-  if (held == nullptr) held = &slot.emplace<Held>(std::make_shared<Working>());
-  if ((*held)->scratch.size() < members_.size()) (*held)->scratch.resize(members_.size());
-  return **held;
+  auto& w = scratch.impl().part<Working>();
+  if (w.scratch.size() < members_.size()) w.scratch.resize(members_.size());
+  return w;
 }
 
 bool BlendModel::is_cold(const Query& query) const noexcept {
@@ -238,10 +236,7 @@ void BlendModel::recommend_batch(std::span<const Query> queries, MatrixView<Item
 void BlendModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out,
                        Scratch& scratch) const {
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   if (items.empty()) return;
   Working& w = working(scratch);
   gather(query, list_length(0), w);
@@ -325,10 +320,7 @@ Explanation BlendModel::explain(const Query& query, std::int32_t item, std::size
       parts[h] += share * (sum > 0 ? own[h] / sum : 1 / static_cast<double>(history.size()));
   }
   for (std::size_t h = 0; h < history.size(); ++h) e.contributions.push_back({history[h], static_cast<float>(parts[h])});
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "etalage/models/blend.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage {
 

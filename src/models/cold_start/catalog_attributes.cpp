@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 
 namespace etalage {
@@ -164,10 +165,7 @@ std::vector<std::string> CatalogAttributes::names() const {
 }
 
 void CatalogAttributes::save_state(StateWriter& writer) const {
-  const std::vector<double> weights{options_.categories, options_.brand, options_.tags, options_.text, options_.price, options_.vectors};
-  writer.put_doubles("kinds", weights);
-  writer.put_int("min_count", options_.min_count);
-  writer.put_int("max_words", options_.max_words);
+  put_options(writer, options_);
   writer.put_int("dim", dim_);
   writer.put_strings("names", names());
   writer.put_array("weights", Array<double>(weights_));
@@ -175,11 +173,7 @@ void CatalogAttributes::save_state(StateWriter& writer) const {
 
 CatalogAttributes CatalogAttributes::from_state(const StateReader& reader) {
   CatalogAttributes out;
-  const std::vector<double> kinds = reader.get_doubles("kinds");
-  if (kinds.size() != 6) reader.fail("kinds", "found " + std::to_string(kinds.size()) + " weights, expected 6");
-  out.options_ = {kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], kinds[5], static_cast<std::int32_t>(reader.get_int("min_count", 1, 2147483647)),
-                  static_cast<std::int32_t>(reader.get_int("max_words", 1, 2147483647))};
-  out.options_.validate();
+  out.options_ = get_options<CatalogAttributesOptions>(reader);
   out.dim_ = static_cast<std::int32_t>(reader.get_int("dim", 0, 1 << 24));
   const std::vector<std::string> names = reader.get_strings("names");
   const Array<double> weights = reader.get_array<double>("weights", names.size());

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
@@ -247,12 +248,7 @@ void ColdStart::predict(const CsrView& attributes, MatrixView<float> out) const 
 
 void ColdStart::save_state(StateWriter& writer) const {
   if (!fitted()) throw NotFittedError("ColdStart is not fitted; call fit() first");
-  writer.put_int("power", options_.power);
-  writer.put_double("regularization", options_.regularization);
-  writer.put_double("support_power", options_.support_power);
-  writer.put_double("target_power", options_.target_power);
-  writer.put_double("evenness", options_.evenness);
-  writer.put_int("max_rows", options_.max_rows);
+  put_options(writer, options_);
   writer.put_int("factors", factors_);
   writer.put_csr("rows", rows_);
   writer.put_array("weights", weights_);
@@ -261,15 +257,7 @@ void ColdStart::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<ColdStart> ColdStart::from_state(const StateReader& reader) {
-  ColdStartOptions o;
-  o.power = static_cast<std::int32_t>(reader.get_int("power", 1, 16));
-  o.regularization = reader.get_double("regularization");
-  o.support_power = reader.get_double("support_power");
-  // The first files know neither.
-  if (reader.has("target_power")) o.target_power = reader.get_double("target_power");
-  if (reader.has("evenness")) o.evenness = reader.get_double("evenness");
-  o.max_rows = static_cast<std::int32_t>(reader.get_int("max_rows", 1, 32768));
-  auto out = std::make_shared<ColdStart>(o);
+  auto out = std::make_shared<ColdStart>(get_options<ColdStartOptions>(reader));
   out->factors_ = static_cast<std::int32_t>(reader.get_int("factors", 1, 65535));
   out->rows_ = reader.get_csr("rows");
   out->weights_ = reader.get_array<float>("weights", static_cast<std::size_t>(out->rows_.rows) * static_cast<std::size_t>(out->factors_));

@@ -5,17 +5,17 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/random_stream.hpp"
 
 namespace etalage {
 namespace {
 
-/// SplitMix64: numbers that depend on where they start alone.
-class Draws {
+/// Numbers that depend on where they start alone.
+class Draws : public detail::SplitMix64 {
  public:
-  explicit Draws(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() { return detail::split_mix(state_ += detail::kSplitMixStep); }
+  using SplitMix64::SplitMix64;
   /// In (0, 1).
   double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1.0p-53; }
   double normal() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
@@ -35,9 +35,6 @@ class Draws {
     const double x = gamma(a);
     return x / (x + gamma(b));
   }
-
- private:
-  std::uint64_t state_;
 };
 
 std::uint64_t mixed(std::uint64_t a, std::uint64_t b) { return Draws(a ^ (b * 0xD6E8FEB86659FD93ull)).next(); }
@@ -107,12 +104,7 @@ double ExplorationSlot::rate(std::int32_t item) const noexcept {
 }
 
 void ExplorationSlot::save_state(StateWriter& writer) const {
-  writer.put_int("policy", static_cast<std::int64_t>(options_.policy));
-  writer.put_double("share", options_.share);
-  writer.put_int("position", options_.position);
-  writer.put_double("prior_clicks", options_.prior_clicks);
-  writer.put_double("prior_shown", options_.prior_shown);
-  writer.put_int("seed", static_cast<std::int64_t>(options_.seed));
+  put_options(writer, options_);
   Array<std::int64_t> flat(2 * counts_.size(), uninitialized);
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     flat.mutable_data()[2 * i] = counts_[i].shown;
@@ -122,14 +114,7 @@ void ExplorationSlot::save_state(StateWriter& writer) const {
 }
 
 ExplorationSlot ExplorationSlot::from_state(const StateReader& reader) {
-  ExplorationOptions o;
-  o.policy = static_cast<ExplorationPolicy>(reader.get_int("policy", 0, 1));
-  o.share = reader.get_double("share");
-  o.position = static_cast<std::int32_t>(reader.get_int("position", 0, 2147483647));
-  o.prior_clicks = reader.get_double("prior_clicks");
-  o.prior_shown = reader.get_double("prior_shown");
-  o.seed = static_cast<std::uint64_t>(reader.get_int("seed"));
-  ExplorationSlot out(o);
+  ExplorationSlot out(get_options<ExplorationOptions>(reader));
   const Array<std::int64_t> flat = reader.get_array<std::int64_t>("counts");
   if (flat.size() % 2 != 0) reader.fail("counts", "found an odd number of counts");
   for (std::size_t i = 0; i < flat.size(); i += 2) {

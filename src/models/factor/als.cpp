@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
@@ -22,23 +23,9 @@
 #include "models/factor/als_solver.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/linear/gram_state.hpp"
-#include "models/option_state.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
-namespace {
-
-constexpr auto each_auto = [](auto& o, const auto& visit) {
-  visit("factors", o.factors);
-  visit("regularization", o.regularization);
-  visit("alpha", o.alpha);
-  visit("unobserved_weight", o.unobserved_weight);
-  visit("nu", o.nu);
-  visit("iterations", o.iterations);
-};
-
-}  // namespace
-
 void AlsOptions::validate() const {
   using detail::require;
   using detail::require_finite;
@@ -351,53 +338,14 @@ double AlsModel::objective(const Interactions& data) const {
 
 void AlsModel::save_state(StateWriter& writer) const {
   FactorModel::save_state(writer);
-  writer.put_int("als/factors", options_.factors);
-  writer.put_double("als/regularization", options_.regularization);
-  writer.put_double("als/alpha", options_.alpha);
-  writer.put_double("als/unobserved_weight", options_.unobserved_weight);
-  writer.put_double("als/nu", options_.nu);
-  writer.put_int("als/iterations", options_.iterations);
-  writer.put_int("als/solver", static_cast<std::int64_t>(options_.solver));
-  writer.put_int("als/cg_steps", options_.cg_steps);
-  writer.put_int("als/block_size", options_.block_size);
-  writer.put_double("als/init_scale", options_.init_scale);
-  writer.put_bool("als/compute_objective", options_.compute_objective);
-  writer.put_double("als/tolerance", options_.tolerance);
-  writer.put_bool("als/keep_history", options_.keep_history);
-  writer.put_int("als/num_threads", options_.num_threads);
-  writer.put_int("als/seed", static_cast<std::int64_t>(options_.seed));
+  put_options(writer, options_);
   writer.put_array("als/user_gram", grams_ ? grams_->user : Array<double>());
   writer.put_array("als/item_gram", grams_ ? grams_->item : Array<double>());
   put_report(writer, report_);
-  put_auto_names(writer, options_, each_auto);
 }
 
 std::shared_ptr<AlsModel> AlsModel::from_state(const StateReader& reader) {
-  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  const auto integer = [&](const char* name) { return static_cast<int>(reader.get_int(name, 0, kMost)); };
-  const auto real = [&](const char* name) { return static_cast<float>(reader.get_double(name)); };
-  AlsOptions o;
-  o.factors = integer("als/factors");
-  o.regularization = real("als/regularization");
-  o.alpha = real("als/alpha");
-  o.unobserved_weight = real("als/unobserved_weight");
-  o.nu = real("als/nu");
-  o.iterations = integer("als/iterations");
-  o.solver = static_cast<AlsSolver>(reader.get_int("als/solver", 0, 2));
-  o.cg_steps = integer("als/cg_steps");
-  o.block_size = integer("als/block_size");
-  o.init_scale = real("als/init_scale");
-  o.compute_objective = reader.get_bool("als/compute_objective");
-  o.tolerance = reader.get_double("als/tolerance");
-  o.keep_history = reader.get_bool("als/keep_history");
-  o.num_threads = integer("als/num_threads");
-  o.seed = static_cast<std::uint64_t>(reader.get_int("als/seed"));
-  get_auto_names(reader, o, each_auto);
-  try {
-    o.validate();
-  } catch (const std::invalid_argument& e) {
-    reader.fail("als", e.what());
-  }
+  const auto o = get_options<AlsOptions>(reader);
   auto model = std::make_shared<AlsModel>(o);
   model->load_factors(reader);
   if (model->fitted() && model->factors() != o.factors)

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <any>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -18,7 +17,7 @@
 #include "etalage/error.hpp"
 #include "etalage/models/recommender.hpp"
 #include "models/factor/als_solver.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage::als {
 
@@ -57,12 +56,7 @@ struct QueryRow {
 };
 
 /// The one inside, made on first use.
-inline QueryRow& query_row(Scratch& scratch) {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<QueryRow>;  // std::any wants copies
-  if (Held* held = std::any_cast<Held>(&slot)) return **held;
-  return *slot.emplace<Held>(std::make_shared<QueryRow>());
-}
+inline QueryRow& query_row(Scratch& scratch) { return scratch.impl().part<QueryRow>(); }
 
 [[noreturn]] inline void not_positive(const std::string& whose) {
   throw NumericalError("the equations of " + whose +

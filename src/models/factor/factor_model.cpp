@@ -14,15 +14,16 @@
 #include <utility>
 #include <vector>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
-#include "kernels/exact_scan.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/answers.hpp"
 #include "models/factor/row_norms.hpp"
-#include "models/scratch.hpp"
-#include "models/top_k.hpp"
+#include "search/exact.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
@@ -45,10 +46,10 @@ struct FactorModel::Norms {
     known.store(true, std::memory_order_release);
   }
   std::once_flag order_once;
-  kernels::RowOrder order;
+  search::RowOrder order;
 
-  const kernels::RowOrder* order_of(const kernels::ScoredRows& rows, int num_threads) {
-    std::call_once(order_once, [&] { order = kernels::RowOrder::of(rows.data, rows.rows, rows.stride, rows.dim, num_threads); });
+  const search::RowOrder* order_of(const search::ScoredRows& rows, int num_threads) {
+    std::call_once(order_once, [&] { order = search::RowOrder::of(rows.data, rows.rows, rows.stride, rows.dim, num_threads); });
     return order.rows.empty() ? nullptr : &order;
   }
 
@@ -73,7 +74,7 @@ FactorModel& FactorModel::operator=(const FactorModel&) = default;
 
 namespace {
 
-kernels::ScoredRows scored_rows(const Array<float>& rows, std::int32_t n, std::int32_t factors) noexcept {
+search::ScoredRows scored_rows(const Array<float>& rows, std::int32_t n, std::int32_t factors) noexcept {
   const auto dim = static_cast<std::size_t>(factors);
   return {.data = rows.data(), .rows = static_cast<std::size_t>(n), .dim = dim, .stride = dim};
 }
@@ -85,7 +86,7 @@ std::size_t write(std::span<const std::uint64_t> keys, std::span<ItemScore> out)
 }
 
 // Cosine of one row with all rows, itself left out.
-std::size_t similar(kernels::ScoredRows rows, const float* inverse_norms, std::int32_t row, const ItemFilter* filter,
+std::size_t similar(search::ScoredRows rows, const float* inverse_norms, std::int32_t row, const ItemFilter* filter,
                     std::span<ItemScore> out, Scratch& scratch) {
   Scratch::Impl& s = scratch.impl();
   float* query = Scratch::Impl::at_least(s.factor, rows.dim);
@@ -94,7 +95,7 @@ std::size_t similar(kernels::ScoredRows rows, const float* inverse_norms, std::i
   if (inverse == 0.0f) return 0;
   std::transform(own, own + rows.dim, query, [inverse](float v) { return v * inverse; });
   rows.scale = inverse_norms;
-  return write(kernels::exact_top_k(rows, {query, out.size(), {&row, 1}, filter}, s.scan), out);
+  return write(search::exact_top_k(rows, {query, out.size(), {&row, 1}, filter}, s.part<search::ScanWorkspace>()), out);
 }
 
 }  // namespace
@@ -134,7 +135,7 @@ void FactorModel::learn_cold_start() {
 
 float FactorModel::cold_score(std::int32_t item) const noexcept {
   float score = 0;
-  kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), cold_start_.data(), {&item, 1}, &score);
+  search::exact_scores(scored_rows(item_factors_, num_items_, factors_), cold_start_.data(), {&item, 1}, &score);
   return score;
 }
 
@@ -168,7 +169,7 @@ std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out,
 
 // The best items for a row, by the index where there is one that can answer.
 std::size_t FactorModel::best(const float* row, const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
-  const kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  const search::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
   const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   Scratch::Impl& s = scratch.impl();
   // What is excluded is asked for in addition. Long lists and allow lists are quicker read from the rows.
@@ -184,11 +185,11 @@ std::size_t FactorModel::best(const float* row, const Query& query, std::span<It
     if (s.ints.size() >= out.size()) {
       std::sort(s.ints.begin(), s.ints.end());
       float* scores = Scratch::Impl::at_least(s.floats, s.ints.size());
-      kernels::exact_scores(rows, row, s.ints, scores);
+      search::exact_scores(rows, row, s.ints, scores);
       return select_top_k(s.ints, {scores, s.ints.size()}, {}, nullptr, out, scratch);
     }
   }
-  return write(kernels::exact_top_k(rows, {row, out.size(), excluded, query.filter}, s.scan), out);
+  return write(search::exact_top_k(rows, {row, out.size(), excluded, query.filter}, s.part<search::ScanWorkspace>()), out);
 }
 
 void FactorModel::set_index(std::shared_ptr<const VectorIndex> index) {
@@ -274,18 +275,18 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
     std::vector<float> factors;          // rows of folded-in queries
     std::vector<std::int32_t> excluded;  // of all queries of a block, one after the other
     std::vector<std::size_t> excluded_ends;
-    std::vector<kernels::ScanRequest> requests;
+    std::vector<search::ScanRequest> requests;
     std::vector<std::span<const std::uint64_t>> results;
   };
   std::vector<Worker> workers(static_cast<std::size_t>(threads));
-  kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
-  std::optional<kernels::CodedPanels> panels;
+  search::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  std::optional<search::CodedPanels> panels;
   if (num_queries >= fewest_for_order(rows.rows)) {
     rows.order = item_norms_->order_of(rows, threads);
-    if (rows.order != nullptr && kernels::code().panel != 0 && kernels::CodedPanels::bytes(rows.rows, dim) <= kMostForPanels)
+    if (rows.order != nullptr && kernels::code().panel != 0 && search::CodedPanels::bytes(rows.rows, dim) <= kMostForPanels)
       rows.panels = &panels.emplace(rows, *rows.order, kernels::code(), threads);
   }
-  const std::size_t block = kernels::scan_block_size(dim, std::min(out.cols(), rows.rows), num_queries, threads);
+  const std::size_t block = search::scan_block_size(dim, std::min(out.cols(), rows.rows), num_queries, threads);
   detail::parallel_for(num_queries, block, threads, [&](std::size_t begin, std::size_t end, int thread) {
     Worker& w = workers[static_cast<std::size_t>(thread)];
     const std::size_t n = end - begin;
@@ -307,7 +308,7 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
     const std::span<const std::int32_t> excluded(w.excluded);
     for (std::size_t i = 0, at = 0; i < n; at = w.excluded_ends[i++])
       w.requests[i].excluded = excluded.subspan(at, w.excluded_ends[i] - at);
-    kernels::exact_top_k(rows, w.requests, w.results, w.scratch.impl().scan);
+    search::exact_top_k(rows, w.requests, w.results, w.scratch.impl().part<search::ScanWorkspace>());
     for (std::size_t i = 0; i < n; ++i) counts[order[begin + i]] = write(w.results[i], out.row(order[begin + i]));
   });
 }
@@ -316,21 +317,15 @@ void FactorModel::score(const Query& query, std::span<const std::int32_t> items,
                         Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
-  kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
+  detail::check_scored(*this, items, out.size());
+  search::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(query, scratch), items, out.data());
 }
 
 void FactorModel::score_vector(std::span<const float> vector, std::span<const std::int32_t> items, std::span<float> out,
                                Scratch& scratch) const {
   require_fitted();
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
-  kernels::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(vector, scratch), items, out.data());
+  detail::check_scored(*this, items, out.size());
+  search::exact_scores(scored_rows(item_factors_, num_items_, factors_), row_for(vector, scratch), items, out.data());
 }
 
 std::size_t FactorModel::similar_items(std::int32_t item, std::span<ItemScore> out, Scratch& scratch,
@@ -338,7 +333,7 @@ std::size_t FactorModel::similar_items(std::int32_t item, std::span<ItemScore> o
   require_fitted();
   check_item(item, "item");
   if (out.empty()) return 0;
-  kernels::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  search::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
   rows.dim = static_cast<std::size_t>(similarity_factors());
   return similar(rows, item_norms_->of(item_factors_, rows.dim, rows.stride), item, filter, out, scratch);
 }
@@ -347,7 +342,7 @@ std::size_t FactorModel::similar_users(std::int32_t user, std::span<ItemScore> o
   require_fitted();
   check_user(user, "user");
   if (out.empty()) return 0;
-  kernels::ScoredRows rows = scored_rows(user_factors_, num_users_, factors_);
+  search::ScoredRows rows = scored_rows(user_factors_, num_users_, factors_);
   rows.dim = static_cast<std::size_t>(similarity_factors());
   return similar(rows, user_norms_->of(user_factors_, rows.dim, rows.stride), user, nullptr, out, scratch);
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
@@ -22,7 +23,6 @@
 #include "models/factor/feature_regression.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/linear/gram_state.hpp"
-#include "models/option_state.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
@@ -48,22 +48,6 @@ FeatureAlsModel::FeatureAlsModel(const FeatureAlsOptions& options) : options_(op
 FeatureAlsModel::~FeatureAlsModel() = default;
 
 namespace {
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("factors", o.als.factors);
-  visit("regularization", o.als.regularization);
-  visit("alpha", o.als.alpha);
-  visit("unobserved_weight", o.als.unobserved_weight);
-  visit("nu", o.als.nu);
-  visit("iterations", o.als.iterations);
-  visit("solver", o.als.solver);
-  visit("cg_steps", o.als.cg_steps);
-  visit("block_size", o.als.block_size);
-  visit("init_scale", o.als.init_scale);
-  visit("compute_objective", o.als.compute_objective);
-  visit("keep_history", o.als.keep_history);
-  visit("feature_regularization", o.feature_regularization);
-};
 
 // One side of the model during a fit.
 struct FeatureSide {
@@ -392,9 +376,7 @@ Explanation FeatureAlsModel::explain(const Query& query, std::int32_t item, std:
 
 void FeatureAlsModel::save_state(StateWriter& writer) const {
   FactorModel::save_state(writer);
-  put_options(writer, options_, each_option);
-  writer.put_int("options/num_threads", options_.als.num_threads);
-  writer.put_int("options/seed", static_cast<std::int64_t>(options_.als.seed));
+  put_options(writer, options_);
   put_report(writer, report_);
   writer.put_array("item_gram", item_gram_ ? item_gram_->values : Array<double>());
   const auto put = [&](const std::string& name, const Features& side) {
@@ -408,9 +390,7 @@ void FeatureAlsModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<FeatureAlsModel> FeatureAlsModel::from_state(const StateReader& reader) {
-  auto o = get_options<FeatureAlsOptions>(reader, each_option);
-  o.als.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, std::numeric_limits<std::int32_t>::max()));
-  o.als.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
+  const auto o = get_options<FeatureAlsOptions>(reader);
   auto model = std::make_shared<FeatureAlsModel>(o);
   model->load_factors(reader);
   if (model->fitted() && model->factors() != o.als.factors)

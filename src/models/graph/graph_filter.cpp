@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
@@ -18,19 +19,11 @@
 #include "etalage/models/auto_settings.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/graph/graph_filter_working.hpp"
-#include "models/option_state.hpp"
 #include "models/graph/randomized_svd.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
-
-constexpr auto each_auto = [](auto& o, const auto& visit) {
-  visit("history_exponent", o.history_exponent);
-  visit("user_exponent", o.user_exponent);
-  visit("item_exponent", o.item_exponent);
-  visit("sharpen_weight", o.sharpen_weight);
-};
 
 constexpr std::size_t kMostSamples = 256;
 
@@ -108,13 +101,6 @@ Array<float> finite_array(const StateReader& reader, const char* name, std::size
   Array<float> out = reader.get_array<float>(name, size);
   if (reader.verify() && !detail::all_finite(out.view(), reader.num_threads()))
     reader.fail(name, "found a value that is not finite, expected finite ones");
-  return out;
-}
-
-std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.end()}; }
-std::vector<float> floats(const std::vector<double>& v) {
-  std::vector<float> out;
-  for (const double x : v) out.push_back(static_cast<float>(x));
   return out;
 }
 
@@ -292,26 +278,7 @@ FitReport GraphFilterModel::fit(const Interactions& data, const ProgressCallback
 void GraphFilterModel::save_state(StateWriter& writer) const {
   require_fitted();
   Recommender::save_state(writer);
-  const GraphFilterOptions& o = options_;
-  writer.put_double("options/history_exponent", static_cast<double>(o.history_exponent.value()));
-  writer.put_double("options/user_exponent", static_cast<double>(o.user_exponent.value()));
-  writer.put_double("options/item_exponent", static_cast<double>(o.item_exponent.value()));
-  writer.put_doubles("options/coefficients", doubles(o.coefficients));
-  writer.put_bool("options/chebyshev", o.basis == FilterBasis::kChebyshev);
-  writer.put_int("options/low_pass_factors", o.low_pass_factors);
-  writer.put_double("options/low_pass_weight", static_cast<double>(o.low_pass_weight));
-  writer.put_int("options/sharpen_factors", o.sharpen_factors);
-  writer.put_double("options/sharpen_weight", static_cast<double>(o.sharpen_weight.value()));
-  writer.put_bool("options/equal_scale", o.equal_scale);
-  writer.put_double("options/low_pass_power", static_cast<double>(o.low_pass_power));
-  writer.put_double("options/low_pass_user_exponent", static_cast<double>(o.low_pass_user_exponent));
-  writer.put_double("options/low_pass_item_exponent", static_cast<double>(o.low_pass_item_exponent));
-  writer.put_double("options/low_pass_history_exponent", static_cast<double>(o.low_pass_history_exponent));
-  writer.put_double("options/low_pass_target_exponent", static_cast<double>(o.low_pass_target_exponent));
-  writer.put_doubles("options/low_pass_coefficients", doubles(o.low_pass_coefficients));
-  writer.put_int("options/power_iterations", o.power_iterations);
-  writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
-  put_auto_names(writer, o, each_auto);
+  put_options(writer, options_);
   put_report(writer, report_);
   writer.put_int("num_users", num_users());
   writer.put_int("num_items", num_items());
@@ -355,33 +322,8 @@ void GraphFilterModel::Part::load_state(const StateReader& reader, std::size_t i
 
 std::shared_ptr<GraphFilterModel> GraphFilterModel::from_state(const StateReader& reader) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  GraphFilterOptions o;
-  const auto number = [&](const char* name) { return static_cast<float>(reader.get_double(std::string("options/") + name)); };
-  o.history_exponent = number("history_exponent");
-  o.user_exponent = number("user_exponent");
-  o.item_exponent = number("item_exponent");
-  o.coefficients = floats(reader.get_doubles("options/coefficients"));
-  o.basis = reader.get_bool("options/chebyshev") ? FilterBasis::kChebyshev : FilterBasis::kPower;
-  o.low_pass_factors = static_cast<std::int32_t>(reader.get_int("options/low_pass_factors", -1, kMost));
-  o.low_pass_weight = number("low_pass_weight");
-  o.sharpen_factors = static_cast<std::int32_t>(reader.get_int("options/sharpen_factors", 0, kMost));
-  o.sharpen_weight = number("sharpen_weight");
-  o.equal_scale = reader.get_bool("options/equal_scale");
-  o.low_pass_power = number("low_pass_power");
-  o.low_pass_user_exponent = number("low_pass_user_exponent");
-  o.low_pass_item_exponent = number("low_pass_item_exponent");
-  o.low_pass_history_exponent = number("low_pass_history_exponent");
-  o.low_pass_target_exponent = number("low_pass_target_exponent");
-  o.low_pass_coefficients = floats(reader.get_doubles("options/low_pass_coefficients"));
-  o.power_iterations = static_cast<int>(reader.get_int("options/power_iterations", 1, kMost));
-  o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
-  get_auto_names(reader, o, each_auto);
-  std::shared_ptr<GraphFilterModel> model;
-  try {
-    model = std::make_shared<GraphFilterModel>(o);
-  } catch (const std::invalid_argument& e) {
-    reader.fail("options", std::string("found ") + e.what());
-  }
+  const auto o = get_options<GraphFilterOptions>(reader);
+  const auto model = std::make_shared<GraphFilterModel>(o);
   GraphFilterModel& m = *model;
   m.report_ = get_report(reader);
   m.rows_.rows = reader.get_int("num_users", 0, kMost);

@@ -11,10 +11,11 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "kernels/als_kernels.hpp"
-#include "kernels/exact_scan.hpp"
 #include "kernels/row_sums.hpp"
+#include "models/answers.hpp"
 #include "models/graph/graph_filter_working.hpp"
-#include "models/top_k.hpp"
+#include "search/exact.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
@@ -38,12 +39,7 @@ Array<float> item_panels(const Array<float>& rows, std::size_t items, std::size_
 
 }  // namespace
 
-GraphFilterModel::Working& GraphFilterModel::working(Scratch& scratch) {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<Working>;  // std::any wants copies
-  if (Held* held = std::any_cast<Held>(&slot)) return **held;
-  return *slot.emplace<Held>(std::make_shared<Working>());
-}
+GraphFilterModel::Working& GraphFilterModel::working(Scratch& scratch) { return scratch.impl().part<Working>(); }
 
 bool GraphFilterModel::sparse() const noexcept {
   return options_.basis == FilterBasis::kPower && options_.coefficients.size() == 2 && options_.coefficients[0] == 0.0f;
@@ -199,7 +195,7 @@ void GraphFilterModel::project(const Part& part, Working& w, std::span<const std
   const auto factors = static_cast<std::size_t>(part.factors);
   float* folded = at_least(w.folded, factors);
   fold(part, w, folded);
-  kernels::exact_scores({.data = part.rows().data(), .rows = part.target_scale.size(), .dim = factors, .stride = factors}, folded,
+  search::exact_scores({.data = part.rows().data(), .rows = part.target_scale.size(), .dim = factors, .stride = factors}, folded,
                         items, out);
 }
 
@@ -299,10 +295,7 @@ void GraphFilterModel::score(const Query& query, std::span<const std::int32_t> i
                              Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   Working& w = working(scratch);
   collect(query, w);
   propagate(w, history_scale_.data(), item_scale_.data());
@@ -387,10 +380,7 @@ Explanation GraphFilterModel::explain(const Query& query, std::int32_t item, std
     e.contributions.clear();
     return e;
   }
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 

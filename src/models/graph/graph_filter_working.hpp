@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <any>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,7 +8,7 @@
 #include <vector>
 
 #include "etalage/models/graph_filter.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage {
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
@@ -18,25 +19,12 @@
 #include "kernels/als_kernels.hpp"
 #include "models/linear/column_fit.hpp"
 #include "models/linear/ease_dual.hpp"
-#include "models/option_state.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/linear/sparse_first_inverse.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
 namespace {
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("l2", o.l2);
-  visit("popularity_penalty", o.popularity_penalty);
-  visit("num_neighbors", o.num_neighbors);
-  visit("method", o.method);
-  visit("memory_budget", o.memory_budget);
-  visit("num_candidates", o.num_candidates);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
 
 /// (users of item)^-penalty; empty where the penalty is 0. `columns` has a row for each item.
 std::vector<float> penalties(const CsrMatrix& columns, float penalty) {
@@ -257,11 +245,11 @@ FitReport EaseModel::fit_approximate(const Interactions& data, const ProgressCal
 
 void EaseModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<EaseModel> EaseModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<EaseModel>(get_options<EaseOptions>(reader, each_option));
+  auto model = std::make_shared<EaseModel>(get_options<EaseOptions>(reader));
   model->load_weights(reader);
   model->load_base(reader);
   return model;

@@ -6,30 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "kernels/dense_kernels.hpp"
 #include "models/linear/column_fit.hpp"
-#include "models/option_state.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
-namespace {
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("l1", o.l1);
-  visit("l2", o.l2);
-  visit("non_negative", o.non_negative);
-  visit("num_candidates", o.num_candidates);
-  visit("iterations", o.iterations);
-  visit("tolerance", o.tolerance);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
-
-}  // namespace
-
 void SlimOptions::validate() const {
   using detail::require;
   using detail::require_finite;
@@ -105,11 +89,11 @@ FitReport SlimModel::fit(const Interactions& data, const ProgressCallback& callb
 
 void SlimModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<SlimModel> SlimModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<SlimModel>(get_options<SlimOptions>(reader, each_option));
+  auto model = std::make_shared<SlimModel>(get_options<SlimOptions>(reader));
   model->load_weights(reader);
   model->load_base(reader);
   return model;

@@ -8,44 +8,19 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "etalage/models/auto_settings.hpp"
-#include "models/option_state.hpp"
 #include "models/neighbour/similarity.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
-namespace {
-
-}  // namespace
-
 SimilarityForm form_of(const ItemKnnOptions& o) {
   return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
           static_cast<double>(o.tversky_beta), static_cast<double>(o.popularity_penalty), static_cast<double>(o.bm25_k1),
           static_cast<double>(o.bm25_b), static_cast<double>(o.user_damping)};
 }
-
-namespace {
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("similarity", o.similarity);
-  visit("num_neighbors", o.num_neighbors);
-  visit("shrinkage", o.shrinkage);
-  visit("asymmetry", o.asymmetry);
-  visit("tversky_alpha", o.tversky_alpha);
-  visit("tversky_beta", o.tversky_beta);
-  visit("popularity_penalty", o.popularity_penalty);
-  visit("bm25_k1", o.bm25_k1);
-  visit("bm25_b", o.bm25_b);
-  visit("user_damping", o.user_damping);
-  visit("normalize", o.normalize);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
-
-}  // namespace
 
 void ItemKnnOptions::validate() const {
   using detail::require;
@@ -97,11 +72,11 @@ std::shared_ptr<ItemKnnModel> ItemKnnModel::from_rows(const ItemKnnOptions& opti
 
 void ItemKnnModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<ItemKnnModel> ItemKnnModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<ItemKnnModel>(get_options<ItemKnnOptions>(reader, each_option));
+  auto model = std::make_shared<ItemKnnModel>(get_options<ItemKnnOptions>(reader));
   model->load_weights(reader);
   model->load_base(reader);
   return model;

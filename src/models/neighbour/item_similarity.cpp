@@ -9,15 +9,16 @@
 #include <string>
 #include <utility>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "kernels/dense_kernels.hpp"
-#include "models/pairwise/block_sums.hpp"
+#include "models/answers.hpp"
 #include "models/fit_report_state.hpp"
-#include "models/scratch.hpp"
-#include "models/top_k.hpp"
+#include "models/pairwise/block_sums.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 
@@ -161,10 +162,7 @@ void ItemSimilarityModel::score(const Query& query, std::span<const std::int32_t
                                 Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   accumulate(query, scratch);
   for (std::size_t i = 0; i < items.size(); ++i) out[i] = scratch.impl().floats[static_cast<std::size_t>(items[i])];
 }
@@ -207,10 +205,7 @@ Explanation ItemSimilarityModel::explain(const Query& query, std::int32_t item, 
     e.total += part;
     e.contributions.push_back({i, part});
   });
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 

@@ -8,27 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "etalage/models/auto_settings.hpp"
-#include "models/option_state.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/neighbour/transitions.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
-namespace {
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("alpha", o.alpha);
-  visit("beta", o.beta);
-  visit("num_neighbors", o.num_neighbors);
-  visit("normalize", o.normalize);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
-
-}  // namespace
 
 void RandomWalkOptions::validate() const {
   detail::require_finite(alpha > 0, "alpha", alpha.value(), "finite and > 0");
@@ -85,11 +72,11 @@ std::shared_ptr<RandomWalkModel> RandomWalkModel::from_rows(const RandomWalkOpti
 void RandomWalkModel::save_state(StateWriter& writer) const {
   ItemSimilarityModel::save_state(writer);
   writer.put_bool("options/with_beta", with_beta_);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<RandomWalkModel> RandomWalkModel::from_state(const StateReader& reader) {
-  const auto options = get_options<RandomWalkOptions>(reader, each_option);
+  const auto options = get_options<RandomWalkOptions>(reader);
   const bool with_beta = reader.get_bool("options/with_beta");
   if (!with_beta && options.beta != 0.0f) reader.fail("options", "found beta " + std::to_string(options.beta.value()) + ", expected 0 for P3alpha");
   auto model = std::make_shared<RandomWalkModel>(options, with_beta);

@@ -10,6 +10,7 @@
 
 #include "detail/parallel_for.hpp"
 #include "kernels/ratio_scan.hpp"
+#include "models/row_chunks.hpp"
 
 namespace etalage {
 namespace {
@@ -104,17 +105,12 @@ CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& gi
   ratio.b.resize(padded, 0.0f);
   ratio.q.resize(padded, 1.0f);
   constexpr std::size_t kGrain = 32;
-  struct Chunk {
-    std::vector<std::int32_t> columns;
-    std::vector<float> values;
-    std::vector<std::int64_t> sizes;
-  };
-  std::vector<Chunk> chunks(detail::num_chunks(n, kGrain));
+  std::vector<detail::RowChunk> chunks(detail::num_chunks(n, kGrain));
   std::vector<std::unique_ptr<RowMaker>> makers(static_cast<std::size_t>(detail::resolve_threads(num_threads)));
   detail::parallel_for(n, kGrain, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
     auto& maker = makers[static_cast<std::size_t>(thread)];
     if (!maker) maker = std::make_unique<RowMaker>(left, right, ratio, num_kept, first_row);
-    Chunk& chunk = chunks[begin / kGrain];
+    detail::RowChunk& chunk = chunks[begin / kGrain];
     for (std::size_t i = begin; i < end; ++i) {
       const std::span<const std::uint64_t> keys = maker->row(i);
       for (const std::uint64_t key : keys) {
@@ -124,29 +120,7 @@ CsrMatrix top_product(const CsrView& left, const CsrView& right, const Ratio& gi
       chunk.sizes.push_back(static_cast<std::int64_t>(keys.size()));
     }
   });
-  CsrMatrix out{left.rows, right.cols, Array<std::int64_t>(n + 1), {}, {}};
-  std::int64_t* offsets = out.offsets.mutable_data();
-  std::size_t row = 0;
-  std::vector<std::size_t> first(chunks.size() + 1, 0);
-  for (std::size_t c = 0; c < chunks.size(); ++c) {
-    for (const std::int64_t size : chunks[c].sizes) {
-      offsets[row + 1] = offsets[row] + size;
-      ++row;
-    }
-    first[c + 1] = first[c] + chunks[c].columns.size();
-  }
-  out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[n]), uninitialized);
-  out.values = Array<float>(static_cast<std::size_t>(offsets[n]), uninitialized);
-  std::int32_t* columns = out.columns.mutable_data();
-  float* values = out.values.mutable_data();
-  detail::parallel_for(chunks.size(), 16, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t c = begin; c < end; ++c) {
-      std::copy(chunks[c].columns.begin(), chunks[c].columns.end(), columns + first[c]);
-      std::copy(chunks[c].values.begin(), chunks[c].values.end(), values + first[c]);
-      chunks[c] = {};
-    }
-  });
-  return out;
+  return detail::joined(chunks, n, right.cols, num_threads);
 }
 
 }  // namespace etalage

@@ -11,37 +11,21 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "kernels/rank_key.hpp"
-#include "models/pairwise/block_sums.hpp"
+#include "models/answers.hpp"
 #include "models/fit_report_state.hpp"
-#include "models/option_state.hpp"
-#include "models/scratch.hpp"
 #include "models/neighbour/similarity.hpp"
-#include "models/top_k.hpp"
+#include "models/pairwise/block_sums.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
-
-/// visit("name", field) for every option.
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("similarity", o.similarity);
-  visit("num_neighbors", o.num_neighbors);
-  visit("shrinkage", o.shrinkage);
-  visit("asymmetry", o.asymmetry);
-  visit("tversky_alpha", o.tversky_alpha);
-  visit("tversky_beta", o.tversky_beta);
-  visit("popularity_penalty", o.popularity_penalty);
-  visit("bm25_k1", o.bm25_k1);
-  visit("bm25_b", o.bm25_b);
-  visit("item_damping", o.item_damping);
-  visit("normalize", o.normalize);
-  visit("keep_history", o.keep_history);
-  visit("num_threads", o.num_threads);
-};
 
 SimilarityForm form_of(const UserKnnOptions& o) {
   return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
@@ -225,10 +209,7 @@ std::size_t UserKnnModel::recommend(const Query& query, std::span<ItemScore> out
 void UserKnnModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   accumulate(query, scratch);
   for (std::size_t i = 0; i < items.size(); ++i) out[i] = scratch.impl().vector[static_cast<std::size_t>(items[i])];
 }
@@ -300,10 +281,7 @@ Explanation UserKnnModel::explain(const Query& query, std::int32_t item, std::si
   }
   e.total = static_cast<float>(total);
   for (std::size_t h = 0; h < parts.size(); ++h) e.contributions.push_back({taste.items[h].item, static_cast<float>(parts[h])});
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 
@@ -318,12 +296,12 @@ void UserKnnModel::save_state(StateWriter& writer) const {
   writer.put_array("square", square_);
   writer.put_array("popularity", popularity_);
   writer.put_double("mean_length", mean_length_);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
   put_report(writer, report_);
 }
 
 std::shared_ptr<UserKnnModel> UserKnnModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<UserKnnModel>(get_options<UserKnnOptions>(reader, each_option));
+  auto model = std::make_shared<UserKnnModel>(get_options<UserKnnOptions>(reader));
   model->rows_ = reader.get_csr(reader.get_bool("rows_are_history") ? "history" : "rows");
   model->item_users_ = reader.get_csr("item_users");
   if (model->item_users_.rows != model->rows_.cols || model->item_users_.cols != model->rows_.rows)

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/models/bpr.hpp"
 
-#include <limits>
-#include <stdexcept>
-
+#include "core/option_state.hpp"
 #include "etalage/models/auto_settings.hpp"
-#include "models/option_state.hpp"
 #include "models/pairwise/pairwise_options.hpp"
 
 namespace etalage {
@@ -19,14 +16,6 @@ pairwise::Settings settings_of(const BprOptions& o) noexcept {
   return s;
 }
 
-constexpr auto each_auto = [](auto& o, const auto& visit) {
-  visit("factors", o.factors);
-  visit("regularization", o.regularization);
-  visit("epochs", o.epochs);
-  visit("item_bias", o.item_bias);
-  visit("num_candidates", o.num_candidates);
-};
-
 }  // namespace
 
 void BprOptions::validate() const { settings_of(*this).validate(); }
@@ -39,18 +28,11 @@ void BprModel::settle(const DataShape& shape) { options_ = settled(options_, sha
 
 void BprModel::save_state(StateWriter& writer) const {
   PairwiseModel::save_state(writer);
-  writer.put_int("bpr/negatives", static_cast<std::int64_t>(options_.negatives));
-  writer.put_int("bpr/num_candidates", options_.num_candidates);
-  put_auto_names(writer, options_, each_auto);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<BprModel> BprModel::from_state(const StateReader& reader) {
-  auto o = pairwise::load_options<BprOptions>(reader);
-  o.negatives = static_cast<NegativeSampling>(reader.get_int("bpr/negatives", 0, 2));
-  o.num_candidates = static_cast<int>(reader.get_int("bpr/num_candidates", 1, std::numeric_limits<std::int32_t>::max()));
-  get_auto_names(reader, o, each_auto);
-  pairwise::check_loaded(o, reader);
-  auto model = std::make_shared<BprModel>(o);
+  auto model = std::make_shared<BprModel>(get_options<BprOptions>(reader));
   model->load_pairwise(reader);
   return model;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/finite.hpp"
@@ -16,28 +17,12 @@
 #include "etalage/error.hpp"
 #include "kernels/dot_kernels.hpp"
 #include "models/neighbour/occurrences.hpp"
-#include "models/option_state.hpp"
 #include "models/sequence/sequence_scratch.hpp"
 #include "models/pairwise/skip_gram.hpp"
 #include "models/sparse_rows.hpp"
 
 namespace etalage {
 namespace {
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("factors", o.factors);
-  visit("window", o.window);
-  visit("num_negatives", o.num_negatives);
-  visit("epochs", o.epochs);
-  visit("learning_rate", o.learning_rate);
-  visit("subsample", o.subsample);
-  visit("negative_exponent", o.negative_exponent);
-  visit("query_decay", o.query_decay);
-  visit("max_history", o.max_history);
-  visit("compute_objective", o.compute_objective);
-  visit("keep_history", o.keep_history);
-  visit("exclude_last", o.exclude_last);
-};
 
 // How often an epoch meets each pair of items, on average.
 CsrMatrix neighbors_of(const Sequences& sequences, std::span<const float> counts, const Item2VecOptions& o) {
@@ -184,16 +169,12 @@ void Item2VecModel::add_parts(const OrderedItems& history, std::int32_t item, st
 
 void Item2VecModel::save_state(StateWriter& writer) const {
   SequenceModel::save_state(writer);
-  put_options(writer, options_, each_option);
-  writer.put_int("options/num_threads", options_.num_threads);
-  writer.put_int("options/seed", static_cast<std::int64_t>(options_.seed));
+  put_options(writer, options_);
   writer.put_array("item_vectors", item_vectors_);
 }
 
 std::shared_ptr<Item2VecModel> Item2VecModel::from_state(const StateReader& reader) {
-  auto o = get_options<Item2VecOptions>(reader, each_option);
-  o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, std::numeric_limits<std::int32_t>::max()));
-  o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
+  const auto o = get_options<Item2VecOptions>(reader);
   auto model = std::make_shared<Item2VecModel>(o);
   model->load_sequences(reader);
   const std::size_t size = static_cast<std::size_t>(model->num_items()) * static_cast<std::size_t>(o.factors);

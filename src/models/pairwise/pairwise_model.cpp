@@ -18,7 +18,7 @@
 #include "kernels/dot_kernels.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/pairwise/pairwise_sgd.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 #include "models/training_data.hpp"
 
 namespace etalage {
@@ -234,20 +234,6 @@ Explanation PairwiseModel::explain(const Query& query, std::int32_t item, std::s
 
 void PairwiseModel::save_state(StateWriter& writer) const {
   FactorModel::save_state(writer);
-  const pairwise::Settings s = settings();
-  writer.put_int("sgd/factors", s.factors);
-  writer.put_double("sgd/learning_rate", static_cast<double>(s.learning_rate));
-  writer.put_double("sgd/regularization", static_cast<double>(s.regularization));
-  writer.put_int("sgd/epochs", s.epochs);
-  writer.put_int("sgd/optimizer", static_cast<std::int64_t>(s.optimizer));
-  writer.put_double("sgd/decay", static_cast<double>(s.decay));
-  writer.put_bool("sgd/item_bias", s.item_bias);
-  writer.put_double("sgd/init_scale", static_cast<double>(s.init_scale));
-  writer.put_int("sgd/fold_in_epochs", s.fold_in_epochs);
-  writer.put_bool("sgd/compute_objective", s.compute_objective);
-  writer.put_bool("sgd/keep_history", s.keep_history);
-  writer.put_int("sgd/num_threads", s.num_threads);
-  writer.put_int("sgd/seed", static_cast<std::int64_t>(s.seed));
   writer.put_array("unknown_items", unknown_items_);
   put_report(writer, report_);
 }

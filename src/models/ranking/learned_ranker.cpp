@@ -12,10 +12,11 @@
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
+#include "models/answers.hpp"
 #include "models/ranking/learned_ranker_working.hpp"
 #include "models/ranking/missing_value.hpp"
 #include "models/shared_arrays.hpp"
-#include "models/top_k.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
@@ -117,12 +118,9 @@ void LearnedRankerModel::require_scorer() const {
 }
 
 LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const {
-  std::any& slot = scratch.impl().solver;
-  using Held = std::shared_ptr<Working>;  // std::any wants copies
-  Held* held = std::any_cast<Held>(&slot);
-  if (held == nullptr) held = &slot.emplace<Held>(std::make_shared<Working>());
-  if ((*held)->scratch.size() < sources_.size()) (*held)->scratch.resize(sources_.size());
-  return **held;
+  auto& w = scratch.impl().part<Working>();
+  if (w.scratch.size() < sources_.size()) w.scratch.resize(sources_.size());
+  return w;
 }
 
 bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
@@ -308,10 +306,7 @@ std::size_t LearnedRankerModel::recommend(const Query& query, std::span<ItemScor
 void LearnedRankerModel::score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const {
   require_scorer();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " + std::to_string(items.size()) +
-                                " items");
+  detail::check_scored(*this, items, out.size());
   if (items.empty()) return;
   Working& w = working(scratch);
   gather(query, list_length(0), w);

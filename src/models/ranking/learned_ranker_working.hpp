@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "etalage/models/learned_ranker.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage {
 

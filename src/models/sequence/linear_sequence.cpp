@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
@@ -19,7 +20,7 @@
 #include "kernels/dense_kernels.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/neighbour/occurrences.hpp"
-#include "models/option_state.hpp"
+#include "models/row_chunks.hpp"
 #include "models/sparse_rows.hpp"
 #include "models/linear/sparse_first_inverse.hpp"
 #include "models/training_data.hpp"
@@ -27,24 +28,6 @@
 
 namespace etalage {
 namespace {
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("l2", o.l2);
-  visit("ridge_exponent", o.ridge_exponent);
-  visit("forward", o.forward);
-  visit("backward", o.backward);
-  visit("decay", o.decay);
-  visit("window", o.window);
-  visit("column_exponent", o.column_exponent);
-  visit("query_decay", o.query_decay);
-  visit("max_history", o.max_history);
-  visit("method", o.method);
-  visit("memory_budget", o.memory_budget);
-  visit("num_candidates", o.num_candidates);
-  visit("num_neighbors", o.num_neighbors);
-  visit("keep_history", o.keep_history);
-  visit("exclude_last", o.exclude_last);
-};
 
 /// s_t of every place t.
 class Sources {
@@ -104,19 +87,14 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
   };
   std::vector<std::unique_ptr<Work>> work(static_cast<std::size_t>(detail::resolve_threads(o.num_threads)));
   constexpr std::size_t kGrain = 16;
-  struct Chunk {
-    std::vector<std::int32_t> columns;
-    std::vector<float> values;
-    std::vector<std::int64_t> sizes;
-  };
-  std::vector<Chunk> chunks(detail::num_chunks(n, kGrain));
+  std::vector<detail::RowChunk> chunks(detail::num_chunks(n, kGrain));
   (void)detail::watched_for(n, kGrain, o.num_threads, "regression", watch, [&](std::size_t begin, std::size_t end, int thread) {
     auto& w = work[static_cast<std::size_t>(thread)];
     if (!w) {
       w = std::make_unique<Work>();
       w->slots.resize(n);
     }
-    Chunk& chunk = chunks[begin / kGrain];
+    detail::RowChunk& chunk = chunks[begin / kGrain];
     for (std::size_t j = begin; j < end; ++j) {
       const auto columns = targets.view().row_columns(static_cast<std::int64_t>(j));
       const auto values = targets.view().row_values(static_cast<std::int64_t>(j));
@@ -174,24 +152,7 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
       chunk.sizes.push_back(static_cast<std::int64_t>(m));
     }
   });
-  CsrMatrix out{gram.rows, gram.cols, Array<std::int64_t>(n + 1), {}, {}};
-  std::int64_t* offsets = out.offsets.mutable_data();
-  std::size_t row = 0;
-  for (const Chunk& c : chunks)
-    for (const std::int64_t size : c.sizes) {
-      offsets[row + 1] = offsets[row] + size;
-      ++row;
-    }
-  std::fill(offsets + row, offsets + n + 1, offsets[row]);
-  std::vector<std::int32_t> columns;
-  std::vector<float> values;
-  for (const Chunk& c : chunks) {
-    columns.insert(columns.end(), c.columns.begin(), c.columns.end());
-    values.insert(values.end(), c.values.begin(), c.values.end());
-  }
-  out.columns = Array<std::int32_t>(columns);
-  out.values = Array<float>(values);
-  return out;
+  return detail::joined(chunks, n, gram.cols, o.num_threads);
 }
 
 constexpr std::size_t kKeptOfExact = 1000;
@@ -333,11 +294,11 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
 
 void LinearSequenceModel::save_state(StateWriter& writer) const {
   DirectedItemModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<LinearSequenceModel> LinearSequenceModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<LinearSequenceModel>(get_options<LinearSequenceOptions>(reader, each_option));
+  auto model = std::make_shared<LinearSequenceModel>(get_options<LinearSequenceOptions>(reader));
   model->load_sequences(reader);
   model->load_weights(reader);
   return model;

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/days.hpp"
-#include "models/option_state.hpp"
 #include "models/sequence/sequence_scratch.hpp"
 
 namespace etalage {
@@ -18,14 +18,6 @@ namespace {
 
 constexpr std::size_t kCounts = 8;
 constexpr double kShareShrinkage = 20;
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("min_gap_days", o.min_gap_days);
-  visit("item_shrinkage", o.item_shrinkage);
-  visit("user_shrinkage", o.user_shrinkage);
-  visit("now_ms", o.now_ms);
-  visit("keep_history", o.keep_history);
-};
 
 /// The purchases of one item by one user.
 struct Purchases {
@@ -199,7 +191,7 @@ std::size_t RepeatPurchaseModel::similar_items(std::int32_t item, std::span<Item
 
 void RepeatPurchaseModel::save_state(StateWriter& writer) const {
   SequenceModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
   writer.put_bool("timed", timed_);
   writer.put_double("mu", mu_);
   writer.put_double("sigma", sigma_);
@@ -210,7 +202,7 @@ void RepeatPurchaseModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<RepeatPurchaseModel> RepeatPurchaseModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<RepeatPurchaseModel>(get_options<RepeatPurchaseOptions>(reader, each_option));
+  auto model = std::make_shared<RepeatPurchaseModel>(get_options<RepeatPurchaseOptions>(reader));
   model->load_sequences(reader);
   const auto n = static_cast<std::size_t>(model->num_items());
   model->timed_ = reader.get_bool("timed");

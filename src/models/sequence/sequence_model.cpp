@@ -11,10 +11,11 @@
 
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
+#include "models/answers.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/sequence/sequence_scratch.hpp"
-#include "models/top_k.hpp"
 #include "models/training_data.hpp"
+#include "search/top_k.hpp"
 
 namespace etalage {
 namespace {
@@ -254,10 +255,7 @@ void SequenceModel::score(const Query& query, std::span<const std::int32_t> item
                           Scratch& scratch) const {
   require_fitted();
   check(query);
-  for (const std::int32_t i : items) check_item(i, "item");
-  if (out.size() != items.size())
-    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " +
-                                std::to_string(items.size()) + " items");
+  detail::check_scored(*this, items, out.size());
   detail::SequenceScratch& s = detail::sequence_scratch(scratch);
   s.scores.resize(static_cast<std::size_t>(num_items()));
   add_scores(ordered(query, s), s.scores, s);
@@ -297,10 +295,7 @@ Explanation SequenceModel::explain(const Query& query, std::int32_t item, std::s
   }
   e.contributions.resize(kept);
   e.total += prior(item);
-  std::sort(e.contributions.begin(), e.contributions.end(), [](const ItemScore& a, const ItemScore& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  });
-  if (e.contributions.size() > k) e.contributions.resize(k);
+  detail::keep_largest(e, k);
   return e;
 }
 

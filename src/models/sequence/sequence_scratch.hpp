@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <any>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage::detail {
 
@@ -52,10 +51,6 @@ struct SequenceScratch {
 };
 
 /// The SequenceScratch inside, made on first use.
-[[nodiscard]] inline SequenceScratch& sequence_scratch(Scratch& scratch) {
-  std::any& slot = scratch.impl().sequence;
-  if (!slot.has_value()) slot = std::make_shared<SequenceScratch>();
-  return **std::any_cast<std::shared_ptr<SequenceScratch>>(&slot);
-}
+[[nodiscard]] inline SequenceScratch& sequence_scratch(Scratch& scratch) { return scratch.impl().part<SequenceScratch>(); }
 
 }  // namespace etalage::detail

@@ -6,29 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "models/sequence/gap_weight.hpp"
 #include "models/neighbour/occurrences.hpp"
-#include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
 
 namespace etalage {
-namespace {
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("weighting", o.weighting);
-  visit("max_gap", o.max_gap);
-  visit("min_support", o.min_support);
-  visit("num_neighbors", o.num_neighbors);
-  visit("query_decay", o.query_decay);
-  visit("max_history", o.max_history);
-  visit("keep_history", o.keep_history);
-  visit("exclude_last", o.exclude_last);
-};
-
-}  // namespace
-
 void SequentialRulesOptions::validate() const {
   detail::require(weighting <= GapWeight::kSame, "weighting", static_cast<int>(weighting), "div, quadratic, linear, log or same");
   detail::require(max_gap >= 1, "max_gap", max_gap, ">= 1");
@@ -73,11 +58,11 @@ FitReport SequentialRulesModel::fit(const Sequences& sequences, const ProgressCa
 
 void SequentialRulesModel::save_state(StateWriter& writer) const {
   DirectedItemModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<SequentialRulesModel> SequentialRulesModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<SequentialRulesModel>(get_options<SequentialRulesOptions>(reader, each_option));
+  auto model = std::make_shared<SequentialRulesModel>(get_options<SequentialRulesOptions>(reader));
   model->load_sequences(reader);
   model->load_weights(reader);
   return model;

@@ -11,33 +11,17 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/days.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/sequence/gap_weight.hpp"
-#include "models/option_state.hpp"
 #include "models/sequence/sequence_scratch.hpp"
 
 namespace etalage {
 namespace {
 
 constexpr std::int32_t kNone = -1;
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("num_neighbors", o.num_neighbors);
-  visit("recent_sessions", o.recent_sessions);
-  visit("weighting", o.weighting);
-  visit("place_decay", o.place_decay);
-  visit("score_weighting", o.score_weighting);
-  visit("idf_weight", o.idf_weight);
-  visit("item_decay", o.item_decay);
-  visit("backward", o.backward);
-  visit("length_exponent", o.length_exponent);
-  visit("session_decay_days", o.session_decay_days);
-  visit("max_history", o.max_history);
-  visit("keep_history", o.keep_history);
-  visit("exclude_last", o.exclude_last);
-};
 
 }  // namespace
 
@@ -377,7 +361,7 @@ void SessionKnnModel::add_parts(const OrderedItems& history, std::int32_t item, 
 
 void SessionKnnModel::save_state(StateWriter& writer) const {
   SequenceModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
   const Merged flat = merged();
   writer.put_int("sessions_seen", sessions_seen_);
   writer.put_array("session_offsets", flat.session_offsets);
@@ -389,7 +373,7 @@ void SessionKnnModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<SessionKnnModel> SessionKnnModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<SessionKnnModel>(get_options<SessionKnnOptions>(reader, each_option));
+  auto model = std::make_shared<SessionKnnModel>(get_options<SessionKnnOptions>(reader));
   model->load_sequences(reader);
   const auto n = static_cast<std::size_t>(model->num_items());
   model->sessions_seen_ = reader.get_int("sessions_seen", 0, std::numeric_limits<std::int64_t>::max());

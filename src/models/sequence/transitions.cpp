@@ -7,27 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "models/neighbour/occurrences.hpp"
-#include "models/option_state.hpp"
 #include "models/sparse_rows.hpp"
 
 namespace etalage {
 namespace {
-
-constexpr auto each_option = [](auto& o, const auto& visit) {
-  visit("forward", o.forward);
-  visit("backward", o.backward);
-  visit("decay", o.decay);
-  visit("window", o.window);
-  visit("row_exponent", o.row_exponent);
-  visit("column_exponent", o.column_exponent);
-  visit("query_decay", o.query_decay);
-  visit("max_history", o.max_history);
-  visit("keep_history", o.keep_history);
-  visit("exclude_last", o.exclude_last);
-};
 
 Array<float> inverse_powers(const std::vector<double>& sums, float exponent) {
   if (exponent == 0.0f) return {};
@@ -167,11 +154,11 @@ void TransitionsModel::add_sessions(const Sequences& sequences) {
 
 void TransitionsModel::save_state(StateWriter& writer) const {
   DirectedItemModel::save_state(writer);
-  put_options(writer, options_, each_option);
+  put_options(writer, options_);
 }
 
 std::shared_ptr<TransitionsModel> TransitionsModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<TransitionsModel>(get_options<TransitionsOptions>(reader, each_option));
+  auto model = std::make_shared<TransitionsModel>(get_options<TransitionsOptions>(reader));
   model->load_sequences(reader);
   model->load_weights(reader);
   return model;

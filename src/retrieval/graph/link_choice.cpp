@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage::retrieval {
 

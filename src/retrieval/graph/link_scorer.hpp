@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "etalage/retrieval/item_index.hpp"
-#include "kernels/coded_query.hpp"
 #include "kernels/row_scores.hpp"
 #include "retrieval/scorer.hpp"
+#include "search/coded_query.hpp"
 
 namespace etalage::retrieval {
 
@@ -37,7 +37,7 @@ class LinkScorer {
     if (space_->metric == IndexMetric::kDot) extra_ = extra(row);
     codes_.resize(space_->shape.width);
     coded_ = space_->records != nullptr && space_->dim >= kFewestCodedDimensions &&
-             kernels::query_of_record(space_->records + static_cast<std::size_t>(row) * space_->shape.stride, space_->shape,
+             search::query_of_record(space_->records + static_cast<std::size_t>(row) * space_->shape.stride, space_->shape,
                                       kernels::code().query_max, space_->metric == IndexMetric::kL2, codes_.data(), query_);
   }
   void rows(const std::int32_t* rows, std::size_t n, float* out) const {
@@ -73,7 +73,7 @@ class LinkScorer {
   float extra_ = 0;
   bool coded_ = false;
   std::vector<std::int8_t> codes_;
-  kernels::CodedQuery query_;
+  search::CodedQuery query_;
 };
 
 }  // namespace etalage::retrieval

@@ -13,8 +13,8 @@
 #include "detail/parallel_for.hpp"
 #include "kernels/rank_key.hpp"
 #include "kernels/scan_kernels.hpp"
-#include "retrieval/below_best.hpp"
 #include "retrieval/lists/kmeans.hpp"
+#include "search/below_best.hpp"
 
 namespace etalage::retrieval {
 namespace {
@@ -220,7 +220,7 @@ void IvfPq::rate(IndexMetric metric, const float* query, const float* dots, floa
 
 std::size_t IvfPq::gather_best(const float* ranks, std::size_t count, SearchScratch& scratch) const {
   std::uint64_t* keys = Scratch::Impl::at_least(scratch.keys, nlist_);
-  return kernels::scan().collect(ranks, nlist_, 0, below_best(ranks, nlist_, count), keys);
+  return kernels::scan().collect(ranks, nlist_, 0, search::below_best(ranks, nlist_, count), keys);
 }
 
 void IvfPq::choose(const float* ranks, std::size_t count, SearchScratch& scratch) const {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "detail/limits.hpp"
+#include "detail/probing.hpp"
 
 namespace etalage {
 namespace {
@@ -45,30 +46,26 @@ namespace {
 std::size_t spread(std::int32_t item) noexcept { return (static_cast<std::uint64_t>(item) * 0x9E3779B97F4A7C15u) >> 32; }
 }  // namespace
 
+std::size_t CandidateSet::slot(std::int32_t item) const noexcept {
+  return detail::probe(spread(item), slots_.size(), [&](std::size_t at) { return slots_[at] == 0 || items[static_cast<std::size_t>(slots_[at] - 1)] == item; });
+}
+
 std::int32_t CandidateSet::find(std::int32_t item) const noexcept {
   if (slots_.empty()) return -1;
-  for (std::size_t at = spread(item) & mask_;; at = (at + 1) & mask_) {
-    const std::int32_t c = slots_[at] - 1;
-    if (c < 0) return -1;
-    if (items[static_cast<std::size_t>(c)] == item) return c;
-  }
+  return slots_[slot(item)] - 1;
 }
 
 void CandidateSet::grow() {
   slots_.assign(std::max<std::size_t>(1024, slots_.size() * 2), 0);
-  mask_ = slots_.size() - 1;
   for (std::size_t c = 0; c < items.size(); ++c) {
-    std::size_t at = spread(items[c]) & mask_;
-    while (slots_[at] != 0) at = (at + 1) & mask_;
-    slots_[at] = static_cast<std::int32_t>(c) + 1;
+    slots_[slot(items[c])] = static_cast<std::int32_t>(c) + 1;
   }
 }
 
 std::int32_t CandidateSet::insert(std::int32_t item) {
   if (2 * (items.size() + 1) > slots_.size()) grow();
-  std::size_t at = spread(item) & mask_;
-  for (; slots_[at] != 0; at = (at + 1) & mask_)
-    if (items[static_cast<std::size_t>(slots_[at] - 1)] == item) return slots_[at] - 1;
+  const std::size_t at = slot(item);
+  if (slots_[at] != 0) return slots_[at] - 1;
   items.push_back(item);
   scores.push_back(0);
   from_fallback.push_back(0);

@@ -2,14 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <any>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "etalage/extend/candidate_source.hpp"
-#include "models/scratch.hpp"
+#include "core/scratch.hpp"
 
 namespace etalage::serving {
 
@@ -25,11 +24,7 @@ struct SourceScratch {
   std::vector<std::int64_t> times;
   std::vector<float> vector;
 
-  static SourceScratch& of(Scratch& scratch) {
-    std::any& slot = scratch.impl().serving;
-    if (!slot.has_value()) slot.emplace<SourceScratch>();
-    return *std::any_cast<SourceScratch>(&slot);
-  }
+  static SourceScratch& of(Scratch& scratch) { return scratch.impl().part<SourceScratch>(); }
 };
 
 /// More than `most` asked for is never needed.

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/top_k.hpp"
+#include "search/top_k.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <functional>
 
+#include "core/scratch.hpp"
 #include "kernels/scan_kernels.hpp"
-#include "kernels/selection.hpp"
-#include "models/scratch.hpp"
+#include "search/best.hpp"
 
 namespace etalage {
 namespace {
 
 // Appended between two shrinks.
-constexpr std::size_t kChunk = 256;
+constexpr std::size_t kListChunk = 256;
 
-std::size_t write(kernels::Selection& s, std::span<ItemScore> out) {
+std::size_t write(search::Best& s, std::span<ItemScore> out) {
   const std::size_t count = s.finish();
   for (std::size_t i = 0; i < count; ++i)
-    out[i] = {static_cast<std::int32_t>(kernels::key_index(s.keys[i])), kernels::key_score(s.keys[i])};
+    out[i] = {static_cast<std::int32_t>(kernels::key_index(s.entries[i])), kernels::key_score(s.entries[i])};
   return count;
 }
 
@@ -26,14 +26,14 @@ std::size_t write(kernels::Selection& s, std::span<ItemScore> out) {
 template <class Append>
 std::size_t select(std::size_t n, const Append& append, std::span<const std::int32_t> excluded, const ItemFilter* filter,
                    std::span<ItemScore> out, Scratch& scratch) {
-  kernels::Selection s;
+  search::Best s;
   s.k = std::min(out.size(), n);
   if (s.k == 0) return 0;
-  s.keys = Scratch::Impl::at_least(scratch.impl().keys, kernels::Selection::limit(s.k) + kChunk);
-  s.excluded = excluded;
-  s.filter = filter;
-  for (std::size_t begin = 0; begin < n; begin += kChunk) {
-    s.count += append(begin, std::min(n, begin + kChunk), s.threshold, s.keys + s.count);
+  s.entries = Scratch::Impl::at_least(scratch.impl().keys, search::Best::limit(s.k) + kListChunk);
+  s.allowed.excluded = excluded;
+  s.allowed.filter = filter;
+  for (std::size_t begin = 0; begin < n; begin += kListChunk) {
+    s.count += append(begin, std::min(n, begin + kListChunk), s.threshold, s.entries + s.count);
     if (s.full()) s.shrink();
   }
   return write(s, out);
@@ -87,18 +87,18 @@ std::size_t select_top_k(std::span<const float> scores, std::span<const std::int
 std::size_t select_top_k(std::span<const float> scores, std::span<const std::uint64_t> blocks, std::size_t block,
                          std::span<const std::int32_t> excluded, const ItemFilter* filter, std::span<ItemScore> out,
                          Scratch& scratch) {
-  kernels::Selection s;
+  search::Best s;
   s.k = std::min(out.size(), scores.size());
   if (s.k == 0) return 0;
-  s.keys = Scratch::Impl::at_least(scratch.impl().keys, kernels::Selection::limit(s.k) + block);
-  s.excluded = excluded;
-  s.filter = filter != nullptr && filter->allows_everything() ? nullptr : filter;
+  s.entries = Scratch::Impl::at_least(scratch.impl().keys, search::Best::limit(s.k) + block);
+  s.allowed.excluded = excluded;
+  s.allowed.filter = filter != nullptr && filter->allows_everything() ? nullptr : filter;
   const kernels::ScanTable& table = kernels::scan();
   for (std::size_t word = 0; word < blocks.size(); ++word)
     for (std::uint64_t left = blocks[word]; left != 0; left &= left - 1) {
       const std::size_t begin = (word * 64 + static_cast<std::size_t>(std::countr_zero(left))) * block;
       s.count += table.collect(scores.data() + begin, std::min(block, scores.size() - begin), static_cast<std::uint32_t>(begin),
-                               s.threshold, s.keys + s.count);
+                               s.threshold, s.entries + s.count);
       if (s.full()) s.shrink();
     }
   return write(s, out);

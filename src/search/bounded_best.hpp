@@ -10,9 +10,10 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/code_kernels.hpp"
 
-namespace etalage::kernels {
+#include "search/kernel_names.hpp"
+
+namespace etalage::search {
 
 /// Working memory of selections, shared by those of one thread.
 struct BoundedScratch {
@@ -29,7 +30,7 @@ struct BoundedScratch {
 /// Rules   bool allowed(index); bool before(const Bounded&, const Bounded&), by exact score and then by tie rule;
 ///         float constant(), widening(index): further slack of the bounds; float lowest(score): see CodedQuery;
 ///         bool ties(): a later index may win a tie; void rescore(const int32_t* rows, n, float* out)
-struct BoundedSelection {
+struct BoundedBest {
   static constexpr std::size_t kTracked = 16;  ///< up to this k the k best lower bounds are kept in order
 
   Bounded* found = nullptr;  ///< [limit(k) + the most that is appended between two drains]
@@ -175,4 +176,4 @@ struct BoundedSelection {
   }
 };
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

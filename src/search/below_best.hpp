@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <limits>
 
-namespace etalage::retrieval {
+namespace etalage::search {
 
 inline constexpr std::size_t kBestColumns = 64;
 
@@ -42,4 +42,4 @@ inline float below_best(const float* values, std::size_t n, std::size_t k) noexc
   return low;
 }
 
-}  // namespace etalage::retrieval
+}  // namespace etalage::search

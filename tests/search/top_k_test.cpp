@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/top_k.hpp"
+#include "search/top_k.hpp"
 
 #include <gtest/gtest.h>
 

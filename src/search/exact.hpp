@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "etalage/core/item_filter.hpp"
-#include "kernels/coded_memory.hpp"
-#include "kernels/coded_panels.hpp"
-#include "kernels/row_order.hpp"
-#include "kernels/scan_kernels.hpp"
-#include "kernels/selection.hpp"
+#include "search/best.hpp"
+#include "search/coded_memory.hpp"
+#include "search/coded_panels.hpp"
+#include "search/kernel_names.hpp"
+#include "search/row_order.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 
 /// Row-major float32 rows that are scored against a query: score = dot(query, row) * scale[row] + offset[row].
 /// Indices of rows are at most 2^31 - 1.
@@ -49,7 +49,7 @@ struct ScanWorkspace {
   std::vector<float> norms;
   std::vector<CodedQuery> live_queries;
   std::vector<std::uint64_t> marks;  ///< a bit a row, all zero between two uses
-  std::vector<Selection> selections;
+  std::vector<Best> selections;
   CodedMemory coded;
 };
 
@@ -74,4 +74,4 @@ std::size_t scan_block_size(std::size_t dim, std::size_t k, std::size_t requests
 void exact_scores(const ScoredRows& rows, const float* query, std::span<const std::int32_t> indices, float* out,
                   const ScanTable& table = scan()) noexcept;
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

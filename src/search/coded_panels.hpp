@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/code_kernels.hpp"
-#include "kernels/row_order.hpp"
+#include "search/kernel_names.hpp"
+#include "search/row_order.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 
 struct ScoredRows;
 
@@ -30,4 +30,4 @@ class CodedPanels {
   std::vector<float> tails_;  // [panels][scale, error, norm][panel]
 };
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

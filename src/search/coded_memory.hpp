@@ -6,11 +6,11 @@
 #include <span>
 #include <vector>
 
-#include "kernels/bounded_selection.hpp"
-#include "kernels/code_kernels.hpp"
-#include "kernels/coded_query.hpp"
+#include "search/bounded_best.hpp"
+#include "search/coded_query.hpp"
+#include "search/kernel_names.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 
 /// Working memory only grows.
 template <class T>
@@ -23,7 +23,7 @@ T* at_least(std::vector<T>& v, std::size_t n) {
 struct CodedMemory {
   std::vector<std::int8_t> codes;  ///< of queries, one after the other
   std::vector<CodedQuery> queries;
-  std::vector<BoundedSelection> selections;
+  std::vector<BoundedBest> selections;
   std::vector<Bounded> candidates;
   std::vector<std::int8_t> packed;
   std::vector<CodeTerms> terms;
@@ -38,4 +38,4 @@ struct CodedMemory {
   void pack(const CodeTable& table, const CodeShape& shape, std::span<const CodedQuery> from, std::size_t padded);
 };
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/coded_scan.hpp"
+#include "search/coded_scan.hpp"
 
 #include <cstring>
 
 #include "etalage/core/array.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
 
 template <class T>
@@ -72,4 +72,4 @@ CodePanel PanelBuilder::finish(std::size_t count, const std::uint32_t* indices, 
   return {codes_, count, shape_.width, indices, scale_, error_, norm_, distance ? norm2_ : nullptr};
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

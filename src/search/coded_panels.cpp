@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/coded_panels.hpp"
+#include "search/coded_panels.hpp"
 
 #include <algorithm>
 #include <cstring>
 
 #include "detail/parallel_for.hpp"
 #include "etalage/core/array.hpp"
-#include "kernels/coded_scan.hpp"
-#include "kernels/exact_scan.hpp"
+#include "search/coded_scan.hpp"
+#include "search/exact.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
 
 constexpr std::size_t kTails = 3;
@@ -56,4 +56,4 @@ CodePanel CodedPanels::at(std::size_t begin) const noexcept {
   return out;
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

@@ -8,9 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "kernels/coded_memory.hpp"
+#include "search/coded_memory.hpp"
+#include "search/kernel_names.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 
 inline constexpr std::size_t kPanelsADrain = 4;
 inline constexpr std::size_t kEagerPanels = 8;
@@ -42,10 +43,10 @@ class PanelBuilder {
 };
 
 /// Queries of one block against all rows that `panels` hands out, panel by panel. make_panel(begin, count, builder,
-/// indices) sets the rows; rules [queries] are those of BoundedSelection; selections are begun here and left unfinished.
+/// indices) sets the rows; rules [queries] are those of BoundedBest; selections are begun here and left unfinished.
 template <class Rules, class MakePanel>
 void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<const CodedQuery> queries, std::span<Rules> rules,
-                      std::span<BoundedSelection> selections, std::size_t rows, MakePanel make_panel, CodedMemory& memory) {
+                      std::span<BoundedBest> selections, std::size_t rows, MakePanel make_panel, CodedMemory& memory) {
   const std::size_t padded = (queries.size() + table.group - 1) / table.group * table.group;
   memory.pack(table, shape, queries, padded);
   for (std::size_t q = 0; q < queries.size(); ++q) {
@@ -66,7 +67,7 @@ void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<
     // Thresholds rise quickly at first.
     if (++scanned > kEagerPanels && scanned % kPanelsADrain != 0) continue;
     for (std::size_t q = 0; q < queries.size(); ++q) {
-      BoundedSelection& s = selections[q];
+      BoundedBest& s = selections[q];
       if (memory.counts[q] == s.checked) continue;
       s.count = memory.counts[q];
       s.drain(rules[q], memory.scratch);
@@ -80,7 +81,7 @@ void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<
 /// One query against records: `list` of n rows, or rows first .. first + n when it is null.
 template <class Rules>
 void scan_coded(const CodeTable& table, const CodeShape& shape, const std::uint8_t* records, const std::int32_t* list,
-                std::size_t first, std::size_t n, const CodedQuery& query, Rules& rules, BoundedSelection& s, BoundedScratch& scratch) {
+                std::size_t first, std::size_t n, const CodedQuery& query, Rules& rules, BoundedBest& s, BoundedScratch& scratch) {
   constexpr std::size_t kStep = 64;
   static_assert(kStep <= kCodedStep);
   float uppers[kStep];
@@ -103,4 +104,4 @@ void scan_coded(const CodeTable& table, const CodeShape& shape, const std::uint8
   }
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

@@ -3,11 +3,11 @@
 
 #include <cstdint>
 
-namespace etalage::retrieval {
+namespace etalage::search {
 
 struct ScoredRow {
   float score;
   std::int32_t row;
 };
 
-}  // namespace etalage::retrieval
+}  // namespace etalage::search

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/coded_query.hpp"
+#include "search/coded_query.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-namespace etalage::kernels {
+namespace etalage::search {
 
 namespace {
 
@@ -114,4 +114,4 @@ bool query_of_record(const std::uint8_t* record, const CodeShape& shape, int que
   return true;
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <any>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "etalage/core/scratch.hpp"
 #include "etalage/extend/vector_index.hpp"
-#include "etalage/models/recommender.hpp"
-#include "kernels/exact_scan.hpp"
 
 namespace etalage {
 
@@ -26,11 +25,6 @@ struct Scratch::Impl {
   std::vector<double> doubles;
   std::vector<Neighbor> neighbors;    ///< what an index found
   std::vector<std::size_t> sizes;     ///< rows of a dense matrix
-  kernels::ScanWorkspace scan;        ///< of exact top-k over factors
-  std::any solver;                    ///< a model's own working memory of folding in, created by it on first use
-  std::any sequence;                  ///< of models of order (SequenceModel), created by them on first use
-  std::any index;                     ///< a room's own search state (retrieval), created by it on first use
-  std::any serving;                   ///< and that of candidate sources
 
   /// At least n elements, content unspecified.
   template <class T>
@@ -38,6 +32,23 @@ struct Scratch::Impl {
     if (v.size() < n) v.resize(n);
     return v.data();
   }
+
+  /// The working memory of a part of the library that has more than that: its own type, made on first use, one of each.
+  template <class T>
+  [[nodiscard]] T& part() {
+    static constexpr char kType = 0;  // its address is the type's name
+    for (const Part& p : parts_)
+      if (p.type == &kType) return *static_cast<T*>(p.memory.get());
+    parts_.push_back({&kType, {new T(), [](void* p) { delete static_cast<T*>(p); }}});
+    return *static_cast<T*>(parts_.back().memory.get());
+  }
+
+ private:
+  struct Part {
+    const char* type;
+    std::unique_ptr<void, void (*)(void*)> memory;
+  };
+  std::vector<Part> parts_;  // few
 };
 
 }  // namespace etalage

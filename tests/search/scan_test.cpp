@@ -8,13 +8,15 @@
 #include <string>
 #include <tuple>
 
-#include "kernels/exact_scan.hpp"
 #include "kernels/kernel_data.hpp"
 #include "kernels/rank_key.hpp"
 #include "kernels/scan_kernels.hpp"
+#include "search/exact.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
+
+using namespace kernels;
 
 using testing::awkward_lengths;
 using testing::sum_tolerance;
@@ -186,4 +188,4 @@ TEST(Dispatch, LevelInUseIsTheForcedOrTheHighestOne) {
 }
 
 }  // namespace
-}  // namespace etalage::kernels
+}  // namespace etalage::search

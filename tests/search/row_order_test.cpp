@@ -8,13 +8,15 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/coded_panels.hpp"
-#include "kernels/exact_scan.hpp"
 #include "kernels/kernel_data.hpp"
-#include "kernels/row_order.hpp"
+#include "search/coded_panels.hpp"
+#include "search/exact.hpp"
+#include "search/row_order.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
+
+using namespace kernels;
 
 using testing::TestRows;
 
@@ -113,4 +115,4 @@ TEST_P(ScansByNorm, EqualThoseOfRowsAsTheyLie) {
 }
 
 }  // namespace
-}  // namespace etalage::kernels
+}  // namespace etalage::search

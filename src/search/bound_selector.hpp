@@ -9,13 +9,11 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/rank_key.hpp"
-#include "kernels/scan_kernels.hpp"
-#include "retrieval/below_best.hpp"
-#include "retrieval/index_rules.hpp"
-#include "retrieval/scored_row.hpp"
+#include "search/below_best.hpp"
+#include "search/kernel_names.hpp"
+#include "search/scored_row.hpp"
 
-namespace etalage::retrieval {
+namespace etalage::search {
 
 /// Which rows of a stretch can be among a query's best k, from upper bounds of all of them. The k with the highest bounds
 /// are scored; what does not reach the least of these scores is out, the others are scored too. So the best k of several
@@ -25,8 +23,8 @@ class BoundSelector {
   /// Bounds behind the last, up to a whole number of columns, are written to.
   [[nodiscard]] static constexpr std::size_t padded(std::size_t n) noexcept { return (n + kBestColumns - 1) / kBestColumns * kBestColumns; }
 
-  /// bounds [padded(n)], in steps of the query; -infinity means no. `threshold`, of BoundedSelection's kind, may rise.
-  /// Appends rows with their scores. rules_of() makes the query's IndexRules, where they are needed.
+  /// bounds [padded(n)], in steps of the query; -infinity means no. `threshold`, of BoundedBest's kind, may rise.
+  /// Appends rows with their scores. rules_of() makes the query's rules, where they are needed.
   template <class RulesOf, class RowOf>
   void take(const RulesOf& rules_of, float& threshold, float* bounds, std::size_t n, std::size_t k, const RowOf& row_of,
             std::vector<ScoredRow>& out) {
@@ -36,7 +34,7 @@ class BoundSelector {
     const float above = blind && n > k ? below_kth(bounds, n, k) : threshold;
     std::size_t count = collect(bounds, n, above);
     if (count == 0) return;
-    const IndexRules rules = rules_of();
+    const auto rules = rules_of();
     std::size_t known = 0;
     if (count > k + kFew || (blind && above > -kInfinity)) {
       std::nth_element(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(k - 1), keys_.begin() + static_cast<std::ptrdiff_t>(count), std::greater<>());
@@ -51,7 +49,7 @@ class BoundSelector {
         const auto end = keys_.begin() + static_cast<std::ptrdiff_t>(count);
         const auto rest = keys_.begin() + static_cast<std::ptrdiff_t>(known = k);
         count = static_cast<std::size_t>(
-            std::remove_if(rest, end, [threshold](std::uint64_t key) { return !(kernels::key_score(key) > threshold); }) - keys_.begin());
+            std::remove_if(rest, end, [threshold](std::uint64_t key) { return !(key_score(key) > threshold); }) - keys_.begin());
       }
     }
     if (count > known) score(rules, threshold, known, count - known, row_of, out);
@@ -62,7 +60,7 @@ class BoundSelector {
   static constexpr std::size_t kFew = 6;         // more than k: scored without a second look
 
   std::size_t collect(const float* bounds, std::size_t n, float above) {
-    return kernels::scan().collect(bounds, padded(n), 0, above, keys_.data());
+    return scan().collect(bounds, padded(n), 0, above, keys_.data());
   }
 
   /// Something that at least k bounds are above; -infinity where there are fewer.
@@ -75,11 +73,11 @@ class BoundSelector {
   }
 
   /// Scores keys [first, first + n). Returns the least score, -infinity when one is none.
-  template <class RowOf>
-  float score(const IndexRules& rules, float threshold, std::size_t first, std::size_t n, const RowOf& row_of, std::vector<ScoredRow>& out) {
+  template <class Rules, class RowOf>
+  float score(const Rules& rules, float threshold, std::size_t first, std::size_t n, const RowOf& row_of, std::vector<ScoredRow>& out) {
     if (rows_.size() < n) rows_.resize(n), scores_.resize(n);
     for (std::size_t i = 0; i < n; ++i) {
-      rows_[i] = row_of(kernels::key_index(keys_[first + i]));
+      rows_[i] = row_of(key_index(keys_[first + i]));
       rules.scorer.prefetch(rows_[i]);  // all on their way at once
     }
     rules.rescore(rows_.data(), n, scores_.data());
@@ -97,4 +95,4 @@ class BoundSelector {
   std::vector<float> scores_;
 };
 
-}  // namespace etalage::retrieval
+}  // namespace etalage::search

@@ -4,9 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/code_kernels.hpp"
 
-namespace etalage::kernels {
+#include "search/kernel_names.hpp"
+
+namespace etalage::search {
 
 /// Two float32 sums of a product of `dim` terms, in whatever order, are within gamma |q| |x| of each other.
 constexpr double rounding_gamma(std::size_t dim) noexcept { return static_cast<double>(dim + 32) * 0x1p-23; }
@@ -53,4 +54,4 @@ bool encode_query(const float* query, const CodeShape& shape, int query_max, boo
 bool query_of_record(const std::uint8_t* record, const CodeShape& shape, int query_max, bool distance, std::int8_t* codes,
                      CodedQuery& out) noexcept;
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

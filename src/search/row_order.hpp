@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace etalage::kernels {
+namespace etalage::search {
 
 /// Rows by falling norm: by Cauchy and Schwarz a scan for the largest products ends where no row that is left is long
 /// enough.
@@ -25,4 +25,4 @@ inline bool out_of_reach(const RowOrder& order, std::size_t begin, float query_n
   return at >= order.reach.size() || query_norm * order.reach[at] < threshold;
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/exact_scan.hpp"
+#include "search/exact.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,10 +8,9 @@
 #include <numeric>
 
 #include "etalage/core/array.hpp"
-#include "kernels/exact_scan_plan.hpp"
-#include "kernels/row_scores.hpp"
+#include "search/exact_coded.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
 
 constexpr std::size_t kChunk = 256;  // most rows of a step of the single scan
@@ -44,20 +43,19 @@ struct Run {
   }
 };
 
-Selection selection(const ScanRequest& request, const Plan& p, std::size_t n, std::uint64_t* keys) noexcept {
-  Selection s;
-  s.keys = keys;
+Best best_of(const ScanRequest& request, const Allowed& allowed, std::size_t n, std::uint64_t* keys) noexcept {
+  Best s;
+  s.entries = keys;
   s.k = std::min(request.k, n);
-  s.excluded = request.excluded;
-  s.filter = p.filter;
+  s.allowed = allowed;
   return s;
 }
 
 // As scan_one() over all rows in order. The scores that are given out take rows in lanes, many at a time: too many streams
 // for the memory. Here each row is read once, straight through, and what its product cannot exclude is scored.
-std::span<const std::uint64_t> scan_straight(const ScoredRows& rows, const ScanRequest& request, const Plan& p, std::uint64_t* keys,
+std::span<const std::uint64_t> scan_straight(const ScoredRows& rows, const ScanRequest& request, const Allowed& p, std::uint64_t* keys,
                                              const ScanTable& table) noexcept {
-  Selection s = selection(request, p, rows.rows, keys);
+  Best s = best_of(request, p, rows.rows, keys);
   if (s.k == 0) return {};
   constexpr std::size_t kStraight = 64;
   const RowScores& kernels = row_scores();
@@ -77,7 +75,7 @@ std::span<const std::uint64_t> scan_straight(const ScoredRows& rows, const ScanR
     run.take(rows, many, table.panel, [&](std::size_t i) { return pending[i]; });
     table.score_rows(run.pointers, many, request.query, rows.dim, nullptr, nullptr, scores);
     for (std::size_t i = 0; i < many; ++i)
-      if (scores[i] > s.threshold) s.keys[s.count++] = rank_key(scores[i], static_cast<std::uint32_t>(pending[i]));
+      if (scores[i] > s.threshold) s.entries[s.count++] = rank_key(scores[i], static_cast<std::uint32_t>(pending[i]));
     many = 0;
     if (s.full()) s.shrink();
   };
@@ -92,15 +90,15 @@ std::span<const std::uint64_t> scan_straight(const ScoredRows& rows, const ScanR
     }
   }
   score();
-  return {s.keys, s.finish()};
+  return {s.entries, s.finish()};
 }
 
-std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanRequest& request, const Plan& p,
+std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanRequest& request, const Allowed& p,
                                         std::uint64_t* keys, const ScanTable& table) noexcept {
-  const std::size_t n = p.size(rows);
+  const std::size_t n = p.size(rows.rows);
   if (!p.listed && rows.scale == nullptr && rows.offset == nullptr && rows.dim >= kFewestStraight && n >= kMostPanel)
     return scan_straight(rows, request, p, keys, table);
-  Selection s = selection(request, p, n, keys);
+  Best s = best_of(request, p, n, keys);
   if (s.k == 0) return {};
   const std::size_t step = kChunk / table.panel * table.panel;
   Run<kChunk> run;
@@ -111,13 +109,13 @@ std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanReques
     table.score_rows(run.pointers, count, request.query, rows.dim, run.scale, run.offset, scores);
     if (p.listed) {
       for (std::size_t i = 0; i < count; ++i)
-        if (scores[i] > s.threshold) s.keys[s.count++] = rank_key(scores[i], static_cast<std::uint32_t>(p.list[begin + i]));
+        if (scores[i] > s.threshold) s.entries[s.count++] = rank_key(scores[i], static_cast<std::uint32_t>(p.list[begin + i]));
     } else {
-      s.count += table.collect(scores, count, static_cast<std::uint32_t>(begin), s.threshold, s.keys + s.count);
+      s.count += table.collect(scores, count, static_cast<std::uint32_t>(begin), s.threshold, s.entries + s.count);
     }
     if (s.full()) s.shrink();
   }
-  return {s.keys, s.finish()};
+  return {s.entries, s.finish()};
 }
 
 // Requests that share a plan but for filters that are looked up. With an order of the rows those for which what is left is
@@ -125,9 +123,9 @@ std::span<const std::uint64_t> scan_one(const ScoredRows& rows, const ScanReques
 void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests, std::span<const std::size_t> members,
                    std::uint64_t* keys, std::size_t room, std::span<std::span<const std::uint64_t>> results,
                    ScanWorkspace& workspace, const ScanTable& table) {
-  const Plan shared = plan(rows, requests[members[0]].filter);
+  const Allowed shared = Allowed::of(rows.rows, requests[members[0]].filter);
   const RowOrder* order = shared.listed ? nullptr : rows.order;
-  const std::size_t n = shared.size(rows);
+  const std::size_t n = shared.size(rows.rows);
   const std::size_t most = rounded_up(members.size(), table.group);
   float* packed = at_least(workspace.queries, most * rows.dim);
   float* panel = at_least(workspace.panel, table.panel * rows.dim + kAlignment / sizeof(float));
@@ -135,15 +133,15 @@ void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests
   float* thresholds = at_least(workspace.thresholds, most);
   std::uint64_t** buffers = at_least(workspace.buffers, most);
   std::size_t* counts = at_least(workspace.counts, most);
-  std::vector<Selection>& selections = workspace.selections;
+  std::vector<Best>& selections = workspace.selections;
   std::vector<std::size_t>& live = workspace.live;
   selections.clear();
   live.clear();
   workspace.norms.clear();
   for (std::size_t q = 0; q < members.size(); ++q) {
     const ScanRequest& request = requests[members[q]];
-    selections.push_back(selection(request, plan(rows, request.filter), n, keys + members[q] * room));
-    selections[q].ascending = order == nullptr || order->ascending;
+    selections.push_back(best_of(request, Allowed::of(rows.rows, request.filter, request.excluded), n, keys + members[q] * room));
+    selections[q].allowed.ascending = order == nullptr || order->ascending;
     if (selections[q].k > 0) live.push_back(q);
     if (order == nullptr) continue;
     float dot = 0;
@@ -156,7 +154,7 @@ void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests
     for (std::size_t i = 0; i < padded; ++i) {
       const bool meant = i < live.size();
       thresholds[i] = meant ? selections[live[i]].threshold : std::numeric_limits<float>::infinity();
-      buffers[i] = meant ? selections[live[i]].keys : nullptr;
+      buffers[i] = meant ? selections[live[i]].entries : nullptr;
       counts[i] = meant ? selections[live[i]].count : 0;
     }
     for (std::size_t i = 0; i < padded; i += table.group) {
@@ -177,7 +175,7 @@ void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests
     table.pack_rows(run.pointers, rows.dim, panel);
     table.scan_panel({panel, count, rows.dim, indices, run.scale, run.offset}, {packed, live.size(), thresholds, buffers, counts});
     for (std::size_t i = 0; i < live.size(); ++i) {
-      Selection& s = selections[live[i]];
+      Best& s = selections[live[i]];
       s.count = counts[i];
       if (!s.full()) continue;
       s.shrink();
@@ -192,15 +190,15 @@ void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests
     pack();
   }
   for (std::size_t q = 0; q < members.size(); ++q)
-    if (selections[q].k > 0) results[members[q]] = {selections[q].keys, selections[q].finish()};
+    if (selections[q].k > 0) results[members[q]] = {selections[q].entries, selections[q].finish()};
 }
 
 }  // namespace
 
 std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanRequest& request, ScanWorkspace& workspace,
                                            const ScanTable& table) {
-  const Plan p = plan(rows, request.filter);
-  std::uint64_t* keys = at_least(workspace.keys, Selection::limit(std::min(request.k, p.size(rows))) + kChunk);
+  const Allowed p = Allowed::of(rows.rows, request.filter, request.excluded);
+  std::uint64_t* keys = at_least(workspace.keys, Best::limit(std::min(request.k, p.size(rows.rows))) + kChunk);
   return scan_one(rows, request, p, keys, table);
 }
 
@@ -210,14 +208,13 @@ void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
   if (requests.empty()) return;
   std::size_t most = 0;
   for (const ScanRequest& r : requests) most = std::max(most, std::min(r.k, rows.rows));
-  const std::size_t room = Selection::limit(most) + kChunk;
+  const std::size_t room = Best::limit(most) + kChunk;
   std::uint64_t* keys = at_least(workspace.keys, room * requests.size());
   std::fill_n(results.begin(), requests.size(), std::span<const std::uint64_t>());
 
   // Requests over the same rows side by side.
   const auto list_of = [&](std::size_t i) {
-    const Plan p = plan(rows, requests[i].filter);
-    return p.listed ? requests[i].filter : nullptr;
+    return Allowed::of(rows.rows, requests[i].filter).listed ? requests[i].filter : nullptr;
   };
   std::size_t* order = at_least(workspace.order, requests.size());
   std::iota(order, order + requests.size(), std::size_t{0});
@@ -232,7 +229,7 @@ void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
     if (end - begin < kFewest) {
       for (; begin < end; ++begin) {
         const std::size_t i = order[begin];
-        results[i] = scan_one(rows, requests[i], plan(rows, requests[i].filter), keys + i * room, table);
+        results[i] = scan_one(rows, requests[i], Allowed::of(rows.rows, requests[i].filter, requests[i].excluded), keys + i * room, table);
       }
     } else if (const std::span members(order + begin, end - begin);
                !scan_coded_together(rows, requests, members, keys, room, results, workspace, table, codes)) {
@@ -246,7 +243,7 @@ std::size_t scan_block_size(std::size_t dim, std::size_t k, std::size_t requests
   // Packed queries, in the second-level cache.
   const std::size_t query_floats = (code().panel != 0 ? 128 : 64) * std::size_t{1024};
   constexpr std::size_t kKeys = std::size_t{1} << 20;  // candidates
-  const std::size_t wanted = std::min(query_floats / std::max<std::size_t>(dim, 1), kKeys / (Selection::limit(k) + kChunk));
+  const std::size_t wanted = std::min(query_floats / std::max<std::size_t>(dim, 1), kKeys / (Best::limit(k) + kChunk));
   const std::size_t share = requests / (2 * static_cast<std::size_t>(std::max(threads, 1))) + 1;
   // Whole groups on every level.
   return rounded_up(std::clamp<std::size_t>(std::min(wanted, share), 1, 1024), 24);
@@ -265,4 +262,4 @@ void exact_scores(const ScoredRows& rows, const float* query, std::span<const st
   }
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

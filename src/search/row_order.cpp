@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/row_order.hpp"
+#include "search/row_order.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "detail/parallel_for.hpp"
-#include "kernels/row_scores.hpp"
+#include "search/kernel_names.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
 
 constexpr std::size_t kKinds = 1024;     // lengths that are told apart
@@ -63,4 +63,4 @@ RowOrder RowOrder::of(const float* data, std::size_t rows, std::size_t stride, s
   return out;
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search

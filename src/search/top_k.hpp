@@ -6,11 +6,11 @@
 #include <span>
 
 #include "etalage/core/item_filter.hpp"
-#include "etalage/models/recommender.hpp"
+#include "etalage/core/scratch.hpp"
 
 namespace etalage {
 
-/// Selection shared by all models. Order: descending score, ties by lower index. A score of -infinity (or NaN) means
+/// Top k of scores, shared by all models. Order: descending score, ties by lower index. A score of -infinity (or NaN) means
 /// "not a candidate" and is never returned.
 
 /// The items to leave out, sorted and unique; the result is valid until scratch.seen is used again. Returns `history`

@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "detail/prefetch.hpp"
-#include "kernels/coded_scan.hpp"
-#include "kernels/exact_scan_plan.hpp"
+#include "search/coded_scan.hpp"
+#include "search/exact_coded.hpp"
 
-namespace etalage::kernels {
+namespace etalage::search {
 namespace {
 
 constexpr std::size_t kFewestCoded = 48;  // requests that make up for rows in eight bits, made anew for each block
@@ -17,27 +17,15 @@ constexpr std::size_t kFewestCoded = 48;  // requests that make up for rows in e
 struct ScanRules {
   const ScoredRows* rows;
   const ScanRequest* request;
-  const ItemFilter* filter;
+  Allowed allow;
   const CodedQuery* query;
   const ScanTable* table;
-  bool ascending;                          // indices come in order
-  std::size_t cursor = 0;                  // then excluded[0, cursor) lie below every index still to come
-  const std::uint64_t* marks = nullptr;    // of the excluded rows, where they are marked
 
-  bool allowed(std::uint32_t row) noexcept {
-    const auto index = static_cast<std::int32_t>(row);
-    if (marks != nullptr) return (marks[row / 64] >> (row % 64) & 1) == 0 && (filter == nullptr || filter->allows(index));
-    const auto excluded = request->excluded;
-    if (!ascending) cursor = 0;
-    cursor = static_cast<std::size_t>(
-        std::lower_bound(excluded.begin() + static_cast<std::ptrdiff_t>(cursor), excluded.end(), index) - excluded.begin());
-    if (cursor < excluded.size() && excluded[cursor] == index) return false;
-    return filter == nullptr || filter->allows(index);
-  }
+  bool allowed(std::uint32_t row) noexcept { return allow(static_cast<std::int32_t>(row)); }
   static bool before(const Bounded& a, const Bounded& b) noexcept {
     return a.exact > b.exact || (a.exact == b.exact && a.index < b.index);
   }
-  [[nodiscard]] bool ties() const noexcept { return !ascending; }
+  [[nodiscard]] bool ties() const noexcept { return !allow.ascending; }
   [[nodiscard]] float constant() const noexcept { return query->constant(); }
   static float widening(std::uint32_t) noexcept { return 0; }
   [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
@@ -53,10 +41,10 @@ class Marked {
     if (rules.request->excluded.empty()) return;
     for (const std::int32_t i : rules.request->excluded)
       if (const auto row = static_cast<std::size_t>(i); row < rules.rows->rows) marks_[row / 64] |= std::uint64_t{1} << (row % 64);
-    rules_.marks = marks_.data();
+    rules_.allow.marks = marks_.data();
   }
   ~Marked() {
-    rules_.marks = nullptr;
+    rules_.allow.marks = nullptr;
     for (const std::int32_t i : rules_.request->excluded)
       if (const auto row = static_cast<std::size_t>(i); row < rules_.rows->rows) marks_[row / 64] = 0;
   }
@@ -86,7 +74,7 @@ void scan_by_order(const ScoredRows& rows, const RowOrder& order, const CodeShap
     for (const std::size_t q : live) workspace.live_queries.push_back(memory.queries[q]);
     memory.pack(codes, shape, workspace.live_queries, rounded_up(live.size(), codes.group));
     for (std::size_t i = 0; i < live.size(); ++i) {
-      const BoundedSelection& s = memory.selections[live[i]];
+      const BoundedBest& s = memory.selections[live[i]];
       memory.found[i] = s.found;
       memory.counts[i] = s.count;
       memory.thresholds[i] = s.threshold;
@@ -115,7 +103,7 @@ void scan_by_order(const ScoredRows& rows, const RowOrder& order, const CodeShap
     if (++scanned % kPanelsADrain != 0) continue;
     std::size_t done = 0;
     for (std::size_t i = 0; i < live.size(); ++i) {
-      BoundedSelection& s = memory.selections[live[i]];
+      BoundedBest& s = memory.selections[live[i]];
       s.count = memory.counts[i];
       if (s.full()) {
         const Marked marked(rules[live[i]], workspace.marks);
@@ -139,12 +127,12 @@ bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> re
                          ScanWorkspace& workspace, const ScanTable& table, const CodeTable& codes) {
   if (codes.panel == 0 || members.size() < kFewestCoded || rows.dim < 16 || rows.scale != nullptr || rows.offset != nullptr)
     return false;
-  const Plan shared = plan(rows, requests[members[0]].filter);
-  const std::size_t n = shared.size(rows);
+  const Allowed shared = Allowed::of(rows.rows, requests[members[0]].filter);
+  const std::size_t n = shared.size(rows.rows);
   const RowOrder* order = shared.listed ? nullptr : rows.order;
   std::size_t most = 0;
   for (const std::size_t m : members) most = std::max(most, std::min(requests[m].k, n));
-  if (n < 8 * BoundedSelection::limit(most)) return false;  // nearly everything would be a candidate
+  if (n < 8 * BoundedBest::limit(most)) return false;  // nearly everything would be a candidate
 
   const CodeShape shape(rows.dim);
   CodedMemory& memory = workspace.coded;
@@ -153,7 +141,7 @@ bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> re
   for (std::size_t q = 0; q < members.size(); ++q)
     if (!encode_query(requests[members[q]].query, shape, codes.query_max, false, query_codes + q * shape.width, memory.queries[q]))
       return false;
-  const std::size_t buffer = BoundedSelection::limit(most) + kCodedStep;
+  const std::size_t buffer = BoundedBest::limit(most) + kCodedStep;
   Bounded* candidates = at_least(memory.candidates, members.size() * buffer);
   memory.selections.assign(members.size(), {});
   std::vector<ScanRules> rules;
@@ -162,7 +150,8 @@ bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> re
     const ScanRequest& request = requests[members[q]];
     memory.selections[q].found = candidates + q * buffer;
     memory.selections[q].k = std::min(request.k, n);
-    rules.push_back({&rows, &request, plan(rows, request.filter).filter, &memory.queries[q], &table, order == nullptr || order->ascending});
+    rules.push_back({&rows, &request, Allowed::of(rows.rows, request.filter, request.excluded), &memory.queries[q], &table});
+    rules.back().allow.ascending = order == nullptr || order->ascending;
   }
   if (order != nullptr) {
     scan_by_order(rows, *order, shape, rules, workspace, codes);
@@ -179,7 +168,7 @@ bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> re
         memory);
   }
   for (std::size_t q = 0; q < members.size(); ++q) {
-    BoundedSelection& s = memory.selections[q];
+    BoundedBest& s = memory.selections[q];
     std::uint64_t* out = keys + members[q] * room;
     const std::size_t found = s.k == 0 ? 0 : s.finish(rules[q], memory.scratch);
     for (std::size_t i = 0; i < found; ++i) out[i] = rank_key(s.found[i].exact, s.found[i].index);
@@ -188,4 +177,4 @@ bool scan_coded_together(const ScoredRows& rows, std::span<const ScanRequest> re
   return true;
 }
 
-}  // namespace etalage::kernels
+}  // namespace etalage::search
