@@ -358,6 +358,25 @@ def test_journey_lift_of_the_first_decile(journey):
     assert bench.lift(test.redeemed.to_numpy(), bench.forward(table, bench.logistic)) >= 3.8
 
 
+def test_shoppers_are_streamed_from_a_mapped_file(tmp_path):
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    users, items = rng.standard_normal((300_000, 32), dtype=np.float32), rng.standard_normal((5, 32), dtype=np.float32)
+    model = etalage.models.Vectors(users, items)
+    want = audience(model, item=3, k=500)
+    model.save(tmp_path / "vectors.etl")
+    loaded = etalage.load(tmp_path / "vectors.etl")
+    tracemalloc.start()
+    try:
+        found = audience(loaded, item=3, k=500)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found.users, want.users) and np.array_equal(found.scores, want.scores)
+    assert most < users.nbytes / 4  # a few numbers a shopper, never the factors
+
+
 def lifetime_case():
     from etalage.marketing import lifetime
 
