@@ -203,7 +203,7 @@ def test_item_models_have_the_bits_of_one_machine(running, columns, lake, tmp_pa
     assert all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("indptr", "indices", "data")) and b.nnz > 1000
     got, wanted_ = model.recommend_ids(["u1", "nobody"], k=4), expected.recommend_ids(["u1", "nobody"], k=4)
     assert all((x == y).all() for x, y in zip(got, wanted_))
-    assert model.recipe == etalage.Recipe(event_weights=WEIGHTS) and model._model.newest_ms == expected._model.newest_ms > 0
+    assert model.recipe == etalage.Recipe(event_weights=WEIGHTS) and model._model.newest_ms == int(columns["at"].max())
     with pytest.raises(ValueError, match="other parameters or data"):
         getattr(spark, name)(num_neighbors=3).fit(running.read.parquet(lake), **NAMES, event_weights=WEIGHTS, folder=tmp_path / "fit")
     again = getattr(spark, name)(**params).fit(spark.Blocks(tmp_path / "fit" / "blocks"), session=running)

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _models as models
 
-_BLOCK = 4096  # questions a call: what is in memory beside the model
+_BLOCK = 1 << 14  # questions a call: what is in memory beside the model
 
 
 def _index(model, side, column, name):
