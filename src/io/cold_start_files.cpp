@@ -10,30 +10,21 @@ namespace {
 constexpr const char* kKind = "ColdStartItems";
 constexpr const char* kMatrixKind = "ColdStart";
 
-std::shared_ptr<ColdStartItems> made(const StateFile& file) {
-  file.require_kind(kKind);
-  return io::make_from(file, [](const StateReader& reader) { return ColdStartItems::from_state(reader); });
-}
-
 }  // namespace
 
-void save(const ColdStartItems& cold, const std::filesystem::path& path) {
-  save_state(path, kKind, [&](StateWriter& w) { cold.save_state(w); });
+void save(const ColdStartItems& cold, const std::filesystem::path& path) { io::save_object(cold, kKind, path); }
+
+std::shared_ptr<ColdStartItems> load_cold_start(const std::filesystem::path& path, LoadOptions options) {
+  return io::object_of<ColdStartItems>(StateFile::open(path, options), kKind);
 }
 
-std::shared_ptr<ColdStartItems> load_cold_start(const std::filesystem::path& path, LoadOptions options) { return made(StateFile::open(path, options)); }
-
-std::vector<char> save_to_memory(const ColdStartItems& cold) {
-  return save_state_to_memory(kKind, [&](StateWriter& w) { cold.save_state(w); });
-}
+std::vector<char> save_to_memory(const ColdStartItems& cold) { return io::object_bytes(cold, kKind); }
 
 std::shared_ptr<ColdStartItems> load_cold_start_from_memory(std::span<const char> bytes, LoadOptions options) {
-  return made(StateFile::from_memory(bytes, options));
+  return io::object_of<ColdStartItems>(StateFile::from_memory(bytes, options), kKind);
 }
 
-std::vector<char> save_to_memory(const ColdStart& cold) {
-  return save_state_to_memory(kMatrixKind, [&](StateWriter& w) { cold.save_state(w); });
-}
+std::vector<char> save_to_memory(const ColdStart& cold) { return io::object_bytes(cold, kMatrixKind); }
 
 std::shared_ptr<ColdStart> load_cold_start_matrix_from_memory(std::span<const char> bytes, LoadOptions options) {
   const StateFile file = StateFile::from_memory(bytes, options);

@@ -8,25 +8,18 @@ namespace {
 
 constexpr const char* kAllocation = "Allocation";
 
-Allocation made(const StateFile& file) {
-  file.require_kind(kAllocation);
-  return io::make_from(file, [](const StateReader& reader) { return Allocation::from_state(reader); });
-}
-
 }  // namespace
 
-void save(const Allocation& allocation, const std::filesystem::path& path) {
-  save_state(path, kAllocation, [&](StateWriter& w) { allocation.save_state(w); });
+void save(const Allocation& allocation, const std::filesystem::path& path) { io::save_object(allocation, kAllocation, path); }
+
+Allocation load_allocation(const std::filesystem::path& path, LoadOptions options) {
+  return io::object_of<Allocation>(StateFile::open(path, options), kAllocation);
 }
 
-Allocation load_allocation(const std::filesystem::path& path, LoadOptions options) { return made(StateFile::open(path, options)); }
-
-std::vector<char> save_to_memory(const Allocation& allocation) {
-  return save_state_to_memory(kAllocation, [&](StateWriter& w) { allocation.save_state(w); });
-}
+std::vector<char> save_to_memory(const Allocation& allocation) { return io::object_bytes(allocation, kAllocation); }
 
 Allocation load_allocation_from_memory(std::span<const char> bytes, LoadOptions options) {
-  return made(StateFile::from_memory(bytes, options));
+  return io::object_of<Allocation>(StateFile::from_memory(bytes, options), kAllocation);
 }
 
 }  // namespace etalage

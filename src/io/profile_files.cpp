@@ -11,44 +11,30 @@ namespace {
 constexpr const char* kIntent = "PurchaseIntent";
 constexpr const char* kProfiles = "Profiles";
 
-template <class Object>
-std::shared_ptr<Object> made(const StateFile& file, const char* kind) {
-  file.require_kind(kind);
-  return io::make_from(file, [](const StateReader& reader) { return Object::from_state(reader); });
-}
-
 }  // namespace
 
-void save(const Profiles& profiles, const std::filesystem::path& path) {
-  save_state(path, kProfiles, [&](StateWriter& w) { profiles.save_state(w); });
-}
+void save(const Profiles& profiles, const std::filesystem::path& path) { io::save_object(profiles, kProfiles, path); }
 
 std::shared_ptr<Profiles> load_profiles(const std::filesystem::path& path, LoadOptions options) {
-  return made<Profiles>(StateFile::open(path, options), kProfiles);
+  return io::object_of<Profiles>(StateFile::open(path, options), kProfiles);
 }
 
-std::vector<char> save_to_memory(const Profiles& profiles) {
-  return save_state_to_memory(kProfiles, [&](StateWriter& w) { profiles.save_state(w); });
-}
+std::vector<char> save_to_memory(const Profiles& profiles) { return io::object_bytes(profiles, kProfiles); }
 
 std::shared_ptr<Profiles> load_profiles_from_memory(std::span<const char> bytes, LoadOptions options) {
-  return made<Profiles>(StateFile::from_memory(bytes, options), kProfiles);
+  return io::object_of<Profiles>(StateFile::from_memory(bytes, options), kProfiles);
 }
 
-void save(const PurchaseIntent& model, const std::filesystem::path& path) {
-  save_state(path, kIntent, [&](StateWriter& w) { model.save_state(w); });
-}
+void save(const PurchaseIntent& model, const std::filesystem::path& path) { io::save_object(model, kIntent, path); }
 
 std::shared_ptr<PurchaseIntent> load_purchase_intent(const std::filesystem::path& path, LoadOptions options) {
-  return made<PurchaseIntent>(StateFile::open(path, options), kIntent);
+  return io::object_of<PurchaseIntent>(StateFile::open(path, options), kIntent);
 }
 
-std::vector<char> save_to_memory(const PurchaseIntent& model) {
-  return save_state_to_memory(kIntent, [&](StateWriter& w) { model.save_state(w); });
-}
+std::vector<char> save_to_memory(const PurchaseIntent& model) { return io::object_bytes(model, kIntent); }
 
 std::shared_ptr<PurchaseIntent> load_purchase_intent_from_memory(std::span<const char> bytes, LoadOptions options) {
-  return made<PurchaseIntent>(StateFile::from_memory(bytes, options), kIntent);
+  return io::object_of<PurchaseIntent>(StateFile::from_memory(bytes, options), kIntent);
 }
 
 }  // namespace etalage

@@ -14,9 +14,12 @@
 #include "etalage/io/serialization.hpp"
 #include "etalage/models/als.hpp"
 #include "models/als_fixture.hpp"
+#include "support/message_of.hpp"
 
 namespace etalage {
 namespace {
+
+using test::message_of;
 
 using namespace etalage::testing;
 
@@ -30,16 +33,6 @@ AlsOptions small_options() {
   o.iterations = 6;
   o.num_threads = 2;
   return o;
-}
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "no exception";
 }
 
 TEST(AlsOptions, EveryBoundNamesOptionValueAndRule) {

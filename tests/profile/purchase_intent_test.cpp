@@ -14,6 +14,7 @@
 #include "io/tiny_model.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
+#include "support/golden.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {
@@ -269,18 +270,8 @@ TEST(PurchaseIntent, ForgedFilesAreRefusedOrAnswered) {
 }
 
 TEST(PurchaseIntent, GoldenFilesAnswerAsTheyDid) {
-  for (const char* name : {"PurchaseIntent", "PurchaseIntentTrees"}) {
-    const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1" / name;
-    const auto found = testing::intent_answers(*load_purchase_intent(base.string() + ".etalage"));
-    std::ifstream in(base.string() + ".txt");
-    std::size_t i = 0;
-    for (double expected = 0; in >> expected; ++i) {
-      ASSERT_LT(i, found.size());
-      EXPECT_NEAR(found[i], expected, 1e-6);
-    }
-    EXPECT_GT(i, 0u);
-    EXPECT_EQ(i, found.size());
-  }
+  for (const std::string name : {"PurchaseIntent", "PurchaseIntentTrees"})
+    test::expect_answers(name, testing::intent_answers(*load_purchase_intent(test::golden(name) + ".etalage")), 1e-6);
 }
 
 }  // namespace

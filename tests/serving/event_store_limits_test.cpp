@@ -15,10 +15,14 @@
 #include "serving/events/growing_ids.hpp"
 #include "serving/journal_sample.hpp"
 #include "serving/events/live_counters.hpp"
+#include "serving/store_views.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
+
+using test::together_with;
+using test::trending_of;
 
 using testing::FakeDisk;
 using testing::TempDir;
@@ -43,30 +47,6 @@ EventStoreOptions options(const std::shared_ptr<Clock>& clock = std::make_shared
 bool knows(const EventStore& store, KeyView user) {
   UserView v;
   return store.read_user(user, v);
-}
-
-std::map<std::string, float> trending_of(const EventStore& store) {
-  std::vector<std::pair<std::int32_t, float>> top(2000);
-  top.resize(store.trending(top));
-  std::map<std::string, float> out;
-  for (const auto& [item, count] : top) {
-    Key key;
-    EXPECT_TRUE(store.item_key(item, key));
-    out[text_of(view_of(key))] = count;
-  }
-  return out;
-}
-
-std::map<std::string, float> together_with(const EventStore& store, KeyView item) {
-  std::vector<std::pair<std::int32_t, float>> top(200);
-  top.resize(store.bought_together(store.find_item(item), top));
-  std::map<std::string, float> out;
-  for (const auto& [i, count] : top) {
-    Key key;
-    EXPECT_TRUE(store.item_key(i, key));
-    out[text_of(view_of(key))] = count;
-  }
-  return out;
 }
 
 int purchases_of(const EventStore& store, KeyView user) {

@@ -249,10 +249,7 @@ void EaseModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<EaseModel> EaseModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<EaseModel>(get_options<EaseOptions>(reader));
-  model->load_weights(reader);
-  model->load_base(reader);
-  return model;
+  return made_of_state<EaseModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });
 }
 
 }  // namespace etalage

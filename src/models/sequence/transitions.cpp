@@ -158,10 +158,7 @@ void TransitionsModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<TransitionsModel> TransitionsModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<TransitionsModel>(get_options<TransitionsOptions>(reader));
-  model->load_sequences(reader);
-  model->load_weights(reader);
-  return model;
+  return made_of_state<TransitionsModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });
 }
 
 }  // namespace etalage
