@@ -24,15 +24,7 @@ using test::message_of;
 using namespace etalage::testing;
 
 AlsOptions small_options() {
-  AlsOptions o;
-  o.factors = 12;
-  o.regularization = 0.2f;
-  o.alpha = 3;
-  o.unobserved_weight = 1;
-  o.nu = 0;
-  o.iterations = 6;
-  o.num_threads = 2;
-  return o;
+  return {.factors = 12, .regularization = 0.2f, .alpha = 3.0f, .unobserved_weight = 1.0f, .nu = 0.0f, .iterations = 6, .num_threads = 2};
 }
 
 TEST(AlsOptions, EveryBoundNamesOptionValueAndRule) {

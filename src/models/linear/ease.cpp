@@ -243,10 +243,7 @@ FitReport EaseModel::fit_approximate(const Interactions& data, const ProgressCal
   return report;
 }
 
-void EaseModel::save_state(StateWriter& writer) const {
-  ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_);
-}
+void EaseModel::save_state(StateWriter& writer) const { ItemSimilarityModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<EaseModel> EaseModel::from_state(const StateReader& reader) {
   return made_of_state<EaseModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });

@@ -87,10 +87,7 @@ FitReport SlimModel::fit(const Interactions& data, const ProgressCallback& callb
   return report;
 }
 
-void SlimModel::save_state(StateWriter& writer) const {
-  ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_);
-}
+void SlimModel::save_state(StateWriter& writer) const { ItemSimilarityModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<SlimModel> SlimModel::from_state(const StateReader& reader) {
   return made_of_state<SlimModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });

@@ -67,10 +67,7 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   return report;
 }
 
-void ItemKnnModel::save_state(StateWriter& writer) const {
-  ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_);
-}
+void ItemKnnModel::save_state(StateWriter& writer) const { ItemSimilarityModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<ItemKnnModel> ItemKnnModel::from_state(const StateReader& reader) {
   return made_of_state<ItemKnnModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });

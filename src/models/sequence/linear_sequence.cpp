@@ -292,10 +292,7 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
   return finish("regression", seconds, callback, watch.stopped());
 }
 
-void LinearSequenceModel::save_state(StateWriter& writer) const {
-  DirectedItemModel::save_state(writer);
-  put_options(writer, options_);
-}
+void LinearSequenceModel::save_state(StateWriter& writer) const { DirectedItemModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<LinearSequenceModel> LinearSequenceModel::from_state(const StateReader& reader) {
   return made_of_state<LinearSequenceModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });

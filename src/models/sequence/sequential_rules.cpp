@@ -56,10 +56,7 @@ FitReport SequentialRulesModel::fit(const Sequences& sequences, const ProgressCa
   return finish("rules", seconds, callback);
 }
 
-void SequentialRulesModel::save_state(StateWriter& writer) const {
-  DirectedItemModel::save_state(writer);
-  put_options(writer, options_);
-}
+void SequentialRulesModel::save_state(StateWriter& writer) const { DirectedItemModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<SequentialRulesModel> SequentialRulesModel::from_state(const StateReader& reader) {
   return made_of_state<SequentialRulesModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });

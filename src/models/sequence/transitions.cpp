@@ -152,10 +152,7 @@ void TransitionsModel::add_sessions(const Sequences& sequences) {
   sums_ = std::move(sums);
 }
 
-void TransitionsModel::save_state(StateWriter& writer) const {
-  DirectedItemModel::save_state(writer);
-  put_options(writer, options_);
-}
+void TransitionsModel::save_state(StateWriter& writer) const { DirectedItemModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<TransitionsModel> TransitionsModel::from_state(const StateReader& reader) {
   return made_of_state<TransitionsModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });
