@@ -176,9 +176,7 @@ py::tuple recommend(const Engine& engine, const py::object& user, std::int64_t k
       for (const auto& [name, part] : w.sources) by_source[py::str(name)] = part;
       py::list because;
       for (const auto& [item, share] : w.because) because.append(py::make_tuple(key_to(item), share));
-      d["sources"] = by_source;
-      d["because"] = because;
-      d["rules"] = w.rules;
+      put(d, "sources", by_source, "because", because, "rules", w.rules);
       all.append(d);
     }
     why = all;
@@ -264,9 +262,7 @@ py::object user_view(const Engine& engine, const py::object& user) {
   for (std::size_t i = 0; i < v.seen.size(); ++i)
     if (v.seen[i].purchases > 0) purchases[name(seen_keys[i])] = v.seen[i].purchases;
   py::dict d;
-  d["history"] = history;
-  d["session"] = session;
-  d["purchases"] = purchases;
+  put(d, "history", history, "session", session, "purchases", purchases);
   return d;
 }
 
@@ -340,18 +336,14 @@ py::dict metrics(const Engine& engine) {
   py::dict stages;
   for (const auto& s : m.stages) {
     py::dict d;
-    d["count"] = s.seconds.count;
-    d["seconds"] = static_cast<double>(s.seconds.sum_ns) * 1e-9;
-    d["p50"] = s.seconds.quantile(0.5);
-    d["p99"] = s.seconds.quantile(0.99);
+    put(d, "count", s.seconds.count, "seconds", static_cast<double>(s.seconds.sum_ns) * 1e-9, "p50", s.seconds.quantile(0.5),
+        "p99", s.seconds.quantile(0.99));
     stages[py::str(s.name)] = d;
   }
   py::dict sources;
   for (const auto& s : m.sources) {
     py::dict d;
-    d["candidates"] = s.candidates;
-    d["shown"] = s.shown;
-    d["failures"] = s.failures;
+    put(d, "candidates", s.candidates, "shown", s.shown, "failures", s.failures);
     sources[py::str(s.name)] = d;
   }
   py::dict d;

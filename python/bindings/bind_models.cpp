@@ -163,13 +163,7 @@ py::tuple explain(const std::shared_ptr<Recommender>& held, py::handle user_inde
     const py::gil_scoped_release release;
     e = model.explain(questions.queries(0, 1, nullptr)[0], item_index, width);
   }
-  std::vector<std::int32_t> items;
-  std::vector<float> weights;
-  for (const ItemScore& c : e.contributions) {
-    items.push_back(c.item);
-    weights.push_back(c.score);
-  }
-  return py::make_tuple(e.total, take(std::move(items)), take(std::move(weights)));
+  return to_python(e);
 }
 
 const char* name_of(FitReport::StopReason reason) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "etalage/serving/ranker.hpp"
+#include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "option_helpers.hpp"
 
@@ -118,19 +119,13 @@ py::dict trace_to_dict(const Trace& t, const Ranker& ranker) {
   const auto effect = [&](const RuleEffect& e) {
     const Rule& rule = ranker.rules().rules()[e.rule];
     py::dict d;
-    d["rule"] = e.rule;
-    d["name"] = rule.name;
-    d["item"] = e.item;
-    d["what"] = e.what;
+    put(d, "rule", e.rule, "name", rule.name, "item", e.item, "what", e.what);
     return d;
   };
   py::list items;
   for (const TracedItem& i : t.items) {
     py::dict d;
-    d["item"] = i.item;
-    d["mixed"] = i.mixed;
-    d["relevance"] = i.relevance;
-    d["boosted"] = i.boosted;
+    put(d, "item", i.item, "mixed", i.mixed, "relevance", i.relevance, "boosted", i.boosted);
     py::list parts;
     for (const TracedItem::Part& p : i.parts) {
       py::dict q;
@@ -302,13 +297,7 @@ void bind_ranker(py::module_& m) {
               const py::gil_scoped_release release;
               e = ranker.explain(held.context, source, item, static_cast<std::size_t>(std::max<std::int64_t>(k, 0)));
             }
-            std::vector<std::int32_t> items;
-            std::vector<float> weights;
-            for (const ItemScore& c : e.contributions) {
-              items.push_back(c.item);
-              weights.push_back(c.score);
-            }
-            return py::make_tuple(e.total, take(std::move(items)), take(std::move(weights)));
+            return to_python(e);
           },
           py::arg("request"), py::arg("source"), py::arg("item"), py::arg("k"));
 }

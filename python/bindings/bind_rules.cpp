@@ -117,10 +117,7 @@ void bind_rules(py::module_& m) {
       .def_property_readonly("cache", [](const CatalogIndex& c) {
         const auto s = c.cache_stats();
         py::dict d;
-        d["entries"] = s.entries;
-        d["bytes"] = s.bytes;
-        d["hits"] = s.hits;
-        d["misses"] = s.misses;
+        put(d, "entries", s.entries, "bytes", s.bytes, "hits", s.hits, "misses", s.misses);
         return d;
       });
 

@@ -172,4 +172,14 @@ py::tuple Answers::arrays() {
   return py::make_tuple(items_, scores_);
 }
 
+py::tuple to_python(const Explanation& e) {
+  std::vector<std::int32_t> items;
+  std::vector<float> weights;
+  for (const ItemScore& c : e.contributions) {
+    items.push_back(c.item);
+    weights.push_back(c.score);
+  }
+  return py::make_tuple(e.total, take(std::move(items)), take(std::move(weights)));
+}
+
 }  // namespace etalage::python

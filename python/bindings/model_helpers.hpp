@@ -113,4 +113,7 @@ class Answers {
   float* score_data_ = nullptr;
 };
 
+/// (total, items int32, contributions float32)
+[[nodiscard]] py::tuple to_python(const Explanation& e);
+
 }  // namespace etalage::python

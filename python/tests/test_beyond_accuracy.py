@@ -13,16 +13,14 @@ from etalage import _core
 from etalage.evaluation import _beyond as evaluation_beyond
 from etalage.evaluation import compare, evaluate, evaluate_next, evaluate_ranking, split
 from etalage.models import EASE, ItemKNN, Popularity
+from real_data import rows
 
 EACH = ("novelty", "popularity", "diversity", "serendipity")
 ALL = (*EACH, "gini", "popularity_bias")
 
 
 def matrix(lists, width):
-    m = sp.lil_matrix((len(lists), width), dtype=np.float32)
-    for u, items in enumerate(lists):
-        m[u, items] = 1
-    return m.tocsr()
+    return rows(*lists, width=width)
 
 
 @pytest.fixture(scope="module")

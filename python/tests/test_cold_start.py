@@ -13,11 +13,6 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def catalog(store):
-    return etalage.Catalog.from_frame(store.catalog.to_dict(), name="name", category="category", brand="brand", price="price")
-
-
-@pytest.fixture(scope="module")
 def cold_items(store):
     return np.random.default_rng(0).permutation(200)[:40]
 

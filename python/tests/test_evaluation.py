@@ -8,15 +8,9 @@ import scipy.sparse as sp
 import etalage
 from etalage import evaluation
 from etalage.evaluation import compare, evaluate, evaluate_next, evaluate_ranking, split
+from real_data import rows
 
 ALL = ("precision", "recall", "capped_recall", "hit_rate", "ndcg", "map", "mrr")
-
-
-def rows(*lists, width):
-    m = sp.lil_matrix((len(lists), width), dtype=np.float32)
-    for u, items in enumerate(lists):
-        m[u, items] = 1
-    return m.tocsr()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 import etalage
 from etalage.evaluation import impressions, off_policy
 from etalage.evaluation.impressions import attribute, counters, estimate, from_frame, from_ubi, wilson_interval
+from real_data import frames_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ETALAGE_DATA", ROOT / "../shared/data"))
@@ -422,10 +423,7 @@ def test_what_the_log_cannot_say_is_refused():
 
 @pytest.mark.data
 def test_the_open_bandit_data_through_frames():
-    pandas = pytest.importorskip("pandas")
-    folder = DATA / "obd-small"
-    if not folder.exists():
-        pytest.skip(f"{folder} is not there (set ETALAGE_DATA)")
+    pandas, folder = frames_of("obd-small")
     chances = pandas.read_csv(folder / "bts_probabilities.csv")
     log = pandas.read_csv(folder / "random" / "men" / "men.csv.xz")
     target = log.merge(chances[chances.campaign == "men"], on=["item_id", "position"], how="left").probability.fillna(0)

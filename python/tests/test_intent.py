@@ -14,11 +14,6 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def catalog(store):
-    return etalage.Catalog.from_frame(store.catalog.to_dict(), name="name", category="category", brand="brand", price="price")
-
-
-@pytest.fixture(scope="module")
 def cut(store):
     return int(np.quantile(store.log.times, 0.8))
 

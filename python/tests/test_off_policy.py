@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib.util
-import os
 import pickle
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import pytest
 import etalage
 from etalage.evaluation import off_policy
 from etalage.evaluation.off_policy import TooFewError, confidence_sequence, cross_fit, estimate
+from real_data import frames_of
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("ETALAGE_DATA", ROOT / "../shared/data"))
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +34,7 @@ def bandit(n=4000, seed=0, actions=5):
 
 @pytest.fixture(scope="module")
 def obd():
-    pandas = pytest.importorskip("pandas")
-    folder = DATA / "obd-small"
-    if not folder.exists():
-        pytest.skip(f"{folder} is not there (set ETALAGE_DATA)")
+    pandas, folder = frames_of("obd-small")
     chances = pandas.read_csv(folder / "bts_probabilities.csv")
 
     def read(policy, campaign):

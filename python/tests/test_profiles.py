@@ -16,11 +16,6 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def catalog(store):
-    return etalage.Catalog.from_frame(store.catalog.to_dict(), name="name", category="category", brand="brand", price="price")
-
-
-@pytest.fixture(scope="module")
 def profiles(store, catalog):
     return Profiles(catalog).add(store.log)
 

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import pickle
 from pathlib import Path
 
@@ -9,17 +8,14 @@ import pytest
 import etalage
 from etalage.marketing import uplift
 from etalage.marketing.uplift import auuc, average_effect, curve, curve_interval, qini
+from real_data import frames_of
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("ETALAGE_DATA", ROOT / "../shared/data"))
 
 
 @pytest.fixture(scope="module")
 def hillstrom():
-    pandas = pytest.importorskip("pandas")
-    file = DATA / "hillstrom/hillstrom.csv.xz"
-    if not file.exists():
-        pytest.skip(f"{file} is not there (set ETALAGE_DATA)")
+    pandas, file = frames_of("hillstrom/hillstrom.csv.xz")
     return pandas.read_csv(file)
 
 

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/auto_option.hpp"
@@ -80,6 +82,14 @@ O get_options(const StateReader& reader) {
     reader.fail("options", std::string("found ") + e.what());
   }
   return options;
+}
+
+/// A model of the options in a state; load(model) reads the rest.
+template <class Model, class Load>
+std::shared_ptr<Model> made_of_state(const StateReader& reader, const Load& load) {
+  auto model = std::make_shared<Model>(get_options<std::remove_cvref_t<decltype(std::declval<const Model&>().options())>>(reader));
+  load(*model);
+  return model;
 }
 
 }  // namespace etalage

@@ -13,11 +13,6 @@ namespace {
 
 constexpr const char* kIndexKind = "ItemIndex";
 
-std::shared_ptr<ItemIndex> make_index(const StateFile& file) {
-  file.require_kind(kIndexKind);
-  return io::make_from(file, [](const StateReader& reader) { return ItemIndex::from_state(reader); });
-}
-
 }  // namespace
 
 void save(const VectorIndex& index, const std::filesystem::path& path) {
@@ -36,20 +31,16 @@ std::shared_ptr<VectorIndex> load_vector_index(const std::filesystem::path& path
   return io::make_from(file, factory);
 }
 
-void save(const ItemIndex& index, const std::filesystem::path& path) {
-  save_state(path, kIndexKind, [&](StateWriter& w) { index.save_state(w); });
-}
+void save(const ItemIndex& index, const std::filesystem::path& path) { io::save_object(index, kIndexKind, path); }
 
 std::shared_ptr<ItemIndex> load_index(const std::filesystem::path& path, LoadOptions options) {
-  return make_index(StateFile::open(path, options));
+  return io::object_of<ItemIndex>(StateFile::open(path, options), kIndexKind);
 }
 
-std::vector<char> save_to_memory(const ItemIndex& index) {
-  return save_state_to_memory(kIndexKind, [&](StateWriter& w) { index.save_state(w); });
-}
+std::vector<char> save_to_memory(const ItemIndex& index) { return io::object_bytes(index, kIndexKind); }
 
 std::shared_ptr<ItemIndex> load_index_from_memory(std::span<const char> bytes, LoadOptions options) {
-  return make_index(StateFile::from_memory(bytes, options));
+  return io::object_of<ItemIndex>(StateFile::from_memory(bytes, options), kIndexKind);
 }
 
 }  // namespace etalage

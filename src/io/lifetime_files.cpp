@@ -43,7 +43,9 @@ void save(const BgBb& model, const std::filesystem::path& path) { save_as(model,
 std::shared_ptr<LifetimeModel> load_lifetime_model(const std::filesystem::path& path, LoadOptions options) {
   return made<LifetimeModel>(StateFile::open(path, options));
 }
-std::shared_ptr<GammaGamma> load_gamma_gamma(const std::filesystem::path& path, LoadOptions options) { return made<GammaGamma>(StateFile::open(path, options)); }
+std::shared_ptr<GammaGamma> load_gamma_gamma(const std::filesystem::path& path, LoadOptions options) {
+  return made<GammaGamma>(StateFile::open(path, options));
+}
 std::shared_ptr<BgBb> load_bg_bb(const std::filesystem::path& path, LoadOptions options) { return made<BgBb>(StateFile::open(path, options)); }
 
 std::vector<char> save_to_memory(const LifetimeModel& model) { return bytes_of(model); }
@@ -56,6 +58,8 @@ std::shared_ptr<LifetimeModel> load_lifetime_model_from_memory(std::span<const c
 std::shared_ptr<GammaGamma> load_gamma_gamma_from_memory(std::span<const char> bytes, LoadOptions options) {
   return made<GammaGamma>(StateFile::from_memory(bytes, options));
 }
-std::shared_ptr<BgBb> load_bg_bb_from_memory(std::span<const char> bytes, LoadOptions options) { return made<BgBb>(StateFile::from_memory(bytes, options)); }
+std::shared_ptr<BgBb> load_bg_bb_from_memory(std::span<const char> bytes, LoadOptions options) {
+  return made<BgBb>(StateFile::from_memory(bytes, options));
+}
 
 }  // namespace etalage

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vector>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -26,6 +28,21 @@ auto make_from(const StateFile& file, Factory&& factory) {
   } catch (const NumericalError& e) {  // of what is computed while loading, such as a Gram matrix
     throw FormatError("a " + file.kind() + " file holds what no " + file.kind() + " can be: " + e.what());
   }
+}
+
+/// A file's object of the kind that is expected.
+template <class Object>
+auto object_of(const StateFile& file, const char* kind) {
+  file.require_kind(kind);
+  return make_from(file, [](const StateReader& reader) { return Object::from_state(reader); });
+}
+template <class Object>
+void save_object(const Object& object, const char* kind, const std::filesystem::path& path) {
+  save_state(path, kind, [&](StateWriter& w) { object.save_state(w); });
+}
+template <class Object>
+std::vector<char> object_bytes(const Object& object, const char* kind) {
+  return save_state_to_memory(kind, [&](StateWriter& w) { object.save_state(w); });
 }
 
 }  // namespace etalage::io

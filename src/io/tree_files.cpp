@@ -15,34 +15,25 @@ namespace {
 
 constexpr const char* kTreesKind = "TreeEnsemble";
 
-TreeEnsemble made(const StateFile& file) {
-  file.require_kind(kTreesKind);
-  return io::make_from(file, [](const StateReader& reader) { return TreeEnsemble::from_state(reader); });
-}
-
 bool is_ours(std::span<const char> bytes) {
   return bytes.size() >= sizeof(io::kMagic) && std::memcmp(bytes.data(), io::kMagic, sizeof(io::kMagic)) == 0;
 }
 
 }  // namespace
 
-void save(const TreeEnsemble& trees, const std::filesystem::path& path) {
-  save_state(path, kTreesKind, [&](StateWriter& w) { trees.save_state(w); });
-}
+void save(const TreeEnsemble& trees, const std::filesystem::path& path) { io::save_object(trees, kTreesKind, path); }
 
-std::vector<char> save_to_memory(const TreeEnsemble& trees) {
-  return save_state_to_memory(kTreesKind, [&](StateWriter& w) { trees.save_state(w); });
-}
+std::vector<char> save_to_memory(const TreeEnsemble& trees) { return io::object_bytes(trees, kTreesKind); }
 
 TreeEnsemble load_tree_model_from_memory(std::span<const char> bytes, LoadOptions options) {
-  return is_ours(bytes) ? made(StateFile::from_memory(bytes, options)) : read_tree_model(bytes);
+  return is_ours(bytes) ? io::object_of<TreeEnsemble>(StateFile::from_memory(bytes, options), kTreesKind) : read_tree_model(bytes);
 }
 
 TreeEnsemble load_tree_model(const std::filesystem::path& path, LoadOptions options) {
   std::string label = path.string();
   const io::Buffer file = io::map_file(path, label);
   const std::span<const char> bytes(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
-  if (is_ours(bytes)) return made(StateFile::open(path, options));
+  if (is_ours(bytes)) return io::object_of<TreeEnsemble>(StateFile::open(path, options), kTreesKind);
   try {
     return read_tree_model(bytes);
   } catch (const FormatError& e) {

@@ -76,23 +76,22 @@ std::shared_ptr<Recommender> in_order(const Interactions& data, Options options)
   return model;
 }
 
+template <class Model, class... Options>
+std::shared_ptr<Recommender> fitted(const Interactions& data, const Options&... options) {
+  auto model = std::make_shared<Model>(options...);
+  model->fit(data);
+  return model;
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {"AlsCg", [](const Interactions& d) { return als(d, AlsSolver::kConjugateGradient); }},
       {"AlsCholesky", [](const Interactions& d) { return als(d, AlsSolver::kCholesky); }},
       {"AlsSubspace", [](const Interactions& d) { return als(d, AlsSolver::kSubspace); }},
       {"Bpr",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<BprModel>(BprOptions{.factors = 8, .learning_rate = 0.1f, .epochs = 100});
-         model->fit(d);
-         return model;
-       }},
+       [](const Interactions& d) { return fitted<BprModel>(d, BprOptions{.factors = 8, .learning_rate = 0.1f, .epochs = 100}); }},
       {"Popularity",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<PopularityModel>();
-         model->fit(d);
-         return model;
-       },
+       [](const Interactions& d) { return fitted<PopularityModel>(d); },
        false, false},
       {"Blend",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
@@ -104,50 +103,22 @@ const std::vector<Case>& cases() {
        },
        true, false},
       {"GraphFilter",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<GraphFilterModel>(GraphFilterOptions{.low_pass_factors = 4});
-         model->fit(d);
-         return model;
-       }},
+       [](const Interactions& d) { return fitted<GraphFilterModel>(d, GraphFilterOptions{.low_pass_factors = 4}); }},
       {"GraphFilterChebyshev",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<GraphFilterModel>(GraphFilterOptions::cheby_cf(4, 1.5f, 0.2f, 0.2f, 2));
-         model->fit(d);
-         return model;
-       }},
+       [](const Interactions& d) { return fitted<GraphFilterModel>(d, GraphFilterOptions::cheby_cf(4, 1.5f, 0.2f, 0.2f, 2)); }},
       {"ItemKnn",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<ItemKnnModel>();
-         model->fit(d);
-         return model;
-       },
+       [](const Interactions& d) { return fitted<ItemKnnModel>(d); },
        true, false},
       {"Ease",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<EaseModel>(EaseOptions{.l2 = 5});
-         model->fit(d);
-         return model;
-       },
+       [](const Interactions& d) { return fitted<EaseModel>(d, EaseOptions{.l2 = 5}); },
        true, false},
       {"Slim",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<SlimModel>(SlimOptions{.l1 = 0.1f, .l2 = 5});
-         model->fit(d);
-         return model;
-       },
+       [](const Interactions& d) { return fitted<SlimModel>(d, SlimOptions{.l1 = 0.1f, .l2 = 5}); },
        true, false},
       {"UserKnn",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<UserKnnModel>();
-         model->fit(d);
-         return model;
-       }},
+       [](const Interactions& d) { return fitted<UserKnnModel>(d); }},
       {"Rp3Beta",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<RandomWalkModel>(RandomWalkOptions{.beta = 0.3f});
-         model->fit(d);
-         return model;
-       },
+       [](const Interactions& d) { return fitted<RandomWalkModel>(d, RandomWalkOptions{.beta = 0.3f}); },
        true, false},
       {"RepeatPurchase", [](const Interactions& d) { return in_order<RepeatPurchaseModel>(d, RepeatPurchaseOptions{}); }, false, false},
       {"SequentialRules",
@@ -155,11 +126,7 @@ const std::vector<Case>& cases() {
       {"SessionKnn", [](const Interactions& d) { return in_order<SessionKnnModel>(d, SessionKnnOptions{}); }, true, false},
       {"Transitions", [](const Interactions& d) { return in_order<TransitionsModel>(d, TransitionsOptions{}); }, true, false},
       {"Warp",
-       [](const Interactions& d) -> std::shared_ptr<Recommender> {
-         auto model = std::make_shared<WarpModel>(WarpOptions{.factors = 8, .regularization = 0.1f, .max_trials = 1});
-         model->fit(d);
-         return model;
-       }},
+       [](const Interactions& d) { return fitted<WarpModel>(d, WarpOptions{.factors = 8, .regularization = 0.1f, .max_trials = 1}); }},
       {"Vectors",
        [](const Interactions& d) -> std::shared_ptr<Recommender> {
          std::vector<float> vectors(2 * kSize);

@@ -12,22 +12,18 @@
 
 #include "etalage/evaluation/compare.hpp"
 #include "etalage/models/popularity.hpp"
+#include "evaluation/lists.hpp"
+#include "support/message_of.hpp"
 
 namespace etalage {
 namespace {
 
-using Items = std::vector<std::int32_t>;
+using test::csr;
+using test::Items;
+using test::options;
 
-CsrMatrix csr(std::int64_t cols, const std::vector<Items>& rows) {
-  std::vector<std::int64_t> offsets{0};
-  Items columns;
-  for (const Items& row : rows) {
-    columns.insert(columns.end(), row.begin(), row.end());
-    offsets.push_back(static_cast<std::int64_t>(columns.size()));
-  }
-  const std::vector<float> ones(columns.size(), 1.0f);
-  return {static_cast<std::int64_t>(rows.size()), cols, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), Array<float>(ones)};
-}
+using test::message_of;
+
 
 Sequences sequences(const std::vector<Items>& lists, std::int32_t num_items) {
   const CsrMatrix m = csr(num_items, lists);
@@ -62,22 +58,6 @@ class NextNumber final : public Recommender {
   std::int32_t users_;
   std::int32_t items_;
 };
-
-EvaluationOptions options(std::vector<int> k, std::vector<std::string> metrics) {
-  EvaluationOptions o;
-  o.k = std::move(k);
-  o.metrics = std::move(metrics);
-  return o;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
-}
 
 TEST(Evaluate, MeansAreOverUsersWithARelevantItem) {
   // Lists of length 2: user 0 gets 1, 2; user 1 gets 4, 0; user 2 has no test item; user 3 gets 3, 4.

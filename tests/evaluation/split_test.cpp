@@ -10,8 +10,12 @@
 #include <tuple>
 #include <vector>
 
+#include "support/message_of.hpp"
+
 namespace etalage {
 namespace {
+
+using test::message_of;
 
 struct Row {
   std::int32_t user;
@@ -55,15 +59,6 @@ Pairs pairs(const EventLog& log) {
   Pairs p;
   for (std::size_t r = 0; r < log.columns().users.size(); ++r) p.emplace_back(log.columns().users[r], log.columns().items[r]);
   return p;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
 }
 
 // User 0: 1, 2, 1, 3, 2 in time, though the rows lie otherwise; user 1: 4, 5; user 2: 4 alone.

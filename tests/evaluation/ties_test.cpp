@@ -15,11 +15,15 @@
 
 #include "etalage/evaluation/evaluator.hpp"
 #include "etalage/evaluation/metrics.hpp"
+#include "evaluation/lists.hpp"
 
 namespace etalage {
 namespace {
 
-using Items = std::vector<std::int32_t>;
+using test::csr;
+using test::Items;
+using test::options;
+
 using Scores = std::vector<float>;
 
 const std::vector<std::string> kAll{"precision", "recall", "capped_recall", "hit_rate", "ndcg", "map", "mrr"};
@@ -52,17 +56,6 @@ double mean_over_orders(Metric metric, const Items& relevant, const Items& ranke
   return sum / static_cast<double>(all.size());
 }
 
-CsrMatrix csr(std::int64_t cols, const std::vector<Items>& rows) {
-  std::vector<std::int64_t> offsets{0};
-  Items columns;
-  for (const Items& row : rows) {
-    columns.insert(columns.end(), row.begin(), row.end());
-    offsets.push_back(static_cast<std::int64_t>(columns.size()));
-  }
-  const std::vector<float> ones(columns.size(), 1.0f);
-  return {static_cast<std::int64_t>(rows.size()), cols, Array<std::int64_t>(offsets), Array<std::int32_t>(columns), Array<float>(ones)};
-}
-
 // Ranks by a table of scores [users x items]; NaN means that the item is not listed. Ties by lower index, as every model.
 class Table final : public Recommender {
  public:
@@ -91,13 +84,6 @@ class Table final : public Recommender {
   std::int32_t items_;
   std::vector<Scores> rows_;
 };
-
-EvaluationOptions options(std::vector<int> k, std::vector<std::string> metrics) {
-  EvaluationOptions o;
-  o.k = std::move(k);
-  o.metrics = std::move(metrics);
-  return o;
-}
 
 TEST(Ties, EveryMetricIsItsMeanOverAllOrdersOfTheTiedItems) {
   std::mt19937 random(7);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <functional>
 #include <random>
@@ -8,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/error.hpp"
 #include "io/checksum.hpp"
 #include "io/format.hpp"
 
@@ -63,6 +66,23 @@ inline void forge(const std::vector<char>& good, int rounds, unsigned seed, cons
     fix_checksums(file);
     read(file);
   }
+}
+
+/// Forged files are refused with a FormatError or what is loaded answers: load(bytes) loads and uses it.
+template <class Load>
+void expect_refused_or_answered(const std::vector<char>& good, int rounds, unsigned seed, const Load& load) {
+  int refused = 0;
+  int loaded = 0;
+  forge(good, rounds, seed, [&](std::span<const char> bytes) {
+    try {
+      load(bytes);
+      ++loaded;
+    } catch (const FormatError&) {
+      ++refused;
+    }
+  });
+  EXPECT_GT(refused, 30);
+  EXPECT_GT(loaded, 10);
 }
 
 }  // namespace etalage::testing

@@ -22,6 +22,7 @@
 #include "marketing/pareto_integral.hpp"
 #include "marketing/purchase_process.hpp"
 #include "marketing/special_functions.hpp"
+#include "support/golden.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {
@@ -208,17 +209,8 @@ TEST(LifetimeModel, FilesBringBackEveryBitAndRefuseNonsense) {
 }
 
 TEST(LifetimeModel, GoldenFilesAnswerAsTheyDid) {
-  const auto check = [](const std::string& kind, const std::vector<double>& found) {
-    std::ifstream in(std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1" / (kind + ".txt"));
-    std::size_t i = 0;
-    for (double expected = 0; in >> expected; ++i) {
-      ASSERT_LT(i, found.size());
-      EXPECT_NEAR(found[i], expected, 1e-9 * std::max(1.0, std::abs(expected))) << kind << " " << i;
-    }
-    EXPECT_EQ(i, found.size());
-    EXPECT_GT(i, 0u);
-  };
-  const auto file = [](const std::string& kind) { return std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1" / (kind + ".etalage"); };
+  const auto check = [](const std::string& kind, const std::vector<double>& found) { test::expect_answers(kind, found, 1e-9); };
+  const auto file = [](const std::string& kind) { return test::golden(kind) + ".etalage"; };
   check("LifetimeModel", testing::lifetime_answers(*load_lifetime_model(file("LifetimeModel"))));
   check("GammaGamma", testing::money_answers(*load_gamma_gamma(file("GammaGamma"))));
   check("BgBb", testing::opportunity_answers(*load_bg_bb(file("BgBb"))));

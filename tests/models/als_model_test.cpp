@@ -14,32 +14,17 @@
 #include "etalage/io/serialization.hpp"
 #include "etalage/models/als.hpp"
 #include "models/als_fixture.hpp"
+#include "support/message_of.hpp"
 
 namespace etalage {
 namespace {
 
+using test::message_of;
+
 using namespace etalage::testing;
 
 AlsOptions small_options() {
-  AlsOptions o;
-  o.factors = 12;
-  o.regularization = 0.2f;
-  o.alpha = 3;
-  o.unobserved_weight = 1;
-  o.nu = 0;
-  o.iterations = 6;
-  o.num_threads = 2;
-  return o;
-}
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "no exception";
+  return {.factors = 12, .regularization = 0.2f, .alpha = 3.0f, .unobserved_weight = 1.0f, .nu = 0.0f, .iterations = 6, .num_threads = 2};
 }
 
 TEST(AlsOptions, EveryBoundNamesOptionValueAndRule) {

@@ -11,6 +11,7 @@
 #include "etalage/io/serialization.hpp"
 #include "io/forge.hpp"
 #include "models/cold_start_sample.hpp"
+#include "support/golden.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {
@@ -336,16 +337,7 @@ TEST(ColdStartItems, FilesBringBackEveryBitAndGoldenOnesAnswer) {
   EXPECT_GT(refused, 30);
   EXPECT_GT(loaded, 10);
 
-  const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1/ColdStartItems";
-  const auto found = testing::cold_start_answers(*load_cold_start(base.string() + ".etalage"));
-  std::ifstream in(base.string() + ".txt");
-  std::size_t i = 0;
-  for (double expected = 0; in >> expected; ++i) {
-    ASSERT_LT(i, found.size());
-    EXPECT_NEAR(found[i], expected, 1e-5);
-  }
-  EXPECT_GT(i, 0u);
-  EXPECT_EQ(i, found.size());
+  test::expect_answers("ColdStartItems", testing::cold_start_answers(*load_cold_start(test::golden("ColdStartItems") + ".etalage")), 1e-5);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "kernels/sgd_kernels.hpp"
 #include "models/pairwise/block_schedule.hpp"
 #include "models/pairwise/skip_gram.hpp"
+#include "support/refused_option.hpp"
 
 namespace etalage {
 namespace {
@@ -198,16 +199,7 @@ TEST(Item2Vec, ItemsWithoutEventsHaveZeroVectorsAndBadInputIsNamed) {
   m.fit(Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 3));
   for (std::size_t f = 0; f < 4; ++f) EXPECT_EQ(m.item_vectors()[8 + f], 0.0f);
   EXPECT_THROW(m.fit(Sequences()), std::invalid_argument);
-  const auto expect = [](const char* option, const std::function<void(Item2VecOptions&)>& spoil) {
-    Item2VecOptions o;
-    spoil(o);
-    try {
-      o.validate();
-      ADD_FAILURE() << option << " passed";
-    } catch (const std::invalid_argument& e) {
-      EXPECT_EQ(std::string(e.what()).rfind(std::string(option) + " is ", 0), 0u) << e.what();
-    }
-  };
+  const auto expect = test::expect_refused<Item2VecOptions>;
   expect("factors", [](auto& o) { o.factors = 0; });
   expect("window", [](auto& o) { o.window = 0; });
   expect("num_negatives", [](auto& o) { o.num_negatives = 0; });

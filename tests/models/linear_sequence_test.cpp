@@ -13,10 +13,7 @@
 namespace etalage {
 namespace {
 
-using testing::Dense;
-using testing::kItems;
-using testing::random_sequences;
-using testing::scores_of;
+using namespace testing;
 
 class LinearSequence : public ::testing::TestWithParam<LinearSequenceMethod> {};
 

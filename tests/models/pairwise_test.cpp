@@ -19,6 +19,7 @@
 #include "etalage/models/warp.hpp"
 #include "kernels/sgd_kernels.hpp"
 #include "models/pairwise/pairwise_sgd.hpp"
+#include "support/refused_option.hpp"
 
 namespace etalage {
 namespace {
@@ -314,16 +315,7 @@ TYPED_TEST(PairwiseModels, CallbackStopsAndDivergenceIsNamed) {
 
 TYPED_TEST(PairwiseModels, OptionsNameWhatIsWrong) {
   using Options = typename TypeParam::second_type;
-  const auto expect = [](const char* option, const std::function<void(Options&)>& spoil) {
-    Options o;
-    spoil(o);
-    try {
-      o.validate();
-      ADD_FAILURE() << option << " passed";
-    } catch (const std::invalid_argument& e) {
-      EXPECT_EQ(std::string(e.what()).rfind(std::string(option) + " is ", 0), 0u) << e.what();
-    }
-  };
+  const auto expect = test::expect_refused<Options>;
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   expect("factors", [](Options& o) { o.factors = 0; });
   expect("factors", [](Options& o) { o.factors = 4097; });

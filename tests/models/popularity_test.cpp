@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "etalage/error.hpp"
+#include "support/message_of.hpp"
 
 namespace etalage {
 namespace {
+
+using test::message_of;
 
 using Items = std::vector<std::int32_t>;
 
@@ -47,15 +50,6 @@ Items ask(const PopularityModel& m, const Query& q, std::size_t k) {
   Items items;
   for (const ItemScore& s : out) items.push_back(s.item);
   return items;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
 }
 
 TEST(PopularityModel, RanksByWeightWithTiesByLowerIndex) {

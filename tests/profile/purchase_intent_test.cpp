@@ -14,6 +14,7 @@
 #include "io/tiny_model.hpp"
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
+#include "support/golden.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {
@@ -257,36 +258,15 @@ TEST(PurchaseIntent, BadInputIsNamed) {
 
 TEST(PurchaseIntent, ForgedFilesAreRefusedOrAnswered) {
   for (const bool trees : {false, true}) {
-    const auto good = save_to_memory(*testing::sample_intent(trees));
-    int refused = 0;
-    int loaded = 0;
-    testing::forge(good, 800, 22, [&](std::span<const char> bytes) {
-      try {
-        const auto back = load_purchase_intent_from_memory(bytes, {.num_threads = 1});
-        ++loaded;
-        EXPECT_FALSE(testing::intent_answers(*back).empty());
-      } catch (const FormatError&) {
-        ++refused;
-      }
+    testing::expect_refused_or_answered(save_to_memory(*testing::sample_intent(trees)), 800, 22, [](std::span<const char> bytes) {
+      EXPECT_FALSE(testing::intent_answers(*load_purchase_intent_from_memory(bytes, {.num_threads = 1})).empty());
     });
-    EXPECT_GT(refused, 30);
-    EXPECT_GT(loaded, 10);
   }
 }
 
 TEST(PurchaseIntent, GoldenFilesAnswerAsTheyDid) {
-  for (const char* name : {"PurchaseIntent", "PurchaseIntentTrees"}) {
-    const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1" / name;
-    const auto found = testing::intent_answers(*load_purchase_intent(base.string() + ".etalage"));
-    std::ifstream in(base.string() + ".txt");
-    std::size_t i = 0;
-    for (double expected = 0; in >> expected; ++i) {
-      ASSERT_LT(i, found.size());
-      EXPECT_NEAR(found[i], expected, 1e-6);
-    }
-    EXPECT_GT(i, 0u);
-    EXPECT_EQ(i, found.size());
-  }
+  for (const std::string name : {"PurchaseIntent", "PurchaseIntentTrees"})
+    test::expect_answers(name, testing::intent_answers(*load_purchase_intent(test::golden(name) + ".etalage")), 1e-6);
 }
 
 }  // namespace

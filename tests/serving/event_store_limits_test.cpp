@@ -15,10 +15,15 @@
 #include "serving/events/growing_ids.hpp"
 #include "serving/journal_sample.hpp"
 #include "serving/events/live_counters.hpp"
+#include "serving/store_views.hpp"
+#include "support/golden.hpp"
 #include "support/tests_dir.hpp"
 
 namespace etalage {
 namespace {
+
+using test::together_with;
+using test::trending_of;
 
 using testing::FakeDisk;
 using testing::TempDir;
@@ -43,30 +48,6 @@ EventStoreOptions options(const std::shared_ptr<Clock>& clock = std::make_shared
 bool knows(const EventStore& store, KeyView user) {
   UserView v;
   return store.read_user(user, v);
-}
-
-std::map<std::string, float> trending_of(const EventStore& store) {
-  std::vector<std::pair<std::int32_t, float>> top(2000);
-  top.resize(store.trending(top));
-  std::map<std::string, float> out;
-  for (const auto& [item, count] : top) {
-    Key key;
-    EXPECT_TRUE(store.item_key(item, key));
-    out[text_of(view_of(key))] = count;
-  }
-  return out;
-}
-
-std::map<std::string, float> together_with(const EventStore& store, KeyView item) {
-  std::vector<std::pair<std::int32_t, float>> top(200);
-  top.resize(store.bought_together(store.find_item(item), top));
-  std::map<std::string, float> out;
-  for (const auto& [i, count] : top) {
-    Key key;
-    EXPECT_TRUE(store.item_key(i, key));
-    out[text_of(view_of(key))] = count;
-  }
-  return out;
 }
 
 int purchases_of(const EventStore& store, KeyView user) {
@@ -261,14 +242,8 @@ TEST(EventTypes, AJournalOfBeforeTheyWereWrittenOpensAndIsRefusedWithoutItsTypes
   for (int life = 0; life < 3; ++life) {
     EventStore store(dir / "j", testing::log_sample_options());
     const std::vector<double> found = testing::store_answers(store);
-    std::ifstream in(kGolden / "JournalLog.txt");
-    std::size_t i = 0;
-    for (double expected = 0; in >> expected; ++i) {
-      ASSERT_LT(i, found.size());
-      ASSERT_NEAR(found[i], expected, 1e-5 * std::max(1.0, std::abs(expected))) << i << " in life " << life;
-    }
-    EXPECT_EQ(i, found.size());
-    EXPECT_GT(i, 500u);
+    test::expect_answers("JournalLog", found, 1e-5);
+    EXPECT_GT(found.size(), 500u);
     if (life == 1) store.compact();
   }
   const EventStore store(dir / "j", missing);  // the compaction says what they mean

@@ -14,9 +14,13 @@
 #include <thread>
 
 #include "io/tiny_model.hpp"
+#include "serving/store_views.hpp"
 
 namespace etalage {
 namespace {
+
+using test::together_with;
+using test::trending_of;
 
 using testing::TempDir;
 
@@ -53,31 +57,6 @@ std::vector<std::string> history_of(const EventStore& store, std::string_view us
     Key key;
     EXPECT_TRUE(store.item_key(p.item, key));
     out.push_back(std::get<std::string>(key));
-  }
-  return out;
-}
-
-std::map<std::string, float> trending_of(const EventStore& store) {
-  std::vector<std::pair<std::int32_t, float>> top(1000);
-  top.resize(store.trending(top));
-  std::map<std::string, float> out;
-  for (std::size_t i = 0; i < top.size(); ++i) {
-    EXPECT_GE(top[i == 0 ? 0 : i - 1].second, top[i].second);
-    Key key;
-    EXPECT_TRUE(store.item_key(top[i].first, key));
-    out[text_of(view_of(key))] = top[i].second;
-  }
-  return out;
-}
-
-std::map<std::string, float> together_with(const EventStore& store, KeyView item) {
-  std::vector<std::pair<std::int32_t, float>> top(100);
-  top.resize(store.bought_together(store.find_item(item), top));
-  std::map<std::string, float> out;
-  for (const auto& [i, count] : top) {
-    Key key;
-    EXPECT_TRUE(store.item_key(i, key));
-    out[text_of(view_of(key))] = count;
   }
   return out;
 }

@@ -16,11 +16,7 @@
 namespace etalage {
 namespace {
 
-using testing::bytes_of;
-using testing::compact;
-using testing::payload_of;
-using testing::Replayed;
-using testing::TempDir;
+using namespace testing;
 
 /// Rounds of a child that appends and compacts until it is killed; each round goes on where the last one ended.
 void kill_again_and_again(JournalOptions options, int rounds, unsigned seed) {

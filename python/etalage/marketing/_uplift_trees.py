@@ -25,12 +25,8 @@ class UpliftTree(Learner):
         for name, value, least in (("max_depth", max_depth, 1), ("min_arm", min_arm, 1), ("bins", bins, 2), ("max_features", max_features, 1)):
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}, must be at least {least}")
-        self.max_depth = max_depth
-        self.min_arm = min_arm
-        self.honest = honest
-        self.bins = bins
-        self.max_features = max_features
-        self.seed = seed
+        self.max_depth, self.min_arm, self.honest, self.bins = max_depth, min_arm, honest, bins
+        self.max_features, self.seed = max_features, seed
 
     def _fit(self, x, arms, y):
         rng = np.random.default_rng(self.seed)
@@ -115,12 +111,8 @@ class UpliftForest(Learner):
         super().__init__(None, control=control)
         if not 1 <= trees <= 10_000:
             raise ValueError(f"trees is {trees}, must be in [1, 10000]")
-        self.trees = trees
-        self.max_depth = max_depth
-        self.min_arm = min_arm
-        self.bins = bins
-        self.max_features = max_features
-        self.seed = seed
+        self.trees, self.max_depth, self.min_arm, self.bins = trees, max_depth, min_arm, bins
+        self.max_features, self.seed = max_features, seed
 
     def _fit(self, x, arms, y):
         rng = np.random.default_rng(self.seed)

@@ -35,19 +35,10 @@ class Pairwise(FactorRecommender):
 
     def _take(self, factors, learning_rate, regularization, epochs, num_threads, seed, optimizer, decay, item_bias, init_scale,
               fold_in_epochs, compute_objective, keep_history):
-        self.factors = factors
-        self.learning_rate = learning_rate
-        self.regularization = regularization
-        self.epochs = epochs
-        self.num_threads = num_threads
-        self.seed = seed
-        self.optimizer = optimizer
-        self.decay = decay
-        self.item_bias = item_bias
-        self.init_scale = init_scale
-        self.fold_in_epochs = fold_in_epochs
-        self.compute_objective = compute_objective
-        self.keep_history = keep_history
+        self.factors, self.learning_rate, self.regularization = factors, learning_rate, regularization
+        self.epochs, self.num_threads, self.seed, self.optimizer = epochs, num_threads, seed, optimizer
+        self.decay, self.item_bias, self.init_scale, self.fold_in_epochs = decay, item_bias, init_scale, fold_in_epochs
+        self.compute_objective, self.keep_history = compute_objective, keep_history
         self._validate()
 
 

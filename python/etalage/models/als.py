@@ -39,21 +39,10 @@ class ALS(LeastSquares):
     def __init__(self, factors="auto", regularization="auto", alpha="auto", iterations="auto", num_threads=0, seed=42, *,
                  unobserved_weight="auto", nu="auto", solver="cg", cg_steps=3, block_size=32, init_scale=0.1,
                  compute_objective=True, tolerance=0.0, warm_start=False, keep_history=True):
-        self.factors = factors
-        self.regularization = regularization
-        self.alpha = alpha
-        self.iterations = iterations
-        self.num_threads = num_threads
-        self.seed = seed
-        self.unobserved_weight = unobserved_weight
-        self.nu = nu
-        self.solver = solver
-        self.cg_steps = cg_steps
-        self.block_size = block_size
-        self.init_scale = init_scale
-        self.compute_objective = compute_objective
-        self.tolerance = tolerance
-        self.warm_start = warm_start
+        self.factors, self.regularization, self.alpha, self.iterations = factors, regularization, alpha, iterations
+        self.num_threads, self.seed, self.unobserved_weight, self.nu = num_threads, seed, unobserved_weight, nu
+        self.solver, self.cg_steps, self.block_size, self.init_scale = solver, cg_steps, block_size, init_scale
+        self.compute_objective, self.tolerance, self.warm_start = compute_objective, tolerance, warm_start
         self.keep_history = keep_history
         self._validate()
 

@@ -50,13 +50,8 @@ class Blend(Recommender):
     _core_class = _core.BlendModel
 
     def __init__(self, members, method="rank", weights=None, candidates=500, *, rrf_constant=60.0, exclude_last="auto", num_threads=0):
-        self.members = members
-        self.method = method
-        self.weights = weights
-        self.candidates = candidates
-        self.rrf_constant = rrf_constant
-        self.exclude_last = exclude_last
-        self.num_threads = num_threads
+        self.members, self.method, self.weights, self.candidates = members, method, weights, candidates
+        self.rrf_constant, self.exclude_last, self.num_threads = rrf_constant, exclude_last, num_threads
         self._validate()
 
     def _options(self):

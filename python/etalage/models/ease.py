@@ -24,12 +24,7 @@ class EASE(ItemSimilarity):
 
     def __init__(self, l2="auto", *, popularity_penalty=0.0, num_neighbors=0, method="auto", memory_budget=8 * 2**30, num_candidates=500,
                  keep_history=True, num_threads=0):
-        self.l2 = l2
-        self.popularity_penalty = popularity_penalty
-        self.num_neighbors = num_neighbors
-        self.method = method
-        self.memory_budget = memory_budget
-        self.num_candidates = num_candidates
-        self.keep_history = keep_history
+        self.l2, self.popularity_penalty, self.num_neighbors, self.method = l2, popularity_penalty, num_neighbors, method
+        self.memory_budget, self.num_candidates, self.keep_history = memory_budget, num_candidates, keep_history
         self.num_threads = num_threads
         self._validate()

@@ -23,20 +23,10 @@ class FeatureALS(LeastSquares):
     def __init__(self, factors=64, regularization=0.01, alpha=1.0, iterations=15, num_threads=0, seed=42, *,
                  feature_regularization=1.0, unobserved_weight=1.0, nu=0.0, solver="cg", cg_steps=3, block_size=32,
                  init_scale=0.1, compute_objective=True, keep_history=True):
-        self.factors = factors
-        self.regularization = regularization
-        self.alpha = alpha
-        self.iterations = iterations
-        self.num_threads = num_threads
-        self.seed = seed
-        self.feature_regularization = feature_regularization
-        self.unobserved_weight = unobserved_weight
-        self.nu = nu
-        self.solver = solver
-        self.cg_steps = cg_steps
-        self.block_size = block_size
-        self.init_scale = init_scale
-        self.compute_objective = compute_objective
+        self.factors, self.regularization, self.alpha, self.iterations = factors, regularization, alpha, iterations
+        self.num_threads, self.seed, self.feature_regularization = num_threads, seed, feature_regularization
+        self.unobserved_weight, self.nu, self.solver, self.cg_steps = unobserved_weight, nu, solver, cg_steps
+        self.block_size, self.init_scale, self.compute_objective = block_size, init_scale, compute_objective
         self.keep_history = keep_history
         self._validate()
 

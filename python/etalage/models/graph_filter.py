@@ -43,25 +43,14 @@ class GraphFilter(Recommender):
                  sharpen_weight="auto", equal_scale=True, low_pass_power=0.0,
                  low_pass_user_exponent=0.5, low_pass_item_exponent=0.5, low_pass_history_exponent=0.5,
                  low_pass_target_exponent=-0.5, low_pass_coefficients=(1.0,), power_iterations=6, num_threads=0, seed=42):
-        self.history_exponent = history_exponent
-        self.user_exponent = user_exponent
-        self.item_exponent = item_exponent
-        self.coefficients = coefficients
-        self.basis = basis
-        self.low_pass_factors = low_pass_factors
-        self.low_pass_weight = low_pass_weight
-        self.sharpen_factors = sharpen_factors
-        self.sharpen_weight = sharpen_weight
-        self.equal_scale = equal_scale
-        self.low_pass_power = low_pass_power
-        self.low_pass_user_exponent = low_pass_user_exponent
-        self.low_pass_item_exponent = low_pass_item_exponent
+        self.history_exponent, self.user_exponent, self.item_exponent = history_exponent, user_exponent, item_exponent
+        self.coefficients, self.basis, self.low_pass_factors = coefficients, basis, low_pass_factors
+        self.low_pass_weight, self.sharpen_factors = low_pass_weight, sharpen_factors
+        self.sharpen_weight, self.equal_scale, self.low_pass_power = sharpen_weight, equal_scale, low_pass_power
+        self.low_pass_user_exponent, self.low_pass_item_exponent = low_pass_user_exponent, low_pass_item_exponent
         self.low_pass_history_exponent = low_pass_history_exponent
-        self.low_pass_target_exponent = low_pass_target_exponent
-        self.low_pass_coefficients = low_pass_coefficients
-        self.power_iterations = power_iterations
-        self.num_threads = num_threads
-        self.seed = seed
+        self.low_pass_target_exponent, self.low_pass_coefficients = low_pass_target_exponent, low_pass_coefficients
+        self.power_iterations, self.num_threads, self.seed = power_iterations, num_threads, seed
         self._validate()
 
     @classmethod

@@ -29,20 +29,10 @@ class Item2Vec(SequenceRecommender):
     def __init__(self, factors=64, window=5, num_negatives=5, epochs=20, learning_rate=0.1, subsample=1e-3,
                  negative_exponent=0.75, query_decay=5.0, max_history=50, *, compute_objective=True, exclude_last="auto", keep_history=True,
                  num_threads=0, seed=42):
-        self.factors = factors
-        self.window = window
-        self.num_negatives = num_negatives
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.subsample = subsample
-        self.negative_exponent = negative_exponent
-        self.query_decay = query_decay
-        self.max_history = max_history
-        self.compute_objective = compute_objective
-        self.exclude_last = exclude_last
-        self.keep_history = keep_history
-        self.num_threads = num_threads
-        self.seed = seed
+        self.factors, self.window, self.num_negatives, self.epochs = factors, window, num_negatives, epochs
+        self.learning_rate, self.subsample, self.negative_exponent = learning_rate, subsample, negative_exponent
+        self.query_decay, self.max_history, self.compute_objective = query_decay, max_history, compute_objective
+        self.exclude_last, self.keep_history, self.num_threads, self.seed = exclude_last, keep_history, num_threads, seed
         self._validate()
 
     @property

@@ -33,17 +33,8 @@ class ItemKNN(ItemSimilarity):
     def __init__(self, num_neighbors="auto", similarity="auto", shrinkage="auto", asymmetry="auto", *, user_damping="auto",
                  normalize=False, tversky_alpha=1.0, tversky_beta=1.0, popularity_penalty="auto", bm25_k1=1.2, bm25_b=0.75,
                  keep_history=True, num_threads=0):
-        self.num_neighbors = num_neighbors
-        self.similarity = similarity
-        self.shrinkage = shrinkage
-        self.asymmetry = asymmetry
-        self.user_damping = user_damping
-        self.normalize = normalize
-        self.tversky_alpha = tversky_alpha
-        self.tversky_beta = tversky_beta
-        self.popularity_penalty = popularity_penalty
-        self.bm25_k1 = bm25_k1
-        self.bm25_b = bm25_b
-        self.keep_history = keep_history
-        self.num_threads = num_threads
+        self.num_neighbors, self.similarity, self.shrinkage = num_neighbors, similarity, shrinkage
+        self.asymmetry, self.user_damping, self.normalize = asymmetry, user_damping, normalize
+        self.tversky_alpha, self.tversky_beta, self.popularity_penalty = tversky_alpha, tversky_beta, popularity_penalty
+        self.bm25_k1, self.bm25_b, self.keep_history, self.num_threads = bm25_k1, bm25_b, keep_history, num_threads
         self._validate()

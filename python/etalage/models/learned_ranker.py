@@ -47,22 +47,10 @@ class LearnedRanker(Recommender):
     def __init__(self, sources, method="auto", candidates=200, *, l2=1e-3, num_trees=300, num_leaves=15, learning_rate=0.05,
                  min_rows_in_leaf=100, folds=3, max_lists=8192, max_negatives=500, anchors=10, half_life_days=30.0, neighbors=100,
                  exclude_last="auto", seed=0, num_threads=0):
-        self.sources = sources
-        self.method = method
-        self.candidates = candidates
-        self.l2 = l2
-        self.num_trees = num_trees
-        self.num_leaves = num_leaves
-        self.learning_rate = learning_rate
-        self.min_rows_in_leaf = min_rows_in_leaf
-        self.folds = folds
-        self.max_lists = max_lists
-        self.max_negatives = max_negatives
-        self.anchors = anchors
-        self.half_life_days = half_life_days
-        self.neighbors = neighbors
-        self.exclude_last = exclude_last
-        self.seed = seed
+        self.sources, self.method, self.candidates, self.l2, self.num_trees = sources, method, candidates, l2, num_trees
+        self.num_leaves, self.learning_rate, self.min_rows_in_leaf = num_leaves, learning_rate, min_rows_in_leaf
+        self.folds, self.max_lists, self.max_negatives, self.anchors = folds, max_lists, max_negatives, anchors
+        self.half_life_days, self.neighbors, self.exclude_last, self.seed = half_life_days, neighbors, exclude_last, seed
         self.num_threads = num_threads
         self._validate()
 

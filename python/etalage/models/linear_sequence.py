@@ -26,20 +26,9 @@ class LinearSequence(SequenceRecommender):
     def __init__(self, l2=100.0, ridge_exponent=0.4, forward=1.0, backward=0.3, decay=2.0, window=20, column_exponent=0.2, query_decay=2.0,
                  max_history=50, method="auto", memory_budget=256 << 20, num_candidates=200, num_neighbors=0, *, exclude_last="auto", keep_history=True,
                  num_threads=0):
-        self.l2 = l2
-        self.ridge_exponent = ridge_exponent
-        self.forward = forward
-        self.backward = backward
-        self.decay = decay
-        self.window = window
-        self.column_exponent = column_exponent
-        self.query_decay = query_decay
-        self.max_history = max_history
-        self.method = method
-        self.memory_budget = memory_budget
-        self.num_candidates = num_candidates
-        self.num_neighbors = num_neighbors
-        self.exclude_last = exclude_last
-        self.keep_history = keep_history
-        self.num_threads = num_threads
+        self.l2, self.ridge_exponent, self.forward, self.backward = l2, ridge_exponent, forward, backward
+        self.decay, self.window, self.column_exponent, self.query_decay = decay, window, column_exponent, query_decay
+        self.max_history, self.method, self.memory_budget = max_history, method, memory_budget
+        self.num_candidates, self.num_neighbors, self.exclude_last = num_candidates, num_neighbors, exclude_last
+        self.keep_history, self.num_threads = keep_history, num_threads
         self._validate()

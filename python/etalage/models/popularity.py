@@ -22,9 +22,7 @@ class Popularity(Recommender):
     _core_class = _core.PopularityModel
 
     def __init__(self, count="weights", half_life_days=None, *, event_weights=None, keep_history=True):
-        self.count = count
-        self.half_life_days = half_life_days
-        self.event_weights = event_weights
+        self.count, self.half_life_days, self.event_weights = count, half_life_days, event_weights
         self.keep_history = keep_history
         self._validate()
 

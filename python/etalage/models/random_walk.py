@@ -23,10 +23,7 @@ class P3alpha(ItemSimilarity):
     _core_class = _core.RandomWalkModel
 
     def __init__(self, alpha="auto", num_neighbors=500, *, normalize=False, keep_history=True, num_threads=0):
-        self.alpha = alpha
-        self.num_neighbors = num_neighbors
-        self.normalize = normalize
-        self.keep_history = keep_history
+        self.alpha, self.num_neighbors, self.normalize, self.keep_history = alpha, num_neighbors, normalize, keep_history
         self.num_threads = num_threads
         self._validate()
 
@@ -62,12 +59,8 @@ class RP3beta(ItemSimilarity):
     _core_class = _core.RandomWalkModel
 
     def __init__(self, alpha="auto", beta="auto", num_neighbors="auto", *, normalize=False, keep_history=True, num_threads=0):
-        self.alpha = alpha
-        self.beta = beta
-        self.num_neighbors = num_neighbors
-        self.normalize = normalize
-        self.keep_history = keep_history
-        self.num_threads = num_threads
+        self.alpha, self.beta, self.num_neighbors, self.normalize = alpha, beta, num_neighbors, normalize
+        self.keep_history, self.num_threads = keep_history, num_threads
         self._validate()
 
     def _new(self):

@@ -25,12 +25,8 @@ class RepeatPurchase(SequenceRecommender):
     _core_class = _core.RepeatPurchaseModel
 
     def __init__(self, min_gap_days=0.5, item_shrinkage=10.0, user_shrinkage=2.0, now_ms=0, *, keep_history=True, num_threads=0):
-        self.min_gap_days = min_gap_days
-        self.item_shrinkage = item_shrinkage
-        self.user_shrinkage = user_shrinkage
-        self.now_ms = now_ms
-        self.keep_history = keep_history
-        self.num_threads = num_threads
+        self.min_gap_days, self.item_shrinkage, self.user_shrinkage = min_gap_days, item_shrinkage, user_shrinkage
+        self.now_ms, self.keep_history, self.num_threads = now_ms, keep_history, num_threads
         self._validate()
 
     def at(self, now):

@@ -22,13 +22,7 @@ class SequentialRules(SequenceRecommender):
 
     def __init__(self, weighting="div", max_gap=10, min_support=0.0, num_neighbors=500, query_decay=0.0, max_history=1, *,
                  exclude_last="auto", keep_history=True, num_threads=0):
-        self.weighting = weighting
-        self.max_gap = max_gap
-        self.min_support = min_support
-        self.num_neighbors = num_neighbors
-        self.query_decay = query_decay
-        self.max_history = max_history
-        self.exclude_last = exclude_last
-        self.keep_history = keep_history
-        self.num_threads = num_threads
+        self.weighting, self.max_gap, self.min_support = weighting, max_gap, min_support
+        self.num_neighbors, self.query_decay, self.max_history = num_neighbors, query_decay, max_history
+        self.exclude_last, self.keep_history, self.num_threads = exclude_last, keep_history, num_threads
         self._validate()

@@ -28,20 +28,11 @@ class SessionKNN(SequenceRecommender):
     def __init__(self, num_neighbors=500, recent_sessions=5000, weighting="quadratic", place_decay=2.0, score_weighting="div",
                  idf_weight=5.0, item_decay=0.0, backward=1.0, length_exponent=0.0, session_decay_days=0.0, max_history=50, *,
                  exclude_last="auto", keep_history=True, num_threads=0):
-        self.num_neighbors = num_neighbors
-        self.recent_sessions = recent_sessions
-        self.weighting = weighting
-        self.place_decay = place_decay
-        self.score_weighting = score_weighting
-        self.idf_weight = idf_weight
-        self.item_decay = item_decay
-        self.backward = backward
-        self.length_exponent = length_exponent
-        self.session_decay_days = session_decay_days
-        self.max_history = max_history
-        self.exclude_last = exclude_last
-        self.keep_history = keep_history
-        self.num_threads = num_threads
+        self.num_neighbors, self.recent_sessions, self.weighting = num_neighbors, recent_sessions, weighting
+        self.place_decay, self.score_weighting, self.idf_weight = place_decay, score_weighting, idf_weight
+        self.item_decay, self.backward, self.length_exponent = item_decay, backward, length_exponent
+        self.session_decay_days, self.max_history, self.exclude_last = session_decay_days, max_history, exclude_last
+        self.keep_history, self.num_threads = keep_history, num_threads
         self._validate()
 
     def add_sessions(self, sequences):

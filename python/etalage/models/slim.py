@@ -22,12 +22,7 @@ class SLIM(ItemSimilarity):
 
     def __init__(self, l1=0.2, l2=100.0, *, non_negative=True, num_candidates=300, iterations=100, tolerance=1e-4,
                  keep_history=True, num_threads=0):
-        self.l1 = l1
-        self.l2 = l2
-        self.non_negative = non_negative
-        self.num_candidates = num_candidates
-        self.iterations = iterations
-        self.tolerance = tolerance
-        self.keep_history = keep_history
+        self.l1, self.l2, self.non_negative, self.num_candidates = l1, l2, non_negative, num_candidates
+        self.iterations, self.tolerance, self.keep_history = iterations, tolerance, keep_history
         self.num_threads = num_threads
         self._validate()

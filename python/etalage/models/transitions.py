@@ -21,16 +21,9 @@ class Transitions(SequenceRecommender):
 
     def __init__(self, forward=1.0, backward=0.5, decay=5.0, window=50, row_exponent=0.6, column_exponent=0.2, query_decay=2.0,
                  max_history=50, *, exclude_last="auto", keep_history=True, num_threads=0):
-        self.forward = forward
-        self.backward = backward
-        self.decay = decay
-        self.window = window
-        self.row_exponent = row_exponent
-        self.column_exponent = column_exponent
-        self.query_decay = query_decay
-        self.max_history = max_history
-        self.exclude_last = exclude_last
-        self.keep_history = keep_history
+        self.forward, self.backward, self.decay, self.window = forward, backward, decay, window
+        self.row_exponent, self.column_exponent, self.query_decay = row_exponent, column_exponent, query_decay
+        self.max_history, self.exclude_last, self.keep_history = max_history, exclude_last, keep_history
         self.num_threads = num_threads
         self._validate()
 

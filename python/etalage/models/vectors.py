@@ -30,10 +30,7 @@ class Vectors(FactorRecommender):
 
     def __init__(self, user_vectors=None, item_vectors=None, *, metric="dot", num_threads=0, user_items=None, user_ids=None,
                  item_ids=None, index=None, index_options=None):
-        self.metric = metric
-        self.num_threads = num_threads
-        self.index = index
-        self.index_options = index_options
+        self.metric, self.num_threads, self.index, self.index_options = metric, num_threads, index, index_options
         self._validate()
         if item_vectors is not None:
             self.fit(user_vectors, item_vectors, user_items=user_items, user_ids=user_ids, item_ids=item_ids)

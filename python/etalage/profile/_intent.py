@@ -121,24 +121,11 @@ class PurchaseIntent:
     def __init__(self, unit="shopper", horizon_days=7.0, *, step_days=0.0, warmup_days=0.0, max_idle_days=0.0, model="logistic",
                  features="all", calibration="platt", calibration_share=0.1, l2=10.0, knots=3, max_iterations=50, max_examples=100000,
                  seed=42, num_threads=0, library="scikit-learn", boosting_options=None, profile_options=None):
-        self.unit = unit
-        self.horizon_days = horizon_days
-        self.step_days = step_days
-        self.warmup_days = warmup_days
-        self.max_idle_days = max_idle_days
-        self.model = model
-        self.features = features
-        self.calibration = calibration
-        self.calibration_share = calibration_share
-        self.l2 = l2
-        self.knots = knots
-        self.max_iterations = max_iterations
-        self.max_examples = max_examples
-        self.seed = seed
-        self.num_threads = num_threads
-        self.library = library
-        self.boosting_options = boosting_options
-        self.profile_options = profile_options
+        self.unit, self.horizon_days, self.step_days, self.warmup_days = unit, horizon_days, step_days, warmup_days
+        self.max_idle_days, self.model, self.features, self.calibration = max_idle_days, model, features, calibration
+        self.calibration_share, self.l2, self.knots, self.max_iterations = calibration_share, l2, knots, max_iterations
+        self.max_examples, self.seed, self.num_threads, self.library = max_examples, seed, num_threads, library
+        self.boosting_options, self.profile_options = boosting_options, profile_options
         self._core = None
         self._catalog = None
         self._new()

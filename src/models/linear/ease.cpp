@@ -243,16 +243,10 @@ FitReport EaseModel::fit_approximate(const Interactions& data, const ProgressCal
   return report;
 }
 
-void EaseModel::save_state(StateWriter& writer) const {
-  ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_);
-}
+void EaseModel::save_state(StateWriter& writer) const { ItemSimilarityModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<EaseModel> EaseModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<EaseModel>(get_options<EaseOptions>(reader));
-  model->load_weights(reader);
-  model->load_base(reader);
-  return model;
+  return made_of_state<EaseModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });
 }
 
 }  // namespace etalage

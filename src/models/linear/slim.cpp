@@ -87,16 +87,10 @@ FitReport SlimModel::fit(const Interactions& data, const ProgressCallback& callb
   return report;
 }
 
-void SlimModel::save_state(StateWriter& writer) const {
-  ItemSimilarityModel::save_state(writer);
-  put_options(writer, options_);
-}
+void SlimModel::save_state(StateWriter& writer) const { ItemSimilarityModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<SlimModel> SlimModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<SlimModel>(get_options<SlimOptions>(reader));
-  model->load_weights(reader);
-  model->load_base(reader);
-  return model;
+  return made_of_state<SlimModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });
 }
 
 }  // namespace etalage

@@ -76,10 +76,7 @@ void ItemKnnModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<ItemKnnModel> ItemKnnModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<ItemKnnModel>(get_options<ItemKnnOptions>(reader));
-  model->load_weights(reader);
-  model->load_base(reader);
-  return model;
+  return made_of_state<ItemKnnModel>(reader, [&](auto& m) { m.load_weights(reader); m.load_base(reader); });
 }
 
 }  // namespace etalage

@@ -32,9 +32,7 @@ void BprModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<BprModel> BprModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<BprModel>(get_options<BprOptions>(reader));
-  model->load_pairwise(reader);
-  return model;
+  return made_of_state<BprModel>(reader, [&](auto& m) { m.load_pairwise(reader); });
 }
 
 }  // namespace etalage

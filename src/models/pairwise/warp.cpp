@@ -33,9 +33,7 @@ void WarpModel::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<WarpModel> WarpModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<WarpModel>(get_options<WarpOptions>(reader));
-  model->load_pairwise(reader);
-  return model;
+  return made_of_state<WarpModel>(reader, [&](auto& m) { m.load_pairwise(reader); });
 }
 
 }  // namespace etalage

@@ -292,16 +292,10 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
   return finish("regression", seconds, callback, watch.stopped());
 }
 
-void LinearSequenceModel::save_state(StateWriter& writer) const {
-  DirectedItemModel::save_state(writer);
-  put_options(writer, options_);
-}
+void LinearSequenceModel::save_state(StateWriter& writer) const { DirectedItemModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<LinearSequenceModel> LinearSequenceModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<LinearSequenceModel>(get_options<LinearSequenceOptions>(reader));
-  model->load_sequences(reader);
-  model->load_weights(reader);
-  return model;
+  return made_of_state<LinearSequenceModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });
 }
 
 }  // namespace etalage

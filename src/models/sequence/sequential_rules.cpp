@@ -56,16 +56,10 @@ FitReport SequentialRulesModel::fit(const Sequences& sequences, const ProgressCa
   return finish("rules", seconds, callback);
 }
 
-void SequentialRulesModel::save_state(StateWriter& writer) const {
-  DirectedItemModel::save_state(writer);
-  put_options(writer, options_);
-}
+void SequentialRulesModel::save_state(StateWriter& writer) const { DirectedItemModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<SequentialRulesModel> SequentialRulesModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<SequentialRulesModel>(get_options<SequentialRulesOptions>(reader));
-  model->load_sequences(reader);
-  model->load_weights(reader);
-  return model;
+  return made_of_state<SequentialRulesModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });
 }
 
 }  // namespace etalage

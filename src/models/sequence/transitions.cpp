@@ -152,16 +152,10 @@ void TransitionsModel::add_sessions(const Sequences& sequences) {
   sums_ = std::move(sums);
 }
 
-void TransitionsModel::save_state(StateWriter& writer) const {
-  DirectedItemModel::save_state(writer);
-  put_options(writer, options_);
-}
+void TransitionsModel::save_state(StateWriter& writer) const { DirectedItemModel::save_state(writer); put_options(writer, options_); }
 
 std::shared_ptr<TransitionsModel> TransitionsModel::from_state(const StateReader& reader) {
-  auto model = std::make_shared<TransitionsModel>(get_options<TransitionsOptions>(reader));
-  model->load_sequences(reader);
-  model->load_weights(reader);
-  return model;
+  return made_of_state<TransitionsModel>(reader, [&](auto& m) { m.load_sequences(reader); m.load_weights(reader); });
 }
 
 }  // namespace etalage
