@@ -178,7 +178,8 @@ def structure(core, ids, metric):
     inner = faiss.downcast_index(index.index)
     settings = _settings_of(faiss, inner)
     if _name(settings) not in ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexHNSWFlat", "IndexNSGFlat", "IndexIVFFlat"):
-        refined = faiss.IndexRefineFlat(inner, faiss.swig_ptr(np.ascontiguousarray(rows[order])))
+        kept = np.ascontiguousarray(rows[order])  # until it is copied: a pointer keeps nothing
+        refined = faiss.IndexRefineFlat(inner, faiss.swig_ptr(kept))
         refined.own_fields, refined.k_factor = True, float(core.options()["rescore_factor"])
         inner = refined
     if metric == "cosine":
