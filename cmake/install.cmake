@@ -15,6 +15,14 @@ install(TARGETS etalage EXPORT etalageTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT etalage_runtime NAMELINK_COMPONENT etalage_development
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT etalage_runtime)
 install(EXPORT etalageTargets NAMESPACE etalage:: DESTINATION ${_package_dir} COMPONENT etalage_development)
+if(TARGET etalage_faiss)
+  # An export of its own, read only where component "faiss" is asked for: it names FAISS.
+  install(TARGETS etalage_faiss EXPORT etalageFaissTargets
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT etalage_development
+          LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT etalage_runtime NAMELINK_COMPONENT etalage_development
+          RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT etalage_runtime)
+  install(EXPORT etalageFaissTargets NAMESPACE etalage:: DESTINATION ${_package_dir} COMPONENT etalage_development)
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/etalage ${PROJECT_BINARY_DIR}/include/etalage
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT etalage_development FILES_MATCHING PATTERN "*.hpp")
 install(FILES ${PROJECT_BINARY_DIR}/etalageConfig.cmake ${PROJECT_BINARY_DIR}/etalageConfigVersion.cmake

@@ -96,6 +96,7 @@
 #include "etalage/profile/profiles.hpp"
 #include "etalage/profile/purchase_intent.hpp"
 #include "etalage/profile/user_profile.hpp"
+#include "etalage/retrieval/index_rows.hpp"
 #include "etalage/retrieval/item_index.hpp"
 #include "etalage/serving/bound_key.hpp"
 #include "etalage/extend/candidate_source.hpp"

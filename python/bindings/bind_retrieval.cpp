@@ -6,10 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +17,9 @@
 #include "etalage/core/item_filter.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/io/state_file.hpp"
+#include "etalage/retrieval/index_rows.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "index_methods.hpp"
 #include "index_options.hpp"
 #include "numpy_helpers.hpp"
 #include "option_helpers.hpp"
@@ -27,22 +27,14 @@
 namespace etalage::python {
 namespace {
 
-using Floats = py::array_t<float, py::array::c_style>;
 // Beside the index in its file: files of indexes without keys stay as they are, and readers that know no keys pass over them.
 constexpr const char* kKeys = "info/keys";
 constexpr const char* kIndexKind = "ItemIndex";
 
-using Ids = py::array_t<std::int64_t, py::array::c_style>;
-
-MatrixView<const float> matrix(const Floats& a) {
-  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
-}
-std::span<const std::int64_t> list(const Ids& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
-
 ItemFilter make_filter(const py::object& allow, const py::object& deny) {
   ItemFilter f;
-  if (!allow.is_none()) f = ItemFilter::allow(list(from_numpy<std::int64_t>(allow, "allow", 1)));
-  if (!deny.is_none()) f = f & ItemFilter::deny(list(from_numpy<std::int64_t>(deny, "deny", 1)));
+  if (!allow.is_none()) f = ItemFilter::allow(list_of(from_numpy<std::int64_t>(allow, "allow", 1)));
+  if (!deny.is_none()) f = f & ItemFilter::deny(list_of(from_numpy<std::int64_t>(deny, "deny", 1)));
   return f;
 }
 
@@ -53,45 +45,6 @@ ItemFilter complement(const ItemFilter& f) {
   for (const std::int64_t id : f.allowed_ids())
     if (f.allows(id)) allowed.push_back(id);
   return ItemFilter::deny(std::span<const std::int64_t>(allowed));
-}
-
-py::tuple search(const ItemIndex& index, const py::object& queries, std::int64_t k, const std::vector<const ItemFilter*>& filters,
-                 int num_threads) {
-  const auto q = from_numpy<float>(queries, "queries", 2);
-  if (k < 0) throw std::invalid_argument("k is " + std::to_string(k) + ", must be >= 0");
-  const auto n = static_cast<std::size_t>(q.shape(0));
-  if (q.shape(1) != index.dim())
-    throw std::invalid_argument("queries has " + std::to_string(q.shape(1)) + " columns, must have dim = " + std::to_string(index.dim()));
-  const auto width = static_cast<std::size_t>(k);
-  check_cells(n, width, n * width * (sizeof(std::int64_t) + sizeof(float)));
-  const std::vector<py::ssize_t> shape{q.shape(0), static_cast<py::ssize_t>(k)};
-  py::array_t<std::int64_t> id_array(shape);
-  py::array_t<float> score_array(shape);
-  std::int64_t* ids = id_array.mutable_data();
-  float* scores = score_array.mutable_data();
-  {
-    const py::gil_scoped_release release;
-    // What is found is at most what is there: a huge k costs the padding alone.
-    const std::size_t most = std::min(width, index.size());
-    std::fill_n(ids, n * width, -1);
-    std::fill_n(scores, n * width, -std::numeric_limits<float>::infinity());
-    std::vector<Neighbor> found(n * most);
-    std::vector<std::size_t> counts(n);
-    index.search_batch(matrix(q), {found.data(), n, most}, counts, filters, num_threads);
-    for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < counts[i]; ++j) {
-        ids[i * width + j] = found[i * most + j].id;
-        scores[i * width + j] = found[i * most + j].score;
-      }
-    }
-  }
-  return py::make_tuple(id_array, score_array);
-}
-
-LoadOptions load_options(const std::string& verify) {
-  if (verify != "full" && verify != "header")
-    throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
-  return {verify == "full" ? Verify::kFull : Verify::kHeader, 0};
 }
 
 }  // namespace
@@ -112,7 +65,9 @@ void bind_retrieval(py::module_& m) {
           },
           [](const py::tuple& t) { return std::make_shared<ItemFilter>(make_filter(t[0], t[1])); }));
 
-  py::class_<ItemIndex, std::shared_ptr<ItemIndex>>(m, "ItemIndex", "The compiled part of etalage.retrieval.ItemIndex.")
+  py::class_<ItemIndex, std::shared_ptr<ItemIndex>> index(m, "ItemIndex", "The compiled part of etalage.retrieval.ItemIndex.");
+  bind_index_methods<ItemIndex>(index);
+  index
       .def(py::init([](int dim, const py::dict& options) {
              IndexMetric metric = IndexMetric::kCosine;
              IndexKind kind = IndexKind::kExact;
@@ -121,45 +76,16 @@ void bind_retrieval(py::module_& m) {
              return std::make_shared<ItemIndex>(dim, metric, kind, index_options_from(options));
            }),
            py::arg("dim"), py::arg("options"))
-      .def(
-          "add",
-          [](ItemIndex& ix, const py::object& vectors, const py::object& ids) {
-            const auto v = from_numpy<float>(vectors, "vectors", 2);
-            const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
-            const py::gil_scoped_release release;
-            ix.add(matrix(v), list(i));
-          },
-          py::arg("vectors"), py::arg("ids"))
-      .def(
-          "update",
-          [](ItemIndex& ix, const py::object& vectors, const py::object& ids) {
-            const auto v = from_numpy<float>(vectors, "vectors", 2);
-            const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
-            const py::gil_scoped_release release;
-            ix.update(matrix(v), list(i));
-          },
-          py::arg("vectors"), py::arg("ids"))
-      .def(
-          "remove",
-          [](ItemIndex& ix, const py::object& ids) {
-            const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
-            const py::gil_scoped_release release;
-            return ix.remove(list(i));
-          },
-          py::arg("ids"))
-      .def("compact", &ItemIndex::compact, py::call_guard<py::gil_scoped_release>())
-      .def("size", &ItemIndex::size, py::call_guard<py::gil_scoped_release>())
-      .def("contains", &ItemIndex::contains, py::arg("id"), py::call_guard<py::gil_scoped_release>())
-      .def("ids",
+      .def("rows",
            [](const ItemIndex& ix) {
-             std::vector<std::int64_t> ids;
+             IndexRows rows;
              {
                const py::gil_scoped_release release;
-               ids = ix.ids();
+               rows = rows_of(ix);
              }
-             return take(std::move(ids));
-           })
-      .def("search", &search, py::arg("queries"), py::arg("k"), py::arg("filters"), py::arg("num_threads"))
+             return rows_to_python(std::move(rows), ix.dim());
+           },
+           "The vectors as they are scored, float32 (n, dim), and their ids, int64 (n,).")
       .def("distances_per_query",
            [](const ItemIndex& ix, py::handle queries, std::size_t k) {
              const Array<float> q = wrap(from_numpy<float>(queries, "queries", 2));
@@ -175,11 +101,7 @@ void bind_retrieval(py::module_& m) {
       .def_property_readonly("metric", [](const ItemIndex& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
       .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.structure(), kIndexKinds); })
       .def("options", [](const ItemIndex& ix) { return index_options_to(ix.options()); })
-      .def("set_ef_search", &ItemIndex::set_ef_search, py::arg("ef_search"))
-      .def("set_nprobe", &ItemIndex::set_nprobe, py::arg("nprobe"))
       .def_property_readonly("measured_recall", &ItemIndex::measured_recall)
-      .def("memory_bytes", &ItemIndex::memory_bytes, py::call_guard<py::gil_scoped_release>())
-      .def("dead_rows", &ItemIndex::dead_rows, py::call_guard<py::gil_scoped_release>())
       .def("save", [](const ItemIndex& ix, const std::filesystem::path& path) { save(ix, path); }, py::arg("path"),
            py::call_guard<py::gil_scoped_release>())
       .def("save_with_keys",
@@ -197,7 +119,7 @@ void bind_retrieval(py::module_& m) {
                     return std::make_shared<IdMap>(file.reader().get_id_map(kKeys));
                   },
                   py::arg("path"), py::call_guard<py::gil_scoped_release>(), "The keys of a file of save_with_keys(), or None.")
-      .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_index(path, load_options(verify)); },
+      .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_index(path, index_load_options(verify)); },
                   py::arg("path"), py::arg("verify"), py::call_guard<py::gil_scoped_release>())
       .def("to_bytes",
            [](const ItemIndex& ix) {

@@ -7,19 +7,20 @@ from . import _core
 from .models._base import _KINDS
 
 
-def load(path, verify="full", num_threads=0):
+def load(path, verify="full", num_threads=0, trust_faiss=False):
     """Opens whatever save() wrote, from Python or C++: a model, an index, profiles, a purchase intent, trees, a lifetime model, the
     allocation of an experiment, a linear uplift model.
 
     verify="full" checks every checksum and index, "header" trusts the contents and opens in constant time. The file is
-    mapped, not read: processes that open it share its memory. FormatError says what was found and what was expected.
+    mapped, not read: processes that open it share its memory. trust_faiss=True opens an ItemIndex of kind "faiss" too, whose bytes FAISS
+    reads and believes: only for files whose writer is trusted, else they are a FormatError that says so. FormatError says what was found and what was expected.
     """
     path = os.fspath(path)
     kind = _core.file_info(path)["kind"]
-    if kind == "ItemIndex":
+    if kind in ("ItemIndex", "FaissIndex"):
         from . import retrieval
 
-        return retrieval.ItemIndex.load(path, verify=verify)
+        return retrieval.ItemIndex.load(path, verify=verify, trust_faiss=trust_faiss)
     if kind in ("Profiles", "PurchaseIntent"):
         from . import profile
 

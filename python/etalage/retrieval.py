@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import operator
 import os
+import warnings
 
 import numpy as np
 
@@ -17,6 +18,18 @@ __all__ = ["ItemFilter", "ItemIndex"]
 
 _OPTIONS = ("M", "ef_construction", "ef_search", "nlist", "nprobe", "pq_m", "pq_bits", "rescore_factor", "recall", "compact_share", "seed",
             "num_threads", "deterministic")
+_FAISS_OPTIONS = ("factory", "nprobe", "ef_search", "rescore_factor", "compact_share", "num_threads")
+
+
+def _faiss_module():
+    """The module that holds FAISS, loaded by the first who asks for kind "faiss"."""
+    try:
+        from . import _faiss
+    except ImportError as error:
+        raise ImportError(
+            'kind="faiss" needs the module etalage._faiss, which this build of etalage is without or cannot load: it is built with the package where '
+            "FAISS is installed (Debian: libfaiss-dev). The other kinds, from_faiss() and to_faiss() do without it") from error
+    return _faiss
 
 
 def _is_lists(value):
@@ -35,7 +48,8 @@ class ItemIndex:
 
     dim: length of a vector. metric: "cosine" (a zero vector has cosine 0 with everything), "dot" or "l2" (scores are
     negative squared distances). kind: "exact" reads every vector, "hnsw" walks a graph, "ivf" reads inverted lists, "ivf_pq"
-    inverted lists of compressed vectors; both score the best from the vectors themselves.
+    inverted lists of compressed vectors; both score the best from the vectors themselves. "faiss" is any type that FAISS makes from
+    factory="OPQ32,IVF4096,PQ32x4fs,RFlat", say: it proposes, and the vectors themselves, kept beside, are scored.
 
     Options, with their defaults; those of another kind are ignored:
       hnsw    M=16, ef_construction=100, ef_search=64, deterministic=False
@@ -44,15 +58,26 @@ class ItemIndex:
       hnsw, ivf, ivf_pq   recall=0: with recall=0.95, say, ef_search or nprobe are tuned by 1,000 held-out queries to that share of the
               best 10 while items come in, at first from 2,000 items on and after growth by half; see measured_recall
       all     compact_share=0.3, seed=42, num_threads=0 (all CPUs of this process)
+      faiss   factory (no default), nprobe=16, ef_search=64, rescore_factor=10, compact_share=0.3, num_threads=0 and no others. Types that
+              train answer exactly until there are 39 items for each centroid, or train() is called. NSG and NNDescent take no items
+              once they are built (ValueError). ImportError where the package was built without FAISS
 
     Any number of threads may search while others add, update and remove. No call holds the GIL while it works.
     """
 
     def __init__(self, dim, metric="cosine", kind="hnsw", **options):
+        known = _FAISS_OPTIONS if kind == "faiss" else _OPTIONS
         for name in options:
-            if name not in _OPTIONS:
-                raise TypeError(f"{name} is not an option of ItemIndex, must be one of {', '.join(_OPTIONS)}")
-        self._core = _core.ItemIndex(operator.index(dim), {"metric": metric, "kind": kind, **options})
+            if name not in known:
+                raise TypeError(f"{name} is not an option of ItemIndex{' of this kind' if name in _OPTIONS + _FAISS_OPTIONS else ''}, must be one of "
+                                f"{', '.join(known)}")
+        if kind == "faiss":
+            factory = options.pop("factory", None)
+            if not isinstance(factory, str):
+                raise TypeError(f"factory is {factory!r}, must be text as faiss.index_factory reads it, such as 'OPQ32,IVF4096,PQ32x4fs,RFlat'")
+            self._core = _faiss_module().FaissIndex(operator.index(dim), factory, {"metric": metric, **options})
+        else:
+            self._core = _core.ItemIndex(operator.index(dim), {"metric": metric, "kind": kind, **options})
         self._keys = None
 
     @classmethod
@@ -61,6 +86,64 @@ class ItemIndex:
         index._core = core
         index._keys = None if keys is None else Keys(keys)
         return index
+
+    @classmethod
+    def from_faiss(cls, faiss_index, ids=None):
+        """An index of the items of one that the module faiss made, whatever its version; that one is left as it is.
+
+        faiss_index: any faiss.Index of float vectors. ids: int64 (n,) or text keys, one for each vector in the order in which
+        they were added; None keeps FAISS's own (positions, or those of add_with_ids and IndexIDMap).
+
+        Metric: METRIC_INNER_PRODUCT becomes "dot" (unit vectors stay a "dot": queries are not normalised, as in FAISS), behind a
+        NormalizationTransform ("L2norm,...") "cosine", and METRIC_L2 "l2", whose scores are FAISS's squared distances negated.
+        Flat indexes become kind "exact", HNSW and NSG "hnsw" (M and ef_construction kept, linked anew), lists "ivf" (nlist kept,
+        trained anew); ef_search and nprobe are FAISS's where those are above ours. Vectors are the ones that were added, of
+        IndexRefineFlat too. Other types become kind "faiss" as they were trained, where this package has the module for it and its FAISS
+        reads them (a UserWarning names a type that it does not read, and one of the kinds above is built); of those that only have codes
+        left vectors are reconstructed, and a UserWarning says so.
+
+        TypeError for what is no such index or does not give its vectors back, ValueError for another metric or ids that do not fit,
+        ImportError without the module faiss.
+        """
+        from . import _faiss_bridge
+
+        found = _faiss_bridge.read(faiss_index, ids)
+        if not found.exact:
+            warnings.warn(f"{found.type} keeps codes, not vectors: scores are those of vectors reconstructed from them. Build it with RFlat, or add "
+                          "the vectors to an ItemIndex, for exact ones", UserWarning, stacklevel=2)
+        if found.adoptable:
+            try:
+                module = _faiss_module()
+            except ImportError:
+                module = None
+            keys = list(found.ids) if are_keys(found.ids) else None
+            core = None if module is None else _faiss_bridge.adopted(found, module, found.ids if keys is None else np.arange(len(keys)))
+            if core is not None:
+                return cls._from_core(core, keys)
+        index = cls(found.vectors.shape[1], metric=found.metric, kind=found.kind, **found.options)
+        if len(found.vectors):
+            index.add(found.vectors, found.ids)
+        return index
+
+    def to_faiss(self, factory=None):
+        """The items as an index of the module faiss that is installed, whatever its version: an IndexIDMap2.
+
+        factory: as faiss.index_factory reads it; "Flat", the default, answers exactly. It is trained on the items where it needs
+        training. The default of kind "faiss" is what it has inside, as it was trained, with IndexRefineFlat where that keeps codes.
+        Its ids are this index's; with text keys they are positions in ix.ids, so that ix.ids[label] is the key. "dot" gives inner
+        products, "l2" squared distances (ours negated), "cosine" inner products behind a NormalizationTransform, which takes
+        queries of any length; vectors are then the normalised ones.
+
+        ValueError for a factory that FAISS does not know, ImportError without the module faiss.
+        """
+        from . import _faiss_bridge
+
+        vectors, ids = self._core.rows()
+        if self._keys is not None:
+            ids = _positions(self._core.ids(), ids)
+        if factory is None and self.kind == "faiss" and self.trained:
+            return _faiss_bridge.structure(self._core, None if self._keys is None else ids, self.metric)
+        return _faiss_bridge.build(vectors, ids, self.metric, factory or "Flat")
 
     @property
     def keyed(self):
@@ -177,7 +260,9 @@ class ItemIndex:
 
     def distances_per_query(self, queries, k=10):
         """How many vectors a search for k items scores, as a mean over queries (n, dim), each asked by itself: what a
-        search costs, whatever the machine. Of kind "ivf_pq" codes are counted."""
+        search costs, whatever the machine. Of kind "ivf_pq" codes are counted; TypeError for kind "faiss", which does not count."""
+        if self.kind == "faiss":
+            raise TypeError('kind is "faiss", must be another one: FAISS does not say how many vectors it scores')
         k = operator.index(k)
         if k < 0:
             raise ValueError(f"k is {k}, must be >= 0")
@@ -239,7 +324,7 @@ class ItemIndex:
 
     @property
     def kind(self):
-        """"exact", "hnsw", "ivf" or "ivf_pq"."""
+        """"exact", "hnsw", "ivf", "ivf_pq" or "faiss"."""
         return self._core.kind
 
     @property
@@ -249,7 +334,7 @@ class ItemIndex:
 
     @property
     def ef_search(self):
-        """hnsw: candidates kept while searching; may be set at any time."""
+        """hnsw, graphs of faiss: candidates kept while searching; may be set at any time."""
         return self._core.options()["ef_search"]
 
     @ef_search.setter
@@ -258,7 +343,7 @@ class ItemIndex:
 
     @property
     def nprobe(self):
-        """ivf_pq: lists read for a query; may be set at any time."""
+        """ivf, ivf_pq, lists of faiss: lists read for a query; may be set at any time."""
         return self._core.options()["nprobe"]
 
     @nprobe.setter
@@ -269,7 +354,21 @@ class ItemIndex:
     def measured_recall(self):
         """recall@10 of the held-out queries by which the search setting was chosen last (recall=); 1.0 where searches are exact,
         nan where nothing was measured."""
-        return self._core.measured_recall
+        return float("nan") if self.kind == "faiss" else self._core.measured_recall
+
+    def train(self):
+        """Of kind "faiss": trains with the items that are there and builds, if it is not built yet; the other kinds train by themselves.
+
+        ValueError without items, RuntimeError with FAISS's words where they are too few for the type."""
+        if self.kind == "faiss":
+            if len(self) == 0:
+                raise ValueError("the index has 0 items, must have some to train on")
+            self._core.train()
+
+    @property
+    def trained(self):
+        """Of kind "faiss": whether FAISS answers, or searches are exact until there are enough items. True for the other kinds."""
+        return self.kind != "faiss" or self._core.built()
 
     @property
     def memory_bytes(self):
@@ -282,7 +381,7 @@ class ItemIndex:
         return self._core.dead_rows()
 
     def save(self, path):
-        """Writes the index to a file; etalage.load() maps it, and nothing is rebuilt."""
+        """Writes the index to a file; etalage.load() maps it, and nothing is rebuilt. What FAISS holds of kind "faiss" is copied on loading."""
         keys = None if self._keys is None else self._keys.id_map()
         if keys is None:
             self._core.save(os.fspath(path))
@@ -290,17 +389,29 @@ class ItemIndex:
             self._core.save_with_keys(os.fspath(path), keys)
 
     @classmethod
-    def load(cls, path, verify="full"):
-        """Opens a file that save() wrote. verify: as in etalage.load()."""
-        keys = _core.ItemIndex.keys_of(os.fspath(path))
-        return cls._from_core(_core.ItemIndex.load(os.fspath(path), verify), None if keys is None else list(keys.keys))
+    def load(cls, path, verify="full", trust_faiss=False):
+        """Opens a file that save() wrote. verify, trust_faiss: as in etalage.load()."""
+        path = os.fspath(path)
+        if _core.file_info(path)["kind"] == "FaissIndex":
+            core = _faiss_module().FaissIndex.load(path, verify, bool(trust_faiss))
+        else:
+            core = _core.ItemIndex.load(path, verify)
+        keys = _core.ItemIndex.keys_of(path)
+        return cls._from_core(core, None if keys is None else list(keys.keys))
 
     def __reduce__(self):
-        return _from_bytes, (self._core.to_bytes(), None if self._keys is None else self._keys.names())
+        return _from_bytes, (self._core.to_bytes(), None if self._keys is None else self._keys.names(), self.kind == "faiss")
 
     def __repr__(self):
         return f"ItemIndex(dim={self.dim}, metric={self.metric!r}, kind={self.kind!r}, items={len(self)})"
 
 
-def _from_bytes(data, keys=None):
-    return ItemIndex._from_core(_core.ItemIndex.from_bytes(data), keys)
+def _positions(order, ids):
+    """Where each of ids stands in order, which holds them all."""
+    places = np.empty(int(order.max()) + 1 if len(order) else 0, np.int64)
+    places[order] = np.arange(len(order))
+    return places[ids]
+
+
+def _from_bytes(data, keys=None, faiss=False):
+    return ItemIndex._from_core((_faiss_module().FaissIndex if faiss else _core.ItemIndex).from_bytes(data), keys)

@@ -82,6 +82,10 @@ class Given(dict):
             vectors = r.normal(size=(3000, 96)).astype(np.float32)
             return {"vectors": vectors, "ids": np.arange(3000), "queries": vectors[:5], "new_vectors": vectors[:2], "changed_ids": [0, 1], "old_ids": [2], "sold_out": [7, 8],
                     "users": vectors[:50, :16], "items": vectors[:2800, :16], "dim": 96}
+        if page == "faiss.md":
+            pytest.importorskip("faiss"), pytest.importorskip("etalage._faiss")
+            vectors = r.normal(size=(3000, 32)).astype(np.float32)
+            return {"vectors": vectors, "ids": np.arange(3000), "queries": vectors[:5], "sold_out": [7, 8]}
         if page == "rules.md":
             return {"items": np.arange(20, dtype=np.int32), "scores": np.linspace(1, 0, 20, dtype=np.float32), "rules": [], "vectors": r.normal(size=(120, 8)).astype(np.float32)}
         if page == "tuning.md":

@@ -28,6 +28,7 @@ std::shared_ptr<VectorIndex> load_vector_index(const std::filesystem::path& path
     for (const std::string& k : index_kinds()) known += (known.empty() ? "" : ", ") + k;
     throw FormatError(path.string() + ": found a file of kind " + file.kind() + ", expected an index (" + known + ")");
   }
+  io::require_trusted(file.kind(), options.trust_faiss, path.string());
   return io::make_from(file, factory);
 }
 

@@ -5,9 +5,11 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 
+#include "etalage/error.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/models/blend.hpp"
 #include "etalage/models/feature_als.hpp"
@@ -41,6 +43,7 @@ std::shared_ptr<Recommender> make(const StateReader& reader) {
 
 struct Registry {
   std::mutex mutex;
+  std::set<std::string, std::less<>> read_by_faiss;
   std::map<std::string, IndexFactory, std::less<>> indexes{
       {"ItemIndex", [](const StateReader& reader) -> std::shared_ptr<VectorIndex> { return ItemIndex::from_state(reader); }},
   };
@@ -125,6 +128,14 @@ IndexFactory find_index(std::string_view kind) {
   return find(r.indexes, kind);
 }
 
+void require_trusted(std::string_view kind, bool trust_faiss, const std::string& label) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  if (!trust_faiss && r.read_by_faiss.contains(kind))
+    throw FormatError(label + ": found an index of kind '" + std::string(kind) +
+                      "', whose bytes are read by FAISS, which believes what it reads: open it with trust_faiss, and only where its writer is trusted");
+}
+
 void require_model_kind(std::string_view kind) {
   if (find_model(kind) == nullptr) refuse(kind, "a model", "register_model");
 }
@@ -141,10 +152,11 @@ void register_model(std::string_view kind, ModelFactory factory) {
   add(r.factories, r.indexes, kind, factory);
 }
 
-void register_index(std::string_view kind, IndexFactory factory) {
+void register_index(std::string_view kind, IndexFactory factory, IndexBytes bytes) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   add(r.indexes, r.factories, kind, factory);
+  if (bytes == IndexBytes::kFaiss) r.read_by_faiss.emplace(kind);
 }
 
 std::vector<std::string> model_kinds() {

@@ -23,7 +23,8 @@ using namespace io;
 class BufferReader final : public StateReader {
  public:
   BufferReader(Buffer buffer, std::string label, LoadOptions options)
-      : buffer_(std::move(buffer)), label_(std::move(label)), verify_(options.verify == Verify::kFull), num_threads_(options.num_threads) {
+      : buffer_(std::move(buffer)), label_(std::move(label)), verify_(options.verify == Verify::kFull), num_threads_(options.num_threads),
+        trust_faiss_(options.trust_faiss) {
     header_ = parse_header(buffer_.bytes, label_);
     std::vector<std::span<const std::byte>> ranges;
     for (const Section& s : header_.sections) ranges.push_back(buffer_.bytes.subspan(s.offset, s.bytes));
@@ -77,6 +78,7 @@ class BufferReader final : public StateReader {
   std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const override {
     const IndexFactory factory = find_index(kind);
     if (factory == nullptr) throw FormatError(label_ + ": found an index of kind '" + std::string(kind) + "' inside, which is not known: see register_index");
+    require_trusted(kind, trust_faiss_, label_);
     return factory(state);
   }
   void fail(const std::string& name, const std::string& what) const override {
@@ -110,6 +112,7 @@ class BufferReader final : public StateReader {
   std::string label_;
   bool verify_;
   int num_threads_;
+  bool trust_faiss_;
   Header header_;
   Structure values_;
   std::unordered_map<std::string, std::size_t> arrays_;

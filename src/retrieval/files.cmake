@@ -4,6 +4,7 @@ target_sources(etalage PRIVATE
   src/retrieval/graph/graph_linker.cpp
   src/retrieval/graph/hnsw_graph.cpp
   src/retrieval/id_table.cpp
+  src/retrieval/index_rows.cpp
   src/retrieval/item_index.cpp
   src/retrieval/item_index_batch.cpp
   src/retrieval/item_index_few.cpp

@@ -119,6 +119,10 @@ def read(root: Path) -> list[Declared]:
 OURS = re.compile(r"^_Z(?:N[KRO]*|T[ISVT]N[KR]*|T[hv]n?\d+_(?:n?\d+_)?N[K]*|Tc.*|GVZ?N[KR]*|ZN[KRO]*)7etalage")
 
 
+# Headers of etalage::faiss, a library beside.
+OF_FAISS = ("io/faiss_files.hpp", "retrieval/faiss_index.hpp")
+
+
 def check_library(root: Path, library: str, table: str | None = None) -> list[str]:
     if table is None:
         table = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
@@ -128,8 +132,9 @@ def check_library(root: Path, library: str, table: str | None = None) -> list[st
     # Constructors and destructors have several symbols each of one demangled name: a set counts them once.
     exported = Counter(re.sub(r"\[abi:\w+\]", "", s.split("(", 1)[0] if "operator()" not in s else s.split("operator()")[0] + "operator()")
                        for s in set(plain.splitlines()))
-    wanted = Counter(d.name for d in read(root))
-    headers = {d.name: d.header for d in read(root)}
+    declared = [d for d in read(root) if d.header.endswith(OF_FAISS) == ("libetalage_faiss" in library)]
+    wanted = Counter(d.name for d in declared)
+    headers = {d.name: d.header for d in declared}
     for name, count in sorted(wanted.items()):
         if exported[name] < count:
             found.append(f"{headers[name]}: declares {name} {count} times, {library} exports {exported[name]}")

@@ -55,8 +55,13 @@ using ModelFactory = std::shared_ptr<Recommender> (*)(const StateReader&);
 ETALAGE_EXPORT void register_model(std::string_view kind, ModelFactory factory);
 /// Makes an index of one kind from its state.
 using IndexFactory = std::shared_ptr<VectorIndex> (*)(const StateReader&);
+/// Who answers for the bytes of an index.
+enum class IndexBytes : std::uint8_t {
+  kChecked,  ///< its factory, which refuses what is damaged or made to harm
+  kFaiss     ///< FAISS, which does not: opened only with LoadOptions::trust_faiss
+};
 /// The same for a VectorIndex of a host's own class, which a model may hold (FactorModel::set_index) or a file alone.
-ETALAGE_EXPORT void register_index(std::string_view kind, IndexFactory factory);
+ETALAGE_EXPORT void register_index(std::string_view kind, IndexFactory factory, IndexBytes bytes = IndexBytes::kChecked);
 /// Every kind that load() knows, sorted.
 [[nodiscard]] ETALAGE_EXPORT std::vector<std::string> model_kinds();
 /// Every kind that load_vector_index() and a model's own index know, sorted.

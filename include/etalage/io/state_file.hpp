@@ -25,6 +25,9 @@ enum class Verify : std::uint8_t {
 struct LoadOptions {
   Verify verify = Verify::kFull;
   int num_threads = 0;  ///< for the checksums
+  /// Indexes that FAISS reads from bytes of its own (FaissIndex) are opened too. Its reader believes what it reads: only for files whose
+  /// writer is trusted. Without it they are a FormatError that says so.
+  bool trust_faiss = false;
 };
 
 /// A file of state that is open for reading, whatever its kind: what load() and its kin are made of, and the way for a
