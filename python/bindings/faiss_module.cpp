@@ -25,7 +25,7 @@
 namespace etalage::python {
 namespace {
 
-constexpr const char* kKeys = "info/keys";  // as of ItemIndex
+constexpr const char* kFaissKeys = "info/keys";  // as of ItemIndex
 
 std::span<const std::uint8_t> bytes_of(const py::bytes& data) {
   const std::string_view v = data;
@@ -103,7 +103,7 @@ void bind_faiss(py::module_& m) {
            [](const FaissIndex& ix, const std::filesystem::path& path, const IdMap& keys) {
              save_state(path, ix.kind(), [&](StateWriter& writer) {
                ix.save_state(writer);
-               writer.put_id_map(kKeys, keys);
+               writer.put_id_map(kFaissKeys, keys);
              });
            },
            py::arg("path"), py::arg("keys"), py::call_guard<py::gil_scoped_release>())

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "detail/parallel_for.hpp"
-#include "etalage/models/recommender.hpp"
+#include "etalage/core/scratch.hpp"
 #include "retrieval/faiss/faiss_index_impl.hpp"
 
 namespace etalage {
