@@ -81,7 +81,7 @@ TEST_P(Factories, ProposeRowsThatAreScoredAsOursWithEveryResultThatFiltersLeave)
     const auto ids = id_range(100, kItems, 3);
     ItemIndex exact = exact_of(metric);
     exact.add(items().view(), ids);
-    FaissIndex index(kDim, metric, GetParam().factory, {.ef_search = 128});
+    FaissIndex index(kDim, metric, GetParam().factory, {.ef_search = 128, .num_threads = 1});
     index.add(items().view(), ids);
     index.train();
     ASSERT_TRUE(index.built());
@@ -138,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(Faiss, Factories,
                          });
 
 TEST(FaissIndexTest, AnswersExactlyUntilThereIsEnoughToTrainOn) {
-  FaissIndex index(kDim, IndexMetric::kL2, "IVF64,Flat", {.nprobe = 2});
+  FaissIndex index(kDim, IndexMetric::kL2, "IVF64,Flat", {.nprobe = 2, .num_threads = 1});
   ItemIndex exact = exact_of(IndexMetric::kL2);
   EXPECT_EQ(index.min_training_rows(), 39u * 64);
   const std::size_t before = 39 * 64 - 1;
@@ -154,7 +154,7 @@ TEST(FaissIndexTest, AnswersExactlyUntilThereIsEnoughToTrainOn) {
 TEST(FaissIndexTest, FollowsChanges) {
   for (const char* factory : {"IVF16,Flat", "HNSW16", "SQ8"}) {
     SCOPED_TRACE(factory);
-    FaissIndex index(kDim, IndexMetric::kCosine, factory, {.nprobe = 16, .ef_search = 200, .rescore_factor = 40});
+    FaissIndex index(kDim, IndexMetric::kCosine, factory, {.nprobe = 16, .ef_search = 200, .rescore_factor = 40, .num_threads = 1});
     ItemIndex exact = exact_of(IndexMetric::kCosine);
     const auto both = [&](const auto& change) {
       change(index);
@@ -183,7 +183,7 @@ TEST(FaissIndexTest, FollowsChanges) {
 
 TEST(FaissIndexTest, WhatTakesNoMoreItemsIsRefusedByName) {
   const Vectors some = items().slice(0, 500);
-  FaissIndex index(kDim, IndexMetric::kL2, "NSG16");
+  FaissIndex index(kDim, IndexMetric::kL2, "NSG16", {.num_threads = 1});
   ItemIndex exact = exact_of(IndexMetric::kL2);
   index.add(some.view(), id_range(0, 500));
   exact.add(some.view(), id_range(0, 500));
@@ -203,10 +203,26 @@ TEST(FaissIndexTest, WhatTakesNoMoreItemsIsRefusedByName) {
   EXPECT_EQ(answers(index, 2000)[0].size(), 490u);
 }
 
+TEST(FaissIndexTest, ManyEquallyFarRowsDoNotEndTheProcess) {
+  Vectors few = items().slice(0, 30);
+  Vectors many{kDim, {}};
+  for (std::size_t i = 0; i < 100; ++i) many.data.insert(many.data.end(), few.data.begin(), few.data.end());
+  for (const char* factory : {"IVF8,PQ4x4fs", "PQ4x4fs"}) {
+    SCOPED_TRACE(factory);
+    for (const IndexMetric metric : {IndexMetric::kL2, IndexMetric::kDot}) {
+      FaissIndex index(kDim, metric, factory, {.num_threads = 1});
+      index.add(many.view(), id_range(0, 3000));
+      ASSERT_TRUE(index.built());
+      for (const std::size_t k : {1u, 10u, 30u, 100u})
+        for (const auto& row : answers(index, k)) EXPECT_EQ(row.size(), k);
+    }
+  }
+}
+
 TEST(FaissIndexTest, IsSavedAndOpenedOnlyWithTrust) {
   const testing::TempDir dir;
   for (const char* factory : {"IVF16,PQ16x4fs,RFlat", "IVF4096,Flat"}) {  // trained, and waiting for items
-    FaissIndex index(kDim, IndexMetric::kCosine, factory, {.nprobe = 3});
+    FaissIndex index(kDim, IndexMetric::kCosine, factory, {.nprobe = 3, .num_threads = 1});
     index.add(items().view(), id_range(7, kItems));
     (void)index.remove(id_range(7, 100));
     save(index, dir / "index");

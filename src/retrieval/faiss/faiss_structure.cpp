@@ -4,10 +4,12 @@
 #include <cxxabi.h>
 #include <faiss/Index.h>
 #include <faiss/IndexAdditiveQuantizer.h>
+#include <faiss/IndexFastScan.h>
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
+#include <faiss/IndexIVFFastScan.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexIVFPQ.h>
 #include <faiss/IndexIVFPQFastScan.h>
@@ -180,9 +182,14 @@ void FaissStructure::unwrap() {
       inner = std::exchange(refine->base_index, nullptr);
       refine->own_fields = false;
     }
-    if (inner == nullptr) return;
+    if (inner == nullptr) break;
     index_.reset(inner);
   }
+  // What FAISS takes by itself for more than 20 results partitions a reservoir, and ends the process by an assertion where many codes are
+  // equally far (1.7.3). Its heaps do not.
+  faiss::Index* scan = &innermost(*index_);
+  if (auto* lists = dynamic_cast<faiss::IndexIVFFastScan*>(scan)) lists->implem = lists->bbs == 32 ? 12 : 10;
+  if (auto* codes = dynamic_cast<faiss::IndexFastScan*>(scan)) codes->implem = codes->bbs == 32 ? 12 : 14;
 }
 
 int FaissStructure::dim() const noexcept { return static_cast<int>(index_->d); }
