@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Allocation under budgets: a million shoppers x ten offers with three budgets, and beside HiGHS (as SciPy carries it).
+"""Allocation under budgets: a million shoppers x ten offers with three budgets, and beside HiGHS (highspy where it is installed, else as
+SciPy carries it).
 
     python bench/marketing/allocation_benchmark.py [--shoppers 1000000] [--offers 10] [--threads 2] [--highs 20000] [--rounds 5] [--days 20]
 
@@ -32,7 +33,22 @@ def highs(values, costs, budgets):
     shoppers, offers = values.shape
     one = kron(identity(shoppers), csr_matrix(np.ones((1, offers))), format="csr")
     matrix = vstack([one, csr_matrix(costs.reshape(-1, costs.shape[2]).T)], format="csr")
-    return -linprog(-values.ravel(), A_ub=matrix, b_ub=np.r_[np.ones(shoppers), budgets], bounds=(0, 1), method="highs").fun
+    limits = np.r_[np.ones(shoppers), budgets]
+    try:
+        import highspy
+    except ImportError:
+        return -linprog(-values.ravel(), A_ub=matrix, b_ub=limits, bounds=(0, 1), method="highs").fun
+    model, solver = highspy.HighsLp(), highspy.Highs()
+    columns = matrix.tocsc()
+    model.num_col_, model.num_row_ = matrix.shape[1], matrix.shape[0]
+    model.col_cost_, model.col_lower_, model.col_upper_ = -values.ravel(), np.zeros(values.size), np.ones(values.size)
+    model.row_lower_, model.row_upper_ = np.full(len(limits), -highspy.kHighsInf), limits
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = columns.indptr, columns.indices, columns.data
+    solver.setOptionValue("output_flag", False)
+    solver.passModel(model)
+    solver.run()
+    return -solver.getInfo().objective_function_value
 
 
 def hindsight(days, requests=100_000, offers=5):

@@ -154,6 +154,9 @@ def test_edges():
     one = baskets.frequent_sets([["a"], ["a"], ["b"], []], 0.5)  # an empty basket is a basket
     assert as_dict(one) == {("a",): 2} and one["support"].tolist() == [0.5]
     assert len(baskets.rules(one, 0.5)) == 0
+    single = baskets.frequent_sets([["a"], ["b"], ["a"]], 1)  # baskets of one item hold no pair
+    assert as_dict(single) == {("a",): 2, ("b",): 1} and len(baskets.rules(single, 0.0)) == 0
+    assert len(baskets.bundles(single, {"a": 2, "b": 2}, {"a": 1, "b": 1})) == 0
     same = baskets.frequent_sets([["a", "a", "b"]], 1)
     assert as_dict(same) == {("a",): 1, ("b",): 1, ("a", "b"): 1}
     r = baskets.rules(same, 1)

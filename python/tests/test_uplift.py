@@ -133,6 +133,17 @@ def test_bad_input_of_measures():
     assert pickle.loads(pickle.dumps(qini(y, t, s))) == qini(y, t, s)
 
 
+def test_without_a_response_nothing_is_gained_and_shares_of_it_are_no_number():
+    y, (_, t, s) = np.zeros(200), random_experiment()
+    assert qini(y, t, s) == auuc(y, t, s) == 0
+    assert (np.asarray(curve(y, t, s)[1]) == 0).all()
+    for definition in ("sklift", "sklift_no_negative", "causalml"):  # a part of a best curve that is 0 everywhere
+        assert np.isnan(qini(y, t, s, definition)) and np.isnan(auuc(y, t, s, definition))
+    x = np.c_[s, s * s]
+    for learner in (uplift.TLearner, uplift.XLearner, uplift.DRLearner, uplift.LinearUplift):
+        assert np.ptp(learner().fit(x, t, y).predict(x)) == 0
+
+
 # -- learners ----------------------------------------------------------------------------------------------------------------------
 
 def planted(n=6000, seed=0, treatments=1):
