@@ -49,7 +49,9 @@ ROWS = (
     Row("beauty", "LinearSequence", (0.088, 0.054), BEAUTY),
     Row("beauty", "SessionKNN", (), BEAUTY),
     Row("beauty", "Item2Vec", (), BEAUTY),
+    Row("beauty", "Vectors", (), BEAUTY, label="Attributes"),
     Row("beauty", "Blend", (0.088, 0.054), BEAUTY, fixed={"method": "zscore"}, members=("LinearSequence", "SessionKNN")),
+    Row("beauty", "Blend", (0.095, 0.0595), BEAUTY, fixed={"method": "zscore"}, members=("LinearSequence", "Attributes"), label="Blend with attributes"),
     Row("beauty, refit", "Transitions", (), BEAUTY),
     Row("beauty, refit", "LinearSequence", (), BEAUTY),
     Row("yoochoose", "SessionKNN", (), VSKNN, label="VSKNN"),
@@ -68,6 +70,8 @@ ROWS = (
     *(Row(task, model) for task in ("movielens", "online retail, all", "online retail, new")
       for model in ("Popularity", "ALS", "ItemKNN", "RP3beta", "EASE", "SLIM", "GraphFilter")),
     Row("online retail, all", "RepeatPurchase"),
+    Row("movielens", "LinearSequence"),
+    Row("movielens", "Blend", (), fixed={"method": "zscore"}, members=("LinearSequence", "SLIM", "EASE", "ALS"), label="Blend with order"),
     Row("movielens", "Blend", fixed={"method": "zscore"}, members=("SLIM", "EASE", "ALS")),
     Row("online retail, all", "Blend", fixed={"method": "zscore"}, members=("GraphFilter", "RepeatPurchase", "EASE")),
     Row("online retail, new", "Blend", fixed={"method": "zscore"}, members=("GraphFilter", "ALS", "SLIM", "ItemKNN")),

@@ -38,6 +38,14 @@ def new_model(row, settings: dict, by_defaults: bool, data):
     if row.members:
         members = [(label, new_model(BY_KEY[f"{row.task}: {label}"], settings, by_defaults, data)) for label in row.members]
         return etalage.models.Blend(members, **row.fixed)
+    if row.model == "Vectors":
+        import numpy as np
+
+        from datasets import beauty_attributes
+
+        vectors = beauty_attributes(os.environ["ETALAGE_DATA"])
+        shoppers = np.zeros((len(data), vectors.shape[1]), np.float32)  # they are asked about by what they did alone
+        return etalage.models.Vectors(shoppers, vectors, metric="cosine")
     cls = getattr(etalage.models, row.model)
     chosen = {} if by_defaults else settings.get(row.key, settings.get(row.key.replace(", refit", ""), {}))
     chosen = chosen.get("params", chosen)
@@ -72,7 +80,8 @@ def one(queue, key: str, data: str, by_defaults: bool) -> None:
             if task.final(data) is not inner:
                 model.set_params(weights=list(model.weights_.values())).fit(train)
         else:
-            model.fit(train)
+            if row.model != "Vectors":  # comes fitted
+                model.fit(train)
         fit = time.perf_counter() - began
         began = time.perf_counter()
         result = task.measure(data, model)
@@ -119,7 +128,7 @@ def choose(keys: list[str], data: str, budget) -> None:
 
     for key in keys:
         row = BY_KEY[key]
-        if row.members or not hasattr(etalage.models, row.model) or row.key.startswith("beauty, refit"):
+        if row.members or row.model == "Vectors" or not hasattr(etalage.models, row.model) or row.key.startswith("beauty, refit"):
             continue
         try:
             train, valid, options = TASKS[row.task].choose(data)
@@ -156,6 +165,7 @@ def main() -> int:
     parser.add_argument("--peers", default="build/quality_peers.json", help="what peers.py wrote: drawn beside, if it is there")
     parser.add_argument("--out", default="build/quality.json")
     args = parser.parse_args()
+    os.environ["ETALAGE_DATA"] = args.data  # rows that read more than their task does
     rows = [r for r in ROWS if (not args.only and (args.heavy or not r.heavy)) or any(t.lower() in r.key.lower() for t in args.only)]
     if args.choose:
         choose([r.key for r in rows], args.data, int(args.choose) if args.choose.isdigit() else args.choose)
