@@ -32,6 +32,7 @@
 #include "etalage/io/engine_files.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/serving/engine.hpp"
+#include "quantile.hpp"
 
 namespace {
 
@@ -113,13 +114,6 @@ int prepare(const std::filesystem::path& file, std::int32_t products, std::int32
   save(Snapshot(std::move(parts)), file);
   std::printf("%s after %.0f s, %.2f GB\n", file.c_str(), seconds_since(begun), static_cast<double>(std::filesystem::file_size(file)) / 1e9);
   return 0;
-}
-
-double quantile(std::vector<double>& times, double q) {
-  if (times.empty()) return 0;
-  const auto at = static_cast<std::ptrdiff_t>(q * static_cast<double>(times.size() - 1));
-  std::nth_element(times.begin(), times.begin() + at, times.end());
-  return times[static_cast<std::size_t>(at)];
 }
 
 /// Recall@300 of the index under the filter, against all rows, for shoppers with a new event folded in; and the time of

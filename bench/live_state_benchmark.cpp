@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "etalage/serving/engine.hpp"
+#include "quantile.hpp"
 
 namespace {
 
@@ -72,13 +73,6 @@ int erase(std::int64_t erasures) {
               static_cast<long long>(erasures), seconds_since(begun), static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
   std::filesystem::remove_all(dir);
   return 0;
-}
-
-double quantile(std::vector<double>& times, double q) {
-  if (times.empty()) return 0;
-  const auto at = static_cast<std::ptrdiff_t>(q * static_cast<double>(times.size() - 1));
-  std::nth_element(times.begin(), times.begin() + at, times.end());
-  return times[static_cast<std::size_t>(at)];
 }
 
 int beside(std::int64_t products) {

@@ -18,7 +18,7 @@ import etalage
 
 
 def purchases(users=400, items=120, seed=7):
-    """Shoppers of four tastes, each buying among the items of his own."""
+    """Shoppers of four tastes, each buying among the items of their own."""
     rng = np.random.default_rng(seed)
     rows = np.zeros((users, items), np.float32)
     for u in range(users):

@@ -39,14 +39,7 @@ void bind_datasets(py::module_& m) {
   m.def("make_synthetic_store",
         [](std::int32_t users, std::int32_t items, std::int64_t events, std::int32_t days, std::int64_t start_ms, std::uint64_t seed,
            int num_threads) {
-          SyntheticStoreOptions o;
-          o.users = users;
-          o.items = items;
-          o.events = events;
-          o.days = days;
-          o.start_ms = start_ms;
-          o.seed = seed;
-          o.num_threads = num_threads;
+          const SyntheticStoreOptions o{users, items, events, days, start_ms, seed, num_threads};
           const py::gil_scoped_release release;
           return std::make_shared<SyntheticStore>(make_synthetic_store(o));
         },

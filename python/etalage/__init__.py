@@ -27,7 +27,7 @@ Rooms
     evaluation      splits, metrics, comparisons, experiments, off-policy estimates
     tuning          parameters from the shape of the data and from search
     retrieval       ItemIndex: nearest items by their vectors
-    profile         what a shopper's history says; whether he will buy
+    profile         what a shopper's history says; whether they will buy
     serving         filters, rules, re-ranking, and the Engine of live events
     marketing       audiences, budgets, bundles, lifetime value, uplift
     datasets        a made-up store

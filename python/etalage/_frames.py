@@ -186,7 +186,7 @@ def _column(values, name, skip, unreadable):
     if kind == "M":
         unit, array, impossible = _fixed_unit(array)
         missing = impossible if missing is None else missing | impossible
-        # A copy: the log may keep these very bytes, and must not change when the caller writes to his array.
+        # A copy: the log may keep these very bytes, and must not change when the caller writes to their array.
         return f"ts{unit[0]}:", np.array(array), _bits(missing), len(array), None
     if kind == "b":
         return "b", np.packbits(array, bitorder="little"), _bits(missing), len(array), None

@@ -85,12 +85,17 @@ class Table final : public Recommender {
   std::vector<Scores> rows_;
 };
 
+Items shuffled(std::size_t n, std::mt19937& random) {
+  Items order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random);
+  return order;
+}
+
 TEST(Ties, EveryMetricIsItsMeanOverAllOrdersOfTheTiedItems) {
   std::mt19937 random(7);
   for (int trial = 0; trial < 150; ++trial) {
-    Items ranked(7);
-    std::iota(ranked.begin(), ranked.end(), 0);
-    std::shuffle(ranked.begin(), ranked.end(), random);
+    const Items ranked = shuffled(7, random);
     Scores scores(7);
     for (float& s : scores) s = static_cast<float>(random() % (1 + random() % 4));
     std::sort(scores.begin(), scores.end(), std::greater<>());
@@ -109,9 +114,7 @@ TEST(Ties, EveryMetricIsItsMeanOverAllOrdersOfTheTiedItems) {
 TEST(Ties, DistinctScoresGiveTheBitsOfTheOrderAsItStands) {
   std::mt19937 random(3);
   for (int trial = 0; trial < 100; ++trial) {
-    Items ranked(30);
-    std::iota(ranked.begin(), ranked.end(), 0);
-    std::shuffle(ranked.begin(), ranked.end(), random);
+    const Items ranked = shuffled(30, random);
     Scores scores(30);
     for (std::size_t j = 0; j < scores.size(); ++j) scores[j] = 30.0f - static_cast<float>(j);
     Items relevant;

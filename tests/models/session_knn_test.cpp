@@ -15,6 +15,12 @@
 namespace etalage {
 namespace {
 
+/// Scores of these items.
+template <class Scores>
+void expect_near(const Scores& found, const std::vector<std::pair<std::size_t, double>>& expected) {
+  for (const auto& [item, score] : expected) EXPECT_NEAR(found[item], score, 1e-5) << item;
+}
+
 using testing::kItems;
 using testing::random_sequences;
 using testing::scores_of;
@@ -46,29 +52,19 @@ TEST(SessionKnnModel, TenSessionsByHand) {
   all.fit(ten_sessions());
   EXPECT_EQ(all.num_sessions(), 10);
   const auto s = scores_of(all, {.session = query});
-  EXPECT_NEAR(s[0], 3 * 0.625 + 0.0625, 1e-5);
-  EXPECT_NEAR(s[1], 3 * 0.625 + 2 * 0.5, 1e-5);
-  EXPECT_NEAR(s[2], 0.5, 1e-5);
-  EXPECT_NEAR(s[3], 0.125 / 2, 1e-5);
-  EXPECT_NEAR(s[4], 0.5, 1e-5);
-  EXPECT_NEAR(s[5], 0.625, 1e-5);
+  expect_near(s, {{0, 3 * 0.625 + 0.0625}, {1, 3 * 0.625 + 2 * 0.5}, {2, 0.5}, {3, 0.125 / 2}, {4, 0.5}, {5, 0.625}});
 
   // The three newest candidates are {1 0}, {0 1 5}, {1 4}.
   SessionKnnModel recent({.recent_sessions = 3, .idf_weight = 0});
   recent.fit(ten_sessions());
   const auto r = scores_of(recent, {.session = query});
-  EXPECT_NEAR(r[0], 2 * 0.625, 1e-5);
-  EXPECT_NEAR(r[2], 0, 1e-5);
-  EXPECT_NEAR(r[4], 0.5, 1e-5);
-  EXPECT_NEAR(r[5], 0.625, 1e-5);
+  expect_near(r, {{0, 2 * 0.625}, {2, 0}, {4, 0.5}, {5, 0.625}});
 
   // Of the three most similar, which tie, the two newest: {1 0} and {0 1 5}.
   SessionKnnModel two({.num_neighbors = 2, .idf_weight = 0});
   two.fit(ten_sessions());
   const auto t = scores_of(two, {.session = query});
-  EXPECT_NEAR(t[0], 2 * 0.625, 1e-5);
-  EXPECT_NEAR(t[4], 0, 1e-5);
-  EXPECT_NEAR(t[5], 0.625, 1e-5);
+  expect_near(t, {{0, 2 * 0.625}, {4, 0}, {5, 0.625}});
 
   // Item 5 is in three of ten sessions.
   SessionKnnModel rare({.num_neighbors = 2, .idf_weight = 2});

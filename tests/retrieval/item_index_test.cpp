@@ -12,12 +12,14 @@
 
 #include "etalage/error.hpp"
 #include "retrieval/index_data.hpp"
+#include "support/message_of.hpp"
 
 namespace etalage {
 namespace {
 
 using test::clustered;
 using test::id_range;
+using test::message_of;
 using test::Vectors;
 
 std::vector<IndexKind> kinds() { return {IndexKind::kExact, IndexKind::kIvf, IndexKind::kIvfPq, IndexKind::kHnsw}; }
@@ -38,16 +40,6 @@ double score(IndexMetric metric, std::span<const float> q, std::span<const float
   if (metric == IndexMetric::kDot) return dot;
   if (metric == IndexMetric::kL2) return -l2;
   return qq > 0 && xx > 0 ? dot / std::sqrt(qq * xx) : 0;
-}
-
-template <class F>
-std::string message(F&& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& e) {
-    return e.what();
-  }
-  return "nothing thrown";
 }
 
 class EveryMetric : public testing::TestWithParam<IndexMetric> {};
@@ -287,7 +279,7 @@ TEST(ItemIndex, KMeansGivesTheSameListsForAnyNumberOfThreads) {
 TEST(ItemIndex, BadCallsNameArgumentValueAndRule) {
   ItemIndex index(3, IndexMetric::kDot, IndexKind::kExact);
   const Vectors two{3, {1, 2, 3, 4, 5, 6}};
-  const auto add = [&](const Vectors& v, std::vector<std::int64_t> ids) { return message([&] { index.add(v.view(), ids); }); };
+  const auto add = [&](const Vectors& v, std::vector<std::int64_t> ids) { return message_of([&] { index.add(v.view(), ids); }); };
   EXPECT_EQ(add(two, {1}), "vectors has 2 rows, must have one for each of the 1 ids");
   EXPECT_EQ(add(Vectors{2, {1, 2}}, {1}), "vectors has 2 columns, must have dim = 3");
   EXPECT_EQ(add(two, {4, -2}), "ids[1] is -2, must be >= 0");
@@ -297,26 +289,26 @@ TEST(ItemIndex, BadCallsNameArgumentValueAndRule) {
   EXPECT_EQ(index.size(), 0u);
   index.add(two.view(), id_range(4, 2));
   EXPECT_EQ(add(two, {9, 5}), "ids[1] is 5, must not be in the index yet (update replaces)");
-  EXPECT_EQ(message([&] { index.update(two.view(), id_range(5, 2)); }), "ids[1] is 6, must be in the index (add is for new items)");
-  EXPECT_EQ(message([&] { index.remove(id_range(-1, 1)); }), "ids[0] is -1, must be >= 0");
+  EXPECT_EQ(message_of([&] { index.update(two.view(), id_range(5, 2)); }), "ids[1] is 6, must be in the index (add is for new items)");
+  EXPECT_EQ(message_of([&] { index.remove(id_range(-1, 1)); }), "ids[0] is -1, must be >= 0");
   EXPECT_EQ(index.size(), 2u);
   Scratch scratch;
   std::vector<Neighbor> out(2);
   const std::vector<float> wrong{1, 2};
-  EXPECT_EQ(message([&] { index.search(wrong, out, nullptr, scratch); }), "query has 2 values, must have dim = 3");
+  EXPECT_EQ(message_of([&] { index.search(wrong, out, nullptr, scratch); }), "query has 2 values, must have dim = 3");
   const std::vector<float> bad{1, INFINITY, 0};
-  EXPECT_EQ(message([&] { index.search(bad, out, nullptr, scratch); }), "query holds inf, must be finite");
-  EXPECT_EQ(message([] { ItemIndex(0, IndexMetric::kDot, IndexKind::kExact); }), "dim is 0, must be >= 1");
-  EXPECT_EQ(message([] { ItemIndex(4, IndexMetric::kDot, IndexKind::kIvfPq, {.pq_m = 3}); }), "pq_m is 3, must be a divisor of dim (4)");
-  EXPECT_EQ(message([&] { index.set_ef_search(0); }), "ef_search is 0, must be >= 1");
-  EXPECT_EQ(message([&] { index.set_nprobe(-1); }), "nprobe is -1, must be >= 1");
+  EXPECT_EQ(message_of([&] { index.search(bad, out, nullptr, scratch); }), "query holds inf, must be finite");
+  EXPECT_EQ(message_of([] { ItemIndex(0, IndexMetric::kDot, IndexKind::kExact); }), "dim is 0, must be >= 1");
+  EXPECT_EQ(message_of([] { ItemIndex(4, IndexMetric::kDot, IndexKind::kIvfPq, {.pq_m = 3}); }), "pq_m is 3, must be a divisor of dim (4)");
+  EXPECT_EQ(message_of([&] { index.set_ef_search(0); }), "ef_search is 0, must be >= 1");
+  EXPECT_EQ(message_of([&] { index.set_nprobe(-1); }), "nprobe is -1, must be >= 1");
 }
 
 TEST(ItemIndexOptions, EachBoundIsHeld) {
   const auto refused = [](auto change, const char* text) {
     ItemIndexOptions o;
     change(o);
-    EXPECT_EQ(message([&] { o.validate(); }).find(text), 0u) << text;
+    EXPECT_EQ(message_of([&] { o.validate(); }).find(text), 0u) << text;
   };
   EXPECT_NO_THROW(ItemIndexOptions{}.validate());
   refused([](auto& o) { o.M = 1; }, "M is 1, must be in [2, 256]");

@@ -22,11 +22,8 @@
 namespace etalage {
 namespace {
 
-using test::together_with;
-using test::trending_of;
-
-using testing::FakeDisk;
-using testing::TempDir;
+using namespace test;
+using namespace testing;
 
 constexpr std::int64_t kNow = 1'700'000'000'000;
 constexpr std::int64_t kHour = 3'600'000;

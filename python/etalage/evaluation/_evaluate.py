@@ -124,7 +124,7 @@ class Evaluation(Mapping):
         return self._core.user_index
 
     def mean(self, name: str, importance=None) -> float:
-        """The mean of a metric over users, each counted by importance[his index] >= 0 (None: all alike).
+        """The mean of a metric over users, each counted by importance[their index] >= 0 (None: all alike).
 
         name: a metric with its k, "recall@20".
         """
@@ -213,7 +213,7 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     """Ranks the full catalogue for every user with a relevant item in `test` and measures the lists.
 
     train, test: Interactions, EventLog or CSR over one id space; train also Sequences, one list a user, for models to which
-    order matters. Relevant is what a user's test row holds with a value > 0 and, with filter_already_liked_items, his
+    order matters. Relevant is what a user's test row holds with a value > 0 and, with filter_already_liked_items, their
     train row does not.
     Refused with a ValueError: a model of etalage whose fit held pairs that test asks for and train does not hold; its figures
     would be those of its memory. check_fit=False measures it all the same.

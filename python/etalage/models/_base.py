@@ -294,7 +294,7 @@ class Recommender(ByKey, RecommendFrame):
         return arg.own(out) if one else out
 
     def similar_users(self, user_index, k=10):
-        """The k users most like each user, never himself: (int32 indices, float32 scores)."""
+        """The k users most like each user, never themselves: (int32 indices, float32 scores)."""
         model = self._fitted()
         k = arg.count(k)
         index, one = arg.indices(user_index, "user_index")

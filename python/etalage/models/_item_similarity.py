@@ -9,7 +9,7 @@ from ._base import Recommender
 class ItemSimilarity(Recommender):
     """An item of the history speaks for another item with a weight; a score is the sum over the history.
 
-    A user is his rows: nobody is unknown, new rows count at once, and nothing is folded in. Who brings nothing gets the
+    A user is their rows: nobody is unknown, new rows count at once, and nothing is folded in. Who brings nothing gets the
     catalogue by popularity. explain() splits the score exactly.
     """
 

@@ -34,7 +34,7 @@ def counted_items(model):
 class SequenceRecommender(Recommender):
     """A model to which order matters: fitted on Sequences or an EventLog.
 
-    A user is asked for by his kept list, by lists given as user_items (Sequences, one list for each index asked for), or
+    A user is asked for by their kept list, by lists given as user_items (Sequences, one list for each index asked for), or
     by a session. user_items may be a CSR too; its rows have no order, so their items are taken ascending, each once.
     """
 

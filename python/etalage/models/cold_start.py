@@ -101,7 +101,7 @@ class ColdStart:
         """The best k items for new people by their attributes, and by what they did already: (items, scores), (n, k).
 
         session_items: one list a row of features. Somebody with m items is m / (m + strength) of their fold-in and the
-        rest of his attributes' factors. Needs side="users".
+        rest of their attributes' factors. Needs side="users".
         """
         if self.side != "users":
             raise ValueError("side is 'items', must be 'users' to recommend to new people")

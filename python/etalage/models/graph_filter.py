@@ -31,7 +31,7 @@ class GraphFilter(Recommender):
 
     What is "auto" is read from the shape of the data by fit() (docs/tuning.md); resolved says what it became.
 
-    Users are their histories: an unseen one is answered from his row like any other.
+    Users are their histories: an unseen one is answered from their row like any other.
     """
 
     _kind = "GraphFilter"

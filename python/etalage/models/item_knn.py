@@ -12,7 +12,7 @@ class ItemKNN(ItemSimilarity):
     similarity          "cosine", "tfidf", "bm25", "jaccard", "tversky", "conditional" (P(j | i)) or "lift"
     shrinkage           >= 0, added to the denominator: similarities that rest on few users fall
     asymmetry           0 to 1; share of the norm that the history's item takes, 0.5 is the plain cosine
-    user_damping        >= 0; what two items share in a user counts by (his items)^-user_damping
+    user_damping        >= 0; what two items share in a user counts by (their items)^-user_damping
     normalize           divide an item's weights by their sum
     tversky_alpha, tversky_beta   weight of the users of the history's item alone, of the other alone
     popularity_penalty  of "conditional", 0 to 1: divides by the other item's users to this power

@@ -42,7 +42,7 @@ class Popularity(Recommender):
         user_segments   one entry a user: a number >= 0 or -1 for none, or labels (strings, None for none)
         prior           weight of the overall ranking in each, in events: a segment of few events follows it
 
-        A user of a segment is from now on answered by what his segment buys, everybody else by what all buy. Needs kept
+        A user of a segment is from now on answered by what their segment buys, everybody else by what all buy. Needs kept
         rows; kept in the file; the next fit takes the segments away. An empty list does too.
         """
         if isinstance(user_segments, np.ma.MaskedArray) and user_segments.dtype.kind in "iu":

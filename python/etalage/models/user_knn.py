@@ -21,7 +21,7 @@ class UserKNN(Recommender):
     keep_history        keep the rows of Interactions and logs as the users' histories
     num_threads         of batches; 0 means all CPUs this process may use
 
-    A user is his rows: nobody is unknown, and new rows count at once. Who brings nothing gets the catalogue by popularity.
+    A user is their rows: nobody is unknown, and new rows count at once. Who brings nothing gets the catalogue by popularity.
     explain() splits the score exactly. Old events weigh less when the Interactions were made with half_life_days.
     """
 

@@ -19,7 +19,7 @@ class UserProfile:
     segment         "unknown", "prospect", "new", "active", "loyal", "at risk" or "lapsed"
     recency_days, orders, money, gap_days (usual days between orders, None with fewer than two)
     categories, brands      share of interest by path or name, the largest first; a path includes all below it
-    price_level     mean of the price ranks (0 cheapest, 1 dearest of its category) of what interests him, nan unknown
+    price_level     mean of the price ranks (0 cheapest, 1 dearest of its category) of what interests them, nan unknown
     price_bands, hours, weekdays    shares, cheapest / midnight / Monday first
     first, last, last_purchase      datetime64[ms], UTC, NaT without
     """
@@ -152,7 +152,7 @@ class Profiles:
         return self.user(index, now)
 
     def buy_again(self, user_index, k=10, now=None, horizon_days=7.0):
-        """Products that he bought and may want again, the likeliest within horizon_days first: a dict of arrays.
+        """Products that they bought and may want again, the likeliest within horizon_days first: a dict of arrays.
 
         item_index, item (keys), count (orders with it), last and due (datetime64[ms]), gap_days, probability.
         """

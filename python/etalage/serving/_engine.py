@@ -487,14 +487,14 @@ class Engine:
         return None if core is None else Snapshot._from_core(core)
 
     def merge_users(self, from_user, to_user):
-        """An anonymous visitor has logged in: his history joins the customer's.
+        """An anonymous visitor has logged in: their history joins the customer's.
 
         from_user: the visitor's key; to_user: the customer's.
         """
         return self._core.merge_users(from_user, to_user)
 
     def erase_user(self, user):
-        """Takes a user out of everything; compact() takes his events off the disk now, the next compaction otherwise."""
+        """Takes a user out of everything; compact() takes their events off the disk now, the next compaction otherwise."""
         return self._core.erase_user(user)
 
     def user(self, user):
@@ -502,15 +502,15 @@ class Engine:
         return self._core.user(user)
 
     def profile(self, user):
-        """UserProfile of a shopper as he stands now: what the snapshot's profiles say, and every live event since. One whom
-        nobody knows has an empty profile. With a lifetime model in the snapshot it has `alive`, the chance that he is still a customer,
-        once he has ordered.
+        """UserProfile of a shopper as they stand now: what the snapshot's profiles say, and every live event since. One whom
+        nobody knows has an empty profile. With a lifetime model in the snapshot it has `alive`, the chance that they are still a customer,
+        once they have ordered.
         user: the shopper's key.
         """
         return UserProfile(user, self._core.profile(user))
 
     def buy_again(self, user, k=10, horizon_days=7.0):
-        """Products that he bought and may want again, the likeliest within horizon_days first: the dict of arrays that
+        """Products that they bought and may want again, the likeliest within horizon_days first: the dict of arrays that
         Profiles.buy_again() gives.
         user: the shopper's key.
         """
@@ -527,7 +527,7 @@ class Engine:
         return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), "count": counts}
 
     def intent(self, user):
-        """The probability that he buys within the horizon of the snapshot's PurchaseIntent.
+        """The probability that they buy within the horizon of the snapshot's PurchaseIntent.
 
         user: the shopper's key.
         """

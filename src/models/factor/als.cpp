@@ -19,6 +19,7 @@
 #include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/auto_settings.hpp"
+#include "models/answers.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_solver.hpp"
 #include "models/fit_report_state.hpp"
@@ -323,9 +324,7 @@ AlsModel AlsModel::from_factors(const AlsOptions& options, const Interactions& d
 
 double AlsModel::objective(const Interactions& data) const {
   require_fitted();
-  if (data.num_users() != num_users() || data.num_items() != num_items())
-    throw std::invalid_argument("data has shape (" + std::to_string(data.num_users()) + ", " + std::to_string(data.num_items()) +
-                                "), must be the model's (" + std::to_string(num_users()) + ", " + std::to_string(num_items()) + ")");
+  detail::check_shape(*this, data.num_users(), data.num_items());
   Side users;
   Side items;
   users.observed = als::without_zeros(data.user_items());

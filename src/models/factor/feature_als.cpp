@@ -17,6 +17,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
+#include "models/answers.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_query.hpp"
 #include "models/pairwise/block_schedule.hpp"
@@ -221,9 +222,7 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
 
 double FeatureAlsModel::objective(const Interactions& data) const {
   require_fitted();
-  if (data.num_users() != num_users() || data.num_items() != num_items())
-    throw std::invalid_argument("data has shape (" + std::to_string(data.num_users()) + ", " + std::to_string(data.num_items()) +
-                                "), must be the model's (" + std::to_string(num_users()) + ", " + std::to_string(num_items()) + ")");
+  detail::check_shape(*this, data.num_users(), data.num_items());
   const AlsOptions& o = options_.als;
   FeatureSide users;
   FeatureSide items;

@@ -16,26 +16,10 @@
 #include "models/training_data.hpp"
 
 namespace etalage {
-SimilarityForm form_of(const ItemKnnOptions& o) {
-  return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
-          static_cast<double>(o.tversky_beta), static_cast<double>(o.popularity_penalty), static_cast<double>(o.bm25_k1),
-          static_cast<double>(o.bm25_b), static_cast<double>(o.user_damping)};
-}
 
 void ItemKnnOptions::validate() const {
-  using detail::require;
-  using detail::require_finite;
-  require(similarity.value() <= Similarity::kLift, "similarity", static_cast<int>(similarity.value()), "a Similarity");
-  require(num_neighbors >= 1, "num_neighbors", num_neighbors.value(), ">= 1");
-  require_finite(shrinkage >= 0, "shrinkage", shrinkage.value(), "finite and >= 0");
-  require_finite(asymmetry >= 0 && asymmetry <= 1, "asymmetry", asymmetry.value(), "in [0, 1]");
-  require_finite(tversky_alpha >= 0, "tversky_alpha", tversky_alpha, "finite and >= 0");
-  require_finite(tversky_beta >= 0, "tversky_beta", tversky_beta, "finite and >= 0");
-  require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty.value(), "in [0, 1]");
-  require_finite(bm25_k1 > 0, "bm25_k1", bm25_k1, "finite and > 0");
-  require_finite(bm25_b >= 0 && bm25_b <= 1, "bm25_b", bm25_b, "in [0, 1]");
-  require_finite(user_damping >= 0, "user_damping", user_damping.value(), "finite and >= 0");
-  require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  check_similarity(*this);
+  detail::require_finite(user_damping >= 0, "user_damping", user_damping.value(), "finite and >= 0");
 }
 
 ItemKnnModel::ItemKnnModel(ItemKnnOptions options) : options_(options) { options_.validate(); }
@@ -47,7 +31,7 @@ FitReport ItemKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   report.stop_reason = FitReport::StopReason::kClosedForm;
   detail::check_training_rows(data.user_items());
   const ItemKnnOptions o = settled(options_, shape_of(data));
-  const SimilarityForm form = form_of(o);
+  const SimilarityForm form = form_of(o, o.user_damping);
   const WeightedFeatures weighted = weigh(data.user_items(), transpose(data.user_items().view(), o.num_threads), form);
   const CsrMatrix items = transpose(weighted.weights.view(), o.num_threads);
   report.phase_seconds.emplace_back("weights", since());

@@ -48,14 +48,14 @@ WeightedFeatures weighed(const SimilarityForm& form, const ItemBlock& block, con
 
 std::vector<double> item_knn_squares(const ItemKnnOptions& options, const ItemBlock& block, const ItemTotals& totals) {
   options.validate();
-  const WeightedFeatures all = weighed(form_of(options), block, totals);
+  const WeightedFeatures all = weighed(form_of(options, options.user_damping), block, totals);
   const auto begin = all.square.begin() + block.first;
   return {begin, begin + block.count};
 }
 
 CsrMatrix item_knn_rows(const ItemKnnOptions& options, const ItemBlock& block, const ItemTotals& totals) {
   options.validate();
-  const SimilarityForm form = form_of(options);
+  const SimilarityForm form = form_of(options, options.user_damping);
   WeightedFeatures all = weighed(form, block, totals);
   check_size("squares", totals.squares.size(), block.users.cols);
   all.square.assign(totals.squares.begin(), totals.squares.end());

@@ -25,15 +25,6 @@
 #include "search/top_k.hpp"
 
 namespace etalage {
-namespace {
-
-SimilarityForm form_of(const UserKnnOptions& o) {
-  return {o.similarity, static_cast<double>(o.shrinkage), static_cast<double>(o.asymmetry), static_cast<double>(o.tversky_alpha),
-          static_cast<double>(o.tversky_beta), static_cast<double>(o.popularity_penalty), static_cast<double>(o.bm25_k1),
-          static_cast<double>(o.bm25_b), static_cast<double>(o.item_damping)};
-}
-
-}  // namespace
 
 /// What the query stands for: its items in ascending order with their weights.
 struct UserKnnModel::Taste {
@@ -42,18 +33,7 @@ struct UserKnnModel::Taste {
 };
 
 void UserKnnOptions::validate() const {
-  ItemKnnOptions same;
-  same.similarity = similarity;
-  same.num_neighbors = num_neighbors;
-  same.shrinkage = shrinkage;
-  same.asymmetry = asymmetry;
-  same.tversky_alpha = tversky_alpha;
-  same.tversky_beta = tversky_beta;
-  same.popularity_penalty = popularity_penalty;
-  same.bm25_k1 = bm25_k1;
-  same.bm25_b = bm25_b;
-  same.num_threads = num_threads;
-  same.validate();
+  check_similarity(*this);
   detail::require_finite(item_damping >= 0, "item_damping", item_damping, "finite and >= 0");
 }
 
@@ -67,7 +47,7 @@ FitReport UserKnnModel::fit(const Interactions& data, const ProgressCallback& ca
   const auto started = std::chrono::steady_clock::now();
   const CsrMatrix& rows = data.user_items();
   detail::check_training_rows(rows);
-  const WeightedFeatures weighted = weigh(transpose(rows.view(), options_.num_threads), rows, form_of(options_));
+  const WeightedFeatures weighted = weigh(transpose(rows.view(), options_.num_threads), rows, form_of(options_, options_.item_damping));
   Array<float> share(static_cast<std::size_t>(rows.cols));
   float* s = share.mutable_data();
   for (std::size_t p = 0; p < rows.columns.size(); ++p)
@@ -94,7 +74,7 @@ FitReport UserKnnModel::fit(const Interactions& data, const ProgressCallback& ca
 }
 
 void UserKnnModel::prepare() {
-  const SimilarityForm form = form_of(options_);
+  const SimilarityForm form = form_of(options_, options_.item_damping);
   column_times_ = Array<float>(square_.size());
   column_plus_ = Array<float>(square_.size());
   float* times = column_times_.mutable_data();
@@ -107,7 +87,7 @@ void UserKnnModel::prepare() {
 }
 
 UserKnnModel::Taste UserKnnModel::taste_of(const Query& query, Scratch& scratch) const {
-  const SimilarityForm form = form_of(options_);
+  const SimilarityForm form = form_of(options_, options_.item_damping);
   const auto history = history_of(query);
   const auto values = history_values_of(query);
   std::vector<ItemScore>& items = scratch.impl().taste;
@@ -138,7 +118,7 @@ UserKnnModel::Taste UserKnnModel::taste_of(const Query& query, Scratch& scratch)
 }
 
 std::size_t UserKnnModel::similarities(const Taste& taste, std::int32_t self, Scratch& scratch) const {
-  const SimilarityForm form = form_of(options_);
+  const SimilarityForm form = form_of(options_, options_.item_damping);
   const CsrView w = item_users_.view();
   BlockSums sums(scratch.impl().floats, scratch.impl().bits, static_cast<std::size_t>(num_users()));
   for (const ItemScore& i : taste.items) {
