@@ -197,6 +197,14 @@ py::array keys_at(const IdMap& ids, const py::array_t<std::int32_t, py::array::c
   return out;
 }
 
+std::shared_ptr<IdMap> extended(const IdMap& ids, const IdMap& more) {
+  if (more.empty()) return std::make_shared<IdMap>(ids);
+  if (more.kind() == IdMap::Kind::kInteger) return std::make_shared<IdMap>(ids.extended(more.parts().keys.view()));
+  std::vector<std::string_view> keys;
+  for (std::int32_t i = 0; i < more.size(); ++i) keys.push_back(more.string_at(i));
+  return std::make_shared<IdMap>(ids.extended(std::span<const std::string_view>(keys)));
+}
+
 void bind_id_map(py::module_& m) {
   py::class_<IdMap, std::shared_ptr<IdMap>>(m, "IdMap", "The shop's keys in index order, strings or 64-bit integers.")
       .def(py::init([](const py::object& keys) { return std::const_pointer_cast<IdMap>(id_map_from_keys(keys, "keys")); }),
@@ -209,7 +217,10 @@ void bind_id_map(py::module_& m) {
       .def(
           "at",
           [](const IdMap& ids, const py::object& indices) { return keys_at(ids, from_numpy<std::int32_t>(indices, "indices", -1)); },
-          py::arg("indices"), "The keys at some indices; -1 gives -1 or None.");
+          py::arg("indices"), "The keys at some indices; -1 gives -1 or None.")
+      .def(
+          "extended", [](const IdMap& ids, const py::object& keys) { return extended(ids, *id_map_from_keys(keys, "keys")); }, py::arg("keys"),
+          "An IdMap with these keys behind its own; ValueError for one that is there and for keys of the other kind.");
 }
 
 }  // namespace etalage::python

@@ -126,3 +126,28 @@ def test_added_sessions_are_as_if_fitted(options):
                                        whole.score(None, sequences([session], 60), [0, 7]), rtol=1e-5)
         np.testing.assert_allclose(model.similar_items(np.arange(60), k=5)[1], whole.similar_items(np.arange(60), k=5)[1], rtol=1e-5)
     np.testing.assert_array_equal(copied.recommend_session([3, 4], k=20)[1], told[1])
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_keys_grow_with_their_rows(text):
+    def key(kind, i):
+        return f"{kind}{i}" if text else 1000 * (kind == "i") + 7 * i
+
+    before = rows()
+    data = etalage.Interactions.from_csr(before, user_ids=[key("u", i) for i in range(60)], item_ids=[key("i", i) for i in range(30)])
+    model = models.ALS(factors=4, iterations=2).fit(data)
+    stays = copy.copy(model)
+    for n in range(40):
+        model.partial_fit_users([60 + n, n], rows(2, 30, n), user_ids=[key("u", 60 + n), key("u", n)])
+    model.partial_fit_items([31, 30, 2], rows(3, 100, 5), item_ids=[key("i", 31), key("i", 30), key("i", 2)])
+    assert model.user_index([key("u", i) for i in range(100)]).tolist() == list(range(100))
+    assert model.item_index([key("i", i) for i in range(33)]).tolist() == [*range(32), -1]
+    assert stays.user_index([key("u", 60)]).tolist() == [-1]
+    again = pickle.loads(pickle.dumps(model))
+    assert again.user_index([key("u", 99), key("u", 0)]).tolist() == [99, 0]
+    assert again.recommend_ids([key("u", 77)], k=3)[0].tolist() == model.recommend_ids([key("u", 77)], k=3)[0].tolist()
+    for index, keys, words in (([100], [key("u", 5)], "unique|5"), ([101], [key("u", 101)], "no key for index 100"),
+                               ([3], [key("u", 4)], "for index 3"), ([100], [7 if text else "u100"], "strings|integers")):
+        with pytest.raises(ValueError, match=words):
+            model.partial_fit_users(index, rows(1, 30, 3), user_ids=keys)
+    assert model.num_users == 100

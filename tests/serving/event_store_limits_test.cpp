@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an event store keeps for long: whom it forgets, what a refusal leaves behind, what types of events mean later.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <chrono>
 #include <fstream>
 #include <map>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "etalage/error.hpp"
 #include "etalage/serving/event_store.hpp"
@@ -443,6 +446,40 @@ TEST(EventStoreLimits, ACompactionDropsKeysOfItemsThatLeftNoTrace) {
   ASSERT_TRUE(store.read_user("u2", v));
   EXPECT_EQ(v.history.size(), 4u);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need the address space themselves
+TEST(EventStoreLimits, ACompactionWhoseThreadCannotStartIsToldAndComesLater) {
+  const TempDir dir;
+  EventStoreOptions o = options();
+  o.compact_bytes = 20'000;
+  EventStore store(dir.path(), o);
+  pthread_attr_t usual, huge;
+  ASSERT_EQ(::pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(::pthread_attr_init(&huge), 0);
+  ASSERT_EQ(::pthread_attr_setstacksize(&huge, std::size_t{1} << 47), 0);
+  // Threads whose stacks no machine has: none can be made.
+  const bool impossible = ::pthread_setattr_default_np(&huge) == 0;
+  std::int64_t n = 0;
+  const auto observe = [&](int times) {
+    for (int i = 0; i < times; ++i, ++n) store.observe({named("u", n % 10), named("i", n % 10), "view", kNow - 1'000'000 + n});
+    store.sync();
+  };
+  if (impossible) {
+    observe(600);
+    observe(1);  // what is on disk now is noticed by the next event
+    EXPECT_NE(store.failure().find("compaction"), std::string::npos) << store.failure();
+    EXPECT_EQ(store.counts().compactions, 0u);
+  }
+  ASSERT_EQ(::pthread_setattr_default_np(&usual), 0);
+  for (int round = 0; round < 200 && store.counts().compactions == 0; ++round) {
+    observe(50);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_GT(store.counts().compactions, 0u) << "the one that failed holds later ones up: " << store.failure();
+  ::pthread_attr_destroy(&huge);
+  ::pthread_attr_destroy(&usual);
+}
+#endif
 
 TEST(GrowingIds, GivesIndicesAgainAndFindsEveryKey) {
   serving::GrowingIds ids("key");

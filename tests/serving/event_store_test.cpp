@@ -431,6 +431,39 @@ TEST(EventStore, ManyThreadsObserveReadMergeAndErase) {
   EXPECT_EQ(store.last_sequence(), last);
 }
 
+TEST(EventStore, SavesWhileKeysAreBeingGiven) {
+  EventStore store(at());
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t)
+    threads.emplace_back([&, t] {
+      for (std::int64_t i = 0; i < 15'000 && !stop.load(std::memory_order_relaxed); ++i) {
+        const std::string name = std::to_string(t) + "-" + std::to_string(i);
+        store.observe({"u" + name, "i" + name, "purchase", kNow - i % 1000});
+        if (i % 7 == 0) store.erase_user("u" + name);
+      }
+    });
+  for (int round = 0; round < 6; ++round) {
+    const std::vector<char> bytes = save_state_to_memory("Store", [&](StateWriter& w) { store.save_state(w); });
+    EventStore loaded(at());
+    loaded.load_state(StateFile::from_memory(bytes).reader());
+    Key key;
+    UserView v;
+    for (std::int32_t item = 0; item < loaded.num_items(); ++item) ASSERT_TRUE(loaded.item_key(item, key));
+    for (std::int32_t user = 0; user < loaded.num_users(); ++user) {
+      ASSERT_TRUE(loaded.user_key(user, key));
+      ASSERT_TRUE(loaded.read_user(view_of(key), v));
+      for (const auto& p : v.history) {
+        Key item;
+        ASSERT_TRUE(loaded.item_key(p.item, item));
+        ASSERT_EQ(text_of(view_of(item)).substr(1), text_of(view_of(key)).substr(1)) << "each buys the product of their own name";
+      }
+    }
+  }
+  stop.store(true);
+  for (auto& t : threads) t.join();
+}
+
 TEST(EventStore, OptionsAreChecked) {
   const auto rejects = [](auto&& change) {
     EventStoreOptions o;

@@ -172,5 +172,26 @@ TEST(Engine, AReplacedSnapshotIsFreed) {
   EXPECT_TRUE(third.expired());
 }
 
+TEST(Engine, NoReplacedSnapshotWaitsForTheNextPublication) {
+  // The sweeper is about to end whenever another one is retired: each must be seen, with readers coming and going.
+  Engine engine;
+  engine.publish(shop_snapshot("a"));
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    while (!stop.load(std::memory_order_relaxed)) (void)engine.recommend({.k = 3});
+  });
+  std::weak_ptr<const Snapshot> before;
+  for (int round = 0; round < 150 && !::testing::Test::HasFailure(); ++round) {
+    const std::weak_ptr<const Snapshot> now = engine.snapshot();
+    engine.publish(shop_snapshot(round % 2 == 0 ? "b" : "c"));
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!before.expired() && std::chrono::steady_clock::now() < patience) std::this_thread::sleep_for(std::chrono::microseconds(200 * (round % 15)));
+    EXPECT_TRUE(before.expired()) << "round " << round;
+    before = now;
+  }
+  stop.store(true);
+  reader.join();
+}
+
 }  // namespace
 }  // namespace etalage

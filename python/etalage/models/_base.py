@@ -434,19 +434,20 @@ def extended_ids(ids, index, keys, size, name):
     keys = [keys] if isinstance(keys, (str, int, np.integer)) else list(keys)
     if len(keys) != len(index):
         raise ValueError(f"{name} has {len(keys)} keys, must have one for each of the {len(index)} indices")
-    grown = int(max(index, default=-1)) + 1
-    if ids is not None and grown <= size and min(index, default=0) >= 0:  # nobody new: no need to go through all keys
-        for i, key, held in zip(index, keys, ids.at(np.asarray(index, np.int32))):
-            if held != key:
-                raise ValueError(f"{name} holds {key!r} for index {i}, whose key is {held!r}")
-        return ids
-    known = [] if ids is None else list(ids.keys)
-    out = known + [None] * max(0, grown - len(known))
+    # What is there already is looked up by index: all keys are never gone through.
+    have = 0 if ids is None else len(ids)
+    new = {}
+    known = [(i, key) for i, key in zip(index, keys) if 0 <= i < have]
+    for (i, key), held in zip(known, ids.at(np.asarray([i for i, _ in known], np.int32)) if known else ()):
+        if held != key:
+            raise ValueError(f"{name} holds {key!r} for index {i}, whose key is {held!r}")
     for i, key in zip(index, keys):
-        if i < len(known) and known[i] != key:
-            raise ValueError(f"{name} holds {key!r} for index {i}, whose key is {known[i]!r}")
-        if i >= 0:
-            out[i] = key
-    if None in out:
-        raise ValueError(f"{name} has no key for index {out.index(None)}, must have one for every new index")
-    return _core.IdMap(out)
+        if i >= have:
+            new[int(i)] = key
+    if not new:
+        return ids
+    for i in range(have, max(new) + 1):
+        if new.get(i) is None:
+            raise ValueError(f"{name} has no key for index {i}, must have one for every new index")
+    added = [new[i] for i in range(have, max(new) + 1)]
+    return _core.IdMap(added) if ids is None else ids.extended(added)
