@@ -48,6 +48,7 @@ struct WeightedFeatures {
 Ratio ratio_of(const WeightedFeatures& data, const SimilarityForm& form);
 WeightedFeatures weigh(const CsrMatrix& features, const CsrMatrix& objects, const SimilarityForm& form);
 /// The same of given lengths of the objects, or none where the form does not ask.
+WeightedFeatures weigh(const CsrMatrix& features, std::span<const double> lengths, double mean_length, const SimilarityForm& form);
 
 /// Of the options that ItemKNN and UserKNN share.
 template <class O>
