@@ -109,8 +109,8 @@ class ItemIndex:
 
         found = _faiss_bridge.read(faiss_index, ids)
         if not found.exact:
-            warnings.warn(f"{found.type} keeps codes, not vectors: scores are those of vectors reconstructed from them. Build it with RFlat, or add "
-                          "the vectors to an ItemIndex, for exact ones", UserWarning, stacklevel=2)
+            warnings.warn(f"faiss_index ({found.type}) does not keep its vectors as they were added: scores are those of vectors reconstructed from it. "
+                          "Build it with RFlat, or add the vectors to an ItemIndex, for exact ones", UserWarning, stacklevel=2)
         if found.adoptable:
             try:
                 module = _faiss_module()

@@ -72,7 +72,9 @@ class ETALAGE_EXPORT FaissIndex final : public VectorIndex {
   [[nodiscard]] std::size_t min_training_rows() const;
 
   [[nodiscard]] std::size_t size() const override;
+  /// In order of insertion; an updated item counts as inserted anew.
   [[nodiscard]] std::vector<std::int64_t> ids() const;
+  /// Whether there is an item of this id.
   [[nodiscard]] bool contains(std::int64_t id) const;
   /// As rows_of(): the float rows that are kept beside.
   [[nodiscard]] IndexRows rows() const;
@@ -83,6 +85,7 @@ class ETALAGE_EXPORT FaissIndex final : public VectorIndex {
 
   [[nodiscard]] int dim() const noexcept override;
   [[nodiscard]] bool ranks_by_dot() const noexcept override { return metric() == IndexMetric::kDot; }
+  /// As it was made with.
   [[nodiscard]] IndexMetric metric() const noexcept;
   [[nodiscard]] std::string_view kind() const noexcept override { return "FaissIndex"; }
   /// As it was given; of one from bytes the name of its class, "faiss::IndexIVFPQ".
