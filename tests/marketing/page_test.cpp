@@ -229,6 +229,13 @@ TEST(Page, GapIsSmallAtTheSizeOfAShop) {
     EXPECT_LE(limited.gap, 0.03);
     EXPECT_TRUE(allowed(c, limited.rows, limited.cells));
     EXPECT_LE(limited.bound, page.bound * 1.001);
+    // Minima for nearly every place: a subsidy that all places want must not set off a price war, nor cost the page its worth.
+    c.limit_of.clear();
+    label(c, std::vector<PageLimit>(30, {"brand", 7, 10}));
+    const PageLayout tight = compose_page(c.problem());
+    EXPECT_LE(tight.gap, 0.03);
+    EXPECT_TRUE(allowed(c, tight.rows, tight.cells));
+    EXPECT_GE(tight.value, page.value * 0.98);
   }
 }
 

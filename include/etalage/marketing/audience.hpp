@@ -18,13 +18,13 @@ struct AudienceOptions {
   std::span<const std::uint8_t> allowed = {};  ///< [users], 0: never (no consent, bought or written to lately); empty: everybody
   std::string hold_out_salt;          ///< of the slots that are held out; with hold_out_slots > 0 alone, and then not empty
   std::int32_t hold_out_slots = 0;    ///< whoever's slot() is below it is left out, in [0, 10000]: 500 is five in a hundred
-  int num_threads = 0;
+  int num_threads = 0;                ///< 0 means all CPUs
 };
 
 /// A shopper and how likely he is to respond.
 struct AudienceMember {
-  std::int32_t user = -1;
-  float score = 0;
+  std::int32_t user = -1;  ///< index in the model
+  float score = 0;         ///< product of his row and the vector
 };
 
 /// The k shoppers whose factor rows have the largest product with the vector (an item's row, a mean of rows), best first, ties to the

@@ -23,6 +23,7 @@ namespace etalage {
 /// Threads    decide() may be called from any number of threads; the engine must live as long
 class ETALAGE_EXPORT OfferDesk {
  public:
+  /// The engine is kept by reference; `plan` need not be in its snapshot yet.
   OfferDesk(const Engine& engine, std::string plan, SpendLedger ledger);
 
   /// The offer given, paid for, or -1: none is worth its price, or none that is can be paid for any more.
@@ -30,7 +31,9 @@ class ETALAGE_EXPORT OfferDesk {
   /// std::logic_error says that the snapshot has no prices under the plan's name; what SpendLedger::spend() throws passes.
   [[nodiscard]] std::int32_t decide(std::span<const double> values, std::span<const std::int64_t> costs);
 
+  /// Name of the prices in the snapshot.
   [[nodiscard]] const std::string& plan() const noexcept { return plan_; }
+  /// What pays: spent(), close().
   [[nodiscard]] SpendLedger& ledger() noexcept { return ledger_; }
 
  private:
