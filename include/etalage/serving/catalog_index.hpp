@@ -66,7 +66,7 @@ struct ItemGroups {
 /// Settings of CatalogIndex.
 struct CatalogIndexOptions {
   /// Of compiled filters, a bit a product each; the least recently used go first. 0 keeps none.
-  std::size_t cache_bytes = 64 << 20;
+  std::size_t cache_bytes = 192 << 20;
 };
 
 /// One version of a catalogue, made ready for filters and rules: category tree, brands and tags as numbers, and the

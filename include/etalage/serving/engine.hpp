@@ -85,7 +85,7 @@ struct ETALAGE_EXPORT EngineOptions {
   ImpressionOptions impressions = {};  ///< of what was shown
   std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none
   std::size_t profile_cache = 20'000;   ///< profiles kept, likewise
-  std::size_t filter_cache_bytes = 64 << 20;  ///< compiled filters kept, a bit a product each; the least recently used go first
+  std::size_t filter_cache_bytes = 192 << 20;  ///< compiled filters kept, a bit a product each; the least recently used go first
   bool skip_failing_sources = true;     ///< a source that throws names nothing, and is counted; else the request fails. What
                                         ///< is the caller's mistake (std::invalid_argument) and std::bad_alloc always pass
   int explain_items = 5;                ///< contributions in Why::because, >= 1
