@@ -288,7 +288,7 @@ int filters(std::int32_t products) {
   const auto snapshot = bare_shop(products);
   constexpr int kLimits = 1000;
   bool held = true;
-  for (const std::size_t cache : {std::size_t{16} << 20, std::size_t{64} << 20, std::size_t{256} << 20}) {
+  for (const std::size_t cache : {std::size_t{16} << 20, std::size_t{64} << 20, EngineOptions{}.filter_cache_bytes}) {
     EngineOptions options;
     options.filter_cache_bytes = cache;
     options.metrics = true;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <limits>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -82,7 +83,7 @@ IdMap IdMap::from_strings(Array<std::int64_t> offsets, Array<char> bytes) {
 }
 
 void IdMap::build_slots() {
-  const auto n = static_cast<std::size_t>(size_);
+  const auto n = static_cast<std::size_t>(size_ - first_);
   slots_ = Array<std::uint32_t>(detail::slot_count(n));
   std::uint32_t* slots = slots_.mutable_data();
   std::vector<std::uint64_t> hashes(n);
@@ -97,13 +98,15 @@ void IdMap::build_slots() {
 std::int32_t IdMap::find(std::int64_t key) const noexcept {
   if (kind_ != Kind::kInteger) return kUnknown;
   const std::size_t at = detail::probe(detail::hash_key(key), slots_.size(), [&](std::size_t s) { return slots_[s] == 0 || keys_[slots_[s] - 1] == key; });
-  return slots_[at] == 0 ? kUnknown : static_cast<std::int32_t>(slots_[at] - 1);
+  if (slots_[at] != 0) return first_ + static_cast<std::int32_t>(slots_[at] - 1);
+  return base_ ? base_->find(key) : kUnknown;
 }
 
 std::int32_t IdMap::find(std::string_view key) const noexcept {
   if (kind_ != Kind::kString) return kUnknown;
   const std::size_t at = detail::probe(detail::hash_key(key), slots_.size(), [&](std::size_t s) { return slots_[s] == 0 || bytes_at(slots_[s] - 1) == key; });
-  return slots_[at] == 0 ? kUnknown : static_cast<std::int32_t>(slots_[at] - 1);
+  if (slots_[at] != 0) return first_ + static_cast<std::int32_t>(slots_[at] - 1);
+  return base_ ? base_->find(key) : kUnknown;
 }
 
 namespace {
@@ -116,35 +119,103 @@ void check_at(std::int32_t index, std::int32_t size, bool right_kind, const char
 
 std::int64_t IdMap::integer_at(std::int32_t index) const {
   check_at(index, size_, kind_ == Kind::kInteger, "integers");
-  return keys_[static_cast<std::size_t>(index)];
+  return index < first_ ? base_->integer_at(index) : keys_[static_cast<std::size_t>(index - first_)];
 }
 
 std::string_view IdMap::string_at(std::int32_t index) const {
   check_at(index, size_, kind_ == Kind::kString, "strings");
-  return bytes_at(static_cast<std::size_t>(index));
+  return index < first_ ? base_->string_at(index) : bytes_at(static_cast<std::size_t>(index - first_));
 }
 
 std::string IdMap::text_at(std::int32_t index) const {
   return kind_ == Kind::kInteger ? std::to_string(integer_at(index)) : std::string(string_at(index));
 }
 
+namespace {
+
+constexpr std::int32_t kFewest = 4096;      // keys from which a map is shared rather than copied
+constexpr std::int32_t kNewest = 1024;      // keys of the outermost step
+constexpr std::int32_t kMiddle = 1 << 16;   // of the one below it, and an eighth of what it lies beside
+
+IdMap map_of(std::span<const std::int64_t> keys) { return IdMap::from_integers(Array<std::int64_t>(keys)); }
+IdMap map_of(std::span<const std::string_view> keys) { return IdMap::from_strings(keys); }
+
+}  // namespace
+
+/// Both of one kind, without a key in both.
+IdMap IdMap::beside(std::shared_ptr<const IdMap> base, IdMap own) {
+  own.first_ = base->size_;
+  own.size_ = checked_size(static_cast<std::size_t>(base->size_) + static_cast<std::size_t>(own.size_));
+  own.base_ = std::move(base);
+  return own;
+}
+
+/// The keys from `first` on.
+template <class Key>
+void IdMap::append_to(std::vector<Key>& keys, std::int32_t first) const {
+  for (std::int32_t i = first; i < size_; ++i) {
+    if constexpr (std::is_same_v<Key, std::int64_t>) keys.push_back(integer_at(i));
+    else keys.push_back(string_at(i));
+  }
+}
+
+template <class Key>
+IdMap IdMap::extended_by(std::span<const Key> more) const {
+  for (const Key& key : more)
+    if (const std::int32_t there = find(key); there >= 0)
+      throw std::invalid_argument("keys holds '" + text_at(there) + "' at " + std::to_string(there) + " and again, must be unique");
+  std::vector<Key> keys;
+  const auto with_more = [&] {
+    keys.insert(keys.end(), more.begin(), more.end());
+    return map_of(std::span<const Key>(keys));
+  };
+  const std::size_t newest = static_cast<std::size_t>(size_ - first_) + more.size();
+  if (!base_) {
+    if (size_ >= kFewest && more.size() <= static_cast<std::size_t>(kMiddle)) return beside(std::make_shared<const IdMap>(*this), with_more());
+    append_to(keys, 0);
+    return with_more();
+  }
+  if (newest <= kNewest) {
+    append_to(keys, first_);
+    return beside(base_, with_more());
+  }
+  if (!base_->base_) {  // what lies beside the large map becomes the middle
+    if (size_ - first_ >= kNewest / 2 && more.size() <= kNewest) return beside(std::make_shared<const IdMap>(*this), with_more());
+    if (newest <= static_cast<std::size_t>(kMiddle + base_->size_ / 8)) {
+      append_to(keys, first_);
+      return beside(base_, with_more());
+    }
+  } else if (newest + static_cast<std::size_t>(base_->size_ - base_->first_) <= static_cast<std::size_t>(kMiddle + base_->first_ / 8)) {
+    append_to(keys, base_->first_);
+    return beside(base_->base_, with_more());
+  }
+  append_to(keys, 0);
+  return with_more();
+}
+
+IdMap IdMap::flat() const {
+  if (!base_) return *this;
+  const auto whole = [&](auto keys) {
+    append_to(keys, 0);
+    return map_of(keys);
+  };
+  return kind_ == Kind::kInteger ? whole(std::vector<std::int64_t>()) : whole(std::vector<std::string_view>());
+}
+
 IdMap IdMap::extended(std::span<const std::string_view> more) const {
   if (kind_ != Kind::kString && size_ != 0) throw std::invalid_argument("more holds strings, keys of this map are integers");
-  std::vector<std::string_view> keys;
-  keys.reserve(static_cast<std::size_t>(size_) + more.size());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(size_); ++i) keys.push_back(bytes_at(i));
-  keys.insert(keys.end(), more.begin(), more.end());
-  return from_strings(std::span<const std::string_view>(keys));
+  return more.empty() ? *this : size_ == 0 ? from_strings(more) : extended_by(more);
 }
 
 IdMap IdMap::extended(std::span<const std::int64_t> more) const {
   if (kind_ != Kind::kInteger && size_ != 0) throw std::invalid_argument("more holds integers, keys of this map are strings");
-  Array<std::int64_t> keys(keys_.size() + more.size(), uninitialized);
-  std::copy(more.begin(), more.end(), std::copy(keys_.begin(), keys_.end(), keys.mutable_data()));
-  return from_integers(std::move(keys));
+  return more.empty() ? *this : extended_by(more);
 }
 
-IdMap::Parts IdMap::parts() const { return {kind_, size_, keys_, offsets_, bytes_, slots_}; }
+IdMap::Parts IdMap::parts() const {
+  if (base_) return flat().parts();
+  return {kind_, size_, keys_, offsets_, bytes_, slots_};
+}
 
 IdMap IdMap::from_parts(Parts p, bool verify) {
   const auto n = static_cast<std::size_t>(p.size);

@@ -19,6 +19,23 @@ CsrMatrix csr(std::int64_t rows, std::int64_t cols, std::vector<std::int64_t> o,
   return {rows, cols, Array<std::int64_t>(o), Array<std::int32_t>(c), Array<float>(v)};
 }
 
+TEST(Array, ALargeOneHasRoomToGrowInto) {
+  constexpr std::size_t n = std::size_t{20} << 20;  // 80 MB
+  Array<float> a(n, uninitialized);
+  const float* at = a.data();
+  a.mutable_data()[n - 1] = 3;
+  a.resize(n + 1000);
+  EXPECT_EQ(a.data(), at) << "the first row that is added copies nothing";
+  EXPECT_EQ(a.size(), n + 1000);
+  EXPECT_EQ(a[n - 1], 3);
+  EXPECT_EQ(a[n + 999], 0);
+  const Array<float> held = a;
+  a.resize(n + 2000);
+  EXPECT_NE(a.data(), at) << "somebody else holds it";
+  EXPECT_EQ(held.size(), n + 1000);
+  EXPECT_EQ(a[n - 1], 3);
+}
+
 TEST(Array, WritesNeverReachAnArrayHandedOut) {
   Array<int> a(3);
   a.mutable_data()[0] = 7;

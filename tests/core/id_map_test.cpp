@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
 #include "etalage/error.hpp"
 
 namespace etalage {
@@ -84,6 +89,53 @@ TEST(IdMap, ExtendedKeepsIndices) {
   EXPECT_EQ(longer.find(k[9]), 9);
   EXPECT_EQ(longer.find("new-2"), 11);
   EXPECT_THROW((void)map.extended(std::span<const std::int64_t>({std::int64_t{1}})), std::invalid_argument);
+}
+
+template <class Key, class Make>
+void grow_a_large_map(const Make& make) {
+  // Past every border between the steps: a few keys at a time, now and then many.
+  std::vector<Key> all;
+  const auto add = [&](std::size_t n) {
+    while (n-- > 0) all.push_back(make(all.size()));
+  };
+  add(20'000);
+  IdMap map;
+  if constexpr (std::is_same_v<Key, std::string>) map = IdMap::from_strings(std::span<const std::string>(all));
+  else map = IdMap::from_integers(Array<std::int64_t>(all));
+  const IdMap before = map;
+  for (std::size_t step = 0; all.size() < 190'000; ++step) {
+    const std::size_t from = all.size();
+    add(step % 400 == 399 ? 50'000 : step % 30 == 29 ? 700 : 1 + step % 3);
+    if constexpr (std::is_same_v<Key, std::string>) {
+      const std::vector<std::string_view> more(all.begin() + static_cast<std::ptrdiff_t>(from), all.end());
+      map = map.extended(std::span<const std::string_view>(more));
+    } else {
+      map = map.extended(std::span<const std::int64_t>(all).subspan(from));
+    }
+    ASSERT_EQ(map.size(), static_cast<std::int32_t>(all.size()));
+    for (std::size_t i = step % 97; i < all.size(); i += step % 50 == 0 ? 97 : 9973) {
+      ASSERT_EQ(map.find(all[i]), static_cast<std::int32_t>(i)) << "step " << step;
+      ASSERT_EQ(map.text_at(static_cast<std::int32_t>(i)), IdMap(map).text_at(static_cast<std::int32_t>(i)));
+      if constexpr (std::is_same_v<Key, std::string>) ASSERT_EQ(map.string_at(static_cast<std::int32_t>(i)), all[i]);
+      else ASSERT_EQ(map.integer_at(static_cast<std::int32_t>(i)), all[i]);
+    }
+    ASSERT_EQ(map.find(make(all.size())), IdMap::kUnknown);
+    if (step % 50 != 0) continue;
+    for (const std::size_t there : {std::size_t{5}, all.size() - 1}) {
+      const std::vector<Key> twice{make(all.size()), all[there]};
+      const std::vector<std::conditional_t<std::is_same_v<Key, std::string>, std::string_view, Key>> more(twice.begin(), twice.end());
+      EXPECT_THROW((void)map.extended(std::span(std::as_const(more))), std::invalid_argument);
+    }
+    const IdMap back = IdMap::from_parts(map.parts(), true);
+    ASSERT_EQ(back.size(), map.size());
+    ASSERT_EQ(back.find(all.back()), map.find(all.back()));
+  }
+  EXPECT_EQ(before.size(), 20'000) << "what was handed out stays";
+}
+
+TEST(IdMap, ALargeMapGrowsBesideWhatItHolds) {
+  grow_a_large_map<std::string>([](std::size_t i) { return "key-" + std::to_string(i); });
+  grow_a_large_map<std::int64_t>([](std::size_t i) { return static_cast<std::int64_t>(i) * 7 - 1000; });
 }
 
 TEST(IdMap, AnIndexOutsideIsOutOfRange) {

@@ -34,7 +34,7 @@ class Array {
   static_assert(std::is_trivially_copyable_v<T>);
 
  public:
-  using value_type = T;
+  using value_type = T;  ///< what it holds, as containers name it
 
   Array() = default;
   /// n zeros.
@@ -43,11 +43,13 @@ class Array {
   }
   Array(std::size_t n, Uninitialized) : size_(n) {
     if (n == 0) return;
-    if (n > std::numeric_limits<std::size_t>::max() / sizeof(T) - kAlignment) throw std::bad_array_new_length();
-    void* p = ::operator new(n * sizeof(T), std::align_val_t{kAlignment});
+    if (n > std::numeric_limits<std::size_t>::max() / sizeof(T) / 2) throw std::bad_array_new_length();
+    // So much comes in pages of its own, which take memory when they are touched: room to grow into costs addresses alone.
+    const std::size_t room = n >= kRoomFrom / sizeof(T) ? n / 8 : 0;
+    void* p = ::operator new((n + room) * sizeof(T), std::align_val_t{kAlignment});
     owner_ = std::shared_ptr<void>(p, [](void* q) { ::operator delete(q, std::align_val_t{kAlignment}); });
     data_ = static_cast<T*>(p);
-    capacity_ = n;
+    capacity_ = n + room;
     writable_ = true;
   }
   explicit Array(std::span<const T> values) : Array(values.size(), uninitialized) {
@@ -64,13 +66,13 @@ class Array {
     return a;
   }
 
-  [[nodiscard]] const T* data() const noexcept { return data_; }
+  [[nodiscard]] const T* data() const noexcept { return data_; }  ///< the entries [size()]; null when empty
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data_[i]; }
-  [[nodiscard]] const T* begin() const noexcept { return data_; }
-  [[nodiscard]] const T* end() const noexcept { return data_ + size_; }
-  [[nodiscard]] const T& back() const noexcept { return data_[size_ - 1]; }
+  [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data_[i]; }  ///< entry i, below size(); not checked
+  [[nodiscard]] const T* begin() const noexcept { return data_; }  ///< the first entry
+  [[nodiscard]] const T* end() const noexcept { return data_ + size_; }  ///< behind the last entry
+  [[nodiscard]] const T& back() const noexcept { return data_[size_ - 1]; }  ///< the last entry; there must be one
   [[nodiscard]] std::span<const T> view() const noexcept { return {data_, size_}; }
   /// What keeps the memory alive; null for an empty array.
   [[nodiscard]] const std::shared_ptr<void>& owner() const noexcept { return owner_; }
@@ -85,7 +87,7 @@ class Array {
   /// append is cheap on average.
   void resize(std::size_t n) {
     if (n > size_ && (!writable_ || owner_.use_count() != 1 || n > capacity_)) {
-      Array bigger(size_ == 0 ? n : n + n / 8, uninitialized);
+      Array bigger(size_ == 0 || n >= kRoomFrom / sizeof(T) ? n : n + n / 8, uninitialized);
       if (size_ != 0) std::memcpy(const_cast<T*>(bigger.data_), data_, size_ * sizeof(T));
       bigger.size_ = size_;
       *this = std::move(bigger);
@@ -96,6 +98,7 @@ class Array {
   void fill(T value) { std::fill_n(mutable_data(), size_, value); }
 
  private:
+  static constexpr std::size_t kRoomFrom = std::size_t{64} << 20;  // bytes
   const T* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;  // of memory of one's own

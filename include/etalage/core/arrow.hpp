@@ -17,8 +17,8 @@ namespace etalage {
 
 /// A cell that the producer of a stream could not put into it: it is missing there, and this says why.
 struct UnreadableCell {
-  std::string column;
-  std::int64_t row = 0;
+  std::string column;  ///< the column that it concerns, by its name in the frame; empty where none does
+  std::int64_t row = 0;  ///< where it was found, from 0 on
   std::string reason;  ///< what the cell holds and the rule, to stand behind the column's name
 };
 
@@ -42,13 +42,13 @@ struct CatalogColumns {
   std::string item = "item";                 ///< keys as events have them, each once
   std::optional<std::string> name = {};      ///< text or numbers, as are brand and text
   std::optional<std::string> category = {};  ///< path from the root: a list of text or numbers, or text cut at category_separator
-  std::optional<std::string> brand = {};
+  std::optional<std::string> brand = {};  ///< of one text a row
   std::optional<std::string> price = {};     ///< numbers or text of numbers, >= 0; missing and NaN: unknown
-  std::optional<std::string> stock = {};
+  std::optional<std::string> stock = {};  ///< of numbers; 0 and below are out of stock
   std::optional<std::string> tags = {};      ///< as category, cut at tag_separator
-  std::optional<std::string> text = {};
+  std::optional<std::string> text = {};  ///< of text that models of content read
   std::string category_separator = ">";      ///< not empty
-  std::string tag_separator = "|";
+  std::string tag_separator = "|";  ///< between the tags of a text
 };
 
 /// Reads products from any Arrow C stream of record batches, as read_arrow reads events. Missing cells of lists are left

@@ -8,16 +8,19 @@ namespace etalage {
 template <class T>
 class Auto {
  public:
+  /// A value that was given, which no fit changes.
   constexpr Auto(T value) noexcept : value_(value) {}  // NOLINT(google-explicit-constructor): options are set like numbers
+  /// What holds unless a value is given or the fit finds a better one.
   [[nodiscard]] static constexpr Auto unless_given(T value) noexcept {
     Auto made(value);
     made.given_ = false;
     return made;
   }
 
+  /// The value in use.
   constexpr operator T() const noexcept { return value_; }  // NOLINT(google-explicit-constructor)
-  [[nodiscard]] constexpr T value() const noexcept { return value_; }
-  [[nodiscard]] constexpr bool given() const noexcept { return given_; }
+  [[nodiscard]] constexpr T value() const noexcept { return value_; }  ///< the value in use
+  [[nodiscard]] constexpr bool given() const noexcept { return given_; }  ///< whether somebody gave it
   /// Chooses the value where none was given; the option stays one that fits choose.
   constexpr void settle(T value) noexcept {
     if (!given_) value_ = value;

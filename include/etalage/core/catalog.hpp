@@ -22,24 +22,24 @@ class ETALAGE_EXPORT Catalog {
  public:
   /// Columns of n products, or empty where there is none.
   struct Columns {
-    SharedIdMap item_ids;
-    std::vector<std::string> names;
+    SharedIdMap item_ids;  ///< the products' keys; null without
+    std::vector<std::string> names;  ///< [n] or empty
     std::vector<std::vector<std::string>> categories;  ///< path from the root, {"Home", "Kitchen", "Mugs"}
-    std::vector<std::string> brands;
+    std::vector<std::string> brands;  ///< [n] or empty; empty text: none
     Array<float> prices;                               ///< >= 0, NaN unknown
     Array<float> stock;                                ///< >= 0, NaN unknown
-    std::vector<std::vector<std::string>> tags;
-    std::vector<std::string> texts;
+    std::vector<std::vector<std::string>> tags;  ///< [n] or empty; any number a product
+    std::vector<std::string> texts;  ///< [n] or empty
     Array<float> vectors;                              ///< [n x dim] row-major, finite
-    std::int32_t dim = 0;
+    std::int32_t dim = 0;  ///< width of vectors; 0 without
   };
 
   Catalog();
-  explicit Catalog(Columns columns);
+  explicit Catalog(Columns columns);  ///< std::invalid_argument names column, row and rule
 
   [[nodiscard]] std::int32_t size() const noexcept { return columns_.item_ids->size(); }
   [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return columns_.item_ids; }
-  [[nodiscard]] const Columns& columns() const noexcept { return columns_; }
+  [[nodiscard]] const Columns& columns() const noexcept { return columns_; }  ///< the columns as they were given
 
   /// The product's name, or its key as text where names are not kept or this one is empty.
   [[nodiscard]] std::string name(std::int32_t index) const;

@@ -12,20 +12,23 @@ namespace etalage {
 
 /// Sparse rows in memory that somebody else owns: int64 offsets [rows + 1], int32 columns, float32 values [nnz].
 struct CsrView {
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  std::span<const std::int64_t> offsets;
-  std::span<const std::int32_t> columns;
-  std::span<const float> values;
+  std::int64_t rows = 0;  ///< how many
+  std::int64_t cols = 0;  ///< width; columns are below it
+  std::span<const std::int64_t> offsets;  ///< [rows + 1], from 0 on, never falling
+  std::span<const std::int32_t> columns;  ///< [entries] in [0, cols)
+  std::span<const float> values;  ///< [entries]
 
   [[nodiscard]] std::int64_t nnz() const noexcept { return static_cast<std::int64_t>(columns.size()); }
+  /// Entries of row r, which must be one.
   [[nodiscard]] std::size_t row_size(std::int64_t r) const noexcept {
     const auto i = static_cast<std::size_t>(r);
     return static_cast<std::size_t>(offsets[i + 1] - offsets[i]);
   }
+  /// Columns of row r, which must be one.
   [[nodiscard]] std::span<const std::int32_t> row_columns(std::int64_t r) const noexcept {
     return columns.subspan(static_cast<std::size_t>(offsets[static_cast<std::size_t>(r)]), row_size(r));
   }
+  /// Values of row r, which must be one.
   [[nodiscard]] std::span<const float> row_values(std::int64_t r) const noexcept {
     return values.subspan(static_cast<std::size_t>(offsets[static_cast<std::size_t>(r)]), row_size(r));
   }
@@ -33,8 +36,8 @@ struct CsrView {
 
 /// Sparse rows that share their memory with every copy.
 struct CsrMatrix {
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
+  std::int64_t rows = 0;  ///< how many
+  std::int64_t cols = 0;  ///< width; columns are below it
   Array<std::int64_t> offsets;  ///< [rows + 1]; empty means no rows are kept
   Array<std::int32_t> columns;  ///< [nnz], sorted and unique within a row after canonical()
   Array<float> values;          ///< [nnz], finite

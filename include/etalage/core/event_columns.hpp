@@ -19,13 +19,13 @@ struct ReadReport {
     std::int64_t line = 0;  ///< 1-based line of a file (where the row begins), or 0-based row of a frame
     std::string reason;     ///< names the column, the value and the rule
   };
-  std::int64_t rows_read = 0;
-  std::int64_t rows_kept = 0;
-  std::int64_t rows_refused = 0;
+  std::int64_t rows_read = 0;  ///< all of the source
+  std::int64_t rows_kept = 0;  ///< that are events of the log
+  std::int64_t rows_refused = 0;  ///< left out, for a reason that is told
   bool lines = false;             ///< places are lines of a file rather than rows of a frame
   std::vector<Refusal> refusals;  ///< the first `kMaxRefusals`, in order
   std::vector<std::int64_t> refused;  ///< the places of all refused rows, ascending
-  static constexpr std::size_t kMaxRefusals = 1000;
+  static constexpr std::size_t kMaxRefusals = 1000;  ///< refusals that are told one by one
 };
 
 /// What a bad row does: the first one ends the reading with std::invalid_argument, or each is left out and reported.

@@ -62,7 +62,7 @@ struct ETALAGE_EXPORT InteractionOptions {
   std::string return_event = {};             ///< event type that is a return, one of the log's; empty means none
   std::vector<std::string> return_cancels = {};   ///< of the log, that return_event takes back; empty means all others
   NegativeValues negative_values = NegativeValues::kKeep;  ///< kCancel: a return of earlier events of the same type
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 
@@ -72,16 +72,16 @@ class ETALAGE_EXPORT EventLog {
  public:
   /// The columns. users and items int32 [n]; the others [n] or empty.
   struct Columns {
-    Array<std::int32_t> users;
-    Array<std::int32_t> items;
+    Array<std::int32_t> users;  ///< [n] in [0, num_users)
+    Array<std::int32_t> items;  ///< [n] in [0, num_items)
     Array<std::uint16_t> events;        ///< index into event_names
     Array<std::int64_t> times_ms;       ///< UTC milliseconds
     Array<float> values;                ///< finite
     Array<std::int32_t> sessions;       ///< index into session_ids
-    std::vector<std::string> event_names;
-    SharedIdMap user_ids;
-    SharedIdMap item_ids;
-    SharedIdMap session_ids;
+    std::vector<std::string> event_names;  ///< names of the types, unique
+    SharedIdMap user_ids;  ///< keys by user; null: users are indices
+    SharedIdMap item_ids;  ///< keys by item; null: items are indices
+    SharedIdMap session_ids;  ///< keys by session; null: sessions are indices
   };
 
   EventLog() = default;
@@ -95,11 +95,13 @@ class ETALAGE_EXPORT EventLog {
   [[nodiscard]] std::int64_t size() const noexcept { return static_cast<std::int64_t>(columns_.users.size()); }
   [[nodiscard]] std::int32_t num_users() const noexcept { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept { return num_items_; }
-  [[nodiscard]] const Columns& columns() const noexcept { return columns_; }
+  [[nodiscard]] const Columns& columns() const noexcept { return columns_; }  ///< the columns as they are kept
   [[nodiscard]] const ReadReport& report() const noexcept { return report_; }
 
+  /// The users x items matrix; std::invalid_argument names the option, the value and the rule.
   [[nodiscard]] Interactions interactions(const InteractionOptions& options = {}) const;
 
+  /// One list a shopper, or one a visit.
   enum class By : std::uint8_t { kUser, kSession };
   /// One list a user, or one a session: the log's own session column where it has one, else cut where a user paused
   /// for longer than idle_minutes. A session is one user's: rows of two users under one session key are two sessions,

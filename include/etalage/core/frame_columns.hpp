@@ -18,14 +18,15 @@ namespace etalage {
 
 /// A column of a frame, and what its cells are read as.
 struct FrameColumnWish {
+  /// What is to be read of a column.
   enum class Kind : std::uint8_t { kKeys, kTimes, kNumbers };
-  std::string name;
-  Kind kind = Kind::kKeys;
+  std::string name;  ///< the column's name in the frame
+  Kind kind = Kind::kKeys;  ///< what it must hold
 };
 
 /// A column that was read; only the fields of its kind are filled.
 struct FrameColumn {
-  static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();  ///< stands for a null among times
   Array<std::int32_t> codes;        ///< of keys, -1 missing (an empty string is)
   SharedIdMap ids;                  ///< in order of first appearance
   Array<std::int64_t> times_ms;     ///< kNoTime missing

@@ -20,6 +20,7 @@ class ETALAGE_EXPORT Interactions {
   explicit Interactions(CsrMatrix user_items, SharedIdMap user_ids = nullptr, SharedIdMap item_ids = nullptr,
                         std::optional<std::int64_t> newest_ms = {});
 
+  /// [num_users x num_items], columns of a row ascending and unique.
   [[nodiscard]] const CsrMatrix& user_items() const noexcept { return user_items_; }
   [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
   [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return item_ids_; }

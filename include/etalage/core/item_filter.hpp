@@ -22,10 +22,10 @@ namespace etalage {
 class ETALAGE_EXPORT ItemFilter {
  public:
   ItemFilter() = default;  ///< allows everything
-  [[nodiscard]] static ItemFilter allow(std::span<const std::int64_t> ids);
-  [[nodiscard]] static ItemFilter allow(std::span<const std::int32_t> ids);
-  [[nodiscard]] static ItemFilter deny(std::span<const std::int64_t> ids);
-  [[nodiscard]] static ItemFilter deny(std::span<const std::int32_t> ids);
+  [[nodiscard]] static ItemFilter allow(std::span<const std::int64_t> ids);  ///< these alone; any order, repeats are harmless
+  [[nodiscard]] static ItemFilter allow(std::span<const std::int32_t> ids);  ///< these alone; any order, repeats are harmless
+  [[nodiscard]] static ItemFilter deny(std::span<const std::int64_t> ids);  ///< all but these; any order, repeats are harmless
+  [[nodiscard]] static ItemFilter deny(std::span<const std::int32_t> ids);  ///< all but these; any order, repeats are harmless
   /// Brace lists: allow({3, 5}).
   [[nodiscard]] static ItemFilter allow(std::initializer_list<std::int64_t> ids) { return allow(std::span(ids.begin(), ids.size())); }
   [[nodiscard]] static ItemFilter deny(std::initializer_list<std::int64_t> ids) { return deny(std::span(ids.begin(), ids.size())); }
@@ -38,11 +38,12 @@ class ETALAGE_EXPORT ItemFilter {
   /// What both allow.
   [[nodiscard]] ItemFilter operator&(const ItemFilter& other) const;
 
+  /// Whether an id passes.
   [[nodiscard]] bool allows(std::int64_t id) const noexcept {
     return (!has_allow_ || allow_.contains(id)) && !deny_.contains(id);
   }
-  [[nodiscard]] bool allows_everything() const noexcept { return !has_allow_ && deny_.ids.empty(); }
-  [[nodiscard]] bool has_allow_list() const noexcept { return has_allow_; }
+  [[nodiscard]] bool allows_everything() const noexcept { return !has_allow_ && deny_.ids.empty(); }  ///< whether every id passes
+  [[nodiscard]] bool has_allow_list() const noexcept { return has_allow_; }  ///< whether only listed ids pass
   /// Sorted and unique; meaningful only with has_allow_list(). Of from_bits() it is made by the first call and kept.
   [[nodiscard]] std::span<const std::int64_t> allowed_ids() const { return allow_.list(); }
   /// allowed_ids().size(), without making a list.

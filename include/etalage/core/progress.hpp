@@ -22,12 +22,13 @@ using ProgressCallback = std::function<bool(const Progress&)>;
 
 /// What a fit did. The host decides what to print.
 struct FitReport {
+  /// Why a fit ended: all sweeps done, nothing left to gain, its host said so, or solved at once.
   enum class StopReason { kIterations, kConverged, kCancelled, kClosedForm };
-  StopReason stop_reason = StopReason::kIterations;
-  int iterations = 0;
+  StopReason stop_reason = StopReason::kIterations;  ///< why it ended
+  int iterations = 0;  ///< sweeps done
   std::vector<double> objective;                               ///< after each sweep; entry 0 is the start, where computed
   std::vector<std::pair<std::string, double>> phase_seconds;  ///< in the order in which the phases first ran
-  double seconds = 0;
+  double seconds = 0;  ///< of the whole fit
 };
 
 }  // namespace etalage

@@ -24,7 +24,7 @@ namespace etalage {
 ///   model.set_recipe(to_json(recipe));
 ///   evaluate(model, recipe.held_out(test));
 struct ETALAGE_EXPORT Recipe {
-  std::map<std::string, double> event_weights = {};  ///< of each event type, all of the log's; empty means 1 each; 0: says nothing, below 0: a dislike
+  std::map<std::string, double> event_weights = {};  ///< of every type of the log; empty: 1 each; 0: says nothing, below 0: a dislike
   double half_life_days = 0;                 ///< an event counts half after so many days; 0 means no decay; >= 0
   Duplicates duplicates = Duplicates::kSum;  ///< what several events of a (user, item) pair become
   std::string return_event = {};             ///< event type that is a return; empty means none
@@ -36,7 +36,7 @@ struct ETALAGE_EXPORT Recipe {
   EventLog::By sessions = EventLog::By::kUser;  ///< lists for models of order: one a shopper, or one a visit
   double idle_minutes = 30;                  ///< where the log has no sessions, a visit ends after so long a pause; > 0
 
-  friend bool operator==(const Recipe&, const Recipe&) = default;
+  friend bool operator==(const Recipe&, const Recipe&) = default;  ///< field by field
   void validate() const;  ///< throws std::invalid_argument: field, value, rule
 
   /// What EventLog::interactions() takes. now_ms: the moment that half_life_days counts back from, by default the log's newest event.

@@ -10,8 +10,8 @@ namespace etalage {
 
 /// An item of a model, by its index, with a score.
 struct ItemScore {
-  std::int32_t item;
-  float score;
+  std::int32_t item;  ///< row of the fitted model
+  float score;        ///< larger is better; of one model and query alone
 };
 
 /// Working memory of one thread. Grows on first use and is reused: once warm, queries of the same kind allocate nothing.

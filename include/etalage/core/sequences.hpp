@@ -25,19 +25,22 @@ class ETALAGE_EXPORT Sequences {
     return offsets_.empty() ? 0 : static_cast<std::int64_t>(offsets_.size()) - 1;
   }
   [[nodiscard]] std::int32_t num_items() const noexcept { return num_items_; }
-  [[nodiscard]] bool has_times() const noexcept { return !times_.empty(); }
+  [[nodiscard]] bool has_times() const noexcept { return !times_.empty(); }  ///< whether each entry has a time
+  /// Items of list i, oldest first; not checked.
   [[nodiscard]] std::span<const std::int32_t> items_of(std::int64_t i) const noexcept { return part(items_, i); }
+  /// Times of list i, UTC milliseconds; empty without times.
   [[nodiscard]] std::span<const std::int64_t> times_of(std::int64_t i) const noexcept {
     return times_.empty() ? std::span<const std::int64_t>{} : part(times_, i);
   }
+  /// Whose list i is.
   [[nodiscard]] std::int32_t user_of(std::int64_t i) const noexcept {
     return user_index_.empty() ? static_cast<std::int32_t>(i) : user_index_[static_cast<std::size_t>(i)];
   }
 
-  [[nodiscard]] const Array<std::int64_t>& offsets() const noexcept { return offsets_; }
-  [[nodiscard]] const Array<std::int32_t>& items() const noexcept { return items_; }
-  [[nodiscard]] const Array<std::int64_t>& times() const noexcept { return times_; }
-  [[nodiscard]] const Array<std::int32_t>& user_index() const noexcept { return user_index_; }
+  [[nodiscard]] const Array<std::int64_t>& offsets() const noexcept { return offsets_; }  ///< [size + 1]
+  [[nodiscard]] const Array<std::int32_t>& items() const noexcept { return items_; }  ///< [entries], all lists one behind the other
+  [[nodiscard]] const Array<std::int64_t>& times() const noexcept { return times_; }  ///< [entries], or empty
+  [[nodiscard]] const Array<std::int32_t>& user_index() const noexcept { return user_index_; }  ///< [size], or empty where list i is user i's
   [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
   [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return item_ids_; }
 

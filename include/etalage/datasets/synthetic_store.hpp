@@ -19,7 +19,7 @@ struct ETALAGE_EXPORT SyntheticStoreOptions {
   std::int64_t events = 0;           ///< rows of the log, >= users; 0 means 40 a shopper
   std::int32_t days = 365;           ///< length of the record, in [1, 3650]
   std::int64_t start_ms = 1704067200000;  ///< midnight of the first day, UTC milliseconds; 2024-01-01
-  std::uint64_t seed = 42;
+  std::uint64_t seed = 42;  ///< of the random numbers; equal seeds, equal stores
   int num_threads = 0;               ///< 0 means all CPUs; the content does not depend on it
   void validate() const;             ///< throws std::invalid_argument: field, value, bound
 };
@@ -31,7 +31,7 @@ struct ETALAGE_EXPORT SyntheticStore {
     SharedIdMap item_ids;                    ///< "sku-000042"
     std::vector<std::string> names;          ///< "Norvel Oak Tray"
     std::vector<std::string> category_paths; ///< "Home > Kitchen > Trays"
-    std::vector<std::string> brands;
+    std::vector<std::string> brands;  ///< [items]
     std::vector<std::string> tags;           ///< style: "classic", "modern", ...
     Array<float> prices;                     ///< > 0
     Array<std::int32_t> stock;               ///< >= 0; what is sold out is looked at but never bought
@@ -45,7 +45,7 @@ struct ETALAGE_EXPORT SyntheticStore {
   Array<std::int32_t> segments;
   std::int32_t num_segments = 0;
 
-  [[nodiscard]] EventLog log() const { return EventLog(events); }
+  [[nodiscard]] EventLog log() const { return EventLog(events); }  ///< all events as a log
   /// A hash of every value above: equal for equal options on any machine, for any thread count.
   [[nodiscard]] ETALAGE_EXPORT std::uint64_t hash() const;
 };

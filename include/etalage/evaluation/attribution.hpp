@@ -14,20 +14,20 @@ namespace etalage {
 /// What was shown, one row a product of an answer. Numbers of requests, shoppers and products are those of the events; -1 is
 /// unknown. A column that is not there is empty.
 struct ShownRows {
-  std::span<const std::int32_t> requests;
-  std::span<const std::int32_t> users;
+  std::span<const std::int32_t> requests;  ///< [n] numbers of requests
+  std::span<const std::int32_t> users;  ///< [n] numbers of shoppers; -1 nobody
   std::span<const std::int32_t> items;     ///< [n]
   std::span<const std::int64_t> times_ms;  ///< kNoTime unknown
 };
 
 /// What happened. A request that is named, but that no row of what was shown has, is kUnknownRequest.
 struct EventRows {
-  static constexpr std::int32_t kUnknownRequest = -2;
+  static constexpr std::int32_t kUnknownRequest = -2;  ///< of an event that says no request or one that is not known
   std::span<const std::int32_t> requests;  ///< -1: the event names none
-  std::span<const std::int32_t> users;
+  std::span<const std::int32_t> users;  ///< [n] numbers of shoppers
   std::span<const std::int32_t> items;     ///< [n]
   std::span<const std::int32_t> types;     ///< [n], in [0, number of types)
-  std::span<const std::int64_t> times_ms;
+  std::span<const std::int64_t> times_ms;  ///< [n] UTC milliseconds
   std::span<const double> values;          ///< quantity or money, NaN unknown
 };
 
@@ -54,7 +54,7 @@ inline constexpr std::size_t kCreditOutcomes = 9;  ///< enumerators of CreditOut
 [[nodiscard]] ETALAGE_EXPORT std::string_view credit_outcome_name(CreditOutcome outcome) noexcept;
 /// Which row each event is credited to, and what that makes of the rows.
 struct Credit {
-  static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();  ///< stands for a time that is not known
   std::vector<std::int64_t> rows;       ///< [events], row that was credited, or that lost its credit; -1 none
   std::vector<CreditOutcome> outcomes;  ///< [events]
   std::vector<double> values;           ///< [events], what returns left of a credited event's value; NaN where it has none
@@ -70,12 +70,12 @@ struct Credit {
 
 /// How often what was shown got a reaction.
 struct ReactionRate {
-  std::int64_t shown = 0;
-  std::int64_t reacted = 0;
-  std::int64_t shoppers = 0;
+  std::int64_t shown = 0;  ///< places that were shown
+  std::int64_t reacted = 0;  ///< of these, with a reaction
+  std::int64_t shoppers = 0;  ///< different ones
   double effective = 0;  ///< rows that carry as much as these do: shown, or less where rows of a shopper hang together
   double low = 0;        ///< Wilson's score interval for `effective` rows
-  double high = 1;
+  double high = 1;  ///< upper end of the interval
 };
 
 /// Wilson's score interval (1927) of a share of n, both real; n = 0 gives [0, 1]. std::invalid_argument: share outside [0, 1],

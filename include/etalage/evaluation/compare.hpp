@@ -15,17 +15,17 @@ namespace etalage {
 struct ETALAGE_EXPORT Comparison {
   /// One model beside the others.
   struct Row {
-    std::string model;
+    std::string model;  ///< its name
     double value = 0;         ///< mean of the metric
     double value_with = 0;    ///< over users of whom train holds something; NaN without such users, or without train
     double value_without = 0; ///< over the others
-    std::int64_t users = 0;
-    std::int64_t users_with = 0;
+    std::int64_t users = 0;  ///< that were measured
+    std::int64_t users_with = 0;  ///< of these, with rows in train
     Interval interval;        ///< bootstrap
     PairedTest against_best;  ///< this model minus the best one; p 1 for the best itself
     double seconds = 0;       ///< recommending and measuring
   };
-  std::string metric;
+  std::string metric;  ///< what was compared, "ndcg@20" say
   std::vector<Row> rows;      ///< best first, ties in the order given
   /// A table in plain text, columns aligned.
   [[nodiscard]] ETALAGE_EXPORT std::string text() const;

@@ -28,7 +28,7 @@ struct ETALAGE_EXPORT EvaluationOptions {
   bool exclude_seen = true;       ///< items of the train row are not ranked, and not counted as relevant either
   bool recalculate_user = false;  ///< fold each user in from his train row instead of taking what was fitted
   bool check_fit = true;          ///< refuse a model whose fit held pairs that test asks for (fit_check.hpp)
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
 };
 
@@ -41,14 +41,14 @@ class ETALAGE_EXPORT Evaluation {
  public:
   /// Everything that an evaluation holds, to keep it elsewhere.
   struct Parts {
-    std::vector<std::string> names;
-    std::vector<double> values;
+    std::vector<std::string> names;  ///< of the metrics, "recall@20" say
+    std::vector<double> values;  ///< [names] means over users
     std::vector<Array<double>> per_user;  ///< by name; empty for coverage
-    Array<std::int32_t> user_index;
-    Array<std::uint8_t> has_history;
+    Array<std::int32_t> user_index;  ///< [users] rows of test
+    Array<std::uint8_t> has_history;  ///< [users] 1 where the user has rows in train
     std::vector<std::pair<int, double>> tied;  ///< by list length
-    std::int64_t hidden = 0;
-    double seconds = 0;
+    std::int64_t hidden = 0;  ///< relevant items of test that were left out because train has them
+    double seconds = 0;  ///< of the measurement
   };
   Evaluation() = default;
   /// std::invalid_argument unless the sizes agree.
@@ -71,8 +71,8 @@ class ETALAGE_EXPORT Evaluation {
   /// This one minus the other on the same users.
   [[nodiscard]] PairedTest compare(const Evaluation& other, std::string_view name, const ResamplingOptions& options = {}) const;
 
-  [[nodiscard]] std::int64_t users() const noexcept { return static_cast<std::int64_t>(user_index_.size()); }
-  [[nodiscard]] std::int64_t users(HistoryGroup group) const;
+  [[nodiscard]] std::int64_t users() const noexcept { return static_cast<std::int64_t>(user_index_.size()); }  ///< users that were measured
+  [[nodiscard]] std::int64_t users(HistoryGroup group) const;  ///< of these, those of a group
   /// 1 where train holds something of the user, [users]; empty where there is no train: next items, rankings without one.
   [[nodiscard]] const Array<std::uint8_t>& has_history() const noexcept { return has_history_; }
   /// Row of the test matrix (or sequence, or row of the rankings) behind each value, ascending.
@@ -124,6 +124,7 @@ class ETALAGE_EXPORT Evaluation {
 /// The same for lists that come block by block, each block as wide as it needs.
 class ETALAGE_EXPORT RankingEvaluator {
  public:
+  /// std::invalid_argument names the argument and the rule.
   RankingEvaluator(const CsrView& test, std::span<const std::int32_t> users = {}, const CsrView* train = nullptr,
                    const EvaluationOptions& options = {});
   ~RankingEvaluator();
@@ -151,13 +152,13 @@ enum class Positions : std::uint8_t {
 /// exclude_seen is best left off. Sequences of one item are passed over. One value a position; user_index() holds the
 /// sequence.
 struct NextItemOptions {
-  Positions positions = Positions::kLast;
-  std::vector<int> k{10, 20};
-  std::vector<std::string> metrics{"hit_rate", "mrr", "ndcg"};
-  bool exclude_seen = false;
+  Positions positions = Positions::kLast;  ///< which places of a list are asked for
+  std::vector<int> k{10, 20};  ///< lengths of lists; each >= 1
+  std::vector<std::string> metrics{"hit_rate", "mrr", "ndcg"};  ///< "hit_rate", "mrr", "ndcg", "recall", "precision", "map"
+  bool exclude_seen = false;  ///< whether what the list held before may not be named
   std::optional<bool> exclude_last = {};  ///< never list the item before the position; unset: as the model decides
   bool known_users = false;   ///< ask for the sequence's user of the fitted model, not for an unknown one
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
 };
 /// Asks a model for the next items of sequences.
 [[nodiscard]] ETALAGE_EXPORT Evaluation evaluate_next(const Recommender& model, const Sequences& sequences,

@@ -15,7 +15,7 @@ namespace etalage {
 
 /// A group of an experiment and its share of the shoppers.
 struct GroupShare {
-  std::string group;
+  std::string group;  ///< its name
   double share = 0;  ///< in [0, 1]; 0 or at least half a slot
 };
 
@@ -30,7 +30,7 @@ struct GroupShare {
 /// which slots moved between one group and nobody alone, so no shopper ever goes from one group to another.
 class ETALAGE_EXPORT Allocation {
  public:
-  Allocation(std::string salt, std::span<const GroupShare> shares);
+  Allocation(std::string salt, std::span<const GroupShare> shares);  ///< shares must add up to 1; std::invalid_argument
 
   /// Number in groups(), -1 for nobody.
   [[nodiscard]] std::int32_t assign(std::string_view key) const { return table_[static_cast<std::size_t>(slot(key, salt_))]; }
@@ -39,8 +39,8 @@ class ETALAGE_EXPORT Allocation {
   /// its highest. std::invalid_argument when fewer are free than it needs.
   [[nodiscard]] Allocation with_share(std::string_view group, double share) const;
 
-  [[nodiscard]] const std::string& salt() const noexcept { return salt_; }
-  [[nodiscard]] std::span<const std::string> groups() const noexcept { return groups_; }
+  [[nodiscard]] const std::string& salt() const noexcept { return salt_; }  ///< what keeps experiments apart from each other
+  [[nodiscard]] std::span<const std::string> groups() const noexcept { return groups_; }  ///< names, in the order of the shares
   /// Group of each slot [kSlots], -1 for nobody.
   [[nodiscard]] std::span<const std::int16_t> table() const noexcept { return table_; }
   [[nodiscard]] std::int32_t slots_of(std::size_t group) const;
@@ -57,7 +57,7 @@ class ETALAGE_EXPORT Allocation {
 
 /// One list made of two rankers' lists, by which a shopper's clicks compare them.
 struct Interleaved {
-  std::vector<std::int32_t> items;
+  std::vector<std::int32_t> items;  ///< as they are shown
   std::vector<std::int32_t> teams;  ///< [items]: 0 first list, 1 second; balanced: who put the item there
 };
 
@@ -70,8 +70,8 @@ struct Interleaved {
                                                   std::size_t k, std::uint64_t seed);
 /// Clicks that each side of an interleaved list earned.
 struct InterleavingCredit {
-  std::int32_t first = 0;
-  std::int32_t second = 0;
+  std::int32_t first = 0;  ///< that the first list gets
+  std::int32_t second = 0;  ///< that the second list gets
 };
 /// Clicks among the best j items of each list, j the least rank by which one of them shows the lowest item clicked.
 /// clicked [shown]: 0 or 1. std::invalid_argument when lengths differ.

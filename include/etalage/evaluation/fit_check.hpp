@@ -16,7 +16,7 @@ struct FitCheck {
   bool known = false;       ///< the model says what it was fitted on
   bool is_train = false;    ///< exactly the pairs of train
   std::int64_t leaked = 0;  ///< pairs to be found (value > 0 in test, not in train) that the fit held
-  [[nodiscard]] bool honest() const noexcept { return leaked == 0; }
+  [[nodiscard]] bool honest() const noexcept { return leaked == 0; }  ///< whether no test pair was fitted on
 };
 
 /// Looks the pairs of test up in the rows that the model keeps. Without kept rows the hash of its fit tells train, and train

@@ -66,11 +66,11 @@ struct OffPolicyLog {
 
 /// Settings of the estimate.
 struct ETALAGE_EXPORT OffPolicyOptions {
-  ListForm form = ListForm::kIndependent;
+  ListForm form = ListForm::kIndependent;  ///< what the places of a list have to do with each other
   std::optional<double> switch_threshold;  ///< >= 0; by default the one of least estimated squared error
   std::optional<double> shrinkage;         ///< lambda of DRos, >= 0; by default the same
   std::optional<double> reward_low;        ///< the rewards that can be; by default 0 and 1, wider where rewards are
-  std::optional<double> reward_high;
+  std::optional<double> reward_high;  ///< largest possible reward; by default the largest that was seen
   double min_ess = 50;                     ///< below it an estimate is refused; >= 0
   bool allow_small = false;                ///< do not refuse
   ResamplingOptions resampling;            ///< over shoppers where `groups` are given, else over rows
@@ -87,14 +87,14 @@ struct OffPolicyEstimate {
                               ///< the largest weight seen
   double standard_error = 0;  ///< of the linearised value
   double ess = 0;             ///< (sum w)^2 / sum w^2, of lists at the worst place; matching rows for replay
-  double largest_weight = 0;
+  double largest_weight = 0;  ///< of the importance weights
   double mean_weight = 0;     ///< 1 in expectation; of lists at the place furthest from it
   double mean_weight_error = 0;  ///< its standard error
   double parameter = std::numeric_limits<double>::quiet_NaN();  ///< threshold or shrinkage that was used
   bool varied = true;         ///< false: no two rows differ (say, no positive at all); `interval` is then that of
                               ///< Clopper and Pearson (1934) for `ess` equal answers
-  std::int64_t rows = 0;
-  std::int64_t groups = 0;
+  std::int64_t rows = 0;  ///< that entered the estimate
+  std::int64_t groups = 0;  ///< resampled whole for the interval
   std::string assumes;        ///< what must hold for the value to mean anything
 };
 

@@ -16,7 +16,7 @@ struct ETALAGE_EXPORT RewardModelOptions {
   std::int32_t folds = 5;       ///< >= 2
   double l2 = 1;                ///< weight of the penalty on coefficients of standardised contexts; > 0
   std::uint64_t seed = 0;       ///< of the folds
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 

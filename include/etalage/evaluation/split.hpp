@@ -15,9 +15,9 @@ namespace etalage {
 /// Three parts of one record, over the same users and items.
 template <class Data>
 struct Split {
-  Data train;
+  Data train;  ///< what models are fitted on
   Data valid;  ///< empty where none was asked for
-  Data test;
+  Data test;  ///< what they are asked for
 };
 
 // A (user, item) pair lies in one part with all of its events unless said otherwise: a view that stayed behind in train

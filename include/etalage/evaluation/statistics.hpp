@@ -10,8 +10,8 @@ namespace etalage {
 
 /// A confidence interval.
 struct Interval {
-  double low = 0;
-  double high = 0;
+  double low = 0;  ///< lower end
+  double high = 0;  ///< upper end
 };
 
 /// Settings of the bootstrap and of permutation tests.
@@ -19,7 +19,7 @@ struct ETALAGE_EXPORT ResamplingOptions {
   int samples = 1000;          ///< resamples, >= 100
   double confidence = 0.95;    ///< in (0, 1)
   std::uint64_t seed = 42;     ///< equal seeds give equal bits, whatever num_threads is
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 

@@ -23,7 +23,7 @@ namespace etalage {
 
 /// What a source is asked: the request, and what may appear.
 struct ETALAGE_EXPORT SourceQuery {
-  const RequestContext* request = nullptr;
+  const RequestContext* request = nullptr;  ///< who asks and where; never null while a source is asked
   const CompiledFilter* eligible = nullptr;   ///< null allows everything
   std::span<const std::int32_t> denied = {};  ///< sorted and unique: seen items, anchors, recent purchases
   std::int32_t num_items = std::numeric_limits<std::int32_t>::max();  ///< products are 0 .. num_items - 1
@@ -47,7 +47,7 @@ class ETALAGE_EXPORT CandidateSource {
   [[nodiscard]] virtual Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const;
 
  protected:
-  explicit CandidateSource(std::string name);
+  explicit CandidateSource(std::string name);  ///< name: by which mixes and traces know it, not empty
 
  private:
   std::string name_;
@@ -60,12 +60,14 @@ using SharedSource = std::shared_ptr<const CandidateSource>;
 /// Asks for as many more results as the query denies, so that what is left is min(out.size(), eligible).
 class ETALAGE_EXPORT RecommenderSource final : public CandidateSource {
  public:
+  /// What the model is asked about.
   enum class Ask : std::uint8_t {
     kShopper,  ///< for user, history and session; says nothing to a request without any of them
     kAnyone,   ///< the same, and the model's cold-start answer to the others
     kSimilar   ///< like the last item of session or history, or like the anchors: of several each names its best, and
                ///< the scores of products that more than one names are added
   };
+  /// Name: by which mixes and traces know it.
   RecommenderSource(std::string name, std::shared_ptr<const Recommender> model, Ask ask = Ask::kShopper);
   std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
   [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
@@ -78,6 +80,7 @@ class ETALAGE_EXPORT RecommenderSource final : public CandidateSource {
 /// Nearest products by vectors; the index's ids are catalogue rows.
 class ETALAGE_EXPORT IndexSource final : public CandidateSource {
  public:
+  /// What the index is asked about.
   enum class Ask : std::uint8_t {
     kUserVector,   ///< the request's user_vector
     kQueryVector,  ///< the request's query_vector
@@ -118,7 +121,7 @@ class ETALAGE_EXPORT ListSource final : public CandidateSource {
 /// The request's own candidates (RequestContext::given), in the caller's order.
 class ETALAGE_EXPORT GivenSource final : public CandidateSource {
  public:
-  explicit GivenSource(std::string name = "given");
+  explicit GivenSource(std::string name = "given");  ///< name: by which mixes and traces know it
   std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
 };
 
@@ -130,16 +133,17 @@ class ETALAGE_EXPORT FunctionSource final : public CandidateSource {
   class Emit {
    public:
     template <class F>
+    /// Keeps a reference: f must outlive it.
     explicit Emit(F& f) : object_(&f), call_([](void* o, ItemScore s) { return (*static_cast<F*>(o))(s); }) {}
-    bool operator()(ItemScore candidate) const { return call_(object_, candidate); }
+    bool operator()(ItemScore candidate) const { return call_(object_, candidate); }  ///< false: no more are wanted
 
    private:
     void* object_;
     bool (*call_)(void*, ItemScore);
   };
-  using Candidates = std::function<void(const RequestContext&, const Emit&)>;
-  using Reasons = std::function<Explanation(const RequestContext&, std::int32_t item, std::size_t k)>;
-  FunctionSource(std::string name, Candidates candidates, Reasons reasons = {});
+  using Candidates = std::function<void(const RequestContext&, const Emit&)>;  ///< names candidates, best first
+  using Reasons = std::function<Explanation(const RequestContext&, std::int32_t item, std::size_t k)>;  ///< why an item is named; may be empty
+  FunctionSource(std::string name, Candidates candidates, Reasons reasons = {});  ///< std::invalid_argument for a name or candidates that are empty
   std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override;
   [[nodiscard]] Explanation explain(const SourceQuery& query, std::int32_t item, std::size_t k) const override;
 

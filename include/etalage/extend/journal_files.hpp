@@ -31,13 +31,14 @@ class ETALAGE_EXPORT JournalFile {
 /// Threads   calls on different files may run at once
 class ETALAGE_EXPORT JournalFiles {
  public:
+  /// How a file is opened.
   enum class Mode : std::uint8_t {
     kRead,       ///< must exist
     kReadWrite,  ///< must exist
     kCreate      ///< an empty file, whatever was there
   };
   virtual ~JournalFiles();
-  virtual void make_directory(const std::filesystem::path& directory) = 0;
+  virtual void make_directory(const std::filesystem::path& directory) = 0;  ///< with its parents; one that is there is fine
   /// Names, not paths, of the files in a directory, in any order.
   [[nodiscard]] virtual std::vector<std::string> list(const std::filesystem::path& directory) = 0;
   [[nodiscard]] virtual std::unique_ptr<JournalFile> open(const std::filesystem::path& path, Mode mode) = 0;

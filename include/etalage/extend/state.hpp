@@ -86,11 +86,12 @@ class ETALAGE_EXPORT StateReader {
   [[nodiscard]] virtual std::vector<std::string> get_strings(const std::string& name) const = 0;
   /// An array as it lies in the file.
   struct Bytes {
-    DType type = DType::kUInt8;
-    const void* data = nullptr;
-    std::size_t count = 0;
-    std::shared_ptr<const void> owner;
+    DType type = DType::kUInt8;  ///< of one entry
+    const void* data = nullptr;  ///< the entries; aligned as Array is
+    std::size_t count = 0;  ///< how many entries
+    std::shared_ptr<const void> owner;  ///< what keeps them alive
   };
+  /// An array's memory as it lies; FormatError when there is none of that name.
   [[nodiscard]] virtual Bytes get_bytes(const std::string& name) const = 0;
   /// True when contents were checksummed and structures (offsets, columns, slots) must be checked too; false in
   /// header-only opening, where the file is trusted.
@@ -131,7 +132,7 @@ class ETALAGE_EXPORT StateReader {
 /// Puts an object inside another: every name gets the prefix, which ends in '/'.
 class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
  public:
-  ScopedWriter(StateWriter& outer, std::string prefix) : outer_(outer), prefix_(std::move(prefix)) {}
+  ScopedWriter(StateWriter& outer, std::string prefix) : outer_(outer), prefix_(std::move(prefix)) {}  ///< fields go to outer under prefix + name
   void put_int(const std::string& name, std::int64_t value) override { outer_.put_int(prefix_ + name, value); }
   void put_double(const std::string& name, double value) override { outer_.put_double(prefix_ + name, value); }
   void put_string(const std::string& name, std::string_view value) override { outer_.put_string(prefix_ + name, value); }
@@ -157,6 +158,7 @@ class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
 class ETALAGE_EXPORT ScopedReader final : public StateReader {
  public:
   using StateReader::get_int;
+  /// Fields come from outer's under prefix + name.
   ScopedReader(const StateReader& outer, std::string prefix) : outer_(outer), prefix_(std::move(prefix)) {}
   [[nodiscard]] bool has(const std::string& name) const override { return outer_.has(prefix_ + name); }
   [[nodiscard]] std::int64_t get_int(const std::string& name) const override { return outer_.get_int(prefix_ + name); }
@@ -168,7 +170,7 @@ class ETALAGE_EXPORT ScopedReader final : public StateReader {
   [[nodiscard]] std::vector<std::string> get_strings(const std::string& name) const override {
     return outer_.get_strings(prefix_ + name);
   }
-  [[nodiscard]] Bytes get_bytes(const std::string& name) const override { return outer_.get_bytes(prefix_ + name); }
+  [[nodiscard]] Bytes get_bytes(const std::string& name) const override { return outer_.get_bytes(prefix_ + name); }  ///< as the outer one has it
   [[nodiscard]] bool verify() const noexcept override { return outer_.verify(); }
   [[nodiscard]] int num_threads() const noexcept override { return outer_.num_threads(); }
   [[nodiscard]] std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {

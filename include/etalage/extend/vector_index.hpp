@@ -16,8 +16,8 @@ class Scratch;
 
 /// An id of an index with its score.
 struct Neighbor {
-  std::int64_t id;
-  float score;
+  std::int64_t id;  ///< as it was added
+  float score;  ///< larger is nearer
 };
 
 /// Vectors by id, and which of them score best against a query: what a model of vectors asks instead of reading all its

@@ -69,20 +69,20 @@ ETALAGE_EXPORT void register_index(std::string_view kind, IndexFactory factory, 
 
 /// What a file says of itself, read from the header alone.
 struct FileInfo {
-  std::uint32_t format_version = 0;
+  std::uint32_t format_version = 0;  ///< of the file
   std::string library_version;  ///< of the writer, "0.1.0"
   std::string kind;             ///< "ALS", "ItemIndex", ...
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  ///< of the whole file
   /// An array of the file.
   struct Section {
     std::string name;   ///< empty for the structure
     std::string dtype;  ///< "float32", ..., "structure"
-    std::uint64_t count = 0;
-    std::uint64_t offset = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t checksum = 0;
+    std::uint64_t count = 0;  ///< entries
+    std::uint64_t offset = 0;  ///< bytes from the file's begin
+    std::uint64_t bytes = 0;  ///< of the section
+    std::uint64_t checksum = 0;  ///< XXH3-64 of its bytes
   };
-  std::vector<Section> sections;
+  std::vector<Section> sections;  ///< in the order of the file
 };
 /// Reads the header of a file, or of the same bytes in memory.
 [[nodiscard]] ETALAGE_EXPORT FileInfo file_info(const std::filesystem::path& path);

@@ -23,7 +23,7 @@ enum class Verify : std::uint8_t {
 
 /// How a file is opened.
 struct LoadOptions {
-  Verify verify = Verify::kFull;
+  Verify verify = Verify::kFull;  ///< how much is checked
   int num_threads = 0;  ///< for the checksums
   /// Indexes that FAISS reads from bytes of its own (FaissIndex) are opened too. Its reader believes what it reads: only for files whose
   /// writer is trusted. Without it they are a FormatError that says so.
@@ -40,6 +40,7 @@ struct LoadOptions {
 ///           what was expected, when it is damaged, truncated, foreign or newer
 class ETALAGE_EXPORT StateFile {
  public:
+  /// std::filesystem::filesystem_error, FormatError.
   [[nodiscard]] static StateFile open(const std::filesystem::path& path, LoadOptions options = {});
   /// Copies the bytes.
   [[nodiscard]] static StateFile from_memory(std::span<const char> bytes, LoadOptions options = {});
@@ -48,7 +49,7 @@ class ETALAGE_EXPORT StateFile {
   ~StateFile();
 
   [[nodiscard]] const std::string& kind() const noexcept;
-  [[nodiscard]] const StateReader& reader() const noexcept;
+  [[nodiscard]] const StateReader& reader() const noexcept;  ///< its fields; lives as long as this object
   /// FormatError naming both kinds unless this file's is `expected`.
   void require_kind(std::string_view expected) const;
   /// FormatError when the file holds a field that nobody asked for: it was written by a later version of its kind,

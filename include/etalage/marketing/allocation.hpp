@@ -13,8 +13,8 @@ namespace etalage::marketing {
 
 /// Who may get what, what it is worth and what it costs. Views only: the memory is the caller's and is not kept.
 struct AllocationProblem {
-  std::size_t shoppers = 0;
-  std::size_t offers = 0;
+  std::size_t shoppers = 0;  ///< rows of scores and costs
+  std::size_t offers = 0;  ///< columns of scores and costs
   std::span<const double> values;           ///< [shoppers, offers], worth of giving the offer; may be negative
   std::span<const double> costs;            ///< [shoppers, offers, budgets], what it takes of each budget, >= 0
   std::span<const double> budgets;          ///< [budgets], >= 0; may be empty
@@ -31,7 +31,7 @@ struct AllocationOptions {
   std::int32_t max_steps = 400;    ///< evaluations of the dual on a sample, or on all of a small problem
   std::int32_t full_steps = 12;    ///< evaluations on all shoppers of a large problem
   std::size_t sample = 20'000;     ///< shoppers of the sample; problems of up to four times as many are not sampled
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 

@@ -12,10 +12,10 @@ namespace etalage {
 
 /// Of `baskets`, `a` hold A, `b` hold B, `both` hold both. Chances under independence with these margins.
 struct ETALAGE_EXPORT PairCounts {
-  std::int64_t both = 0;
-  std::int64_t a = 0;
-  std::int64_t b = 0;
-  std::int64_t baskets = 0;
+  std::int64_t both = 0;  ///< baskets with both sides
+  std::int64_t a = 0;  ///< baskets with the left side
+  std::int64_t b = 0;  ///< baskets with the right side
+  std::int64_t baskets = 0;  ///< all baskets
 };
 
 /// P(at least `both` together): Fisher's exact test, one-sided. std::invalid_argument where the counts contradict each other.
@@ -32,7 +32,7 @@ struct ETALAGE_EXPORT PairCounts {
 struct ETALAGE_EXPORT RuleOptions {
   Share min_confidence = {};          ///< count of both / count of the antecedent reaches it
   std::int32_t max_consequent = 1;    ///< items on the right; >= 1
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 
@@ -43,7 +43,7 @@ struct ETALAGE_EXPORT AssociationRules {
   std::vector<std::int64_t> consequent;  ///< B
   std::vector<double> p_value;           ///< fisher_more
   std::vector<double> q_value;           ///< Benjamini-Hochberg over every rule that the sets hold, those of too little confidence too
-  std::vector<double> log_likelihood_ratio;
+  std::vector<double> log_likelihood_ratio;  ///< Dunning's G2, as the other columns
   std::int64_t tested = 0;               ///< how many those are
 };
 

@@ -19,8 +19,8 @@ struct OpportunityHistories {
 
 /// Settings of the BG/BB model's fit.
 struct ETALAGE_EXPORT BgBbOptions {
-  std::int32_t max_iterations = 200;
-  int num_threads = 0;
+  std::int32_t max_iterations = 200;  ///< steps of the search; >= 1
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 
@@ -33,7 +33,7 @@ struct ETALAGE_EXPORT BgBbOptions {
 /// Threads, errors  as LifetimeModel
 class ETALAGE_EXPORT BgBb {
  public:
-  explicit BgBb(BgBbOptions options = {});
+  explicit BgBb(BgBbOptions options = {});  ///< validates the options
 
   /// weights [n]: customers who share a row, > 0; empty means 1 each.
   const ParameterFit& fit(const OpportunityHistories& customers, std::span<const double> weights = {});
@@ -46,7 +46,7 @@ class ETALAGE_EXPORT BgBb {
 
   [[nodiscard]] const BgBbOptions& options() const noexcept { return options_; }
   [[nodiscard]] bool fitted() const noexcept { return !fit_.values.empty(); }
-  [[nodiscard]] const ParameterFit& parameters() const;
+  [[nodiscard]] const ParameterFit& parameters() const;  ///< NotFittedError before a fit
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static BgBb from_state(const StateReader& reader);

@@ -26,8 +26,8 @@ struct ETALAGE_EXPORT CustomerValueOptions {
   double period = 1;            ///< units of time that are discounted as one; > 0, at most 10000 of them in t
   double level = 0.95;          ///< of the intervals; in (0, 1)
   std::size_t draws = 200;      ///< of the parameters; >= 20
-  std::uint64_t seed = 42;
-  int num_threads = 0;
+  std::uint64_t seed = 42;  ///< of the draws
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>

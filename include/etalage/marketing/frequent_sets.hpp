@@ -12,8 +12,8 @@ namespace etalage {
 /// A share between 0 and 1 as the decimal that people mean by it: the double nearest to 0.8 is 4/5, not a little more.
 /// What is compared with it are integer counts, never quotients.
 struct ETALAGE_EXPORT Share {
-  std::uint64_t numerator = 0;
-  std::uint64_t denominator = 1;
+  std::uint64_t numerator = 0;  ///< of the share of baskets
+  std::uint64_t denominator = 1;  ///< of the share of baskets; > 0
   /// The shortest decimal that reads back as `value`. std::invalid_argument unless value is in [0, 1].
   [[nodiscard]] static Share of(double value, const char* argument = "share");
   /// part / whole >= this share, exactly, for any whole > 0.
@@ -27,17 +27,18 @@ struct ETALAGE_EXPORT FrequentSetOptions {
   std::int64_t min_count = 1;          ///< baskets that hold all items of a set; >= 1
   std::int32_t max_length = 0;         ///< items of a set; 0 means any
   std::int64_t max_sets = 20'000'000;  ///< more than that is an error: min_count is too small; >= 1
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 
 /// Item sets in flat form: set s is items[offsets[s] .. offsets[s + 1]), ascending, in counts[s] baskets.
 struct ETALAGE_EXPORT FrequentSets {
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> items;
-  std::vector<std::int64_t> counts;
+  std::vector<std::int64_t> offsets{0};  ///< [sets + 1]
+  std::vector<std::int32_t> items;  ///< [entries], of a set ascending
+  std::vector<std::int64_t> counts;  ///< [sets] baskets with all of it
   std::int64_t baskets = 0;  ///< all of them, empty ones too
   [[nodiscard]] std::size_t size() const noexcept { return counts.size(); }
+  /// Items of set s; not checked.
   [[nodiscard]] std::span<const std::int32_t> of(std::size_t s) const noexcept {
     return {items.data() + offsets[s], static_cast<std::size_t>(offsets[s + 1] - offsets[s])};
   }

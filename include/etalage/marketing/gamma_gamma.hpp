@@ -13,7 +13,7 @@ namespace etalage {
 /// Settings of the Gamma-Gamma model's fit.
 struct ETALAGE_EXPORT GammaGammaOptions {
   std::int32_t max_iterations = 200;  ///< Newton steps; >= 1
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 
@@ -26,7 +26,7 @@ struct ETALAGE_EXPORT GammaGammaOptions {
 /// Errors      std::invalid_argument (shapes, values, nobody bought twice), NotFittedError, NumericalError
 class ETALAGE_EXPORT GammaGamma {
  public:
-  explicit GammaGamma(GammaGammaOptions options = {});
+  explicit GammaGamma(GammaGammaOptions options = {});  ///< validates the options
 
   /// frequency [n]: repeat purchases, whole, >= 0; money [n]: their mean value, > 0 where frequency > 0. Customers without
   /// repeat purchases tell nothing and are left out, whatever their money.
@@ -40,7 +40,7 @@ class ETALAGE_EXPORT GammaGamma {
 
   [[nodiscard]] const GammaGammaOptions& options() const noexcept { return options_; }
   [[nodiscard]] bool fitted() const noexcept { return !fit_.values.empty(); }
-  [[nodiscard]] const ParameterFit& parameters() const;
+  [[nodiscard]] const ParameterFit& parameters() const;  ///< NotFittedError before a fit
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static GammaGamma from_state(const StateReader& reader);

@@ -59,7 +59,7 @@ struct ETALAGE_EXPORT LifetimeOptions {
 /// Errors      std::invalid_argument (shapes, values, nobody bought twice), NotFittedError, NumericalError
 class ETALAGE_EXPORT LifetimeModel {
  public:
-  explicit LifetimeModel(LifetimeKind kind, LifetimeOptions options = {});
+  explicit LifetimeModel(LifetimeKind kind, LifetimeOptions options = {});  ///< validates the options
 
   const ParameterFit& fit(const PurchaseHistories& customers);
   /// Known parameters instead of a fit, in the order of names; k is that of the options, 1 for 0. No standard errors.

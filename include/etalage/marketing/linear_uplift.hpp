@@ -36,8 +36,8 @@ class ETALAGE_EXPORT LinearUplift {
   void predict(std::span<const double> row, std::span<double> out) const;
 
   [[nodiscard]] bool fitted() const noexcept { return treatments_ > 0; }
-  [[nodiscard]] std::size_t num_features() const noexcept { return features_; }
-  [[nodiscard]] std::size_t num_treatments() const noexcept { return treatments_; }
+  [[nodiscard]] std::size_t num_features() const noexcept { return features_; }  ///< columns of features
+  [[nodiscard]] std::size_t num_treatments() const noexcept { return treatments_; }  ///< arms beside control
   /// [treatments x (features + 1)] row-major, on the features as they come; the last of a row is the intercept.
   [[nodiscard]] std::span<const double> coefficients() const noexcept { return coefficients_; }
 

@@ -25,8 +25,8 @@ class ETALAGE_EXPORT OfferPrices {
   /// values [offers], costs [offers, budgets]; std::invalid_argument for other sizes. Numbers that are not finite are never chosen. Allocates nothing.
   [[nodiscard]] std::int32_t choose(std::span<const double> values, std::span<const double> costs) const;
 
-  [[nodiscard]] std::span<const double> budget() const noexcept { return budget_; }
-  [[nodiscard]] std::span<const double> offer() const noexcept { return offer_; }
+  [[nodiscard]] std::span<const double> budget() const noexcept { return budget_; }  ///< [budgets] shadow prices
+  [[nodiscard]] std::span<const double> offer() const noexcept { return offer_; }  ///< [offers] shadow prices
 
  private:
   std::vector<double> budget_, offer_;

@@ -32,16 +32,16 @@ struct PacingOptions {
 /// Threads   one at a time; a decision is O(offers x budgets) and allocates nothing
 class ETALAGE_EXPORT BudgetPacer {
  public:
-  explicit BudgetPacer(PacingOptions options);
+  explicit BudgetPacer(PacingOptions options);  ///< validates the options
 
   /// The offer to give, or -1, for one request; spends and learns.
   /// values [offers], costs [offers, budgets] >= 0 (std::invalid_argument otherwise). progress is the part of the period that has
   /// passed, in [0, 1], for the profile; below 0: requests so far over expected ones.
   std::int32_t decide(std::span<const double> values, std::span<const double> costs, double progress = -1);
 
-  [[nodiscard]] std::span<const double> prices() const noexcept { return prices_; }
-  [[nodiscard]] std::span<const double> spent() const noexcept { return spent_; }
-  [[nodiscard]] std::int64_t requests() const noexcept { return requests_; }
+  [[nodiscard]] std::span<const double> prices() const noexcept { return prices_; }  ///< [budgets] as they stand, >= 0
+  [[nodiscard]] std::span<const double> spent() const noexcept { return spent_; }  ///< [budgets] so far
+  [[nodiscard]] std::int64_t requests() const noexcept { return requests_; }  ///< decided so far
   /// What was spent in each part of the period, over all budgets in parts of each: the next period's profile.
   [[nodiscard]] std::vector<double> spending_profile(std::size_t parts) const;
 

@@ -21,14 +21,14 @@ enum class ClickModel : std::uint8_t { position, cascade };
 /// How many places of the page candidates of one kind (a category, a brand, a promotion) take.
 struct PageLimit {
   std::string name;  ///< for messages
-  std::int64_t at_least = 0;
-  std::int64_t at_most = std::numeric_limits<std::int64_t>::max();
+  std::int64_t at_least = 0;  ///< of the page's products; >= 0
+  std::int64_t at_most = std::numeric_limits<std::int64_t>::max();  ///< of the page's products; >= at_least
 };
 
 /// A promised place: this candidate stands in this place of its row, wherever the row stands.
 struct PagePin {
-  std::size_t cell = 0;
-  std::int32_t slot = 0;
+  std::size_t cell = 0;  ///< row of the cells
+  std::int32_t slot = 0;  ///< of the page, from 0 on
 };
 
 inline constexpr std::int32_t kAnywhere = -1;    ///< of a row: where it is best, or not on the page
@@ -42,7 +42,7 @@ struct PageProblem {
   std::span<const double> scores;               ///< [cells], worth of being looked at, >= 0; cascade: probability of a click, < 1
   std::span<const std::int32_t> slots;          ///< [positions], places of each row of the page, from the top
   std::span<const double> weights;              ///< [places], position by position, >= 0 (cascade: at most 1)
-  ClickModel click_model = ClickModel::position;
+  ClickModel click_model = ClickModel::position;  ///< how looks fall from place to place
   /// 0: nothing repeats. Otherwise a product may stand in several rows, and its n-th place in the order of looking is worth
   /// temperature^(n - 1) of its score; at most 1.
   double temperature = 0;

@@ -15,13 +15,14 @@ namespace etalage {
 
 /// One row a customer who bought by the end of observation, in index order.
 struct ETALAGE_EXPORT PurchaseSummaries {
-  std::vector<std::int32_t> customers;
+  std::vector<std::int32_t> customers;  ///< [n] indices, ascending
   std::vector<double> frequency;  ///< distinct moments of purchase less one
   std::vector<double> recency;    ///< units of time from the first purchase to the last one
   std::vector<double> age;        ///< units of time from the first purchase to the end of observation
   std::vector<double> money;      ///< mean of the repeat moments' sums of value, 0 without repeats; empty without values
   std::vector<double> log_gaps;   ///< sum of ln(gap) over the repeats
   std::int64_t later = 0;         ///< purchases after the end of observation, left out
+  /// Borrows these columns, without money.
   [[nodiscard]] PurchaseHistories histories() const noexcept { return {frequency, recency, age, log_gaps}; }
 };
 

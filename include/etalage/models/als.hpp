@@ -39,7 +39,7 @@ struct ETALAGE_EXPORT AlsOptions {
   Auto<float> unobserved_weight = Auto<float>::unless_given(1.0f);  ///< w0, weight of every cell that was not observed, > 0
   Auto<float> nu = Auto<float>::unless_given(0.0f);  ///< exponent of the frequency scaling of reg, in [0, 2]
   Auto<int> iterations = Auto<int>::unless_given(15);  ///< sweeps, one sweep updates users then items; >= 0
-  AlsSolver solver = AlsSolver::kConjugateGradient;
+  AlsSolver solver = AlsSolver::kConjugateGradient;  ///< of a row's normal equations
   int cg_steps = 3;                 ///< steps a row and sweep of kConjugateGradient, >= 1
   int block_size = 32;              ///< factors solved at a time by kSubspace, >= 1; rounded up to a multiple of 16
   float init_scale = 0.1f;          ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
@@ -47,7 +47,7 @@ struct ETALAGE_EXPORT AlsOptions {
   double tolerance = 0;             ///< stop once a sweep lowers the objective by less than this share; 0 never; >= 0
   bool keep_history = true;         ///< keep the training rows in the model, for seen items and for fold-in
   int num_threads = 0;              ///< 0 means all CPUs this process may use
-  std::uint64_t seed = 42;
+  std::uint64_t seed = 42;  ///< of the random start
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -81,14 +81,14 @@ struct ETALAGE_EXPORT AlsOptions {
 class ETALAGE_EXPORT AlsModel final : public FactorModel {
  public:
   AlsModel() : AlsModel(AlsOptions{}) {}
-  explicit AlsModel(const AlsOptions& options);
+  explicit AlsModel(const AlsOptions& options);  ///< validates the options
   ~AlsModel() override;
 
   /// Where a fit begins: factors [rows x f] for the first rows of users or items; an empty view, or rows beyond it,
   /// start at random. Views into this model's own factors are allowed.
   struct Start {
-    MatrixView<const float> user_factors;
-    MatrixView<const float> item_factors;
+    MatrixView<const float> user_factors;  ///< [rows x factors], or empty
+    MatrixView<const float> item_factors;  ///< [rows x factors], or empty
   };
   /// Replaces what was fitted before; the shape may change. After an exception the model is as before.
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {}) { return fit(data, callback, Start{}); }

@@ -20,12 +20,12 @@ struct WarpOptions;
 
 /// What the rules look at.
 struct ETALAGE_EXPORT DataShape {
-  std::int64_t users = 0;
-  std::int64_t items = 0;
+  std::int64_t users = 0;  ///< rows of the data
+  std::int64_t items = 0;  ///< columns of the data
   std::int64_t pairs = 0;  ///< stored entries
   double item_mean = 0;    ///< pairs an item with any
 
-  [[nodiscard]] double density() const noexcept;
+  [[nodiscard]] double density() const noexcept;  ///< pairs among all that could be, in [0, 1]
   /// Pairs a row of factors, of users and items alike.
   [[nodiscard]] double row_mean() const noexcept;
   /// Where popular items and long rows overlap so much that what is common says little.

@@ -26,7 +26,7 @@ enum class FusionMethod : std::uint8_t {
 
 /// Settings of BlendModel.
 struct ETALAGE_EXPORT BlendOptions {
-  FusionMethod method = FusionMethod::kRank;
+  FusionMethod method = FusionMethod::kRank;  ///< how members' answers become one
   std::vector<float> weights = {};  ///< one a member, >= 0, not all 0; empty means equal ones, until learn_weights()
   std::int32_t candidates = 500;  ///< taken from each member, >= 1; more where more results are asked for
   float rrf_constant = 60;        ///< of kReciprocalRank, > 0
@@ -37,8 +37,8 @@ struct ETALAGE_EXPORT BlendOptions {
 
 /// A model of a blend, under the name by which weights and reports call it.
 struct BlendMember {
-  std::string name;
-  std::shared_ptr<const Recommender> model;
+  std::string name;  ///< of the member, unique in the blend
+  std::shared_ptr<const Recommender> model;  ///< fitted
 };
 
 /// Several models as one: each proposes candidates, and each scores what all of them proposed.
@@ -70,7 +70,7 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return num_items_; }
   [[nodiscard]] const BlendOptions& options() const noexcept { return options_; }
-  [[nodiscard]] std::span<const BlendMember> members() const noexcept { return members_; }
+  [[nodiscard]] std::span<const BlendMember> members() const noexcept { return members_; }  ///< in the order of the weights
   /// In use, one a member; they sum to 1.
   [[nodiscard]] std::span<const float> weights() const noexcept { return weights_; }
 

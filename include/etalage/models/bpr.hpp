@@ -18,9 +18,9 @@ struct ETALAGE_EXPORT BprOptions {
   float learning_rate = 0.05f;     ///< > 0
   Auto<float> regularization = Auto<float>::unless_given(0.01f);  ///< L2 weight on every row that a sample touches, >= 0
   Auto<int> epochs = Auto<int>::unless_given(50);  ///< passes over the liked pairs, >= 0
-  NegativeSampling negatives = NegativeSampling::kDynamic;
+  NegativeSampling negatives = NegativeSampling::kDynamic;  ///< how the item beside the bought one is drawn
   Auto<int> num_candidates = Auto<int>::unless_given(8);  ///< of kDynamic, in [1, 1024]; at most n_items / 16 are drawn
-  SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
+  SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;  ///< how long steps are
   float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
   Auto<bool> item_bias = Auto<bool>::unless_given(false);  ///< one more column: the item's own level
   float init_scale = 0.1f;         ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
@@ -28,7 +28,7 @@ struct ETALAGE_EXPORT BprOptions {
   bool compute_objective = true;   ///< mean loss of the epoch's samples, before their steps, into the report
   bool keep_history = true;        ///< keep the training rows in the model, for seen items and for fold-in
   int num_threads = 0;             ///< 0 means all CPUs this process may use
-  std::uint64_t seed = 42;
+  std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -50,7 +50,7 @@ struct ETALAGE_EXPORT BprOptions {
 class ETALAGE_EXPORT BprModel final : public PairwiseModel {
  public:
   BprModel() : BprModel(BprOptions{}) {}
-  explicit BprModel(const BprOptions& options);
+  explicit BprModel(const BprOptions& options);  ///< validates the options
   [[nodiscard]] const BprOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::string_view kind() const noexcept override { return "BPR"; }
   void save_state(StateWriter& writer) const override;

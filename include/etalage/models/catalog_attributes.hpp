@@ -18,8 +18,8 @@ namespace etalage {
 /// Which of a product's attributes count, and how much. A weight of 0 leaves a kind out.
 struct ETALAGE_EXPORT CatalogAttributesOptions {
   double categories = 1;         ///< every node of the path is one attribute; all weights >= 0
-  double brand = 1;
-  double tags = 1;
+  double brand = 1;  ///< weight of the brand; >= 0, 0 leaves it out
+  double tags = 1;  ///< weight of each tag; >= 0, 0 leaves them out
   double text = 1;               ///< words of name and text
   double price = 0.3;            ///< steps of half an octave, each product on the two nearest
   double vectors = 1;            ///< the catalogue's own vectors, as they are
@@ -44,7 +44,7 @@ struct ETALAGE_EXPORT CatalogAttributesOptions {
 class ETALAGE_EXPORT CatalogAttributes {
  public:
   CatalogAttributes() = default;
-  explicit CatalogAttributes(const Catalog& catalog, CatalogAttributesOptions options = {});
+  explicit CatalogAttributes(const Catalog& catalog, CatalogAttributesOptions options = {});  ///< the catalogue is read once and not kept
   /// One row a product of any catalogue, [catalog.size() x columns()]. std::invalid_argument for vectors of another length.
   [[nodiscard]] CsrMatrix rows(const Catalog& catalog) const;
   [[nodiscard]] std::int32_t columns() const noexcept { return static_cast<std::int32_t>(weights_.size()) + dim_; }

@@ -23,7 +23,7 @@ struct ETALAGE_EXPORT ColdStartOptions {
   double target_power = 0;       ///< factors are learned at |factor|^-target_power of their size; in [0, 1]
   double evenness = 0;           ///< 0 takes columns as they come, 1 takes the weight of rare ones back; in [0, 1]
   std::int32_t max_rows = 4096;  ///< different rows of attributes that are learned from, those of most support; >= 1
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -53,7 +53,7 @@ struct ETALAGE_EXPORT ColdStartOptions {
 /// Source     C. Saunders, A. Gammerman, V. Vovk, Ridge regression learning algorithm in dual variables, ICML 1998
 class ETALAGE_EXPORT ColdStart {
  public:
-  explicit ColdStart(ColdStartOptions options = {});
+  explicit ColdStart(ColdStartOptions options = {});  ///< validates the options
 
   /// support [n]: how often each was touched; those with 0 are unknown, their factors are not read. Empty: all known.
   FitReport fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support = {});
@@ -69,8 +69,8 @@ class ETALAGE_EXPORT ColdStart {
   void predict(const CsrView& attributes, MatrixView<float> out) const;
 
   [[nodiscard]] bool fitted() const noexcept { return factors_ > 0; }
-  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }
-  [[nodiscard]] std::int64_t num_attributes() const noexcept { return rows_.cols; }
+  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }  ///< width of what it foretells
+  [[nodiscard]] std::int64_t num_attributes() const noexcept { return rows_.cols; }  ///< columns of the attributes
   /// Different rows learned from.
   [[nodiscard]] std::int64_t num_rows() const noexcept { return rows_.rows; }
   [[nodiscard]] const ColdStartOptions& options() const noexcept { return options_; }

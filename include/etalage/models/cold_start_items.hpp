@@ -34,9 +34,9 @@ class ETALAGE_EXPORT ColdStartItems {
   /// are, those of new and of untouched ones foretold. Keeps keys and history.
   [[nodiscard]] std::shared_ptr<VectorsModel> extended(const FactorModel& model, const Catalog& catalog) const;
 
-  [[nodiscard]] std::int32_t factors() const noexcept { return regression_.factors(); }
-  [[nodiscard]] const CatalogAttributes& attributes() const noexcept { return attributes_; }
-  [[nodiscard]] const ColdStart& regression() const noexcept { return regression_; }
+  [[nodiscard]] std::int32_t factors() const noexcept { return regression_.factors(); }  ///< width of what it foretells
+  [[nodiscard]] const CatalogAttributes& attributes() const noexcept { return attributes_; }  ///< how products become rows of attributes
+  [[nodiscard]] const ColdStart& regression() const noexcept { return regression_; }  ///< from rows of attributes to factors
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static std::shared_ptr<ColdStartItems> from_state(const StateReader& reader);

@@ -29,7 +29,7 @@ struct ETALAGE_EXPORT EaseOptions {
   Auto<float> l2 = Auto<float>::unless_given(100);  ///< ridge on the weights, > 0
   float popularity_penalty = 0;     ///< p: weights for an item are divided by (its users)^p, in [0, 1]
   std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all
-  EaseMethod method = EaseMethod::kAuto;
+  EaseMethod method = EaseMethod::kAuto;  ///< exact, or blocks of neighbours
   std::int64_t memory_budget = std::int64_t{8} << 30;  ///< bytes that an exact fit may take, > 0; see Cost
   std::int32_t num_candidates = 500;                   ///< of the approximate method, >= 1
   bool keep_history = true;         ///< keep the training rows in the model, whose scores rest on them
@@ -63,7 +63,7 @@ struct ETALAGE_EXPORT EaseOptions {
 /// Source     Steck, WWW 2019; candidates: Ning, Karypis, ICDM 2011 (fsSLIM), with the ridge instead of the elastic net
 class ETALAGE_EXPORT EaseModel final : public ItemSimilarityModel {
  public:
-  explicit EaseModel(EaseOptions options = {});
+  explicit EaseModel(EaseOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return "EASE"; }
   [[nodiscard]] const EaseOptions& options() const noexcept { return options_; }
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});

@@ -22,12 +22,12 @@ inline constexpr auto option_names<ExplorationPolicy> = std::to_array<OptionName
 
 /// Settings of ExplorationSlot.
 struct ETALAGE_EXPORT ExplorationOptions {
-  ExplorationPolicy policy = ExplorationPolicy::kThompson;
+  ExplorationPolicy policy = ExplorationPolicy::kThompson;  ///< how the item is chosen
   double share = 0.2;              ///< of requests that get a slot; in [0, 1]
   std::int32_t position = 4;       ///< place of the slot in the list, 0 is the first; >= 0
   double prior_clicks = 1;         ///< of a product never shown; > 0
   double prior_shown = 20;         ///< > prior_clicks
-  std::uint64_t seed = 42;
+  std::uint64_t seed = 42;  ///< of the draws
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -47,7 +47,7 @@ struct ETALAGE_EXPORT ExplorationOptions {
 /// Threads    place() is const and safe to call concurrently; shown() and clicked() need exclusive access
 class ETALAGE_EXPORT ExplorationSlot {
  public:
-  explicit ExplorationSlot(ExplorationOptions options = {});
+  explicit ExplorationSlot(ExplorationOptions options = {});  ///< validates the options
 
   /// Puts one candidate that is not in the list at the slot; what was there and behind moves down, the last one leaves.
   /// The candidate takes the score of what it displaces. Returns its place, or nothing when this request gets no slot,
@@ -59,10 +59,10 @@ class ETALAGE_EXPORT ExplorationSlot {
 
   /// What is known of one product in the slot.
   struct Count {
-    std::int64_t shown = 0;
-    std::int64_t clicked = 0;
+    std::int64_t shown = 0;  ///< impressions that were told
+    std::int64_t clicked = 0;  ///< clicks that were told
   };
-  [[nodiscard]] Count count(std::int32_t item) const noexcept;
+  [[nodiscard]] Count count(std::int32_t item) const noexcept;  ///< zeros for an item of which nothing was told
   /// Expected click rate: (prior_clicks + clicked) / (prior_shown + shown).
   [[nodiscard]] double rate(std::int32_t item) const noexcept;
   [[nodiscard]] const ExplorationOptions& options() const noexcept { return options_; }

@@ -51,9 +51,9 @@ struct ETALAGE_EXPORT FeatureAlsOptions {
 /// Source     the prior of regression-based latent factor models (Agarwal, Chen, KDD 2009) on the objective of AlsModel
 class ETALAGE_EXPORT FeatureAlsModel final : public FactorModel {
  public:
-  static constexpr std::string_view kKind = "FeatureALS";
+  static constexpr std::string_view kKind = "FeatureALS";  ///< its kind in files
   FeatureAlsModel() : FeatureAlsModel(FeatureAlsOptions{}) {}
-  explicit FeatureAlsModel(const FeatureAlsOptions& options);
+  explicit FeatureAlsModel(const FeatureAlsOptions& options);  ///< validates the options
   ~FeatureAlsModel() override;
 
   /// Features without rows (the default) are none.

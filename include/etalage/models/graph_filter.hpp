@@ -35,7 +35,7 @@ struct ETALAGE_EXPORT GraphFilterOptions {
   Auto<float> user_exponent = Auto<float>::unless_given(0.8f);  ///< u, damps busy users between; finite
   Auto<float> item_exponent = Auto<float>::unless_given(0.15f);  ///< b, damps popular items in the answer; finite
   std::vector<float> coefficients = {0.0f, 1.0f};  ///< c, of the polynomial of S, lowest order first; may be empty; 64 at most
-  FilterBasis basis = FilterBasis::kPower;
+  FilterBasis basis = FilterBasis::kPower;  ///< polynomials of the filter
   std::int32_t low_pass_factors = -1;  ///< singular vectors kept; 0 none, -1 by the size of the data (default_factors)
   float low_pass_weight = 0.1f;        ///< w, >= 0
   std::int32_t sharpen_factors = 128;  ///< singular vectors on which S^2 is subtracted; 0 none; >= 0
@@ -56,7 +56,9 @@ struct ETALAGE_EXPORT GraphFilterOptions {
   [[nodiscard]] static std::int32_t default_factors(std::int32_t num_users, std::int32_t num_items) noexcept;
 
   // Published members of the family, as their papers write them.
+  /// The filter of GF-CF (Shen et al., 2021): neighbours plus weight times the ideal low pass.
   [[nodiscard]] static GraphFilterOptions gf_cf(float weight = 0.3f, std::int32_t factors = 256);
+  /// The filter of LinkProp (Fu et al., 2022), by three exponents of degrees.
   [[nodiscard]] static GraphFilterOptions link_prop(float history_exponent, float user_exponent, float item_exponent);
   /// order >= 1; flatness phi > 0 of the plateau; beta of the degree normalisation.
   [[nodiscard]] static GraphFilterOptions cheby_cf(int order, float flatness, float beta, float weight, std::int32_t factors);
@@ -109,7 +111,7 @@ struct ETALAGE_EXPORT GraphFilterOptions {
 ///            KDD 2024 (SGFCF); Kim et al., SIGIR 2025 (ChebyCF)
 class ETALAGE_EXPORT GraphFilterModel final : public Recommender {
  public:
-  explicit GraphFilterModel(GraphFilterOptions options = {});
+  explicit GraphFilterModel(GraphFilterOptions options = {});  ///< validates the options
   ~GraphFilterModel() override;
 
   [[nodiscard]] std::string_view kind() const noexcept override { return "GraphFilter"; }

@@ -30,7 +30,7 @@ struct ETALAGE_EXPORT Item2VecOptions {
   ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
   bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;              ///< 0 means all CPUs this process may use
-  std::uint64_t seed = 42;
+  std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -59,9 +59,9 @@ struct ETALAGE_EXPORT Item2VecOptions {
 /// Source     Mikolov et al., NIPS 2013; Barkan, Koenigstein, MLSP 2016 (item2vec), with the order kept
 class ETALAGE_EXPORT Item2VecModel final : public SequenceModel {
  public:
-  static constexpr std::string_view kKind = "Item2Vec";
+  static constexpr std::string_view kKind = "Item2Vec";  ///< its kind in files
   Item2VecModel() : Item2VecModel(Item2VecOptions{}) {}
-  explicit Item2VecModel(const Item2VecOptions& options);
+  explicit Item2VecModel(const Item2VecOptions& options);  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
   [[nodiscard]] const Item2VecOptions& options() const noexcept { return options_; }
   /// Unit rows, [num_items x factors].

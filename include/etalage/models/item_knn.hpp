@@ -41,7 +41,7 @@ void each_similarity_option(Options& o, const Visit& visit) {
 
 /// Settings of item-based nearest neighbours.
 struct ETALAGE_EXPORT ItemKnnOptions {
-  Auto<Similarity> similarity = Auto<Similarity>::unless_given(Similarity::kCosine);
+  Auto<Similarity> similarity = Auto<Similarity>::unless_given(Similarity::kCosine);  ///< of two items' columns
   Auto<std::int32_t> num_neighbors = Auto<std::int32_t>::unless_given(100);  ///< kept for each item, >= 1
   Auto<float> shrinkage = Auto<float>::unless_given(0);  ///< s above, >= 0: pulls similarities that rest on few users towards 0
   Auto<float> asymmetry = Auto<float>::unless_given(0.5f);  ///< a above, in [0, 1] (Aiolli, RecSys 2013)
@@ -72,7 +72,7 @@ struct ETALAGE_EXPORT ItemKnnOptions {
 /// Source     Sarwar, Karypis, Konstan, Riedl, WWW 2001; Deshpande, Karypis, TOIS 2004
 class ETALAGE_EXPORT ItemKnnModel final : public ItemSimilarityModel {
  public:
-  explicit ItemKnnModel(ItemKnnOptions options = {});
+  explicit ItemKnnModel(ItemKnnOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return "ItemKNN"; }
   [[nodiscard]] const ItemKnnOptions& options() const noexcept { return options_; }
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});

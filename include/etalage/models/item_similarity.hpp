@@ -30,7 +30,7 @@ class ETALAGE_EXPORT ItemSimilarityModel : public Recommender {
   [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return num_items_; }
   [[nodiscard]] bool fitted() const noexcept { return fitted_; }
-  [[nodiscard]] bool is_dense() const noexcept { return !dense_.empty(); }
+  [[nodiscard]] bool is_dense() const noexcept { return !dense_.empty(); }  ///< whether the weights are a whole matrix rather than neighbours
   /// W [num_items x num_items] where it is sparse, rows sorted by column; without rows where it is dense.
   [[nodiscard]] const CsrMatrix& weights() const noexcept { return weights_; }
   /// W [num_items x num_items], row-major, where it is dense; else empty.

@@ -80,14 +80,15 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return num_items_; }
   [[nodiscard]] const LearnedRankerOptions& options() const noexcept { return options_; }
-  [[nodiscard]] std::span<const BlendMember> sources() const noexcept { return sources_; }
-  [[nodiscard]] const ItemSignals& signals() const noexcept { return signals_; }
-  [[nodiscard]] std::vector<std::string> feature_names() const;
+  [[nodiscard]] std::span<const BlendMember> sources() const noexcept { return sources_; }  ///< models whose candidates it orders
+  [[nodiscard]] const ItemSignals& signals() const noexcept { return signals_; }  ///< what it knows of products
+  [[nodiscard]] std::vector<std::string> feature_names() const;  ///< [num_features()]
+  /// Columns of a row.
   [[nodiscard]] std::size_t num_features() const noexcept {
     return sources_.size() * RankingFeatures::kColumnsOfSource + RankingFeatures::kColumns;
   }
 
-  void set_learning(std::string learning) { options_.learning = std::move(learning); }
+  void set_learning(std::string learning) { options_.learning = std::move(learning); }  ///< what it learned from, for files; no part of answers
   void set_served_at(float placement, float position);  ///< the options of these names
   /// What answers from now on. linear and trees must know num_features() features; one of them may be absent.
   void set_scorer(LinearRanker linear, std::optional<TreeEnsemble> trees = {});

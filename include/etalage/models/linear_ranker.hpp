@@ -17,7 +17,7 @@ struct ETALAGE_EXPORT LinearRankerOptions {
   double l2 = 1e-3;                 ///< > 0: penalty l2 / 2 |w|^2 beside the mean loss of a list
   std::int32_t max_iterations = 50; ///< of Newton, >= 1
   double tolerance = 1e-8;          ///< ends at a gradient this long, > 0
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
 };
 
@@ -38,8 +38,8 @@ class ETALAGE_EXPORT LinearRanker {
   struct Report {
     double loss = 0;       ///< of the minimum, penalty included
     double gradient = 0;   ///< its length there
-    std::int32_t iterations = 0;
-    std::int64_t lists = 0;
+    std::int32_t iterations = 0;  ///< steps done
+    std::int64_t lists = 0;  ///< with something to learn from
   };
 
   LinearRanker() = default;
@@ -48,11 +48,12 @@ class ETALAGE_EXPORT LinearRanker {
                                         std::span<const float> weights, const LinearRankerOptions& options = {});
 
   [[nodiscard]] bool empty() const noexcept { return weights_.empty(); }
-  [[nodiscard]] std::size_t num_features() const noexcept { return weights_.size(); }
-  [[nodiscard]] double score(std::span<const float> row) const noexcept;
+  [[nodiscard]] std::size_t num_features() const noexcept { return weights_.size(); }  ///< columns of a row
+  [[nodiscard]] double score(std::span<const float> row) const noexcept;  ///< row [num_features()]
   [[nodiscard]] std::span<const double> weights() const noexcept { return weights_; }          ///< w
   [[nodiscard]] std::span<const double> missing_weights() const noexcept { return missing_; }  ///< m
-  [[nodiscard]] std::span<const double> means() const noexcept { return means_; }
+  [[nodiscard]] std::span<const double> means() const noexcept { return means_; }  ///< [num_features()] of training
+  /// [num_features()], 0 for a column that does not vary.
   [[nodiscard]] std::span<const double> inverse_deviations() const noexcept { return inverse_; }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
 

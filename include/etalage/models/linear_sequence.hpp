@@ -35,7 +35,7 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
   float column_exponent = 0.2f;     ///< a target's weights are divided by (its count)^this, >= 0
   float query_decay = 2.0f;         ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
   std::int32_t max_history = 50;    ///< newest items of a query that count, >= 1
-  LinearSequenceMethod method = LinearSequenceMethod::kAuto;
+  LinearSequenceMethod method = LinearSequenceMethod::kAuto;  ///< closed form over all items, or over kept pairs
   std::int64_t memory_budget = std::int64_t{256} << 20;  ///< bytes for the Gram matrix of the exact method, > 0
   std::int32_t num_candidates = 200;  ///< sources of each target, >= 1
   std::int32_t num_neighbors = 0;   ///< weights kept for each source, the largest by size; 0 keeps all
@@ -70,8 +70,8 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
 ///            are ours
 class ETALAGE_EXPORT LinearSequenceModel final : public DirectedItemModel {
  public:
-  static constexpr std::string_view kKind = "LinearSequence";
-  explicit LinearSequenceModel(LinearSequenceOptions options = {});
+  static constexpr std::string_view kKind = "LinearSequence";  ///< its kind in files
+  explicit LinearSequenceModel(LinearSequenceOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
   [[nodiscard]] const LinearSequenceOptions& options() const noexcept { return options_; }
   FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});

@@ -80,7 +80,7 @@ class ETALAGE_EXPORT PairwiseModel : public FactorModel {
 
  protected:
   PairwiseModel() = default;
-  void load_pairwise(const StateReader& reader);
+  void load_pairwise(const StateReader& reader);  ///< what save_state() of BPR and WARP share
   void fold_in(const Query& query, std::span<float> factor, Scratch& scratch) const override;
   [[nodiscard]] std::int32_t similarity_factors() const noexcept override;
   [[nodiscard]] virtual pairwise::Settings settings() const noexcept = 0;

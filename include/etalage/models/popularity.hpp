@@ -17,11 +17,12 @@ namespace etalage {
 
 /// Settings of the popularity model.
 struct ETALAGE_EXPORT PopularityOptions {
+  /// What an item is ranked by.
   enum class Count : std::uint8_t {
     kWeights,  ///< the sum of the weights of an item's events
     kUsers     ///< the number of users with a positive weight; with a half-life each counts by his newest event
   };
-  Count count = Count::kWeights;
+  Count count = Count::kWeights;  ///< what an item is ranked by
   double half_life_days = 0;            ///< an event's weight halves in this time; 0 means no decay; > 0 needs times
   std::optional<std::int64_t> now_ms = {};   ///< what the age of an event counts from; by default the newest event
   bool keep_history = true;             ///< keep the rows, to leave out what a user has
@@ -42,9 +43,9 @@ struct ETALAGE_EXPORT PopularityOptions {
 ///            UnsupportedError for similar_items and similar_users
 class ETALAGE_EXPORT PopularityModel final : public Recommender {
  public:
-  static constexpr std::string_view kKind = "Popularity";
+  static constexpr std::string_view kKind = "Popularity";  ///< its kind in files
 
-  explicit PopularityModel(PopularityOptions options = {});
+  explicit PopularityModel(PopularityOptions options = {});  ///< validates the options
 
   /// Weights as they stand (make them decay with InteractionOptions::half_life_days): an own half-life is an error here.
   FitReport fit(const Interactions& data);

@@ -38,7 +38,7 @@ struct ETALAGE_EXPORT RandomWalkOptions {
 /// Source     Cooper et al., WWW 2014 (P3alpha); Paudel et al., TiiS 2017 (RP3beta)
 class ETALAGE_EXPORT RandomWalkModel final : public ItemSimilarityModel {
  public:
-  explicit RandomWalkModel(RandomWalkOptions options = {}, bool with_beta = true);
+  explicit RandomWalkModel(RandomWalkOptions options = {}, bool with_beta = true);  ///< with_beta: RP3beta, else P3alpha; validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return with_beta_ ? "RP3beta" : "P3alpha"; }
   [[nodiscard]] const RandomWalkOptions& options() const noexcept { return options_; }
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});

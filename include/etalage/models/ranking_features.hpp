@@ -26,12 +26,12 @@ struct ETALAGE_EXPORT ItemSignals {
   Array<float> prices;               ///< [items] > 0, NaN unknown
   Array<std::int32_t> categories;    ///< [items] -1 unknown
   Array<float> vectors;              ///< [items x dimensions], rows of length 1, or all NaN where unknown
-  std::int32_t dimensions = 0;
+  std::int32_t dimensions = 0;  ///< columns of signals beside the fixed ones
   CsrMatrix neighbors;               ///< items x items, cosine of the sets of shoppers; columns ascend
   std::optional<std::int64_t> now_ms;  ///< newest event
   double recent_share = 0;           ///< sum of recent / sum of counts
 
-  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();  ///< stands for a time that is not known
 
   /// Counts, times and neighbors of ordered histories; prices, categories and vectors are set by whoever has them.
   /// half_life_days > 0; num_neighbors >= 1 of each item are kept.
@@ -47,9 +47,9 @@ struct ETALAGE_EXPORT ItemSignals {
 
 /// A shopper at the moment of a question: items oldest first; times beside them or empty.
 struct ShopperMoment {
-  std::span<const std::int32_t> items;
-  std::span<const std::int64_t> times;
-  std::optional<std::int64_t> now_ms;
+  std::span<const std::int32_t> items;  ///< oldest first
+  std::span<const std::int64_t> times;  ///< UTC milliseconds [items.size()], or empty
+  std::optional<std::int64_t> now_ms;  ///< when the question is asked
 };
 
 /// The columns behind those of the sources, in this order. Missing is NaN, never 0.
@@ -72,6 +72,7 @@ struct ShopperMoment {
 ///   placement, position   where the item stood; fixed when served
 class ETALAGE_EXPORT RankingFeatures {
  public:
+  /// Numbers of the columns.
   enum Column : std::size_t {
     kPopularity, kRecent, kTrend, kAgeDays, kIdleDays, kPrice, kHistory, kShopperIdleDays, kPopularityGap, kPriceGap, kPriceBand,
     kCategoryShare, kCategorySteps, kTimesTaken, kStepsSince, kDaysSince, kAnchorLast, kAnchorBest, kAnchorMean, kVectorLast,
@@ -83,6 +84,7 @@ class ETALAGE_EXPORT RankingFeatures {
 
   /// Working memory, one a thread.
   struct Scratch {
+    /// Place of an item among the candidates, -1 between calls.
     std::vector<std::int32_t> slot;  // [items], -1 between calls
   };
   /// Writes kColumns of each of items [n] to out + i * stride; placement and position are NaN. Items may repeat.

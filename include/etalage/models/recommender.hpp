@@ -57,12 +57,12 @@ enum class ExcludeLast : std::uint8_t {
 /// What a model was fitted on, without order, values and times: equal for equal sets of (user, item) pairs. Two sums of
 /// 64 hashed bits, so that sets which do not overlap add up.
 struct ETALAGE_EXPORT PairHash {
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
+  std::uint64_t low = 0;  ///< sum of one half of the hashes
+  std::uint64_t high = 0;  ///< sum of the other half
   std::int64_t pairs = 0;  ///< different ones
-  friend bool operator==(const PairHash&, const PairHash&) = default;
-  void add(std::int32_t user, std::int32_t item) noexcept;
-  void remove(std::int32_t user, std::int32_t item) noexcept;
+  friend bool operator==(const PairHash&, const PairHash&) = default;  ///< field by field
+  void add(std::int32_t user, std::int32_t item) noexcept;  ///< a pair that is not in yet
+  void remove(std::int32_t user, std::int32_t item) noexcept;  ///< a pair that is in
 };
 /// Of every stored entry of the rows, whatever its value; repeats within a row count once.
 [[nodiscard]] ETALAGE_EXPORT PairHash pair_hash(const CsrView& user_items);
@@ -71,8 +71,8 @@ struct ETALAGE_EXPORT PairHash {
 /// Why an item was recommended: `contributions` holds the history items with the largest shares, descending, at most k;
 /// total is the item's whole score. The model's page says by what rule the parts sum to it.
 struct Explanation {
-  float total = 0;
-  std::vector<ItemScore> contributions;
+  float total = 0;  ///< the item's score
+  std::vector<ItemScore> contributions;  ///< largest magnitude first
 };
 
 /// Every model. Const members may be called from any number of threads.
@@ -160,13 +160,14 @@ class ETALAGE_EXPORT Recommender {
   /// Room for more users, without rows, and items.
   void grow_kept_rows(std::int32_t users, std::int32_t items);
 
-  SharedIdMap user_ids_;
-  SharedIdMap item_ids_;
+  SharedIdMap user_ids_;  ///< keys by user; null without
+  SharedIdMap item_ids_;  ///< keys by item; null without
+  /// Rows that are kept, without what set_kept_row() and grow_kept_rows() changed.
   CsrMatrix history_;  // without what set_kept_row() and grow_kept_rows() changed
-  std::shared_ptr<detail::RowPatches> history_patches_;
-  std::optional<PairHash> fitted_on_;
-  std::string recipe_;
-  std::optional<std::int64_t> newest_ms_;
+  std::shared_ptr<detail::RowPatches> history_patches_;  ///< what these changed; null for nothing
+  std::optional<PairHash> fitted_on_;  ///< what it was fitted on; none where nobody knows
+  std::string recipe_;  ///< JSON, empty where nobody said
+  std::optional<std::int64_t> newest_ms_;  ///< newest event of the fit; none where it had no times
 };
 
 }  // namespace etalage

@@ -50,8 +50,8 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
 /// Source     in the spirit of Bhagat et al., KDD 2018 (Buy It Again); gaps and censoring are modelled as said here
 class ETALAGE_EXPORT RepeatPurchaseModel final : public SequenceModel {
  public:
-  static constexpr std::string_view kKind = "RepeatPurchase";
-  explicit RepeatPurchaseModel(RepeatPurchaseOptions options = {});
+  static constexpr std::string_view kKind = "RepeatPurchase";  ///< its kind in files
+  explicit RepeatPurchaseModel(RepeatPurchaseOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
   [[nodiscard]] const RepeatPurchaseOptions& options() const noexcept { return options_; }
   FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});

@@ -71,9 +71,9 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   /// What a query says, in order. times is empty when the time of one item is not known; now is the query's, else the
   /// newest time of the model.
   struct OrderedItems {
-    std::span<const std::int32_t> items;
-    std::span<const std::int64_t> times;
-    std::optional<std::int64_t> now_ms;
+    std::span<const std::int32_t> items;  ///< oldest first
+    std::span<const std::int64_t> times;  ///< UTC milliseconds [items.size()], or empty
+    std::optional<std::int64_t> now_ms;  ///< when the question is asked
   };
 
   SequenceModel() = default;

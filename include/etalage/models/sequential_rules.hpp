@@ -46,8 +46,8 @@ struct ETALAGE_EXPORT SequentialRulesOptions {
 /// Source     Ludewig and Jannach, UMUAI 2018 (SR), with confidence in place of counts
 class ETALAGE_EXPORT SequentialRulesModel final : public DirectedItemModel {
  public:
-  static constexpr std::string_view kKind = "SequentialRules";
-  explicit SequentialRulesModel(SequentialRulesOptions options = {});
+  static constexpr std::string_view kKind = "SequentialRules";  ///< its kind in files
+  explicit SequentialRulesModel(SequentialRulesOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
   [[nodiscard]] const SequentialRulesOptions& options() const noexcept { return options_; }
   FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});

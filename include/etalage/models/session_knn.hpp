@@ -82,8 +82,8 @@ struct ETALAGE_EXPORT SessionKnnOptions {
 ///             (STAN), whose decays by place, session age and distance are the optional ones here
 class ETALAGE_EXPORT SessionKnnModel final : public SequenceModel {
  public:
-  static constexpr std::string_view kKind = "SessionKNN";
-  explicit SessionKnnModel(SessionKnnOptions options = {});
+  static constexpr std::string_view kKind = "SessionKNN";  ///< its kind in files
+  explicit SessionKnnModel(SessionKnnOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
   [[nodiscard]] const SessionKnnOptions& options() const noexcept { return options_; }
   FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});

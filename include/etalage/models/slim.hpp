@@ -45,7 +45,7 @@ struct ETALAGE_EXPORT SlimOptions {
 /// Source     Ning, Karypis, ICDM 2011; Friedman, Hastie, Tibshirani, J. Stat. Softw. 2010 (covariance updates)
 class ETALAGE_EXPORT SlimModel final : public ItemSimilarityModel {
  public:
-  explicit SlimModel(SlimOptions options = {});
+  explicit SlimModel(SlimOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return "SLIM"; }
   [[nodiscard]] const SlimOptions& options() const noexcept { return options_; }
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});

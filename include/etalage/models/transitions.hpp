@@ -48,8 +48,8 @@ struct ETALAGE_EXPORT TransitionsOptions {
 /// Errors     std::invalid_argument (options, no lists), NotFittedError; UnsupportedError for similar_users
 class ETALAGE_EXPORT TransitionsModel final : public DirectedItemModel {
  public:
-  static constexpr std::string_view kKind = "Transitions";
-  explicit TransitionsModel(TransitionsOptions options = {});
+  static constexpr std::string_view kKind = "Transitions";  ///< its kind in files
+  explicit TransitionsModel(TransitionsOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return kKind; }
   [[nodiscard]] const TransitionsOptions& options() const noexcept { return options_; }
   FitReport fit(const Sequences& sequences, const ProgressCallback& callback = {});

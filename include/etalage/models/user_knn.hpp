@@ -18,7 +18,7 @@ namespace etalage {
 /// Settings of user-based nearest neighbours. The similarities are those of ItemKNN with users and items in each other's
 /// place: how alike two users are, from the items they share.
 struct ETALAGE_EXPORT UserKnnOptions {
-  Similarity similarity = Similarity::kCosine;
+  Similarity similarity = Similarity::kCosine;  ///< of two users' rows
   std::int32_t num_neighbors = 100;  ///< users who are listened to, >= 1
   float shrinkage = 0;               ///< >= 0: pulls similarities that rest on few items towards 0
   float asymmetry = 0.5f;            ///< in [0, 1]
@@ -56,7 +56,7 @@ struct ETALAGE_EXPORT UserKnnOptions {
 /// Source     Resnick et al., CSCW 1994; Aiolli, RecSys 2013 (asymmetric cosine)
 class ETALAGE_EXPORT UserKnnModel final : public Recommender {
  public:
-  explicit UserKnnModel(UserKnnOptions options = {});
+  explicit UserKnnModel(UserKnnOptions options = {});  ///< validates the options
   [[nodiscard]] std::string_view kind() const noexcept override { return "UserKNN"; }
   [[nodiscard]] std::int32_t num_users() const noexcept override { return static_cast<std::int32_t>(rows_.rows); }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return static_cast<std::int32_t>(rows_.cols); }

@@ -21,7 +21,7 @@ struct ETALAGE_EXPORT WarpOptions {
   float margin = 1;                ///< by which a liked item should lead, > 0
   Auto<int> max_trials = Auto<int>::unless_given(64);  ///< items drawn in search of one that violates the margin, in [1, 100000]
   Auto<int> num_violators = Auto<int>::unless_given(1);  ///< draws go on for so many violators, and the step is on the highest-scored; in [1, 1024]
-  SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;
+  SgdOptimizer optimizer = SgdOptimizer::kAdaGrad;  ///< how long steps are
   float decay = 0;                 ///< epoch e (from 0) uses learning_rate / (1 + decay e), >= 0
   Auto<bool> item_bias = Auto<bool>::unless_given(false);  ///< one more column: the item's own level
   float init_scale = 0.1f;         ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
@@ -29,7 +29,7 @@ struct ETALAGE_EXPORT WarpOptions {
   bool compute_objective = true;   ///< mean loss of the epoch's samples, before their steps, into the report
   bool keep_history = true;        ///< keep the training rows in the model, for seen items and for fold-in
   int num_threads = 0;             ///< 0 means all CPUs this process may use
-  std::uint64_t seed = 42;
+  std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -56,7 +56,7 @@ struct ETALAGE_EXPORT WarpOptions {
 class ETALAGE_EXPORT WarpModel final : public PairwiseModel {
  public:
   WarpModel() : WarpModel(WarpOptions{}) {}
-  explicit WarpModel(const WarpOptions& options);
+  explicit WarpModel(const WarpOptions& options);  ///< validates the options
   [[nodiscard]] const WarpOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::string_view kind() const noexcept override { return "WARP"; }
   void save_state(StateWriter& writer) const override;

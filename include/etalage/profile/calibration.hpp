@@ -33,10 +33,10 @@ class ETALAGE_EXPORT Calibrator {
   /// std::invalid_argument when sizes differ, a margin is not finite or, but for kNone, there is no example.
   Calibrator(Calibration kind, std::span<const double> margins, std::span<const std::uint8_t> labels);
 
-  [[nodiscard]] double probability(double margin) const noexcept;
+  [[nodiscard]] double probability(double margin) const noexcept;  ///< in [0, 1], never falling with the margin
   [[nodiscard]] Calibration kind() const noexcept { return kind_; }
-  [[nodiscard]] double slope() const noexcept { return slope_; }
-  [[nodiscard]] double offset() const noexcept { return offset_; }
+  [[nodiscard]] double slope() const noexcept { return slope_; }  ///< Platt's: of the margin
+  [[nodiscard]] double offset() const noexcept { return offset_; }  ///< Platt's: added to it
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static Calibrator from_state(const StateReader& reader);
@@ -54,13 +54,13 @@ struct BinaryEvaluation {
   /// Predictions of one interval of probability.
   struct Bin {
     double low = 0;        ///< smallest and largest prediction in it
-    double high = 0;
-    std::int64_t count = 0;
+    double high = 0;  ///< upper end of the bin
+    std::int64_t count = 0;  ///< examples in it
     double predicted = 0;  ///< mean
     double observed = 0;   ///< share of ones
   };
-  std::int64_t examples = 0;
-  std::int64_t positives = 0;
+  std::int64_t examples = 0;  ///< all of them
+  std::int64_t positives = 0;  ///< of these, with a purchase
   double auc = 0;          ///< chance that a one is ranked above a zero, ties count half; NaN without both
   double log_loss = 0;     ///< mean of -ln p(label)
   double brier = 0;        ///< mean of (p - label)^2

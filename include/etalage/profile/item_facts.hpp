@@ -25,9 +25,9 @@ namespace etalage {
 /// Threads    immutable; safe to call concurrently
 class ETALAGE_EXPORT ItemFacts {
  public:
-  static constexpr std::int32_t kNone = -1;
-  static constexpr std::int32_t kPriceBands = 5;
-  static constexpr std::int32_t kMinPriced = 20;
+  static constexpr std::int32_t kNone = -1;  ///< stands for no category, brand or band
+  static constexpr std::int32_t kPriceBands = 5;  ///< fifths of the price level
+  static constexpr std::int32_t kMinPriced = 20;  ///< priced products from which a category is a scale of its own
 
   ItemFacts() = default;
   /// Row i is the product with key i of item_ids (a log's, say), or row i of the catalogue when that is null.
@@ -36,8 +36,8 @@ class ETALAGE_EXPORT ItemFacts {
   [[nodiscard]] ItemFacts updated(const Catalog& catalog, const IdMap* item_ids = nullptr) const;
 
   [[nodiscard]] std::int32_t num_items() const noexcept { return static_cast<std::int32_t>(categories_.size()); }
-  [[nodiscard]] std::int32_t num_categories() const noexcept { return static_cast<std::int32_t>(parents_.size()); }
-  [[nodiscard]] std::int32_t num_brands() const noexcept { return static_cast<std::int32_t>(brand_names_.size()); }
+  [[nodiscard]] std::int32_t num_categories() const noexcept { return static_cast<std::int32_t>(parents_.size()); }  ///< of the tree, inner ones too
+  [[nodiscard]] std::int32_t num_brands() const noexcept { return static_cast<std::int32_t>(brand_names_.size()); }  ///< different ones
 
   /// The deepest node of the product's path.
   [[nodiscard]] std::int32_t category(std::int32_t item) const noexcept { return known(item) ? categories_[at(item)] : kNone; }

@@ -18,7 +18,7 @@ struct ETALAGE_EXPORT LogisticOptions {
   std::int32_t knots = 3;            ///< bends a column, at even quantiles; 0 is plain logistic regression; in [0, 16]
   std::int32_t max_iterations = 50;  ///< Newton steps; >= 1
   double tolerance = 1e-6;           ///< stop when no entry of the gradient is larger than this times the rows; > 0
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;             ///< throws std::invalid_argument: option, value, rule
 };
 
@@ -35,10 +35,10 @@ class ETALAGE_EXPORT LogisticRegression {
  public:
   /// What the fit did.
   struct Report {
-    std::int32_t iterations = 0;
-    double objective = 0;
+    std::int32_t iterations = 0;  ///< Newton steps done
+    double objective = 0;  ///< at the end
     double gradient = 0;      ///< largest absolute entry at the end
-    bool converged = false;
+    bool converged = false;  ///< whether the gradient is within the tolerance
   };
 
   /// features [n x d], labels [n] of 0 and 1; columns of features that are used, empty means all.
@@ -50,17 +50,17 @@ class ETALAGE_EXPORT LogisticRegression {
   void contributions(std::span<const float> row, std::span<double> out) const;
 
   [[nodiscard]] bool fitted() const noexcept { return num_features_ > 0; }
-  [[nodiscard]] std::size_t num_features() const noexcept { return num_features_; }
+  [[nodiscard]] std::size_t num_features() const noexcept { return num_features_; }  ///< columns that a row must have
   /// One entry of the basis: max(0, x - knot), or x itself for a knot of -infinity; (value - mean) * scale enters.
   struct Term {
-    std::int32_t column;
-    double knot;
-    double mean;
-    double scale;
-    double weight;
+    std::int32_t column;  ///< of the features
+    double knot;  ///< where it begins; -infinity: the column itself
+    double mean;  ///< of the entry over training
+    double scale;  ///< 1 / standard deviation over training
+    double weight;  ///< of the scaled entry
   };
-  [[nodiscard]] std::span<const Term> terms() const noexcept { return terms_; }
-  [[nodiscard]] double intercept() const noexcept { return intercept_; }
+  [[nodiscard]] std::span<const Term> terms() const noexcept { return terms_; }  ///< the basis, by column
+  [[nodiscard]] double intercept() const noexcept { return intercept_; }  ///< margin of the average row
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static LogisticRegression from_state(const StateReader& reader);

@@ -17,9 +17,9 @@ namespace etalage {
 
 /// A product that a shopper bought and may want again.
 struct BuyAgain {
-  std::int32_t item = -1;
+  std::int32_t item = -1;  ///< the product
   std::int32_t count = 0;         ///< orders of his with it
-  std::int64_t last_ms = 0;
+  std::int64_t last_ms = 0;  ///< UTC milliseconds of the last purchase
   std::int64_t due_ms = 0;        ///< last_ms plus the expected gap (its median)
   double gap_days = 0;            ///< that gap
   double probability = 0;         ///< that he buys it within the horizon asked for
@@ -32,7 +32,7 @@ struct BuyAgain {
 /// followed by another is counted the same way. Sums are kept in integers, so their order does not matter.
 class ETALAGE_EXPORT RepurchaseStatistics {
  public:
-  static constexpr double kItemPrior = 5;
+  static constexpr double kItemPrior = 5;  ///< gaps of the shop's that stand beside a product's own
 
   /// Counts what UserProfile::observe said of a purchase of `item`.
   void add(std::int32_t item, const Observed& observed);
@@ -77,6 +77,7 @@ class ETALAGE_EXPORT RepurchaseStatistics {
 /// Errors     std::invalid_argument; std::out_of_range for a user below 0. A user beyond size() has an empty profile.
 class ETALAGE_EXPORT Profiles {
  public:
+  /// Null facts: products without category, brand and price.
   explicit Profiles(std::shared_ptr<const ItemFacts> facts = nullptr, ProfileOptions options = {});
 
   /// Every event of the log, by time and then by place in the log. The log needs times, and the roles all its types.
@@ -93,14 +94,15 @@ class ETALAGE_EXPORT Profiles {
   void erase(std::int32_t user);
 
   [[nodiscard]] std::int32_t size() const noexcept { return static_cast<std::int32_t>(users_.size()); }
-  [[nodiscard]] const UserProfile& at(std::int32_t user) const;
-  [[nodiscard]] const ItemFacts& facts() const noexcept { return *facts_; }
-  [[nodiscard]] const std::shared_ptr<const ItemFacts>& shared_facts() const noexcept { return facts_; }
+  [[nodiscard]] const UserProfile& at(std::int32_t user) const;  ///< std::out_of_range for a shopper that is none
+  [[nodiscard]] const ItemFacts& facts() const noexcept { return *facts_; }  ///< of the products
+  [[nodiscard]] const std::shared_ptr<const ItemFacts>& shared_facts() const noexcept { return facts_; }  ///< of the products; never null
   [[nodiscard]] const ProfileOptions& options() const noexcept { return options_; }
+  /// Gaps between purchases of the same product, over all shoppers.
   [[nodiscard]] const RepurchaseStatistics& repurchases() const noexcept { return repurchases_; }
   [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
   [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return item_ids_; }
-  void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);
+  void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);  ///< null: none; std::invalid_argument for a wrong number of keys
   /// Newest event of all; UserProfile::kNever without any.
   [[nodiscard]] std::int64_t newest_ms() const noexcept;
 

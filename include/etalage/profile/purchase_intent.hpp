@@ -37,20 +37,20 @@ inline constexpr auto option_names<IntentColumns> = std::to_array<OptionName<Int
 
 /// Settings of PurchaseIntent.
 struct ETALAGE_EXPORT PurchaseIntentOptions {
-  IntentUnit unit = IntentUnit::kShopper;
+  IntentUnit unit = IntentUnit::kShopper;  ///< whose purchase is foretold
   double horizon_days = 7;          ///< a purchase in (now, now + horizon] is what is foretold; > 0
   double step_days = 0;             ///< between cut-offs; 0 means horizon_days; >= 0
   double warmup_days = 0;           ///< no moment before the log's first event and this; >= 0
   double max_idle_days = 0;         ///< cut-offs leave out shoppers whose last event is longer ago; 0 keeps all; >= 0
   IntentColumns columns = IntentColumns::kAll;  ///< kRfm: recency, frequency, money alone, the model to beat
-  Calibration calibration = Calibration::kPlatt;
+  Calibration calibration = Calibration::kPlatt;  ///< how margins become probabilities
   double calibration_share = 0.1;   ///< of the time of the moments, the latest: held out for calibration; in (0, 0.9]
   double l2 = 10;                   ///< of the logistic regression, see LogisticOptions
-  std::int32_t knots = 3;
-  std::int32_t max_iterations = 50;
+  std::int32_t knots = 3;  ///< bends of each column; in [0, 16], see LogisticOptions
+  std::int32_t max_iterations = 50;  ///< Newton steps; >= 1
   std::int64_t max_examples = 100000;  ///< a fixed sample of so many where there are more; >= 100
   std::uint64_t seed = 42;          ///< of that sample
-  int num_threads = 0;
+  int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field) for each option: what files and bindings read and write.
   template <class Options, class Visit>
@@ -69,14 +69,15 @@ struct IntentExamples {
   Array<std::int32_t> users;        ///< [n]
   Array<std::int64_t> times_ms;     ///< [n]
   [[nodiscard]] std::size_t size() const noexcept { return labels.size(); }
+  /// Rows as LogisticRegression and predict() take them.
   [[nodiscard]] MatrixView<const float> matrix() const noexcept { return {features.data(), size(), IntentFeatures::count()}; }
 };
 
 /// An evaluation with what each example got, for plots, intervals and paired comparison.
 struct IntentEvaluation {
-  BinaryEvaluation summary;
+  BinaryEvaluation summary;  ///< discrimination and calibration over all
   std::vector<double> probabilities;  ///< [n], in the order of the examples
-  IntentExamples examples;
+  IntentExamples examples;  ///< the moments, in the order of probabilities
 };
 
 /// The probability that a shopper, or a session, buys within a horizon.
@@ -95,19 +96,19 @@ class ETALAGE_EXPORT PurchaseIntent {
   /// What the fit did, and on what. Its objective is that of the regression at the end, its phases "moments", "regression" and
   /// "calibration"; times are not kept in files.
   struct Report : FitReport {
-    std::int64_t training_examples = 0;
-    std::int64_t training_positives = 0;
-    std::int64_t calibration_examples = 0;
-    std::int64_t calibration_positives = 0;
-    std::int64_t calibration_from_ms = 0;
-    LogisticRegression::Report solver;
+    std::int64_t training_examples = 0;  ///< moments that it learned from
+    std::int64_t training_positives = 0;  ///< of these, with a purchase
+    std::int64_t calibration_examples = 0;  ///< moments held out for calibration
+    std::int64_t calibration_positives = 0;  ///< of these, with a purchase
+    std::int64_t calibration_from_ms = 0;  ///< UTC milliseconds of the first of them
+    LogisticRegression::Report solver;  ///< what Newton's method did
 
    private:
     friend class PurchaseIntent;
     void take_solver();
   };
 
-  explicit PurchaseIntent(PurchaseIntentOptions options = {}, ProfileOptions profile_options = {});
+  explicit PurchaseIntent(PurchaseIntentOptions options = {}, ProfileOptions profile_options = {});  ///< validates the options
 
   /// Learns from a log; std::invalid_argument when it has too few moments, or buyers only or never.
   Report fit(const EventLog& log, const ItemFacts& facts);
@@ -132,12 +133,13 @@ class ETALAGE_EXPORT PurchaseIntent {
   void explain(const UserProfile& profile, std::int64_t now_ms, std::span<double> out) const;
 
   [[nodiscard]] bool fitted() const noexcept { return trees_.has_value() || regression_.fitted(); }
+  /// Whether another library's trees foretell instead of the regression.
   [[nodiscard]] bool has_trees() const noexcept { return trees_.has_value(); }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
   [[nodiscard]] const PurchaseIntentOptions& options() const noexcept { return options_; }
-  [[nodiscard]] const ProfileOptions& profile_options() const noexcept { return profile_options_; }
-  [[nodiscard]] const LogisticRegression& regression() const noexcept { return regression_; }
-  [[nodiscard]] const Calibrator& calibrator() const noexcept { return calibrator_; }
+  [[nodiscard]] const ProfileOptions& profile_options() const noexcept { return profile_options_; }  ///< how profiles are kept that it is asked about
+  [[nodiscard]] const LogisticRegression& regression() const noexcept { return regression_; }  ///< not fitted with trees
+  [[nodiscard]] const Calibrator& calibrator() const noexcept { return calibrator_; }  ///< from margins to probabilities
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static std::shared_ptr<PurchaseIntent> from_state(const StateReader& reader);

@@ -73,10 +73,10 @@ enum class OrderPlace : std::uint8_t { kByTime, kNewOrder, kNewProduct, kFurther
 
 /// One event of one shopper. A purchase with a value below 0 is a return of as much.
 struct ProfileEvent {
-  std::int32_t item = -1;
-  EventRole role = EventRole::kView;
-  std::int64_t time_ms = 0;
-  float value = 1;
+  std::int32_t item = -1;  ///< row of the facts; -1 none
+  EventRole role = EventRole::kView;  ///< what it says of the shopper
+  std::int64_t time_ms = 0;  ///< UTC milliseconds
+  float value = 1;  ///< quantity or amount; of a purchase below 0: a return
   OrderPlace order = OrderPlace::kByTime;  ///< of purchases
 
   /// The role by value too: what EventLog::interactions(negative_values) calls a return is one here as well.
@@ -92,23 +92,23 @@ enum class Lifecycle : std::uint8_t { kUnknown, kProspect, kNew, kActive, kLoyal
 
 /// A category node or brand and the decayed weight of the events there.
 struct Affinity {
-  std::int32_t id = -1;
-  double weight = 0;
+  std::int32_t id = -1;  ///< category, brand or band by its number
+  double weight = 0;  ///< decayed, of the events there
 };
 
 /// What a shopper's purchases of one product say: when last, how often, and the gaps between in log days.
 struct ItemMemory {
-  std::int32_t item = -1;
+  std::int32_t item = -1;  ///< row of the facts
   std::int32_t count = 0;        ///< orders with this product
-  std::int64_t last_ms = 0;
+  std::int64_t last_ms = 0;  ///< UTC milliseconds of the last purchase
   double sum_log_gap = 0;        ///< over count - 1 gaps, of ln(days)
-  double sum_log_gap2 = 0;
+  double sum_log_gap2 = 0;  ///< of ln(days) squared, over count - 1 gaps
 };
 
 /// What one more event was, for those who keep counters beside profiles.
 struct Observed {
-  bool new_session = false;
-  bool new_order = false;
+  bool new_session = false;  ///< whether it opened a visit
+  bool new_order = false;  ///< whether it opened an order
   bool item_occasion = false;      ///< an order's first purchase of this product, as far as it is remembered
   double repurchase_gap_days = 0;  ///< > 0 when the product was bought again
 };
@@ -127,31 +127,31 @@ struct Observed {
 /// Threads    const members are safe to call concurrently; observe and merge need exclusive access
 class ETALAGE_EXPORT UserProfile {
  public:
-  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();  ///< stands for a time that has not been
   static constexpr std::array<double, 3> kRateHalfLives{7, 30, 120};  ///< days
   static constexpr std::size_t kSessionItems = 32;                    ///< distinct ones counted a session
 
   /// Exact counters. Times are UTC milliseconds or kNever.
   struct Counts {
-    std::int64_t first_ms = kNever;
-    std::int64_t last_ms = kNever;
-    std::int64_t first_purchase_ms = kNever;
-    std::int64_t last_purchase_ms = kNever;
-    std::int64_t events = 0;
-    std::int64_t views = 0;
-    std::int64_t carts = 0;
+    std::int64_t first_ms = kNever;  ///< of the first event
+    std::int64_t last_ms = kNever;  ///< of the last event
+    std::int64_t first_purchase_ms = kNever;  ///< of the first purchase
+    std::int64_t last_purchase_ms = kNever;  ///< of the last purchase
+    std::int64_t events = 0;  ///< all of them
+    std::int64_t views = 0;  ///< of role view
+    std::int64_t carts = 0;  ///< of role cart
     std::int64_t purchases = 0;       ///< events, several an order
-    std::int64_t returns = 0;
-    std::int64_t sessions = 0;
-    std::int64_t buying_sessions = 0;
+    std::int64_t returns = 0;  ///< of role return, and purchases of values below 0
+    std::int64_t sessions = 0;  ///< visits, parted by the idle time
+    std::int64_t buying_sessions = 0;  ///< visits with a purchase
     std::int64_t orders = 0;          ///< purchases more than idle_minutes apart
-    std::int64_t order_gaps = 0;
+    std::int64_t order_gaps = 0;  ///< between orders that came in order
     std::int64_t previous_end_ms = kNever;  ///< last event before the running session
-    std::int64_t session_start_ms = kNever;
-    std::int64_t session_events = 0;
-    std::int64_t session_views = 0;
-    std::int64_t session_carts = 0;
-    std::int64_t session_purchases = 0;
+    std::int64_t session_start_ms = kNever;  ///< of the visit that goes on
+    std::int64_t session_events = 0;  ///< in it
+    std::int64_t session_views = 0;  ///< in it
+    std::int64_t session_carts = 0;  ///< in it
+    std::int64_t session_purchases = 0;  ///< in it
     std::int64_t session_priced = 0;  ///< events with a known price level
     std::int64_t last_role = 0;       ///< EventRole of the newest event
   };
@@ -160,11 +160,11 @@ class ETALAGE_EXPORT UserProfile {
     double money = 0;                 ///< of purchases, less returns
     double gap_mean_days = 0;         ///< between orders
     double gap_m2 = 0;                ///< sum of squared deviations from it
-    double last_gap_days = 0;
-    double session_price_level = 0;
-    double session_price_max = 0;
+    double last_gap_days = 0;  ///< days between the last two orders
+    double session_price_level = 0;  ///< sum of the price levels met in the visit
+    double session_price_max = 0;  ///< highest of them
     double price_level = 0;           ///< decayed, weighted like affinities
-    double price_weight = 0;
+    double price_weight = 0;  ///< sum of the weights of price_level
     /// Decayed counts, [half-life][views, carts, orders, sessions, money].
     std::array<std::array<double, 5>, 3> rates{};
     std::array<double, ItemFacts::kPriceBands> bands{};
@@ -183,8 +183,8 @@ class ETALAGE_EXPORT UserProfile {
   void merge(const UserProfile& other, const ProfileOptions& options);
 
   [[nodiscard]] bool empty() const noexcept { return counts_.events == 0; }
-  [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
-  [[nodiscard]] const Sums& sums() const noexcept { return sums_; }
+  [[nodiscard]] const Counts& counts() const noexcept { return counts_; }  ///< how often
+  [[nodiscard]] const Sums& sums() const noexcept { return sums_; }  ///< how much
   /// By falling weight, ties by lower number; weights as of Counts::last_ms.
   [[nodiscard]] std::vector<Affinity> categories() const { return sorted(categories_); }
   [[nodiscard]] std::vector<Affinity> brands() const { return sorted(brands_); }

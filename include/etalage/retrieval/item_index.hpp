@@ -77,6 +77,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 ///            Jegou, Douze, Schmid, TPAMI 2011 (IVF-PQ); Yan et al., NeurIPS 2018 (tiers of length)
 class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
  public:
+  /// Dim >= 1; std::invalid_argument names the option, the value and the rule.
   ItemIndex(int dim, IndexMetric metric, IndexKind kind, ItemIndexOptions options = {});
   ~ItemIndex() override;
   ItemIndex(const ItemIndex&) = delete;
@@ -111,7 +112,7 @@ class ETALAGE_EXPORT ItemIndex final : public VectorIndex {
 
   [[nodiscard]] int dim() const noexcept override;
   [[nodiscard]] bool ranks_by_dot() const noexcept override { return metric() == IndexMetric::kDot; }
-  [[nodiscard]] IndexMetric metric() const noexcept;
+  [[nodiscard]] IndexMetric metric() const noexcept;  ///< what nearness is
   /// "ItemIndex", whatever the structure.
   [[nodiscard]] std::string_view kind() const noexcept override { return "ItemIndex"; }
   [[nodiscard]] IndexKind structure() const noexcept;

@@ -36,7 +36,7 @@ struct ETALAGE_EXPORT CompiledFilter {
   std::shared_ptr<const ItemBitmap> owned_;
 
  public:
-  const ItemBitmap& bits;
+  const ItemBitmap& bits;  ///< [products] those that pass
   const std::int64_t count;   ///< products in the set
   const ItemFilter filter;    ///< the same set as an allow list, over the same words
   const std::uint64_t id;     ///< unique in the process, but for sets that replace this one when a live price moves, say
@@ -47,14 +47,16 @@ using SharedFilter = std::shared_ptr<const CompiledFilter>;
 
 /// Products in groups: by brand, by category, by an attribute.
 struct ItemGroups {
-  std::string by;
+  std::string by;  ///< what the groups are of, "category" or "brand" say
   std::vector<std::int32_t> codes;    ///< [n] group of each product, -1 where it has none
   std::vector<std::string> names;     ///< [groups]
   std::vector<std::int64_t> offsets;  ///< [groups + 1]
   std::vector<std::int32_t> members;  ///< products of group g: members[offsets[g], offsets[g + 1]), ascending
+  /// Group of an item, -1 for none.
   [[nodiscard]] std::int32_t code(std::int32_t item) const noexcept {
     return item >= 0 && static_cast<std::size_t>(item) < codes.size() ? codes[static_cast<std::size_t>(item)] : -1;
   }
+  /// Rows of a group, ascending.
   [[nodiscard]] std::span<const std::int32_t> members_of(std::int32_t group) const noexcept {
     const auto begin = static_cast<std::size_t>(offsets[static_cast<std::size_t>(group)]);
     return std::span(members).subspan(begin, static_cast<std::size_t>(offsets[static_cast<std::size_t>(group) + 1]) - begin);
@@ -64,7 +66,7 @@ struct ItemGroups {
 /// Settings of CatalogIndex.
 struct CatalogIndexOptions {
   /// Of compiled filters, a bit a product each; the least recently used go first. 0 keeps none.
-  std::size_t cache_bytes = 64 << 20;
+  std::size_t cache_bytes = 192 << 20;
 };
 
 /// One version of a catalogue, made ready for filters and rules: category tree, brands and tags as numbers, and the
@@ -85,14 +87,14 @@ struct CatalogIndexOptions {
 ///            whole number, an unknown grouping
 class ETALAGE_EXPORT CatalogIndex {
  public:
-  explicit CatalogIndex(std::shared_ptr<const Catalog> catalog, CatalogIndexOptions options = {});
+  explicit CatalogIndex(std::shared_ptr<const Catalog> catalog, CatalogIndexOptions options = {});  ///< the catalogue stays as it is while this lives
   /// For the library's own use: the same catalogue as one engine sees it.
   CatalogIndex(const CatalogIndex& catalog, std::unique_ptr<serving::LiveCatalog> live, CatalogIndexOptions options);
   ~CatalogIndex();
   CatalogIndex(const CatalogIndex&) = delete;
   CatalogIndex& operator=(const CatalogIndex&) = delete;
 
-  [[nodiscard]] const Catalog& catalog() const noexcept { return *catalog_; }
+  [[nodiscard]] const Catalog& catalog() const noexcept { return *catalog_; }  ///< what it is over
   [[nodiscard]] std::int32_t size() const noexcept { return catalog_->size(); }
   /// Unique in the process.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
@@ -126,13 +128,13 @@ class ETALAGE_EXPORT CatalogIndex {
 
   /// What the cache of compiled filters holds and did.
   struct CacheStats {
-    std::size_t entries = 0;
-    std::size_t bytes = 0;
-    std::uint64_t hits = 0;
-    std::uint64_t misses = 0;
+    std::size_t entries = 0;  ///< compiled filters that are kept
+    std::size_t bytes = 0;  ///< that they take
+    std::uint64_t hits = 0;  ///< looked up and found
+    std::uint64_t misses = 0;  ///< looked up and compiled
     std::uint64_t patches = 0;  ///< hits that took in what was said of products since
   };
-  [[nodiscard]] CacheStats cache_stats() const;
+  [[nodiscard]] CacheStats cache_stats() const;  ///< as of now
 
  private:
   struct Attributes;

@@ -31,8 +31,8 @@ namespace etalage {
 /// bound_key.hpp). Raw pointers are looked at during the call, never kept.
 struct Request {
   std::optional<BoundKey> user = {};        ///< nobody: an anonymous page
-  Placement placement = Placement::kHome;
-  std::size_t k = 10;
+  Placement placement = Placement::kHome;  ///< what the answer is for
+  std::size_t k = 10;  ///< items wanted; fewer where rules leave fewer
   const Predicate* filter = nullptr;        ///< further condition; compiled once and cached
   BoundKeys anchors = {};                   ///< the product of the page, the basket's content; never in the answer
   BoundKeys session = {};                   ///< items of this visit that were not observed
@@ -53,7 +53,7 @@ struct Request {
 
 /// A product of an answer.
 struct Recommended {
-  Key item;
+  Key item;  ///< the product
   float score = 0;      ///< in [0, 1] times what rules make of it; descending but for pins and variety
   std::string source;   ///< that named it first; "pin" or "catalogue" where none did
 };
@@ -67,7 +67,7 @@ struct Why {
 
 /// Reused between requests: once warm, answering allocates nothing (without explain and trace).
 struct Answer {
-  std::vector<Recommended> items;
+  std::vector<Recommended> items;  ///< best first
   std::uint64_t snapshot = 0;      ///< number of the publication that answered, 0 for none
   std::uint64_t audit_id = 0;      ///< unique, in order of requests
   std::uint64_t request_id = 0;    ///< of a logged answer, for observe(event, request); 0 for one that was not logged
@@ -76,16 +76,16 @@ struct Answer {
   std::size_t from_fallback = 0;   ///< candidates that only a fallback named
   std::size_t filled = 0;          ///< of the answer, products that no source named
   std::vector<Why> why;            ///< [items.size()] with explain
-  std::optional<Trace> trace;
+  std::optional<Trace> trace;  ///< why, where EngineOptions or the request asked for it
 };
 
 /// Settings of Engine.
 struct ETALAGE_EXPORT EngineOptions {
-  EventStoreOptions events = {};
-  ImpressionOptions impressions = {};
+  EventStoreOptions events = {};  ///< of what is live
+  ImpressionOptions impressions = {};  ///< of what was shown
   std::size_t factor_cache = 100'000;   ///< folded-in factor rows kept, of the most recent shoppers; 0 keeps none
   std::size_t profile_cache = 20'000;   ///< profiles kept, likewise
-  std::size_t filter_cache_bytes = 64 << 20;  ///< compiled filters kept, a bit a product each; the least recently used go first
+  std::size_t filter_cache_bytes = 192 << 20;  ///< compiled filters kept, a bit a product each; the least recently used go first
   bool skip_failing_sources = true;     ///< a source that throws names nothing, and is counted; else the request fails. What
                                         ///< is the caller's mistake (std::invalid_argument) and std::bad_alloc always pass
   int explain_items = 5;                ///< contributions in Why::because, >= 1
@@ -99,19 +99,19 @@ struct ETALAGE_EXPORT EngineOptions {
 struct ShopperState {
   bool known = false;                      ///< a model, the snapshot's profiles or an event knows him
   UserProfile profile;                     ///< items are rows of the snapshot's catalogue
-  std::int64_t now_ms = 0;
+  std::int64_t now_ms = 0;  ///< UTC milliseconds of the moment that it is of
   std::shared_ptr<const Snapshot> snapshot;  ///< whose facts() and profile_options() it was made by
-  /// Chance that he is still a customer by the snapshot's lifetime model; nothing without a model, and before his first order.
+  /// Chance that they are still a customer by the snapshot's lifetime model; nothing without a model, and before their first order.
   std::optional<double> alive = {};
   static constexpr double kAtRisk = 0.7, kLapsed = 0.3;  ///< chances below which somebody is at risk, and has lapsed
-  /// By the gaps between his orders; where `alive` is known, somebody who is not new is at risk or lapsed by that instead.
+  /// By the gaps between their orders; where `alive` is known, somebody who is not new is at risk or lapsed by that instead.
   [[nodiscard]] Lifecycle lifecycle() const;
 };
 
 /// A product that he bought and may want again, under the shop's key.
 struct DueAgain {
-  Key key;
-  BuyAgain what;
+  Key key;  ///< the product
+  BuyAgain what;  ///< when it is due
 };
 
 /// Working memory of one thread.
@@ -190,7 +190,7 @@ class ETALAGE_EXPORT Engine {
   [[nodiscard]] ImpressionLog& impressions() noexcept;
   [[nodiscard]] const ImpressionLog& impressions() const noexcept;
 
-  [[nodiscard]] Answer recommend(const Request& request) const;
+  [[nodiscard]] Answer recommend(const Request& request) const;  ///< copies an answer out; the other form reuses memory
 
   /// The shopper as he stands now: what the snapshot's profiles say of him and every live event after its trained_ms, by
   /// the function that batch profiles are made with. std::logic_error without a snapshot, as for the next two.

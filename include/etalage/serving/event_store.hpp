@@ -29,16 +29,16 @@ class LiveOffers;
 
 /// Something a shopper did, as it is told to the engine. Temporaries are kept, see bound_key.hpp.
 struct Event {
-  BoundKey user;
-  BoundKey item;
-  BoundText type = "view";
+  BoundKey user;  ///< who
+  BoundKey item;  ///< with what
+  BoundText type = "view";  ///< one of EventStoreOptions::event_types
   std::optional<std::int64_t> time_ms = {};  ///< UTC; by default now
   float value = 1;                           ///< quantity, finite
 };
 
 /// What a type of event means.
 struct EventType {
-  std::string name;
+  std::string name;  ///< as it is told, not empty
   float weight = 1;       ///< in the shopper's taste, times the event's value; negative is a dislike
   float trending = 1;     ///< added to the item's trending counter; >= 0
   bool purchase = false;  ///< counts for co-purchase, buying again, and "not again after a purchase"; with a value below 0 it is a return
@@ -66,7 +66,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
   std::size_t max_erased = 1'000'000;    ///< erased keys remembered one by one, see EventStore::erased_ms; 0 no limit
   std::string visitor_prefix = {};       ///< if given, visitors are those whose string key begins with it
   std::uint64_t compact_bytes = std::uint64_t{256} << 20;  ///< of events on disk that start a compaction; 0 never
-  JournalOptions journal = {};
+  JournalOptions journal = {};  ///< of the folder
   std::function<std::int64_t()> now_ms = {};  ///< the clock; null means the system's
   void validate() const;                      ///< throws std::invalid_argument: option, value, rule
 };
@@ -76,17 +76,17 @@ struct ETALAGE_EXPORT EventStoreOptions {
 struct UserView {
   /// An event of the user's.
   struct Past {
-    std::int64_t time_ms;
-    std::int32_t item;
+    std::int64_t time_ms;  ///< UTC
+    std::int32_t item;  ///< the store's index
     float taste;         ///< weight of the type times value
     std::uint16_t type;  ///< index into event_types
-    float value;
+    float value;  ///< as it was told
   };
   /// What the user did with one item.
   struct Seen {
-    std::int32_t item;
+    std::int32_t item;  ///< the store's index
     std::int32_t purchases;         ///< less what was returned
-    std::int64_t last_ms;
+    std::int64_t last_ms;  ///< UTC milliseconds of the last event with it
     std::int64_t last_purchase_ms;  ///< 0 never
   };
   std::int32_t index = -1;            ///< -1 for a user without events
@@ -126,7 +126,7 @@ struct UserView {
 /// Errors     also those of Journal
 class ETALAGE_EXPORT EventStore {
  public:
-  explicit EventStore(EventStoreOptions options = {});
+  explicit EventStore(EventStoreOptions options = {});  ///< in memory alone
   /// Opens the folder, makes it if needed, and recovers what it holds.
   EventStore(const std::filesystem::path& directory, EventStoreOptions options = {});
   ~EventStore();
@@ -161,8 +161,8 @@ class ETALAGE_EXPORT EventStore {
   std::uint64_t set_attribute(KeyView item, std::string_view name, std::optional<std::vector<std::string>> values, std::string_view place = {});
   /// What the shop said of a product; nothing where it said nothing.
   struct Offer {
-    std::optional<bool> available;
-    std::optional<float> price;
+    std::optional<bool> available;  ///< none: nothing was said
+    std::optional<float> price;  ///< none: nothing was said
   };
   /// What was said that holds at a place; the catalogue has no part in it.
   [[nodiscard]] Offer offer(KeyView item, std::string_view place = {}) const;
@@ -183,7 +183,7 @@ class ETALAGE_EXPORT EventStore {
   /// Why records are held back or the last compaction failed; empty when all is well.
   [[nodiscard]] std::string failure() const;
 
-  [[nodiscard]] std::int64_t now_ms() const;
+  [[nodiscard]] std::int64_t now_ms() const;  ///< of options().now_ms, or the system
   [[nodiscard]] const EventStoreOptions& options() const noexcept;
 
   /// False, and an empty view, for a user without events.
@@ -211,12 +211,12 @@ class ETALAGE_EXPORT EventStore {
 
   /// What the store did.
   struct Counts {
-    std::uint64_t observed = 0;
-    std::uint64_t duplicates = 0;
+    std::uint64_t observed = 0;  ///< events taken
+    std::uint64_t duplicates = 0;  ///< told again, taken once
     std::uint64_t late = 0;  ///< older than what was known of the user
-    std::uint64_t merges = 0;
-    std::uint64_t erasures = 0;
-    std::uint64_t compactions = 0;
+    std::uint64_t merges = 0;  ///< merge_users() that found somebody
+    std::uint64_t erasures = 0;  ///< erase_user()
+    std::uint64_t compactions = 0;  ///< that ended well
     std::uint64_t forgotten = 0;      ///< shoppers whom a limit removed
     std::int64_t shoppers = 0;        ///< kept now
     std::int64_t shopper_bytes = 0;   ///< of memory that they take, about

@@ -24,14 +24,14 @@ enum class PlacePolicy : std::uint8_t {
 
 /// How often a product was shown, and how often somebody reacted to it.
 struct ShownCounts {
-  std::uint32_t shown = 0;
-  std::uint32_t reacted = 0;
+  std::uint32_t shown = 0;  ///< how often, in the log
+  std::uint32_t reacted = 0;  ///< of these, with a reaction
 };
 
 /// Exploration of one placement. Values are what the ranking says a candidate is worth at the place: relevance in (0, 1] times
 /// boosts, less what variety takes away.
 struct ETALAGE_EXPORT Exploration {
-  PlacePolicy policy = PlacePolicy::kEpsilon;
+  PlacePolicy policy = PlacePolicy::kEpsilon;  ///< how the place is drawn
   double epsilon = 0.1;                  ///< in [0, 1]
   double temperature = 0.1;              ///< > 0, of values in (0, 1]
   double gamma = 100;                    ///< of SquareCB, > 0: the larger, the less is explored
@@ -40,6 +40,7 @@ struct ETALAGE_EXPORT Exploration {
   std::size_t pool = 20;                 ///< best candidates of a place that it draws from; in [2, 256]
   std::uint64_t seed = 42;               ///< with the number of the request it makes the draws
   void validate() const;                 ///< throws std::invalid_argument: option, value, rule
+  /// Whether a place is drawn; explored_before: places of the list that were.
   [[nodiscard]] bool explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept;
 };
 

@@ -32,30 +32,30 @@ struct ETALAGE_EXPORT Impression {
   /// What a shopper did with a product that was shown.
   struct Reaction {
     std::string event;        ///< type of the event
-    std::int64_t time_ms = 0;
-    float value = 1;
+    std::int64_t time_ms = 0;  ///< UTC
+    float value = 1;  ///< as it was told
     bool by_request = false;  ///< tied by the request's number; else by last touch within the window
   };
   /// One product where it stood.
   struct Place {
-    Key item;
-    std::string source;
-    float score = 0;
-    bool explored = false;
+    Key item;  ///< the product
+    std::string source;  ///< that named it
+    float score = 0;  ///< of the ranking, before exploration
+    bool explored = false;  ///< whether it was drawn rather than ranked there
     double propensity = 1;    ///< probability of this product at this place given the places above it
     std::vector<double> values;       ///< what the candidates of an explored place were worth
     std::vector<ShownCounts> counts;  ///< likewise, where the policy reads them
     std::size_t chosen = 0;           ///< among these
-    std::vector<Reaction> reactions;
+    std::vector<Reaction> reactions;  ///< in order of arrival
   };
-  std::uint64_t request = 0;
-  std::int64_t time_ms = 0;
-  std::optional<Key> user;
-  Placement placement = Placement::kHome;
-  std::uint64_t snapshot = 0;
+  std::uint64_t request = 0;  ///< number of the answer, from 1 on
+  std::int64_t time_ms = 0;  ///< UTC milliseconds of the answer
+  std::optional<Key> user;  ///< who asked; none: nobody known
+  Placement placement = Placement::kHome;  ///< what it was for
+  std::uint64_t snapshot = 0;  ///< version of the snapshot that answered
   Exploration how = {};        ///< policy, its parameter and `pool`; slots and share are those of the places that say explored
   std::uint64_t seed = 0;      ///< of the draws
-  std::vector<Place> places;
+  std::vector<Place> places;  ///< from the top
 
   /// Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit.
   [[nodiscard]] bool replays() const;
@@ -73,7 +73,7 @@ struct ETALAGE_EXPORT Impression {
 /// Errors     std::invalid_argument (an unknown request, a product that it did not show, a time before it), those of Journal
 class ETALAGE_EXPORT ImpressionLog {
  public:
-  explicit ImpressionLog(ImpressionOptions options = {});
+  explicit ImpressionLog(ImpressionOptions options = {});  ///< in memory alone
   /// Opens the folder, makes it if needed, and recovers what it holds.
   ImpressionLog(const std::filesystem::path& directory, ImpressionOptions options, JournalOptions journal);
   ~ImpressionLog();
@@ -84,13 +84,13 @@ class ETALAGE_EXPORT ImpressionLog {
   std::uint64_t show(std::span<const std::byte> payload);
   /// An event as it is told to the log.
   struct Told {
-    KeyView user;
-    KeyView item;
-    std::string_view event;
-    std::int64_t time_ms = 0;
-    float value = 1;
-    bool purchase = false;
-    bool returns = false;
+    KeyView user;  ///< who
+    KeyView item;  ///< with what
+    std::string_view event;  ///< the type of event
+    std::int64_t time_ms = 0;  ///< UTC
+    float value = 1;  ///< quantity or amount
+    bool purchase = false;  ///< whether the type is a purchase
+    bool returns = false;  ///< whether it takes one back
   };
   /// Throws unless the request showed the item at or before that time; changes nothing.
   void check(std::uint64_t request, const Told& told) const;
@@ -105,15 +105,15 @@ class ETALAGE_EXPORT ImpressionLog {
 
   [[nodiscard]] bool any() const noexcept;  ///< something was ever shown; takes no lock
   [[nodiscard]] std::size_t size() const;
-  [[nodiscard]] std::uint64_t bytes() const;
-  [[nodiscard]] std::optional<Impression> find(std::uint64_t request) const;
+  [[nodiscard]] std::uint64_t bytes() const;  ///< of memory that it takes, about
+  [[nodiscard]] std::optional<Impression> find(std::uint64_t request) const;  ///< none for a request that was never made, was erased or forgotten
   /// All of them, oldest first, each decoded under the lock: `visit` must not call back.
   void each(const std::function<void(const Impression&)>& visit) const;
   /// How often a product was shown, and at how many of these places somebody reacted.
   [[nodiscard]] ShownCounts counts_of(KeyView item) const;
 
-  void sync();
-  void compact();
+  void sync();  ///< makes all that was told durable
+  void compact();  ///< replaces the log by what it amounts to
 
  private:
   struct Impl;

@@ -16,7 +16,7 @@ namespace etalage {
 class ETALAGE_EXPORT ItemBitmap {
  public:
   ItemBitmap() = default;
-  explicit ItemBitmap(std::int32_t size, bool value = false);
+  explicit ItemBitmap(std::int32_t size, bool value = false);  ///< size >= 0; value: of all bits
 
   [[nodiscard]] std::int32_t size() const noexcept { return size_; }
   /// False outside [0, size).

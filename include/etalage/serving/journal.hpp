@@ -32,7 +32,7 @@ class ETALAGE_EXPORT JournalLockedError : public std::runtime_error {
 /// The disk does not take what was appended: full, or broken.
 class ETALAGE_EXPORT JournalWriteError : public std::filesystem::filesystem_error {
  public:
-  JournalWriteError(std::uint64_t pending, const std::filesystem::filesystem_error& cause);
+  JournalWriteError(std::uint64_t pending, const std::filesystem::filesystem_error& cause);  ///< pending: see pending()
   /// The record's sequence when it was accepted all the same: it waits in memory and is written as soon as the disk takes
   /// it; append it again and it is there twice. 0 when it was refused for good and nothing of it is stored.
   [[nodiscard]] std::uint64_t pending() const noexcept { return pending_; }
@@ -43,7 +43,7 @@ class ETALAGE_EXPORT JournalWriteError : public std::filesystem::filesystem_erro
 
 /// Settings of Journal.
 struct ETALAGE_EXPORT JournalOptions {
-  Durability durability = Durability::kInterval;
+  Durability durability = Durability::kInterval;  ///< when a record is safe
   int interval_ms = 50;                                      ///< of kInterval and kNone, in [1, 3600000]
   std::uint64_t segment_bytes = std::uint64_t{64} << 20;     ///< a file is closed and the next begun beyond this; >= 4096
   std::size_t buffer_bytes = std::size_t{8} << 20;           ///< records waiting to be written; append() writes beyond this; >= 4096
@@ -54,16 +54,16 @@ struct ETALAGE_EXPORT JournalOptions {
 
 /// Receives what a journal holds: first the records of its newest compaction, then the events behind it, in order.
 struct JournalReplay {
-  std::function<void(std::span<const std::byte> record)> state;
-  std::function<void(std::uint64_t sequence, std::span<const std::byte> payload)> event;
+  std::function<void(std::span<const std::byte> record)> state;  ///< of a compaction
+  std::function<void(std::uint64_t sequence, std::span<const std::byte> payload)> event;  ///< behind the compaction
 };
 
 /// What opening found.
 struct JournalRecovery {
   std::uint64_t state_sequence = 0;  ///< the newest compaction holds the events up to this one
-  std::uint64_t state_records = 0;
+  std::uint64_t state_records = 0;  ///< records of the compaction
   std::uint64_t events = 0;          ///< replayed behind it
-  std::uint64_t last_sequence = 0;
+  std::uint64_t last_sequence = 0;  ///< of all that was found
   std::uint64_t cut_bytes = 0;       ///< of a torn tail, none of it acknowledged
   std::uint64_t cut_events = 0;      ///< complete records among these bytes, behind a hole
   std::string cut_reason;            ///< empty when nothing was cut
@@ -94,7 +94,7 @@ struct JournalRecovery {
 ///               std::invalid_argument (options, a payload beyond 16 MiB)
 class ETALAGE_EXPORT Journal {
  public:
-  static constexpr std::size_t kMaxPayload = std::size_t{16} << 20;
+  static constexpr std::size_t kMaxPayload = std::size_t{16} << 20;  ///< bytes of a record
 
   /// Opens or makes the folder and replays what is there.
   Journal(const std::filesystem::path& directory, const JournalOptions& options, const JournalReplay& replay);
@@ -113,16 +113,16 @@ class ETALAGE_EXPORT Journal {
   /// Makes everything accepted so far durable.
   void sync();
 
-  [[nodiscard]] std::uint64_t last_sequence() const noexcept;
-  [[nodiscard]] std::uint64_t durable_through() const noexcept;
-  [[nodiscard]] const JournalRecovery& recovery() const noexcept;
+  [[nodiscard]] std::uint64_t last_sequence() const noexcept;  ///< the last one accepted; 0 for none
+  [[nodiscard]] std::uint64_t durable_through() const noexcept;  ///< the last one that survives a power loss
+  [[nodiscard]] const JournalRecovery& recovery() const noexcept;  ///< what opening found
   [[nodiscard]] const JournalOptions& options() const noexcept;
   /// Bytes of the events behind the newest compaction.
   [[nodiscard]] std::uint64_t tail_bytes() const noexcept;
   /// The message of the failure that holds records back; empty when all is well.
   [[nodiscard]] std::string failure() const;
 
-  using Put = std::function<void(std::span<const std::byte> record)>;
+  using Put = std::function<void(std::span<const std::byte> record)>;  ///< takes one record of a compaction
   /// Closes the current segment, replays everything up to it from disk, asks `write` for records that replace it, and
   /// removes what they replace. Appending goes on meanwhile. An exception leaves the journal as it was. Returns the
   /// sequence up to which it holds.

@@ -32,15 +32,15 @@ struct SourceSlot {
 
 /// What one placement asks.
 struct PlacementMix {
-  std::vector<SourceSlot> sources;
+  std::vector<SourceSlot> sources;  ///< asked in this order
   std::vector<std::string> fallback;  ///< asked in this order, each only while candidates are fewer than wanted
-  Normalization normalization = Normalization::kRank;
+  Normalization normalization = Normalization::kRank;  ///< how scores of sources become comparable
 };
 
 /// What each placement asks.
 struct ETALAGE_EXPORT MixOptions {
   PlacementMix standard = {};                        ///< of placements that are not named
-  std::map<Placement, PlacementMix> placements = {};
+  std::map<Placement, PlacementMix> placements = {};  ///< by placement
   void validate() const;                        ///< std::invalid_argument: placement, slot, field, rule
 };
 
@@ -56,7 +56,7 @@ class ETALAGE_EXPORT CandidateSet {
     std::int32_t next = -1;    ///< index of this candidate's next mention, -1 ends
   };
   [[nodiscard]] std::size_t size() const noexcept { return items.size(); }
-  void clear() noexcept;
+  void clear() noexcept;  ///< forgets candidates, keeps memory
   /// Index of an item, -1 where it is not a candidate.
   [[nodiscard]] std::int32_t find(std::int32_t item) const noexcept;
   /// Index of an item, which is appended with score 0 where it is not there.
@@ -67,7 +67,7 @@ class ETALAGE_EXPORT CandidateSet {
   std::vector<float> scores;                 ///< sum of parts
   std::vector<std::uint8_t> from_fallback;   ///< 1 where only fallback sources named it
   std::vector<std::int32_t> first_mention;   ///< -1 where there is none
-  std::vector<Mention> mentions;
+  std::vector<Mention> mentions;  ///< [mentions] of all candidates, see mentions_of
   std::vector<std::int32_t> produced;        ///< by source, how many it named for this request
   std::vector<std::int32_t> failed;          ///< by source, how often it threw; where failing sources are skipped
   std::vector<ItemScore> buffer;             ///< what a source writes to

@@ -23,7 +23,7 @@ class ETALAGE_EXPORT Predicate {
   struct Node;
 
   Predicate();  ///< every product
-  [[nodiscard]] static Predicate everything() { return {}; }
+  [[nodiscard]] static Predicate everything() { return {}; }  ///< every product passes
   /// Stock is known and above 0, or the product was set available; not when it was set unavailable. Here as in the other
   /// leaves about stock and price `place` says where it must be had, the request's own place when it is empty.
   [[nodiscard]] static Predicate in_stock(std::string_view place = {});
@@ -50,9 +50,9 @@ class ETALAGE_EXPORT Predicate {
   /// Products by key; the text of an integer key stands for it.
   [[nodiscard]] static Predicate items(std::vector<std::string> keys);
 
-  [[nodiscard]] Predicate operator&(const Predicate& other) const;
-  [[nodiscard]] Predicate operator|(const Predicate& other) const;
-  [[nodiscard]] Predicate operator~() const;
+  [[nodiscard]] Predicate operator&(const Predicate& other) const;  ///< both hold
+  [[nodiscard]] Predicate operator|(const Predicate& other) const;  ///< either holds
+  [[nodiscard]] Predicate operator~() const;  ///< it does not hold
 
   /// From JSON, by the table in docs/rules.md; std::invalid_argument names the place: "predicate.price.max: ...".
   [[nodiscard]] static Predicate from_json(std::string_view json);

@@ -21,20 +21,20 @@ namespace etalage {
 
 /// Everything a Ranker is made of. Shared parts are not copied.
 struct RankerParts {
-  std::shared_ptr<const CatalogIndex> catalog = nullptr;
-  std::vector<SharedSource> sources = {};
-  MixOptions mix = {};
-  Rules rules = {};
-  RerankOptions rerank = {};
+  std::shared_ptr<const CatalogIndex> catalog = nullptr;  ///< over which rules and filters speak
+  std::vector<SharedSource> sources = {};  ///< named by the mix
+  MixOptions mix = {};  ///< what each placement asks
+  Rules rules = {};  ///< what may, must and must not be shown
+  RerankOptions rerank = {};  ///< variety of the list
   Array<float> vectors = {};             ///< [n x dim] of the catalogue's rows, for mmr and dpp; may stop before the last row
-  std::int32_t dim = 0;
+  std::int32_t dim = 0;  ///< width of vectors for variety; 0: the catalogue's
   std::string calibrate_by = "category:1";  ///< grouping of calibration
   bool skip_failing_sources = false;     ///< as Mixer has it
 };
 
 /// A product of an answer, by its row.
 struct RankedItem {
-  std::int32_t item;
+  std::int32_t item;  ///< row of the catalogue
   float score;           ///< relevance after boosts, in [0, 1] times the factors; 0 for what only filled up
   std::int32_t source;   ///< the source with the largest part, index into Ranker::sources(); -1: a pin or a fill-up
 };
@@ -42,7 +42,7 @@ struct RankedItem {
 /// What happened to one product of an answer, or to one that a rule kept out.
 struct RuleEffect {
   std::size_t rule;     ///< index into Ranker::rules()
-  std::int32_t item;
+  std::int32_t item;  ///< row of the catalogue
   std::string what;     ///< "boosted by 1.5", "pinned to 2", "kept out: 2 of brand Acme already", ...
 };
 
@@ -50,28 +50,28 @@ struct RuleEffect {
 struct TracedItem {
   /// What one source said of it.
   struct Part {
-    std::string source;
+    std::string source;  ///< that named it
     std::int32_t rank = 0;   ///< from 1
     float score = 0;         ///< the source's own
     float part = 0;          ///< weight times normalised score
-    bool fallback = false;
+    bool fallback = false;  ///< whether only a fallback named it
   };
-  std::int32_t item = -1;
+  std::int32_t item = -1;  ///< row of the catalogue
   float mixed = 0;           ///< sum of parts
   float relevance = 0;       ///< mapped to (0, 1] over the candidates
   float boosted = 0;         ///< after boosts
-  std::vector<Part> parts;
+  std::vector<Part> parts;  ///< in the order of the sources
   std::vector<std::size_t> effects;  ///< indices into Trace::effects
 };
 
 /// The whole way of one answer.
 struct Trace {
-  std::uint64_t audit_id = 0;
-  std::uint64_t catalog_version = 0;
-  Placement placement = Placement::kHome;
+  std::uint64_t audit_id = 0;  ///< of the request
+  std::uint64_t catalog_version = 0;  ///< of the catalogue's index
+  Placement placement = Placement::kHome;  ///< of the request
   std::int64_t eligible = 0;         ///< products that the filters allow, before what this shopper has seen
   std::size_t denied = 0;            ///< seen, anchors, bought
-  std::size_t candidates = 0;
+  std::size_t candidates = 0;  ///< named by the sources together
   std::vector<std::int32_t> produced;  ///< by source
   std::vector<TracedItem> items;     ///< the answer, in order
   std::vector<RuleEffect> effects;   ///< in the order in which they happened
@@ -79,9 +79,9 @@ struct Trace {
 
 /// Numbers of the last request, for counters.
 struct RankStats {
-  std::int64_t eligible = 0;
-  std::size_t denied = 0;
-  std::size_t candidates = 0;
+  std::int64_t eligible = 0;  ///< products that rules and filters leave
+  std::size_t denied = 0;  ///< candidates that rules and filters took away
+  std::size_t candidates = 0;  ///< named by the sources together
   std::size_t from_fallback = 0;     ///< candidates that only a fallback source named
   std::size_t filled = 0;            ///< products of the answer that no source named
   std::span<const std::int32_t> produced;  ///< by source; valid until the next request
@@ -95,7 +95,7 @@ class ETALAGE_EXPORT RankScratch {
   ~RankScratch();
   RankScratch(RankScratch&&) noexcept;
   RankScratch& operator=(RankScratch&&) noexcept;
-  [[nodiscard]] RankStats stats() const noexcept;
+  [[nodiscard]] RankStats stats() const noexcept;  ///< counts since it was made
   struct Impl;
   [[nodiscard]] Impl& impl() noexcept { return *impl_; }
 
@@ -121,19 +121,20 @@ class ETALAGE_EXPORT RankScratch {
 /// Errors     std::invalid_argument: parts that do not fit together, rules by their path, vectors of a wrong length
 class ETALAGE_EXPORT Ranker {
  public:
-  explicit Ranker(RankerParts parts);
+  explicit Ranker(RankerParts parts);  ///< std::invalid_argument names the part and the rule
   ~Ranker();
   Ranker(const Ranker&) = delete;
   Ranker& operator=(const Ranker&) = delete;
 
+  /// Returns how many of `out` were filled; no allocation once warm.
   std::size_t rank(const RequestContext& request, std::span<RankedItem> out, RankScratch& scratch, Trace* trace = nullptr) const;
   /// The request's items that speak for a product, by the source that names it first; parts sum to total.
   [[nodiscard]] Explanation explain(const RequestContext& request, std::int32_t source, std::int32_t item, std::size_t k) const;
 
-  [[nodiscard]] const CatalogIndex& catalog() const noexcept;
-  [[nodiscard]] const std::shared_ptr<const CatalogIndex>& shared_catalog() const noexcept;
-  [[nodiscard]] std::span<const SharedSource> sources() const noexcept;
-  [[nodiscard]] const Rules& rules() const noexcept;
+  [[nodiscard]] const CatalogIndex& catalog() const noexcept;  ///< over which it speaks
+  [[nodiscard]] const std::shared_ptr<const CatalogIndex>& shared_catalog() const noexcept;  ///< never null
+  [[nodiscard]] std::span<const SharedSource> sources() const noexcept;  ///< by the mix's names
+  [[nodiscard]] const Rules& rules() const noexcept;  ///< as they were compiled
 
  private:
   struct Impl;

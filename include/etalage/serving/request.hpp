@@ -43,18 +43,18 @@ inline constexpr std::size_t kStages = 5;
 class ETALAGE_EXPORT StageListener {
  public:
   virtual ~StageListener();
-  virtual void on_stage(Stage stage, std::chrono::nanoseconds elapsed) noexcept = 0;
+  virtual void on_stage(Stage stage, std::chrono::nanoseconds elapsed) noexcept = 0;  ///< on the thread of the request, after each stage
 };
 
 /// A purchase of the shopper's.
 struct Purchase {
-  std::int32_t item;
+  std::int32_t item;  ///< row of the catalogue
   std::int64_t time_ms;  ///< UTC
 };
 
 /// Who asks, where and about what. Spans are the caller's and must live as long as the call. Items are catalogue rows.
 struct RequestContext {
-  Placement placement = Placement::kHome;
+  Placement placement = Placement::kHome;  ///< what the answer is for
   std::optional<std::int32_t> user = {};         ///< row of the models; an index they do not have is an unknown shopper
   std::span<const std::int32_t> history = {};    ///< oldest first; replaces what a model keeps, as in Query
   std::span<const std::int32_t> session = {};    ///< this visit's items, oldest first

@@ -22,7 +22,7 @@ enum class Likeness : std::uint8_t {
 
 /// Settings of a re-ranking. Relevance is in [0, 1].
 struct ETALAGE_EXPORT RerankOptions {
-  RerankMethod method = RerankMethod::kNone;
+  RerankMethod method = RerankMethod::kNone;  ///< how
   Likeness likeness = Likeness::kVectors;  ///< mmr, dpp
   float diversity = 0.3f;       ///< 0 keeps the order of relevance, 1 looks at variety alone; in [0, 1]
   int window = 300;             ///< the most relevant so many candidates take part, the others follow as they are; >= 1
@@ -34,7 +34,7 @@ struct ETALAGE_EXPORT RerankOptions {
 struct RerankInput {
   std::span<const float> relevance;               ///< [n], finite
   std::span<const float* const> vectors = {};     ///< [n] rows of dim floats; null is a zero vector
-  std::size_t dim = 0;
+  std::size_t dim = 0;  ///< width of a vector
   std::span<const std::int32_t> items = {};       ///< [n] catalogue rows, for categories
   const CatalogIndex* catalog = nullptr;          ///< for categories
   std::span<const std::int32_t> groups = {};      ///< [n] group of each, -1 none (calibrated)

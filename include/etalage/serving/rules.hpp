@@ -28,10 +28,10 @@ enum class RuleType : std::uint8_t {
 
 /// One rule; the fields that its type does not read keep their defaults.
 struct Rule {
-  RuleType type = RuleType::kInclude;
+  RuleType type = RuleType::kInclude;  ///< what it does
   std::string name = {};                    ///< for reports; "rules[3]" where it is empty
   std::vector<Placement> placements = {};   ///< where it holds; empty means everywhere
-  bool enabled = true;
+  bool enabled = true;  ///< switched off it does nothing
   Predicate predicate = {};                 ///< include, exclude, boost, bury, min_share; not_again (default: everything)
   double factor = 1;                        ///< boost >= 1; bury in [0, 1]
   std::string item = {};                    ///< pin: the product's key, an integer key as text
@@ -77,7 +77,7 @@ class ETALAGE_EXPORT Rules {
   /// that the catalogue lacks are std::invalid_argument with the rule's path.
   [[nodiscard]] std::vector<RuleIssue> validate(const CatalogIndex* catalog = nullptr) const;
 
-  [[nodiscard]] const std::vector<Rule>& rules() const noexcept { return rules_; }
+  [[nodiscard]] const std::vector<Rule>& rules() const noexcept { return rules_; }  ///< in the order of the file
   [[nodiscard]] std::size_t size() const noexcept { return rules_.size(); }
 
  private:

@@ -36,8 +36,8 @@ class OfferPrices;
 /// A model under the name by which placements ask for it.
 struct SnapshotModel {
   std::string source;  ///< "als", "item_to_item", "session", "popularity", ...; not one of the engine's own names
-  std::shared_ptr<const Recommender> model;
-  RecommenderSource::Ask ask = RecommenderSource::Ask::kShopper;
+  std::shared_ptr<const Recommender> model;  ///< fitted, over the catalogue's keys
+  RecommenderSource::Ask ask = RecommenderSource::Ask::kShopper;  ///< what it is asked about
 };
 
 /// What a snapshot is made of. Everything may be empty; shared parts are not copied.
@@ -96,13 +96,13 @@ struct SnapshotParts {
 /// Errors     std::invalid_argument: parts that do not fit together, with what differs
 class ETALAGE_EXPORT Snapshot {
  public:
-  explicit Snapshot(SnapshotParts parts);
+  explicit Snapshot(SnapshotParts parts);  ///< std::invalid_argument names the part and the rule
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
-  [[nodiscard]] const SnapshotParts& parts() const noexcept { return parts_; }
-  [[nodiscard]] const std::shared_ptr<const CatalogIndex>& catalog() const noexcept { return catalog_; }
+  [[nodiscard]] const SnapshotParts& parts() const noexcept { return parts_; }  ///< as they were given, with the mix that is in use
+  [[nodiscard]] const std::shared_ptr<const CatalogIndex>& catalog() const noexcept { return catalog_; }  ///< null without a catalogue
   [[nodiscard]] const IdMap& item_ids() const noexcept { return *catalog_->catalog().item_ids(); }
   /// Null when no model knows users by key.
   [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }

@@ -25,21 +25,23 @@ struct TreeEnsembleParts {
   static constexpr std::uint8_t kMissingLeft = 1;   ///< bit 0: what is missing goes to the left
   static constexpr int kMissingShift = 1;           ///< bits 1 and 2: MissingType
   static constexpr std::uint8_t kCategorical = 8;   ///< bit 3: threshold is the number of a set
+  /// The byte of `flag`.
   static constexpr std::uint8_t flags(bool missing_left, MissingType type, bool categorical = false) noexcept {
     return static_cast<std::uint8_t>((missing_left ? kMissingLeft : 0) | (static_cast<int>(type) << kMissingShift) | (categorical ? kCategorical : 0));
   }
 
   Array<std::int32_t> feature;        ///< -1 for a leaf
   Array<double> threshold;            ///< or the number of a set
-  Array<std::int32_t> left, right;    ///< both later nodes, each the child of one node
-  Array<std::uint8_t> flag;
+  Array<std::int32_t> left;           ///< a later node, the child of this one alone
+  Array<std::int32_t> right;          ///< the same
+  Array<std::uint8_t> flag;  ///< [nodes] what flags() gives
   Array<double> value;                ///< what a leaf adds
   Array<std::int32_t> roots;          ///< [trees]
   Array<std::int32_t> output;         ///< [trees], to which output a tree adds; empty: all to output 0
   Array<std::int64_t> set_offsets;    ///< [sets + 1] into set_words; may be empty where nothing is categorical
   Array<std::uint32_t> set_words;     ///< bit c % 32 of word c / 32: category c is in the set
   std::vector<double> base{0.0};      ///< [outputs], what the sum begins with
-  std::int32_t num_features = 0;
+  std::int32_t num_features = 0;  ///< columns that a row must have
   bool float_rows = false;            ///< rows are rounded to float32 first (XGBoost, CatBoost)
   bool float_sums = false;            ///< sums are made in float32 (XGBoost)
 };
@@ -75,7 +77,7 @@ class MaskScorer;
 class ETALAGE_EXPORT TreeEnsemble {
  public:
   TreeEnsemble();
-  explicit TreeEnsemble(TreeEnsembleParts parts);
+  explicit TreeEnsemble(TreeEnsembleParts parts);  ///< std::invalid_argument names the array and the node
   /// One output, numerical splits, NaN missing; nan_left [nodes] is not 0 where it goes to the left.
   TreeEnsemble(Array<std::int32_t> feature, Array<double> threshold, Array<std::int32_t> left, Array<std::int32_t> right,
                Array<std::uint8_t> nan_left, Array<double> value, Array<std::int32_t> roots, double base, std::int32_t num_features);
@@ -91,11 +93,11 @@ class ETALAGE_EXPORT TreeEnsemble {
   void predict(MatrixView<const double> rows, std::span<double> out, int num_threads = 0) const;
   void predict(MatrixView<const float> rows, std::span<double> out, int num_threads = 0) const;
 
-  [[nodiscard]] std::size_t num_trees() const noexcept { return parts_.roots.size(); }
-  [[nodiscard]] std::size_t num_nodes() const noexcept { return parts_.feature.size(); }
-  [[nodiscard]] std::int32_t num_features() const noexcept { return parts_.num_features; }
-  [[nodiscard]] std::size_t num_outputs() const noexcept { return parts_.base.size(); }
-  [[nodiscard]] const TreeEnsembleParts& parts() const noexcept { return parts_; }
+  [[nodiscard]] std::size_t num_trees() const noexcept { return parts_.roots.size(); }  ///< roots
+  [[nodiscard]] std::size_t num_nodes() const noexcept { return parts_.feature.size(); }  ///< inner nodes and leaves of all trees
+  [[nodiscard]] std::int32_t num_features() const noexcept { return parts_.num_features; }  ///< columns that a row must have
+  [[nodiscard]] std::size_t num_outputs() const noexcept { return parts_.base.size(); }  ///< raw scores a row
+  [[nodiscard]] const TreeEnsembleParts& parts() const noexcept { return parts_; }  ///< the arrays as they are kept
 
   void save_state(StateWriter& writer) const;
   [[nodiscard]] static TreeEnsemble from_state(const StateReader& reader);

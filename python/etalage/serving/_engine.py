@@ -258,7 +258,7 @@ class Engine:
       and return.
     Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
       co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000,
-      filter_cache_bytes=2**26, metrics=False.
+      filter_cache_bytes=192 * 2**20, metrics=False.
     What is kept: visitor_idle_days=365, max_shoppers=10**7, max_shopper_bytes=2**33, max_items=10**7, max_erased=10**6 (0: no
       limit), visitor_prefix="" (visitors are those whose key begins with it; by default those who bought nothing and were not
       merged into). repair=True opens a damaged journal without the events that are lost; see `recovery`.
