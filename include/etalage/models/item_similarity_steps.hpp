@@ -19,13 +19,13 @@ namespace etalage {
 /// A block of items, and the whole rows of all who have one of them.
 struct ETALAGE_EXPORT ItemBlock {
   CsrMatrix users;        ///< [users of the block x all items], the users ascending, rows sorted by column
-  std::int32_t first = 0; ///< the block's items
-  std::int32_t count = 0;
+  std::int32_t first = 0; ///< row of the block's first item
+  std::int32_t count = 0; ///< items of the block, from first on
 };
 
 /// What similarities ask about all items. Spans of all items, or empty where nothing asks.
 struct ETALAGE_EXPORT ItemTotals {
-  std::int64_t num_users = 0;
+  std::int64_t num_users = 0;       ///< of all blocks
   std::span<const double> lengths;  ///< bm25: sum of an item's values
   double mean_length = 0;           ///< bm25: of all items, added in their order
   std::span<const double> squares;  ///< |j|^2, of item_knn_squares()

@@ -103,7 +103,8 @@ struct ShopperState {
   std::shared_ptr<const Snapshot> snapshot;  ///< whose facts() and profile_options() it was made by
   /// Chance that they are still a customer by the snapshot's lifetime model; nothing without a model, and before their first order.
   std::optional<double> alive = {};
-  static constexpr double kAtRisk = 0.7, kLapsed = 0.3;  ///< chances below which somebody is at risk, and has lapsed
+  static constexpr double kAtRisk = 0.7;  ///< chance below which somebody is at risk
+  static constexpr double kLapsed = 0.3;  ///< chance below which somebody has lapsed
   /// By the gaps between their orders; where `alive` is known, somebody who is not new is at risk or lapsed by that instead.
   [[nodiscard]] Lifecycle lifecycle() const;
 };
