@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "etalage/io/engine_files.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "etalage/serving/snapshot.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -64,6 +65,9 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
   part("profiles", profiles);
   part("intent", intent);
   part("cold_start", cold_start);
+  std::shared_ptr<LearnedRankerModel> ranker;
+  part("ranker", ranker);
+  p.ranker = std::move(ranker);
   p.profiles = std::move(profiles);
   p.intent = std::move(intent);
   p.cold_start = std::move(cold_start);

@@ -28,6 +28,8 @@
 
 namespace etalage {
 
+class LearnedRankerModel;
+
 /// A model under the name by which placements ask for it.
 struct SnapshotModel {
   std::string source;  ///< "als", "item_to_item", "session", "popularity", ...; not one of the engine's own names
@@ -64,6 +66,9 @@ struct SnapshotParts {
   std::vector<Key> new_arrivals;           ///< newest first; empty: products that no model knows, last row first
   MixOptions mix;                          ///< with an empty standard mix: the default one, of the sources that are there
   Rules rules;
+  /// Scores anew what the sources of a placement propose, before boosts, caps and variety; of the models' items and users. Its
+  /// own sources say what they think of these products, they propose nothing.
+  std::shared_ptr<const LearnedRankerModel> ranker;
   RerankOptions rerank;                    ///< by the catalogue's vectors, or the item factors where it has none
   std::string calibrate_by = "category:1";
 };
