@@ -10,7 +10,7 @@ the old ones, and hardly bought yet. A page is worth what it is clicked in expec
 rankers   a week of pages that are drawn uniformly among the 20 best of the mix (ALS, popularity). Then, on the same history and the same clicks: the
           mix; a LearnedRanker that learned from clicks alone (what was clicked against what else the sources propose); one that learned
           from the impressions (what was clicked against what stood beside it, a click for 1 / propensity, position as a feature)
-loop      weeks of pages, the models and a ranker fitted anew after each on all that is known: with 2 % of places drawn uniformly, and
+loop      weeks of pages, the models and a ranker fitted anew after each on all that is known: with 2 % of places drawn uniformly among the 20 best, and
           without. Each week is also asked what the best everywhere would have earned, and that is then shown to everybody once: the
           interval of the difference, both errors counted, should hold 0 in 95 % of weeks
 """
@@ -140,7 +140,7 @@ def loop(seed, weeks, epsilon):
     for week in range(weeks):
         now = START + 7 * week * DAY
         models = fitted(shop.log())
-        explore = {"home": {"policy": "epsilon", "epsilon": epsilon, "pool": 100}} if epsilon else None
+        explore = {"home": {"policy": "epsilon", "epsilon": epsilon, "pool": 20}} if epsilon else None
         if learned is None:
             engine = Engine(models=models, event_types=CLICK, exploration=explore)
         else:
@@ -153,7 +153,7 @@ def loop(seed, weeks, epsilon):
             again = shop.visits(engine, now + DAY, 1, keep=False)[:, 1]
             low, high = foretold.interval
             checks.append((foretold.value, (high - low) / 2 / 1.96, again.mean(), again.std(ddof=1) / np.sqrt(len(again))))
-        learned = LearnedRanker(sources(), method="linear", candidates=100, num_threads=1)
+        learned = LearnedRanker(sources(), method="linear", candidates=20, num_threads=1)
         learned.fit(shop.log(), impressions=together(frames), filter_already_liked_items=False)
     engine = Engine(models={"learned": learned}, mix={"standard": {"sources": {"learned": ITEMS}}}, event_types=CLICK)
     return shop.worth(pages_of(engine)), checks

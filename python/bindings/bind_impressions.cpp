@@ -59,6 +59,20 @@ void explore(Engine& engine, const std::string& placement, const std::optional<p
   engine.explore(where, std::move(e));
 }
 
+void fatigue(Engine& engine, const std::string& placement, const std::optional<py::dict>& how) {
+  const Placement where = placement_of(placement);
+  std::optional<Fatigue> f;
+  if (how) {
+    f.emplace();
+    set_option(*how, "after", f->after);
+    set_option(*how, "factor", f->factor);
+    set_option(*how, "days", f->days);
+    set_option(*how, "answers", f->answers);
+  }
+  const py::gil_scoped_release release;
+  engine.fatigue(where, f);
+}
+
 py::object keys_array(const std::vector<std::optional<Key>>& keys) {
   py::list all(keys.size());
   bool integers = !keys.empty();
@@ -74,7 +88,10 @@ py::object keys_array(const std::vector<std::optional<Key>>& keys) {
 }
 
 /// One row a place; see etalage.serving.Impressions.
-py::dict impressions(const Engine& engine) {
+/// marginal and its error of each row as well where draws > 0.
+py::dict impressions(const Engine& engine, int draws, std::uint64_t seed) {
+  if (draws < 0) throw std::invalid_argument("marginals is " + std::to_string(draws) + ", must be a number of draws >= 1, or 0 for none");
+  std::vector<double> marginal, marginal_error;
   std::vector<std::int64_t> request, time, snapshot;
   std::vector<std::optional<Key>> user, item;
   std::vector<std::string> placement, policy, source, tied;
@@ -89,6 +106,11 @@ py::dict impressions(const Engine& engine) {
     for (const EventType& t : engine.events().options().event_types) events.push_back(t.name);
     counts.resize(events.size());
     engine.impressions().each([&](const Impression& shown) {
+      if (draws > 0)
+        for (const Impression::Marginal& m : shown.marginals(draws, seed)) {
+          marginal.push_back(m.probability);
+          marginal_error.push_back(m.error);
+        }
       for (std::size_t p = 0; p < shown.places.size(); ++p) {
         const Impression::Place& place = shown.places[p];
         request.push_back(static_cast<std::int64_t>(shown.request));
@@ -122,7 +144,9 @@ py::dict impressions(const Engine& engine) {
   py::dict d;
   put(d, "request", take(std::move(request)), "time", take(std::move(time)), "user", keys_array(user), "placement", placement,
       "snapshot", take(std::move(snapshot)), "policy", policy, "position", take(std::move(position)), "item", keys_array(item), "source", source,
-      "score", take(std::move(score)), "propensity", take(std::move(propensity)), "explored", take(std::move(explored)), "attributed", tied);
+      "score", take(std::move(score)), "propensity", take(std::move(propensity)), "explored", take(std::move(explored)));
+  if (draws > 0) put(d, "marginal", take(std::move(marginal)), "marginal_error", take(std::move(marginal_error)));
+  put(d, "attributed", tied);
   py::dict by_event;
   for (std::size_t e = 0; e < events.size(); ++e) by_event[py::str(events[e])] = take(std::move(counts[e]));
   d["events"] = by_event;
@@ -188,7 +212,8 @@ py::dict what_if(const Engine& engine, const py::dict& policy, const std::option
 void bind_impressions(py::module_& m) {
   using Release = py::call_guard<py::gil_scoped_release>;
   m.def("engine_explore", &explore, py::arg("engine"), py::arg("placement"), py::arg("how").none(true));
-  m.def("engine_impressions", &impressions, py::arg("engine"));
+  m.def("engine_fatigue", &fatigue, py::arg("engine"), py::arg("placement"), py::arg("how").none(true));
+  m.def("engine_impressions", &impressions, py::arg("engine"), py::arg("draws"), py::arg("seed"));
   m.def("engine_what_if", &what_if, py::arg("engine"), py::arg("policy"), py::arg("placement").none(true), py::arg("reward"));
   m.def("engine_replays",
         [](const Engine& engine, std::uint64_t request) {

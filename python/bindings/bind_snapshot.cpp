@@ -15,6 +15,7 @@
 #include "etalage/io/engine_files.hpp"
 #include "etalage/marketing/lifetime.hpp"
 #include "etalage/marketing/offer_prices.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "etalage/serving/snapshot.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -67,6 +68,9 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
   part("profiles", profiles);
   part("intent", intent);
   part("cold_start", cold_start);
+  std::shared_ptr<LearnedRankerModel> ranker;
+  part("ranker", ranker);
+  p.ranker = std::move(ranker);
   p.profiles = std::move(profiles);
   p.intent = std::move(intent);
   p.cold_start = std::move(cold_start);

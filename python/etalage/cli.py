@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from . import (_cli_blend, _cli_campaign, _cli_describe, _cli_evaluate, _cli_info, _cli_recommend, _cli_shards, _cli_similar, _cli_train,
+from . import (_cli_blend, _cli_campaign, _cli_describe, _cli_evaluate, _cli_impressions, _cli_info, _cli_recommend, _cli_shards, _cli_similar, _cli_train,
                _cli_tune)
 from ._cli_data import say
 from ._cli_models import trainable as _trainable  # noqa: F401  what tests of every model go through
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     # As the help lists them: the way from a file of events to lists.
     for module in (_cli_describe, _cli_evaluate, _cli_tune, _cli_blend, _cli_train, _cli_shards, _cli_recommend, _cli_similar, _cli_campaign,
-                   _cli_info):
+                   _cli_impressions, _cli_info):
         module.add(commands)
     return parser
 

@@ -226,3 +226,24 @@ def test_importance_by_popularity():
         r.mean("recall@1", -counts)
     with pytest.raises(ValueError, match="train has shape"):
         evaluation.inverse_popularity(train, valid[:2])
+
+
+def test_ordered_histories_come_with_their_times():
+    """A model of time answers an evaluation as it answers about the same kept rows."""
+    rng = np.random.default_rng(4)
+    users = np.repeat(np.arange(40), 12)
+    start, gap = rng.integers(0, 20, 40)[users], rng.integers(3, 30, (40, 6))
+    items = rng.integers(0, 6, len(users))
+    days = start + np.tile(np.arange(12), 40) // 2 * gap[users, items]
+    log = etalage.EventLog.from_frame({"user": users, "item": items * 40 // 6, "time": 1_700_000_000_000 + days * 86_400_000},
+                                      user="user", item="item", time="time", time_unit="ms")
+    lists = log.sequences()
+    model = etalage.models.RepeatPurchase().fit(lists)
+    held = sp.csr_matrix((np.ones(40, np.float32), (np.arange(40), rng.integers(0, lists.num_items, 40))), shape=(40, lists.num_items))
+    found = evaluate(model, lists, held, k=(1, 2), metrics=("hit_rate",), filter_already_liked_items=False)
+    kept, _ = model.recommend(np.arange(40), k=2, filter_already_liked_items=False)
+    hits = kept == held.indices[:, None]
+    assert found["hit_rate@2"] == pytest.approx(hits.any(1).mean()) and found["hit_rate@1"] == pytest.approx(hits[:, 0].mean())
+    timeless = etalage.Sequences(lists.offsets, lists.items, None, lists.num_items)
+    without = evaluate(model, timeless, held, k=(1, 2), metrics=("hit_rate",), filter_already_liked_items=False, check_fit=False)
+    assert without["hit_rate@1"] != found["hit_rate@1"]

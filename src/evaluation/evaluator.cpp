@@ -164,7 +164,8 @@ void run(const Recommender& model, std::size_t n, const ListMeasure::QueryAt& qu
 }
 
 Evaluation evaluate_with(const Recommender& model, const History& history,
-                         const std::function<std::span<const float>(std::int64_t)>& values, const CsrView& test,
+                         const std::function<std::span<const float>(std::int64_t)>& values,
+                         const std::function<std::span<const std::int64_t>(std::int64_t)>& times, const CsrView& test,
                          const EvaluationOptions& options) {
   require_model(model, test.rows, test.cols);
   Relevant relevant;
@@ -179,6 +180,7 @@ Evaluation evaluate_with(const Recommender& model, const History& history,
     q.user = relevant.users[j];
     q.history = history(relevant.users[j]);
     q.history_values = values(relevant.users[j]);
+    q.history_times = times(relevant.users[j]);
     q.history_given = true;
     q.exclude_seen = options.exclude_seen;
     q.recalculate_user = options.recalculate_user;
@@ -215,7 +217,8 @@ Evaluation evaluate(const Recommender& model, const CsrView& train, const CsrVie
   validate(test, "test");
   if (options.check_fit) require_honest(check_fit(model, train, test), model);
   return evaluate_with(
-      model, [&](std::int64_t u) { return train.row_columns(u); }, [&](std::int64_t u) { return train.row_values(u); }, test, options);
+      model, [&](std::int64_t u) { return train.row_columns(u); }, [&](std::int64_t u) { return train.row_values(u); },
+      [](std::int64_t) { return std::span<const std::int64_t>{}; }, test, options);
 }
 
 Evaluation evaluate(const Recommender& model, const Interactions& train, const Interactions& test, const EvaluationOptions& options) {
@@ -247,7 +250,11 @@ Evaluation evaluate(const Recommender& model, const Sequences& train, const CsrV
     return s < 0 ? std::span<const std::int32_t>{} : train.items_of(s);
   };
   if (options.check_fit) require_honest(check_fit(model, train, test), model);
-  return evaluate_with(model, history, [](std::int64_t) { return std::span<const float>{}; }, test, options);
+  const auto times = [&](std::int64_t u) {
+    const std::int64_t s = sequence[static_cast<std::size_t>(u)];
+    return s < 0 ? std::span<const std::int64_t>{} : train.times_of(s);
+  };
+  return evaluate_with(model, history, [](std::int64_t) { return std::span<const float>{}; }, times, test, options);
 }
 
 struct RankingEvaluator::Impl {

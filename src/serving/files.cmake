@@ -20,6 +20,7 @@ target_sources(etalage PRIVATE
   src/serving/events/growing_ids.cpp
   src/serving/events/impression_codec.cpp
   src/serving/events/impression_log.cpp
+  src/serving/events/impression_marginals.cpp
   src/serving/events/impression_store.cpp
   src/serving/ranking/index_source.cpp
   src/serving/rules/item_bitmap.cpp
@@ -46,6 +47,7 @@ target_sources(etalage PRIVATE
   src/serving/ranking/ranker_select.cpp
   src/serving/ranking/ranker_trace.cpp
   src/serving/ranking/recommender_source.cpp
+  src/serving/ranking/second_stage.cpp
   src/serving/engine/request.cpp
   src/serving/ranking/rerank.cpp
   src/serving/rules/rules.cpp

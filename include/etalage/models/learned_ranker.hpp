@@ -110,6 +110,9 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
 
   std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
   void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const override;
+  /// Scores of candidates that somebody else proposed, each once: C(q) is `candidates`, and no source is asked for its list.
+  /// out [candidates.size()].
+  void rank(const Query& query, std::span<const std::int32_t> candidates, std::span<float> out, Scratch& scratch) const;
   [[nodiscard]] bool is_cold(const Query& query) const noexcept override;
   [[nodiscard]] bool excludes_last(const Query& query) const noexcept override;
   void set_history(CsrMatrix history) override;
@@ -122,6 +125,7 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   Working& working(Scratch& scratch) const;
   [[nodiscard]] Query asked_of(const Query& query, Working& w) const;
   void gather(const Query& query, std::size_t per_source, Working& w) const;
+  void compare(const Query& query, Working& w) const;
   void rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const;
   [[nodiscard]] ShopperMoment moment_of(const Query& query, Working& w) const;
   void score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Working& w) const;

@@ -187,6 +187,9 @@ class ETALAGE_EXPORT Engine {
 
   /// How logged answers of a placement explore from the next request on; nothing: they do not. Not kept on disk.
   void explore(Placement placement, std::optional<Exploration> how);
+  /// How what a shopper passed over sinks in a placement from the next request on; nothing: it does not. Not kept on disk. Reads what
+  /// was logged: without log it has nothing to go by.
+  void fatigue(Placement placement, std::optional<Fatigue> how);
   /// What was shown and what it caused.
   [[nodiscard]] ImpressionLog& impressions() noexcept;
   [[nodiscard]] const ImpressionLog& impressions() const noexcept;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "etalage/export.hpp"
+#include "etalage/extend/state.hpp"
 #include "etalage/serving/exploration.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/serving/key.hpp"
@@ -56,6 +57,16 @@ struct ETALAGE_EXPORT Impression {
   Exploration how = {};        ///< policy, its parameter and `pool`; slots and share are those of the places that say explored
   std::uint64_t seed = 0;      ///< of the draws
   std::vector<Place> places;  ///< from the top
+
+  /// The probability of what stood at a place whatever stands above it, as against Place::propensity.
+  struct Marginal {
+    double probability;  ///< NaN where the record does not say what else could have stood there
+    double error;        ///< standard error of the draws; 0: exact
+  };
+  /// One a place. Exact where at most one drawn place is above, by `draws` walks through the places above elsewhere; the same seed, the
+  /// same numbers. The record says what else could have stood at a place as long as candidates are worth the same at every place: below
+  /// a place where variety, a cap or a share has changed that, all are NaN. std::invalid_argument for draws below 1.
+  [[nodiscard]] std::vector<Marginal> marginals(int draws = 1000, std::uint64_t seed = 0) const;
 
   /// Whether drawing again from what was recorded gives the same products with the same probabilities, bit for bit.
   [[nodiscard]] bool replays() const;
@@ -111,9 +122,15 @@ class ETALAGE_EXPORT ImpressionLog {
   void each(const std::function<void(const Impression&)>& visit) const;
   /// How often a product was shown, and at how many of these places somebody reacted.
   [[nodiscard]] ShownCounts counts_of(KeyView item) const;
+  /// What a shopper was shown at and after from_ms, in his newest `most` answers, newest first: each product, and whether he reacted to
+  /// it there. Under the lock: `visit` must not call back.
+  void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView item, bool reacted)>& visit) const;
 
   void sync();  ///< makes all that was told durable
   void compact();  ///< replaces the log by what it amounts to
+  /// Everything on record as one array of a file, and back: into a log that is empty and has no folder, else std::logic_error.
+  void save_state(StateWriter& writer) const;
+  void load_state(const StateReader& reader);
 
  private:
   struct Impl;

@@ -19,6 +19,8 @@
 
 namespace etalage {
 
+class LearnedRankerModel;
+
 /// Everything a Ranker is made of. Shared parts are not copied.
 struct RankerParts {
   std::shared_ptr<const CatalogIndex> catalog = nullptr;  ///< over which rules and filters speak
@@ -30,6 +32,7 @@ struct RankerParts {
   std::int32_t dim = 0;  ///< width of vectors for variety; 0: the catalogue's
   std::string calibrate_by = "category:1";  ///< grouping of calibration
   bool skip_failing_sources = false;     ///< as Mixer has it
+  std::shared_ptr<const LearnedRankerModel> learned = nullptr;  ///< scores the candidates anew; null: the mix's scores stay
 };
 
 /// A product of an answer, by its row.
@@ -110,6 +113,9 @@ class ETALAGE_EXPORT RankScratch {
 ///            leave no more. What no source names is filled up from the catalogue in its order
 /// Relevance  of n candidates: 0.1 + 0.9 (s - min) / (max - min), 1 where all are equal; candidates of fallback sources
 ///            get 0.1 (m + 1 - i) / (m + 1), the i-th of m, and ten times that where there are no others. Boosts multiply
+/// Learned    where there is a learned ranker, s of a candidate that a source of the placement named is its score. Products that the
+///            ranker does not know keep their rank in the mix among them. Boosts, caps and variety come after it
+/// Tired      what RequestContext::tired names is worth its factor of that
 /// Fallback   sources are asked while there are fewer than 3 k candidates, so that caps and variety have a choice
 /// Rules      by the precedence of Rules; a share's products are asked for by themselves when the candidates are short
 ///            of them

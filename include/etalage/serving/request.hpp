@@ -80,6 +80,7 @@ struct RequestContext {
   const Exploration* explore = nullptr;          ///< draw some places instead of showing the best there
   std::uint64_t explore_seed = 0;                ///< of this request's draws
   const ShownCounter* shown = nullptr;           ///< for Thompson sampling
+  std::span<const ItemScore> tired = {};         ///< factors in [0, 1] of what the shopper passed over, ascending items
   StageListener* listener = nullptr;
 };
 

@@ -28,6 +28,7 @@
 
 namespace etalage {
 
+class LearnedRankerModel;
 class LifetimeModel;
 namespace marketing {
 class OfferPrices;
@@ -69,6 +70,9 @@ struct SnapshotParts {
   std::vector<Key> new_arrivals;           ///< newest first; empty: products that no model knows, last row first
   MixOptions mix;                          ///< with an empty standard mix: the default one, of the sources that are there
   Rules rules;
+  /// Scores anew what the sources of a placement propose, before boosts, caps and variety; of the models' items and users. Its
+  /// own sources say what they think of these products, they propose nothing.
+  std::shared_ptr<const LearnedRankerModel> ranker;
   RerankOptions rerank;                    ///< by the catalogue's vectors, or the item factors where it has none
   std::string calibrate_by = "category:1";
   /// Dual prices of allocations, by the name of what they ration ("coupons", "mails"): an OfferDesk decides requests at them.

@@ -84,7 +84,7 @@ def _numbers(columns, name, low, high, rule, missing=False):
     return values
 
 
-def impression_lists(train, frame, columns):
+def impression_lists(train, frame, columns, max_weight):
     """(lists(model, exclude_seen), what sources are fitted on): each request is a list as it was shown."""
     shown = _read(frame, columns)
     reward = _numbers(shown, "reward", 0, np.inf, "finite and >= 0")
@@ -135,7 +135,7 @@ def impression_lists(train, frame, columns):
             x[:, -1] = position[at]
             if placements is not None:
                 x[:, -2] = placements[1][at]
-            counts = reward[at] if propensity is None else reward[at] / propensity[at]
+            counts = reward[at] if propensity is None else reward[at] * np.minimum(1 / propensity[at], max_weight)
             rows.append(x)
             gains.append(counts.astype(np.float32))
             weights.append(counts.sum() / (reward[at] > 0).sum())

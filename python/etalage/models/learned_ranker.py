@@ -31,6 +31,8 @@ class LearnedRanker(Recommender):
     folds          of that cross-validation, >= 2
     max_lists, max_negatives
                    lists to learn from, and how many candidates that were not taken are kept of each
+    max_weight     a reward of an impression counts 1 / propensity, but no more than this: what was hardly ever shown must not outweigh
+                   everything else (truncated importance weights, Ionides, 2008)
     anchors        newest items of a history that similarities are measured to
     half_life_days of recent popularity
     neighbors      of each item, for the similarity by shared shoppers
@@ -45,11 +47,11 @@ class LearnedRanker(Recommender):
     _core_class = _core.LearnedRankerModel
 
     def __init__(self, sources, method="auto", candidates=200, *, l2=1e-3, num_trees=300, num_leaves=15, learning_rate=0.05,
-                 min_rows_in_leaf=100, folds=3, max_lists=8192, max_negatives=500, anchors=10, half_life_days=30.0, neighbors=100,
+                 min_rows_in_leaf=100, folds=3, max_lists=8192, max_negatives=500, max_weight=20.0, anchors=10, half_life_days=30.0, neighbors=100,
                  exclude_last="auto", seed=0, num_threads=0):
         self.sources, self.method, self.candidates, self.l2, self.num_trees = sources, method, candidates, l2, num_trees
         self.num_leaves, self.learning_rate, self.min_rows_in_leaf = num_leaves, learning_rate, min_rows_in_leaf
-        self.folds, self.max_lists, self.max_negatives, self.anchors = folds, max_lists, max_negatives, anchors
+        self.folds, self.max_lists, self.max_negatives, self.max_weight, self.anchors = folds, max_lists, max_negatives, max_weight, anchors
         self.half_life_days, self.neighbors, self.exclude_last, self.seed = half_life_days, neighbors, exclude_last, seed
         self.num_threads = num_threads
         self._validate()
@@ -86,12 +88,14 @@ class LearnedRanker(Recommender):
         for name, least in (("num_trees", 1), ("num_leaves", 2), ("min_rows_in_leaf", 1), ("folds", 2), ("max_lists", 1), ("max_negatives", 1), ("seed", 0)):
             if arg.integer(getattr(self, name), name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be >= {least}")
-        for name in ("l2", "learning_rate"):
+        for name in ("l2", "learning_rate", "max_weight"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
                 raise TypeError(f"{name} is {arg.describe(value)}, must be a number")
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{name} is {value}, must be finite and > 0")
+        if self.max_weight < 1:
+            raise ValueError(f"max_weight is {self.max_weight}, must be >= 1")
         _core.LearnedRankerModel.check_options(self._options())
 
     @property
@@ -137,7 +141,7 @@ class LearnedRanker(Recommender):
         impressions   a frame of what was shown (dict of arrays, pandas, polars, Arrow), one row a product in a list: columns
                       request, user, item, position, reward, and where known time, propensity, placement; `columns` maps these
                       names to others. Lists are then those that were shown, and sources see only what is older than the first
-                      of them. propensity is the probability with which the product stood there: a reward counts 1 / it
+                      of them. propensity is the probability with which the product stood there: a reward counts 1 / it, at most max_weight
         refit_sources False: sources whose fit held train and no pair of valid stay; one that saw valid is a ValueError; and
                       nothing is fitted again on both (refit() does that, when wanted)
         share         of the events that are learned from
@@ -159,7 +163,7 @@ class LearnedRanker(Recommender):
         whole = None
         shown = None
         if impressions is not None:
-            shown, head = impression_lists(train, impressions, columns or {})
+            shown, head = impression_lists(train, impressions, columns or {}, self.max_weight)
             whole = train
         elif valid is None:
             head, valid, positions = split_off(train, share, positions, self.seed)

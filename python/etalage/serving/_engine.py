@@ -160,6 +160,8 @@ class Snapshot:
     cold_start: models.ColdStart(model, catalog) of the first model with factors: it names new products too, by the factors
       that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
       ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
+    ranker: a fitted models.LearnedRanker of the same products and shoppers. It scores anew what a placement's sources propose, before
+      boosts, caps and variety; its own sources say what they think of these products and propose nothing.
     trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live. By default
       the newest event that profiles or a model was fitted on (a model on Interactions without times says none).
     A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
@@ -173,7 +175,7 @@ class Snapshot:
 
     def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
                  segments=None, new_arrivals=None, profiles=None, intent=None, cold_start=None, segment_factors=None, segment_strength=5.0,
-                 trained=None, label="", offer_prices=None, lifetime=None, lifetime_unit="weeks"):
+                 ranker=None, trained=None, label="", offer_prices=None, lifetime=None, lifetime_unit="weeks"):
         if models is not None and not isinstance(models, Mapping):
             raise TypeError(f"models is a {type(models).__name__}, must be {{name: model}}")
         entries = []
@@ -188,6 +190,10 @@ class Snapshot:
             parts["profiles"] = profiles._core
         if intent is not None:
             parts["intent"] = intent._fitted()
+        if ranker is not None:
+            if getattr(type(ranker), "_kind", None) != "LearnedRanker":
+                raise TypeError(f"ranker is a {type(ranker).__name__}, must be a models.LearnedRanker")
+            parts["ranker"] = self._compiled(ranker, "ranker")
         if cold_start is not None:
             if not isinstance(cold_start._core, _core.ColdStartItems):
                 raise TypeError("cold_start learned from a matrix, must have learned from a Catalog")
@@ -404,9 +410,24 @@ class Engine:
         """
         _core.engine_explore(self._core, placement, exploration(how))
 
-    def impressions(self):
-        """What logged answers showed and what it caused: Impressions, a frame for whoever reads Arrow."""
-        return Impressions(_core.engine_impressions(self._core))
+    def fatigue(self, placement, after=3, factor=0.5, *, days=30, answers=50):
+        """How what a shopper passed over sinks in a placement from the next request on; not kept on disk.
+
+        A product that was shown to him n >= after times since he last reacted to it is worth factor^(n - after + 1) of what it would be,
+        before variety and before places are drawn. Logged answers count, of the last `days` and at most his newest `answers` ones.
+        after: None for no fatigue. ValueError for a factor outside [0, 1], after or days below 1, answers outside [1, 256].
+        """
+        _core.engine_fatigue(self._core, placement, None if after is None else {"after": after, "factor": factor, "days": days, "answers": answers})
+
+    def impressions(self, marginals=0, seed=0):
+        """What logged answers showed and what it caused: Impressions, a frame for whoever reads Arrow.
+
+        marginals: a number of draws adds the columns marginal and marginal_error: the probability of the product at its place over all
+        that could have stood above, as against propensity, which is given these. Exact (error 0) with at most one drawn place above,
+        else the mean over so many walks with its standard error; NaN where variety, caps or shares keep the record from saying it.
+        seed: of these walks.
+        """
+        return Impressions(_core.engine_impressions(self._core, operator.index(marginals), operator.index(seed)))
 
     def impression_bytes(self):
         """Memory of what is on record."""

@@ -12,6 +12,7 @@ from .._frames import packed
 
 _OPTIONS = ("policy", "epsilon", "temperature", "gamma", "slots", "max_share", "pool", "seed")
 _COLUMNS = ("request", "time", "user", "placement", "snapshot", "policy", "position", "item", "source", "score", "propensity", "explored", "attributed")
+_MARGINAL = ("marginal", "marginal_error")
 
 
 def exploration(how):
@@ -37,18 +38,19 @@ class Impressions:
     position       from 1                                     item, source, score
     propensity     float64, probability of this product at this position given the positions above it; 1 where nothing was drawn
     explored       whether it was drawn                       attributed       how events were tied: "request", "window", "both" or ""
+    marginal, marginal_error   with impressions(marginals=draws): see there
     and a column of int32 counts for each type of event, called as the type ("event_" before it where that is one of the above).
     """
 
     def __init__(self, columns):
         events = columns.pop("events")
-        self.columns = {name: np.asarray(columns[name]) for name in _COLUMNS}
+        self.columns = {name: np.asarray(columns[name]) for name in (*_COLUMNS, *(c for c in _MARGINAL if c in columns))}
         for name in ("placement", "policy", "source", "attributed"):
             self.columns[name] = np.asarray(columns[name], dtype=object)
         self.columns["time"] = self.columns["time"].view("datetime64[ms]")
         self.columns["explored"] = self.columns["explored"].astype(bool)
         for name, counts in events.items():
-            self.columns[name if name not in _COLUMNS else f"event_{name}"] = np.asarray(counts)
+            self.columns[name if name not in _COLUMNS + _MARGINAL else f"event_{name}"] = np.asarray(counts)
 
     def __len__(self):
         return len(self.columns["request"])

@@ -17,6 +17,7 @@
 #include "kernels/rank_key.hpp"
 #include "models/answers.hpp"
 #include "models/blend/blend_working.hpp"
+#include "models/blend/member_query.hpp"
 #include "models/shared_arrays.hpp"
 #include "search/top_k.hpp"
 
@@ -44,6 +45,9 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
     : members_(std::move(members)), options_(std::move(options)) {
   options_.validate();
   detail::require(!members_.empty() && members_.size() <= kMostMembers, "number of members", members_.size(), "in [1, 64]");
+  std::int32_t users = 0;  // of the first member that knows anybody
+  for (const BlendMember& member : members_)
+    if (users == 0 && member.model != nullptr) users = member.model->num_users();
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const BlendMember& member = members_[m];
     if (member.model == nullptr) throw std::invalid_argument("member '" + member.name + "' is null, must be a fitted model");
@@ -52,13 +56,14 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
     for (std::size_t before = 0; before < m; ++before)
       if (members_[before].name == member.name)
         throw std::invalid_argument("the name '" + member.name + "' is given to two members, must be unique");
-    if (member.model->num_users() != members_[0].model->num_users() || member.model->num_items() != members_[0].model->num_items())
+    const bool same_users = detail::knows_nobody(*member.model) || member.model->num_users() == users;
+    if (!same_users || member.model->num_items() != members_[0].model->num_items())
       throw std::invalid_argument("member '" + member.name + "' knows " + std::to_string(member.model->num_users()) + " users and " +
                                   std::to_string(member.model->num_items()) + " items, must know as many as the first: " +
-                                  std::to_string(members_[0].model->num_users()) + " and " +
+                                  std::to_string(users) + " and " +
                                   std::to_string(members_[0].model->num_items()));
   }
-  num_users_ = members_[0].model->num_users();
+  num_users_ = users;
   num_items_ = members_[0].model->num_items();
   if (!options_.weights.empty() && options_.weights.size() != members_.size())
     throw std::invalid_argument("weights has " + std::to_string(options_.weights.size()) +
@@ -69,9 +74,13 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
       set_ids(member.model->user_ids(), member.model->item_ids());
     if (!has_history() && member.model->has_history()) set_history(member.model->history());
   }
-  fitted_on_ = members_[0].model->fitted_on();
-  for (const BlendMember& member : members_)
-    if (member.model->fitted_on() != fitted_on_) fitted_on_.reset();
+  bool any = false;
+  for (const BlendMember& member : members_) {
+    if (detail::knows_nobody(*member.model)) continue;  // nothing of it was fitted on anybody
+    if (!any) fitted_on_ = member.model->fitted_on();
+    else if (member.model->fitted_on() != fitted_on_) fitted_on_.reset();
+    any = true;
+  }
   for (const BlendMember& member : members_)
     if (const auto& newest = member.model->newest_ms()) newest_ms_ = std::max(newest_ms_.value_or(*newest), *newest);
 }
@@ -92,7 +101,9 @@ BlendModel::Working& BlendModel::working(Scratch& scratch) const {
 }
 
 bool BlendModel::is_cold(const Query& query) const noexcept {
-  return std::all_of(members_.begin(), members_.end(), [&](const BlendMember& m) { return m.model->is_cold(query); });
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  return std::all_of(members_.begin(), members_.end(),
+                     [&](const BlendMember& m) { return m.model->is_cold(detail::knows_nobody(*m.model) ? nobody : query); });
 }
 
 bool BlendModel::excludes_last(const Query& query) const noexcept {
@@ -117,8 +128,10 @@ void BlendModel::gather(const Query& given, std::size_t per_member, Working& w) 
   query.exclude_last = excludes_last(given);  // one answer for all members
   w.items.clear();
   if (w.list.size() < per_member) w.list.resize(per_member);
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
-    const std::size_t n = members_[m].model->recommend(query, std::span(w.list).first(per_member), w.scratch[m]);
+    const Query& asked = detail::knows_nobody(*members_[m].model) ? nobody : query;
+    const std::size_t n = members_[m].model->recommend(asked, std::span(w.list).first(per_member), w.scratch[m]);
     for (std::size_t i = 0; i < n; ++i) w.items.push_back(w.list[i].item);
   }
 }
@@ -132,9 +145,10 @@ void BlendModel::compare(const Query& query, Working& w) const {
   w.keys.resize(std::max(w.keys.size(), n * members_.size()));
   w.mean.resize(members_.size());
   w.inverse_deviation.resize(members_.size());
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const std::span<float> scores(w.scores.data() + m * n, n);
-    members_[m].model->score(query, w.items, scores, w.scratch[m]);
+    members_[m].model->score(detail::knows_nobody(*members_[m].model) ? nobody : query, w.items, scores, w.scratch[m]);
     // What a member cannot score counts as its worst.
     float worst = std::numeric_limits<float>::infinity();
     for (const float s : scores) worst = std::isfinite(s) ? std::min(worst, s) : worst;
@@ -196,11 +210,15 @@ void BlendModel::for_each_compared(std::span<const Query> queries, std::size_t p
   std::vector<Query> resolved(queries.begin(), queries.end());
   for (Query& query : resolved) query.exclude_last = excludes_last(query);
   queries = resolved;
+  std::vector<Query> nobody;
+  if (std::any_of(members_.begin(), members_.end(), [](const BlendMember& m) { return detail::knows_nobody(*m.model); }))
+    for (const Query& query : resolved) nobody.push_back(detail::without_user(query, history_of(query), history_values_of(query)));
   for (std::size_t first = 0; first < queries.size(); first += block) {
     const std::size_t n = std::min(block, queries.size() - first);
     const auto asked = queries.subspan(first, n);
     for (std::size_t m = 0; m < members_.size(); ++m)
-      members_[m].model->recommend_batch(asked, {lists.data() + m * block * per_member, n, per_member},
+      members_[m].model->recommend_batch(detail::knows_nobody(*members_[m].model) ? std::span<const Query>(nobody).subspan(first, n) : asked,
+                                         {lists.data() + m * block * per_member, n, per_member},
                                          std::span(lengths).subspan(m * block, n), num_threads);
     detail::parallel_for(n, 8, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
       Scratch& own = scratch[static_cast<std::size_t>(thread)];
@@ -242,9 +260,10 @@ void BlendModel::score(const Query& query, std::span<const std::int32_t> items, 
   gather(query, list_length(0), w);
   compare(query, w);
   w.given.resize(std::max(w.given.size(), items.size() * members_.size()));
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
     float* given = w.given.data() + m * items.size();
-    members_[m].model->score(query, items, {given, items.size()}, w.scratch[m]);
+    members_[m].model->score(detail::knows_nobody(*members_[m].model) ? nobody : query, items, {given, items.size()}, w.scratch[m]);
     const std::span<const float> known(w.scores.data() + m * w.items.size(), w.items.size());
     const float worst = known.empty() ? 0.0f : *std::min_element(known.begin(), known.end());
     for (std::size_t i = 0; i < items.size(); ++i)
@@ -301,12 +320,14 @@ Explanation BlendModel::explain(const Query& query, std::int32_t item, std::size
   history.erase(std::unique(history.begin(), history.end()), history.end());
   if (history.empty()) return e;
   std::vector<double> parts(history.size(), 0.0);
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const double share = static_cast<double>(weights_[m]) * static_cast<double>(comparable(w, m, item, w.given[m]));
     std::vector<double> own(history.size(), 0.0);
     double sum = 0;
     try {
-      const Explanation inner = members_[m].model->explain(query, item, static_cast<std::size_t>(num_items_));
+      const Query& asked = detail::knows_nobody(*members_[m].model) ? nobody : query;
+      const Explanation inner = members_[m].model->explain(asked, item, static_cast<std::size_t>(num_items_));
       for (const ItemScore& c : inner.contributions) {
         const auto at = std::lower_bound(history.begin(), history.end(), c.item);
         if (at == history.end() || *at != c.item || !(c.score > 0)) continue;

@@ -13,6 +13,7 @@
 #include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/answers.hpp"
+#include "models/blend/member_query.hpp"
 #include "models/ranking/learned_ranker_working.hpp"
 #include "models/ranking/missing_value.hpp"
 #include "models/shared_arrays.hpp"
@@ -39,6 +40,9 @@ LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSig
     : sources_(std::move(sources)), signals_(std::move(signals)), options_(std::move(options)) {
   options_.validate();
   detail::require(!sources_.empty() && sources_.size() <= kMostSources, "number of sources", sources_.size(), "in [1, 64]");
+  std::int32_t users = 0;  // of the first source that knows anybody
+  for (const BlendMember& s : sources_)
+    if (users == 0 && s.model != nullptr) users = s.model->num_users();
   for (std::size_t m = 0; m < sources_.size(); ++m) {
     const BlendMember& s = sources_[m];
     if (s.model == nullptr) throw std::invalid_argument("source '" + s.name + "' is null, must be a fitted model");
@@ -46,21 +50,26 @@ LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSig
     if (s.model->kind() == "LearnedRanker") throw std::invalid_argument("source '" + s.name + "' is a LearnedRanker, must be a first stage");
     for (std::size_t before = 0; before < m; ++before)
       if (sources_[before].name == s.name) throw std::invalid_argument("the name '" + s.name + "' is given to two sources, must be unique");
-    if (s.model->num_users() != sources_[0].model->num_users() || s.model->num_items() != sources_[0].model->num_items())
+    const bool same_users = detail::knows_nobody(*s.model) || s.model->num_users() == users;
+    if (!same_users || s.model->num_items() != sources_[0].model->num_items())
       throw std::invalid_argument("source '" + s.name + "' knows " + std::to_string(s.model->num_users()) + " users and " +
                                   std::to_string(s.model->num_items()) + " items, must know as many as the first: " +
-                                  std::to_string(sources_[0].model->num_users()) + " and " + std::to_string(sources_[0].model->num_items()));
+                                  std::to_string(users) + " and " + std::to_string(sources_[0].model->num_items()));
   }
-  num_users_ = sources_[0].model->num_users();
+  num_users_ = users;
   num_items_ = sources_[0].model->num_items();
   if (signals_.num_items() != num_items_)
     throw std::invalid_argument("signals know " + std::to_string(signals_.num_items()) + " items, must know the " + std::to_string(num_items_) +
                                 " of the sources");
   for (const BlendMember& s : sources_)
     if (!user_ids_ && !item_ids_ && (s.model->user_ids() || s.model->item_ids())) set_ids(s.model->user_ids(), s.model->item_ids());
-  fitted_on_ = sources_[0].model->fitted_on();
-  for (const BlendMember& s : sources_)
-    if (s.model->fitted_on() != fitted_on_) fitted_on_.reset();
+  bool any = false;
+  for (const BlendMember& s : sources_) {
+    if (detail::knows_nobody(*s.model)) continue;  // nothing of it was fitted on anybody
+    if (!any) fitted_on_ = s.model->fitted_on();
+    else if (s.model->fitted_on() != fitted_on_) fitted_on_.reset();
+    any = true;
+  }
 }
 
 LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, const Sequences& histories,
@@ -124,7 +133,9 @@ LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const
 }
 
 bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
-  return std::all_of(sources_.begin(), sources_.end(), [&](const BlendMember& s) { return s.model->is_cold(query); });
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  return std::all_of(sources_.begin(), sources_.end(),
+                     [&](const BlendMember& s) { return s.model->is_cold(detail::knows_nobody(*s.model) ? nobody : query); });
 }
 
 bool LearnedRankerModel::excludes_last(const Query& query) const noexcept {
@@ -159,15 +170,23 @@ Query LearnedRankerModel::asked_of(const Query& given, Working& w) const {
   return query;
 }
 
-// The candidates, ascending, and what the sources say of them.
+// The candidates that the sources propose, and what they say of them.
 void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Working& w) const {
   const Query query = asked_of(given, w);
   w.items.clear();
   if (w.list.size() < per_source) w.list.resize(per_source);
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < sources_.size(); ++m) {
-    const std::size_t n = sources_[m].model->recommend(query, std::span(w.list).first(per_source), w.scratch[m]);
+    const Query& asked = detail::knows_nobody(*sources_[m].model) ? nobody : query;
+    const std::size_t n = sources_[m].model->recommend(asked, std::span(w.list).first(per_source), w.scratch[m]);
     for (std::size_t i = 0; i < n; ++i) w.items.push_back(w.list[i].item);
   }
+  compare(query, w);
+}
+
+// Makes the candidates unique, ascending, and notes what the sources say of them.
+void LearnedRankerModel::compare(const Query& query, Working& w) const {
+  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
   std::sort(w.items.begin(), w.items.end());
   w.items.erase(std::unique(w.items.begin(), w.items.end()), w.items.end());
   const std::size_t n = w.items.size();
@@ -178,7 +197,7 @@ void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Work
   w.inverse_deviation.assign(sources_.size(), 0.0);
   for (std::size_t m = 0; m < sources_.size(); ++m) {
     const std::span<float> scores(w.scores.data() + m * n, n);
-    sources_[m].model->score(query, w.items, scores, w.scratch[m]);
+    sources_[m].model->score(detail::knows_nobody(*sources_[m].model) ? nobody : query, w.items, scores, w.scratch[m]);
     std::uint64_t* keys = w.keys.data() + m * n;
     std::size_t known = 0;
     double sum = 0;
@@ -234,8 +253,10 @@ void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_
   w.outside_scores.resize(std::max(w.outside_scores.size(), w.outside.size() * sources_.size()));
   if (!w.outside.empty()) {
     const Query asked = asked_of(query, w);
+    const Query nobody = detail::without_user(asked, history_of(asked), history_values_of(asked));
     for (std::size_t m = 0; m < sources_.size(); ++m)
-      sources_[m].model->score(asked, w.outside, {w.outside_scores.data() + m * w.outside.size(), w.outside.size()}, w.scratch[m]);
+      sources_[m].model->score(detail::knows_nobody(*sources_[m].model) ? nobody : asked, w.outside,
+                               {w.outside_scores.data() + m * w.outside.size(), w.outside.size()}, w.scratch[m]);
   }
   std::size_t next_outside = 0;
   for (std::size_t k = 0; k < items.size(); ++k) {
@@ -311,6 +332,20 @@ void LearnedRankerModel::score(const Query& query, std::span<const std::int32_t>
   Working& w = working(scratch);
   gather(query, list_length(0), w);
   score_rows(query, items, out, w);
+}
+
+void LearnedRankerModel::rank(const Query& query, std::span<const std::int32_t> candidates, std::span<float> out, Scratch& scratch) const {
+  require_scorer();
+  check(query);
+  for (const std::int32_t i : candidates) check_item(i, "candidate");
+  if (out.size() != candidates.size())
+    throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " + std::to_string(candidates.size()) +
+                                " candidates");
+  if (candidates.empty()) return;
+  Working& w = working(scratch);
+  w.items.assign(candidates.begin(), candidates.end());
+  compare(asked_of(query, w), w);
+  score_rows(query, candidates, out, w);
 }
 
 void LearnedRankerModel::save_state(StateWriter& outer) const {

@@ -190,7 +190,8 @@ ItemSignals ItemSignals::from_state(const StateReader& r) {
     if (s.neighbors.rows != static_cast<std::int64_t>(n) || s.neighbors.cols != static_cast<std::int64_t>(n))
       r.fail("neighbors", "found another shape than items x items");
   }
-  if (r.get_bool("has_now")) s.now_ms = r.get_int("now_ms");
+  const std::int64_t now = r.get_int("now_ms");  // there in any case: a file's fields must all be read
+  if (r.get_bool("has_now")) s.now_ms = now;
   s.recent_share = r.get_double("recent_share");
   return s;
 }

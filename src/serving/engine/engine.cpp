@@ -34,6 +34,7 @@ RankerParts parts_of(const Snapshot& snapshot, std::shared_ptr<const CatalogInde
   out.mix = p.mix;
   out.rules = p.rules;
   out.rerank = p.rerank;
+  out.learned = p.ranker;
   out.calibrate_by = p.calibrate_by;
   out.skip_failing_sources = skip_failing;
   if (p.rerank.method == RerankMethod::kNone) return out;

@@ -58,6 +58,14 @@ struct EngineScratch::Impl {
   UserProfile profile;
   std::vector<float> target;
   std::vector<RankedItem> ranked;
+  /// A product where it was shown to the shopper: `age` 0 is the newest place.
+  struct Shown {
+    std::int32_t row;
+    std::int32_t age;
+    bool reacted;
+  };
+  std::vector<Shown> shown;
+  std::vector<ItemScore> tired;
   std::vector<std::pair<std::int32_t, float>> trending;
   Key key;
 };
@@ -92,6 +100,8 @@ struct Engine::Impl {
 
   /// What logged answers of this placement explore by; null for nothing.
   std::shared_ptr<const Exploration> exploration_of(Placement placement) const;
+  /// Fills s.tired with what the shopper passed over too often; ascending rows.
+  void read_tired(const Request& request, const serving::Publication& p, std::int64_t now_ms, EngineScratch::Impl& s);
   /// Puts an answer on record; `how` is what it was ranked with, null where nothing was drawn.
   void log_answer(const Request& request, const Exploration* how, std::uint64_t seed, std::int64_t now_ms, Answer& answer, EngineScratch::Impl& s);
   /// The event as the impression log is told of it.
@@ -106,6 +116,8 @@ struct Engine::Impl {
   std::unique_ptr<ImpressionLog> impressions;
   mutable std::mutex exploring;  // guards what follows up to the next one
   std::array<std::shared_ptr<const Exploration>, kPlacements> explorations;
+  std::array<std::optional<Fatigue>, kPlacements> fatigues;
+  std::atomic<bool> any_fatigue{false};  // engines without one take no lock
   serving::ForkGuard process;
 
   mutable std::mutex publishing;  // guards what follows up to the next one

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an engine shows, on record, and events that are tied to it.
 #include <algorithm>
+#include <cmath>
 
 #include "serving/engine/engine_impl.hpp"
 #include "serving/events/impression_codec.hpp"
 #include "serving/ranking/ranker_impl.hpp"
 
 namespace etalage {
+
+using serving::Publication;
 
 std::shared_ptr<const Exploration> Engine::Impl::exploration_of(Placement placement) const {
   const std::lock_guard guard(exploring);
@@ -87,6 +90,45 @@ void Engine::explore(Placement placement, std::optional<Exploration> how) {
   const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->exploring);
   impl_->explorations[static_cast<std::size_t>(placement)].swap(next);
+}
+
+void Engine::fatigue(Placement placement, std::optional<Fatigue> how) {
+  if (how) how->validate();
+  const serving::ForkGate::Section section;
+  const std::lock_guard guard(impl_->exploring);
+  impl_->fatigues[static_cast<std::size_t>(placement)] = how;
+  impl_->any_fatigue.store(std::ranges::any_of(impl_->fatigues, [](const auto& f) { return f.has_value(); }), std::memory_order_relaxed);
+}
+
+void Engine::Impl::read_tired(const Request& request, const Publication& p, std::int64_t now_ms, EngineScratch::Impl& s) {
+  s.tired.clear();
+  if (!request.user || !any_fatigue.load(std::memory_order_relaxed) || !impressions->any()) return;
+  std::optional<Fatigue> how;
+  {
+    const std::lock_guard guard(exploring);
+    how = fatigues[static_cast<std::size_t>(request.placement)];
+  }
+  if (!how) return;
+  s.shown.clear();
+  struct Reader {  // one pointer, which a std::function holds without memory of its own
+    EngineScratch::Impl& s;
+    const Publication& p;
+  } reader{s, p};
+  impressions->each_shown_to(*request.user, now_ms - std::int64_t{how->days} * 86'400'000, how->answers, [r = &reader](KeyView item, bool reacted) {
+    const std::int32_t row = r->p.rows.row_of_key(item);
+    if (row >= 0) r->s.shown.push_back({row, static_cast<std::int32_t>(r->s.shown.size()), reacted});
+  });
+  std::sort(s.shown.begin(), s.shown.end(), [](const auto& a, const auto& b) { return a.row != b.row ? a.row < b.row : a.age < b.age; });
+  for (std::size_t i = 0; i < s.shown.size();) {
+    const std::int32_t row = s.shown[i].row;
+    int passed = 0;
+    bool reacted = false;  // what was shown before the last reaction does not count
+    for (; i < s.shown.size() && s.shown[i].row == row; ++i) {
+      reacted = reacted || s.shown[i].reacted;
+      passed += reacted ? 0 : 1;
+    }
+    if (passed >= how->after) s.tired.push_back({row, static_cast<float>(std::pow(how->factor, passed - how->after + 1))});
+  }
 }
 
 ImpressionLog& Engine::impressions() noexcept { return *impl_->impressions; }

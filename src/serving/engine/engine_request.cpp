@@ -376,6 +376,8 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
         ctx.shown = &rates;
       }
       read_shopper(request, *p, ctx, answer, s);
+      read_tired(request, *p, ctx.now_ms, s);
+      ctx.tired = s.tired;
       if (timed) counters.steps[serving::kUserStep].add(Clock::now() - begun);
       answer_from(request, *p, ctx, answer, s);
       if (request.log) log_answer(request, how.get(), ctx.explore_seed, ctx.now_ms, answer, s);

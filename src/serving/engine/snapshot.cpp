@@ -11,6 +11,7 @@
 #include "detail/finite.hpp"
 #include "etalage/error.hpp"
 #include "etalage/marketing/lifetime.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "serving/rules/catalog_rows.hpp"
 #include "serving/ranking/live_sources.hpp"
 
@@ -121,6 +122,13 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
         std::any_of(parts_.models.begin(), parts_.models.end(), [&](const SnapshotModel& m) { return m.source == name; }))
       throw std::invalid_argument("sources[" + std::to_string(i) + "] is named '" + name +
                                   "', must not have the name of a model or of one of the engine's own");
+  }
+  if (parts_.ranker) {
+    require_fitted(*parts_.ranker, "ranker");
+    if (parts_.ranker->linear().empty() && !parts_.ranker->trees()) throw NotFittedError("ranker has learned nothing, must be fitted before it is in a snapshot");
+    items.emplace_back("ranker", parts_.ranker->item_ids());
+    users.emplace_back("ranker", parts_.ranker->user_ids());
+    num_items = std::max(num_items, parts_.ranker->num_items());
   }
   if (factors_ != nullptr) {
     folds_in_ = can_fold_in(*factors_);

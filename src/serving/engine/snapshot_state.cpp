@@ -6,6 +6,7 @@
 #include "etalage/error.hpp"
 #include "etalage/marketing/lifetime.hpp"
 #include "etalage/marketing/offer_prices.hpp"
+#include "etalage/models/learned_ranker.hpp"
 #include "etalage/serving/snapshot.hpp"
 
 namespace etalage {
@@ -173,6 +174,8 @@ void Snapshot::save_state(StateWriter& w) const {
     ScopedWriter inner(w, "intent/");
     parts_.intent->save_state(inner);
   }
+  w.put_bool("has_ranker", parts_.ranker != nullptr);
+  if (parts_.ranker) put_model(w, "ranker/", *parts_.ranker);
   w.put_bool("has_cold_start", parts_.cold_start != nullptr);
   if (parts_.cold_start) {
     ScopedWriter inner(w, "cold_start/");
@@ -263,6 +266,10 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   if (r.get_bool("has_content_index")) p.content_index = ItemIndex::from_state(ScopedReader(r, "content_index/"));
   if (r.get_bool("has_profiles")) p.profiles = Profiles::from_state(ScopedReader(r, "profiles/"));
   if (r.get_bool("has_intent")) p.intent = PurchaseIntent::from_state(ScopedReader(r, "intent/"));
+  if (r.has("has_ranker") && r.get_bool("has_ranker")) {  // files of older versions have none
+    p.ranker = std::dynamic_pointer_cast<const LearnedRankerModel>(get_model(r, "ranker/", make_model));
+    if (!p.ranker) r.fail("ranker/kind", "found a model of another kind, expected LearnedRanker");
+  }
   if (r.get_bool("has_cold_start")) {
     p.cold_start = ColdStartItems::from_state(ScopedReader(r, "cold_start/"));
     p.new_factors = r.get_array<float>("new_factors");

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/serving/impressions.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <initializer_list>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "detail/check.hpp"
 #include "serving/events/fork_gate.hpp"
@@ -215,9 +218,57 @@ ShownCounts ImpressionLog::counts_of(KeyView item) const {
   return impl_->store.counts_of(item);
 }
 
+void ImpressionLog::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const {
+  const serving::ForkGate::Section section;
+  const std::lock_guard guard(impl_->mutex);
+  impl_->store.each_shown_to(user, from_ms, most, visit);
+}
+
 void ImpressionLog::sync() {
   if (impl_->journal) impl_->journal->sync();
 }
 void ImpressionLog::compact() { impl_->compact(); }
+
+void ImpressionLog::save_state(StateWriter& writer) const {
+  std::vector<std::int64_t> offsets{0};
+  std::vector<char> bytes;
+  std::uint64_t last = 0;
+  {
+    const serving::ForkGate::Section section;
+    const std::lock_guard guard(impl_->mutex);
+    impl_->store.save([&](std::span<const std::byte> record) {
+      const auto* text = reinterpret_cast<const char*>(record.data());
+      bytes.insert(bytes.end(), text, text + record.size());
+      offsets.push_back(static_cast<std::int64_t>(bytes.size()));
+    });
+    last = std::max(impl_->counter, impl_->store.newest());
+  }
+  writer.put_int("newest", static_cast<std::int64_t>(last));
+  writer.put_array("offsets", Array<std::int64_t>(offsets));
+  writer.put_array("bytes", Array<char>(bytes));
+}
+
+void ImpressionLog::load_state(const StateReader& reader) {
+  const auto last = static_cast<std::uint64_t>(reader.get_int("newest", 0, std::numeric_limits<std::int64_t>::max()));
+  const auto offsets = reader.get_array<std::int64_t>("offsets");
+  const auto bytes = reader.get_array<char>("bytes");
+  if (offsets.empty() || offsets[0] != 0 || offsets.back() != static_cast<std::int64_t>(bytes.size())) reader.fail("offsets", "found offsets that do not span the bytes");
+  const serving::ForkGate::Section section;
+  const std::lock_guard guard(impl_->mutex);
+  if (impl_->journal || impl_->counter != 0 || impl_->store.size() != 0)
+    throw std::logic_error("impressions are on record or kept in a folder, must be read into a log that is empty and in memory");
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    // Each against the end too: a fall later on would otherwise be met only after a wild read.
+    if (offsets[i + 1] < offsets[i] || offsets[i + 1] > static_cast<std::int64_t>(bytes.size())) reader.fail("offsets", "found offsets that fall");
+    const auto record = std::as_bytes(std::span<const char>(bytes.view())).subspan(static_cast<std::size_t>(offsets[i]), static_cast<std::size_t>(offsets[i + 1] - offsets[i]));
+    try {
+      impl_->store.apply(0, record);
+    } catch (const std::exception& e) {
+      reader.fail("bytes", "found in record " + std::to_string(i) + ": " + e.what());
+    }
+  }
+  impl_->counter = std::max(last, impl_->store.newest());
+  impl_->any = impl_->store.size() != 0;
+}
 
 }  // namespace etalage

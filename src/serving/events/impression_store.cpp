@@ -267,6 +267,21 @@ ShownCounts ImpressionStore::counts_of(KeyView item) const {
   return at == counts_.end() ? ShownCounts{} : at->second;
 }
 
+void ImpressionStore::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const {
+  const auto newest = newest_.find(hash_of(user));
+  std::uint64_t request = newest == newest_.end() ? 0 : newest->second;
+  for (int walked = 0; request != 0 && walked < most; ++walked) {
+    const Entry* e = entry_at(request);
+    if (e == nullptr || e->time_ms < from_ms) return;
+    request = e->before;
+    if (e->payload.empty()) continue;
+    each_item(e->payload, [&](std::uint32_t place, KeyView item) {
+      visit(item, e->reactions >= 0 && reacted(*e, place));
+      return true;
+    });
+  }
+}
+
 void put_reaction(ByteWriter& w, const ImpressionStore::Reaction& r, std::string_view event) {
   w.put(ShownKind::kReacted);
   w.put(r.request);

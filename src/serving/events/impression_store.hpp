@@ -74,7 +74,9 @@ class ImpressionStore {
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::optional<Impression> find(std::uint64_t request) const;
   void each(const std::function<void(const Impression&)>& visit) const;
+  [[nodiscard]] std::uint64_t newest() const noexcept { return entries_.empty() ? 0 : entries_.back().request; }
   [[nodiscard]] ShownCounts counts_of(KeyView item) const;
+  void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const;
   /// As records of a compaction.
   void save(const std::function<void(std::span<const std::byte>)>& put) const;
 

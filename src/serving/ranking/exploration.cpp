@@ -85,6 +85,13 @@ void Exploration::validate() const {
   detail::require(slots.size() <= 1024, "number of slots", slots.size(), "<= 1024");
 }
 
+void Fatigue::validate() const {
+  detail::require(after >= 1, "after", after, ">= 1");
+  detail::require_finite(factor >= 0 && factor <= 1, "factor", factor, "in [0, 1]");
+  detail::require(days >= 1, "days", days, ">= 1");
+  detail::require(answers >= 1 && answers <= 256, "answers", answers, "in [1, 256]");
+}
+
 bool Exploration::explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept {
   if (policy == PlacePolicy::kGreedy) return false;
   // A little above what is asked for is not it: 0.3 of 10 places are 3.

@@ -143,7 +143,7 @@ void Ranker::Impl::gather(const SourceQuery& query, const SharedFilter& eligible
 }
 
 // Relevance in (0, 1], boosts, and the order they make.
-void Ranker::Impl::value(const RulePlan& plan, RankScratch::Impl& s, const Tracer& tracer) const {
+void Ranker::Impl::value(const RequestContext& request, const RulePlan& plan, RankScratch::Impl& s, const Tracer& tracer) const {
   const CandidateSet& c = s.candidates;
   const std::size_t n = c.size();
   float min = std::numeric_limits<float>::infinity();
@@ -179,6 +179,11 @@ void Ranker::Impl::value(const RulePlan& plan, RankScratch::Impl& s, const Trace
       });
     }
   }
+  if (!request.tired.empty())
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto at = std::lower_bound(request.tired.begin(), request.tired.end(), c.items[i], [](const ItemScore& t, std::int32_t item) { return t.item < item; });
+      if (at != request.tired.end() && at->item == c.items[i]) s.boosted[i] *= at->score;
+    }
   s.order.resize(n);
   std::iota(s.order.begin(), s.order.end(), 0);
   std::sort(s.order.begin(), s.order.end(), [&](std::int32_t a, std::int32_t b) {
@@ -278,7 +283,8 @@ std::size_t Ranker::rank(const RequestContext& request, std::span<RankedItem> ou
 
   m.gather(query, eligible, plan, k, s);
   clock.done(Stage::kSources);
-  m.value(plan, s, tracer);
+  if (m.parts.learned) serving::score_anew(*m.parts.learned, query, s.candidates, s.second);
+  m.value(request, plan, s, tracer);
   const RerankInput window = m.window(request, s);
   clock.done(Stage::kRules);
   serving::select(request, plan, m.parts.rerank, window, k, s, tracer);

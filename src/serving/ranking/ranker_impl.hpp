@@ -13,6 +13,7 @@
 #include "etalage/serving/ranker.hpp"
 #include "serving/rules/compiled_rules.hpp"
 #include "serving/ranking/greedy.hpp"
+#include "serving/ranking/second_stage.hpp"
 
 namespace etalage {
 
@@ -70,6 +71,7 @@ struct RankScratch::Impl {
   ItemFilter only;                         ///< the same as a filter
   serving::RulePlan plan;                  ///< with the sets of this moment, where they can change
   RankStats stats;
+  serving::SecondStageScratch second;
   serving::ExploredPlaces explored;        ///< of an answer that explores; empty otherwise
 };
 
@@ -115,7 +117,7 @@ struct Ranker::Impl {
   void deny(const RequestContext& request, const serving::RulePlan& plan, RankScratch::Impl& s) const;
   SourceQuery query(const RequestContext& request, const CompiledFilter* eligible, const RankScratch::Impl& s) const noexcept;
   void gather(const SourceQuery& query, const SharedFilter& eligible, const serving::RulePlan& plan, std::size_t k, RankScratch::Impl& s) const;
-  void value(const serving::RulePlan& plan, RankScratch::Impl& s, const serving::Tracer& tracer) const;
+  void value(const RequestContext& request, const serving::RulePlan& plan, RankScratch::Impl& s, const serving::Tracer& tracer) const;
   RerankInput window(const RequestContext& request, RankScratch::Impl& s) const;
   void fill_up(const SourceQuery& query, const serving::RulePlan& plan, std::size_t k, RankScratch::Impl& s) const;
 };

@@ -10,6 +10,7 @@
 #include "etalage/models/sequence_model.hpp"
 #include "etalage/models/repeat_purchase.hpp"
 #include "etalage/extend/candidate_source.hpp"
+#include "serving/ranking/model_query.hpp"
 #include "serving/ranking/source_scratch.hpp"
 
 namespace etalage {
@@ -52,7 +53,17 @@ void take_times(const RepeatPurchaseModel& model, const RequestContext& r, Query
   q.session = {};
 }
 
-Query query_for(const Recommender& model, const SourceQuery& query, SourceScratch& s) {
+const FactorModel* takes_vector(const Recommender& model, const RequestContext& request) {
+  const auto* factors = dynamic_cast<const FactorModel*>(&model);
+  return factors != nullptr && !request.user_vector.empty() &&
+                 request.user_vector.size() == static_cast<std::size_t>(factors->factors())
+             ? factors
+             : nullptr;
+}
+
+}  // namespace
+
+Query serving::model_query(const Recommender& model, const SourceQuery& query, SourceScratch& s) {
   const RequestContext& r = *query.request;
   Query q;
   if (r.user && *r.user >= 0 && *r.user < model.num_users()) q.user = r.user;
@@ -69,16 +80,6 @@ Query query_for(const Recommender& model, const SourceQuery& query, SourceScratc
   if (!ordered && !q.session.empty()) q.exclude_last = true;
   return q;
 }
-
-const FactorModel* takes_vector(const Recommender& model, const RequestContext& request) {
-  const auto* factors = dynamic_cast<const FactorModel*>(&model);
-  return factors != nullptr && !request.user_vector.empty() &&
-                 request.user_vector.size() == static_cast<std::size_t>(factors->factors())
-             ? factors
-             : nullptr;
-}
-
-}  // namespace
 
 RecommenderSource::RecommenderSource(std::string name, std::shared_ptr<const Recommender> model, Ask ask)
     : CandidateSource(std::move(name)), model_(std::move(model)), ask_(ask) {
@@ -106,7 +107,7 @@ std::size_t RecommenderSource::produce(const SourceQuery& query, std::span<ItemS
     return serving::add_up(s.merged, out);
   }
 
-  const Query q = query_for(*model_, query, s);
+  const Query q = serving::model_query(*model_, query, s);
   const FactorModel* by_vector = takes_vector(*model_, r);
   // The model's cold-start answer says nothing of this shopper; other sources have better ones.
   if (ask_ == Ask::kShopper && by_vector == nullptr && (model_->is_cold(q) || (!q.user && q.history.empty() && q.session.empty())))
@@ -127,7 +128,7 @@ Explanation RecommenderSource::explain(const SourceQuery& query, std::int32_t it
   if (item < 0 || item >= model_->num_items()) return {};
   SourceScratch s;
   try {
-    if (ask_ != Ask::kSimilar) return model_->explain(query_for(*model_, query, s), item, k);
+    if (ask_ != Ask::kSimilar) return model_->explain(serving::model_query(*model_, query, s), item, k);
     Explanation e;
     Scratch scratch;
     const ItemFilter only = ItemFilter::allow(std::span<const std::int32_t>(&item, 1));
