@@ -222,7 +222,7 @@ class Recommender(ByKey, RecommendFrame):
                 f"user_items is None and this {type(self).__name__} keeps no rows, must be given: one CSR row for each index "
                 "asked for" + ("" if self._needs_history else " (or pass filter_already_liked_items=False)"))
 
-    def _asked(self, model, user_index, user_items, needs_rows):
+    def _who_asks(self, model, user_index, user_items, needs_rows):
         """(indices or None, whether one was asked for alone, rows or None)"""
         user_items = self._rows(user_items)
         if user_index is None:
@@ -244,7 +244,7 @@ class Recommender(ByKey, RecommendFrame):
         """
         model = self._fitted()
         k = arg.count(k)
-        index, one, user_items = self._asked(model, user_index, user_items, filter_already_liked_items or recalculate_user)
+        index, one, user_items = self._who_asks(model, user_index, user_items, filter_already_liked_items or recalculate_user)
         out = model.recommend(index, user_items, None, k, bool(filter_already_liked_items), bool(recalculate_user),
                               arg.lists(items, "items"), arg.lists(filter_items, "filter_items"), False, self._threads())
         return arg.own(out) if one else out
@@ -328,7 +328,7 @@ class Recommender(ByKey, RecommendFrame):
         items is one list for all users or an (n, m) array with a row a user.
         """
         model = self._fitted()
-        index, one, user_items = self._asked(model, user_index, user_items, recalculate_user)
+        index, one, user_items = self._who_asks(model, user_index, user_items, recalculate_user)
         wanted = asarray(items, "items")
         if wanted.ndim == 0:
             raise TypeError(f"items is {arg.describe(items)}, must be a list of item indices")
