@@ -30,11 +30,11 @@ def test_a_snapshot_takes_a_ranker(shop, tmp_path):
     everything = {"k": 40, "exclude_seen": False}
     before, after = plain.recommend("u5", **everything), second.recommend("u5", **everything)
     assert set(before.keys) == set(after.keys) and list(before.keys) != list(after.keys)
-    assert Engine(models=models, ranker=ranker, mix=mix).recommend("u5", **everything).keys == after.keys
+    assert list(Engine(models=models, ranker=ranker, mix=mix).recommend("u5", **everything).keys) == list(after.keys)
     snapshot.save(tmp_path / "s.snapshot")
     again = Engine()
     again.publish(Snapshot.load(tmp_path / "s.snapshot"))
-    assert again.recommend("u5", **everything).keys == after.keys
+    assert list(again.recommend("u5", **everything).keys) == list(after.keys)
     with pytest.raises(TypeError, match="ranker is a ALS, must be a models.LearnedRanker"):
         Snapshot(models, ranker=models["als"])
     with pytest.raises(etalage.NotFittedError, match="ranker"):
@@ -105,8 +105,7 @@ def test_vectors_of_items_alone_join_models_that_know_shoppers(shop):
     assert np.array_equal(one, kept[3])
     visit, _ = blend.recommend_session([1, 2, 7], k=5, exclude_last=False, filter_already_liked_items=False)
     assert list(visit) == list(np.argsort(-brute(vectors, [1, 2, 7]), kind="stable")[:5])
-    assert blend.score(3, np.asarray(one)).argmax() == 0
     ranker = LearnedRanker([("content", content), ("steps", Transitions())], method="linear").fit(lists)
     assert ranker.num_users == 80 and len(ranker.recommend(np.arange(3), k=5)[0]) == 3
-    with pytest.raises(ValueError, match="knows 3 users"):
+    with pytest.raises(ValueError, match="knows 80 users and 40 items, must know as many as the first: 3"):
         Blend([("content", Vectors(np.zeros((3, 6), np.float32), vectors)), ("steps", Transitions())]).fit(lists)
