@@ -13,7 +13,7 @@ namespace etalage::python {
 namespace {
 
 template <class Model>
-void bind(py::module_& m, const char* name) {
+void bind_pairwise_model(py::module_& m, const char* name) {
   py::class_<Model, FactorModel, std::shared_ptr<Model>> c(m, name);
   bind_made_of_options<Model>(c);
   bind_fitted<Model>(c);
@@ -23,8 +23,8 @@ void bind(py::module_& m, const char* name) {
 }  // namespace
 
 void bind_pairwise(py::module_& m) {
-  bind<BprModel>(m, "BprModel");
-  bind<WarpModel>(m, "WarpModel");
+  bind_pairwise_model<BprModel>(m, "BprModel");
+  bind_pairwise_model<WarpModel>(m, "WarpModel");
 }
 
 }  // namespace etalage::python

@@ -42,7 +42,7 @@ void check(std::span<const double> frequency, std::span<const double> money) {
   }
 }
 
-void check_parameters(std::span<const double> values) {
+void check_gamma_parameters(std::span<const double> values) {
   detail::require(values.size() == kGammaNames.size(), "parameters.size()", values.size(), "3");
   for (std::size_t i = 0; i < kGammaNames.size(); ++i) detail::require_finite(values[i] > 0, kGammaNames[i], values[i], "finite and > 0");
 }
@@ -145,7 +145,7 @@ const ParameterFit& GammaGamma::fit(std::span<const double> frequency, std::span
 }
 
 void GammaGamma::set_parameters(std::span<const double> values) {
-  check_parameters(values);
+  check_gamma_parameters(values);
   ParameterFit fit;
   fit.names.assign(kGammaNames.begin(), kGammaNames.end());
   fit.values.assign(values.begin(), values.end());
@@ -163,7 +163,7 @@ void GammaGamma::expected_money(std::span<const double> frequency, std::span<con
 }
 
 void GammaGamma::expected_money(std::span<const double> par, std::span<const double> frequency, std::span<const double> money, std::span<double> out) const {
-  check_parameters(par);
+  check_gamma_parameters(par);
   check(frequency, money);
   detail::require(out.size() == frequency.size(), "out.size()", out.size(), "that of frequency");
   for (std::size_t i = 0; i < out.size(); ++i) {

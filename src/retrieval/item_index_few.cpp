@@ -25,7 +25,7 @@ using retrieval::SearchScratch;
 
 namespace {
 
-constexpr std::size_t kFewestTogether = 16;      // queries that make up for packing the rows
+constexpr std::size_t kFewestPacked = 16;      // queries that make up for packing the rows
 constexpr std::size_t kMostRows = 8192;
 constexpr std::size_t kMostRowsBesideBytes = 2048;  // above, panels of bytes are quicker where the CPU multiplies them
 constexpr std::size_t kMostBytes = 2 << 20;      // of rows: a share of the second-level cache
@@ -209,7 +209,7 @@ struct FewBlock {
 bool ItemIndex::Impl::search_among_few(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
                                        const ItemFilter* filter, int num_threads) const {
   const std::size_t n = queries.rows();
-  if (n < kFewestTogether || out.cols() == 0) return false;
+  if (n < kFewestPacked || out.cols() == 0) return false;
   const kernels::ScanTable& table = kernels::scan();
   const std::size_t most = kernels::code().panel == 0 ? kMostRows : kMostRowsBesideBytes;
   const auto dimension = static_cast<std::size_t>(dim);

@@ -12,7 +12,7 @@ namespace {
 constexpr int kMostWalked = 256;  // impressions of a shopper that last touch looks back on
 
 // 0 stands for nobody.
-std::uint64_t hash_of(KeyView key) {
+std::uint64_t key_hash(KeyView key) {
   const std::uint64_t h = std::visit([](const auto& k) { return detail::hash_key(k); }, key);
   return h == 0 ? 1 : h;
 }
@@ -57,7 +57,7 @@ void ImpressionStore::show(std::uint64_t request, std::span<const std::byte> pay
   Entry e;
   e.request = request;
   e.time_ms = head.time_ms;
-  if (head.user) e.user = hash_of(*head.user);
+  if (head.user) e.user = key_hash(*head.user);
   if (entries_.capacity() == 0) entries_.reserve(8192);
   if (e.user != 0) {
     std::uint64_t& newest = newest_[e.user];
@@ -65,7 +65,7 @@ void ImpressionStore::show(std::uint64_t request, std::span<const std::byte> pay
     newest = request;
   }
   each_item(payload, [&](std::uint32_t, KeyView item) {
-    ++counts_[hash_of(item)].shown;
+    ++counts_[key_hash(item)].shown;
     return true;
   });
   e.payload = queue_.push(payload);
@@ -98,7 +98,7 @@ bool ImpressionStore::react(Reaction reaction, std::string_view event) {
   }
   if (!reaction.returns && !reacted(*e, reaction.place))
     each_item(e->payload, [&](std::uint32_t place, KeyView item) {
-      if (place == reaction.place) ++counts_[hash_of(item)].reacted;
+      if (place == reaction.place) ++counts_[key_hash(item)].reacted;
       return place < reaction.place;
     });
   reaction.before = e->reactions;
@@ -110,7 +110,7 @@ bool ImpressionStore::react(Reaction reaction, std::string_view event) {
 
 void ImpressionStore::uncount(const Entry& e) {
   each_item(e.payload, [&](std::uint32_t place, KeyView item) {
-    const auto at = counts_.find(hash_of(item));
+    const auto at = counts_.find(key_hash(item));
     if (at == counts_.end()) return true;
     at->second.shown -= at->second.shown > 0 ? 1u : 0u;
     if (reacted(e, place)) at->second.reacted -= at->second.reacted > 0 ? 1u : 0u;
@@ -133,7 +133,7 @@ void ImpressionStore::erase_entry(Entry& e) {
 }
 
 void ImpressionStore::erase(KeyView user) {
-  std::vector<std::uint64_t> people = {hash_of(user)};
+  std::vector<std::uint64_t> people = {key_hash(user)};
   for (std::size_t p = 0; p < people.size(); ++p) {
     const std::uint64_t hash = people[p];
     if (const auto at = newest_.find(hash); at != newest_.end()) {
@@ -154,8 +154,8 @@ void ImpressionStore::erase(KeyView user) {
 }
 
 void ImpressionStore::merge(KeyView from, KeyView to) {
-  const std::uint64_t a = hash_of(from);
-  const std::uint64_t b = hash_of(to);
+  const std::uint64_t a = key_hash(from);
+  const std::uint64_t b = key_hash(to);
   if (a == b || (!newest_.contains(a) && !visitors_.contains(a))) return;
   std::vector<std::uint64_t>& were = visitors_[b];
   if (std::find(were.begin(), were.end(), a) == were.end()) were.push_back(a);
@@ -220,7 +220,7 @@ std::optional<std::int64_t> ImpressionStore::time_of(std::uint64_t request) cons
 }
 
 std::optional<std::pair<std::uint64_t, std::uint32_t>> ImpressionStore::last_touch(KeyView user, KeyView item, std::int64_t time_ms, bool bought) const {
-  const auto newest = newest_.find(hash_of(user));
+  const auto newest = newest_.find(key_hash(user));
   if (newest == newest_.end()) return std::nullopt;
   const std::int64_t from = time_ms - std::int64_t{options_.attribution_hours} * 3'600'000;
   std::uint64_t request = newest->second;
@@ -263,12 +263,12 @@ void ImpressionStore::each(const std::function<void(const Impression&)>& visit) 
 }
 
 ShownCounts ImpressionStore::counts_of(KeyView item) const {
-  const auto at = counts_.find(hash_of(item));
+  const auto at = counts_.find(key_hash(item));
   return at == counts_.end() ? ShownCounts{} : at->second;
 }
 
 void ImpressionStore::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const {
-  const auto newest = newest_.find(hash_of(user));
+  const auto newest = newest_.find(key_hash(user));
   std::uint64_t request = newest == newest_.end() ? 0 : newest->second;
   for (int walked = 0; request != 0 && walked < most; ++walked) {
     const Entry* e = entry_at(request);
