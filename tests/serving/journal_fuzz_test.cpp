@@ -67,11 +67,11 @@ Folder sample_folder() {
   {
     EventStore store("/", on(disk));
     testing::log_sample_events(store);
-    for (int v = 0; v < 45; ++v) store.observe({"v" + std::to_string(v), "i1", "view", kLogNow - v});
+    for (int v = 0; v < 45; ++v) store.observe({testing::name("v", v), "i1", "view", kLogNow - v});
     more(store, 3);
     store.compact();
     more(store, 5);
-    for (int v = 50; v < 60; ++v) store.observe({"v" + std::to_string(v), "i2", "view", kLogNow - v});
+    for (int v = 50; v < 60; ++v) store.observe({testing::name("v", v), "i2", "view", kLogNow - v});
     more(store, 6);
   }
   return disk->files();
@@ -82,7 +82,7 @@ std::vector<double> answers(const EventStore& store) {
   std::vector<double> out = testing::store_answers(store);
   for (int i = 0; i < 30; ++i) {
     for (const char* place : {"", "north"}) {
-      const auto said = store.offer(std::string_view("i" + std::to_string(i)), place);
+      const auto said = store.offer(std::string_view(testing::name("i", i)), place);
       out.push_back(said.price.value_or(-1));
       out.push_back(said.available ? *said.available : 2);
     }

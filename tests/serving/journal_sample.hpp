@@ -23,8 +23,10 @@ inline EventStoreOptions log_sample_options() {
   return o;
 }
 
+/// Appends: GCC 12 warns of the other way round.
+inline std::string name(std::string prefix, int n) { return prefix += std::to_string(n); }
+
 inline void log_sample_events(EventStore& store) {
-  const auto name = [](const char* prefix, int n) { return std::string(prefix) + std::to_string(n); };
   for (int e = 0; e < 150; ++e) {
     const char* type = e % 4 == 0 ? "purchase" : e % 9 == 0 ? "return" : e % 3 == 0 ? "cart" : "view";
     store.observe({name("u", e % 11), name("i", (e * 7) % 13), type, kLogNow - 200 * 3'600'000LL + (e * 37 % 150) * 3'600'000LL});
