@@ -3,11 +3,14 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "etalage/core/interactions.hpp"
 #include "etalage/models/ease.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/item_similarity.hpp"
+#include "etalage/models/item_similarity_steps.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/slim.hpp"
 #include "etalage/models/user_knn.hpp"
@@ -27,6 +30,84 @@ py::class_<Model, Base, std::shared_ptr<Model>> bind(py::module_& m, const char*
   return c;
 }
 
+template <class T>
+std::span<const T> span_of(const py::array_t<T, py::array::c_style>& a) {
+  return {a.data(), static_cast<std::size_t>(a.size())};
+}
+
+ItemBlock block_of(const py::object& users, std::int32_t first, std::int32_t count) { return {csr_from_python(users, "users"), first, count}; }
+
+// The fit in pieces, for training that is spread over processes.
+void bind_item_knn_steps(py::module_& m, py::class_<ItemKnnModel, ItemSimilarityModel, std::shared_ptr<ItemKnnModel>>& knn) {
+  knn.def_static("from_rows",
+                 [](const py::dict& options, const py::object& data, const py::object& weights, double seconds) {
+                   const auto o = options_from_dict<ItemKnnOptions>(options);
+                   const Interactions interactions = interactions_from_python(data);
+                   const CsrMatrix w = csr_from_python(weights, "weights");
+                   const py::gil_scoped_release release;
+                   return ItemKnnModel::from_rows(o, interactions, w, seconds);
+                 },
+                 py::arg("options"), py::arg("data"), py::arg("weights"), py::arg("seconds"), "The fitted model of rows made by item_knn_rows().");
+  m.def("item_knn_squares",
+        [](const py::dict& options, const py::object& users, std::int32_t first, std::int32_t count, std::int64_t num_users, py::handle lengths,
+           double mean_length) {
+          const auto o = options_from_dict<ItemKnnOptions>(options);
+          const ItemBlock block = block_of(users, first, count);
+          const auto given = from_numpy<double>(lengths, "lengths", 1);
+          std::vector<double> out;
+          {
+            const py::gil_scoped_release release;
+            out = item_knn_squares(o, block, {num_users, span_of(given), mean_length, {}});
+          }
+          return take(out, {static_cast<py::ssize_t>(out.size())});
+        },
+        py::arg("options"), py::arg("users"), py::arg("first"), py::arg("count"), py::arg("num_users"), py::arg("lengths"), py::arg("mean_length"),
+        "float64 [count]: |i|^2 of items first .. first + count, from the rows of all their users, CSR [users x all items].");
+  m.def("item_knn_rows",
+        [](const py::dict& options, const py::object& users, std::int32_t first, std::int32_t count, std::int64_t num_users, py::handle lengths,
+           double mean_length, py::handle squares) {
+          const auto o = options_from_dict<ItemKnnOptions>(options);
+          const ItemBlock block = block_of(users, first, count);
+          const auto given = from_numpy<double>(lengths, "lengths", 1);
+          const auto all = from_numpy<double>(squares, "squares", 1);
+          CsrMatrix out;
+          {
+            const py::gil_scoped_release release;
+            out = item_knn_rows(o, block, {num_users, span_of(given), mean_length, span_of(all)});
+          }
+          return csr_to_python(out);
+        },
+        py::arg("options"), py::arg("users"), py::arg("first"), py::arg("count"), py::arg("num_users"), py::arg("lengths"), py::arg("mean_length"),
+        py::arg("squares"), "CSR [count x all items]: rows of ItemKnnModel.weights.");
+}
+
+void bind_random_walk_steps(py::module_& m, py::class_<RandomWalkModel, ItemSimilarityModel, std::shared_ptr<RandomWalkModel>>& walk) {
+  walk.def_static("from_rows",
+                  [](const py::dict& options, bool with_beta, const py::object& data, const py::object& weights, double seconds) {
+                    const auto o = options_from_dict<RandomWalkOptions>(options);
+                    const Interactions interactions = interactions_from_python(data);
+                    const CsrMatrix w = csr_from_python(weights, "weights");
+                    const py::gil_scoped_release release;
+                    return RandomWalkModel::from_rows(o, with_beta, interactions, w, seconds);
+                  },
+                  py::arg("options"), py::arg("with_beta"), py::arg("data"), py::arg("weights"), py::arg("seconds"),
+                  "The fitted model of rows made by random_walk_rows().");
+  m.def("random_walk_rows",
+        [](const py::dict& options, const py::object& users, std::int32_t first, std::int32_t count, py::handle users_of) {
+          const auto o = options_from_dict<RandomWalkOptions>(options);
+          const ItemBlock block = block_of(users, first, count);
+          const auto counts = from_numpy<std::int64_t>(users_of, "users_of", 1);
+          CsrMatrix out;
+          {
+            const py::gil_scoped_release release;
+            out = random_walk_rows(o, block, span_of(counts));
+          }
+          return csr_to_python(out);
+        },
+        py::arg("options"), py::arg("users"), py::arg("first"), py::arg("count"), py::arg("users_of"),
+        "CSR [count x all items]: rows of RandomWalkModel.weights, from the rows of all their users.");
+}
+
 }  // namespace
 
 void bind_item_similarity(py::module_& m) {
@@ -39,7 +120,8 @@ void bind_item_similarity(py::module_& m) {
           },
           "float32 [num_items x num_items]: a scipy CSR, or an array where the matrix is dense; read-only.");
 
-  bind<ItemKnnModel>(m, "ItemKnnModel");
+  auto knn = bind<ItemKnnModel>(m, "ItemKnnModel");
+  bind_item_knn_steps(m, knn);
   bind<EaseModel>(m, "EaseModel");
   bind<SlimModel>(m, "SlimModel");
   bind<UserKnnModel, Recommender>(m, "UserKnnModel");
@@ -59,6 +141,7 @@ void bind_item_similarity(py::module_& m) {
                   },
                   py::arg("options"), py::arg("with_beta"), py::arg("users"), py::arg("items"), py::arg("pairs"), py::arg("item_mean"),
                   "What options become on data of this shape.");
+  bind_random_walk_steps(m, walk);
 }
 
 }  // namespace etalage::python

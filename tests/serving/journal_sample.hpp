@@ -40,7 +40,7 @@ inline std::vector<double> store_answers(const EventStore& store) {
   std::vector<double> out;
   for (int u = 0; u < 11; ++u) {
     UserView view;
-    const std::string key = "u" + std::to_string(u);
+    const std::string key = name("u", u);
     out.push_back(store.read_user(std::string_view(key), view) ? 1 : 0);
     out.push_back(static_cast<double>(view.version));
     for (const auto& p : view.history) out.insert(out.end(), {static_cast<double>(p.time_ms - kLogNow), static_cast<double>(p.item), static_cast<double>(p.taste)});
