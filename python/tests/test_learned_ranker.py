@@ -231,6 +231,23 @@ def test_impressions_give_the_place_its_due(log):
     new().fit(log, impressions=clicked)
 
 
+def test_what_was_hardly_ever_shown_counts_no_more_than_max_weight(log):
+    shown = impressions(log, requests=200)
+    rng = np.random.default_rng(2)
+    shown["propensity"] = np.where(rng.random(len(shown["item"])) < 0.5, 1e-4, 1 / 3)
+
+    def weights(frame, **options):
+        return [w[0] for w in new(**options).fit(log, impressions=frame).linear_weights.values()]
+
+    unweighted = {n: v for n, v in shown.items() if n != "propensity"}
+    cut = {**shown, "propensity": np.maximum(shown["propensity"], 1 / 20)}
+    np.testing.assert_array_equal(weights(shown, max_weight=1), weights(unweighted))
+    np.testing.assert_array_equal(weights(shown, max_weight=20), weights(cut, max_weight=1e6))
+    assert weights(shown, max_weight=1e6) != weights(shown, max_weight=20)
+    with pytest.raises(ValueError, match="max_weight is 0.5, must be >= 1"):
+        new(max_weight=0.5).fit(log, impressions=shown)
+
+
 def test_bad_impressions_are_named(log):
     shown = impressions(log, requests=20)
     for change, error, text in (
