@@ -12,6 +12,7 @@ only become fewer.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,7 @@ def as_meant(text: str) -> str:
 
 def main() -> int:
     root, out = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    shutil.rmtree(out / "include", ignore_errors=True)  # headers that have moved since
     for header in sorted((root / "include").rglob("*.hpp")):
         copy = out / "include" / header.relative_to(root / "include")
         copy.parent.mkdir(parents=True, exist_ok=True)

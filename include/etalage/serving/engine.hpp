@@ -96,7 +96,7 @@ struct ETALAGE_EXPORT EngineOptions {
 };
 
 /// A shopper at one moment: his profile with what it takes to read it.
-struct ShopperState {
+struct ETALAGE_EXPORT ShopperState {
   bool known = false;                      ///< a model, the snapshot's profiles or an event knows him
   UserProfile profile;                     ///< items are rows of the snapshot's catalogue
   std::int64_t now_ms = 0;  ///< UTC milliseconds of the moment that it is of
