@@ -92,6 +92,12 @@ Questions::Questions(const Recommender& model, py::handle user_index, py::handle
     rows = csr_from_python(user_items, "user_items");
     // A matrix has no order within a row; one that was made from lists is marked, and keeps it.
     if (dynamic_cast<const SequenceModel*>(&model) != nullptr && !py::hasattr(user_items, "ordered")) rows = canonical(*rows);
+    if (py::hasattr(user_items, "times")) {
+      times = wrap(from_numpy<std::int64_t>(user_items.attr("times"), "times of user_items", 1));
+      if (times.size() != rows->columns.size())
+        throw std::invalid_argument("times of user_items has " + std::to_string(times.size()) + " entries, must have one for each of the " +
+                                    std::to_string(rows->columns.size()) + " stored");
+    }
     if (rows->cols != model.num_items())
       throw std::invalid_argument("user_items has " + std::to_string(rows->cols) + " columns, must have " +
                                   std::to_string(model.num_items()) + ", the model's number of items");
@@ -111,6 +117,7 @@ std::vector<Query> Questions::queries(std::size_t begin, std::size_t end, const 
     if (rows) {
       q.history = rows->view().row_columns(static_cast<std::int64_t>(i));
       q.history_values = rows->view().row_values(static_cast<std::int64_t>(i));
+      if (!times.empty()) q.history_times = times.view().subspan(static_cast<std::size_t>(rows->offsets[i]), q.history.size());
     }
     q.history_given = rows.has_value() || !known;
     if (sessions) q.session = (*sessions)[i];

@@ -15,7 +15,8 @@ _PLACES = 1 << 22  # places of long lists held at a time
 
 
 def history_rows(history, shape):
-    """What the compiled evaluator gives a model as history, as rows of users; those of Sequences keep their order."""
+    """What the compiled evaluator gives a model as history, as rows of users; those of Sequences keep their order, and their times
+    where they have some: `times` holds them as a matrix of the same rows."""
     if isinstance(history, _core.Interactions):
         return history.user_items_view
     users = np.arange(len(history)) if history.user_index is None else history.user_index
@@ -30,6 +31,11 @@ def history_rows(history, shape):
     rows.indices = np.concatenate(lists) if lists else np.empty(0, np.int32)
     rows.indptr, rows.data = np.concatenate([[0], np.cumsum(lengths)]), np.ones(len(rows.indices), np.float32)
     rows.ordered = True
+    if history.times is not None:
+        rows.times = sp.csr_matrix(shape, dtype=np.int64)
+        times = [history.times[offsets[s] : offsets[s + 1]] for s in np.flatnonzero(within)[order]]
+        rows.times.data = np.concatenate(times).astype(np.int64) if times else np.empty(0, np.int64)
+        rows.times.indices, rows.times.indptr = rows.indices, rows.indptr
     return rows
 
 
@@ -42,6 +48,8 @@ def ask_own(measure, core, rows, users, k: int, filter_seen: bool, recalculate_u
         history = rows[asked]
         if ordered:
             history.ordered = True
+            if hasattr(rows, "times"):
+                history.times = rows.times[asked].data
         items, scores = core.recommend(asked, history, None, places, filter_seen, recalculate_user, None, None, False, num_threads)
         unseen = np.zeros(len(asked), bool)
         if k < places < num_items:
