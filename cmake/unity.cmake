@@ -16,5 +16,7 @@ function(etalage_unity target size)
     math(EXPR count_${group} "${count_${group}} + 1")
     set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group}_${batch})
   endforeach()
+  # GCC takes every file of a group for a header, in which a private type with a member of an unnamed one would be a fault.
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
 endfunction()
