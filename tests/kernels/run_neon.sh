@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# run_neon.sh <work folder>: builds the kernels and their tests for AArch64 and runs them under qemu-user, so that the
+# run_neon.sh <work folder>: builds the kernels, search over them and the tests of both for AArch64 and runs them under qemu-user, so that the
 # NEON level is tested on any machine. Exit code 77 (skipped, in ctest's words) without the cross compiler or qemu.
 # Debian packages: g++-aarch64-linux-gnu qemu-user; GoogleTest comes from libgtest-dev's sources.
 set -euo pipefail
@@ -22,21 +22,21 @@ flags=(-std=c++20 -O2 -I"$root/include" -I"$root/src" -I"$root/tests" -I"$out/in
 kernel_flags=(-O3 -fno-exceptions -DETALAGE_SIMD_NAMESPACE=baseline -DHWY_COMPILE_ONLY_STATIC -DHWY_IS_DEBUG_BUILD=0)
 
 objects=()
-compile() {  # compile <source> [flag...]: rebuilt when the source or any header of the kernels is newer
+compile() {  # compile <source> [flag...]: rebuilt when the source or any file of the kernels or of search is newer
   local source=$1 object
   shift
   object=$out/$(basename "${source%.*}").o
   objects+=("$object")
-  if [ ! -f "$object" ] || [ -n "$(find "$source" "$root/src/kernels" "$root/tests/kernels" -newer "$object" -print -quit)" ]; then
+  if [ ! -f "$object" ] || [ -n "$(find "$source" "$root/src/kernels" "$root/src/search" "$root/tests/kernels" "$root/tests/search" -newer "$object" -print -quit)" ]; then
     aarch64-linux-gnu-g++ "${flags[@]}" "$@" -c "$source" -o "$object"
   fi
 }
 # Parallel loops run on std::thread here.
-for source in "$root"/src/kernels/*.cpp "$root/src/core/item_filter.cpp" "$root/src/detail/parallel_for.cpp"; do
+for source in "$root"/src/kernels/*.cpp "$root"/src/search/*.cpp "$root/src/core/item_filter.cpp" "$root/src/core/scratch.cpp" "$root/src/detail/parallel_for.cpp"; do
   # files with a scalar twin are the ones that are compiled for each level
   if [ -f "${source%.cpp}_scalar.cpp" ]; then compile "$source" "${kernel_flags[@]}"; else compile "$source"; fi
 done
-for source in "$root"/tests/kernels/*_test.cpp; do compile "$source"; done
+for source in "$root"/tests/kernels/*_test.cpp "$root"/tests/search/*_test.cpp; do compile "$source"; done
 compile "$gtest/src/gtest-all.cc"
 compile "$gtest/src/gtest_main.cc"
 aarch64-linux-gnu-g++ -static "${objects[@]}" -pthread -o "$out/kernels_neon_test"
