@@ -5,7 +5,6 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 
@@ -28,7 +27,7 @@ void set_option(const py::dict& options, const char* name, Auto<T>& field) {
   if (!options.contains(name)) return;
   if (says_auto(options, name)) return;  // as the options are made
   if (!std::is_enum_v<T> && py::isinstance<py::str>(options[name])) {
-    const char* rule = std::is_enum_v<T> ? "" : std::is_same_v<T, bool> ? "True, False" : std::is_integral_v<T> ? "an integer" : "a number";
+    const char* rule = std::is_same_v<T, bool> ? "True, False" : std::is_integral_v<T> ? "an integer" : "a number";
     throw py::type_error(std::string(name) + " is " + describe(options[name]) + ", must be " + rule + " or 'auto'");
   }
   T value = field.value();

@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,13 +19,10 @@
 #include "option_fields.hpp"
 #include "option_helpers.hpp"
 #include "profile_helpers.hpp"
+#include "span_helpers.hpp"
 
 namespace etalage::python {
 namespace {
-
-using Floats = py::array_t<float, py::array::c_style>;
-
-std::span<const float> list_of(const Floats& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
 
 template <class Predict>
 py::array_t<float> rows_of(std::int64_t n, std::int32_t f, Predict predict) {
@@ -59,7 +55,7 @@ void bind_cold_start(py::module_& m) {
              const auto y = from_numpy<float>(factors, "factors", 2);
              const auto s = from_numpy<float>(support, "support", 1);
              const MatrixView<const float> view = float_rows(y);
-             const auto weights = list_of(s);
+             const auto weights = span_of(s);
              const py::gil_scoped_release release;
              c.fit(x.view(), view, weights);
            },
@@ -80,7 +76,7 @@ void bind_cold_start(py::module_& m) {
                     const ColdStartOptions o = options_from_dict<ColdStartOptions>(options);
                     const MatrixView<const float> item_view = float_rows(y);
                     const MatrixView<const float> user_view = float_rows(u);
-                    const auto weights = list_of(s);
+                    const auto weights = span_of(s);
                     ColdStartOptions best;
                     {
                       const py::gil_scoped_release release;

@@ -3,7 +3,6 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "etalage/core/interactions.hpp"
@@ -17,23 +16,10 @@
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "option_fields.hpp"
+#include "span_helpers.hpp"
 
 namespace etalage::python {
 namespace {
-
-template <class Model, class Base = ItemSimilarityModel>
-py::class_<Model, Base, std::shared_ptr<Model>> bind(py::module_& m, const char* name) {
-  py::class_<Model, Base, std::shared_ptr<Model>> c(m, name);
-  bind_made_of_options<Model>(c);
-  bind_fitted<Model>(c);
-  bind_fit<Model>(c);
-  return c;
-}
-
-template <class T>
-std::span<const T> span_of(const py::array_t<T, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.size())};
-}
 
 ItemBlock block_of(const py::object& users, std::int32_t first, std::int32_t count) { return {csr_from_python(users, "users"), first, count}; }
 
@@ -59,7 +45,7 @@ void bind_item_knn_steps(py::module_& m, py::class_<ItemKnnModel, ItemSimilarity
             const py::gil_scoped_release release;
             out = item_knn_squares(o, block, {num_users, span_of(given), mean_length, {}});
           }
-          return take(out, {static_cast<py::ssize_t>(out.size())});
+          return take(out);
         },
         py::arg("options"), py::arg("users"), py::arg("first"), py::arg("count"), py::arg("num_users"), py::arg("lengths"), py::arg("mean_length"),
         "float64 [count]: |i|^2 of items first .. first + count, from the rows of all their users, CSR [users x all items].");
@@ -120,11 +106,11 @@ void bind_item_similarity(py::module_& m) {
           },
           "float32 [num_items x num_items]: a scipy CSR, or an array where the matrix is dense; read-only.");
 
-  auto knn = bind<ItemKnnModel>(m, "ItemKnnModel");
+  auto knn = bind_model<ItemKnnModel, ItemSimilarityModel>(m, "ItemKnnModel");
   bind_item_knn_steps(m, knn);
-  bind<EaseModel>(m, "EaseModel");
-  bind<SlimModel>(m, "SlimModel");
-  bind<UserKnnModel, Recommender>(m, "UserKnnModel");
+  bind_model<EaseModel, ItemSimilarityModel>(m, "EaseModel");
+  bind_model<SlimModel, ItemSimilarityModel>(m, "SlimModel");
+  bind_model<UserKnnModel, Recommender>(m, "UserKnnModel");
 
   py::class_<RandomWalkModel, ItemSimilarityModel, std::shared_ptr<RandomWalkModel>> walk(m, "RandomWalkModel");
   walk.def(py::init([](const py::dict& d, bool with_beta) {

@@ -15,6 +15,7 @@
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "option_helpers.hpp"
+#include "span_helpers.hpp"
 
 namespace etalage::python {
 namespace {
@@ -25,11 +26,6 @@ using Floats = py::array_t<float, py::array::c_style>;
 constexpr std::initializer_list<std::pair<const char*, RerankMethod>> kRerankMethods{
     {"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}};
 constexpr std::initializer_list<std::pair<const char*, Likeness>> kLikeness{{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}};
-
-template <class T>
-std::span<const T> list(const py::array_t<T, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.size())};
-}
 
 RerankOptions rerank_options(const py::dict& d) {
   RerankOptions o;
@@ -64,7 +60,7 @@ py::array rerank_rows(const py::object& relevance, std::int64_t k, const py::dic
     std::vector<const float*> rows(static_cast<std::size_t>(v.shape(0)));
     for (std::size_t row = 0; row < rows.size(); ++row) rows[row] = v.data() + row * static_cast<std::size_t>(v.shape(1));
     RerankScratch scratch;
-    rerank(o, {.relevance = list(r), .vectors = rows, .dim = static_cast<std::size_t>(v.shape(1)), .items = list(i), .catalog = catalog, .groups = list(g), .target = list(t)},
+    rerank(o, {.relevance = span_of(r), .vectors = rows, .dim = static_cast<std::size_t>(v.shape(1)), .items = span_of(i), .catalog = catalog, .groups = span_of(g), .target = span_of(t)},
            order, scratch);
   }
   return take(std::move(order));
@@ -159,12 +155,12 @@ struct HeldRequest {
     const auto ints = [&](const char* name, Ints& to, std::span<const std::int32_t>& view) {
       if (!d.contains(name) || d[name].is_none()) return;
       to = from_numpy<std::int32_t>(d[name], name, 1);
-      view = list(to);
+      view = span_of(to);
     };
     const auto floats = [&](const char* name, Floats& to, std::span<const float>& view) {
       if (!d.contains(name) || d[name].is_none()) return;
       to = from_numpy<float>(d[name], name, 1);
-      view = list(to);
+      view = span_of(to);
     };
     ints("history", history, context.history);
     ints("session", session, context.session);

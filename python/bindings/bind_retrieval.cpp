@@ -9,7 +9,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,14 +26,10 @@
 namespace etalage::python {
 namespace {
 
-// Beside the index in its file: files of indexes without keys stay as they are, and readers that know no keys pass over them.
-constexpr const char* kKeys = "info/keys";
-constexpr const char* kIndexKind = "ItemIndex";
-
 ItemFilter make_filter(const py::object& allow, const py::object& deny) {
   ItemFilter f;
-  if (!allow.is_none()) f = ItemFilter::allow(list_of(from_numpy<std::int64_t>(allow, "allow", 1)));
-  if (!deny.is_none()) f = f & ItemFilter::deny(list_of(from_numpy<std::int64_t>(deny, "deny", 1)));
+  if (!allow.is_none()) f = ItemFilter::allow(span_of(from_numpy<std::int64_t>(allow, "allow", 1)));
+  if (!deny.is_none()) f = f & ItemFilter::deny(span_of(from_numpy<std::int64_t>(deny, "deny", 1)));
   return f;
 }
 
@@ -97,45 +92,24 @@ void bind_retrieval(py::module_& m) {
              return ix.distances_per_query({q.data(), n, dim}, k);
            },
            py::arg("queries"), py::arg("k"))
-      .def_property_readonly("dim", &ItemIndex::dim)
-      .def_property_readonly("metric", [](const ItemIndex& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
       .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.structure(), kIndexKinds); })
       .def("options", [](const ItemIndex& ix) { return index_options_to(ix.options()); })
       .def_property_readonly("measured_recall", &ItemIndex::measured_recall)
-      .def("save", [](const ItemIndex& ix, const std::filesystem::path& path) { save(ix, path); }, py::arg("path"),
-           py::call_guard<py::gil_scoped_release>())
-      .def("save_with_keys",
-           [](const ItemIndex& ix, const std::filesystem::path& path, const IdMap& keys) {
-             save_state(path, kIndexKind, [&](StateWriter& writer) {
-               ix.save_state(writer);
-               writer.put_id_map(kKeys, keys);
-             });
-           },
-           py::arg("path"), py::arg("keys"), py::call_guard<py::gil_scoped_release>(), "The file of save(), with the key of each id beside it.")
       .def_static("keys_of",
                   [](const std::filesystem::path& path) -> std::shared_ptr<IdMap> {
                     const StateFile file = StateFile::open(path, {Verify::kHeader, 0});
-                    if (!file.reader().has(std::string(kKeys) + "/kind")) return nullptr;
-                    return std::make_shared<IdMap>(file.reader().get_id_map(kKeys));
+                    if (!file.reader().has(std::string(kIndexKeys) + "/kind")) return nullptr;
+                    return std::make_shared<IdMap>(file.reader().get_id_map(kIndexKeys));
                   },
                   py::arg("path"), py::call_guard<py::gil_scoped_release>(), "The keys of a file of save_with_keys(), or None.")
-      .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_index(path, index_load_options(verify)); },
+      .def_static("load", [](const std::filesystem::path& path, const std::string& verify) { return load_index(path, verify_option(verify)); },
                   py::arg("path"), py::arg("verify"), py::call_guard<py::gil_scoped_release>())
-      .def("to_bytes",
-           [](const ItemIndex& ix) {
-             std::vector<char> bytes;
-             {
-               const py::gil_scoped_release release;
-               bytes = save_to_memory(ix);
-             }
-             return py::bytes(bytes.data(), bytes.size());
-           })
       .def_static(
           "from_bytes",
           [](const py::bytes& data) {
-            const std::string_view v = data;
+            const std::span<const char> bytes = bytes_of(data);
             const py::gil_scoped_release release;
-            return load_index_from_memory(std::span<const char>(v.data(), v.size()));
+            return load_index_from_memory(bytes);
           },
           py::arg("data"));
 }

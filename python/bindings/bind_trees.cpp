@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "etalage/io/tree_files.hpp"
 #include "etalage/trees/tree_ensemble.hpp"
+#include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
@@ -42,8 +44,8 @@ bool is_float32(const py::object& rows) {
 }  // namespace
 
 void bind_trees(py::module_& m) {
-  py::class_<TreeEnsemble, std::shared_ptr<TreeEnsemble>>(m, "TreeEnsemble", "The compiled part of etalage.models.TreeEnsemble.")
-      .def(py::init([](const py::object& feature, const py::object& threshold, const py::object& left, const py::object& right,
+  py::class_<TreeEnsemble, std::shared_ptr<TreeEnsemble>> trees(m, "TreeEnsemble", "The compiled part of etalage.models.TreeEnsemble.");
+  trees.def(py::init([](const py::object& feature, const py::object& threshold, const py::object& left, const py::object& right,
                        const py::object& nan_left, const py::object& value, const py::object& roots, double base, std::int32_t num_features) {
              return std::make_shared<TreeEnsemble>(kept(from_numpy<std::int32_t>(feature, "feature", 1)), kept(from_numpy<double>(threshold, "threshold", 1)),
                                                    kept(from_numpy<std::int32_t>(left, "left", 1)), kept(from_numpy<std::int32_t>(right, "right", 1)),
@@ -63,25 +65,15 @@ void bind_trees(py::module_& m) {
            py::arg("X"), py::arg("num_threads") = 0, "float64 [n] or [n, outputs] for float64 or float32 [n, features].")
       .def("save", [](const TreeEnsemble& t, const std::filesystem::path& path) { save(t, path); }, py::arg("path"),
            py::call_guard<py::gil_scoped_release>())
-      .def("to_bytes",
-           [](const TreeEnsemble& t) {
-             const std::vector<char> bytes = save_to_memory(t);
-             return py::bytes(bytes.data(), bytes.size());
-           })
-      .def_static(
-          "from_bytes",
-          [](const py::bytes& data) {
-            const std::string_view v = data;
-            return std::make_shared<TreeEnsemble>(load_tree_model_from_memory({v.data(), v.size()}));
-          },
-          py::arg("data"))
       .def_static(
           "load",
           [](const std::filesystem::path& path, const std::string& verify) {
-            if (verify != "full" && verify != "header") throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
-            return std::make_shared<TreeEnsemble>(load_tree_model(path, {verify == "full" ? Verify::kFull : Verify::kHeader, 0}));
+            return std::make_shared<TreeEnsemble>(load_tree_model(path, verify_option(verify)));
           },
           py::arg("path"), py::arg("verify") = "full", py::call_guard<py::gil_scoped_release>());
+  bind_bytes<TreeEnsemble>(trees, [](std::span<const char> bytes, LoadOptions options) {
+    return std::make_shared<TreeEnsemble>(load_tree_model_from_memory(bytes, options));
+  });
 }
 
 }  // namespace etalage::python

@@ -9,10 +9,8 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "etalage/core/id_map.hpp"
 #include "etalage/io/faiss_files.hpp"
 #include "etalage/io/state_file.hpp"
 #include "etalage/retrieval/faiss_index.hpp"
@@ -24,13 +22,6 @@
 
 namespace etalage::python {
 namespace {
-
-constexpr const char* kFaissKeys = "info/keys";  // as of ItemIndex
-
-std::span<const std::uint8_t> bytes_of(const py::bytes& data) {
-  const std::string_view v = data;
-  return {reinterpret_cast<const std::uint8_t*>(v.data()), v.size()};
-}
 
 py::bytes to_bytes(std::span<const std::uint8_t> v) { return {reinterpret_cast<const char*>(v.data()), v.size()}; }
 
@@ -75,8 +66,6 @@ void bind_faiss(py::module_& m) {
       .def("train", &FaissIndex::train, py::call_guard<py::gil_scoped_release>())
       .def("built", &FaissIndex::built, py::call_guard<py::gil_scoped_release>())
       .def("min_training_rows", &FaissIndex::min_training_rows)
-      .def_property_readonly("dim", &FaissIndex::dim)
-      .def_property_readonly("metric", [](const FaissIndex& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
       .def_property_readonly("kind", [](const FaissIndex&) { return "faiss"; })
       .def("options", &options_to)
       .def("rows",
@@ -97,36 +86,17 @@ void bind_faiss(py::module_& m) {
              }
              return to_bytes(bytes);
            })
-      .def("save", [](const FaissIndex& ix, const std::filesystem::path& path) { save(ix, path); }, py::arg("path"),
-           py::call_guard<py::gil_scoped_release>())
-      .def("save_with_keys",
-           [](const FaissIndex& ix, const std::filesystem::path& path, const IdMap& keys) {
-             save_state(path, ix.kind(), [&](StateWriter& writer) {
-               ix.save_state(writer);
-               writer.put_id_map(kFaissKeys, keys);
-             });
-           },
-           py::arg("path"), py::arg("keys"), py::call_guard<py::gil_scoped_release>())
       .def_static("load",
                   [](const std::filesystem::path& path, const std::string& verify, bool trust_faiss) {
-                    return load_faiss_index(path, index_load_options(verify, trust_faiss));
+                    return load_faiss_index(path, verify_option(verify, 0, trust_faiss));
                   },
                   py::arg("path"), py::arg("verify"), py::arg("trust_faiss"), py::call_guard<py::gil_scoped_release>())
-      .def("to_bytes",
-           [](const FaissIndex& ix) {
-             std::vector<char> bytes;
-             {
-               const py::gil_scoped_release release;
-               bytes = save_to_memory(ix);
-             }
-             return py::bytes(bytes.data(), bytes.size());
-           })
       .def_static(
           "from_bytes",
           [](const py::bytes& data) {  // of a pickle, which is trusted as it stands
-            const std::string_view v = data;
+            const std::span<const char> bytes = bytes_of(data);
             const py::gil_scoped_release release;
-            return load_faiss_index_from_memory(std::span<const char>(v.data(), v.size()), index_load_options("full", true));
+            return load_faiss_index_from_memory(bytes, verify_option("full", 0, true));
           },
           py::arg("data"))
       .def_static(
@@ -134,11 +104,12 @@ void bind_faiss(py::module_& m) {
           [](const py::bytes& data, const py::object& vectors, const py::object& ids, const py::dict& options) {
             const auto v = from_numpy<float>(vectors, "vectors", 2);
             const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
-            const std::span<const std::uint8_t> bytes = bytes_of(data);
+            const std::span<const char> chars = bytes_of(data);
+            const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(chars.data()), chars.size());
             const IndexMetric metric = metric_from(options);
             const FaissIndexOptions o = options_from(options);
             const py::gil_scoped_release release;
-            return FaissIndex::from_faiss_bytes(bytes, matrix_of(v), list_of(i), metric, o);
+            return FaissIndex::from_faiss_bytes(bytes, float_rows(v), span_of(i), metric, o);
           },
           py::arg("data"), py::arg("vectors"), py::arg("ids"), py::arg("options"));
 }

@@ -17,10 +17,10 @@
 
 namespace etalage::python {
 
-[[nodiscard]] inline LoadOptions verify_option(const std::string& verify, int num_threads = 0) {
+[[nodiscard]] inline LoadOptions verify_option(const std::string& verify, int num_threads = 0, bool trust_faiss = false) {
   if (verify != "full" && verify != "header")
     throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
-  return {verify == "full" ? Verify::kFull : Verify::kHeader, num_threads};
+  return {verify == "full" ? Verify::kFull : Verify::kHeader, num_threads, trust_faiss};
 }
 
 [[nodiscard]] inline py::bytes to_bytes(const std::vector<char>& v) { return {v.data(), v.size()}; }

@@ -5,37 +5,32 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "etalage/core/id_map.hpp"
 #include "etalage/core/item_filter.hpp"
-#include "etalage/core/matrix_view.hpp"
 #include "etalage/extend/vector_index.hpp"
 #include "etalage/io/state_file.hpp"
 #include "etalage/retrieval/index_rows.hpp"
+#include "file_helpers.hpp"
+#include "index_options.hpp"
 #include "numpy_helpers.hpp"
+#include "option_helpers.hpp"
+#include "span_helpers.hpp"
 
 namespace etalage::python {
 
-inline MatrixView<const float> matrix_of(const py::array_t<float, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
-}
-inline std::span<const std::int64_t> list_of(const py::array_t<std::int64_t, py::array::c_style>& a) {
-  return {a.data(), static_cast<std::size_t>(a.size())};
-}
-
-inline LoadOptions index_load_options(const std::string& verify, bool trust_faiss = false) {
-  if (verify != "full" && verify != "header")
-    throw std::invalid_argument("verify is '" + verify + "', must be 'full' or 'header'");
-  return {verify == "full" ? Verify::kFull : Verify::kHeader, 0, trust_faiss};
-}
+// Beside the index in its file: files of indexes without keys stay as they are, and readers that know no keys pass over them.
+inline constexpr const char* kIndexKeys = "info/keys";
 
 /// ids int64 and scores float32, both (n, k), padded with -1 and -inf.
 template <class Index>
@@ -61,7 +56,7 @@ py::tuple search_index(const Index& index, const py::object& queries, std::int64
     std::fill_n(scores, n * width, -std::numeric_limits<float>::infinity());
     std::vector<Neighbor> found(n * most);
     std::vector<std::size_t> counts(n);
-    index.search_batch(matrix_of(q), {found.data(), n, most}, counts, filters, num_threads);
+    index.search_batch(float_rows(q), {found.data(), n, most}, counts, filters, num_threads);
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = 0; j < counts[i]; ++j) {
         ids[i * width + j] = found[i * most + j].id;
@@ -77,7 +72,8 @@ inline py::tuple rows_to_python(IndexRows rows, int dim) {
   return py::make_tuple(to_numpy(rows.vectors, {n, dim}), take(std::move(rows.ids)));
 }
 
-/// add, update, remove, compact, size, contains, ids, search, set_ef_search, set_nprobe, memory_bytes, dead_rows.
+/// add, update, remove, compact, size, contains, ids, dim, metric, search, set_ef_search, set_nprobe, memory_bytes, dead_rows, save,
+/// save_with_keys, to_bytes.
 template <class Index, class Class>
 void bind_index_methods(Class& c) {
   c.def(
@@ -86,7 +82,7 @@ void bind_index_methods(Class& c) {
          const auto v = from_numpy<float>(vectors, "vectors", 2);
          const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
          const py::gil_scoped_release release;
-         ix.add(matrix_of(v), list_of(i));
+         ix.add(float_rows(v), span_of(i));
        },
        py::arg("vectors"), py::arg("ids"))
       .def(
@@ -95,7 +91,7 @@ void bind_index_methods(Class& c) {
             const auto v = from_numpy<float>(vectors, "vectors", 2);
             const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
             const py::gil_scoped_release release;
-            ix.update(matrix_of(v), list_of(i));
+            ix.update(float_rows(v), span_of(i));
           },
           py::arg("vectors"), py::arg("ids"))
       .def(
@@ -103,7 +99,7 @@ void bind_index_methods(Class& c) {
           [](Index& ix, const py::object& ids) {
             const auto i = from_numpy<std::int64_t>(ids, "ids", 1);
             const py::gil_scoped_release release;
-            return ix.remove(list_of(i));
+            return ix.remove(span_of(i));
           },
           py::arg("ids"))
       .def("compact", &Index::compact, py::call_guard<py::gil_scoped_release>())
@@ -122,7 +118,27 @@ void bind_index_methods(Class& c) {
       .def("set_ef_search", &Index::set_ef_search, py::arg("ef_search"), py::call_guard<py::gil_scoped_release>())
       .def("set_nprobe", &Index::set_nprobe, py::arg("nprobe"), py::call_guard<py::gil_scoped_release>())
       .def("memory_bytes", &Index::memory_bytes, py::call_guard<py::gil_scoped_release>())
-      .def("dead_rows", &Index::dead_rows, py::call_guard<py::gil_scoped_release>());
+      .def("dead_rows", &Index::dead_rows, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("dim", &Index::dim)
+      .def_property_readonly("metric", [](const Index& ix) { return name_of_choice(ix.metric(), kIndexMetrics); })
+      .def("save", [](const Index& ix, const std::filesystem::path& path) { save(ix, path); }, py::arg("path"),
+           py::call_guard<py::gil_scoped_release>())
+      .def("save_with_keys",
+           [](const Index& ix, const std::filesystem::path& path, const IdMap& keys) {
+             save_state(path, ix.kind(), [&](StateWriter& writer) {
+               ix.save_state(writer);
+               writer.put_id_map(kIndexKeys, keys);
+             });
+           },
+           py::arg("path"), py::arg("keys"), py::call_guard<py::gil_scoped_release>(), "The file of save(), with the key of each id beside it.")
+      .def("to_bytes", [](const Index& ix) {
+        std::vector<char> bytes;
+        {
+          const py::gil_scoped_release release;
+          bytes = save_to_memory(ix);
+        }
+        return to_bytes(bytes);
+      });
 }
 
 }  // namespace etalage::python

@@ -51,8 +51,8 @@ class Filters {
 /// The n questions of a batch and the memory that their spans look into.
 struct Questions {
   std::optional<Array<std::int32_t>> users;  ///< [n]
-  std::optional<CsrMatrix> rows;
-  Array<std::int64_t> times;  // beside the columns of rows that were made from lists, or empty             ///< [n x num_items], given histories
+  std::optional<CsrMatrix> rows;             ///< [n x num_items], given histories
+  Array<std::int64_t> times;                 ///< beside the columns of rows that were made from lists, or empty
   std::optional<Lists> sessions;             ///< [n]
   bool exclude_seen = true;
   bool recalculate_user = false;

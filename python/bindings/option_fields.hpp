@@ -115,4 +115,14 @@ void bind_fit(Class& c) {
         py::arg("data"), py::arg("callback"));
 }
 
+/// A model of options that is fitted on Interactions.
+template <class Model, class Base>
+py::class_<Model, Base, std::shared_ptr<Model>> bind_model(py::module_& m, const char* name) {
+  py::class_<Model, Base, std::shared_ptr<Model>> c(m, name);
+  bind_made_of_options<Model>(c);
+  bind_fitted<Model>(c);
+  bind_fit<Model>(c);
+  return c;
+}
+
 }  // namespace etalage::python

@@ -5,13 +5,11 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "etalage/core/catalog.hpp"
 #include "etalage/core/event_log.hpp"
-#include "etalage/io/state_file.hpp"
 #include "etalage/profile/profiles.hpp"
 #include "etalage/profile/user_profile.hpp"
 #include "option_helpers.hpp"

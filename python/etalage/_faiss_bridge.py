@@ -67,17 +67,16 @@ def _list_rows(faiss, index):
 
 
 def _rows(faiss, index):
-    """(rows, labels, exact, settings' index, normalised) of an index and what it wraps."""
+    """(rows, labels, exact, normalised) of an index and what it wraps."""
     index = faiss.downcast_index(index)
     name = _name(index)
     if name in ("IndexIDMap", "IndexIDMap2"):
         rows, labels, *rest = _rows(faiss, index.index)
         return rows, faiss.vector_to_array(index.id_map).astype(np.int64)[labels], *rest
     if name.startswith("IndexRefine"):
-        rows, labels, exact, _, unit = _rows(faiss, index.refine_index)
-        return rows, labels, exact, _settings_of(faiss, index.base_index), unit
+        return _rows(faiss, index.refine_index)
     if name == "IndexPreTransform":
-        rows, labels, exact, inner, unit = _rows(faiss, index.index)
+        rows, labels, exact, unit = _rows(faiss, index.index)
         for i in reversed(range(index.chain.size())):
             step = faiss.downcast_VectorTransform(index.chain.at(i))
             if _name(step) == "NormalizationTransform":
@@ -85,16 +84,16 @@ def _rows(faiss, index):
                 continue
             exact = exact and step.d_in == step.d_out
             rows = step.reverse_transform(np.ascontiguousarray(rows))
-        return rows, labels, exact, inner, unit
+        return rows, labels, exact, unit
     if hasattr(index, "invlists"):
         rows, labels = _list_rows(faiss, index)
-        return rows, labels, name in ("IndexIVFFlat", "IndexIVFFlatDedup"), index, False
+        return rows, labels, name in ("IndexIVFFlat", "IndexIVFFlatDedup"), False
     owner = faiss.downcast_index(index.storage) if getattr(index, "storage", None) is not None else index
     try:
         rows = owner.reconstruct_n(0, owner.ntotal) if owner.ntotal else np.empty((0, owner.d), np.float32)
     except RuntimeError as error:
         raise TypeError(f"faiss_index is an {name}, which does not give its vectors back: {str(error).splitlines()[-1]}") from error
-    return rows, np.arange(owner.ntotal, dtype=np.int64), _name(owner).startswith("IndexFlat") and _name(owner) != "IndexFlatCodes", index, False
+    return rows, np.arange(owner.ntotal, dtype=np.int64), _name(owner).startswith("IndexFlat") and _name(owner) != "IndexFlatCodes", False
 
 
 def _settings_of(faiss, index):
@@ -115,14 +114,8 @@ def _kind(faiss, index):
     return ("hnsw" if _name(index).startswith(("IndexNSG", "IndexNNDescent")) else "exact"), {}
 
 
-def _positions_below(faiss, index):
-    """Whether rows are labelled by position below what maps ids."""
-    index = faiss.downcast_index(index)
-    name = _name(index)
-    if name in ("IndexIDMap", "IndexIDMap2", "IndexPreTransform"):
-        return _positions_below(faiss, index.index)
-    if name.startswith("IndexRefine"):
-        return _positions_below(faiss, index.base_index)
+def _labels_are_positions(faiss, index):
+    """Whether the index below what maps ids labels its rows by position."""
     if not hasattr(index, "invlists"):
         return True
     lists = index.invlists
@@ -140,7 +133,8 @@ def read(faiss_index, ids=None) -> Converted:
     metrics = {faiss.METRIC_INNER_PRODUCT: "dot", faiss.METRIC_L2: "l2"}
     if faiss_index.metric_type not in metrics:
         raise ValueError(f"faiss_index has the metric type {faiss_index.metric_type}, must be METRIC_INNER_PRODUCT or METRIC_L2")
-    rows, labels, exact, inner, unit = _rows(faiss, faiss_index)
+    rows, labels, exact, unit = _rows(faiss, faiss_index)
+    inner = _settings_of(faiss, faiss_index)
     if ids is not None:
         if len(ids) != len(labels):
             raise ValueError(f"ids has {len(ids)} entries, must have one for each of the {len(labels)} vectors of faiss_index")
@@ -151,15 +145,14 @@ def read(faiss_index, ids=None) -> Converted:
     kind, options = _kind(faiss, inner)
     metric = "cosine" if unit else metrics[faiss_index.metric_type]
     plain = _name(inner) in ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexHNSWFlat", "IndexNSGFlat", "IndexNNDescentFlat", "IndexIVFFlat")
-    adoptable = not plain and len(rows) > 0 and _positions_below(faiss, faiss_index)
+    adoptable = not plain and len(rows) > 0 and _labels_are_positions(faiss, inner)
     return Converted(np.ascontiguousarray(rows, np.float32), labels, metric, kind, options, exact, _name(inner), faiss_index, adoptable)
 
 
 def adopted(found: Converted, module, numbers):
     """The compiled index of kind "faiss" that keeps the codes of found; None where the FAISS of the module does not read them."""
     faiss = faiss_module("from_faiss")
-    inner = _settings_of(faiss, faiss.downcast_index(found.index))
-    options = {"metric": found.metric, "nprobe": max(int(getattr(inner, "nprobe", 1)), 16)}
+    options = {"metric": found.metric, "nprobe": found.options.get("nprobe", 16)}
     try:
         return module.FaissIndex.from_faiss_bytes(faiss.serialize_index(found.index).tobytes(), found.vectors, numbers, options)
     except ValueError as error:
@@ -168,13 +161,19 @@ def adopted(found: Converted, module, numbers):
         return None
 
 
+def positions(order, ids):
+    """Where each of ids stands in order, which holds them all, each once."""
+    by = np.argsort(order)
+    return by[np.searchsorted(order, ids, sorter=by)]
+
+
 def structure(core, ids, metric):
     """The index of FAISS inside an index of kind "faiss", as it answers: queries of any length, codes scored again from the rows."""
     faiss = faiss_module("to_faiss")
     index = faiss.deserialize_index(np.frombuffer(core.to_faiss_bytes(), np.uint8))
     rows, numbers = core.rows()
     own = faiss.vector_to_array(index.id_map)
-    order = np.argsort(numbers)[np.searchsorted(np.sort(numbers), own)]
+    order = positions(numbers, own)
     inner = faiss.downcast_index(index.index)
     settings = _settings_of(faiss, inner)
     if _name(settings) not in ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexHNSWFlat", "IndexNSGFlat", "IndexIVFFlat"):

@@ -140,7 +140,7 @@ class ItemIndex:
 
         vectors, ids = self._core.rows()
         if self._keys is not None:
-            ids = _positions(self._core.ids(), ids)
+            ids = _faiss_bridge.positions(self._core.ids(), ids)
         if factory is None and self.kind == "faiss" and self.trained:
             return _faiss_bridge.structure(self._core, None if self._keys is None else ids, self.metric)
         return _faiss_bridge.build(vectors, ids, self.metric, factory or "Flat")
@@ -404,13 +404,6 @@ class ItemIndex:
 
     def __repr__(self):
         return f"ItemIndex(dim={self.dim}, metric={self.metric!r}, kind={self.kind!r}, items={len(self)})"
-
-
-def _positions(order, ids):
-    """Where each of ids stands in order, which holds them all."""
-    places = np.empty(int(order.max()) + 1 if len(order) else 0, np.int64)
-    places[order] = np.arange(len(order))
-    return places[ids]
 
 
 def _from_bytes(data, keys=None, faiss=False):

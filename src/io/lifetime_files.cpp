@@ -24,21 +24,11 @@ std::shared_ptr<Model> made(const StateFile& file) {
   return io::make_from(file, [](const StateReader& reader) { return std::make_shared<Model>(Model::from_state(reader)); });
 }
 
-template <class Model>
-void save_as(const Model& model, const std::filesystem::path& path) {
-  save_state(path, kKindOf<Model>, [&](StateWriter& w) { model.save_state(w); });
-}
-
-template <class Model>
-std::vector<char> bytes_of(const Model& model) {
-  return save_state_to_memory(kKindOf<Model>, [&](StateWriter& w) { model.save_state(w); });
-}
-
 }  // namespace
 
-void save(const LifetimeModel& model, const std::filesystem::path& path) { save_as(model, path); }
-void save(const GammaGamma& model, const std::filesystem::path& path) { save_as(model, path); }
-void save(const BgBb& model, const std::filesystem::path& path) { save_as(model, path); }
+void save(const LifetimeModel& model, const std::filesystem::path& path) { io::save_object(model, kKindOf<LifetimeModel>, path); }
+void save(const GammaGamma& model, const std::filesystem::path& path) { io::save_object(model, kKindOf<GammaGamma>, path); }
+void save(const BgBb& model, const std::filesystem::path& path) { io::save_object(model, kKindOf<BgBb>, path); }
 
 std::shared_ptr<LifetimeModel> load_lifetime_model(const std::filesystem::path& path, LoadOptions options) {
   return made<LifetimeModel>(StateFile::open(path, options));
@@ -48,9 +38,9 @@ std::shared_ptr<GammaGamma> load_gamma_gamma(const std::filesystem::path& path, 
 }
 std::shared_ptr<BgBb> load_bg_bb(const std::filesystem::path& path, LoadOptions options) { return made<BgBb>(StateFile::open(path, options)); }
 
-std::vector<char> save_to_memory(const LifetimeModel& model) { return bytes_of(model); }
-std::vector<char> save_to_memory(const GammaGamma& model) { return bytes_of(model); }
-std::vector<char> save_to_memory(const BgBb& model) { return bytes_of(model); }
+std::vector<char> save_to_memory(const LifetimeModel& model) { return io::object_bytes(model, kKindOf<LifetimeModel>); }
+std::vector<char> save_to_memory(const GammaGamma& model) { return io::object_bytes(model, kKindOf<GammaGamma>); }
+std::vector<char> save_to_memory(const BgBb& model) { return io::object_bytes(model, kKindOf<BgBb>); }
 
 std::shared_ptr<LifetimeModel> load_lifetime_model_from_memory(std::span<const char> bytes, LoadOptions options) {
   return made<LifetimeModel>(StateFile::from_memory(bytes, options));

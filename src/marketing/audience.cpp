@@ -8,6 +8,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/slot.hpp"
+#include "marketing/check_row.hpp"
 
 namespace etalage::marketing {
 namespace {
@@ -45,7 +46,7 @@ std::vector<AudienceMember> audience(const FactorModel& model, std::span<const f
   detail::require(model.fitted(), "model.factors()", factors, "> 0: a fitted model");
   detail::require(vector.size() == factors, "vector.size()", vector.size(), "the model's number of factors");
   for (std::size_t f = 0; f < factors; ++f)
-    if (!std::isfinite(vector[f])) throw std::invalid_argument(detail::violated(("vector[" + std::to_string(f) + "]").c_str(), vector[f], "finite"));
+    require_row(std::isfinite(vector[f]), "vector", f, static_cast<double>(vector[f]), "finite");
   if (!options.allowed.empty()) detail::require(options.allowed.size() == users, "allowed.size()", options.allowed.size(), "the number of users");
   detail::require(options.hold_out_slots >= 0 && options.hold_out_slots <= kSlots, "hold_out_slots", options.hold_out_slots, "in [0, 10000]");
   const bool holds_out = options.hold_out_slots > 0;

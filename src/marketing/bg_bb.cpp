@@ -51,11 +51,6 @@ void check(const OpportunityHistories& c) {
   }
 }
 
-void check_parameters(std::span<const double> values) {
-  detail::require(values.size() == kBgBbNames.size(), "parameters.size()", values.size(), "4");
-  for (std::size_t i = 0; i < kBgBbNames.size(); ++i) detail::require_finite(values[i] > 0, kBgBbNames[i], values[i], "finite and > 0");
-}
-
 /// ln of: x taken and `misses` not, while active through `seen` opportunities.
 Jet active_through(double x, double misses, double seen, std::span<const double> p) {
   Jet out;
@@ -145,12 +140,7 @@ const ParameterFit& BgBb::fit(const OpportunityHistories& customers, std::span<c
 }
 
 void BgBb::set_parameters(std::span<const double> values) {
-  check_parameters(values);
-  ParameterFit fit;
-  fit.names.assign(kBgBbNames.begin(), kBgBbNames.end());
-  fit.values.assign(values.begin(), values.end());
-  fit.covariance.assign(16, std::numeric_limits<double>::quiet_NaN());
-  fit_ = std::move(fit);
+  fit_ = marketing::given_fit(values, kBgBbNames);
 }
 
 const ParameterFit& BgBb::parameters() const {

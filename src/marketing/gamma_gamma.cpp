@@ -42,11 +42,6 @@ void check(std::span<const double> frequency, std::span<const double> money) {
   }
 }
 
-void check_gamma_parameters(std::span<const double> values) {
-  detail::require(values.size() == kGammaNames.size(), "parameters.size()", values.size(), "3");
-  for (std::size_t i = 0; i < kGammaNames.size(); ++i) detail::require_finite(values[i] > 0, kGammaNames[i], values[i], "finite and > 0");
-}
-
 /// ln Gamma(px + q) - ln Gamma(px) - ln Gamma(q) + q ln v, which depends on x alone.
 Jet part_of_x(double x, std::span<const double> par) {
   const double p = par[0];
@@ -145,12 +140,7 @@ const ParameterFit& GammaGamma::fit(std::span<const double> frequency, std::span
 }
 
 void GammaGamma::set_parameters(std::span<const double> values) {
-  check_gamma_parameters(values);
-  ParameterFit fit;
-  fit.names.assign(kGammaNames.begin(), kGammaNames.end());
-  fit.values.assign(values.begin(), values.end());
-  fit.covariance.assign(9, std::numeric_limits<double>::quiet_NaN());
-  fit_ = std::move(fit);
+  fit_ = marketing::given_fit(values, kGammaNames);
 }
 
 const ParameterFit& GammaGamma::parameters() const {
@@ -163,7 +153,7 @@ void GammaGamma::expected_money(std::span<const double> frequency, std::span<con
 }
 
 void GammaGamma::expected_money(std::span<const double> par, std::span<const double> frequency, std::span<const double> money, std::span<double> out) const {
-  check_gamma_parameters(par);
+  marketing::require_parameters(par, kGammaNames);
   check(frequency, money);
   detail::require(out.size() == frequency.size(), "out.size()", out.size(), "that of frequency");
   for (std::size_t i = 0; i < out.size(); ++i) {

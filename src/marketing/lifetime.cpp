@@ -25,12 +25,6 @@ constexpr std::array<const char*, 4> kParetoNames{"r", "alpha", "s", "beta"};
 
 std::span<const char* const> names_of(LifetimeKind kind) { return kind == LifetimeKind::kParetoNbd ? kParetoNames : kBetaNames; }
 
-void check_parameters(std::span<const double> values, LifetimeKind kind) {
-  const auto names = names_of(kind);
-  detail::require(values.size() == names.size(), "parameters.size()", values.size(), "4");
-  for (std::size_t i = 0; i < names.size(); ++i) detail::require_finite(values[i] > 0, names[i], values[i], "finite and > 0");
-}
-
 ParameterFit search(LifetimeKind kind, std::int32_t k, std::span<const marketing::HistoryGroup> groups, const LifetimeOptions& options) {
   double purchases = 0;
   double time = 0;
@@ -121,12 +115,7 @@ const ParameterFit& LifetimeModel::fit(const PurchaseHistories& customers) {
 }
 
 void LifetimeModel::set_parameters(std::span<const double> values) {
-  check_parameters(values, kind_);
-  ParameterFit fit;
-  for (const char* n : names_of(kind_)) fit.names.emplace_back(n);
-  fit.values.assign(values.begin(), values.end());
-  fit.covariance.assign(16, std::numeric_limits<double>::quiet_NaN());
-  fit_ = std::move(fit);
+  fit_ = marketing::given_fit(values, names_of(kind_));
   k_ = std::max(options_.k, 1);
   by_k_.clear();
 }
@@ -154,7 +143,7 @@ double LifetimeModel::expected_purchases_of_new(double t) const {
 }
 
 void LifetimeModel::expected_purchases(std::span<const double> p, double t, const PurchaseHistories& customers, std::span<double> out) const {
-  check_parameters(p, kind_);
+  marketing::require_parameters(p, names_of(kind_));
   detail::require_finite(t >= 0, "t", t, "finite and >= 0");
   marketing::check_histories(customers);
   detail::require(out.size() == customers.frequency.size(), "out.size()", out.size(), "that of frequency");
@@ -165,7 +154,7 @@ void LifetimeModel::expected_purchases(std::span<const double> p, double t, cons
 }
 
 void LifetimeModel::p_alive(std::span<const double> p, const PurchaseHistories& customers, std::span<double> out) const {
-  check_parameters(p, kind_);
+  marketing::require_parameters(p, names_of(kind_));
   marketing::check_histories(customers);
   detail::require(out.size() == customers.frequency.size(), "out.size()", out.size(), "that of frequency");
   detail::parallel_for(out.size(), kCustomerGrain, options_.num_threads, [&](std::size_t begin, std::size_t end, int) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "marketing/check_row.hpp"
+#include "marketing/offer_choice.hpp"
 
 namespace etalage::marketing {
 
@@ -16,16 +17,7 @@ OfferPrices::OfferPrices(std::vector<double> budget, std::vector<double> offer) 
 std::int32_t OfferPrices::choose(std::span<const double> values, std::span<const double> costs) const {
   if (!offer_.empty()) detail::require(values.size() == offer_.size(), "values.size()", values.size(), "the number of offers");
   detail::require(costs.size() == values.size() * budget_.size(), "costs.size()", costs.size(), "offers x budgets");
-  double best = 0;
-  std::int32_t chosen = -1;
-  for (std::size_t o = 0; o < values.size(); ++o) {
-    double worth = values[o] - (offer_.empty() ? 0.0 : offer_[o]);
-    for (std::size_t b = 0; b < budget_.size(); ++b) worth -= budget_[b] * costs[o * budget_.size() + b];
-    if (!(worth > best) || !std::isfinite(worth)) continue;
-    best = worth;
-    chosen = static_cast<std::int32_t>(o);
-  }
-  return chosen;
+  return best_offer<double>(values, costs, budget_, offer_).offer;
 }
 
 }  // namespace etalage::marketing

@@ -189,13 +189,13 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
     const double gap = best.feasible ? gap_of(best.value, best.bound) : std::numeric_limits<double>::infinity();
     if (best.feasible && !untouched && cells.cells.size() > kLargePage && !(gap < 0.8 * last_gap)) break;
     if (!untouched) last_gap = gap;
-    const std::vector<double> used = usage(p, cells, held);
     // Without a page that keeps the promises the prices go on as if one of nine tenths of the bound were known.
     const double target = best.feasible ? best.value : 0.9 * bound;
     // The tangents of a cascade come before prices: at those of the empty page the bound is far off.
     bool moved = p.click_model == ClickModel::cascade && better;
     if (moved) constant = cascade_tangent(p, cells, best.page, weights);
     if (!untouched && (!moved || step > 1)) {
+      const std::vector<double> used = usage(p, cells, held);
       const bool priced = move_prices(p, used, pace * std::max(bound - target, 1e-6 * bound), small_worth(cells, weights, held), prices.limit);
       if (priced) dual.price_cells(prices);
       moved |= priced;

@@ -89,12 +89,6 @@ bool PageDraft::may_stand(std::size_t place, std::size_t c, bool minima) const {
   return true;
 }
 
-bool PageDraft::may_leave(std::size_t place) const {
-  for (const std::int32_t g : limits_of(page_[place]))
-    if (given_[static_cast<std::size_t>(g)] <= p_.limits[static_cast<std::size_t>(g)].at_least) return false;
-  return true;
-}
-
 /// A limit above its maximum in which the product of this place counts, limits.size() for none.
 std::size_t PageDraft::exceeded_at(std::size_t place) const {
   std::size_t over = p_.limits.size();
@@ -116,14 +110,10 @@ bool PageDraft::keep_maxima() {
   // What leaving costs only grows while others leave, so that a place is looked at again only when it seems to be the cheapest.
   const auto dearer = [](const Move& a, const Move& b) { return a.loss != b.loss ? a.loss > b.loss : a.place > b.place; };
   std::vector<Move> waiting;
-  bool stuck = false;
   for (std::size_t place = 0; place < cells_.places; ++place) {
     const std::size_t over = exceeded_at(place);
-    if (over == p_.limits.size()) continue;
-    if (fixed_[place] != 0) stuck = true;
-    else waiting.push_back(leave(place, over));
+    if (over != p_.limits.size() && fixed_[place] == 0) waiting.push_back(leave(place, over));
   }
-  if (waiting.empty()) return !stuck;
   std::make_heap(waiting.begin(), waiting.end(), dearer);
   while (!waiting.empty()) {
     std::pop_heap(waiting.begin(), waiting.end(), dearer);

@@ -37,7 +37,6 @@ class PageDraft {
   /// Whether the cell may stand in the place instead of what is there, with every limit that it enters kept. `minima`: and without
   /// taking a limit below its minimum.
   [[nodiscard]] bool may_stand(std::size_t place, std::size_t cell, bool minima) const;
-  [[nodiscard]] bool may_leave(std::size_t place) const;
   [[nodiscard]] double worth(std::size_t place) const { return held_[place] < 0 ? 0.0 : weights_[place] * cells_.cells[static_cast<std::size_t>(held_[place])].value; }
   void put(std::size_t place, std::int32_t cell);
   [[nodiscard]] Move leave(std::size_t place, std::size_t limit) const;

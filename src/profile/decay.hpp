@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "detail/days.hpp"
+
 namespace etalage::profile {
 
 inline double minutes_between(std::int64_t from_ms, std::int64_t to_ms) noexcept {
@@ -12,7 +14,7 @@ inline double minutes_between(std::int64_t from_ms, std::int64_t to_ms) noexcept
 }
 
 inline double days_between(std::int64_t from_ms, std::int64_t to_ms) noexcept {
-  return (static_cast<double>(to_ms) - static_cast<double>(from_ms)) / 86400000.0;
+  return (static_cast<double>(to_ms) - static_cast<double>(from_ms)) / detail::kMsPerDay;
 }
 
 inline double halved(double days, double half_life_days) noexcept { return days <= 0 ? 1.0 : std::exp2(-days / half_life_days); }

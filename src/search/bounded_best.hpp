@@ -10,7 +10,6 @@
 #include <limits>
 #include <vector>
 
-
 #include "search/kernel_names.hpp"
 
 namespace etalage::search {

@@ -9,22 +9,18 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "io/file_kinds.hpp"
 #include "io/mutate.hpp"
+#include "support/from_environment.hpp"
 
 namespace etalage {
 namespace {
 
 using testing::FileKind;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::stoull(text);
-}
+using test::from_environment;
 
 class FileFuzz : public ::testing::TestWithParam<FileKind> {};
 

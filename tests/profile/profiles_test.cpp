@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <numbers>
 
@@ -14,7 +13,7 @@
 #include "io/forge.hpp"
 #include "io/tiny_model.hpp"
 #include "profile/profile_data.hpp"
-#include "support/tests_dir.hpp"
+#include "support/golden.hpp"
 
 namespace etalage {
 namespace {
@@ -167,17 +166,7 @@ TEST(Profiles, LogsThatCannotServeAreRefused) {
 }
 
 TEST(Profiles, GoldenFileAnswersAsItDid) {
-  const auto base = std::filesystem::path(::etalage::testing::tests_dir()) / "golden/v1/Profiles";
-  const auto p = load_profiles(base.string() + ".etalage");
-  std::ifstream in(base.string() + ".txt");
-  std::size_t i = 0;
-  const auto found = testing::profile_answers(*p);
-  for (double expected = 0; in >> expected; ++i) {
-    ASSERT_LT(i, found.size());
-    EXPECT_NEAR(found[i], expected, 1e-6 * std::max(1.0, std::abs(expected))) << "number " << i;
-  }
-  EXPECT_GT(i, 0u);
-  EXPECT_EQ(i, found.size());
+  test::expect_answers("Profiles", testing::profile_answers(*load_profiles(test::golden("Profiles") + ".etalage")), 1e-6);
 }
 
 }  // namespace

@@ -48,14 +48,7 @@ const Vectors& queries() {
 }
 
 std::vector<std::vector<Neighbor>> answers(const VectorIndex& index, std::size_t k, const ItemFilter* filter = nullptr) {
-  std::vector<std::vector<Neighbor>> out;
-  Scratch scratch;
-  for (std::size_t i = 0; i < queries().rows(); ++i) {
-    std::vector<Neighbor> row(k);
-    row.resize(index.search(queries().row(i), row, filter, scratch));
-    out.push_back(std::move(row));
-  }
-  return out;
+  return test::search_all(index, queries(), k, filter);
 }
 
 void expect_equal(const std::vector<std::vector<Neighbor>>& a, const std::vector<std::vector<Neighbor>>& b) {

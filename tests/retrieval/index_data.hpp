@@ -66,7 +66,7 @@ inline std::vector<std::int64_t> id_range(std::int64_t begin, std::size_t n, std
   return ids;
 }
 
-inline std::vector<std::vector<Neighbor>> search_all(const ItemIndex& index, const Vectors& queries, std::size_t k,
+inline std::vector<std::vector<Neighbor>> search_all(const VectorIndex& index, const Vectors& queries, std::size_t k,
                                                      const ItemFilter* filter = nullptr) {
   std::vector<std::vector<Neighbor>> out;
   Scratch scratch;

@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "serving/fake_files.hpp"
 #include "serving/journal_mutate.hpp"
 #include "serving/journal_sample.hpp"
+#include "support/from_environment.hpp"
 
 namespace etalage {
 namespace {
@@ -27,11 +27,7 @@ using testing::FakeDisk;
 using testing::Folder;
 using testing::JournalMutator;
 using testing::kLogNow;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::stoull(text);
-}
+using test::from_environment;
 
 EventStoreOptions on(const std::shared_ptr<FakeDisk>& disk, bool repair = false) {
   EventStoreOptions o = testing::log_sample_options();
@@ -49,7 +45,7 @@ std::shared_ptr<FakeDisk> disk_of(const Folder& folder) {
 }
 
 void more(EventStore& store, int salt) {
-  const auto name = [](const char* prefix, int n) { return std::string(prefix) + std::to_string(n); };
+  using testing::name;
   for (int e = 0; e < 30; ++e) {
     store.observe({name("u", (e * 5 + salt) % 11), name("i", (e * 7) % 13), e % 3 == 0 ? "purchase" : e % 5 == 0 ? "return" : "view",
                    kLogNow - (e * 37 + salt) % 150 * 3'600'000LL, static_cast<float>(e % 7 - 2)});

@@ -136,6 +136,11 @@ def _units(value, name):
     return number
 
 
+def _budget_units(budgets):
+    """Whole numbers, one a budget: of a number, or of one for each."""
+    return [_units(b, "budgets") for b in (budgets if isinstance(budgets, (list, tuple, np.ndarray)) and np.ndim(budgets) else [budgets])]
+
+
 class SpendLedger:
     """Spending that survives a crash: budgets are reserved in blocks on disk before they are used, and used from memory.
 
@@ -148,8 +153,7 @@ class SpendLedger:
     """
 
     def __init__(self, folder, budgets, block=None):
-        numbers = [_units(b, "budgets") for b in (budgets if isinstance(budgets, (list, tuple, np.ndarray)) and np.ndim(budgets) else [budgets])]
-        self._ledger = _core.SpendLedger(os.fspath(folder), numbers, 0 if block is None else _units(block, "block"))
+        self._ledger = _core.SpendLedger(os.fspath(folder), _budget_units(budgets), 0 if block is None else _units(block, "block"))
 
     def spend(self, *amounts) -> bool:
         """All of the amounts, one for each budget, or nothing: False when a budget does not have its amount any more."""

@@ -42,19 +42,20 @@ class Pairwise(FactorRecommender):
         self._validate()
 
 
-def change_rows(model, side, index, rows, keys, change):
-    """change(compiled model, index, rows, its extended keys) for rows of "user" or "item" that are to be learned."""
+def change_rows(model, side, index, rows, keys):
+    """partial_fit of these rows of "user" or "item"."""
     at, _ = arg.indices(index, f"{side}_index")
-    return model._change(lambda core: change(core, at, rows, extended_ids(
+    return model._change(lambda core: getattr(core, f"partial_fit_{side}s")(at, rows, extended_ids(
         getattr(core, f"{side}_ids"), at, keys, getattr(core, f"num_{side}s"), f"{side}_ids")))
 
 
-def add_rows(model, side, features, keys, change):
-    """change(compiled model, features, its extended keys) for new rows of "user" or "item" behind the last."""
+def add_rows(model, side, features, keys):
+    """New rows of "user" or "item" behind the last, from their features."""
     rows = arg.rows(features, f"{side}_features")
 
     def add(core):
         known = getattr(core, f"num_{side}s")
-        return change(core, rows, extended_ids(getattr(core, f"{side}_ids"), range(known, known + rows.shape[0]), keys, known, f"{side}_ids"))
+        return getattr(core, f"add_{side}s")(
+            rows, extended_ids(getattr(core, f"{side}_ids"), range(known, known + rows.shape[0]), keys, known, f"{side}_ids"))
 
     return model._change(add)

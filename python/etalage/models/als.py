@@ -62,9 +62,8 @@ class ALS(LeastSquares):
         One CSR row for each index. Indices beyond the model's users make it grow; a model with keys then needs user_ids,
         one key for each index.
         """
-        return change_rows(self, "user", user_index, arg.rows(user_items), user_ids, lambda core, *given: core.partial_fit_users(*given))
+        return change_rows(self, "user", user_index, arg.rows(user_items), user_ids)
 
     def partial_fit_items(self, item_index, item_users, item_ids=None):
         """The same for items: one CSR row over users for each index."""
-        return change_rows(self, "item", item_index, arg.rows(item_users, "item_users"), item_ids,
-                           lambda core, *given: core.partial_fit_items(*given))
+        return change_rows(self, "item", item_index, arg.rows(item_users, "item_users"), item_ids)

@@ -75,11 +75,11 @@ class FeatureALS(LeastSquares):
 
         user_features: rows of the new ones, sparse or dense; user_ids: their keys.
         """
-        return add_rows(self, "user", user_features, user_ids, lambda core, *given: core.add_users(*given))
+        return add_rows(self, "user", user_features, user_ids)
 
     def add_items(self, item_features, item_ids=None):
         """New items behind the last, from their features alone; a model with keys needs one for each. Returns self.
 
         item_features: rows of the new ones, sparse or dense; item_ids: their keys.
         """
-        return add_rows(self, "item", item_features, item_ids, lambda core, *given: core.add_items(*given))
+        return add_rows(self, "item", item_features, item_ids)

@@ -116,11 +116,9 @@ class Vectors(FactorRecommender):
 
     def partial_fit_users(self, user_index, user_vectors, user_ids=None):
         """These vectors, one for each index, replace or extend the model's; new users need keys where it has keys."""
-        return change_rows(self, "user", user_index, np.atleast_2d(asarray(user_vectors, "user_vectors")), user_ids,
-                           lambda core, *given: core.partial_fit_users(*given))
+        return change_rows(self, "user", user_index, np.atleast_2d(asarray(user_vectors, "user_vectors")), user_ids)
 
     def partial_fit_items(self, item_index, item_vectors, item_ids=None):
         """The same for items."""
-        change_rows(self, "item", item_index, np.atleast_2d(asarray(item_vectors, "item_vectors")), item_ids,
-                    lambda core, *given: core.partial_fit_items(*given))
+        change_rows(self, "item", item_index, np.atleast_2d(asarray(item_vectors, "item_vectors")), item_ids)
         return self._with_index()

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import asarray, reals
-from ..marketing.pacing import _units
+from ..marketing.pacing import _budget_units, _units
 
 
 class OfferDesk:
@@ -30,7 +30,7 @@ class OfferDesk:
             raise TypeError(f"engine is a {type(engine).__name__}, must be an Engine")
         if not isinstance(plan, str):
             raise TypeError(f"plan is {plan!r}, must be the name of prices in the snapshot")
-        numbers = [_units(b, "budgets") for b in (budgets if isinstance(budgets, (list, tuple, np.ndarray)) and np.ndim(budgets) else [budgets])]
+        numbers = _budget_units(budgets)
         self._budgets = len(numbers)
         self._desk = _core.OfferDesk(engine._core, plan, os.fspath(folder), numbers, 0 if block is None else _units(block, "block"))
 

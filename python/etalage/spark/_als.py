@@ -76,8 +76,7 @@ class _Training(Training):
         half = fit.resumed()
         if half // 2 > fit.options["iterations"]:
             raise ValueError(f"iterations is {fit.options['iterations']} and the folder holds {half // 2} sweeps, must be at least as many")
-        tasks = min(partitions_of(self.session, self.partitions, slots(self.session)), slots(self.session) if self.partitions is None else 1 << 30,
-                    max(fit.count(0), fit.count(1)))
+        tasks = min(partitions_of(self.session, self.partitions, slots(self.session)), max(fit.count(0), fit.count(1)))
         shutil.rmtree(os.path.join(fit.work, "claims"), ignore_errors=True)  # of a driver that died
         while half < 1 or not fit.is_over(half):
             # Watched, a job a sweep; else one job for all of them.

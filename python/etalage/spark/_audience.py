@@ -14,7 +14,6 @@ from ..marketing._audience_scores import lookalike_centre
 from ..marketing._audience_shoppers import Shoppers, items_of
 from ..marketing.audience import _hold_outs, _share, _similarity, _vector
 from ..models import _arguments as arg
-from . import _models as models
 from ._lists import _DDL, _keys, _kind, _spec
 from ._session import check_frame, check_session, column, need_spark, over, partitions_of, rows
 from ._worker import task

@@ -22,13 +22,14 @@ def keyed(batches, place, spec):
 
 def _eligible(batches, spec, model):
     """Indices of a batch's shoppers whom the model knows and who have none of the products."""
+    wanted = np.zeros(model.model.num_items, bool)
+    if spec["bought"]:
+        wanted[spec["items"]] = True
     for batch in _blocks(batches):
         column = batch.column(0)
         index = np.asarray(column).astype(np.int32) if spec["all"] else _index(model, "user", column, "user")
         index = index[index >= 0]
         if spec["bought"] and len(index):
-            wanted = np.zeros(model.model.num_items, bool)
-            wanted[spec["items"]] = True
             rows = _rows(model)[index]
             has = np.bincount(np.repeat(np.arange(len(index)), np.diff(rows.indptr)), (wanted[rows.indices] & (rows.data > 0)), len(index))
             index = index[has == 0]

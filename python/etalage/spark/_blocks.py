@@ -22,6 +22,14 @@ def block_rows(count):
     return min(_core.als_block_rows(count), _MOST_ROWS)
 
 
+def stacked(parts):
+    """CSR matrices one below the other; their indices stay in 32 bits, which those of sp.vstack do not."""
+    out = sp.csr_matrix((sum(p.shape[0] for p in parts), parts[0].shape[1]), dtype=np.float32)
+    out.indices, out.data = (np.concatenate([getattr(p, n) for p in parts]) for n in ("indices", "data"))
+    out.indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.indptr) for p in parts]))])
+    return out
+
+
 class Blocks:
     """A users x items matrix in a folder: what spark.interactions() returns, and what spark.ALS.fit() takes.
 
@@ -74,6 +82,15 @@ class Blocks:
     def rows(self, side, block):
         """CSR of one block: its rows x all of the other side."""
         return read_rows(self.root, side, block, self.count("items" if side == "users" else "users"))
+
+    def rows_of(self, users):
+        """CSR of these users, ascending, each with all of its items."""
+        parts = []
+        for block, (begin, end) in enumerate(self.ranges("users")):
+            i, j = np.searchsorted(users, [begin, end])
+            if j > i:
+                parts.append(self.rows("users", block)[users[i:j] - begin])
+        return sp.vstack(parts, format="csr") if parts else sp.csr_matrix((0, self.num_items), dtype=np.float32)
 
     def interactions(self):
         parts = [self.rows("users", b) for b in range(len(self.ranges("users")))]

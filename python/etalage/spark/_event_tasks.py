@@ -74,7 +74,7 @@ def _encoded(held, before, place, path, types, time_unit, on_error, durable):
     name = uuid.uuid4().hex
     files.write_events(path, name, arrays, keys, durable)
     newest = int(arrays["time"].max()) if "time" in arrays else None
-    sample = {n: [k for k in keys[n].take(pa.array(np.linspace(0, len(keys[n]) - 1, min(_SAMPLE, len(keys[n]))).astype(np.int64))).to_pylist()]
+    sample = {n: keys[n].take(pa.array(np.linspace(0, len(keys[n]) - 1, min(_SAMPLE, len(keys[n]))).astype(np.int64))).to_pylist()
               for n in ("user", "item")}
     yield pa.RecordBatch.from_arrays(
         [pa.array([json.dumps({"file": name, "rows": len(arrays["user"]), "newest": newest, "kinds": kinds, "sample": sample,

@@ -7,7 +7,6 @@ import os
 import uuid
 
 import numpy as np
-import scipy.sparse as sp
 
 from .. import _core
 from . import _blocks as blocks
@@ -63,14 +62,7 @@ class ItemFit:
         own = self.blocks.rows("items", block)
         for start in range(0, last - first, _ROWS):
             part = own[start:start + _ROWS]
-            users = np.unique(part.indices)
-            rows = []
-            for b, (begin, end) in enumerate(self.blocks.ranges("users")):
-                i, j = np.searchsorted(users, [begin, end])
-                if j > i:
-                    rows.append(self.blocks.rows("users", b)[users[i:j] - begin])
-            whole = sp.vstack(rows, format="csr") if rows else sp.csr_matrix((0, self.blocks.num_items), dtype=np.float32)
-            yield first + start, part.shape[0], whole
+            yield first + start, part.shape[0], self.blocks.rows_of(np.unique(part.indices))
 
     def _given(self, threads):
         return {**self.options, "num_threads": threads}
@@ -89,16 +81,14 @@ class ItemFit:
                                                 self._of_all("squares", "squares")))
             else:
                 made.append(_core.random_walk_rows(self._given(threads), users, first, count, counts))
-        return _arrays(made)
+        whole = blocks.stacked(made)
+        return {"indptr": whole.indptr.astype(np.int64), "indices": whole.indices.astype(np.int32), "data": whole.data}
 
     # The end
 
     def assemble(self, path, keep_history, seconds):
         """The model's file, in the memory of this process."""
-        parts = [folder.read(self.block_path("rows", b)) for b in range(len(self.blocks.ranges("items")))]
-        weights = sp.csr_matrix((self.blocks.num_items, self.blocks.num_items), dtype=np.float32)
-        weights.indices, weights.data = (np.concatenate([p[n] for p in parts]) for n in ("indices", "data"))
-        weights.indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p["indptr"]) for p in parts]))])
+        weights = blocks.stacked([blocks.read_rows(self.work, "rows", b, self.blocks.num_items) for b in range(len(self.blocks.ranges("items")))])
         data, options = self.blocks.interactions(), {**self.options, "keep_history": keep_history}
         if self.kind == "ItemKNN":
             core = _core.ItemKnnModel.from_rows(options, data, weights, float(seconds))
@@ -108,8 +98,3 @@ class ItemFit:
         temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}.tmp")
         _core.save(core, temporary)
         os.replace(temporary, path)
-
-
-def _arrays(parts):
-    return {"indptr": np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.indptr) for p in parts]))]).astype(np.int64),
-            "indices": np.concatenate([p.indices for p in parts]).astype(np.int32), "data": np.concatenate([p.data for p in parts])}

@@ -47,9 +47,8 @@ def recommend(session, model_path, users=None, k=10, out=None, *, user="user", f
     if item_shards < 1:
         raise ValueError(f"item_shards is {item_shards}, must be >= 1")
     if item_shards > 1:
-        asked = _sharded(asked, spec, model.model.num_items, item_shards, fields)
-        spec = {**spec, "kind": "merged"}
-        return _answer(session, "spark.recommend", "merge", asked, spec, fields, out, overwrite)
+        lists = _sharded(asked, spec, model.model.num_items, item_shards, fields)
+        return _answer(session, "spark.recommend", "merge", lists, {**spec, "kind": "merged"}, fields, out, overwrite, asked)
     return _answer(session, "spark.recommend", "recommend", asked, spec, fields, out, overwrite)
 
 
@@ -146,14 +145,16 @@ def _asked(session, keys, name, side, model, count, partitions, out):
 _DDL = {"string": "string", "int64": "bigint", "int32": "int", "float32": "float"}
 
 
-def _answer(session, job, kind, asked, spec, fields, out, overwrite):
+def _answer(session, job, kind, asked, spec, fields, out, overwrite, keys=None):
+    """The job over `asked`; `keys`: what it was made from, where it is more than the keys asked about."""
     ddl = ", ".join(f"{n} {_DDL[t]}" for n, t in fields)
     if out is None:
         name, given = {"score": ("scores", ()), "merge": ("merged", ())}.get(kind, ("lists", (kind,)))
         return asked.mapInArrow(task(job, "_list_tasks", name, *given, spec), ddl)
     out, stage = _staged(out, overwrite)
-    count = asked.rdd.getNumPartitions() if hasattr(asked, "rdd") else None
-    settings = {"job": job, "fields": fields, "partitions": count, "asked": _fingerprint(asked, spec),
+    keys = asked if keys is None else keys
+    count = keys.rdd.getNumPartitions() if hasattr(keys, "rdd") else None
+    settings = {"job": job, "fields": fields, "partitions": count, "asked": _fingerprint(keys, spec),
                 **{n: v for n, v in spec.items() if n != "model_path"}}
     _begin(stage, settings)
     done = rows(asked.mapInArrow(task(job, "_list_tasks", "into_files", stage, fields, kind, spec),

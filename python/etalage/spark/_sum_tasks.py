@@ -75,12 +75,7 @@ def _pairs(keys, own, first, least, weighted):
     users = np.unique(own.indices)
     if not len(users):
         return
-    parts = []
-    for block, (begin, end) in enumerate(keys.blocks.ranges("users")):
-        start, stop = np.searchsorted(users, [begin, end])
-        if stop > start:
-            parts.append(keys.blocks.rows("users", block)[users[start:stop] - begin])
-    others = sp.vstack(parts, format="csr")
+    others = keys.blocks.rows_of(users)
     own = sp.csr_matrix((own.data, np.searchsorted(users, own.indices), own.indptr), shape=(own.shape[0], len(users)))
     counts = (_liked(own) @ _liked(others)).tocoo()
     kept = (counts.row + first != counts.col) & (counts.data >= least)

@@ -126,12 +126,7 @@ class Fit:
             a = folder.read(path)
         else:
             parts = [blocks.read_rows(self.blocks.root, side, b, others) for b in range(*run)]
-            if len(parts) > 1:
-                rows = sp.csr_matrix((sum(p.shape[0] for p in parts), others), dtype=np.float32)
-                rows.indices, rows.data = (np.concatenate([getattr(p, n) for p in parts]) for n in ("indices", "data"))
-                rows.indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(p.indptr) for p in parts]))])
-            else:
-                rows = parts[0]
+            rows = blocks.stacked(parts) if len(parts) > 1 else parts[0]  # one is mapped
             if len(rows.data) and not float(np.abs(rows.data).max()) * self.options["alpha"] < 1e18:
                 raise ValueError("a weight is too large, must be below 1e18 in magnitude when multiplied by alpha")
             if not rows.data.all():
@@ -199,7 +194,7 @@ class Fit:
 
     def finish(self, half):
         """Sums over the blocks of a half, all of which are there, as its record; (objective so far, whether to go on)."""
-        if not os.path.exists(self._record_path(half)):
+        if not self.has_record(half):
             parts = (folder.read(self.block_path(half, b)) for b in range(self.count(half)))
             grams, losses = zip(*((p["gram"], float(p["loss"][0])) for p in parts))
             gram, loss = in_tree(grams), in_tree(losses)

@@ -79,6 +79,6 @@ class Training:
             raise ValueError(f"folder is {path!r}, which holds a fit with other parameters or data, must be a new one")
         folder.write_json(manifest, settings)
 
-    def _tasks(self, name, count, tasks, module, function, *arguments, ddl="id bigint"):
+    def _tasks(self, name, count, tasks, module, function, *arguments):
         """Rows of a job over numbers 0 .. count - 1."""
-        return rows(over(self.session, count, max(1, min(tasks, count))).mapInArrow(task(name, module, function, *arguments), ddl))
+        return rows(over(self.session, count, max(1, min(tasks, count))).mapInArrow(task(name, module, function, *arguments), "id bigint"))

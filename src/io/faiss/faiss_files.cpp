@@ -20,24 +20,20 @@ std::shared_ptr<FaissIndex> make_index(const StateFile& file, const std::string&
   if (!options.trust_faiss)
     throw FormatError(label + ": found an index of kind 'FaissIndex', whose bytes are read by FAISS, which believes what it reads: open it with "
                               "trust_faiss, and only where its writer is trusted");
-  return io::make_from(file, [](const StateReader& reader) { return FaissIndex::from_trusted_state(reader); });
+  return io::make_from(file, &FaissIndex::from_trusted_state);
 }
 
 }  // namespace
 
 void register_faiss_index() { register_index(kKind, &make, IndexBytes::kFaiss); }
 
-void save(const FaissIndex& index, const std::filesystem::path& path) {
-  save_state(path, kKind, [&](StateWriter& w) { index.save_state(w); });
-}
+void save(const FaissIndex& index, const std::filesystem::path& path) { io::save_object(index, kKind, path); }
 
 std::shared_ptr<FaissIndex> load_faiss_index(const std::filesystem::path& path, LoadOptions options) {
   return make_index(StateFile::open(path, options), path.string(), options);
 }
 
-std::vector<char> save_to_memory(const FaissIndex& index) {
-  return save_state_to_memory(kKind, [&](StateWriter& w) { index.save_state(w); });
-}
+std::vector<char> save_to_memory(const FaissIndex& index) { return io::object_bytes(index, kKind); }
 
 std::shared_ptr<FaissIndex> load_faiss_index_from_memory(std::span<const char> bytes, LoadOptions options) {
   return make_index(StateFile::from_memory(bytes, options), "bytes in memory", options);

@@ -45,9 +45,7 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
     : members_(std::move(members)), options_(std::move(options)) {
   options_.validate();
   detail::require(!members_.empty() && members_.size() <= kMostMembers, "number of members", members_.size(), "in [1, 64]");
-  std::int32_t users = 0;  // of the first member that knows anybody
-  for (const BlendMember& member : members_)
-    if (users == 0 && member.model != nullptr) users = member.model->num_users();
+  const std::int32_t users = detail::users_of(members_);
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const BlendMember& member = members_[m];
     if (member.model == nullptr) throw std::invalid_argument("member '" + member.name + "' is null, must be a fitted model");
@@ -74,13 +72,7 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
       set_ids(member.model->user_ids(), member.model->item_ids());
     if (!has_history() && member.model->has_history()) set_history(member.model->history());
   }
-  bool any = false;
-  for (const BlendMember& member : members_) {
-    if (detail::knows_nobody(*member.model)) continue;  // nothing of it was fitted on anybody
-    if (!any) fitted_on_ = member.model->fitted_on();
-    else if (member.model->fitted_on() != fitted_on_) fitted_on_.reset();
-    any = true;
-  }
+  fitted_on_ = detail::fitted_on_of(members_);
   for (const BlendMember& member : members_)
     if (const auto& newest = member.model->newest_ms()) newest_ms_ = std::max(newest_ms_.value_or(*newest), *newest);
 }
@@ -101,9 +93,9 @@ BlendModel::Working& BlendModel::working(Scratch& scratch) const {
 }
 
 bool BlendModel::is_cold(const Query& query) const noexcept {
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   return std::all_of(members_.begin(), members_.end(),
-                     [&](const BlendMember& m) { return m.model->is_cold(detail::knows_nobody(*m.model) ? nobody : query); });
+                     [&](const BlendMember& m) { return m.model->is_cold(asked.of(*m.model)); });
 }
 
 bool BlendModel::excludes_last(const Query& query) const noexcept {
@@ -128,10 +120,9 @@ void BlendModel::gather(const Query& given, std::size_t per_member, Working& w) 
   query.exclude_last = excludes_last(given);  // one answer for all members
   w.items.clear();
   if (w.list.size() < per_member) w.list.resize(per_member);
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
-    const Query& asked = detail::knows_nobody(*members_[m].model) ? nobody : query;
-    const std::size_t n = members_[m].model->recommend(asked, std::span(w.list).first(per_member), w.scratch[m]);
+    const std::size_t n = members_[m].model->recommend(asked.of(*members_[m].model), std::span(w.list).first(per_member), w.scratch[m]);
     for (std::size_t i = 0; i < n; ++i) w.items.push_back(w.list[i].item);
   }
 }
@@ -145,10 +136,10 @@ void BlendModel::compare(const Query& query, Working& w) const {
   w.keys.resize(std::max(w.keys.size(), n * members_.size()));
   w.mean.resize(members_.size());
   w.inverse_deviation.resize(members_.size());
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const std::span<float> scores(w.scores.data() + m * n, n);
-    members_[m].model->score(detail::knows_nobody(*members_[m].model) ? nobody : query, w.items, scores, w.scratch[m]);
+    members_[m].model->score(asked.of(*members_[m].model), w.items, scores, w.scratch[m]);
     // What a member cannot score counts as its worst.
     float worst = std::numeric_limits<float>::infinity();
     for (const float s : scores) worst = std::isfinite(s) ? std::min(worst, s) : worst;
@@ -260,10 +251,10 @@ void BlendModel::score(const Query& query, std::span<const std::int32_t> items, 
   gather(query, list_length(0), w);
   compare(query, w);
   w.given.resize(std::max(w.given.size(), items.size() * members_.size()));
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
     float* given = w.given.data() + m * items.size();
-    members_[m].model->score(detail::knows_nobody(*members_[m].model) ? nobody : query, items, {given, items.size()}, w.scratch[m]);
+    members_[m].model->score(asked.of(*members_[m].model), items, {given, items.size()}, w.scratch[m]);
     const std::span<const float> known(w.scores.data() + m * w.items.size(), w.items.size());
     const float worst = known.empty() ? 0.0f : *std::min_element(known.begin(), known.end());
     for (std::size_t i = 0; i < items.size(); ++i)
@@ -320,14 +311,13 @@ Explanation BlendModel::explain(const Query& query, std::int32_t item, std::size
   history.erase(std::unique(history.begin(), history.end()), history.end());
   if (history.empty()) return e;
   std::vector<double> parts(history.size(), 0.0);
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const double share = static_cast<double>(weights_[m]) * static_cast<double>(comparable(w, m, item, w.given[m]));
     std::vector<double> own(history.size(), 0.0);
     double sum = 0;
     try {
-      const Query& asked = detail::knows_nobody(*members_[m].model) ? nobody : query;
-      const Explanation inner = members_[m].model->explain(asked, item, static_cast<std::size_t>(num_items_));
+      const Explanation inner = members_[m].model->explain(asked.of(*members_[m].model), item, static_cast<std::size_t>(num_items_));
       for (const ItemScore& c : inner.contributions) {
         const auto at = std::lower_bound(history.begin(), history.end(), c.item);
         if (at == history.end() || *at != c.item || !(c.score > 0)) continue;

@@ -40,9 +40,7 @@ LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSig
     : sources_(std::move(sources)), signals_(std::move(signals)), options_(std::move(options)) {
   options_.validate();
   detail::require(!sources_.empty() && sources_.size() <= kMostSources, "number of sources", sources_.size(), "in [1, 64]");
-  std::int32_t users = 0;  // of the first source that knows anybody
-  for (const BlendMember& s : sources_)
-    if (users == 0 && s.model != nullptr) users = s.model->num_users();
+  const std::int32_t users = detail::users_of(sources_);
   for (std::size_t m = 0; m < sources_.size(); ++m) {
     const BlendMember& s = sources_[m];
     if (s.model == nullptr) throw std::invalid_argument("source '" + s.name + "' is null, must be a fitted model");
@@ -63,13 +61,7 @@ LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSig
                                 " of the sources");
   for (const BlendMember& s : sources_)
     if (!user_ids_ && !item_ids_ && (s.model->user_ids() || s.model->item_ids())) set_ids(s.model->user_ids(), s.model->item_ids());
-  bool any = false;
-  for (const BlendMember& s : sources_) {
-    if (detail::knows_nobody(*s.model)) continue;  // nothing of it was fitted on anybody
-    if (!any) fitted_on_ = s.model->fitted_on();
-    else if (s.model->fitted_on() != fitted_on_) fitted_on_.reset();
-    any = true;
-  }
+  fitted_on_ = detail::fitted_on_of(sources_);
 }
 
 LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, const Sequences& histories,
@@ -133,9 +125,9 @@ LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const
 }
 
 bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   return std::all_of(sources_.begin(), sources_.end(),
-                     [&](const BlendMember& s) { return s.model->is_cold(detail::knows_nobody(*s.model) ? nobody : query); });
+                     [&](const BlendMember& s) { return s.model->is_cold(asked.of(*s.model)); });
 }
 
 bool LearnedRankerModel::excludes_last(const Query& query) const noexcept {
@@ -175,10 +167,9 @@ void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Work
   const Query query = asked_of(given, w);
   w.items.clear();
   if (w.list.size() < per_source) w.list.resize(per_source);
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   for (std::size_t m = 0; m < sources_.size(); ++m) {
-    const Query& asked = detail::knows_nobody(*sources_[m].model) ? nobody : query;
-    const std::size_t n = sources_[m].model->recommend(asked, std::span(w.list).first(per_source), w.scratch[m]);
+    const std::size_t n = sources_[m].model->recommend(asked.of(*sources_[m].model), std::span(w.list).first(per_source), w.scratch[m]);
     for (std::size_t i = 0; i < n; ++i) w.items.push_back(w.list[i].item);
   }
   compare(query, w);
@@ -186,7 +177,7 @@ void LearnedRankerModel::gather(const Query& given, std::size_t per_source, Work
 
 // Makes the candidates unique, ascending, and notes what the sources say of them.
 void LearnedRankerModel::compare(const Query& query, Working& w) const {
-  const Query nobody = detail::without_user(query, history_of(query), history_values_of(query));
+  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
   std::sort(w.items.begin(), w.items.end());
   w.items.erase(std::unique(w.items.begin(), w.items.end()), w.items.end());
   const std::size_t n = w.items.size();
@@ -197,7 +188,7 @@ void LearnedRankerModel::compare(const Query& query, Working& w) const {
   w.inverse_deviation.assign(sources_.size(), 0.0);
   for (std::size_t m = 0; m < sources_.size(); ++m) {
     const std::span<float> scores(w.scores.data() + m * n, n);
-    sources_[m].model->score(detail::knows_nobody(*sources_[m].model) ? nobody : query, w.items, scores, w.scratch[m]);
+    sources_[m].model->score(asked.of(*sources_[m].model), w.items, scores, w.scratch[m]);
     std::uint64_t* keys = w.keys.data() + m * n;
     std::size_t known = 0;
     double sum = 0;
@@ -252,11 +243,11 @@ void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_
     if (!std::binary_search(w.items.begin(), w.items.end(), item)) w.outside.push_back(item);
   w.outside_scores.resize(std::max(w.outside_scores.size(), w.outside.size() * sources_.size()));
   if (!w.outside.empty()) {
-    const Query asked = asked_of(query, w);
-    const Query nobody = detail::without_user(asked, history_of(asked), history_values_of(asked));
+    const Query resolved = asked_of(query, w);
+    const detail::MemberQuery asked(resolved, history_of(resolved), history_values_of(resolved));
     for (std::size_t m = 0; m < sources_.size(); ++m)
-      sources_[m].model->score(detail::knows_nobody(*sources_[m].model) ? nobody : asked, w.outside,
-                               {w.outside_scores.data() + m * w.outside.size(), w.outside.size()}, w.scratch[m]);
+      sources_[m].model->score(asked.of(*sources_[m].model), w.outside, {w.outside_scores.data() + m * w.outside.size(), w.outside.size()},
+                               w.scratch[m]);
   }
   std::size_t next_outside = 0;
   for (std::size_t k = 0; k < items.size(); ++k) {

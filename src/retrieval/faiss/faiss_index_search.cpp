@@ -2,8 +2,6 @@
 #include <faiss/impl/IDSelector.h>
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
 #include "detail/parallel_for.hpp"

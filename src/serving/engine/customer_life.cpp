@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "detail/days.hpp"
 #include "etalage/marketing/lifetime.hpp"
 #include "etalage/serving/engine.hpp"
 
@@ -12,7 +13,7 @@ namespace serving {
 std::optional<double> alive(const UserProfile& profile, std::int64_t now_ms, const SnapshotParts& parts) {
   const UserProfile::Counts& c = profile.counts();
   if (!parts.lifetime || c.first_purchase_ms == UserProfile::kNever) return std::nullopt;
-  const auto units = [&](std::int64_t ms) { return (static_cast<double>(ms) - static_cast<double>(c.first_purchase_ms)) / (86400000.0 * parts.lifetime_unit_days); };
+  const auto units = [&](std::int64_t ms) { return (static_cast<double>(ms) - static_cast<double>(c.first_purchase_ms)) / (detail::kMsPerDay * parts.lifetime_unit_days); };
   const double recency = std::max(0.0, units(c.last_purchase_ms));
   // Orders that came late count and open no gap: somebody with two orders at one moment has bought once.
   const double frequency = recency > 0 ? static_cast<double>(std::max<std::int64_t>(1, c.orders - 1)) : 0.0;

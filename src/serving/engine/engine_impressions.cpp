@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "serving/engine/engine_impl.hpp"
+#include "serving/events/event_codec.hpp"
 #include "serving/events/impression_codec.hpp"
 #include "serving/ranking/ranker_impl.hpp"
 
@@ -54,9 +55,8 @@ ImpressionLog::Told Engine::Impl::told(const Event& event) const {
   const auto& types = store.options().event_types;
   const auto type = std::find_if(types.begin(), types.end(), [&](const EventType& t) { return t.name == event.type; });
   if (type != types.end()) {
-    // A purchase whose value is below 0 is a return, as everywhere.
-    out.purchase = type->purchase && event.value >= 0;
-    out.returns = type->purchase ? event.value < 0 : type->returns;
+    out.purchase = serving::buys(*type, event.value);
+    out.returns = serving::gives_back(*type, event.value);
   }
   return out;
 }

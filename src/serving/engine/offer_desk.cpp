@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/serving/offer_desk.hpp"
 
-#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <utility>
 
 #include "detail/check.hpp"
 #include "etalage/marketing/offer_prices.hpp"
+#include "marketing/offer_choice.hpp"
 
 namespace etalage {
 
@@ -24,23 +24,11 @@ std::int32_t OfferDesk::decide(std::span<const double> values, std::span<const s
   for (std::size_t i = 0; i < costs.size(); ++i)
     if (costs[i] < 0) throw std::invalid_argument(detail::violated(("costs[" + std::to_string(i / budget.size()) + ", " + std::to_string(i % budget.size()) + "]").c_str(), costs[i], ">= 0"));
   // Offers in falling worth, each looked for when the one before it could not be paid for: the first nearly always can.
-  double below = std::numeric_limits<double>::infinity();
-  std::int32_t after = -1;
+  marketing::OfferChoice chosen{-1, std::numeric_limits<double>::infinity()};
   for (;;) {
-    double best = 0;
-    std::int32_t chosen = -1;
-    for (std::size_t o = 0; o < values.size(); ++o) {
-      double worth = values[o] - (offer.empty() ? 0.0 : offer[o]);
-      for (std::size_t b = 0; b < budget.size(); ++b) worth -= budget[b] * static_cast<double>(costs[o * budget.size() + b]);
-      if (!(worth > best) || !std::isfinite(worth)) continue;
-      if (worth > below || (worth == below && static_cast<std::int32_t>(o) <= after)) continue;
-      best = worth;
-      chosen = static_cast<std::int32_t>(o);
-    }
-    if (chosen < 0) return -1;
-    if (ledger_.spend(costs.subspan(static_cast<std::size_t>(chosen) * budget.size(), budget.size()))) return chosen;
-    below = best;
-    after = chosen;
+    chosen = marketing::best_offer<std::int64_t>(values, costs, budget, offer, chosen.worth, chosen.offer);
+    if (chosen.offer < 0) return -1;
+    if (ledger_.spend(costs.subspan(static_cast<std::size_t>(chosen.offer) * budget.size(), budget.size()))) return chosen.offer;
   }
 }
 

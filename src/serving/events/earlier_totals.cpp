@@ -6,6 +6,7 @@
 
 #include "profile/decay.hpp"
 #include "profile/gap_moments.hpp"
+#include "serving/events/event_codec.hpp"
 
 namespace etalage::serving {
 namespace {
@@ -75,7 +76,7 @@ void add_purchase(EarlierTotals& t, const EarlierEvent& e, std::int64_t idle_ms)
 }  // namespace
 
 void add_earlier(EarlierTotals& t, const EarlierEvent& e, std::int64_t idle_ms, std::size_t bought_limit) {
-  const bool buys = e.purchase && e.value >= 0;
+  const bool buys = serving::buys(e, e.value);
   if (t.last_ms == kNever || e.time_ms - t.last_ms > idle_ms) {
     ++t.sessions;
     t.session_start_ms = e.time_ms;

@@ -17,6 +17,16 @@
 
 namespace etalage::serving {
 
+/// What an event of a type is: a purchase whose value is below 0 is a return of as much, as in UserProfile.
+template <class Type>
+[[nodiscard]] bool buys(const Type& type, float value) noexcept {
+  return type.purchase && value >= 0;
+}
+template <class Type>
+[[nodiscard]] bool gives_back(const Type& type, float value) noexcept {
+  return type.purchase ? value < 0 : type.returns;
+}
+
 // New kinds of records: take the next free number of your block below, write the record with ByteWriter where the change
 // is made (LiveState's Number is called before anything changes), and read it in LiveState::replay() or load(), both in
 // live_state_records.cpp. A number once used keeps its meaning for ever; a record that needs other fields is a new kind.

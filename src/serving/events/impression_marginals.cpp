@@ -71,12 +71,14 @@ class Walk {
  public:
   Walk(const Impression& shown, const Candidates& c) : shown_(shown), c_(c) {}
   void start() {
+    fresh_ = false;
     left_.clear();
     for (std::size_t i = 0; i < c_.pool; ++i) left_.push_back(i);
     next_ = c_.pool;
   }
   /// Probabilities of those that are left.
   std::span<const double> probabilities() {
+    if (fresh_) return out_;
     values_.clear();
     counts_.clear();
     for (const std::size_t i : left_) {
@@ -85,6 +87,7 @@ class Walk {
     }
     out_.resize(left_.size());
     exploration_probabilities(shown_.how, values_, counts_, out_);
+    fresh_ = true;
     return out_;
   }
   [[nodiscard]] std::optional<std::size_t> place_of(std::size_t candidate) const {
@@ -94,6 +97,7 @@ class Walk {
   }
   [[nodiscard]] std::size_t size() const noexcept { return left_.size(); }
   void take(std::size_t at) {
+    fresh_ = false;
     left_.erase(left_.begin() + static_cast<std::ptrdiff_t>(at));
     if (next_ < c_.values.size()) left_.push_back(next_++);
   }
@@ -112,6 +116,7 @@ class Walk {
   std::vector<double> values_;
   std::vector<ShownCounts> counts_;
   std::vector<double> out_;
+  bool fresh_ = false;  ///< out_ is of those that are left
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/hash.hpp"
+#include "serving/events/growing_ids.hpp"
 
 namespace etalage::serving {
 namespace {
@@ -13,7 +13,7 @@ constexpr int kMostWalked = 256;  // impressions of a shopper that last touch lo
 
 // 0 stands for nobody.
 std::uint64_t key_hash(KeyView key) {
-  const std::uint64_t h = std::visit([](const auto& k) { return detail::hash_key(k); }, key);
+  const std::uint64_t h = hash_of(key);
   return h == 0 ? 1 : h;
 }
 

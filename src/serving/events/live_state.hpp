@@ -46,9 +46,8 @@ struct TypeMeaning {
   bool returns = false;
   [[nodiscard]] bool operator==(const TypeMeaning&) const noexcept = default;
 
-  /// What one event of the type is: a purchase whose value is below 0 is a return of as much, as in UserProfile.
-  [[nodiscard]] bool buys(float value) const noexcept { return purchase && value >= 0; }
-  [[nodiscard]] bool gives_back(float value) const noexcept { return purchase ? value < 0 : returns; }
+  [[nodiscard]] bool buys(float value) const noexcept { return serving::buys(*this, value); }
+  [[nodiscard]] bool gives_back(float value) const noexcept { return serving::gives_back(*this, value); }
   /// What the event adds to the product's trending counter: giving back is no demand.
   [[nodiscard]] float demand(float value) const noexcept { return purchase && value < 0 ? 0 : trending; }
 };
