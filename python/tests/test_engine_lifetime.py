@@ -2,6 +2,7 @@
 """Engines and Python's threads: what holds the GIL and what does not, and how an engine ends: by close(), collected, with
 the interpreter, in a forked child, beside calls that run."""
 
+import contextlib
 import gc
 import os
 import subprocess
@@ -80,6 +81,11 @@ def test_every_call_lets_other_threads_run(log, data, durability, tmp_path):
                 intent=intent, catalog=etalage.Catalog(ITEMS, prices=np.arange(40.0)), metrics=True) as engine:
         engine.observe_log(log.filtered(np.arange(len(log)) < 100))
         number = iter(range(10**9))
+
+        def rollback():  # called until the other thread counted: perhaps once more than there are publications to go back to
+            with contextlib.suppress(RuntimeError):
+                engine.rollback()
+
         calls = {
             "observe": lambda: engine.observe("u1", "i1", "purchase", 10**12 + next(number)),
             "recommend": lambda: engine.recommend("u1", 5),
@@ -87,7 +93,7 @@ def test_every_call_lets_other_threads_run(log, data, durability, tmp_path):
             "merge_users": lambda: engine.merge_users("visitor", "u2"),
             "erase_user": lambda: engine.erase_user("u3"),
             "user": lambda: engine.user("u1"), "profile": lambda: engine.profile("u1"), "buy_again": lambda: engine.buy_again("u1", 3),
-            "intent": lambda: engine.intent("u1"), "publish": lambda: engine.publish(engine.snapshot), "rollback": engine.rollback,
+            "intent": lambda: engine.intent("u1"), "publish": lambda: engine.publish(engine.snapshot), "rollback": rollback,
             "forget_previous": lambda: engine.forget_previous(), "snapshot": lambda: engine.snapshot, "sync": engine.sync,
             "compact": engine.compact, "metrics": engine.metrics, "prometheus": engine.prometheus,
             "failure": lambda: engine.failure, "save": lambda: engine.save(tmp_path / "engine.etalage"),
