@@ -55,6 +55,7 @@ SPACES = {
                                                        "normalize_weight": t.suggest_categorical("normalize_weight", [True, False])},
     ("irspack", "ease"): lambda t: {"reg": t.suggest_float("reg", 1, 10000, log=True)},
     ("irspack", "cosine"): lambda t: neighbours(t) | {"shrinkage": t.suggest_float("shrinkage", 0.1, 300, log=True),
+                                                      "normalize": t.suggest_categorical("normalize", [True, False]),  # its default leaves the cosine out
                                                       "feature_weighting": t.suggest_categorical("feature_weighting", ["NONE", "TF_IDF", "BM_25"])},
     ("irspack", "asymmetric"): lambda t: neighbours(t) | {"shrinkage": t.suggest_float("shrinkage", 0.1, 300, log=True),
                                                           "alpha": t.suggest_float("alpha", 0, 1)},
@@ -140,6 +141,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--tasks", nargs="+", default=["movielens", "online retail, all", "online retail, new"])
     parser.add_argument("--peers", nargs="+", default=["implicit", "irspack", "rectools"])
+    parser.add_argument("--models", nargs="+", help="these models of the peers only")
     parser.add_argument("--environments", default="build/peers")
     parser.add_argument("--out", default="build/quality_peers.json")
     args = parser.parse_args()
@@ -156,7 +158,7 @@ def main() -> None:
             contest = Contest(task, args.data, pathlib.Path(folder), pathlib.Path(args.environments))
             relevant = task.relevant(args.data)
             for peer, what in SPACES:
-                if peer not in args.peers:
+                if peer not in args.peers or (args.models and what not in args.models):
                     continue
                 try:
                     found = contest.search(peer, what, args.trials)
