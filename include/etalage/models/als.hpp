@@ -96,7 +96,7 @@ class ETALAGE_EXPORT AlsModel final : public FactorModel {
   /// Goes on from the factors at hand (from random ones when there are none), also on data with more rows.
   FitReport refit(const Interactions& data, const ProgressCallback& callback = {});
 
-  /// A fitted model of factors that were trained elsewhere (als_steps.hpp), both sides whole; keeps what fit() keeps.
+  /// A fitted model of factors that were trained elsewhere, block by block say, both sides whole; keeps what fit() keeps.
   [[nodiscard]] static AlsModel from_factors(const AlsOptions& options, const Interactions& data, const Start& factors,
                                              FitReport report = {});
 

@@ -18,7 +18,7 @@
 #include "detail/random_stream.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/answers.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_solver.hpp"

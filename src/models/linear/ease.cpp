@@ -15,7 +15,7 @@
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "kernels/als_kernels.hpp"
 #include "models/linear/column_fit.hpp"
 #include "models/linear/ease_dual.hpp"

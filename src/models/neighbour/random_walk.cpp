@@ -10,7 +10,7 @@
 
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/neighbour/transitions.hpp"
 #include "models/training_data.hpp"

@@ -2,7 +2,7 @@
 #include "etalage/models/warp.hpp"
 
 #include "core/option_state.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/pairwise/pairwise_options.hpp"
 
 namespace etalage {
