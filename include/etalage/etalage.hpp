@@ -108,7 +108,7 @@
 #include "etalage/serving/journal.hpp"
 #include "etalage/extend/journal_files.hpp"
 #include "etalage/serving/key.hpp"
-#include "etalage/serving/mixer.hpp"
+#include "etalage/serving/mix_options.hpp"
 #include "etalage/serving/offer_desk.hpp"
 #include "etalage/serving/predicate.hpp"
 #include "etalage/serving/ranker.hpp"

@@ -22,7 +22,7 @@
 #include "etalage/extend/candidate_source.hpp"
 #include "etalage/serving/catalog_index.hpp"
 #include "etalage/serving/key.hpp"
-#include "etalage/serving/mixer.hpp"
+#include "etalage/serving/mix_options.hpp"
 #include "etalage/serving/rerank.hpp"
 #include "etalage/serving/rules.hpp"
 
