@@ -16,7 +16,7 @@ namespace etalage {
 
 /// How a shop's events become what models are fitted on: said once, for a matrix, for lists in order and for the rows that a
 /// model is tested on. What etalage.Recipe is in Python, field by field; to_json() and recipe_from_json() (io/recipe_json.hpp)
-/// write and read it for both, and Recommender::set_recipe() keeps it with a model.
+/// write and read it for both, and models keep it as JSON.
 ///
 ///   Recipe recipe{.event_weights = {{"view", 1}, {"purchase", 5}}, .half_life_days = 90};
 ///   AlsModel model;
