@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "models/auto_settings.hpp"
@@ -18,8 +19,7 @@
 namespace etalage {
 
 void ItemKnnOptions::validate() const {
-  check_similarity(*this);
-  detail::require_finite(user_damping >= 0, "user_damping", user_damping.value(), "finite and >= 0");
+  require_options(*this);
 }
 
 ItemKnnModel::ItemKnnModel(ItemKnnOptions options) : options_(options) { options_.validate(); }
