@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
