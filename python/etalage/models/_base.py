@@ -65,6 +65,14 @@ class Recommender(ByKey, RecommendFrame):
         """The constructor's parameters, as scikit-learn reads them."""
         return {name: getattr(self, name) for name in self._parameter_names()}
 
+    @classmethod
+    def param_rules(cls):
+        """What each parameter must be, in words: {"factors": "in [1, 4096]", "solver": "cholesky, cg or subspace", ...}; "" for
+        anything of its type. Errors, the command line and docstrings say the same, and the library checks by it. {} for models
+        without such a list."""
+        rules = getattr(cls._core_class, "rules", dict)()
+        return {name: rules[name] for name in cls._parameter_names() if name in rules}
+
     def set_params(self, **params):
         """Changes parameters (params: by name); the next fit uses them; returns self."""
         before = self.get_params()
@@ -349,9 +357,9 @@ class Recommender(ByKey, RecommendFrame):
     def build_index(self, kind="hnsw", **options):
         """Recommends through an index over the item factors from now on, approximately; for models of factors.
 
-        kind and options are those of retrieval.ItemIndex. Lists under an allow list, long lists and lists that the index
-        leaves short are still exact, and scores are always those of score(). The index is saved with the model; a fit and
-        changed items forget it. Returns self.
+        kind and options are those of retrieval.ItemIndex. Lists under an allow list of at most 4096 items, long lists and lists
+        that the index leaves short are still exact, and scores are always those of score(). A serving.Snapshot asks the model
+        through it too. The index is saved with the model; a fit and changed items forget it. Returns self.
         """
         model = self._fitted()
         if not hasattr(model, "build_index"):
