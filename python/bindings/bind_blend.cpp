@@ -41,6 +41,7 @@ void bind_blend(py::module_& m) {
            }),
            py::arg("members"), py::arg("options"))
       .def_static("check_options", [](const py::dict& options) { (void)blend_options_from(options); }, py::arg("options"))
+      .def_static("rules", &option_rules<BlendOptions>, "What each option must be, in words.")
       .def_property_readonly("options", [](const BlendModel& b) { return to_dict(b.options()); })
       .def_property_readonly(
           "members",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import textwrap
 import threading
 
 import numpy as np
@@ -54,6 +55,9 @@ class Recommender(ByKey, RecommendFrame):
         super().__init_subclass__(**kwargs)
         if "_kind" in cls.__dict__:
             _KINDS[cls._kind] = cls
+            said = "; ".join(f"{name} {rule}" for name, rule in cls.param_rules().items() if rule)
+            if said and cls.__doc__:
+                cls.__doc__ += "\n" + textwrap.indent(textwrap.fill(f"What parameters must be: {said}.", 120), "    ") + "\n    "
 
     # Parameters
 
@@ -70,7 +74,7 @@ class Recommender(ByKey, RecommendFrame):
         """What each parameter must be, in words: {"factors": "in [1, 4096]", "solver": "cholesky, cg or subspace", ...}; "" for
         anything of its type. Errors, the command line and docstrings say the same, and the library checks by it. {} for models
         without such a list."""
-        rules = getattr(cls._core_class, "rules", dict)()
+        rules = getattr(getattr(cls, "_core_class", None), "rules", dict)()
         return {name: rules[name] for name in cls._parameter_names() if name in rules}
 
     def set_params(self, **params):
