@@ -198,7 +198,7 @@ class Snapshot:
                 ask = "similar" if name in _SIMILAR else "anyone" if compiled.kind == "Popularity" else "shopper"
             entries.append((name, compiled, ask))
         if factor_index is not None:
-            entries = _through(entries, factor_index._core)
+            entries = _through(entries, getattr(factor_index, "_core", factor_index))
         parts = {"label": label, "trained_ms": _milliseconds(trained) or 0, "segment_strength": float(segment_strength)}
         if profiles is not None:
             parts["profiles"] = profiles._core

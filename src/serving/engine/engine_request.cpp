@@ -87,8 +87,8 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
       const auto later = std::upper_bound(s.user.history.begin(), s.user.history.end(), snapshot.parts().trained_ms,
                                           [](std::int64_t t, const UserView::Past& e) { return t < e.time_ms; });
       live_from = live ? static_cast<std::size_t>(later - s.user.history.begin()) : 0;
-      if (const Recommender* keeper = snapshot.history_model(); keeper != nullptr && row < keeper->history().rows) {
-        const auto kept = keeper->history().view().row_columns(row);
+      if (const Recommender* model = snapshot.history_model(); model != nullptr && row < model->history().rows) {
+        const auto kept = model->history().view().row_columns(row);
         s.seen.assign(kept.begin(), kept.end());
         // Where nobody knows up to when the rows are, an event of a product that the row has is taken to be in it, unless it
         // is of the visit that is going on.
