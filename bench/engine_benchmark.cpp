@@ -32,6 +32,7 @@
 #include "etalage/io/engine_files.hpp"
 #include "etalage/models/als.hpp"
 #include "etalage/serving/engine.hpp"
+#include "etalage/serving/factor_index.hpp"
 #include "quantile.hpp"
 
 namespace {
@@ -86,14 +87,10 @@ int prepare(const std::filesystem::path& file, std::int32_t products, std::int32
   options.nu = 1;
   options.compute_objective = false;
   auto als = std::make_shared<AlsModel>(options);
-  const auto n = static_cast<std::size_t>(products);
   als->fit(data);
   std::printf("factors after %.0f s\n", seconds_since(begun));
 
-  auto index = std::make_shared<ItemIndex>(kFactors, IndexMetric::kDot, IndexKind::kIvf);
-  std::vector<std::int64_t> ids(n);
-  std::iota(ids.begin(), ids.end(), std::int64_t{0});
-  index->add({als->item_factors().data(), n, kFactors}, ids);
+  build_index(*als, IndexKind::kIvf);
   std::printf("index after %.0f s\n", seconds_since(begun));
 
   SnapshotParts parts;
@@ -101,7 +98,6 @@ int prepare(const std::filesystem::path& file, std::int32_t products, std::int32
   parts.trained_ms = 1;
   parts.catalog = catalog;
   parts.models = {{"als", als, RecommenderSource::Ask::kShopper}};
-  parts.factor_index = index;
   parts.mix.standard.sources = {{"als", kCandidates, 1}};
   parts.mix.standard.fallback = {"trending"};
   parts.rerank.method = RerankMethod::kMmr;
@@ -120,7 +116,9 @@ int prepare(const std::filesystem::path& file, std::int32_t products, std::int32
 /// one search, the first half of the queries left out.
 std::pair<double, double> recall(const Snapshot& snapshot, const CompiledFilter& filter, int queries) {
   const FactorModel& model = *snapshot.factors();
-  const ItemIndex& index = *snapshot.parts().factor_index;
+  const VectorIndex& index = *model.index();
+  AlsModel by_all_rows(dynamic_cast<const AlsModel&>(model));
+  by_all_rows.set_index(nullptr);
   std::mt19937_64 rng(21);
   Scratch scratch;
   std::vector<ItemScore> exact(kCandidates);
@@ -135,7 +133,7 @@ std::pair<double, double> recall(const Snapshot& snapshot, const CompiledFilter&
     history.push_back(static_cast<std::int32_t>(rng() % static_cast<unsigned>(model.num_items())));
     model.query_factor({.history = history, .recalculate_user = true, .history_given = true}, factor, scratch);
     exact.resize(kCandidates);
-    exact.resize(model.recommend_vector(factor, {.filter = &filter.filter, .exclude_seen = false}, exact, scratch));
+    exact.resize(by_all_rows.recommend_vector(factor, {.filter = &filter.filter, .exclude_seen = false}, exact, scratch));
     const auto begun = Clock::now();
     const std::size_t n = index.search(factor, near, &filter.filter, scratch);
     times.push_back(seconds_since(begun));
@@ -163,7 +161,7 @@ int run(const std::filesystem::path& file, double seconds) {
   // The fewest lists that keep the recall.
   double reached = 0;
   for (const int nprobe : {1, 2, 3, 4, 6, 8, 12, 16}) {
-    for (const auto& s : {snapshot, second}) std::const_pointer_cast<ItemIndex>(s->parts().factor_index)->set_nprobe(nprobe);
+    for (const auto& s : {snapshot, second}) std::const_pointer_cast<ItemIndex>(std::dynamic_pointer_cast<const ItemIndex>(s->factors()->index()))->set_nprobe(nprobe);
     const auto [share, time] = recall(*snapshot, *filter, 200);
     std::printf("nprobe %3d: recall@%d %.4f, %.3f ms a search\n", nprobe, kCandidates, share, time * 1e3);
     reached = share;

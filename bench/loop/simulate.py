@@ -134,7 +134,7 @@ def rankers(seed):
 
 
 def loop(seed, weeks, epsilon):
-    """(expected clicks of the best pages after the last fit, [(what was foretold, its error, what was shown, its error)])."""
+    """(expected clicks of the best pages after the last fit, [(what was predicted, its error, what was shown, its error)])."""
     shop, frames, checks = Shop(seed), [], []
     learned = None
     for week in range(weeks):
@@ -148,11 +148,11 @@ def loop(seed, weeks, epsilon):
         shop.visits(engine, now, 3)
         frames.append(frame_of(engine))
         if epsilon:
-            foretold = engine.what_if("greedy", estimators=("snips",))["snips"]
+            predicted = engine.what_if("greedy", estimators=("snips",))["snips"]
             engine.explore("home", None)
             again = shop.visits(engine, now + DAY, 1, keep=False)[:, 1]
-            low, high = foretold.interval
-            checks.append((foretold.value, (high - low) / 2 / 1.96, again.mean(), again.std(ddof=1) / np.sqrt(len(again))))
+            low, high = predicted.interval
+            checks.append((predicted.value, (high - low) / 2 / 1.96, again.mean(), again.std(ddof=1) / np.sqrt(len(again))))
         learned = LearnedRanker(sources(), method="linear", candidates=20, num_threads=1)
         learned.fit(shop.log(), impressions=together(frames), filter_already_liked_items=False)
     engine = Engine(models={"learned": learned}, mix={"standard": {"sources": {"learned": ITEMS}}}, event_types=CLICK)

@@ -88,10 +88,10 @@ def exploration(log, cold, model, users, wanted, cold_factors, seed):
     who = rng.integers(0, len(users), rounds)
     items, scores = model.recommend(users, k=10, filter_already_liked_items=False)
     liked_known = [set(known[u].indices) for u in users]
-    foretold = model.user_factors[users] @ cold_factors.T
-    shortlist = np.argsort(-foretold, axis=1)[:, :50]
+    predicted = model.user_factors[users] @ cold_factors.T
+    shortlist = np.argsort(-predicted, axis=1)[:, :50]
     rows = []
-    for name, policy in (("no slot", None), ("uniform, all new", "uniform"), ("Thompson, all new", "thompson"), ("uniform, 50 foretold", "uniform"), ("Thompson, 50 foretold", "thompson")):
+    for name, policy in (("no slot", None), ("uniform, all new", "uniform"), ("Thompson, all new", "thompson"), ("uniform, 50 predicted", "uniform"), ("Thompson, 50 predicted", "thompson")):
         slot = policy and ExplorationSlot(policy, share=1.0, position=4, seed=seed)
         clicks = new_clicks = lost = 0
         seen = set()
@@ -100,7 +100,7 @@ def exploration(log, cold, model, users, wanted, cold_factors, seed):
             if policy is None:
                 clicks += sum(i in liked_known[u] for i in items[u])
                 continue
-            pool = shortlist[u] if "foretold" in name else np.arange(len(cold))
+            pool = shortlist[u] if "predicted" in name else np.arange(len(cold))
             out, _, place = slot.place(items[u], scores[u], (pool + log.num_items).astype(np.int32), r)
             new = int(out[place]) - log.num_items
             slot.shown(int(out[place]))
@@ -150,11 +150,11 @@ def main():
             start = ColdStart(model, catalog)
             seconds += time.perf_counter() - begin
             settings.append(tuple(start.options[n] for n in ("power", "regularization", "support_power", "target_power", "evenness")))
-            foretold = start.factors(catalog)[rows[cold]].astype(np.float64)
-            one["ColdStart"] = recalls(u, foretold, wanted)
+            predicted = start.factors(catalog)[rows[cold]].astype(np.float64)
+            one["ColdStart"] = recalls(u, predicted, wanted)
             for method, r in one.items():
                 results.setdefault(method, []).append(r.mean())
-            first = first or (one, cold, model, users, wanted, foretold)
+            first = first or (one, cold, model, users, wanted, predicted)
         means = {m: float(np.mean(r)) for m, r in results.items()}
         best_nearest = max((m for m in means if m.startswith("nearest")), key=means.get)
         best = max(("category mean vector", best_nearest), key=means.get)
@@ -162,7 +162,7 @@ def main():
         for method in ("chance", "popularity", "category mean vector", best_nearest, "ColdStart"):
             gain = "" if method != "ColdStart" else f"  {means[method] / means[best] - 1:+.1%} over {best}"
             print(f"  {method:22s} {means[method]:.4f}  ({', '.join(f'{r:.4f}' for r in results[method])}){gain}")
-        one, cold, model, users, wanted, foretold = first
+        one, cold, model, users, wanted, predicted = first
         rng = np.random.default_rng(0)
         differences = one["ColdStart"] - one[best]
         samples = [differences[rng.integers(0, len(differences), len(differences))].mean() for _ in range(1000)]
@@ -170,7 +170,7 @@ def main():
         print(f"  difference on the first split {differences.mean():+.4f} [{low:+.4f}, {high:+.4f}]; (power, regularization, support_power, target_power, evenness) chosen: {settings}; "
               f"{seconds / args.seeds:.1f} s to choose and learn")
         print(f"  exploration slot at place 5 of 10, 30000 lists: {'':6s} clicks on known  on new  known clicks given up  new products shown")
-        for label, clicks, new, lost, shown in exploration(log, cold, model, users, wanted, foretold, 0):
+        for label, clicks, new, lost, shown in exploration(log, cold, model, users, wanted, predicted, 0):
             print(f"    {label:40s} {clicks:20.4f} {new:7.4f} {lost:22.4f} {shown:19.1%}", flush=True)
 
 

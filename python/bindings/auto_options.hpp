@@ -9,7 +9,7 @@
 #include <type_traits>
 
 #include "etalage/core/auto_option.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {

@@ -11,7 +11,7 @@
 
 #include "etalage/core/interactions.hpp"
 #include "etalage/models/als.hpp"
-#include "etalage/models/als_steps.hpp"
+#include "models/factor/als_steps.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
 

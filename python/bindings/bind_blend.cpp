@@ -16,29 +16,17 @@
 namespace etalage::python {
 namespace {
 
-constexpr std::initializer_list<std::pair<const char*, FusionMethod>> kFusionMethods = {
-    {"rank", FusionMethod::kRank}, {"zscore", FusionMethod::kZScore}, {"rrf", FusionMethod::kReciprocalRank}};
-
-BlendOptions blend_options_from(const py::dict& d) {
-  BlendOptions o;
-  set_choice(d, "method", o.method, kFusionMethods);
-  if (d.contains("weights") && !py::object(d["weights"]).is_none()) set_option(d, "weights", o.weights);
-  set_option(d, "candidates", o.candidates);
-  set_option(d, "rrf_constant", o.rrf_constant);
-  SetFromDict{d}("exclude_last", o.exclude_last);
-  set_option(d, "num_threads", o.num_threads);
-  o.validate();
-  return o;
+BlendOptions blend_options_from(py::dict d) {
+  if (d.contains("weights") && py::object(d["weights"]).is_none()) {  // equal ones, until they are learned
+    d = py::dict(d.attr("copy")());
+    d["weights"] = py::list();
+  }
+  return options_from_dict<BlendOptions>(d);
 }
 
 py::dict to_dict(const BlendOptions& o) {
-  py::dict d;
-  d["method"] = name_of_choice(o.method, kFusionMethods);
-  d["weights"] = o.weights.empty() ? py::object(py::none()) : py::object(numbers(o.weights));
-  d["candidates"] = o.candidates;
-  d["rrf_constant"] = shortest(o.rrf_constant);
-  PutIntoDict{d}("exclude_last", o.exclude_last);
-  d["num_threads"] = o.num_threads;
+  py::dict d = options_to_dict(o);
+  if (o.weights.empty()) d["weights"] = py::none();
   return d;
 }
 
@@ -53,6 +41,7 @@ void bind_blend(py::module_& m) {
            }),
            py::arg("members"), py::arg("options"))
       .def_static("check_options", [](const py::dict& options) { (void)blend_options_from(options); }, py::arg("options"))
+      .def_static("rules", &option_rules<BlendOptions>, "What each option must be, in words.")
       .def_property_readonly("options", [](const BlendModel& b) { return to_dict(b.options()); })
       .def_property_readonly(
           "members",

@@ -5,6 +5,7 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "data_helpers.hpp"
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/recipe.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/io/csv.hpp"
 #include "id_map_helpers.hpp"
@@ -27,39 +29,37 @@ namespace {
 
 using OptionalText = std::optional<std::string>;
 
-Duplicates duplicates_of(const std::string& name) {
-  if (name == "sum") return Duplicates::kSum;
-  if (name == "max") return Duplicates::kMax;
-  if (name == "last") return Duplicates::kLast;
-  if (name == "binary") return Duplicates::kBinary;
-  throw std::invalid_argument("duplicates is '" + name + "', must be 'sum', 'max', 'last' or 'binary'");
+/// The choice that a recipe calls by `text`; others says what else the argument may be.
+template <class E>
+E choice_named(const char* argument, const std::string& text, const std::string& found, std::initializer_list<const char*> others = {}) {
+  std::vector<std::string> known;
+  for (const auto& [word, choice] : option_names<E>) {
+    if (word == text) return choice;
+    known.push_back("'" + std::string(word) + "'");
+  }
+  known.insert(known.end(), others.begin(), others.end());
+  std::string rule;
+  for (std::size_t i = 0; i < known.size(); ++i) rule += (i == 0 ? "" : i + 1 == known.size() ? " or " : ", ") + known[i];
+  throw std::invalid_argument(std::string(argument) + " is " + found + ", must be " + rule);
+}
+template <class E>
+E choice_named(const char* argument, const std::string& text, std::initializer_list<const char*> others = {}) {
+  return choice_named<E>(argument, text, "'" + text + "'", others);
 }
 
 void set_transform(InteractionOptions& o, const py::object& transform, const OptionalText& normalize) {
-  static const std::map<std::string, ValueTransform> transforms{
-      {"log1p", ValueTransform::kLog1p}, {"sqrt", ValueTransform::kSqrt}, {"rank", ValueTransform::kRank}};
-  static const std::map<std::string, UserNormalization> norms{
-      {"l1", UserNormalization::kL1}, {"l2", UserNormalization::kL2}, {"max", UserNormalization::kMax}, {"mean", UserNormalization::kMean}};
-  const auto refuse = [&] {
-    throw std::invalid_argument("value_transform is " + std::string(py::repr(transform)) + ", must be 'log1p', 'sqrt', 'rank', ('cap', x) or None");
-  };
-  if (py::isinstance<py::str>(transform)) {
-    const auto found = transforms.find(transform.cast<std::string>());
-    if (found == transforms.end()) refuse();
-    o.value_transform = found->second;
-  } else if (py::isinstance<py::tuple>(transform) || py::isinstance<py::list>(transform)) {
+  if (normalize) o.normalize_users = choice_named<UserNormalization>("normalize_users", *normalize, {"None"});
+  if (transform.is_none()) return;
+  if (py::isinstance<py::tuple>(transform) || py::isinstance<py::list>(transform)) {
     const py::list pair(transform);
-    if (pair.size() != 2 || !py::isinstance<py::str>(pair[0]) || pair[0].cast<std::string>() != "cap" || PyNumber_Check(pair[1].ptr()) == 0) refuse();
-    o.value_transform = ValueTransform::kCap;
-    o.value_cap = py::float_(py::object(pair[1]));
-  } else if (!transform.is_none()) {
-    refuse();
+    if (pair.size() == 2 && py::isinstance<py::str>(pair[0]) && pair[0].cast<std::string>() == "cap" && PyNumber_Check(pair[1].ptr()) != 0) {
+      o.value_transform = ValueTransform::kCap;
+      o.value_cap = py::float_(py::object(pair[1]));
+      return;
+    }
   }
-  if (!normalize) return;
-  const auto norm = norms.find(*normalize);
-  if (norm == norms.end())
-    throw std::invalid_argument("normalize_users is '" + *normalize + "', must be 'l1', 'l2', 'max', 'mean' or None");
-  o.normalize_users = norm->second;
+  const std::string word = py::isinstance<py::str>(transform) ? transform.cast<std::string>() : std::string();
+  o.value_transform = choice_named<ValueTransform>("value_transform", word, std::string(py::repr(transform)), {"('cap', x)", "None"});
 }
 
 InteractionOptions interaction_options(const std::optional<std::map<std::string, double>>& event_weights,
@@ -78,15 +78,13 @@ InteractionOptions interaction_options(const std::optional<std::map<std::string,
     o.half_life_days = *half_life_days;
   }
   if (!now.is_none()) o.now_ms = py::module_::import("etalage._times").attr("to_ms")(now, "now").cast<std::int64_t>();
-  o.duplicates = duplicates_of(duplicates);
+  o.duplicates = choice_named<Duplicates>("duplicates", duplicates);
   o.min_user_count = min_user_count;
   o.min_item_count = min_item_count;
   if (return_event) o.return_event = *return_event;
   if (py::isinstance<py::str>(return_cancels)) o.return_cancels = {return_cancels.cast<std::string>()};
   else if (!return_cancels.is_none()) o.return_cancels = return_cancels.cast<std::vector<std::string>>();
-  if (negative_values != "keep" && negative_values != "cancel")
-    throw std::invalid_argument("negative_values is '" + negative_values + "', must be 'keep' or 'cancel'");
-  o.negative_values = negative_values == "cancel" ? NegativeValues::kCancel : NegativeValues::kKeep;
+  o.negative_values = choice_named<NegativeValues>("negative_values", negative_values);
   o.num_threads = num_threads;
   o.validate();
   return o;
@@ -364,9 +362,9 @@ void bind_event_log(py::module_& m) {
            "event_weights, or a return_event or return_cancels that the log does not have, is a ValueError.")
       .def("sequences",
            [](const EventLog& self, const std::string& by, double idle_minutes) {
-             if (by != "user" && by != "session") throw std::invalid_argument("by is '" + by + "', must be 'user' or 'session'");
+             const auto lists = choice_named<EventLog::By>("by", by);
              const py::gil_scoped_release release;
-             return std::make_shared<Sequences>(self.sequences(by == "user" ? EventLog::By::kUser : EventLog::By::kSession, idle_minutes));
+             return std::make_shared<Sequences>(self.sequences(lists, idle_minutes));
            },
            py::arg("by") = "user", py::arg("idle_minutes") = 30.0,
            "One list a user, or one a session: by the session column where the log has one, else cut where a user paused for\n"

@@ -37,6 +37,7 @@ void bind_graph_filter(py::module_& m) {
   filter
       .def(py::init([](const py::dict& options) { return std::make_shared<GraphFilterModel>(graph_filter_options_from(options)); }),
            py::arg("options"))
+      .def_static("rules", &option_rules<GraphFilterOptions>, "What each option must be, in words.")
       .def_property_readonly("options", [](const GraphFilterModel& g) { return to_dict(g.options()); })
       .def_property_readonly("resolved", [](const GraphFilterModel& g) { return to_dict(g.options(), Shown::kInUse); })
       .def_static("settled",

@@ -27,10 +27,10 @@ std::span<const T> view(const Column<T>& column) {
   return column ? std::span<const T>(column->data(), static_cast<std::size_t>(column->size())) : std::span<const T>();
 }
 
-FrameColumnWish::Kind kind_of(const std::string& name) {
-  if (name == "keys") return FrameColumnWish::Kind::kKeys;
-  if (name == "times") return FrameColumnWish::Kind::kTimes;
-  if (name == "numbers") return FrameColumnWish::Kind::kNumbers;
+FrameColumnRequest::Kind kind_of(const std::string& name) {
+  if (name == "keys") return FrameColumnRequest::Kind::kKeys;
+  if (name == "times") return FrameColumnRequest::Kind::kTimes;
+  if (name == "numbers") return FrameColumnRequest::Kind::kNumbers;
   throw std::invalid_argument("kind is '" + name + "', must be 'keys', 'times' or 'numbers'");
 }
 
@@ -42,21 +42,21 @@ void bind_impression_frames(py::module_& m) {
       [](const py::object& frame, const std::vector<std::string>& names, const std::vector<std::string>& kinds,
          const std::optional<std::string>& time_unit) {
         if (names.size() != kinds.size()) throw std::invalid_argument("kinds must have one entry a name");
-        std::vector<FrameColumnWish> wishes;
-        for (std::size_t i = 0; i < names.size(); ++i) wishes.push_back({names[i], kind_of(kinds[i])});
+        std::vector<FrameColumnRequest> requests;
+        for (std::size_t i = 0; i < names.size(); ++i) requests.push_back({names[i], kind_of(kinds[i])});
         const EventColumns checked = event_columns("", "", {}, {}, {}, {}, time_unit, "raise", 0);
         std::vector<FrameColumn> found;
         read_frame(frame, names, false, [&](ArrowArrayStream* stream, std::span<const UnreadableCell> unreadable) {
-          found = read_frame_columns(stream, wishes, checked.time_unit, unreadable);
+          found = read_frame_columns(stream, requests, checked.time_unit, unreadable);
         });
         py::list out;
         for (std::size_t i = 0; i < found.size(); ++i) {
-          switch (wishes[i].kind) {
-            case FrameColumnWish::Kind::kKeys:
+          switch (requests[i].kind) {
+            case FrameColumnRequest::Kind::kKeys:
               out.append(py::make_tuple(to_numpy(found[i].codes), std::const_pointer_cast<IdMap>(found[i].ids)));
               break;
-            case FrameColumnWish::Kind::kTimes: out.append(to_numpy(found[i].times_ms)); break;
-            case FrameColumnWish::Kind::kNumbers: out.append(take(found[i].numbers)); break;
+            case FrameColumnRequest::Kind::kTimes: out.append(to_numpy(found[i].times_ms)); break;
+            case FrameColumnRequest::Kind::kNumbers: out.append(take(found[i].numbers)); break;
           }
         }
         return out;

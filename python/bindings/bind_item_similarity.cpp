@@ -9,7 +9,7 @@
 #include "etalage/models/ease.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/item_similarity.hpp"
-#include "etalage/models/item_similarity_steps.hpp"
+#include "models/neighbour/item_similarity_steps.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/slim.hpp"
 #include "etalage/models/user_knn.hpp"

@@ -67,22 +67,11 @@ void bind_lifetime(py::module_& m) {
              py::dict one;
              one["kind"] = kind;
              set_choice(one, "kind", k, kKinds);
-             LifetimeOptions o;
-             set_option(options, "k", o.k);
-             set_option(options, "max_iterations", o.max_iterations);
-             set_option(options, "num_threads", o.num_threads);
-             return std::make_shared<LifetimeModel>(k, o);
+             return std::make_shared<LifetimeModel>(k, options_from_dict<LifetimeOptions>(options));
            }),
            py::arg("kind"), py::arg("options"))
       .def_property_readonly("kind", [](const LifetimeModel& model) { return std::string(lifetime_name(model.kind())); })
-      .def_property_readonly("options",
-                             [](const LifetimeModel& model) {
-                               py::dict d;
-                               d["k"] = model.options().k;
-                               d["max_iterations"] = model.options().max_iterations;
-                               d["num_threads"] = model.options().num_threads;
-                               return d;
-                             })
+      .def_property_readonly("options", [](const LifetimeModel& model) { return options_to_dict(model.options()); })
       .def_property_readonly("fitted", &LifetimeModel::fitted)
       .def_property_readonly("k", &LifetimeModel::k)
       .def_property_readonly("log_likelihood_of_k",
@@ -104,20 +93,9 @@ void bind_lifetime(py::module_& m) {
 
   py::class_<GammaGamma, std::shared_ptr<GammaGamma>> gamma(m, "GammaGamma", "The compiled part of etalage.marketing.lifetime.GammaGamma.");
   gamma
-      .def(py::init([](const py::dict& options) {
-             GammaGammaOptions o;
-             set_option(options, "max_iterations", o.max_iterations);
-             set_option(options, "num_threads", o.num_threads);
-             return std::make_shared<GammaGamma>(o);
-           }),
+      .def(py::init([](const py::dict& options) { return std::make_shared<GammaGamma>(options_from_dict<GammaGammaOptions>(options)); }),
            py::arg("options"))
-      .def_property_readonly("options",
-                             [](const GammaGamma& model) {
-                               py::dict d;
-                               d["max_iterations"] = model.options().max_iterations;
-                               d["num_threads"] = model.options().num_threads;
-                               return d;
-                             })
+      .def_property_readonly("options", [](const GammaGamma& model) { return options_to_dict(model.options()); })
       .def_property_readonly("fitted", &GammaGamma::fitted)
       .def_property_readonly("fit_report", [](const GammaGamma& model) { return fit_fields(model.parameters()); })
       .def("fit",
@@ -134,20 +112,9 @@ void bind_lifetime(py::module_& m) {
 
   py::class_<BgBb, std::shared_ptr<BgBb>> discrete(m, "BgBb", "The compiled part of etalage.marketing.lifetime.BGBB.");
   discrete
-      .def(py::init([](const py::dict& options) {
-             BgBbOptions o;
-             set_option(options, "max_iterations", o.max_iterations);
-             set_option(options, "num_threads", o.num_threads);
-             return std::make_shared<BgBb>(o);
-           }),
+      .def(py::init([](const py::dict& options) { return std::make_shared<BgBb>(options_from_dict<BgBbOptions>(options)); }),
            py::arg("options"))
-      .def_property_readonly("options",
-                             [](const BgBb& model) {
-                               py::dict d;
-                               d["max_iterations"] = model.options().max_iterations;
-                               d["num_threads"] = model.options().num_threads;
-                               return d;
-                             })
+      .def_property_readonly("options", [](const BgBb& model) { return options_to_dict(model.options()); })
       .def_property_readonly("fitted", &BgBb::fitted)
       .def_property_readonly("fit_report", [](const BgBb& model) { return fit_fields(model.parameters()); })
       .def("fit",

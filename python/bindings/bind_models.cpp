@@ -20,6 +20,7 @@
 #include "index_options.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 
 namespace etalage::python {
 namespace {
@@ -185,7 +186,7 @@ std::string report_text(const FitReport& r) {
 void build_index_from(FactorModel& model, const py::dict& given) {
   IndexKind kind = IndexKind::kHnsw;
   set_choice(given, "kind", kind, kIndexKinds);
-  const ItemIndexOptions options = index_options_from(given);
+  const ItemIndexOptions options = options_from_dict<ItemIndexOptions>(given);
   const py::gil_scoped_release release;
   build_index(model, kind, options);
 }
@@ -194,7 +195,7 @@ void build_index_from(FactorModel& model, const py::dict& given) {
 py::object index_settings(const FactorModel& model) {
   const auto* index = dynamic_cast<const ItemIndex*>(model.index().get());
   if (index == nullptr) return py::none();
-  py::dict out = index_options_to(index->options());
+  py::dict out = options_to_dict(index->options());
   out["kind"] = name_of_choice(index->structure(), kIndexKinds);
   return out;
 }
@@ -288,6 +289,7 @@ void bind_models(py::module_& m) {
   py::class_<FactorModel, Recommender, std::shared_ptr<FactorModel>>(m, "FactorModel")
       .def_property_readonly("factors", &FactorModel::factors)
       .def("build_index", &build_index_from, py::arg("options"), "On a model that nobody else holds.")
+      .def("set_index", [](FactorModel& f, std::shared_ptr<ItemIndex> index) { f.set_index(std::move(index)); }, py::arg("index"), "On a model that nobody else holds.")
       .def("drop_index", [](FactorModel& f) { f.set_index(nullptr); })
       .def_property_readonly("index", &index_settings, "Kind and options of the index that recommend() goes through, or None.")
       .def("recommend_vectors", &recommend_vectors, py::arg("vectors"), py::arg("k"), py::arg("items"), py::arg("filter_items"),

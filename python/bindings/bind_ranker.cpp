@@ -59,7 +59,7 @@ py::array rerank_rows(const py::object& relevance, std::int64_t k, const py::dic
     const py::gil_scoped_release release;
     std::vector<const float*> rows(static_cast<std::size_t>(v.shape(0)));
     for (std::size_t row = 0; row < rows.size(); ++row) rows[row] = v.data() + row * static_cast<std::size_t>(v.shape(1));
-    RerankScratch scratch;
+    Scratch scratch;
     rerank(o, {.relevance = span_of(r), .vectors = rows, .dim = static_cast<std::size_t>(v.shape(1)), .items = span_of(i), .catalog = catalog, .groups = span_of(g), .target = span_of(t)},
            order, scratch);
   }

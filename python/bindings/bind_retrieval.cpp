@@ -21,6 +21,7 @@
 #include "index_methods.hpp"
 #include "index_options.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
@@ -68,7 +69,7 @@ void bind_retrieval(py::module_& m) {
              IndexKind kind = IndexKind::kExact;
              set_choice(options, "metric", metric, kIndexMetrics);
              set_choice(options, "kind", kind, kIndexKinds);
-             return std::make_shared<ItemIndex>(dim, metric, kind, index_options_from(options));
+             return std::make_shared<ItemIndex>(dim, metric, kind, options_from_dict<ItemIndexOptions>(options));
            }),
            py::arg("dim"), py::arg("options"))
       .def("rows",
@@ -93,7 +94,7 @@ void bind_retrieval(py::module_& m) {
            },
            py::arg("queries"), py::arg("k"))
       .def_property_readonly("kind", [](const ItemIndex& ix) { return name_of_choice(ix.structure(), kIndexKinds); })
-      .def("options", [](const ItemIndex& ix) { return index_options_to(ix.options()); })
+      .def("options", [](const ItemIndex& ix) { return options_to_dict(ix.options()); })
       .def_property_readonly("measured_recall", &ItemIndex::measured_recall)
       .def_static("keys_of",
                   [](const std::filesystem::path& path) -> std::shared_ptr<IdMap> {

@@ -37,7 +37,7 @@ PlacementMix mix_from(const py::dict& d) {
 }
 
 std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<Catalog> catalog, const py::dict& options,
-                                        std::shared_ptr<ItemIndex> factor_index, std::shared_ptr<ItemIndex> content_index,
+                                        std::shared_ptr<ItemIndex> content_index,
                                         const std::map<std::string, std::shared_ptr<Recommender>>& segments, const py::object& new_arrivals,
                                         const py::dict& mix, const std::string& rules, const py::dict& rerank) {
   SnapshotParts p;
@@ -53,7 +53,6 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
     p.models.push_back(std::move(m));
   }
   p.catalog = std::move(catalog);
-  p.factor_index = std::move(factor_index);
   p.content_index = std::move(content_index);
   for (const auto& [name, model] : segments) p.segment_popularity[name] = model;
   p.new_arrivals = keys_from(new_arrivals, "new_arrivals");
@@ -109,7 +108,7 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
 void bind_snapshot(py::module_& m) {
   using Release = py::call_guard<py::gil_scoped_release>;
   py::class_<Snapshot, std::shared_ptr<Snapshot>>(m, "Snapshot", "The compiled part of etalage.serving.Snapshot.")
-      .def(py::init(&snapshot_from), py::arg("models"), py::arg("catalog").none(true), py::arg("options"), py::arg("factor_index").none(true),
+      .def(py::init(&snapshot_from), py::arg("models"), py::arg("catalog").none(true), py::arg("options"),
            py::arg("content_index").none(true), py::arg("segments"), py::arg("new_arrivals"), py::arg("mix"), py::arg("rules"), py::arg("rerank"))
       .def_property_readonly("label", [](const Snapshot& s) { return s.parts().label; })
       .def_property_readonly("trained_ms", [](const Snapshot& s) { return s.parts().trained_ms; })

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "etalage/core/arrow.hpp"
-#include "etalage/core/arrow_abi.hpp"
+#include "core/arrow_abi.hpp"
 
 namespace etalage::python {
 namespace {

@@ -17,6 +17,7 @@
 #include "etalage/retrieval/index_rows.hpp"
 #include "index_methods.hpp"
 #include "index_options.hpp"
+#include "option_fields.hpp"
 #include "option_helpers.hpp"
 #include "scipy_blas.hpp"
 
@@ -25,25 +26,9 @@ namespace {
 
 py::bytes to_bytes(std::span<const std::uint8_t> v) { return {reinterpret_cast<const char*>(v.data()), v.size()}; }
 
-FaissIndexOptions options_from(const py::dict& d) {
-  FaissIndexOptions o;
-  set_option(d, "nprobe", o.nprobe);
-  set_option(d, "ef_search", o.ef_search);
-  set_option(d, "rescore_factor", o.rescore_factor);
-  set_option(d, "compact_share", o.compact_share);
-  set_option(d, "num_threads", o.num_threads);
-  return o;
-}
-
-py::dict options_to(const FaissIndex& ix) {
-  const FaissIndexOptions o = ix.options();
-  py::dict d;
+py::dict options_of(const FaissIndex& ix) {
+  py::dict d = options_to_dict(ix.options());
   d["factory"] = ix.factory();
-  d["nprobe"] = o.nprobe;
-  d["ef_search"] = o.ef_search;
-  d["rescore_factor"] = o.rescore_factor;
-  d["compact_share"] = o.compact_share;
-  d["num_threads"] = o.num_threads;
   return d;
 }
 
@@ -60,14 +45,14 @@ void bind_faiss(py::module_& m) {
   bind_index_methods<FaissIndex>(index);
   index
       .def(py::init([](int dim, const std::string& factory, const py::dict& options) {
-             return std::make_shared<FaissIndex>(dim, metric_from(options), factory, options_from(options));
+             return std::make_shared<FaissIndex>(dim, metric_from(options), factory, options_from_dict<FaissIndexOptions>(options));
            }),
            py::arg("dim"), py::arg("factory"), py::arg("options"))
       .def("train", &FaissIndex::train, py::call_guard<py::gil_scoped_release>())
       .def("built", &FaissIndex::built, py::call_guard<py::gil_scoped_release>())
       .def("min_training_rows", &FaissIndex::min_training_rows)
       .def_property_readonly("kind", [](const FaissIndex&) { return "faiss"; })
-      .def("options", &options_to)
+      .def("options", &options_of)
       .def("rows",
            [](const FaissIndex& ix) {
              IndexRows rows;
@@ -107,7 +92,7 @@ void bind_faiss(py::module_& m) {
             const std::span<const char> chars = bytes_of(data);
             const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(chars.data()), chars.size());
             const IndexMetric metric = metric_from(options);
-            const FaissIndexOptions o = options_from(options);
+            const FaissIndexOptions o = options_from_dict<FaissIndexOptions>(options);
             const py::gil_scoped_release release;
             return FaissIndex::from_faiss_bytes(bytes, float_rows(v), span_of(i), metric, o);
           },

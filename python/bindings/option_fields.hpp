@@ -5,10 +5,12 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/models/recommender.hpp"
 #include "auto_options.hpp"
@@ -20,7 +22,7 @@ namespace etalage::python {
 struct SetFromDict {
   const py::dict& d;
   /// "auto", True or False.
-  void operator()(const char* name, ExcludeLast& field) const {
+  void operator()(const char* name, ExcludeLast& field, const OptionRule& = {}) const {
     if (!d.contains(name)) return;
     const py::object value = d[name];
     bool yes = false;
@@ -32,7 +34,7 @@ struct SetFromDict {
     }
   }
   template <class T>
-  void operator()(const char* name, T& field) const {
+  void operator()(const char* name, T& field, const OptionRule& = {}) const {
     set_option(d, name, field);
   }
 };
@@ -41,7 +43,7 @@ struct PutIntoDict {
   py::dict& d;
   Shown what = Shown::kGiven;
   template <class T>
-  void operator()(const char* name, const T& field) const {
+  void operator()(const char* name, const T& field, const OptionRule& = {}) const {
     if constexpr (is_auto_option<T>) d[name] = what == Shown::kGiven && !field.given() ? py::str("auto") : to_python(field.value());
     else d[name] = to_python(field);
   }
@@ -56,6 +58,12 @@ struct PutIntoDict {
     else return py::cast(field);
   }
 };
+
+template <class T>
+[[nodiscard]] std::string words_of_rule(const OptionRule& rule) {
+  if constexpr (std::is_enum_v<T>) return words_of_choices<T>();
+  else return std::string(rule.words());
+}
 
 template <class O>
 [[nodiscard]] O options_from_dict(const py::dict& d) {
@@ -72,6 +80,19 @@ template <class O>
   return d;
 }
 
+/// What each option must be, in words: {"factors": "in [1, 4096]", ...}; "" for anything of its type.
+template <class O>
+[[nodiscard]] py::dict option_rules() {
+  py::dict d;
+  const O usual;
+  O::each(usual, [&](const char* name, const auto& field, const OptionRule& rule) {
+    using T = std::remove_cvref_t<decltype(field)>;
+    if constexpr (requires { field.value(); }) d[name] = words_of_rule<std::remove_cvref_t<decltype(field.value())>>(rule);
+    else d[name] = words_of_rule<T>(rule);
+  });
+  return d;
+}
+
 template <class Model>
 using OptionsOf = std::remove_cvref_t<decltype(std::declval<const Model&>().options())>;
 
@@ -79,6 +100,7 @@ using OptionsOf = std::remove_cvref_t<decltype(std::declval<const Model&>().opti
 template <class Model, class Class>
 void bind_options(Class& c) {
   c.def_property_readonly("options", [](const Model& m) { return options_to_dict(m.options()); })
+      .def_static("rules", &option_rules<OptionsOf<Model>>, "What each option must be, in words.")
       .def_property_readonly("resolved", [](const Model& m) { return options_to_dict(m.options(), Shown::kInUse); });
 }
 

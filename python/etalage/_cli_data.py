@@ -74,16 +74,17 @@ def _seed(text: str) -> int:
     return seed
 
 
-def weights(pairs: list[str]) -> dict[str, float] | None:
+def weights(pairs: list[str] | None, flag: str = "--event-weight", form: str = "EVENT=NUMBER") -> dict[str, float] | None:
+    """["view=1", "buy=5"] -> {"view": 1.0, "buy": 5.0}; None for none."""
     out = {}
-    for pair in pairs:
+    for pair in pairs or ():
         key, sign, text = pair.partition("=")
         try:
             out[key] = float(text)
         except ValueError:
             sign = ""
-        if not sign:
-            raise ValueError(f"--event-weight is {pair!r}, must be EVENT=NUMBER")
+        if not key or not sign:
+            raise ValueError(f"{flag} is {pair!r}, must be {form}")
     return out or None
 
 

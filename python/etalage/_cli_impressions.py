@@ -35,7 +35,7 @@ def impressions(args) -> int:
         raise FileNotFoundError(f"{args.folder!r} is no folder")
     if not os.path.isdir(os.path.join(args.folder, "impressions")):
         raise ValueError(f"{args.folder!r} has no impressions, must be the folder of an engine that logged answers")
-    with Engine(args.folder, event_types=_types(args.event)) as engine:
+    with Engine(args.folder, event_types=data.weights(args.event, "--event", "NAME=WEIGHT")) as engine:
         frame = engine.impressions(args.marginals, args.seed)
     if not len(frame):
         raise ValueError(f"{args.folder!r} has no impressions on record, must have some")
@@ -48,18 +48,3 @@ def impressions(args) -> int:
         output.write_table(args.out, [dict(zip(columns, row)) for row in zip(*columns.values())])
     data.say(f"{frame!r} -> {args.out}")
     return 0
-
-
-def _types(given):
-    if not given:
-        return None
-    out = {}
-    for text in given:
-        name, sign, weight = text.partition("=")
-        try:
-            out[name] = float(weight)
-        except ValueError:
-            out[name] = None
-        if not name or not sign or out[name] is None:
-            raise ValueError(f"--event is {text!r}, must be NAME=WEIGHT")
-    return out

@@ -58,7 +58,11 @@ def _made(kind: type, params: dict, where: str = "--param"):
     try:
         return kind(**params)
     except (TypeError, OverflowError) as error:  # a name that the model does not have, a value of another type
-        raise ValueError(f"{where} of {kind.__name__}: {str(error).replace(f'{kind.__name__}.', '').replace('__init__() ', '')}") from None
+        text = str(error).replace(f"{kind.__name__}.", "").replace("__init__() ", "")
+        if "unexpected keyword argument" in text:
+            rules = kind.param_rules()
+            text += f"; it has {', '.join(n + (f' ({rules[n]})' if rules.get(n) else '') for n in kind._parameter_names())}"
+        raise ValueError(f"{where} of {kind.__name__}: {text}") from None
 
 
 def settings(path: str, args) -> tuple[str, dict]:

@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "etalage/core/arrow_abi.hpp"
+#include "core/arrow_abi.hpp"
 
 namespace etalage::detail {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "etalage/core/arrow_abi.hpp"
+#include "core/arrow_abi.hpp"
 
 namespace etalage::detail {
 namespace {

@@ -12,7 +12,7 @@
 #include "core/arrow_layout.hpp"
 #include "core/event_builder.hpp"
 #include "etalage/core/arrow.hpp"
-#include "etalage/core/arrow_abi.hpp"
+#include "core/arrow_abi.hpp"
 
 namespace etalage {
 namespace detail {

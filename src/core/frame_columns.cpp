@@ -89,19 +89,19 @@ void read_numbers(const Column& column, FrameColumn& out) {
 
 }  // namespace
 
-std::vector<FrameColumn> read_frame_columns(ArrowArrayStream* stream, std::span<const FrameColumnWish> wishes,
+std::vector<FrameColumn> read_frame_columns(ArrowArrayStream* stream, std::span<const FrameColumnRequest> requests,
                                             const std::optional<TimeUnit>& time_unit, std::span<const UnreadableCell> unreadable,
                                             int num_threads) {
   std::vector<std::string> names;
-  for (const FrameColumnWish& wish : wishes) names.push_back(wish.name);
+  for (const FrameColumnRequest& request : requests) names.push_back(request.name);
   const std::vector<Column> columns = detail::read_arrow_columns(stream, names, false);
   for (const UnreadableCell& cell : unreadable) refuse(cell.row, cell.column + " " + cell.reason);
-  std::vector<FrameColumn> out(wishes.size());
-  for (std::size_t k = 0; k < wishes.size(); ++k) {
-    switch (wishes[k].kind) {
-      case FrameColumnWish::Kind::kKeys: read_keys(columns[k], num_threads, out[k]); break;
-      case FrameColumnWish::Kind::kTimes: read_times(columns[k], time_unit, num_threads, out[k]); break;
-      case FrameColumnWish::Kind::kNumbers: read_numbers(columns[k], out[k]); break;
+  std::vector<FrameColumn> out(requests.size());
+  for (std::size_t k = 0; k < requests.size(); ++k) {
+    switch (requests[k].kind) {
+      case FrameColumnRequest::Kind::kKeys: read_keys(columns[k], num_threads, out[k]); break;
+      case FrameColumnRequest::Kind::kTimes: read_times(columns[k], time_unit, num_threads, out[k]); break;
+      case FrameColumnRequest::Kind::kNumbers: read_numbers(columns[k], out[k]); break;
     }
   }
   return out;

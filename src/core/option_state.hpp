@@ -30,7 +30,7 @@ void put_options(StateWriter& writer, const O& options) {
     else if constexpr (std::is_floating_point_v<T>) writer.put_double(key, static_cast<double>(field));
     else writer.put_int(key, static_cast<std::int64_t>(field));
   };
-  O::each(options, [&](const char* name, const auto& field) {
+  O::each(options, [&](const char* name, const auto& field, const OptionRule&) {
     if constexpr (is_auto_option<std::remove_cvref_t<decltype(field)>>) {
       put(std::string("options/") + name, field.value());
       if (!field.given()) unsettled.emplace_back(name);
@@ -66,7 +66,7 @@ O get_options(const StateReader& reader) {
   };
   std::vector<std::string> unsettled;
   if (reader.has("options/auto")) unsettled = reader.get_strings("options/auto");
-  O::each(options, [&](const char* name, auto& field) {
+  O::each(options, [&](const char* name, auto& field, const OptionRule&) {
     using T = std::remove_cvref_t<decltype(field)>;
     if constexpr (is_auto_option<T>) {
       auto value = field.value();

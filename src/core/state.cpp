@@ -12,9 +12,10 @@ namespace etalage {
 
 StateWriter::~StateWriter() = default;
 StateReader::~StateReader() = default;
+Storable::~Storable() = default;
 VectorIndex::~VectorIndex() = default;
 
-std::shared_ptr<Recommender> StateReader::make_model(std::string_view kind, const StateReader&) const {
+std::shared_ptr<Storable> StateReader::make_model(std::string_view kind, const StateReader&) const {
   throw FormatError("found a model of kind '" + std::string(kind) + "' inside another, where none can be read");
 }
 std::shared_ptr<VectorIndex> StateReader::make_index(std::string_view kind, const StateReader&) const {
@@ -22,7 +23,7 @@ std::shared_ptr<VectorIndex> StateReader::make_index(std::string_view kind, cons
 }
 void StateWriter::require_model(std::string_view) const {}
 void StateWriter::require_index(std::string_view) const {}
-std::string_view VectorIndex::kind() const noexcept { return {}; }
+std::string_view Storable::kind() const noexcept { return {}; }
 
 namespace {
 // Files of the first versions know this one kind, and do not name it.

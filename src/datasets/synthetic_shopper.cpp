@@ -15,7 +15,7 @@ constexpr std::int64_t kMinuteMs = 60'000;
 void Shopper::form_taste(RandomStream& random, std::int32_t user, std::int32_t& segment) {
   const auto num_leaves = static_cast<std::uint32_t>(catalog_.leaves.size());
   segment = static_cast<std::int32_t>(RandomStream(options_.seed, 5, static_cast<std::uint64_t>(user)).below(kSegments));
-  // What the circle loves, the same for all of it; each member shares most of it and adds something of his own.
+  // What the circle loves, the same for all of it; each member shares most of it and adds something of their own.
   RandomStream circle(options_.seed, 6, static_cast<std::uint64_t>(segment));
   leaves_.clear();
   for (int j = 0; j < 6; ++j) {

@@ -16,27 +16,17 @@ using serving::number_text;
 using serving::quoted;
 
 template <class Choice>
-using Name = std::pair<std::string_view, Choice>;
-
-constexpr Name<Duplicates> kDuplicates[] = {{"sum", Duplicates::kSum}, {"max", Duplicates::kMax}, {"last", Duplicates::kLast}, {"binary", Duplicates::kBinary}};
-constexpr Name<NegativeValues> kNegativeValues[] = {{"keep", NegativeValues::kKeep}, {"cancel", NegativeValues::kCancel}};
-constexpr Name<ValueTransform> kTransforms[] = {{"log1p", ValueTransform::kLog1p}, {"sqrt", ValueTransform::kSqrt}, {"rank", ValueTransform::kRank}};
-constexpr Name<UserNormalization> kNormalizations[] = {
-    {"l1", UserNormalization::kL1}, {"l2", UserNormalization::kL2}, {"max", UserNormalization::kMax}, {"mean", UserNormalization::kMean}};
-constexpr Name<EventLog::By> kSessions[] = {{"user", EventLog::By::kUser}, {"session", EventLog::By::kSession}};
-
-template <class Choice, std::size_t n>
-std::string name_of(const Name<Choice> (&names)[n], Choice choice) {
-  for (const auto& [name, value] : names)
-    if (value == choice) return quoted(std::string(name), "a choice");
+std::string name_of(Choice choice) {
+  for (const auto& [name, value] : option_names<Choice>)
+    if (value == choice) return quoted(name, "a choice");
   return "null";
 }
 
-template <class Choice, std::size_t n>
-Choice choice_of(const Name<Choice> (&names)[n], const JsonValue& value) {
+template <class Choice>
+Choice choice_of(const JsonValue& value) {
   std::string rule = "one of ";
   const std::string text = value.raw().is_string() ? value.text() : std::string();
-  for (const auto& [name, choice] : names) {
+  for (const auto& [name, choice] : option_names<Choice>) {
     if (name == text) return choice;
     rule += (rule.size() > 7 ? ", '" : "'") + std::string(name) + "'";
   }
@@ -61,7 +51,7 @@ std::string to_json(const Recipe& r) {
     for (const std::string& t : texts) all += (all.empty() ? "" : ", ") + quoted(t, "return_cancels");
     return "[" + all + "]";
   };
-  if (r.duplicates != plain.duplicates) put("duplicates", name_of(kDuplicates, r.duplicates));
+  if (r.duplicates != plain.duplicates) put("duplicates", name_of(r.duplicates));
   if (!r.event_weights.empty()) {
     std::string all;
     for (const auto& [name, weight] : r.event_weights) all += (all.empty() ? "" : ", ") + quoted(name, "event_weights") + ": " + number_text(weight);
@@ -69,13 +59,13 @@ std::string to_json(const Recipe& r) {
   }
   if (r.half_life_days != 0) put("half_life_days", number_text(r.half_life_days));
   if (r.idle_minutes != plain.idle_minutes) put("idle_minutes", number_text(r.idle_minutes));
-  if (r.negative_values != plain.negative_values) put("negative_values", name_of(kNegativeValues, r.negative_values));
-  if (r.normalize_users != plain.normalize_users) put("normalize_users", name_of(kNormalizations, r.normalize_users));
+  if (r.negative_values != plain.negative_values) put("negative_values", name_of(r.negative_values));
+  if (r.normalize_users != plain.normalize_users) put("normalize_users", name_of(r.normalize_users));
   if (!r.return_cancels.empty()) put("return_cancels", list(r.return_cancels));
   if (!r.return_event.empty()) put("return_event", quoted(r.return_event, "return_event"));
-  if (r.sessions != plain.sessions) put("sessions", name_of(kSessions, r.sessions));
+  if (r.sessions != plain.sessions) put("sessions", name_of(r.sessions));
   if (r.value_transform == ValueTransform::kCap) put("value_transform", "[\"cap\", " + number_text(r.value_cap) + "]");
-  else if (r.value_transform != plain.value_transform) put("value_transform", name_of(kTransforms, r.value_transform));
+  else if (r.value_transform != plain.value_transform) put("value_transform", name_of(r.value_transform));
   return "{" + out + "}";
 }
 
@@ -98,12 +88,12 @@ Recipe recipe_from_json(std::string_view text) {
     if (r.event_weights.empty()) weights.fail("weights by event type, not empty");
   }
   if (given("half_life_days")) r.half_life_days = positive(whole.at("half_life_days"));
-  if (given("duplicates")) r.duplicates = choice_of(kDuplicates, whole.at("duplicates"));
+  if (given("duplicates")) r.duplicates = choice_of<Duplicates>(whole.at("duplicates"));
   if (given("return_event")) r.return_event = whole.at("return_event").text();
   if (given("return_cancels")) r.return_cancels = whole.at("return_cancels").texts();
-  if (given("negative_values")) r.negative_values = choice_of(kNegativeValues, whole.at("negative_values"));
-  if (given("normalize_users")) r.normalize_users = choice_of(kNormalizations, whole.at("normalize_users"));
-  if (given("sessions")) r.sessions = choice_of(kSessions, whole.at("sessions"));
+  if (given("negative_values")) r.negative_values = choice_of<NegativeValues>(whole.at("negative_values"));
+  if (given("normalize_users")) r.normalize_users = choice_of<UserNormalization>(whole.at("normalize_users"));
+  if (given("sessions")) r.sessions = choice_of<EventLog::By>(whole.at("sessions"));
   if (given("idle_minutes")) r.idle_minutes = positive(whole.at("idle_minutes"));
   if (given("value_transform")) {
     const JsonValue value = whole.at("value_transform");
@@ -112,7 +102,7 @@ Recipe recipe_from_json(std::string_view text) {
       r.value_transform = ValueTransform::kCap;
       r.value_cap = positive(value.at(std::size_t{1}));
     } else {
-      r.value_transform = choice_of(kTransforms, value);
+      r.value_transform = choice_of<ValueTransform>(value);
     }
   }
   r.validate();

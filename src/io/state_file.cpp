@@ -68,7 +68,7 @@ class BufferReader final : public StateReader {
   }
   bool verify() const noexcept override { return verify_; }
   int num_threads() const noexcept override { return num_threads_; }
-  std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
+  std::shared_ptr<Storable> make_model(std::string_view kind, const StateReader& state) const override {
     const ModelFactory factory = find_model(kind);
     if (factory == nullptr) throw FormatError(label_ + ": found a model of kind '" + std::string(kind) + "' inside, which is not known: see register_model");
     std::shared_ptr<Recommender> model = factory(state);

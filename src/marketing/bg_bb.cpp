@@ -10,6 +10,8 @@
 #include <tuple>
 #include <vector>
 
+#include "core/option_check.hpp"
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
@@ -85,10 +87,7 @@ Jet likelihood(const History& c, std::span<const double> p, Jet& active) {
 
 }  // namespace
 
-void BgBbOptions::validate() const {
-  detail::require(max_iterations >= 1, "max_iterations", max_iterations, ">= 1");
-  (void)detail::resolve_threads(num_threads);
-}
+void BgBbOptions::validate() const { require_options(*this); }
 
 BgBb::BgBb(BgBbOptions options) : options_(options) { options_.validate(); }
 
@@ -180,14 +179,12 @@ void BgBb::expected_purchases(double m, const OpportunityHistories& customers, s
 }
 
 void BgBb::save_state(StateWriter& writer) const {
-  marketing::put_fit_options(writer, options_);
+  put_options(writer, options_);
   marketing::put_fit(writer, fit_);
 }
 
 BgBb BgBb::from_state(const StateReader& reader) {
-  BgBbOptions options;
-  marketing::get_fit_options(reader, options);
-  BgBb out(options);
+  BgBb out(get_options<BgBbOptions>(reader));
   out.fit_ = marketing::get_fit(reader, kBgBbNames);
   return out;
 }

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 
@@ -67,12 +68,7 @@ double quantile(std::span<const double> sorted, double q) {
 }  // namespace
 
 void CustomerValueOptions::validate() const {
-  detail::require_finite(t >= 0, "t", t, "finite and >= 0");
-  detail::require_finite(discount_rate >= 0, "discount_rate", discount_rate, "finite and >= 0");
-  detail::require_finite(period > 0, "period", period, "finite and > 0");
-  detail::require(level > 0 && level < 1, "level", level, "in (0, 1)");
-  detail::require(draws >= 20 && draws <= 100000, "draws", draws, "in [20, 100000]");
-  (void)detail::resolve_threads(num_threads);
+  require_options(*this);
 }
 
 void customer_values(LifetimeQuantity quantity, const LifetimeModel* purchases, const GammaGamma* money_model, const PurchaseHistories& customers,

@@ -14,18 +14,6 @@
 
 namespace etalage::marketing {
 
-template <class Options>
-void put_fit_options(StateWriter& writer, const Options& options) {
-  writer.put_int("options/max_iterations", options.max_iterations);
-  writer.put_int("options/num_threads", options.num_threads);
-}
-
-template <class Options>
-void get_fit_options(const StateReader& reader, Options& options) {
-  options.max_iterations = static_cast<std::int32_t>(reader.get_int("options/max_iterations", 1, 1 << 30));
-  options.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, 1 << 20));
-}
-
 /// Parameters that were not fitted: of these names, each finite and > 0.
 inline void require_parameters(std::span<const double> values, std::span<const char* const> names) {
   detail::require(values.size() == names.size(), "parameters.size()", values.size(), std::to_string(names.size()).c_str());

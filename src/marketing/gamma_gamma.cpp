@@ -10,6 +10,8 @@
 #include <tuple>
 #include <vector>
 
+#include "core/option_check.hpp"
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
@@ -82,10 +84,7 @@ Jet part_of_row(const Spending& s, std::span<const double> par) {
 
 }  // namespace
 
-void GammaGammaOptions::validate() const {
-  detail::require(max_iterations >= 1, "max_iterations", max_iterations, ">= 1");
-  (void)detail::resolve_threads(num_threads);
-}
+void GammaGammaOptions::validate() const { require_options(*this); }
 
 GammaGamma::GammaGamma(GammaGammaOptions options) : options_(options) { options_.validate(); }
 
@@ -164,14 +163,12 @@ void GammaGamma::expected_money(std::span<const double> par, std::span<const dou
 }
 
 void GammaGamma::save_state(StateWriter& writer) const {
-  marketing::put_fit_options(writer, options_);
+  put_options(writer, options_);
   marketing::put_fit(writer, fit_);
 }
 
 GammaGamma GammaGamma::from_state(const StateReader& reader) {
-  GammaGammaOptions options;
-  marketing::get_fit_options(reader, options);
-  GammaGamma out(options);
+  GammaGamma out(get_options<GammaGammaOptions>(reader));
   out.fit_ = marketing::get_fit(reader, kGammaNames);
   return out;
 }

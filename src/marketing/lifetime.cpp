@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
@@ -74,11 +76,7 @@ std::string_view lifetime_name(LifetimeKind kind) noexcept {
   return "";
 }
 
-void LifetimeOptions::validate() const {
-  detail::require(k >= 0 && k <= kMostK, "k", k, "in [0, 12]");
-  detail::require(max_iterations >= 1, "max_iterations", max_iterations, ">= 1");
-  (void)detail::resolve_threads(num_threads);
-}
+void LifetimeOptions::validate() const { require_options(*this); }
 
 LifetimeModel::LifetimeModel(LifetimeKind kind, LifetimeOptions options) : kind_(kind), options_(options) {
   options_.validate();
@@ -165,8 +163,7 @@ void LifetimeModel::p_alive(std::span<const double> p, const PurchaseHistories& 
 
 void LifetimeModel::save_state(StateWriter& writer) const {
   writer.put_int("kind", static_cast<std::int64_t>(kind_));
-  writer.put_int("options/k", options_.k);
-  marketing::put_fit_options(writer, options_);
+  put_options(writer, options_);
   writer.put_int("k", k_);
   writer.put_doubles("log_likelihood_of_k", by_k_);
   marketing::put_fit(writer, fit_);
@@ -174,9 +171,8 @@ void LifetimeModel::save_state(StateWriter& writer) const {
 
 LifetimeModel LifetimeModel::from_state(const StateReader& reader) {
   const auto kind = static_cast<LifetimeKind>(reader.get_int("kind", 0, 3));
-  LifetimeOptions options;
-  options.k = static_cast<std::int32_t>(reader.get_int("options/k", 0, kind == LifetimeKind::kMbgCnbd ? kMostK : 1));
-  marketing::get_fit_options(reader, options);
+  const auto options = get_options<LifetimeOptions>(reader);
+  if (options.k > 1 && kind != LifetimeKind::kMbgCnbd) reader.fail("options/k", "found " + std::to_string(options.k) + ", expected at most 1");
   LifetimeModel out(kind, options);
   out.k_ = static_cast<std::int32_t>(reader.get_int("k", 1, kind == LifetimeKind::kMbgCnbd ? kMostK : 1));
   out.by_k_ = reader.get_doubles("log_likelihood_of_k");

@@ -14,7 +14,7 @@ target_sources(etalage PRIVATE
   src/models/sequence/sequential_rules.cpp
   src/models/sequence/session_knn.cpp
   src/models/sequence/transitions.cpp)
-target_sources(etalage PRIVATE src/models/blend/blend.cpp src/models/blend/blend_weights.cpp)
+target_sources(etalage PRIVATE src/models/blend/blend.cpp src/models/blend/blend_weights.cpp src/models/blend/members.cpp)
 target_sources(etalage PRIVATE
   src/models/ranking/learned_ranker.cpp src/models/ranking/learned_ranker_lists.cpp src/models/ranking/linear_ranker.cpp
   src/models/ranking/ranking_features.cpp)

@@ -114,7 +114,7 @@ FitReport PopularityModel::fit(const Sequences& sequences) {
 }
 
 void PopularityModel::count(const CsrView& rows, double sign, double* totals) const noexcept {
-  // With decay a user counts by the weight of his newest event, which is then his row's value.
+  // With decay a user counts by the weight of their newest event, which is then their row's value.
   const bool binary = options_.count == PopularityOptions::Count::kUsers && options_.half_life_days == 0;
   for (std::size_t j = 0; j < rows.columns.size(); ++j) {
     const double w = binary ? (rows.values[j] > 0 ? 1.0 : 0.0) : static_cast<double>(rows.values[j]);

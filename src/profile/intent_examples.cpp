@@ -29,7 +29,7 @@ std::vector<std::int64_t> cutoffs(std::int64_t first, std::int64_t newest, std::
   return out;
 }
 
-/// Calls visit(time, number of rows known) for each moment of one shopper. rows: his events by time.
+/// Calls visit(time, number of rows known) for each moment of one shopper. rows: their events by time.
 template <class Visit>
 void moments(const profile::Replay& replay, std::span<const std::int64_t> rows, const PurchaseIntentOptions& options,
              std::span<const std::int64_t> cuts, std::int64_t first, std::int64_t last, Visit visit) {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
@@ -152,14 +153,7 @@ std::vector<double> knots_of(MatrixView<const float> x, std::size_t column, std:
 
 }  // namespace
 
-void LogisticOptions::validate() const {
-  detail::require_finite(l2 >= 0, "l2", l2, "a finite number >= 0");
-  detail::require(knots >= 0 && knots <= 16, "knots", knots, "in [0, 16]");
-  detail::require(max_iterations >= 1, "max_iterations", max_iterations, ">= 1");
-  detail::require_at_most("max_iterations", max_iterations, detail::kMostPasses);
-  detail::require_finite(tolerance > 0, "tolerance", tolerance, "a finite number > 0");
-  (void)detail::resolve_threads(num_threads);
-}
+void LogisticOptions::validate() const { require_options(*this); }
 
 LogisticRegression::Report LogisticRegression::fit(MatrixView<const float> features, std::span<const std::uint8_t> labels,
                                                    const LogisticOptions& options, std::span<const std::int32_t> columns) {

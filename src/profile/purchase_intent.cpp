@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
@@ -49,15 +50,7 @@ Part take(const IntentExamples& from, std::span<const std::size_t> rows) {
 }  // namespace
 
 void PurchaseIntentOptions::validate() const {
-  using detail::require;
-  using detail::require_finite;
-  require_finite(horizon_days > 0 && horizon_days <= 36500, "horizon_days", horizon_days, "in (0, 36500]");
-  require_finite(step_days >= 0 && step_days <= 36500, "step_days", step_days, "in [0, 36500]");
-  require_finite(warmup_days >= 0 && warmup_days <= 36500, "warmup_days", warmup_days, "in [0, 36500]");
-  require_finite(max_idle_days >= 0, "max_idle_days", max_idle_days, "a finite number >= 0");
-  require_finite(calibration_share > 0 && calibration_share <= 0.9, "calibration_share", calibration_share, "in (0, 0.9]");
-  require(max_examples >= 100, "max_examples", max_examples, ">= 100");
-  LogisticOptions{.l2 = l2, .knots = knots, .max_iterations = max_iterations, .num_threads = num_threads}.validate();
+  require_options(*this);
 }
 
 PurchaseIntent::PurchaseIntent(PurchaseIntentOptions options, ProfileOptions profile_options)

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "profile/decay.hpp"
 #include "profile/gap_moments.hpp"
@@ -56,23 +57,10 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b <
 }  // namespace
 
 void ProfileOptions::validate() const {
+  require_options(*this);
   using detail::require;
   using detail::require_finite;
-  require_finite(half_life_days > 0, "half_life_days", half_life_days, "a finite number > 0");
-  require_finite(view_weight >= 0, "view_weight", view_weight, "a finite number >= 0");
-  require_finite(cart_weight >= 0, "cart_weight", cart_weight, "a finite number >= 0");
-  require_finite(purchase_weight >= 0, "purchase_weight", purchase_weight, "a finite number >= 0");
-  require_finite(return_weight <= 0, "return_weight", return_weight, "a finite number <= 0");
-  require_finite(idle_minutes > 0 && idle_minutes <= 1e6, "idle_minutes", idle_minutes, "in (0, 1000000]");
-  require(utc_offset_minutes >= -1440 && utc_offset_minutes <= 1440, "utc_offset_minutes", utc_offset_minutes, "in [-1440, 1440]");
-  require(max_categories >= 1 && max_categories <= 65536, "max_categories", max_categories, "in [1, 65536]");
-  require(max_brands >= 1 && max_brands <= 65536, "max_brands", max_brands, "in [1, 65536]");
-  require(max_items >= 1 && max_items <= 65536, "max_items", max_items, "in [1, 65536]");
-  require_finite(at_risk_gaps > 0, "at_risk_gaps", at_risk_gaps, "a finite number > 0");
   require_finite(lapsed_gaps > at_risk_gaps, "lapsed_gaps", lapsed_gaps, "a finite number > at_risk_gaps");
-  require_finite(new_days >= 0, "new_days", new_days, "a finite number >= 0");
-  require(loyal_orders >= 1, "loyal_orders", loyal_orders, ">= 1");
-  require_finite(typical_gap_days > 0, "typical_gap_days", typical_gap_days, "a finite number > 0");
 }
 
 std::vector<EventRole> ProfileOptions::roles_of(std::span<const std::string> event_names) const {

@@ -15,7 +15,7 @@
 namespace etalage {
 namespace {
 
-/// Keeps three of the arrays that an index writes of itself, which are those of one moment.
+/// Keeps three of the arrays that an index writes of itself, which are those of one view.
 class RowCollector final : public StateWriter {
  public:
   void put_int(const std::string&, std::int64_t) override {}

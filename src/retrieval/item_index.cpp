@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "detail/parallel_for.hpp"
@@ -43,25 +44,7 @@ std::size_t next_capacity(std::size_t capacity, std::size_t needed) {
 
 }  // namespace
 
-void ItemIndexOptions::validate() const {
-  detail::require(M >= 2 && M <= 256, "M", M, "in [2, 256]");
-  detail::require(ef_construction >= 1, "ef_construction", ef_construction, ">= 1");
-  detail::require_at_most("ef_construction", ef_construction, detail::kMostWindow);
-  detail::require(ef_search >= 1, "ef_search", ef_search, ">= 1");
-  detail::require_at_most("ef_search", ef_search, detail::kMostWalked);
-  detail::require(nlist >= 0, "nlist", nlist, ">= 0 (0 grows with the number of items)");
-  detail::require_at_most("nlist", nlist, detail::kMostWalked);
-  detail::require(nprobe >= 1, "nprobe", nprobe, ">= 1");
-  detail::require_at_most("nprobe", nprobe, detail::kMostWalked);
-  detail::require(pq_m >= 0, "pq_m", pq_m, ">= 0 (0 takes about dim / 4)");
-  detail::require_at_most("pq_m", pq_m, detail::kMostWalked);
-  detail::require(pq_bits >= 4 && pq_bits <= 8, "pq_bits", pq_bits, "in [4, 8]");
-  detail::require(rescore_factor >= 1, "rescore_factor", rescore_factor, ">= 1");
-  detail::require_at_most("rescore_factor", rescore_factor, detail::kMostWindow);
-  detail::require_finite(recall >= 0 && recall < 1, "recall", recall, "in [0, 1) (0 leaves ef_search and nprobe as they are)");
-  detail::require_finite(compact_share > 0 && compact_share <= 1, "compact_share", compact_share, "in (0, 1]");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
-}
+void ItemIndexOptions::validate() const { require_options(*this); }
 
 ItemIndex::Impl::Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOptions o)
     : dim(dimension), metric(m), kind(k), options(o), ef_search(o.ef_search), nprobe(o.nprobe) {
@@ -146,7 +129,7 @@ void ItemIndex::Impl::check_rows(MatrixView<const float> vectors, std::span<cons
 
 LinkSpace ItemIndex::Impl::link_space(const ItemStore& s) const {
   return {metric, s.vectors.data(), s.norms2.data(), s.dim, s.uncoded == 0 ? s.codes.data() : nullptr, s.shape,
-          static_cast<float>(eras.back().radius2)};
+          static_cast<float>(linked_radii.back().radius2)};
 }
 
 int ItemIndex::Impl::link_threads() const { return detail::resolve_threads(options.num_threads); }
@@ -155,7 +138,7 @@ void ItemIndex::Impl::note_norms(std::size_t rows) {
   // R^2 is twice the mean squared norm: most items lie on the sphere, where links lead both ways, and the long ones
   // stick out of it and draw links, as a search for large products needs. It moves only when the norms do.
   const double radius2 = rows == 0 ? 0 : 2 * norm2_sum / static_cast<double>(rows);
-  if (eras.empty() || radius2 > 2 * eras.back().radius2 || radius2 < eras.back().radius2 / 2) eras.push_back({radius2, 0});
+  if (linked_radii.empty() || radius2 > 2 * linked_radii.back().radius2 || radius2 < linked_radii.back().radius2 / 2) linked_radii.push_back({radius2, 0});
 }
 
 void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
@@ -202,7 +185,7 @@ void ItemIndex::Impl::publish_plain(std::size_t target) {
 void ItemIndex::Impl::link_and_publish(std::size_t target) {
   if (target - store.rows >= store.rows) {
     // A bulk load: the whole graph is made aside. Rows that it knows and that are not published yet are not alive.
-    eras.assign(1, {eras.back().radius2, static_cast<std::int64_t>(target)});
+    linked_radii.assign(1, {linked_radii.back().radius2, static_cast<std::int64_t>(target)});
     auto whole = HnswGraph::build(options, link_space(store), target, link_threads());
     {
       const AccessGate::Exclusive section(gate);
@@ -228,7 +211,7 @@ void ItemIndex::Impl::link_and_publish(std::size_t target) {
       batch.resize(end - store.rows);
       std::iota(batch.begin(), batch.end(), static_cast<std::int32_t>(store.rows));
       linker.link(batch);
-      eras.back().rows += static_cast<std::int64_t>(end - store.rows);
+      linked_radii.back().rows += static_cast<std::int64_t>(end - store.rows);
       while (store.rows < end) store.publish();
     } while (store.rows < target && !(gate.contended() && std::chrono::steady_clock::now() - start > kSection));
   }
@@ -278,9 +261,9 @@ void ItemIndex::Impl::rebuild() {
   if (kind == IndexKind::kHnsw) {
     norm2_sum = 0;
     for (std::size_t r = 0; r < fresh.rows; ++r) norm2_sum += static_cast<double>(fresh.norm2(r));
-    eras.clear();
+    linked_radii.clear();
     note_norms(fresh.rows);
-    eras.back().rows = static_cast<std::int64_t>(fresh.rows);
+    linked_radii.back().rows = static_cast<std::int64_t>(fresh.rows);
     new_graph = HnswGraph::build(options, link_space(fresh), fresh.rows, link_threads());
   } else if (has_lists()) {
     new_lists = train_lists(fresh);
@@ -299,8 +282,8 @@ void ItemIndex::Impl::tidy() {
   if (kind == IndexKind::kHnsw && metric == IndexMetric::kDot && store.rows > kFewRows) {
     // Links that were made for norms of another size.
     std::int64_t stale = 0;
-    for (const Era& era : eras)
-      if (era.radius2 < eras.back().radius2 / 3 || era.radius2 > eras.back().radius2 * 3) stale += era.rows;
+    for (const LinkedRadius& linked : linked_radii)
+      if (linked.radius2 < linked_radii.back().radius2 / 3 || linked.radius2 > linked_radii.back().radius2 * 3) stale += linked.rows;
     outgrown = static_cast<double>(stale) > 0.2 * static_cast<double>(store.rows);
   }
   if (has_lists()) outgrown = !lists || store.live > 4 * lists->trained_on();

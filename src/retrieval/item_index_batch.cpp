@@ -7,7 +7,7 @@
 
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/graph/moment.hpp"
+#include "retrieval/rows_view.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
 #include "search/coded_scan.hpp"
@@ -19,7 +19,7 @@ using search::BoundedBest;
 using retrieval::AccessGate;
 using retrieval::IndexRules;
 using retrieval::kFewestTogether;
-using retrieval::Moment;
+using retrieval::RowsView;
 using retrieval::Scorer;
 using retrieval::SearchScratch;
 
@@ -34,8 +34,8 @@ struct Block {
   std::vector<std::size_t> refused;  // of those that have no codes
   SearchScratch scratch;
 
-  void begin(const Moment& moment, IndexMetric metric, MatrixView<const float> from, std::size_t first, std::size_t last, std::size_t k) {
-    const kernels::CodeShape& shape = moment.shape;
+  void begin(const RowsView& view, IndexMetric metric, MatrixView<const float> from, std::size_t first, std::size_t last, std::size_t k) {
+    const kernels::CodeShape& shape = view.shape;
     const std::size_t m = last - first;
     const std::size_t room = BoundedBest::limit(k) + search::kCodedStep;
     units.resize(m * shape.dim);
@@ -63,8 +63,8 @@ struct Block {
       selection.found = &memory.candidates[names.size() * room];
       selection.k = k;
       memory.selections.push_back(selection);
-      rules.push_back({moment.ids.data(), nullptr, moment.codes.data(), &moment.shape,
-                       Scorer(metric, q, moment.vectors.data(), shape.dim), &memory.queries.back()});
+      rules.push_back({view.ids.data(), nullptr, view.codes.data(), &view.shape,
+                       Scorer(metric, q, view.vectors.data(), shape.dim), &memory.queries.back()});
       names.push_back(first + i);
     }
   }
@@ -83,7 +83,7 @@ bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixVi
   const std::size_t n = queries.rows();
   if (table.panel == 0 || n < kFewestTogether || out.cols() == 0) return false;
   // Rows that are published never change: what is held here is one moment of the index, and nobody waits for it.
-  Moment moment;
+  RowsView view;
   std::vector<std::int32_t> list;
   bool listed = false;
   std::size_t rows = 0;
@@ -104,15 +104,15 @@ bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixVi
     // Only where a single search reads all of them too: a batch answers as its queries would alone.
     if (!exact && !always && (k == 0 || !scans(k, rows, filter != nullptr))) return false;
     if (rows < 8 * BoundedBest::limit(k) || store.dim < retrieval::kFewestCodedDimensions) return false;
-    moment = Moment(store);
+    view = RowsView(store);
   }
-  const kernels::CodeShape& shape = moment.shape;
+  const kernels::CodeShape& shape = view.shape;
   const int threads = detail::resolve_threads(num_threads);
   std::vector<Block> blocks(static_cast<std::size_t>(threads));
   const std::size_t k = std::min(out.cols(), rows);
   detail::parallel_for(n, search::scan_block_size(shape.dim, k, n, threads), threads, [&](std::size_t begin, std::size_t end, int thread) {
     Block& b = blocks[static_cast<std::size_t>(thread)];
-    b.begin(moment, metric, queries, begin, end, k);
+    b.begin(view, metric, queries, begin, end, k);
     for (const std::size_t i : b.refused) {
       const AccessGate::Shared section(gate);
       counts[i] = search_exact(prepare(queries.row(i), b.scratch.query), out.row(i), filter, false, b.scratch);
@@ -124,7 +124,7 @@ bool ItemIndex::Impl::search_by_panels(MatrixView<const float> queries, MatrixVi
           const std::uint8_t* records[kernels::kMostPanel];
           for (std::size_t i = 0; i < count; ++i) {
             const std::size_t row = listed ? static_cast<std::size_t>(list[first + i]) : first + i;
-            records[i] = moment.record(row);
+            records[i] = view.record(row);
             indices[i] = static_cast<std::uint32_t>(row);
           }
           builder.set_all(records, count);

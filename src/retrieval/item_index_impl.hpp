@@ -35,7 +35,7 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   [[nodiscard]] std::unique_lock<std::mutex> mutation() const;
 
   /// Rows linked while R was this.
-  struct Era {
+  struct LinkedRadius {
     double radius2 = 0;
     std::int64_t rows = 0;
   };
@@ -57,7 +57,7 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   std::shared_ptr<retrieval::HnswGraph> graph;  // kHnsw; null while empty
   std::shared_ptr<retrieval::IvfPq> lists;      // kIvf, kIvfPq; null until trained
   std::uint64_t generation = 0;                 // counts changes of the store
-  std::vector<Era> eras;                        // graphs; guarded by `writer`
+  std::vector<LinkedRadius> linked_radii;       // graphs; guarded by `writer`
   double norm2_sum = 0;                         // over all rows; guarded by `writer`
 
   /// By links of a graph of products, and by lists.

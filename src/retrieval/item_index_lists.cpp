@@ -14,7 +14,7 @@
 #include "detail/parallel_for.hpp"
 #include "detail/prefetch.hpp"
 #include "etalage/retrieval/item_index.hpp"
-#include "retrieval/graph/moment.hpp"
+#include "retrieval/rows_view.hpp"
 #include "retrieval/index_rules.hpp"
 #include "retrieval/item_index_impl.hpp"
 #include "search/bound_selector.hpp"
@@ -111,16 +111,16 @@ std::size_t ItemIndex::Impl::search_lists(const float* query, std::size_t k, std
 namespace {
 
 /// Lists of one moment: they never change, so nobody waits while they are read.
-struct ListMoment {
-  retrieval::Moment rows;
+struct ListsView {
+  retrieval::RowsView rows;
   std::shared_ptr<const IvfPq> lists;
   std::vector<std::uint8_t> alive;  // empty when all rows are
   std::vector<std::size_t> appended_ends;
   std::vector<std::int32_t> appended;
   std::vector<std::size_t> live;    // rows of each list
 
-  ListMoment() = default;
-  ListMoment(const retrieval::ItemStore& store, std::shared_ptr<const IvfPq> of) : rows(store), lists(std::move(of)) {
+  ListsView() = default;
+  ListsView(const retrieval::ItemStore& store, std::shared_ptr<const IvfPq> of) : rows(store), lists(std::move(of)) {
     if (store.dead() != 0) alive.assign(store.alive.data(), store.alive.data() + store.rows);
     for (std::size_t l = 0; l < lists->num_lists(); ++l) {
       const IvfPq::Stretch base = lists->stretch(l);
@@ -139,8 +139,8 @@ struct ListMoment {
 /// One round of queries.
 class ListBatch {
  public:
-  ListBatch(const ListMoment& moment, IndexMetric metric, std::size_t k, std::size_t least, int probes, int threads)
-      : moment_(moment), metric_(metric), k_(k), least_(least), probes_wanted_(probes), threads_(threads), workers_(static_cast<std::size_t>(threads)) {}
+  ListBatch(const ListsView& view, IndexMetric metric, std::size_t k, std::size_t least, int probes, int threads)
+      : view_(view), metric_(metric), k_(k), least_(least), probes_wanted_(probes), threads_(threads), workers_(static_cast<std::size_t>(threads)) {}
 
   void run(MatrixView<const float> queries, std::size_t begin, std::size_t end, MatrixView<Neighbor> out, std::span<std::size_t> counts) {
     begin_ = begin;
@@ -164,7 +164,7 @@ class ListBatch {
 
  private:
   /// Which queries want which list, list by list.
-  struct Wishes {
+  struct ListRequests {
     std::vector<std::uint32_t> queries;
     std::vector<std::size_t> ends;  // [lists]
   };
@@ -189,15 +189,15 @@ class ListBatch {
     std::vector<std::size_t> ends;
   };
 
-  [[nodiscard]] float* unit(std::size_t i) noexcept { return &units_[i * moment_.rows.shape.dim]; }
+  [[nodiscard]] float* unit(std::size_t i) noexcept { return &units_[i * view_.rows.shape.dim]; }
   [[nodiscard]] IndexRules rules_of(std::size_t i) noexcept {
-    const retrieval::Moment& m = moment_.rows;
-    return {m.ids.data(), moment_.alive.empty() ? nullptr : moment_.alive.data(), m.codes.data(), &m.shape,
+    const retrieval::RowsView& m = view_.rows;
+    return {m.ids.data(), view_.alive.empty() ? nullptr : view_.alive.data(), m.codes.data(), &m.shape,
             Scorer(metric_, unit(i), m.vectors.data(), m.shape.dim), &coded_queries_[i]};
   }
 
   void prepare(MatrixView<const float> queries) {
-    const kernels::CodeShape& shape = moment_.rows.shape;
+    const kernels::CodeShape& shape = view_.rows.shape;
     units_.resize(count_ * shape.dim);
     codes_.resize(count_ * shape.width);
     coded_queries_.resize(count_);
@@ -216,55 +216,55 @@ class ListBatch {
       Chosen& c = chosen_[from / kQueryBlock];
       c.lists.clear();
       c.ends.assign(to - from, 0);
-      moment_.lists->visit_block(metric_, unit(from), to - from, least_, probes_wanted_, workers_[static_cast<std::size_t>(thread)].scratch,
+      view_.lists->visit_block(metric_, unit(from), to - from, least_, probes_wanted_, workers_[static_cast<std::size_t>(thread)].scratch,
                                  [&](std::size_t i, std::size_t list) {
                                    c.lists.push_back(static_cast<std::uint32_t>(list));
                                    c.ends[i] = c.lists.size();
-                                   return moment_.live[list];
+                                   return view_.live[list];
                                  });
     });
   }
 
   /// The best few lists of a query are read before others: they give a threshold.
   void collect_wishes() {
-    const std::size_t lists = moment_.live.size();
-    const auto each = [&](auto&& wish) {
+    const std::size_t lists = view_.live.size();
+    const auto each = [&](auto&& take) {
       for (std::size_t c = 0; c < chosen_.size(); ++c) {
         std::size_t p = 0;
         for (std::size_t i = 0; i < chosen_[c].ends.size(); ++i) {
           const std::size_t query = c * kQueryBlock + i;
           for (std::size_t met = 0; p < chosen_[c].ends[i]; ++p) {
             const std::uint32_t list = chosen_[c].lists[p];
-            if (coded_[query] != 0) wish(met < kLead * k_ ? leading_ : others_, list, static_cast<std::uint32_t>(query));
-            met += moment_.live[list];
+            if (coded_[query] != 0) take(met < kLead * k_ ? leading_ : others_, list, static_cast<std::uint32_t>(query));
+            met += view_.live[list];
           }
         }
       }
     };
-    for (Wishes* w : {&leading_, &others_}) w->ends.assign(lists + 1, 0);
-    each([](Wishes& w, std::uint32_t list, std::uint32_t) { ++w.ends[list + 1]; });
-    for (Wishes* w : {&leading_, &others_}) {
+    for (ListRequests* w : {&leading_, &others_}) w->ends.assign(lists + 1, 0);
+    each([](ListRequests& w, std::uint32_t list, std::uint32_t) { ++w.ends[list + 1]; });
+    for (ListRequests* w : {&leading_, &others_}) {
       std::partial_sum(w->ends.begin(), w->ends.end(), w->ends.begin());
       w->queries.resize(w->ends.back());
     }
-    each([](Wishes& w, std::uint32_t list, std::uint32_t query) { w.queries[w.ends[list]++] = query; });
+    each([](ListRequests& w, std::uint32_t list, std::uint32_t query) { w.queries[w.ends[list]++] = query; });
   }
 
-  void read_lists(const Wishes& wishes) {
-    const std::size_t lists = moment_.live.size();
+  void read_lists(const ListRequests& requests) {
+    const std::size_t lists = view_.live.size();
     const std::size_t grain = std::clamp<std::size_t>(lists / (static_cast<std::size_t>(threads_) * 32), 1, 16);
     detail::parallel_for(lists, grain, threads_, [&](std::size_t from, std::size_t to, int thread) {
       for (std::size_t list = from; list < to; ++list)
-        for (std::size_t at = list == 0 ? 0 : wishes.ends[list - 1]; at < wishes.ends[list]; at += kMostOfAList)
-          read(list, std::span(wishes.queries).subspan(at, std::min(kMostOfAList, wishes.ends[list] - at)), workers_[static_cast<std::size_t>(thread)]);
+        for (std::size_t at = list == 0 ? 0 : requests.ends[list - 1]; at < requests.ends[list]; at += kMostOfAList)
+          read(list, std::span(requests.queries).subspan(at, std::min(kMostOfAList, requests.ends[list] - at)), workers_[static_cast<std::size_t>(thread)]);
     });
   }
 
   void read(std::size_t list, std::span<const std::uint32_t> queries, Worker& w) {
     const kernels::CodeTable& table = kernels::code();
-    const retrieval::Moment& rows = moment_.rows;
-    const IvfPq::Stretch base = moment_.lists->stretch(list);
-    const std::span<const std::int32_t> appended = moment_.appended_to(list);
+    const retrieval::RowsView& rows = view_.rows;
+    const IvfPq::Stretch base = view_.lists->stretch(list);
+    const std::span<const std::int32_t> appended = view_.appended_to(list);
     const std::size_t size = base.count + appended.size();
     const auto row_at = [&](std::size_t at) { return at < base.count ? base.row(at) : static_cast<std::size_t>(appended[at - base.count]); };
     search::CodedMemory& m = w.memory;
@@ -287,8 +287,8 @@ class ListBatch {
         builder.set_all(records, count);
         table.score_panel(builder.finish(count, nullptr, metric_ == IndexMetric::kL2), block, w.bounds.data() + at, stride);
       }
-      for (std::size_t i = 0; i < n && !moment_.alive.empty(); ++i)
-        if (moment_.alive[row_at(from + i)] == 0)
+      for (std::size_t i = 0; i < n && !view_.alive.empty(); ++i)
+        if (view_.alive[row_at(from + i)] == 0)
           for (std::size_t q = 0; q < queries.size(); ++q) w.bounds[q * stride + i] = -std::numeric_limits<float>::infinity();
       for (std::size_t q = 0; q < queries.size(); ++q) {
         const std::uint32_t query = queries[q];
@@ -324,10 +324,10 @@ class ListBatch {
     w.merged.clear();
     for (std::size_t t = i == 0 ? 0 : take_ends_[i - 1]; t < take_ends_[i]; ++t)
       w.merged.insert(w.merged.end(), takes_[t].begin(), takes_[t].end());
-    return write_best(w.merged, moment_.rows.ids.data(), k_, out);
+    return write_best(w.merged, view_.rows.ids.data(), k_, out);
   }
 
-  const ListMoment& moment_;
+  const ListsView& view_;
   const IndexMetric metric_;
   const std::size_t k_;
   const std::size_t least_;
@@ -341,8 +341,8 @@ class ListBatch {
   std::vector<std::uint8_t> coded_;
   std::vector<std::atomic<float>> thresholds_;  // of queries: what lies below is not among the best k
   std::vector<Chosen> chosen_;
-  Wishes leading_;
-  Wishes others_;
+  ListRequests leading_;
+  ListRequests others_;
   std::vector<std::span<const ScoredRow>> takes_;
   std::vector<std::size_t> take_ends_;
   std::vector<Worker> workers_;
@@ -355,7 +355,7 @@ bool ItemIndex::Impl::search_by_lists(MatrixView<const float> queries, MatrixVie
   const std::size_t n = queries.rows();
   if (kind != IndexKind::kIvf || kernels::code().panel == 0 || n < retrieval::kFewestTogether || out.cols() == 0) return false;
   const int probes = nprobe.load(std::memory_order_relaxed);
-  ListMoment moment;
+  ListsView view;
   std::size_t k = 0;
   std::size_t least = 0;
   {
@@ -364,11 +364,11 @@ bool ItemIndex::Impl::search_by_lists(MatrixView<const float> queries, MatrixVie
     k = std::min(out.cols(), store.live);
     if (scans(k, store.live, false)) return false;
     least = least_of_lists(k);
-    moment = ListMoment(store, lists);
+    view = ListsView(store, lists);
   }
   const int threads = detail::resolve_threads(num_threads);
-  ListBatch batch(moment, metric, k, least, probes, threads);
-  const std::size_t lists_of_one = std::min(moment.live.size(), static_cast<std::size_t>(probes) * (moment.lists->tiered() ? 8 : 1));
+  ListBatch batch(view, metric, k, least, probes, threads);
+  const std::size_t lists_of_one = std::min(view.live.size(), static_cast<std::size_t>(probes) * (view.lists->tiered() ? 8 : 1));
   const std::size_t round = std::clamp(kMostProbes / lists_of_one, std::min<std::size_t>(n, 256), kMostTogether);
   SearchScratch scratch;
   for (std::size_t begin = 0; begin < n; begin += round) {

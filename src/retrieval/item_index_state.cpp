@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/retrieval/item_index.hpp"
+#include "core/option_state.hpp"
 #include "retrieval/item_index_impl.hpp"
 
 namespace etalage {
@@ -114,33 +115,20 @@ void ItemIndex::save_state(StateWriter& writer) const {
   writer.put_int("dim", impl_->dim);
   writer.put_int("metric", static_cast<int>(impl_->metric));
   writer.put_int("kind", static_cast<int>(impl_->kind));
-  writer.put_int("options/M", o.M);
-  writer.put_int("options/ef_construction", o.ef_construction);
-  writer.put_int("options/ef_search", o.ef_search);
-  writer.put_int("options/nlist", o.nlist);
-  writer.put_int("options/nprobe", o.nprobe);
-  writer.put_int("options/pq_m", o.pq_m);
-  writer.put_int("options/pq_bits", o.pq_bits);
-  // Only where it is asked for: other files stay as they were.
+  put_options(writer, o);
   if (o.recall > 0) {
-    writer.put_double("options/recall", o.recall);
     writer.put_double("measured_recall", measured_recall());
     writer.put_int("tuned_rows", static_cast<std::int64_t>(impl_->tuned_rows));
   }
-  writer.put_int("options/rescore_factor", o.rescore_factor);
-  writer.put_double("options/compact_share", o.compact_share);
-  writer.put_int("options/seed", static_cast<std::int64_t>(o.seed));
-  writer.put_int("options/num_threads", o.num_threads);
-  writer.put_bool("options/deterministic", o.deterministic);
   save_store(writer, impl_->store);
   if (impl_->graph) {
     impl_->graph->save(writer);
-    std::vector<double> eras;
-    for (const Impl::Era& era : impl_->eras) {
-      eras.push_back(era.radius2);
-      eras.push_back(static_cast<double>(era.rows));
+    std::vector<double> linked_radii;
+    for (const Impl::LinkedRadius& linked : impl_->linked_radii) {
+      linked_radii.push_back(linked.radius2);
+      linked_radii.push_back(static_cast<double>(linked.rows));
     }
-    writer.put_doubles("graph/eras", eras);
+    writer.put_doubles("graph/eras", linked_radii);
     writer.put_double("graph/norm2_sum", impl_->norm2_sum);
   }
   if (impl_->has_lists()) {
@@ -151,28 +139,11 @@ void ItemIndex::save_state(StateWriter& writer) const {
 
 std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-  ItemIndexOptions o;
   const int dim = static_cast<int>(reader.get_int("dim", 1, most));
   const auto metric = static_cast<IndexMetric>(reader.get_int("metric", 0, static_cast<int>(IndexMetric::kL2)));
   const auto kind = static_cast<IndexKind>(reader.get_int("kind", 0, static_cast<int>(IndexKind::kIvf)));
-  o.M = static_cast<int>(reader.get_int("options/M", 2, 256));
-  o.ef_construction = static_cast<int>(reader.get_int("options/ef_construction", 1, most));
-  o.ef_search = static_cast<int>(reader.get_int("options/ef_search", 1, most));
-  o.nlist = static_cast<int>(reader.get_int("options/nlist", 0, most));
-  o.nprobe = static_cast<int>(reader.get_int("options/nprobe", 1, most));
-  o.pq_m = static_cast<int>(reader.get_int("options/pq_m", 0, dim));
-  o.pq_bits = static_cast<int>(reader.get_int("options/pq_bits", 4, 8));
-  o.rescore_factor = static_cast<int>(reader.get_int("options/rescore_factor", 1, most));
-  if (reader.has("options/recall")) o.recall = reader.get_double("options/recall");
-  o.compact_share = reader.get_double("options/compact_share");
-  o.seed = static_cast<std::uint64_t>(reader.get_int("options/seed"));
-  o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, most));
-  o.deterministic = reader.get_bool("options/deterministic");
-  try {
-    o.validate();
-  } catch (const std::invalid_argument& e) {
-    reader.fail("options", std::string("found ") + e.what());
-  }
+  const auto o = get_options<ItemIndexOptions>(reader);
+  if (o.pq_m > dim) reader.fail("options/pq_m", "found " + std::to_string(o.pq_m) + ", expected at most dim");
   auto impl = std::make_unique<Impl>(dim, metric, kind, o);
   if (o.recall > 0) {
     const double measured = reader.get_double("measured_recall");
@@ -185,12 +156,12 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
     impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);
     impl->norm2_sum = reader.get_double("graph/norm2_sum");
     if (!(impl->norm2_sum >= 0) || !std::isfinite(impl->norm2_sum)) reader.fail("graph/norm2_sum", "found a value out of range");
-    const std::vector<double> eras = reader.get_doubles("graph/eras");
-    if (eras.size() % 2 != 0) reader.fail("graph/eras", "found an odd number of values");
-    for (std::size_t i = 0; i < eras.size(); i += 2) {
-      if (!(eras[i] >= 0) || !(eras[i + 1] >= 0) || !(eras[i + 1] <= static_cast<double>(most)))
+    const std::vector<double> linked_radii = reader.get_doubles("graph/eras");
+    if (linked_radii.size() % 2 != 0) reader.fail("graph/eras", "found an odd number of values");
+    for (std::size_t i = 0; i < linked_radii.size(); i += 2) {
+      if (!(linked_radii[i] >= 0) || !(linked_radii[i + 1] >= 0) || !(linked_radii[i + 1] <= static_cast<double>(most)))
         reader.fail("graph/eras", "found a value out of range");
-      impl->eras.push_back({eras[i], static_cast<std::int64_t>(eras[i + 1])});
+      impl->linked_radii.push_back({linked_radii[i], static_cast<std::int64_t>(linked_radii[i + 1])});
     }
   }
   if (impl->has_lists() && reader.get_bool("trained"))

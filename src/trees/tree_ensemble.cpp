@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "trees/mask_scorer.hpp"
@@ -92,26 +93,18 @@ void require_shape(const TreeEnsembleParts& p, MatrixView<const T> rows, std::sp
   detail::require(out.size() / p.base.size() == rows.rows() && out.size() % p.base.size() == 0, "out.size()", out.size(), "rows x num_outputs");
 }
 
-}  // namespace
-
-struct TreeScratch::Impl {
+/// Working memory of predict(): a part of Scratch.
+struct TreeMemory {
   trees::MaskScorer::Buffers buffers;
   std::vector<double> sums;
   std::vector<float> float_sums;
 };
 
-TreeScratch::TreeScratch() : impl_(std::make_unique<Impl>()) {}
-TreeScratch::~TreeScratch() = default;
-TreeScratch::TreeScratch(TreeScratch&&) noexcept = default;
-TreeScratch& TreeScratch::operator=(TreeScratch&&) noexcept = default;
-
-namespace {
-
 /// Rows [begin, end) on this thread.
 template <class T>
 void predict_rows(const TreeEnsembleParts& p, const trees::MaskScorer& scorer, MatrixView<const T> rows, std::span<double> out, std::size_t begin,
-                  std::size_t end, TreeScratch::Impl& scratch) {
-  scorer.prepare(scratch.buffers);
+                  std::size_t end, TreeMemory& memory) {
+  scorer.prepare(memory.buffers);
   const std::size_t outputs = p.base.size();
   const T* block[kernels::kTreeRows];
   const auto run = [&](auto& sums) {
@@ -122,13 +115,13 @@ void predict_rows(const TreeEnsembleParts& p, const trees::MaskScorer& scorer, M
       for (std::size_t r = 0; r < kernels::kTreeRows; ++r) block[r] = rows.row(std::min(first + r, end - 1)).data();
       for (std::size_t r = 0; r < kernels::kTreeRows; ++r)
         for (std::size_t o = 0; o < outputs; ++o) sums[r * outputs + o] = static_cast<Sum>(p.base[o]);
-      scorer.add(p, block, scratch.buffers, sums.data());
+      scorer.add(p, block, memory.buffers, sums.data());
       const std::size_t count = std::min(kernels::kTreeRows, end - first) * outputs;
       for (std::size_t i = 0; i < count; ++i) out[first * outputs + i] = static_cast<double>(sums[i]);
     }
   };
-  if (p.float_sums) run(scratch.float_sums);
-  else run(scratch.sums);
+  if (p.float_sums) run(memory.float_sums);
+  else run(memory.sums);
 }
 
 }  // namespace
@@ -166,29 +159,29 @@ TreeEnsemble::TreeEnsemble(Array<std::int32_t> feature, Array<double> threshold,
 double TreeEnsemble::margin(std::span<const float> row) const { return margin_of(parts_, row); }
 double TreeEnsemble::margin(std::span<const double> row) const { return margin_of(parts_, row); }
 
-void TreeEnsemble::predict(MatrixView<const double> rows, std::span<double> out, TreeScratch& scratch) const {
+void TreeEnsemble::predict(MatrixView<const double> rows, std::span<double> out, Scratch& scratch) const {
   require_shape(parts_, rows, out);
-  predict_rows(parts_, *scorer_, rows, out, 0, rows.rows(), scratch.impl());
+  predict_rows(parts_, *scorer_, rows, out, 0, rows.rows(), scratch.impl().part<TreeMemory>());
 }
 
-void TreeEnsemble::predict(MatrixView<const float> rows, std::span<double> out, TreeScratch& scratch) const {
+void TreeEnsemble::predict(MatrixView<const float> rows, std::span<double> out, Scratch& scratch) const {
   require_shape(parts_, rows, out);
-  predict_rows(parts_, *scorer_, rows, out, 0, rows.rows(), scratch.impl());
+  predict_rows(parts_, *scorer_, rows, out, 0, rows.rows(), scratch.impl().part<TreeMemory>());
 }
 
 void TreeEnsemble::predict(MatrixView<const double> rows, std::span<double> out, int num_threads) const {
   require_shape(parts_, rows, out);
   detail::parallel_for(rows.rows(), kRowsOfChunk, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    TreeScratch scratch;
-    predict_rows(parts_, *scorer_, rows, out, begin, end, scratch.impl());
+    TreeMemory memory;
+    predict_rows(parts_, *scorer_, rows, out, begin, end, memory);
   });
 }
 
 void TreeEnsemble::predict(MatrixView<const float> rows, std::span<double> out, int num_threads) const {
   require_shape(parts_, rows, out);
   detail::parallel_for(rows.rows(), kRowsOfChunk, num_threads, [&](std::size_t begin, std::size_t end, int) {
-    TreeScratch scratch;
-    predict_rows(parts_, *scorer_, rows, out, begin, end, scratch.impl());
+    TreeMemory memory;
+    predict_rows(parts_, *scorer_, rows, out, begin, end, memory);
   });
 }
 

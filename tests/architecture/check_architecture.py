@@ -46,6 +46,8 @@ THIRD_PARTY = {  # pattern of an include: folders under src/ that may have it (n
     r"nlohmann/": {"serving", "trees"},
     r"iostream": set(),
 }
+DEFINES = re.compile(r"^(?:class|struct) (?:ETALAGE_EXPORT )?(\w+)(?: final)?(?: :[^:].*)? \{$", re.M)
+FORWARD = re.compile(r"^(?:class|struct) (\w+);$", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 # A library inside somebody's process neither prints nor ends it. std::terminate stays: noexcept needs it.
 FORBIDDEN_SYMBOLS = re.compile(
@@ -67,7 +69,22 @@ def room_of(path: Path, root: Path) -> str | None:
     return parts[1] if parts[0] == "src" and len(parts) > 2 else None
 
 
-def check_file(path: Path, root: Path) -> list[str]:
+def defined_in(files: list[Path], root: Path) -> dict[str, set[str]]:
+    """The public headers, below etalage/, that define a type outside any class."""
+    headers: dict[str, set[str]] = {}
+    for path in files:
+        parts = path.relative_to(root).parts
+        if parts[0] == "include":
+            for name in DEFINES.findall(path.read_text(encoding="ascii", errors="replace")):
+                headers.setdefault(name, set()).add("/".join(parts[2:]))
+    return headers
+
+
+def may_see(room: str | None, target: str | None) -> bool:
+    return room not in ROOMS or target not in ROOMS or target == room or target in ROOMS[room]
+
+
+def check_file(path: Path, root: Path, types: dict[str, set[str]]) -> list[str]:
     text = path.read_bytes()
     where = path.relative_to(root)
     found = []
@@ -88,10 +105,14 @@ def check_file(path: Path, root: Path) -> list[str]:
                 found.append(f"{where}: includes {name}, which belongs to {', '.join(sorted(allowed)) or 'nobody'}")
         inner = name.removeprefix("etalage/")
         target = home_of(inner)
-        if room in ROOMS and target in ROOMS and target != room and target not in ROOMS[room] and inner not in EXTRA.get(room, ()):
+        if not may_see(room, target) and inner not in EXTRA.get(room, ()):
             found.append(f"{where}: room {room} includes {name}, but may see only {', '.join(sorted(ROOMS[room])) or 'nothing'}")
         if public and target in ("detail", "kernels", "search"):
             found.append(f"{where}: a public header includes the private {name}")
+    for name in FORWARD.findall(text):
+        headers = types.get(name, set())
+        if headers and not any(may_see(room, home_of(h)) or h in EXTRA.get(room or "", ()) for h in headers):
+            found.append(f"{where}: room {room} names {name} of {', '.join(sorted(headers))}, which it may not see")
     if re.search(r"^\s*#\s*pragma\s+omp", text, re.M) and str(where) != "src/detail/parallel_for.cpp":
         found.append(f"{where}: has an OpenMP pragma; all loops go through detail::parallel_for")
     return found
@@ -101,7 +122,8 @@ def check_tree(root: Path) -> list[str]:
     files = sorted(p for top in ("include", "src") for p in (root / top).rglob("*") if p.suffix in (".hpp", ".cpp", ".h", ".inc"))
     if not files:
         return [f"{root}: no sources found"]
-    return [v for f in files for v in check_file(f, root)]
+    types = defined_in(files, root)
+    return [v for f in files for v in check_file(f, root, types)]
 
 
 def check_symbols(archive: Path) -> list[str]:
@@ -130,8 +152,11 @@ def self_test() -> list[str]:
         "src/core/j.cpp": spdx + "#include <iostream>\n",
         "include/etalage/extend/l.hpp": spdx,
         "src/core/m.cpp": spdx + '#include "etalage/extend/candidate_source.hpp"\n',
+        "include/etalage/models/o.hpp": spdx + "class Model {\n};\n",
+        "src/core/p.cpp": spdx + "class Model;\n",
         "src/kernels/n.cpp": spdx + '#include "search/best.hpp"\n',
     }
+    right = {"include/etalage/models/o.hpp"}
     missed = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -139,7 +164,7 @@ def self_test() -> list[str]:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
         found = check_tree(root)
-        missed += [f"self-test: the violation in {n} was not found" for n in seeded if not any(v.startswith(n) for v in found)]
+        missed += [f"self-test: the violation in {n} was not found" for n in seeded if n not in right and not any(v.startswith(n) for v in found)]
         source = root / "bad.cpp"
         source.write_text('#include <cstdio>\n#include <cstdlib>\nvoid f(int n) { std::printf("%d", n); std::abort(); }\n')
         subprocess.run(["c++", "-c", "-O0", str(source), "-o", str(root / "bad.o")], check=True)

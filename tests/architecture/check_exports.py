@@ -5,6 +5,8 @@
                                        exported itself
     check_exports.py ROOT --library L  the same against the symbols of a shared library, overloads counted; and it exports
                                        nothing of another library
+    check_exports.py ROOT --symbols F  what the public headers declare is what the list F says, so that a change of it is meant and seen:
+                                       with --write the list is made anew (with --library, these are symbols that nm finds)
     check_exports.py ROOT --self-test  seeds violations and expects them to be found
 """
 
@@ -145,6 +147,18 @@ def check_headers(root: Path) -> list[str]:
     return [f"{d.header}: {d.name} is declared, and neither it nor its class is exported" for d in read(root) if not d.exported]
 
 
+def check_symbols(root: Path, path: Path, write: bool) -> list[str]:
+    """A line a name with how many overloads it has, in order."""
+    counts = Counter(d.name for d in read(root))
+    lines = [f"{name} {count}" if count > 1 else name for name, count in sorted(counts.items())]
+    if write:
+        path.write_text("\n".join(lines) + "\n", encoding="ascii")
+        return []
+    listed = path.read_text(encoding="ascii").split("\n")[:-1]
+    return ([f"{line}: is declared, and not in {path.name} (--write makes it anew)" for line in lines if line not in set(listed)]
+            + [f"{line}: is in {path.name}, and not declared (--write makes it anew)" for line in listed if line not in set(lines)])
+
+
 def self_test() -> list[str]:
     seeds = {
         "struct Options { int a = 1; void validate() const; };": "etalage::Options::validate",
@@ -169,6 +183,12 @@ def self_test() -> list[str]:
         for table, said in ((ours, "2 times"), (ours + "0 T _ZN7etalage4saveEf\n0 W _ZN5boost3fooEv\n", "none of the library's own")):
             if not any(said in line for line in check_library(Path(folder), "seed", table)):
                 missed.append(f"did not find that {said}")
+        table = Path(folder) / "symbols.txt"
+        for text, said in (("etalage::save 2\n", None), ("etalage::save\n", "is declared"), ("etalage::gone\netalage::save 2\n", "is in symbols.txt")):
+            table.write_text(text, encoding="ascii")
+            got = check_symbols(Path(folder), table, write=False)
+            if bool(got) != (said is not None) or (said and not any(said in line for line in got)):
+                missed.append(f"found {got} for the list {text!r}")
     return missed
 
 
@@ -178,6 +198,8 @@ def main() -> int:
         found = self_test()
     elif "--library" in sys.argv:
         found = check_library(root, sys.argv[sys.argv.index("--library") + 1])
+    elif "--symbols" in sys.argv:
+        found = check_symbols(root, Path(sys.argv[sys.argv.index("--symbols") + 1]), "--write" in sys.argv)
     else:
         found = check_headers(root)
     print("\n".join(found) if found else f"{len(read(root))} declarations hold")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etalage/models/als_steps.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/factor/als_steps.hpp"
+#include "models/auto_settings.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks of items, each from the rows of its users alone, have the bits of a fit over everything.
-#include "etalage/models/item_similarity_steps.hpp"
+#include "models/neighbour/item_similarity_steps.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "etalage/core/interactions.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 
 namespace etalage {
 namespace {

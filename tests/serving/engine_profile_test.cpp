@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "etalage/io/engine_files.hpp"
+#include "etalage/serving/factor_index.hpp"
 #include "io/tiny_model.hpp"
 #include "profile/profile_data.hpp"
 #include "serving/engine_fixture.hpp"
@@ -103,7 +104,7 @@ TEST_F(EngineProfiles, LiveEventsGoOnFromTheSnapshotsProfilesWithTheSameBits) {
     const ShopperState s = engine.profile(key(user));
     ASSERT_TRUE(s.known);
     expect_same(s.profile, batch->at(user), "after its event");
-    // One definition of the features: what serves foretells is what training would have seen at this moment.
+    // One definition of the features: what serves predicts is what training would have seen at this moment.
     EXPECT_EQ(engine.intent(key(user)), intent_->predict(batch->at(user), now_));
   }
   std::vector<float> served(IntentFeatures::count()), trained(IntentFeatures::count());
@@ -302,11 +303,10 @@ TEST_F(EngineColdStart, NewProductsStandAmongTheOthersByTheirForetoldFactors) {
   const auto extended = parts_.cold_start->extended(*als_, *parts_.catalog);
   const auto plain = std::make_shared<const Snapshot>(parts_);
   EXPECT_EQ(plain->new_products().size(), 8u);
-  const auto index = std::make_shared<ItemIndex>(16, IndexMetric::kDot, IndexKind::kExact);
-  std::vector<std::int64_t> ids(testing::kItems);
-  for (int i = 0; i < testing::kItems; ++i) ids[static_cast<std::size_t>(i)] = i;
-  index->add({als_->item_factors().data(), testing::kItems, 16}, ids);
-  parts_.factor_index = index;
+  const auto als = std::make_shared<AlsModel>(*als_);
+  build_index(*als, IndexKind::kExact);
+  ASSERT_EQ(parts_.models[0].model, als_);
+  parts_.models[0].model = als;
   const auto indexed = std::make_shared<const Snapshot>(parts_);
   int of_his_taste = 0, others = 0;
   for (const auto& snapshot : {plain, indexed}) {

@@ -8,6 +8,7 @@
 
 #include "etalage/error.hpp"
 #include "etalage/io/engine_files.hpp"
+#include "etalage/serving/factor_index.hpp"
 #include "io/tiny_model.hpp"
 #include "serving/engine_fixture.hpp"
 
@@ -301,12 +302,9 @@ TEST(Engine, SavedAndOpenedItAnswersTheSame) {
   parts.trained_ms = 17;
   parts.rules = Rules::from_json(R"({"rules": [{"type": "cap", "by": "brand", "max": 2}]})");
   parts.rerank.method = RerankMethod::kMmr;
-  const auto index = std::make_shared<ItemIndex>(16, IndexMetric::kDot, IndexKind::kExact);
-  std::vector<std::int64_t> ids(kItems);
-  for (int i = 0; i < kItems; ++i) ids[static_cast<std::size_t>(i)] = i;
-  const auto als = std::dynamic_pointer_cast<const AlsModel>(parts.models[0].model);
-  index->add({als->item_factors().data(), kItems, 16}, ids);
-  parts.factor_index = index;
+  const auto als = std::make_shared<AlsModel>(dynamic_cast<const AlsModel&>(*parts.models[0].model));
+  build_index(*als, IndexKind::kExact);
+  parts.models[0].model = als;
   parts.segment_popularity["vip"] = parts.models[2].model;
   engine.publish(std::make_shared<const Snapshot>(std::move(parts)));
   for (const char* item : {"i3", "i7", "i11"}) engine.observe({"v", item, "purchase"});
@@ -417,7 +415,6 @@ TEST(Snapshot, PartsMustFitTogether) {
   rejects([](auto& p) { p.models[0].source = "trending"; });
   rejects([](auto& p) { p.models[1].source = "als"; });
   rejects([](auto& p) { p.models[1].model = testing::shop_als(testing::shop_interactions("other")); });
-  rejects([](auto& p) { p.factor_index = std::make_shared<ItemIndex>(3, IndexMetric::kDot, IndexKind::kExact); });
   rejects([](auto& p) { p.content_index = std::make_shared<ItemIndex>(3, IndexMetric::kDot, IndexKind::kExact); });
   rejects([](auto& p) { p.segment_popularity["x"] = nullptr; });
   SnapshotParts fewer = shop_parts();

@@ -11,7 +11,7 @@
 
 #include "etalage/models/popularity.hpp"
 #include "etalage/models/vectors.hpp"
-#include "etalage/serving/mixer.hpp"
+#include "serving/ranking/mixer.hpp"
 #include "serving/shop.hpp"
 
 namespace etalage {

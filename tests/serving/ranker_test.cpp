@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "serving/ranker_fixture.hpp"
+#include "serving/ranking/mixer.hpp"
 
 namespace etalage {
 namespace {

@@ -115,7 +115,7 @@ using Worth = std::function<double(const std::vector<std::size_t>& before, std::
 // The chosen one's worth is the largest there is, to rounding; ties and near ties may go either way.
 void expect_greedy(const Problem& p, const RerankOptions& options, std::size_t k, const Worth& worth, double tolerance) {
   std::vector<std::int32_t> order(k);
-  RerankScratch scratch;
+  Scratch scratch;
   ASSERT_EQ(rerank(options, p.input(), order, scratch), std::min(k, p.n));
   std::vector<std::size_t> chosen;
   std::vector<bool> taken(p.n, false);
@@ -140,7 +140,7 @@ std::vector<std::size_t> with(std::vector<std::size_t> set, std::size_t i) {
 TEST(Rerank, WithoutAMethodTheOrderIsThatOfRelevance) {
   const Problem p = problem(30, 4, 1);
   std::vector<std::int32_t> order(40);
-  RerankScratch scratch;
+  Scratch scratch;
   ASSERT_EQ(rerank({}, p.input(), order, scratch), 30u);
   for (std::size_t i = 1; i < 30; ++i)
     EXPECT_GE(p.relevance[static_cast<std::size_t>(order[i - 1])], p.relevance[static_cast<std::size_t>(order[i])]);
@@ -184,7 +184,7 @@ TEST(Rerank, DppPutsATwinLast) {
   for (float& r : p.relevance) r = 0.5f;
   p.relevance[5] = p.relevance[7] = 0.9f;
   std::vector<std::int32_t> order(12);
-  RerankScratch scratch;
+  Scratch scratch;
   ASSERT_EQ(rerank({.method = RerankMethod::kDpp, .diversity = 0.5f}, p.input(), order, scratch), 12u);
   EXPECT_EQ(order[0], 5);
   // Vectors of 6 dimensions and the constant span 7; candidate 3, without a vector, one more.
@@ -208,7 +208,7 @@ TEST(Rerank, CalibrationReachesItsTarget) {
   Problem p = problem(200, 3, 6);
   for (std::size_t i = 0; i < p.n; ++i) p.groups[i] = static_cast<std::int32_t>(i % 5);  // one without a group costs nothing
   std::vector<std::int32_t> order(20);
-  RerankScratch scratch;
+  Scratch scratch;
   rerank({.method = RerankMethod::kCalibrated, .diversity = 0.99f}, p.input(), order, scratch);
   std::vector<double> share(5, 0.0);
   for (const std::int32_t i : order)
@@ -219,7 +219,7 @@ TEST(Rerank, CalibrationReachesItsTarget) {
 TEST(Rerank, TheWindowIsTheMostRelevant) {
   const Problem p = problem(80, 8, 7);
   std::vector<std::int32_t> order(80), all(80);
-  RerankScratch scratch;
+  Scratch scratch;
   ASSERT_EQ(rerank({.method = RerankMethod::kMmr, .diversity = 0.9f, .window = 10}, p.input(), order, scratch), 80u);
   rerank({}, p.input(), all, scratch);
   EXPECT_TRUE(std::is_permutation(order.begin(), order.begin() + 10, all.begin()));
@@ -228,12 +228,12 @@ TEST(Rerank, TheWindowIsTheMostRelevant) {
 }
 
 TEST(Rerank, ScratchOfAnotherProblemLeavesNoTrace) {
-  RerankScratch used;
+  Scratch used;
   for (const RerankMethod m : {RerankMethod::kMmr, RerankMethod::kDpp, RerankMethod::kCalibrated, RerankMethod::kNone}) {
     for (const std::size_t n : {70u, 20u, 40u}) {
       const Problem p = problem(n, n == 20 ? 30 : 6, static_cast<std::uint32_t>(n));
       std::vector<std::int32_t> a(15), b(15);
-      RerankScratch fresh;
+      Scratch fresh;
       rerank({.method = m, .window = 30}, p.input(), a, used);
       rerank({.method = m, .window = 30}, p.input(), b, fresh);
       EXPECT_EQ(a, b);
@@ -244,7 +244,7 @@ TEST(Rerank, ScratchOfAnotherProblemLeavesNoTrace) {
 TEST(Rerank, RefusesWhatDoesNotFit) {
   Problem p = problem(10, 4, 8);
   std::vector<std::int32_t> order(5);
-  RerankScratch scratch;
+  Scratch scratch;
   const auto refuses = [&](const RerankOptions& o, const RerankInput& in) { EXPECT_THROW(rerank(o, in, order, scratch), std::invalid_argument); };
   refuses({.diversity = -0.1f}, p.input());
   refuses({.diversity = 1.1f}, p.input());

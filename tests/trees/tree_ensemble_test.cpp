@@ -174,7 +174,7 @@ TEST(TreeEnsemble, AllocatesNothingOnceWarm) {
   const std::vector<double> rows = random_rows(rng, 300);
   const MatrixView<const double> view(rows.data(), 300, kFeatures);
   std::vector<double> out(300);
-  TreeScratch scratch;
+  Scratch scratch;
   trees.predict(view, out, scratch);
   const long before = allocations.load();
   trees.predict(view, out, scratch);

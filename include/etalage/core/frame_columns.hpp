@@ -17,7 +17,7 @@
 namespace etalage {
 
 /// A column of a frame, and what its cells are read as.
-struct FrameColumnWish {
+struct FrameColumnRequest {
   /// What is to be read of a column.
   enum class Kind : std::uint8_t { kKeys, kTimes, kNumbers };
   std::string name;  ///< the column's name in the frame
@@ -36,7 +36,7 @@ struct FrameColumn {
 /// Reads columns of any Arrow C stream of record batches in which cells may be missing, unlike those of events. Types as for
 /// read_arrow; numbers keep double precision. Takes the stream. std::invalid_argument names row, column, value and rule for a
 /// cell that is there and cannot be read; std::runtime_error when the stream fails.
-[[nodiscard]] ETALAGE_EXPORT std::vector<FrameColumn> read_frame_columns(ArrowArrayStream* stream, std::span<const FrameColumnWish> wishes,
+[[nodiscard]] ETALAGE_EXPORT std::vector<FrameColumn> read_frame_columns(ArrowArrayStream* stream, std::span<const FrameColumnRequest> requests,
                                                                          const std::optional<TimeUnit>& time_unit = {},
                                                                          std::span<const UnreadableCell> unreadable = {}, int num_threads = 0);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -9,14 +10,32 @@
 
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
 
+/// Words of a recipe's choices, as options spell them; those without a word are said otherwise (a cap by its number, none by nothing).
+template <>
+inline constexpr auto option_names<Duplicates> = std::to_array<OptionName<Duplicates>>(
+    {{"sum", Duplicates::kSum}, {"max", Duplicates::kMax}, {"last", Duplicates::kLast}, {"binary", Duplicates::kBinary}});
+template <>
+inline constexpr auto option_names<NegativeValues> = std::to_array<OptionName<NegativeValues>>(
+    {{"keep", NegativeValues::kKeep}, {"cancel", NegativeValues::kCancel}});
+template <>
+inline constexpr auto option_names<ValueTransform> = std::to_array<OptionName<ValueTransform>>(
+    {{"log1p", ValueTransform::kLog1p}, {"sqrt", ValueTransform::kSqrt}, {"rank", ValueTransform::kRank}});
+template <>
+inline constexpr auto option_names<UserNormalization> = std::to_array<OptionName<UserNormalization>>(
+    {{"l1", UserNormalization::kL1}, {"l2", UserNormalization::kL2}, {"max", UserNormalization::kMax}, {"mean", UserNormalization::kMean}});
+template <>
+inline constexpr auto option_names<EventLog::By> = std::to_array<OptionName<EventLog::By>>(
+    {{"user", EventLog::By::kUser}, {"session", EventLog::By::kSession}});
+
 /// How a shop's events become what models are fitted on: said once, for a matrix, for lists in order and for the rows that a
 /// model is tested on. What etalage.Recipe is in Python, field by field; to_json() and recipe_from_json() (io/recipe_json.hpp)
-/// write and read it for both, and Recommender::set_recipe() keeps it with a model.
+/// write and read it for both, and models keep it as JSON.
 ///
 ///   Recipe recipe{.event_weights = {{"view", 1}, {"purchase", 5}}, .half_life_days = 90};
 ///   AlsModel model;

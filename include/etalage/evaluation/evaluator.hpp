@@ -26,7 +26,7 @@ struct ETALAGE_EXPORT EvaluationOptions {
   std::vector<int> k{10, 20};                               ///< list lengths, each >= 1
   std::vector<std::string> metrics{"recall", "ndcg"};       ///< names as in metrics.hpp
   bool exclude_seen = true;       ///< items of the train row are not ranked, and not counted as relevant either
-  bool recalculate_user = false;  ///< fold each user in from his train row instead of taking what was fitted
+  bool recalculate_user = false;  ///< fold each user in from their train row instead of taking what was fitted
   bool check_fit = true;          ///< refuse a model whose fit held pairs that test asks for (fit_check.hpp)
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
@@ -98,8 +98,8 @@ class ETALAGE_EXPORT Evaluation {
 /// metric_at_k), so that it does not depend on how items are numbered. Items behind the list that tie with its last place
 /// are found by asking the model for longer lists; the places that a short list lacks are misses, not ties.
 ///
-/// Ranks the full catalogue for every user with a relevant item: an entry of his test row with a value > 0 that is not
-/// in his train row (with exclude_seen). The train rows are given to the model as history.
+/// Ranks the full catalogue for every user with a relevant item: an entry of their test row with a value > 0 that is not
+/// in their train row (with exclude_seen). The train rows are given to the model as history.
 /// Shapes   train and test [n_users x n_items]; the model covers all rows and exactly these items
 /// Errors   std::invalid_argument: shapes or keys that differ, an unknown metric, a test without a relevant item
 /// Repeats  the same bits for any thread count, as far as the model's answers are

@@ -26,7 +26,7 @@ struct RewardPredictions {
   std::vector<double> target;   ///< [n], sum over actions a of targets(i, a) q(x_i, a)
 };
 
-/// Cross-fitted reward model: the shoppers are cut into folds, each fold is foretold by a model of the others, so a row's
+/// Cross-fitted reward model: the shoppers are cut into folds, each fold is predicted by a model of the others, so a row's
 /// own reward never enters its prediction, which doubly robust estimates need (Chernozhukov et al., 2018).
 ///
 /// q(x, a) = link(b + u . x + b_a + u_a . x): first b and u over all rows, then b_a and u_a of each action beneath them,

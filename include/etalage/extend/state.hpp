@@ -17,8 +17,25 @@
 
 namespace etalage {
 
-class Recommender;
+class StateReader;
+class StateWriter;
 class VectorIndex;
+
+/// What a file holds, alone or inside another object: a model, an index, a class that a host registered.
+class ETALAGE_EXPORT Storable {
+ public:
+  virtual ~Storable();
+  /// The name under which files know the class, as register_model() and register_index() were given it; empty for one that is never
+  /// saved.
+  [[nodiscard]] virtual std::string_view kind() const noexcept;
+  /// Writes what the factory of kind() reads; overriders call the base first.
+  virtual void save_state(StateWriter& writer) const = 0;
+
+ protected:
+  Storable() = default;
+  Storable(const Storable&) = default;
+  Storable& operator=(const Storable&) = default;
+};
 
 /// Element types that an array section of a file may have.
 enum class DType : std::uint8_t { kInt8 = 1, kUInt8, kInt16, kUInt16, kInt32, kUInt32, kInt64, kUInt64, kFloat32, kFloat64 };
@@ -99,8 +116,9 @@ class ETALAGE_EXPORT StateReader {
   /// For checks that go over whole arrays; 0 means all CPUs.
   [[nodiscard]] virtual int num_threads() const noexcept { return 0; }
   /// A model or an index that was put inside another object, made from its part of the state: rooms that hold models do
-  /// not know all their kinds, the one that reads files does. The default knows none (FormatError).
-  [[nodiscard]] virtual std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const;
+  /// not know all their kinds, the one that reads files does. Never null; what else a model is, is for the caller to ask
+  /// (dynamic_pointer_cast). The default knows none (FormatError).
+  [[nodiscard]] virtual std::shared_ptr<Storable> make_model(std::string_view kind, const StateReader& state) const;
   [[nodiscard]] virtual std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const;
   /// Throws FormatError with the file's name, the field and the rule.
   [[noreturn]] virtual void fail(const std::string& name, const std::string& found_and_expected) const = 0;
@@ -130,7 +148,7 @@ class ETALAGE_EXPORT StateReader {
 };
 
 /// Puts an object inside another: every name gets the prefix, which ends in '/'.
-class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
+class ETALAGE_EXPORT ScopedWriter : public StateWriter {
  public:
   ScopedWriter(StateWriter& outer, std::string prefix) : outer_(outer), prefix_(std::move(prefix)) {}  ///< fields go to outer under prefix + name
   void put_int(const std::string& name, std::int64_t value) override { outer_.put_int(prefix_ + name, value); }
@@ -155,7 +173,7 @@ class ETALAGE_EXPORT ScopedWriter final : public StateWriter {
 };
 
 /// Reads an object that was put inside another with the same prefix.
-class ETALAGE_EXPORT ScopedReader final : public StateReader {
+class ETALAGE_EXPORT ScopedReader : public StateReader {
  public:
   using StateReader::get_int;
   /// Fields come from outer's under prefix + name.
@@ -173,7 +191,7 @@ class ETALAGE_EXPORT ScopedReader final : public StateReader {
   [[nodiscard]] Bytes get_bytes(const std::string& name) const override { return outer_.get_bytes(prefix_ + name); }  ///< as the outer one has it
   [[nodiscard]] bool verify() const noexcept override { return outer_.verify(); }
   [[nodiscard]] int num_threads() const noexcept override { return outer_.num_threads(); }
-  [[nodiscard]] std::shared_ptr<Recommender> make_model(std::string_view kind, const StateReader& state) const override {
+  [[nodiscard]] std::shared_ptr<Storable> make_model(std::string_view kind, const StateReader& state) const override {
     return outer_.make_model(kind, state);
   }
   [[nodiscard]] std::shared_ptr<VectorIndex> make_index(std::string_view kind, const StateReader& state) const override {

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 #include "etalage/core/item_filter.hpp"
 #include "etalage/extend/state.hpp"
@@ -22,11 +21,9 @@ struct Neighbor {
 
 /// Vectors by id, and which of them score best against a query: what a model of vectors asks instead of reading all its
 /// rows. ItemIndex is one; a host may bring its own.
-class ETALAGE_EXPORT VectorIndex {
+class ETALAGE_EXPORT VectorIndex : public Storable {
  public:
-  virtual ~VectorIndex();
-  /// The name under which register_index() knows how to read it back, as in files; empty for one that is never saved.
-  [[nodiscard]] virtual std::string_view kind() const noexcept;
+  ~VectorIndex() override;
   [[nodiscard]] virtual int dim() const noexcept = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
   /// True when results order as inner products with the query do.
@@ -35,13 +32,6 @@ class ETALAGE_EXPORT VectorIndex {
   /// parallel region; callable from any number of threads.
   virtual std::size_t search(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter,
                              Scratch& scratch) const = 0;
-  /// What the factory reads that register_index() was given with kind().
-  virtual void save_state(StateWriter& writer) const = 0;
-
- protected:
-  VectorIndex() = default;
-  VectorIndex(const VectorIndex&) = default;
-  VectorIndex& operator=(const VectorIndex&) = default;
 };
 
 }  // namespace etalage

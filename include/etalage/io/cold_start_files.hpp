@@ -14,7 +14,7 @@ namespace etalage {
 class ColdStart;
 class ColdStartItems;
 
-/// What foretells factors of new products, in the project's file format, with the rules of save() and load() for models.
+/// What predicts factors of new products, in the project's file format, with the rules of save() and load() for models.
 ETALAGE_EXPORT void save(const ColdStartItems& cold, const std::filesystem::path& path);
 [[nodiscard]] ETALAGE_EXPORT std::shared_ptr<ColdStartItems> load_cold_start(const std::filesystem::path& path, LoadOptions options = {});
 [[nodiscard]] ETALAGE_EXPORT std::vector<char> save_to_memory(const ColdStartItems& cold);

@@ -21,10 +21,10 @@ struct AudienceOptions {
   int num_threads = 0;                ///< 0 means all CPUs
 };
 
-/// A shopper and how likely he is to respond.
+/// A shopper and how likely they are to respond.
 struct AudienceMember {
   std::int32_t user = -1;  ///< index in the model
-  float score = 0;         ///< product of his row and the vector
+  float score = 0;         ///< product of their row and the vector
 };
 
 /// The k shoppers whose factor rows have the largest product with the vector (an item's row, a mean of rows), best first, ties to the

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/parameter_fit.hpp"
@@ -22,6 +23,11 @@ struct ETALAGE_EXPORT BgBbOptions {
   std::int32_t max_iterations = 200;  ///< steps of the search; >= 1
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "max_iterations", o.max_iterations, OptionRule(">= 1, at most 1073741824"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// BG/BB: Fader, Hardie, Shang, "Customer-Base Analysis in a Discrete-Time Noncontractual Setting", Marketing Science

@@ -11,7 +11,7 @@
 
 namespace etalage {
 
-/// What a lifetime model foretells of a customer.
+/// What a lifetime model predicts of a customer.
 enum class LifetimeQuantity : std::uint8_t {
   kAlive,      ///< p_alive
   kPurchases,  ///< expected_purchases in t
@@ -29,11 +29,12 @@ struct ETALAGE_EXPORT CustomerValueOptions {
   std::uint64_t seed = 42;  ///< of the draws
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "t", o.t, "discount_rate", o.discount_rate, "period", o.period, "level", o.level, "draws", o.draws,
-                  "seed", o.seed, "num_threads", o.num_threads);
+    visit_options(visit, "t", o.t, OptionRule("finite and >= 0"), "discount_rate", o.discount_rate, OptionRule("finite and >= 0"),
+                  "period", o.period, OptionRule("finite and > 0"), "level", o.level, OptionRule("in (0, 1)"),
+                  "draws", o.draws, OptionRule("in [20, 100000]"), "seed", o.seed, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/parameter_fit.hpp"
@@ -15,6 +16,11 @@ struct ETALAGE_EXPORT GammaGammaOptions {
   std::int32_t max_iterations = 200;  ///< Newton steps; >= 1
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "max_iterations", o.max_iterations, OptionRule(">= 1, at most 1073741824"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// What a customer spends a purchase: Fader, Hardie, Lee (2005) and Fader, Hardie, "The Gamma-Gamma Model of Monetary

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/parameter_fit.hpp"
@@ -40,6 +41,12 @@ struct ETALAGE_EXPORT LifetimeOptions {
   std::int32_t max_iterations = 200;  ///< Newton steps; >= 1
   int num_threads = 0;
   void validate() const;
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "k", o.k, OptionRule("in [0, 12]"), "max_iterations", o.max_iterations, OptionRule(">= 1, at most 1073741824"),
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// How long a customer stays and how often they buy, by maximum likelihood.

@@ -49,13 +49,17 @@ struct ETALAGE_EXPORT AlsOptions {
   int num_threads = 0;              ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;  ///< of the random start
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "factors", o.factors, "regularization", o.regularization, "alpha", o.alpha,
-                  "unobserved_weight", o.unobserved_weight, "nu", o.nu, "iterations", o.iterations, "solver", o.solver,
-                  "cg_steps", o.cg_steps, "block_size", o.block_size, "init_scale", o.init_scale, "compute_objective", o.compute_objective,
-                  "tolerance", o.tolerance, "keep_history", o.keep_history, "num_threads", o.num_threads, "seed", o.seed);
+    visit_options(visit, "factors", o.factors, OptionRule("in [1, 4096]"),
+                  "regularization", o.regularization, OptionRule("finite and >= 0"), "alpha", o.alpha, OptionRule("finite and >= 0"),
+                  "unobserved_weight", o.unobserved_weight, OptionRule("finite and > 0"), "nu", o.nu, OptionRule("in [0, 2]"),
+                  "iterations", o.iterations, OptionRule(">= 0, at most 100000"), "solver", o.solver,
+                  "cg_steps", o.cg_steps, OptionRule(">= 1, at most 100000"), "block_size", o.block_size, OptionRule(">= 1, at most 65536"),
+                  "init_scale", o.init_scale, OptionRule("finite and > 0"), "compute_objective", o.compute_objective,
+                  "tolerance", o.tolerance, OptionRule("finite and >= 0"), "keep_history", o.keep_history,
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"), "seed", o.seed);
   }
 };
 
@@ -96,7 +100,7 @@ class ETALAGE_EXPORT AlsModel final : public FactorModel {
   /// Goes on from the factors at hand (from random ones when there are none), also on data with more rows.
   FitReport refit(const Interactions& data, const ProgressCallback& callback = {});
 
-  /// A fitted model of factors that were trained elsewhere (als_steps.hpp), both sides whole; keeps what fit() keeps.
+  /// A fitted model of factors that were trained elsewhere, block by block say, both sides whole; keeps what fit() keeps.
   [[nodiscard]] static AlsModel from_factors(const AlsOptions& options, const Interactions& data, const Start& factors,
                                              FitReport report = {});
 

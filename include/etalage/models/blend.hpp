@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "etalage/core/csr_matrix.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/recommender.hpp"
@@ -24,6 +26,11 @@ enum class FusionMethod : std::uint8_t {
   kReciprocalRank  ///< 1 / (rrf_constant + rank)
 };
 
+/// As options spell them.
+template <>
+inline constexpr auto option_names<FusionMethod> = std::to_array<OptionName<FusionMethod>>(
+    {{"rank", FusionMethod::kRank}, {"zscore", FusionMethod::kZScore}, {"rrf", FusionMethod::kReciprocalRank}});
+
 /// Settings of BlendModel.
 struct ETALAGE_EXPORT BlendOptions {
   FusionMethod method = FusionMethod::kRank;  ///< how members' answers become one
@@ -33,6 +40,13 @@ struct ETALAGE_EXPORT BlendOptions {
   ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< kAuto: what a session shows last, unless a member would list it
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;          ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "method", o.method, "weights", o.weights, OptionRule("finite and >= 0"),
+                  "candidates", o.candidates, OptionRule(">= 1"), "rrf_constant", o.rrf_constant, OptionRule("finite and > 0"),
+                  "exclude_last", o.exclude_last, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// A model of a blend, under the name by which weights and reports call it.
@@ -74,7 +88,7 @@ class ETALAGE_EXPORT BlendModel final : public Recommender {
   /// In use, one a member; they sum to 1.
   [[nodiscard]] std::span<const float> weights() const noexcept { return weights_; }
 
-  /// Sets the weights that rank held_out [users x items] best, each user asked with his row of `histories` (the rows that
+  /// Sets the weights that rank held_out [users x items] best, each user asked with their row of `histories` (the rows that
   /// the members were fitted on) and up to max_users of them, evenly spaced; exclude_seen as in the queries to come, false
   /// where what is bought again counts; importance [num_users] >= 0 says how much each user's NDCG counts, empty means 1.
   /// Returns the mean NDCGat k reached, and leaves the weights alone when nobody has held-out items of any importance.

@@ -30,11 +30,11 @@ struct ETALAGE_EXPORT BprOptions {
   int num_threads = 0;             ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_pairwise_option(o, visit);
-    visit_options(visit, "negatives", o.negatives, "num_candidates", o.num_candidates);
+    visit_options(visit, "negatives", o.negatives, "num_candidates", o.num_candidates, OptionRule("in [1, 1024]"));
   }
 };
 

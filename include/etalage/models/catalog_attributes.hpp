@@ -26,11 +26,13 @@ struct ETALAGE_EXPORT CatalogAttributesOptions {
   std::int32_t min_count = 2;    ///< words, tags and brands of fewer products are left out; >= 1
   std::int32_t max_words = 20000;  ///< the most frequent ones are kept; >= 1
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "categories", o.categories, "brand", o.brand, "tags", o.tags, "text", o.text, "price", o.price,
-                  "vectors", o.vectors, "min_count", o.min_count, "max_words", o.max_words);
+    visit_options(visit, "categories", o.categories, OptionRule("in [0, 1e6]"), "brand", o.brand, OptionRule("in [0, 1e6]"),
+                  "tags", o.tags, OptionRule("in [0, 1e6]"), "text", o.text, OptionRule("in [0, 1e6]"), "price", o.price, OptionRule("in [0, 1e6]"),
+                  "vectors", o.vectors, OptionRule("in [0, 1e6]"), "min_count", o.min_count, OptionRule(">= 1"),
+                  "max_words", o.max_words, OptionRule(">= 1"));
   }
 };
 

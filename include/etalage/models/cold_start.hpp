@@ -25,11 +25,13 @@ struct ETALAGE_EXPORT ColdStartOptions {
   std::int32_t max_rows = 4096;  ///< different rows of attributes that are learned from, those of most support; >= 1
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;         ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "power", o.power, "regularization", o.regularization, "support_power", o.support_power,
-                  "target_power", o.target_power, "evenness", o.evenness, "max_rows", o.max_rows, "num_threads", o.num_threads);
+    visit_options(visit, "power", o.power, OptionRule("in [1, 16]"), "regularization", o.regularization, OptionRule("a finite number > 0"),
+                  "support_power", o.support_power, OptionRule("in [0, 1]"), "target_power", o.target_power, OptionRule("in [0, 1]"),
+                  "evenness", o.evenness, OptionRule("in [0, 1]"), "max_rows", o.max_rows, OptionRule("in [1, 32768]"),
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 
@@ -39,8 +41,8 @@ struct ETALAGE_EXPORT ColdStartOptions {
 ///   min_a  sum_i w_i |y_i - y(x_i)|^2 + regularization * tr(a' K a)      =>      (K + regularization * W^-1) a = Y - m
 ///
 /// with w_i = support_i^support_power, scaled to mean 1: what many touched is known better. m is weighted alike. With
-/// target_power t the y_i above are y_i / |y_i|^t (0 for 0): how much is liked that few attributes foretell does then not drown
-/// what they do foretell, who likes it; foretold factors are brought back to size by the factor that fits the known ones best.
+/// target_power t the y_i above are y_i / |y_i|^t (0 for 0): how much is liked that few attributes predict does then not drown
+/// what they do predict, who likes it; predicted factors are brought back to size by the factor that fits the known ones best.
 /// With evenness e a column that c of the n known rows have is divided by ln(1 + n / c)^e before rows get unit length. Known
 /// rows with the same attributes are one, y_i their weighted mean and w_i their sum, which gives the same y(x). Power 1 is
 /// ridge regression on unit-length attributes; higher powers add products of so many of them (comedy AND war) unnamed.
@@ -57,8 +59,8 @@ class ETALAGE_EXPORT ColdStart {
 
   /// support [n]: how often each was touched; those with 0 are unknown, their factors are not read. Empty: all known.
   FitReport fit(const CsrView& attributes, MatrixView<const float> factors, std::span<const float> support = {});
-  /// The settings that foretell best: a fixed fifth of the known rows (at most 2000) is left out, the rest (at most 1500
-  /// different rows) learned from, and those left out are ranked for users by the foretold factors; then another fifth. The
+  /// The settings that predict best: a fixed fifth of the known rows (at most 2000) is left out, the rest (at most 1500
+  /// different rows) learned from, and those left out are ranked for users by the predicted factors; then another fifth. The
   /// highest mean recall@20 over both wins, ties by the earlier one: first among powers 1, 2, 3, 5 x regularizations 0.3, 1,
   /// 3, 10 with the rest 0, then one by one support_power 0.5, evenness 1, target_power 0.5, 1, and power and regularization
   /// once more. user_items [users x n], user_factors [users x f]; at most 2000 users, evenly spread, are asked for each part.
@@ -69,7 +71,7 @@ class ETALAGE_EXPORT ColdStart {
   void predict(const CsrView& attributes, MatrixView<float> out) const;
 
   [[nodiscard]] bool fitted() const noexcept { return factors_ > 0; }
-  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }  ///< width of what it foretells
+  [[nodiscard]] std::int32_t factors() const noexcept { return factors_; }  ///< width of what it predicts
   [[nodiscard]] std::int64_t num_attributes() const noexcept { return rows_.cols; }  ///< columns of the attributes
   /// Different rows learned from.
   [[nodiscard]] std::int64_t num_rows() const noexcept { return rows_.rows; }

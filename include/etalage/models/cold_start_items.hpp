@@ -31,10 +31,10 @@ class ETALAGE_EXPORT ColdStartItems {
   /// One factor row a product of any catalogue; out [catalog.size() x factors()].
   void predict(const Catalog& catalog, MatrixView<float> out) const;
   /// The model with the catalogue's new products behind its own: user factors as they are, factors of known items as they
-  /// are, those of new and of untouched ones foretold. Keeps keys and history.
+  /// are, those of new and of untouched ones predicted. Keeps keys and history.
   [[nodiscard]] std::shared_ptr<VectorsModel> extended(const FactorModel& model, const Catalog& catalog) const;
 
-  [[nodiscard]] std::int32_t factors() const noexcept { return regression_.factors(); }  ///< width of what it foretells
+  [[nodiscard]] std::int32_t factors() const noexcept { return regression_.factors(); }  ///< width of what it predicts
   [[nodiscard]] const CatalogAttributes& attributes() const noexcept { return attributes_; }  ///< how products become rows of attributes
   [[nodiscard]] const ColdStart& regression() const noexcept { return regression_; }  ///< from rows of attributes to factors
 

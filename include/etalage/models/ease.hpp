@@ -35,12 +35,13 @@ struct ETALAGE_EXPORT EaseOptions {
   bool keep_history = true;         ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;              ///< 0 means all CPUs
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "l2", o.l2, "popularity_penalty", o.popularity_penalty, "num_neighbors", o.num_neighbors, "method", o.method,
-                  "memory_budget", o.memory_budget, "num_candidates", o.num_candidates, "keep_history", o.keep_history,
-                  "num_threads", o.num_threads);
+    visit_options(visit, "l2", o.l2, OptionRule("finite and > 0"), "popularity_penalty", o.popularity_penalty, OptionRule("in [0, 1]"),
+                  "num_neighbors", o.num_neighbors, OptionRule(">= 0 (0 keeps all)"), "method", o.method,
+                  "memory_budget", o.memory_budget, OptionRule("> 0 bytes"), "num_candidates", o.num_candidates, OptionRule(">= 1"),
+                  "keep_history", o.keep_history, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

@@ -29,11 +29,11 @@ struct ETALAGE_EXPORT ExplorationOptions {
   double prior_shown = 20;         ///< > prior_clicks
   std::uint64_t seed = 42;  ///< of the draws
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "policy", o.policy, "share", o.share, "position", o.position, "prior_clicks", o.prior_clicks,
-                  "prior_shown", o.prior_shown, "seed", o.seed);
+    visit_options(visit, "policy", o.policy, "share", o.share, OptionRule("in [0, 1]"), "position", o.position, OptionRule(">= 0"),
+                  "prior_clicks", o.prior_clicks, OptionRule("a finite number > 0"), "prior_shown", o.prior_shown, "seed", o.seed);
   }
 };
 

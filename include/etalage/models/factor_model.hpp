@@ -16,19 +16,20 @@ namespace etalage {
 /// A model whose score is the inner product of a user's and an item's factor row.
 ///
 /// Shapes     user_factors [num_users x factors], item_factors [num_items x factors], float32 row-major
-/// Who        a query with a user takes his fitted row; one with recalculate_user, a session, or no user is folded in
+/// Who        a query with a user takes their fitted row; one with recalculate_user, a session, or no user is folded in
 ///            by the derived model (fold_in)
 /// Cold start whoever the model knows nothing of gets the average row of the users that have one: the catalogue by the mean
 ///            of their scores, close to popularity. That is an unknown shopper without history and session, a fitted user
-///            whose row is zero (he had no rows in training), and whoever folds in to a zero row. The average is part of
+///            whose row is zero (they had no rows in training), and whoever folds in to a zero row. The average is part of
 ///            the model and its file
 /// Scores     the same bits from recommend, recommend_batch and score on one SIMD level, for any num_threads
 /// Similar    by cosine of the factor rows; a zero row is like nothing, and has an empty list. The norms are computed on the first
 ///            similar_* call after a fit or a load, once, whoever asks first
 /// Cost       one query reads the whole item matrix once, a filter's allow list only its own rows; a batch shares the
 ///            reads between the users of a block
-/// Index      with set_index() recommendations without an allow list come from an approximate index over the item rows,
-///            and are scored from the rows themselves; exactly where the index gives too few. Scores keep their bits.
+/// Index      with set_index() recommendations come from an approximate index over the item rows, in an engine's snapshot too,
+///            and are scored from the rows themselves; exactly where the index gives too few, for lists of more than a quarter
+///            of the items and for allow lists of at most 4096. Scores keep their bits.
 ///            The index is part of the file; changing item rows forgets it
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 class ETALAGE_EXPORT FactorModel : public Recommender {

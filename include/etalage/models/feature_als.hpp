@@ -22,13 +22,13 @@ struct ETALAGE_EXPORT FeatureAlsOptions {
   AlsOptions als = {};                   ///< those not given are as they stand there; tolerance has no effect
   float feature_regularization = 1.0f;   ///< L2 weight on every row of U and V, > 0
   void validate() const;                 ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    AlsOptions::each(o.als, [&](const char* name, auto& field) {
-      if (std::string_view(name) != "tolerance") visit(name, field);
+    AlsOptions::each(o.als, [&](const char* name, auto& field, const OptionRule& rule) {
+      if (std::string_view(name) != "tolerance") visit(name, field, rule);
     });
-    visit("feature_regularization", o.feature_regularization);
+    visit_options(visit, "feature_regularization", o.feature_regularization, OptionRule("finite and > 0"));
   }
 };
 

@@ -67,16 +67,21 @@ struct ETALAGE_EXPORT GraphFilterOptions {
   [[nodiscard]] static GraphFilterOptions bspm(float weight, std::int32_t factors, float time, int steps, bool early_merge);
   /// D_u^-epsilon R D_i^-epsilon on both sides, singular values to the power `power`.
   [[nodiscard]] static GraphFilterOptions sgfcf(float epsilon, std::int32_t factors, float power, float weight);
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "history_exponent", o.history_exponent, "user_exponent", o.user_exponent, "item_exponent", o.item_exponent,
-                  "coefficients", o.coefficients, "basis", o.basis, "low_pass_factors", o.low_pass_factors,
-                  "low_pass_weight", o.low_pass_weight, "sharpen_factors", o.sharpen_factors, "sharpen_weight", o.sharpen_weight,
-                  "equal_scale", o.equal_scale, "low_pass_power", o.low_pass_power, "low_pass_user_exponent", o.low_pass_user_exponent,
-                  "low_pass_item_exponent", o.low_pass_item_exponent, "low_pass_history_exponent", o.low_pass_history_exponent,
-                  "low_pass_target_exponent", o.low_pass_target_exponent, "low_pass_coefficients", o.low_pass_coefficients,
-                  "power_iterations", o.power_iterations, "num_threads", o.num_threads, "seed", o.seed);
+    visit_options(visit, "history_exponent", o.history_exponent, OptionRule("finite"),
+                  "user_exponent", o.user_exponent, OptionRule("finite"), "item_exponent", o.item_exponent, OptionRule("finite"),
+                  "coefficients", o.coefficients, "basis", o.basis, "low_pass_factors", o.low_pass_factors, OptionRule("in [-1, 4096]"),
+                  "low_pass_weight", o.low_pass_weight, OptionRule("finite and >= 0"), "sharpen_factors", o.sharpen_factors, OptionRule("in [0, 4096]"),
+                  "sharpen_weight", o.sharpen_weight, OptionRule("finite and >= 0"), "equal_scale", o.equal_scale,
+                  "low_pass_power", o.low_pass_power, OptionRule("finite and >= 0"),
+                  "low_pass_user_exponent", o.low_pass_user_exponent, OptionRule("finite"),
+                  "low_pass_item_exponent", o.low_pass_item_exponent, OptionRule("finite"),
+                  "low_pass_history_exponent", o.low_pass_history_exponent, OptionRule("finite"),
+                  "low_pass_target_exponent", o.low_pass_target_exponent, OptionRule("finite"), "low_pass_coefficients", o.low_pass_coefficients,
+                  "power_iterations", o.power_iterations, OptionRule(">= 1, at most 100000"),
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"), "seed", o.seed);
   }
 };
 
@@ -96,7 +101,7 @@ struct ETALAGE_EXPORT GraphFilterOptions {
 /// Members    GF-CF, LinkProp, BSPM, ChebyCF and SGFCF's generalised normalisation: see GraphFilterOptions
 /// Shapes     values must be >= 0 (a negative one is std::invalid_argument)
 /// Factored   S is never formed: R, its transpose and V are kept. An unseen user is a history like any other
-/// Who        a user stands for his history: the kept rows, or those of the query; session items count 1. A query
+/// Who        a user stands for their history: the kept rows, or those of the query; session items count 1. A query
 ///            without history and session, of somebody unknown or of a user without training rows, is asked as the average
 ///            training row: the cold-start answer
 /// Similar    items: row i of the filter, the scores of somebody whose history is i alone. Users: v is like u by

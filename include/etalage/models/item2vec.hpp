@@ -32,13 +32,16 @@ struct ETALAGE_EXPORT Item2VecOptions {
   int num_threads = 0;              ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "factors", o.factors, "window", o.window, "num_negatives", o.num_negatives, "epochs", o.epochs,
-                  "learning_rate", o.learning_rate, "subsample", o.subsample, "negative_exponent", o.negative_exponent,
-                  "query_decay", o.query_decay, "max_history", o.max_history, "compute_objective", o.compute_objective,
-                  "exclude_last", o.exclude_last, "keep_history", o.keep_history, "num_threads", o.num_threads, "seed", o.seed);
+    visit_options(visit, "factors", o.factors, OptionRule("in [1, 4096]"), "window", o.window, OptionRule(">= 1, at most 65536"),
+                  "num_negatives", o.num_negatives, OptionRule(">= 1, at most 1024"), "epochs", o.epochs, OptionRule(">= 0, at most 100000"),
+                  "learning_rate", o.learning_rate, OptionRule("finite and > 0"), "subsample", o.subsample, OptionRule("finite and >= 0"),
+                  "negative_exponent", o.negative_exponent, OptionRule("in [-2, 2]"),
+                  "query_decay", o.query_decay, OptionRule("finite and >= 0 (0 means no decay)"), "max_history", o.max_history, OptionRule(">= 1"),
+                  "compute_objective", o.compute_objective, "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"), "seed", o.seed);
   }
 };
 

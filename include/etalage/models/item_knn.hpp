@@ -31,12 +31,14 @@ inline constexpr auto option_names<Similarity> = std::to_array<OptionName<Simila
      {"jaccard", Similarity::kJaccard}, {"tversky", Similarity::kTversky}, {"conditional", Similarity::kConditional},
      {"lift", Similarity::kLift}});
 
-/// visit("name", field) for each option that ItemKNN and UserKNN share.
+/// visit("name", field, rule) for each option that ItemKNN and UserKNN share.
 template <class Options, class Visit>
 void each_similarity_option(Options& o, const Visit& visit) {
-  visit_options(visit, "num_neighbors", o.num_neighbors, "similarity", o.similarity, "shrinkage", o.shrinkage, "asymmetry", o.asymmetry,
-                "tversky_alpha", o.tversky_alpha, "tversky_beta", o.tversky_beta, "popularity_penalty", o.popularity_penalty,
-                "bm25_k1", o.bm25_k1, "bm25_b", o.bm25_b);
+  visit_options(visit, "num_neighbors", o.num_neighbors, OptionRule(">= 1"), "similarity", o.similarity,
+                "shrinkage", o.shrinkage, OptionRule("finite and >= 0"), "asymmetry", o.asymmetry, OptionRule("in [0, 1]"),
+                "tversky_alpha", o.tversky_alpha, OptionRule("finite and >= 0"), "tversky_beta", o.tversky_beta, OptionRule("finite and >= 0"),
+                "popularity_penalty", o.popularity_penalty, OptionRule("in [0, 1]"), "bm25_k1", o.bm25_k1, OptionRule("finite and > 0"),
+                "bm25_b", o.bm25_b, OptionRule("in [0, 1]"));
 }
 
 /// Settings of item-based nearest neighbours.
@@ -55,12 +57,12 @@ struct ETALAGE_EXPORT ItemKnnOptions {
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_similarity_option(o, visit);
-    visit_options(visit, "user_damping", o.user_damping, "normalize", o.normalize, "keep_history", o.keep_history,
-                  "num_threads", o.num_threads);
+    visit_options(visit, "user_damping", o.user_damping, OptionRule("finite and >= 0"), "normalize", o.normalize,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

@@ -17,7 +17,7 @@ namespace etalage {
 /// A model that is one item x item matrix W, sparse or dense: a history item i speaks for item j with weight W(i, j).
 ///
 /// Scores     score(q, j) = sum over i in history and session of value(i) * W(i, j); session items count 1
-/// Who        a user stands for his history: the rows kept at fit time, or those of the query. Nobody is unknown, and
+/// Who        a user stands for their history: the rows kept at fit time, or those of the query. Nobody is unknown, and
 ///            no fold-in is needed
 /// Cold start a query without any history or session is answered by popularity: score(j) = share of the users that have j
 /// Lists      an item without any weight scores 0 and still fills a list up to min(k, allowed)

@@ -37,11 +37,12 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
   std::string learning = {};      ///< how the scorer was learned, for whoever made it; kept in files, never read
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "candidates", o.candidates, "anchors", o.anchors, "exclude_last", o.exclude_last,
-                  "half_life_days", o.half_life_days, "neighbors", o.neighbors, "num_threads", o.num_threads);
+    visit_options(visit, "candidates", o.candidates, OptionRule(">= 1"), "anchors", o.anchors, OptionRule(">= 1"),
+                  "exclude_last", o.exclude_last, "half_life_days", o.half_life_days, OptionRule("finite and > 0"),
+                  "neighbors", o.neighbors, OptionRule(">= 1"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 
@@ -127,7 +128,7 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   void gather(const Query& query, std::size_t per_source, Working& w) const;
   void compare(const Query& query, Working& w) const;
   void rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const;
-  [[nodiscard]] ShopperMoment moment_of(const Query& query, Working& w) const;
+  [[nodiscard]] ShopperContext context_of(const Query& query, Working& w) const;
   void score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Working& w) const;
   [[nodiscard]] RankingLists lists_of(std::size_t queries, const std::function<Query(std::size_t)>& query,
                                       const std::function<std::span<const std::int32_t>(std::size_t)>& relevant,

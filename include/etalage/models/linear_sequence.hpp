@@ -43,14 +43,17 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
   bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;              ///< 0 means all CPUs
   void validate() const;            ///< throws std::invalid_argument: field, value, bound
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "l2", o.l2, "ridge_exponent", o.ridge_exponent, "forward", o.forward, "backward", o.backward, "decay", o.decay,
-                  "window", o.window, "column_exponent", o.column_exponent, "query_decay", o.query_decay, "max_history", o.max_history,
-                  "method", o.method, "memory_budget", o.memory_budget, "num_candidates", o.num_candidates,
-                  "num_neighbors", o.num_neighbors, "exclude_last", o.exclude_last, "keep_history", o.keep_history,
-                  "num_threads", o.num_threads);
+    visit_options(visit, "l2", o.l2, OptionRule("finite and > 0"), "ridge_exponent", o.ridge_exponent, OptionRule("in [0, 1]"),
+                  "forward", o.forward, OptionRule("finite and >= 0"), "backward", o.backward, OptionRule("finite and >= 0"),
+                  "decay", o.decay, OptionRule("finite and >= 0 (0 means no decay)"), "window", o.window, OptionRule(">= 1, at most 65536"),
+                  "column_exponent", o.column_exponent, OptionRule("finite and >= 0"),
+                  "query_decay", o.query_decay, OptionRule("finite and >= 0 (0 means no decay)"), "max_history", o.max_history, OptionRule(">= 1"),
+                  "method", o.method, "memory_budget", o.memory_budget, OptionRule("> 0 bytes"), "num_candidates", o.num_candidates, OptionRule(">= 1"),
+                  "num_neighbors", o.num_neighbors, OptionRule(">= 0 (0 keeps all)"), "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

@@ -39,13 +39,15 @@ template <>
 inline constexpr auto option_names<NegativeSampling> = std::to_array<OptionName<NegativeSampling>>(
     {{"uniform", NegativeSampling::kUniform}, {"popularity", NegativeSampling::kPopularity}, {"dynamic", NegativeSampling::kDynamic}});
 
-/// visit("name", field) for each option that BPR and WARP share.
+/// visit("name", field, rule) for each option that BPR and WARP share.
 template <class Options, class Visit>
 void each_pairwise_option(Options& o, const Visit& visit) {
-  visit_options(visit, "factors", o.factors, "learning_rate", o.learning_rate, "regularization", o.regularization, "epochs", o.epochs,
-                "optimizer", o.optimizer, "decay", o.decay, "item_bias", o.item_bias, "init_scale", o.init_scale,
-                "fold_in_epochs", o.fold_in_epochs, "compute_objective", o.compute_objective, "keep_history", o.keep_history,
-                "num_threads", o.num_threads, "seed", o.seed);
+  visit_options(visit, "factors", o.factors, OptionRule("in [1, 4096]"), "learning_rate", o.learning_rate, OptionRule("finite and > 0"),
+                "regularization", o.regularization, OptionRule("finite and >= 0"), "epochs", o.epochs, OptionRule(">= 0, at most 100000"),
+                "optimizer", o.optimizer, "decay", o.decay, OptionRule("finite and >= 0"), "item_bias", o.item_bias,
+                "init_scale", o.init_scale, OptionRule("finite and > 0"), "fold_in_epochs", o.fold_in_epochs, OptionRule(">= 1, at most 100000"),
+                "compute_objective", o.compute_objective, "keep_history", o.keep_history,
+                "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"), "seed", o.seed);
 }
 
 /// What BPR and WARP share: factors x_u, y_i trained by stochastic gradient descent over pairs (liked, not liked) of items.

@@ -20,7 +20,7 @@ struct ETALAGE_EXPORT PopularityOptions {
   /// What an item is ranked by.
   enum class Count : std::uint8_t {
     kWeights,  ///< the sum of the weights of an item's events
-    kUsers     ///< the number of users with a positive weight; with a half-life each counts by his newest event
+    kUsers     ///< the number of users with a positive weight; with a half-life each counts by their newest event
   };
   Count count = Count::kWeights;  ///< what an item is ranked by
   double half_life_days = 0;            ///< an event's weight halves in this time; 0 means no decay; > 0 needs times
@@ -32,7 +32,7 @@ struct ETALAGE_EXPORT PopularityOptions {
 /// The same ranking for everyone: what is bought most, less what this shopper has.
 ///
 /// Segments   with set_segments() a user of segment g is answered by its own ranking:
-///            s_gi = sum over the segment's users of his weight of i + prior s_i / sum_j s_j; everybody else by s_i
+///            s_gi = sum over the segment's users of their weight of i + prior s_i / sum_j s_j; everybody else by s_i
 /// Score      s_i = sum over events of i of weight * 2^(-(now - time) / half_life), or distinct users of i
 /// Shapes     user_items CSR [n_users x n_items]; scores float32 [n_items]
 /// Cost       fit O(nnz + n_items log n_items); a query O(k + seen + denied), however large the catalogue;
@@ -93,7 +93,7 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
   static void sort_items(std::span<const float> scores, std::int32_t* order, std::int32_t* places);
   void rank(std::span<const double> totals);
   void rank_segments();
-  /// Where the arrays of the query's ranking begin: those of his segment, or of all.
+  /// Where the arrays of the query's ranking begin: those of their segment, or of all.
   struct Ranking {
     std::span<const float> scores;
     std::span<const std::int32_t> order, places;

@@ -22,11 +22,12 @@ struct ETALAGE_EXPORT RandomWalkOptions {
   bool keep_history = true;          ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "alpha", o.alpha, "beta", o.beta, "num_neighbors", o.num_neighbors, "normalize", o.normalize,
-                  "keep_history", o.keep_history, "num_threads", o.num_threads);
+    visit_options(visit, "alpha", o.alpha, OptionRule("finite and > 0"), "beta", o.beta, OptionRule("finite and >= 0"),
+                  "num_neighbors", o.num_neighbors, OptionRule(">= 1"), "normalize", o.normalize, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

@@ -46,7 +46,7 @@ struct ETALAGE_EXPORT ItemSignals {
 };
 
 /// A shopper at the moment of a question: items oldest first; times beside them or empty.
-struct ShopperMoment {
+struct ShopperContext {
   std::span<const std::int32_t> items;  ///< oldest first
   std::span<const std::int64_t> times;  ///< UTC milliseconds [items.size()], or empty
   std::optional<std::int64_t> now_ms;  ///< when the question is asked
@@ -88,7 +88,7 @@ class ETALAGE_EXPORT RankingFeatures {
     std::vector<std::int32_t> slot;  // [items], -1 between calls
   };
   /// Writes kColumns of each of items [n] to out + i * stride; placement and position are NaN. Items may repeat.
-  static void compute(const ItemSignals& signals, const ShopperMoment& shopper, std::size_t anchors,
+  static void compute(const ItemSignals& signals, const ShopperContext& shopper, std::size_t anchors,
                       std::span<const std::int32_t> items, float* out, std::size_t stride, Scratch& scratch);
 };
 

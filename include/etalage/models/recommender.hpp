@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/scratch.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/extend/state.hpp"
@@ -27,7 +29,7 @@ class RowPatches;
 }  // namespace detail
 
 /// One request. What is given decides who is asked about:
-///   user alone               the fitted user, with the rows kept at fit time as his history
+///   user alone               the fitted user, with the rows kept at fit time as their history
 ///   user and history         history replaces the kept rows (for seen items; for the taste too with recalculate_user)
 ///   history without user     an unknown user, folded in
 ///   session                  the last items of a visit, oldest first, added to the history; they count as taste
@@ -53,6 +55,10 @@ enum class ExcludeLast : std::uint8_t {
   kYes,   ///< that of a session, or of a history where there is no session
   kNo
 };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<ExcludeLast> = std::to_array<OptionName<ExcludeLast>>(
+    {{"auto", ExcludeLast::kAuto}, {"true", ExcludeLast::kYes}, {"false", ExcludeLast::kNo}});
 
 /// What a model was fitted on, without order, values and times: equal for equal sets of (user, item) pairs. Two sums of
 /// 64 hashed bits, so that sets which do not overlap add up.
@@ -79,11 +85,11 @@ struct Explanation {
 ///
 /// Results are ordered by descending score, ties by lower index. Scores are higher-is-better. A call that a model does
 /// not have throws UnsupportedError. An index outside the model is std::out_of_range.
-class ETALAGE_EXPORT Recommender {
+class ETALAGE_EXPORT Recommender : public Storable {
  public:
-  virtual ~Recommender();
+  ~Recommender() override;
 
-  [[nodiscard]] virtual std::string_view kind() const noexcept = 0;  ///< "ALS", as in files and messages
+  [[nodiscard]] std::string_view kind() const noexcept override = 0;  ///< "ALS", as in files and messages
   [[nodiscard]] virtual std::int32_t num_users() const noexcept = 0;
   [[nodiscard]] virtual std::int32_t num_items() const noexcept = 0;
 
@@ -135,7 +141,7 @@ class ETALAGE_EXPORT Recommender {
   virtual void set_history(CsrMatrix history);
 
   /// Everything that load() needs; overriders call the base first.
-  virtual void save_state(StateWriter& writer) const;
+  void save_state(StateWriter& writer) const override;
 
  protected:
   Recommender() = default;

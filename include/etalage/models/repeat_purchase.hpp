@@ -22,11 +22,13 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
   bool keep_history = true;       ///< keep the lists and their times
   int num_threads = 0;            ///< 0 means all CPUs; for batches
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "min_gap_days", o.min_gap_days, "item_shrinkage", o.item_shrinkage, "user_shrinkage", o.user_shrinkage,
-                  "now_ms", o.now_ms, "keep_history", o.keep_history, "num_threads", o.num_threads);
+    visit_options(visit, "min_gap_days", o.min_gap_days, OptionRule("finite and >= 0"),
+                  "item_shrinkage", o.item_shrinkage, OptionRule("finite and > 0"), "user_shrinkage", o.user_shrinkage, OptionRule("finite and > 0"),
+                  "now_ms", o.now_ms, OptionRule(">= 0 (0 means the newest event)"), "keep_history", o.keep_history,
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 
@@ -37,7 +39,7 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
 ///            (m from 8 on as one), n_i the purchases of i, r_i those that were followed, s the item_shrinkage:
 ///            a(i, m) = (r_i + s p(m)) / (n_i + s)
 /// Gaps       log(days) between purchases is normal. Mean of all items mu with deviation sigma; of item i, from its g_i gaps,
-///            mu_i = (sum log gap + s mu) / (g_i + s); of user u, from his own gaps of i, mu_ui = (sum log gap + t mu_i) / (g_ui + t),
+///            mu_i = (sum log gap + s mu) / (g_i + s); of user u, from their own gaps of i, mu_ui = (sum log gap + t mu_i) / (g_ui + t),
 ///            t the user_shrinkage
 /// Scores     for an item last bought d days before now, m times in all: the hazard of a purchase that may never come,
 ///            h = a f(d) / (1 - a F(d)), f and F the density (per day) and distribution of the gap;

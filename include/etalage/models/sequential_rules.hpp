@@ -26,12 +26,13 @@ struct ETALAGE_EXPORT SequentialRulesOptions {
   bool keep_history = true;          ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;             ///< throws std::invalid_argument: field, value, bound
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "weighting", o.weighting, "max_gap", o.max_gap, "min_support", o.min_support, "num_neighbors", o.num_neighbors,
-                  "query_decay", o.query_decay, "max_history", o.max_history, "exclude_last", o.exclude_last,
-                  "keep_history", o.keep_history, "num_threads", o.num_threads);
+    visit_options(visit, "weighting", o.weighting, "max_gap", o.max_gap, OptionRule(">= 1, at most 65536"),
+                  "min_support", o.min_support, OptionRule("finite and >= 0"), "num_neighbors", o.num_neighbors, OptionRule(">= 1"),
+                  "query_decay", o.query_decay, OptionRule("finite and >= 0 (0 means no decay)"), "max_history", o.max_history, OptionRule(">= 1"),
+                  "exclude_last", o.exclude_last, "keep_history", o.keep_history, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

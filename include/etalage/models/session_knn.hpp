@@ -49,14 +49,16 @@ struct ETALAGE_EXPORT SessionKnnOptions {
   bool keep_history = true;                 ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;                      ///< 0 means all CPUs; for batches
   void validate() const;                    ///< throws std::invalid_argument: field, value, bound
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "num_neighbors", o.num_neighbors, "recent_sessions", o.recent_sessions, "weighting", o.weighting,
-                  "place_decay", o.place_decay, "score_weighting", o.score_weighting, "idf_weight", o.idf_weight,
-                  "item_decay", o.item_decay, "backward", o.backward, "length_exponent", o.length_exponent,
-                  "session_decay_days", o.session_decay_days, "max_history", o.max_history, "exclude_last", o.exclude_last,
-                  "keep_history", o.keep_history, "num_threads", o.num_threads);
+    visit_options(visit, "num_neighbors", o.num_neighbors, OptionRule(">= 1"), "recent_sessions", o.recent_sessions, OptionRule(">= 1"),
+                  "weighting", o.weighting, "place_decay", o.place_decay, OptionRule("finite and > 0"), "score_weighting", o.score_weighting,
+                  "idf_weight", o.idf_weight, OptionRule("finite and >= 0"), "item_decay", o.item_decay, OptionRule("finite and >= 0 (0 means no decay)"),
+                  "backward", o.backward, OptionRule("finite and >= 0"), "length_exponent", o.length_exponent, OptionRule("finite and >= 0"),
+                  "session_decay_days", o.session_decay_days, OptionRule("finite and >= 0 (0 means no decay)"),
+                  "max_history", o.max_history, OptionRule(">= 1"), "exclude_last", o.exclude_last, "keep_history", o.keep_history,
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 

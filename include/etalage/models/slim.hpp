@@ -23,11 +23,13 @@ struct ETALAGE_EXPORT SlimOptions {
   bool keep_history = true;           ///< keep the training rows in the model, whose scores rest on them
   int num_threads = 0;                ///< 0 means all CPUs
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "l1", o.l1, "l2", o.l2, "non_negative", o.non_negative, "num_candidates", o.num_candidates,
-                  "iterations", o.iterations, "tolerance", o.tolerance, "keep_history", o.keep_history, "num_threads", o.num_threads);
+    visit_options(visit, "l1", o.l1, OptionRule("finite and >= 0"), "l2", o.l2, OptionRule("finite and >= 0"),
+                  "non_negative", o.non_negative, "num_candidates", o.num_candidates, OptionRule(">= 1"),
+                  "iterations", o.iterations, OptionRule(">= 1, at most 100000"), "tolerance", o.tolerance, OptionRule("finite and >= 0"),
+                  "keep_history", o.keep_history, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 
@@ -36,7 +38,7 @@ struct ETALAGE_EXPORT SlimOptions {
 ///            candidates of j, and w >= 0 with non_negative; W(i, j) = w_i. Candidates are the num_candidates items of
 ///            largest cosine with j; with num_candidates >= the items that share a user with j nothing is left out
 /// Solver     coordinate descent on the candidates' Gram matrix, cyclic, from 0
-/// Cost       num_items x (sum over users of (candidates that he has)^2 + sweeps x candidates x non-zeros) flops; 8 bytes
+/// Cost       num_items x (sum over users of (candidates that they have)^2 + sweeps x candidates x non-zeros) flops; 8 bytes
 ///            a candidate and a weight
 /// Threads    items are spread over threads; const members are safe to call concurrently, fit() needs exclusive access
 /// Repeats    bit-identical for any num_threads

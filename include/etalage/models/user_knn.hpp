@@ -32,20 +32,20 @@ struct ETALAGE_EXPORT UserKnnOptions {
   bool keep_history = true;          ///< keep the training rows as the users' histories
   int num_threads = 0;               ///< of batches; 0 means all CPUs
   void validate() const;
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_similarity_option(o, visit);
-    visit_options(visit, "item_damping", o.item_damping, "normalize", o.normalize, "keep_history", o.keep_history,
-                  "num_threads", o.num_threads);
+    visit_options(visit, "item_damping", o.item_damping, OptionRule("finite and >= 0"), "normalize", o.normalize,
+                  "keep_history", o.keep_history, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
   }
 };
 
 /// User-based nearest neighbours: what the most similar users have.
 ///
 /// Scores     score(q, j) = sum over the num_neighbors users v most similar to q of s(q, v) r_vj, s > 0
-/// Who        a user stands for his history (the kept row, or the query's), a session item counts 1: nobody is unknown. A
-///            fitted user is no neighbour of himself
+/// Who        a user stands for their history (the kept row, or the query's), a session item counts 1: nobody is unknown. A
+///            fitted user is no neighbour of themselves
 /// Cold start a query without any history or session is answered by popularity: the share of the users that have j
 /// Similar    users by s, the others (which share nothing) follow with 0; items by the cosine of their sets of users
 /// Explain    a history item's part is what it adds to the similarities that speak for the item: parts sum to the score

@@ -31,11 +31,12 @@ struct ETALAGE_EXPORT WarpOptions {
   int num_threads = 0;             ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
   void validate() const;           ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     each_pairwise_option(o, visit);
-    visit_options(visit, "margin", o.margin, "max_trials", o.max_trials, "num_violators", o.num_violators);
+    visit_options(visit, "margin", o.margin, OptionRule("finite and > 0"), "max_trials", o.max_trials, OptionRule("in [1, 100000]"),
+                  "num_violators", o.num_violators, OptionRule("in [1, 1024]"));
   }
 };
 

@@ -11,7 +11,7 @@
 
 namespace etalage {
 
-/// What a purchase is foretold from: numbers that a profile says at a moment. The one definition, for training (where
+/// What a purchase is predicted from: numbers that a profile says at a moment. The one definition, for training (where
 /// profiles are replayed from a log up to each moment) and for serving (where they are kept up to date).
 ///
 /// Of the session: in it or not, events, views, carts, purchases, open carts, duration, pause, distinct products and

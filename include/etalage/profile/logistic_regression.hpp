@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
@@ -20,6 +21,19 @@ struct ETALAGE_EXPORT LogisticOptions {
   double tolerance = 1e-6;           ///< stop when no entry of the gradient is larger than this times the rows; > 0
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;             ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option that models on top have too, under the same names.
+  template <class Options, class Visit>
+  static void each_shared(Options& o, const Visit& visit) {
+    visit_options(visit, "l2", o.l2, OptionRule("a finite number >= 0"), "knots", o.knots, OptionRule("in [0, 16]"),
+                  "max_iterations", o.max_iterations, OptionRule(">= 1, at most 100000"),
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
+  /// The same of all.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    each_shared(o, visit);
+    visit_options(visit, "tolerance", o.tolerance, OptionRule("a finite number > 0"));
+  }
 };
 
 /// Regularised logistic regression, bent: each column enters as itself and as max(0, x - knot) for each knot.

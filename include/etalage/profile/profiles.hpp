@@ -18,11 +18,11 @@ namespace etalage {
 /// A product that a shopper bought and may want again.
 struct BuyAgain {
   std::int32_t item = -1;  ///< the product
-  std::int32_t count = 0;         ///< orders of his with it
+  std::int32_t count = 0;         ///< their orders of it
   std::int64_t last_ms = 0;  ///< UTC milliseconds of the last purchase
   std::int64_t due_ms = 0;        ///< last_ms plus the expected gap (its median)
   double gap_days = 0;            ///< that gap
-  double probability = 0;         ///< that he buys it within the horizon asked for
+  double probability = 0;         ///< that they buy it within the horizon asked for
 };
 
 /// How often, and how long after, products are bought again by the same shopper.
@@ -90,7 +90,7 @@ class ETALAGE_EXPORT Profiles {
   void set_facts(std::shared_ptr<const ItemFacts> facts);
   /// Takes `from` into `to` and forgets it.
   void merge(std::int32_t from, std::int32_t to);
-  /// Forgets a shopper; what he added to the shop's gaps stays, it names nobody.
+  /// Forgets a shopper; what they added to the shop's gaps stays, it names nobody.
   void erase(std::int32_t user);
 
   [[nodiscard]] std::int32_t size() const noexcept { return static_cast<std::int32_t>(users_.size()); }
@@ -106,7 +106,7 @@ class ETALAGE_EXPORT Profiles {
   /// Newest event of all; UserProfile::kNever without any.
   [[nodiscard]] std::int64_t newest_ms() const noexcept;
 
-  /// His remembered products by falling probability of buying within horizon_days, ties by lower index; at most k.
+  /// Their remembered products by falling probability of buying within horizon_days, ties by lower index; at most k.
   [[nodiscard]] std::vector<BuyAgain> buy_again(std::int32_t user, std::int64_t now_ms, std::size_t k, double horizon_days = 7) const;
   /// Shoppers of each lifecycle segment, indexed by Lifecycle.
   [[nodiscard]] std::array<std::int64_t, 7> segment_sizes(std::int64_t now_ms) const;

@@ -22,7 +22,7 @@
 
 namespace etalage {
 
-/// Whose purchase is foretold, and at which moments: a shopper's, at cut-offs step_days apart, or a session's, at each of
+/// Whose purchase is predicted, and at which moments: a shopper's, at cut-offs step_days apart, or a session's, at each of
 /// its events.
 enum class IntentUnit : std::uint8_t { kShopper, kSession };
 /// As options spell them.
@@ -37,8 +37,8 @@ inline constexpr auto option_names<IntentColumns> = std::to_array<OptionName<Int
 
 /// Settings of PurchaseIntent.
 struct ETALAGE_EXPORT PurchaseIntentOptions {
-  IntentUnit unit = IntentUnit::kShopper;  ///< whose purchase is foretold
-  double horizon_days = 7;          ///< a purchase in (now, now + horizon] is what is foretold; > 0
+  IntentUnit unit = IntentUnit::kShopper;  ///< whose purchase is predicted
+  double horizon_days = 7;          ///< a purchase in (now, now + horizon] is what is predicted; > 0
   double step_days = 0;             ///< between cut-offs; 0 means horizon_days; >= 0
   double warmup_days = 0;           ///< no moment before the log's first event and this; >= 0
   double max_idle_days = 0;         ///< cut-offs leave out shoppers whose last event is longer ago; 0 keeps all; >= 0
@@ -52,13 +52,15 @@ struct ETALAGE_EXPORT PurchaseIntentOptions {
   std::uint64_t seed = 42;          ///< of that sample
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;            ///< throws std::invalid_argument: option, value, rule
-  /// visit("name", field) for each option: what files and bindings read and write.
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "unit", o.unit, "features", o.columns, "calibration", o.calibration, "horizon_days", o.horizon_days,
-                  "step_days", o.step_days, "warmup_days", o.warmup_days, "max_idle_days", o.max_idle_days,
-                  "calibration_share", o.calibration_share, "l2", o.l2, "knots", o.knots, "max_iterations", o.max_iterations,
-                  "max_examples", o.max_examples, "seed", o.seed, "num_threads", o.num_threads);
+    visit_options(visit, "unit", o.unit, "features", o.columns, "calibration", o.calibration,
+                  "horizon_days", o.horizon_days, OptionRule("in (0, 36500]"), "step_days", o.step_days, OptionRule("in [0, 36500]"),
+                  "warmup_days", o.warmup_days, OptionRule("in [0, 36500]"), "max_idle_days", o.max_idle_days, OptionRule("a finite number >= 0"),
+                  "calibration_share", o.calibration_share, OptionRule("in (0, 0.9]"),
+                  "max_examples", o.max_examples, OptionRule(">= 100"), "seed", o.seed);
+    LogisticOptions::each_shared(o, visit);
   }
 };
 
@@ -83,7 +85,7 @@ struct IntentEvaluation {
 /// The probability that a shopper, or a session, buys within a horizon.
 ///
 /// Training   moments are laid through the log; at each, the features say what the shopper's profile was after every event
-///            up to and including that time, and the label whether he bought in (t, t + horizon]. Only moments whose horizon
+///            up to and including that time, and the label whether they bought in (t, t + horizon]. Only moments whose horizon
 ///            lies within the log count. The latest calibration_share of the time calibrates, moments before it whose
 ///            horizon ends before it begins train.
 /// Model      LogisticRegression on IntentFeatures; or a TreeEnsemble that another library grew, handed over by set_trees
@@ -125,7 +127,7 @@ class ETALAGE_EXPORT PurchaseIntent {
   void predict(MatrixView<const float> features, std::span<double> out) const;
   /// ln(p / (1 - p)) before calibration.
   [[nodiscard]] double margin(std::span<const float> row) const;
-  /// What was foretold and what came, for the moments of a log from `since` on.
+  /// What was predicted and what came, for the moments of a log from `since` on.
   [[nodiscard]] IntentEvaluation evaluate(const EventLog& log, const ItemFacts& facts, std::optional<std::int64_t> since_ms = {},
                                           std::size_t bins = 10) const;
   /// What each feature adds to the margin, beside that of the average moment of training; out [IntentFeatures::count()].
@@ -133,7 +135,7 @@ class ETALAGE_EXPORT PurchaseIntent {
   void explain(const UserProfile& profile, std::int64_t now_ms, std::span<double> out) const;
 
   [[nodiscard]] bool fitted() const noexcept { return trees_.has_value() || regression_.fitted(); }
-  /// Whether another library's trees foretell instead of the regression.
+  /// Whether another library's trees predict instead of the regression.
   [[nodiscard]] bool has_trees() const noexcept { return trees_.has_value(); }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
   [[nodiscard]] const PurchaseIntentOptions& options() const noexcept { return options_; }

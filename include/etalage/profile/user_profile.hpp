@@ -43,7 +43,7 @@ struct ETALAGE_EXPORT ProfileOptions {
   std::int32_t max_categories = 64;     ///< affinities kept a shopper, the weakest leave; >= 1
   std::int32_t max_brands = 32;         ///< >= 1
   std::int32_t max_items = 64;          ///< bought products remembered for buying again, the oldest leave; >= 1
-  // Lifecycle, in this order, for somebody with a purchase; g is the usual gap between his orders, pulled towards
+  // Lifecycle, in this order, for somebody with a purchase; g is the usual gap between their orders, pulled towards
   // typical_gap_days as if one more gap had been seen:
   double lapsed_gaps = 4;          ///< lapsed: last purchase longer ago than lapsed_gaps * g; > at_risk_gaps
   double at_risk_gaps = 2;         ///< at risk: longer ago than at_risk_gaps * g; > 0
@@ -55,15 +55,18 @@ struct ETALAGE_EXPORT ProfileOptions {
   /// The roles of a log's event types, or the one of untyped logs. std::invalid_argument names a type without a role.
   [[nodiscard]] std::vector<EventRole> roles_of(std::span<const std::string> event_names) const;
   bool operator==(const ProfileOptions&) const = default;
-  /// visit("name", field) for each option but roles: what files and bindings read and write.
+  /// visit("name", field, rule) for each option but roles: what files and bindings read and write.
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
-    visit_options(visit, "untyped", o.untyped, "half_life_days", o.half_life_days, "view_weight", o.view_weight,
-                  "cart_weight", o.cart_weight, "purchase_weight", o.purchase_weight, "return_weight", o.return_weight,
-                  "idle_minutes", o.idle_minutes, "utc_offset_minutes", o.utc_offset_minutes, "value_is_amount", o.value_is_amount,
-                  "max_categories", o.max_categories, "max_brands", o.max_brands, "max_items", o.max_items, "lapsed_gaps", o.lapsed_gaps,
-                  "at_risk_gaps", o.at_risk_gaps, "new_days", o.new_days, "loyal_orders", o.loyal_orders,
-                  "typical_gap_days", o.typical_gap_days);
+    visit_options(visit, "untyped", o.untyped, "half_life_days", o.half_life_days, OptionRule("a finite number > 0"),
+                  "view_weight", o.view_weight, OptionRule("a finite number >= 0"), "cart_weight", o.cart_weight, OptionRule("a finite number >= 0"),
+                  "purchase_weight", o.purchase_weight, OptionRule("a finite number >= 0"),
+                  "return_weight", o.return_weight, OptionRule("a finite number <= 0"), "idle_minutes", o.idle_minutes, OptionRule("in (0, 1000000]"),
+                  "utc_offset_minutes", o.utc_offset_minutes, OptionRule("in [-1440, 1440]"), "value_is_amount", o.value_is_amount,
+                  "max_categories", o.max_categories, OptionRule("in [1, 65536]"), "max_brands", o.max_brands, OptionRule("in [1, 65536]"),
+                  "max_items", o.max_items, OptionRule("in [1, 65536]"), "lapsed_gaps", o.lapsed_gaps,
+                  "at_risk_gaps", o.at_risk_gaps, OptionRule("a finite number > 0"), "new_days", o.new_days, OptionRule("a finite number >= 0"),
+                  "loyal_orders", o.loyal_orders, OptionRule(">= 1"), "typical_gap_days", o.typical_gap_days, OptionRule("a finite number > 0"));
   }
 };
 
@@ -194,7 +197,7 @@ class ETALAGE_EXPORT UserProfile {
   [[nodiscard]] double category_share(std::int32_t category, const ItemFacts& facts) const;
   [[nodiscard]] double brand_share(std::int32_t brand) const;
   [[nodiscard]] double band_share(std::int32_t band) const;
-  /// Mean price level of what interests him, in [0, 1]; NaN when nothing with a price did.
+  /// Mean price level of what interests them, in [0, 1]; NaN when nothing with a price did.
   [[nodiscard]] double price_level() const noexcept;
   /// Products bought, most recent last purchase first, ties by lower index.
   [[nodiscard]] std::vector<ItemMemory> bought() const;

@@ -25,6 +25,11 @@ struct ETALAGE_EXPORT FaissIndexOptions {
   double compact_share = 0.3;  ///< it is built anew above this share of removed and replaced rows; in (0, 1], 1 means never
   int num_threads = 0;         ///< of add, update, compact; 0 means the CPUs this process may use
   void validate() const;       ///< throws std::invalid_argument: field, value, rule
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    ItemIndexOptions::each_shared(o, visit);
+  }
 };
 
 /// Any index that FAISS's index_factory() knows, behind VectorIndex: for a type that ItemIndex does not have, or one that was trained

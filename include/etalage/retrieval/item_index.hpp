@@ -9,6 +9,7 @@
 
 #include "etalage/core/item_filter.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/extend/vector_index.hpp"
 #include "etalage/export.hpp"
@@ -47,6 +48,23 @@ struct ETALAGE_EXPORT ItemIndexOptions {
   int num_threads = 0;         ///< of add, update, compact; 0 means the CPUs this process may use
   bool deterministic = false;  ///< kept for files; equal input gives equal graphs without it
   void validate() const;       ///< throws std::invalid_argument: field, value, rule
+  /// visit("name", field, rule) for each option that indexes of other libraries have too.
+  template <class Options, class Visit>
+  static void each_shared(Options& o, const Visit& visit) {
+    visit_options(visit, "nprobe", o.nprobe, OptionRule(">= 1, at most 1048576"), "ef_search", o.ef_search, OptionRule(">= 1, at most 1048576"),
+                  "rescore_factor", o.rescore_factor, OptionRule(">= 1, at most 65536"),
+                  "compact_share", o.compact_share, OptionRule("in (0, 1]"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
+  /// The same of all: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "M", o.M, OptionRule("in [2, 256]"), "ef_construction", o.ef_construction, OptionRule(">= 1, at most 65536"),
+                  "nlist", o.nlist, OptionRule(">= 0 (0 grows with the number of items), at most 1048576"),
+                  "pq_m", o.pq_m, OptionRule(">= 0 (0 takes about dim / 4), at most 1048576"), "pq_bits", o.pq_bits, OptionRule("in [4, 8]"),
+                  "recall", o.recall, OptionRule("in [0, 1) (0 leaves ef_search and nprobe as they are)"), "seed", o.seed,
+                  "deterministic", o.deterministic);
+    each_shared(o, visit);
+  }
 };
 
 /// Nearest items by their vectors, for any ids the shop has, changing while it is searched.

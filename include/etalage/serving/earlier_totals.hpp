@@ -7,8 +7,8 @@
 
 namespace etalage {
 
-/// What the events amount to that EventStoreOptions::history_limit removed from a shopper's history: his lifecycle and
-/// totals stay right, however long he is a customer.
+/// What the events amount to that EventStoreOptions::history_limit removed from a shopper's history: their lifecycle and
+/// totals stay right, however long they are a customer.
 ///
 /// Sessions   by the store's session_idle_minutes, and so are orders: purchases without a longer pause between
 /// Late       an event older than those before it counts in totals and opens no session, order or gap

@@ -95,9 +95,9 @@ struct ETALAGE_EXPORT EngineOptions {
   void validate() const;                ///< throws std::invalid_argument: option, value, rule
 };
 
-/// A shopper at one moment: his profile with what it takes to read it.
+/// A shopper at one moment: their profile with what it takes to read it.
 struct ETALAGE_EXPORT ShopperState {
-  bool known = false;                      ///< a model, the snapshot's profiles or an event knows him
+  bool known = false;                      ///< a model, the snapshot's profiles or an event knows them
   UserProfile profile;                     ///< items are rows of the snapshot's catalogue
   std::int64_t now_ms = 0;  ///< UTC milliseconds of the moment that it is of
   std::shared_ptr<const Snapshot> snapshot;  ///< whose facts() and profile_options() it was made by
@@ -109,7 +109,7 @@ struct ETALAGE_EXPORT ShopperState {
   [[nodiscard]] Lifecycle lifecycle() const;
 };
 
-/// A product that he bought and may want again, under the shop's key.
+/// A product that they bought and may want again, under the shop's key.
 struct DueAgain {
   Key key;  ///< the product
   BuyAgain what;  ///< when it is due
@@ -131,7 +131,7 @@ class ETALAGE_EXPORT EngineScratch {
 
 /// The shop's engine: live events on one side, one published snapshot on the other, answers from both.
 ///
-/// A request  reads the shopper (session, history, seen items), folds his new events into his factor row, asks the
+/// A request  reads the shopper (session, history, seen items), folds their new events into their factor row, asks the
 ///            placement's sources, mixes, filters, applies rules and variety; docs/engine.md has the picture
 /// Sees       everything that was observed before it began, in the same snapshot from beginning to end
 /// Answers    min(k, eligible) products: an unknown shopper, placement without sources or item is no error. Without a
@@ -161,7 +161,7 @@ class ETALAGE_EXPORT Engine {
   std::uint64_t observe_log(const EventLog& log, std::string_view type = "purchase") { return events().observe_log(log, type); }
   [[nodiscard]] std::uint64_t durable_through() const noexcept;
   std::uint64_t merge_users(KeyView from, KeyView to);
-  /// Also from what this engine has cached. Models that were fitted with his data are not asked about him any more:
+  /// Also from what this engine has cached. Models that were fitted with their data are not asked about them any more:
   /// publish ones that were fitted without it, by their trained_ms.
   std::uint64_t erase_user(KeyView user);
   /// What the shop says of a product between two publications, as EventStore has it: seen by the next request, by filters
@@ -196,13 +196,13 @@ class ETALAGE_EXPORT Engine {
 
   [[nodiscard]] Answer recommend(const Request& request) const;  ///< copies an answer out; the other form reuses memory
 
-  /// The shopper as he stands now: what the snapshot's profiles say of him and every live event after its trained_ms, by
+  /// The shopper as they stand now: what the snapshot's profiles say of them and every live event after its trained_ms, by
   /// the function that batch profiles are made with. std::logic_error without a snapshot, as for the next two.
   [[nodiscard]] ShopperState profile(KeyView user) const;
-  /// Products that he bought, the likeliest to be bought within the horizon first; at most k. With a lifetime model in the
-  /// snapshot the probabilities are of what the gaps say and of his being still a customer.
+  /// Products that they bought, the likeliest to be bought within the horizon first; at most k. With a lifetime model in the
+  /// snapshot the probabilities are of what the gaps say and of their being still a customer.
   [[nodiscard]] std::vector<DueAgain> buy_again(KeyView user, std::size_t k, double horizon_days = 7) const;
-  /// The probability that he buys within the horizon that the snapshot's PurchaseIntent was made for; std::logic_error
+  /// The probability that they buy within the horizon that the snapshot's PurchaseIntent was made for; std::logic_error
   /// when it has none.
   [[nodiscard]] double intent(KeyView user) const;
   void recommend(const Request& request, Answer& answer, EngineScratch& scratch) const;

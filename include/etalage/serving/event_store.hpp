@@ -71,7 +71,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
   void validate() const;                      ///< throws std::invalid_argument: option, value, rule
 };
 
-/// A user as he stands now, copied out; items are the store's indices. Reused between calls, so that reading allocates
+/// A user as they stand now, copied out; items are the store's indices. Reused between calls, so that reading allocates
 /// nothing once warm.
 struct UserView {
   /// An event of the user's.

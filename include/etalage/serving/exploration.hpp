@@ -44,13 +44,13 @@ struct ETALAGE_EXPORT Exploration {
   [[nodiscard]] bool explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept;
 };
 
-/// What a shopper passed over again and again sinks, in logged answers and others: a product that was shown to him n >= `after` times
-/// since he last reacted to it is worth factor^(n - after + 1) of what it would be, before variety and before places are drawn.
+/// What a shopper passed over again and again sinks, in logged answers and others: a product that was shown to them n >= `after` times
+/// since they last reacted to it is worth factor^(n - after + 1) of what it would be, before variety and before places are drawn.
 struct ETALAGE_EXPORT Fatigue {
   int after = 3;                         ///< >= 1
   double factor = 0.5;                   ///< in [0, 1]
   int days = 30;                         ///< what was shown earlier does not count; >= 1
-  int answers = 50;                      ///< nor what stands further back than so many of his logged answers; in [1, 256]
+  int answers = 50;                      ///< nor what stands further back than so many of their logged answers; in [1, 256]
   void validate() const;                 ///< throws std::invalid_argument: option, value, rule
 };
 

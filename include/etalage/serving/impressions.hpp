@@ -122,7 +122,7 @@ class ETALAGE_EXPORT ImpressionLog {
   void each(const std::function<void(const Impression&)>& visit) const;
   /// How often a product was shown, and at how many of these places somebody reacted.
   [[nodiscard]] ShownCounts counts_of(KeyView item) const;
-  /// What a shopper was shown at and after from_ms, in his newest `most` answers, newest first: each product, and whether he reacted to
+  /// What a shopper was shown at and after from_ms, in their newest `most` answers, newest first: each product, and whether they reacted to
   /// it there. Under the lock: `visit` must not call back.
   void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView item, bool reacted)>& visit) const;
 

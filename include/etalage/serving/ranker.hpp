@@ -10,9 +10,10 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/export.hpp"
+#include "etalage/extend/candidate_source.hpp"
 #include "etalage/models/recommender.hpp"
 #include "etalage/serving/catalog_index.hpp"
-#include "etalage/serving/mixer.hpp"
+#include "etalage/serving/mix_options.hpp"
 #include "etalage/serving/request.hpp"
 #include "etalage/serving/rerank.hpp"
 #include "etalage/serving/rules.hpp"
@@ -31,7 +32,7 @@ struct RankerParts {
   Array<float> vectors = {};             ///< [n x dim] of the catalogue's rows, for mmr and dpp; may stop before the last row
   std::int32_t dim = 0;  ///< width of vectors for variety; 0: the catalogue's
   std::string calibrate_by = "category:1";  ///< grouping of calibration
-  bool skip_failing_sources = false;     ///< as Mixer has it
+  bool skip_failing_sources = false;     ///< a source that throws names nothing, and is counted; else the request throws
   std::shared_ptr<const LearnedRankerModel> learned = nullptr;  ///< scores the candidates anew; null: the mix's scores stay
 };
 

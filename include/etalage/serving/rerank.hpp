@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
+#include "etalage/core/scratch.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/catalog_index.hpp"
 
@@ -41,20 +41,6 @@ struct RerankInput {
   std::span<const float> target = {};             ///< [groups] the shopper's distribution, >= 0, sum 1 (calibrated)
 };
 
-/// Working memory; once warm, re-ranking allocates nothing.
-class ETALAGE_EXPORT RerankScratch {
- public:
-  RerankScratch();
-  ~RerankScratch();
-  RerankScratch(RerankScratch&&) noexcept;
-  RerankScratch& operator=(RerankScratch&&) noexcept;
-  struct Impl;
-  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
-
- private:
-  std::unique_ptr<Impl> impl_;
-};
-
 /// Builds a list greedily, one product a step; each step takes the candidate with the largest gain, ties by place in the
 /// input. Writes min(order.size(), n) indices into the input and returns how many. With d = diversity, S what is chosen:
 ///
@@ -65,11 +51,12 @@ class ETALAGE_EXPORT RerankScratch {
 ///   calibrated  the increase of (1 - d) sum_S r - d KL(p || q~_S), where p is the target, q_S the shares of the groups
 ///               among those of S that have one, q~ = (1 - smoothing) q + smoothing p
 ///
-/// Cost      k passes over the window; mmr and dpp 2 dim operations a candidate and pass, dpp k more
+/// Cost      k passes over the window; mmr and dpp 2 dim operations a candidate and pass, dpp k more; nothing is allocated once
+///           scratch is warm
 /// Errors    std::invalid_argument (options; sizes that disagree; relevance, vectors or target not finite)
 /// Source    Carbonell, Goldstein, SIGIR 1998; Chen, Zhang, Zhou, NeurIPS 2018 (algorithm 1, on K with the relevance
 ///           outside it, so that no exponential overflows); Steck, RecSys 2018
 ETALAGE_EXPORT std::size_t rerank(const RerankOptions& options, const RerankInput& input, std::span<std::int32_t> order,
-                                  RerankScratch& scratch);
+                                  Scratch& scratch);
 
 }  // namespace etalage

@@ -22,7 +22,7 @@
 #include "etalage/extend/candidate_source.hpp"
 #include "etalage/serving/catalog_index.hpp"
 #include "etalage/serving/key.hpp"
-#include "etalage/serving/mixer.hpp"
+#include "etalage/serving/mix_options.hpp"
 #include "etalage/serving/rerank.hpp"
 #include "etalage/serving/rules.hpp"
 
@@ -48,12 +48,10 @@ struct SnapshotParts {
   /// a model was fitted on; where none has times, an event of a product in the kept row of its shopper counts as known.
   std::int64_t trained_ms = 0;
   std::shared_ptr<const Catalog> catalog;  ///< null: what the models know, without attributes
-  std::vector<SnapshotModel> models;       ///< at most 32
+  std::vector<SnapshotModel> models;       ///< at most 32; a FactorModel with an index (build_index) is asked through it
   /// Candidate sources of the host's own, under names of their own; items are rows of Snapshot::catalog(). The default mix asks
   /// none of them: default_mix() is there to be added to. A snapshot that has some cannot be saved.
   std::vector<SharedSource> sources = {};
-  /// Over the item factors of the first FactorModel, ids = item indices, inner product; null: that model reads all rows.
-  std::shared_ptr<const ItemIndex> factor_index;
   /// Over the catalogue's vectors, ids = rows of Snapshot::catalog(); null: made here where the catalogue has vectors.
   std::shared_ptr<const ItemIndex> content_index;
   std::map<std::string, std::shared_ptr<const Recommender>> segment_popularity;  ///< by segment, "" for all others
@@ -64,9 +62,9 @@ struct SnapshotParts {
   /// Learned beside the first FactorModel: products that nobody touched get factors from their attributes, and that
   /// model's source names them too.
   std::shared_ptr<const ColdStartItems> cold_start;
-  Array<float> new_factors = {};           ///< those factors [new products x factors]; empty: foretold here
+  Array<float> new_factors = {};           ///< those factors [new products x factors]; empty: predicted here
   std::map<std::string, std::vector<float>, std::less<>> segment_factors;  ///< of a newcomer by Request::segment, [factors] each
-  float segment_strength = 5;              ///< as many events as his segment counts for beside his own; > 0
+  float segment_strength = 5;              ///< as many events as their segment counts for beside their own; > 0
   std::vector<Key> new_arrivals;           ///< newest first; empty: products that no model knows, last row first
   MixOptions mix;                          ///< with an empty standard mix: the default one, of the sources that are there
   Rules rules;
@@ -114,11 +112,11 @@ class ETALAGE_EXPORT Snapshot {
   [[nodiscard]] const FactorModel* factors() const noexcept { return factors_; }
   [[nodiscard]] bool folds_in() const noexcept { return folds_in_; }
   /// A model that keeps the rows it was fitted on; null when none does.
-  [[nodiscard]] const Recommender* keeper() const noexcept { return keeper_; }
+  [[nodiscard]] const Recommender* history_model() const noexcept { return history_model_; }
   [[nodiscard]] const std::shared_ptr<const ItemIndex>& content_index() const noexcept { return parts_.content_index; }
   /// Rows of the new arrivals, newest first.
   [[nodiscard]] const std::vector<std::int32_t>& arrivals() const noexcept { return arrivals_; }
-  /// Rows that cold_start foretells, ascending, and an index over their factors; null without.
+  /// Rows that cold_start predicts, ascending, and an index over their factors; null without.
   [[nodiscard]] const std::vector<std::int32_t>& new_products() const noexcept { return new_products_; }
   [[nodiscard]] const std::shared_ptr<const ItemIndex>& new_index() const noexcept { return new_index_; }
   /// The catalogue as profiles see it: row i is row i of catalog(); categories and brands numbered as in parts().profiles.
@@ -132,13 +130,13 @@ class ETALAGE_EXPORT Snapshot {
   [[nodiscard]] static std::shared_ptr<const Snapshot> from_state(const StateReader& reader, const ModelMaker& make_model);
 
  private:
-  void foretell_new_products();
+  void predict_new_products();
   SnapshotParts parts_;
   std::shared_ptr<const CatalogIndex> catalog_;
   SharedIdMap user_ids_;
   const FactorModel* factors_ = nullptr;
   bool folds_in_ = false;
-  const Recommender* keeper_ = nullptr;
+  const Recommender* history_model_ = nullptr;
   std::vector<std::int32_t> arrivals_;
   std::vector<std::int32_t> new_products_;
   std::shared_ptr<const ItemIndex> new_index_;

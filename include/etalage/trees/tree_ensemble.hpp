@@ -9,6 +9,7 @@
 
 #include "etalage/core/array.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/scratch.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
@@ -46,20 +47,6 @@ struct TreeEnsembleParts {
   bool float_sums = false;            ///< sums are made in float32 (XGBoost)
 };
 
-/// Working memory of TreeEnsemble::predict, one a thread; grows on first use.
-class ETALAGE_EXPORT TreeScratch {
- public:
-  TreeScratch();
-  ~TreeScratch();
-  TreeScratch(TreeScratch&&) noexcept;
-  TreeScratch& operator=(TreeScratch&&) noexcept;
-  struct Impl;
-  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
-
- private:
-  std::unique_ptr<Impl> impl_;
-};
-
 namespace trees {
 class MaskScorer;
 }
@@ -72,7 +59,7 @@ class MaskScorer;
 ///           trees, so that a scan ends at the first one that no row exceeds (Lucchese et al., QuickScorer, SIGIR 2015, and
 ///           its vectorised form, SIGIR 2016). Trees of more than 64 leaves, and single rows, are walked.
 /// Bits      leaves are added tree by tree in the order of the file, in float64 (XGBoost: float32) as the library itself does
-/// Threads   immutable; safe to call concurrently; with a warm TreeScratch no allocation
+/// Threads   immutable; safe to call concurrently; with a warm Scratch no allocation
 /// Errors    std::invalid_argument names the array and the node; std::invalid_argument for rows of another length
 class ETALAGE_EXPORT TreeEnsemble {
  public:
@@ -87,8 +74,8 @@ class ETALAGE_EXPORT TreeEnsemble {
   [[nodiscard]] double margin(std::span<const double> row) const;
 
   /// Raw scores of rows [n, num_features] into out [n * num_outputs], row by row. On the calling thread.
-  void predict(MatrixView<const double> rows, std::span<double> out, TreeScratch& scratch) const;
-  void predict(MatrixView<const float> rows, std::span<double> out, TreeScratch& scratch) const;
+  void predict(MatrixView<const double> rows, std::span<double> out, Scratch& scratch) const;
+  void predict(MatrixView<const float> rows, std::span<double> out, Scratch& scratch) const;
   /// The same on up to num_threads threads, 0 all CPUs of the process; equal bits for any number.
   void predict(MatrixView<const double> rows, std::span<double> out, int num_threads = 0) const;
   void predict(MatrixView<const float> rows, std::span<double> out, int num_threads = 0) const;

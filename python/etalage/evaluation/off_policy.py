@@ -165,7 +165,7 @@ def confidence_sequence(rewards: Any, propensities: Any, target_probabilities: A
 
 def cross_fit(contexts: Any, actions: Any, rewards: Any, target_probabilities: Any, *, kind: str = "auto", model: Any = None,
               folds: int = 5, l2: float = 1.0, groups: Any = None, seed: int = 0, num_threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(q_logged [n], q_target [n]) for `reward_model`: each fold of shoppers foretold by a model of the other folds.
+    """(q_logged [n], q_target [n]) for `reward_model`: each fold of shoppers predicted by a model of the other folds.
 
     contexts [n, d] (None for none), actions [n] column numbers of target_probabilities [n, actions], rewards [n].
     kind: "ridge", "logistic", or "auto", which is logistic where all rewards are 0 or 1; a model over all rows and beneath it one for

@@ -312,7 +312,8 @@ def _consenting(who, consent):
     return who.mask_of(who.find(consent, "consent"))
 
 
-def _contacted(who, contacted, min_days, now):
+def _contact_limit(contacted, min_days, now):
+    """UTC milliseconds after which a contact is less than min_days before now."""
     for name, value in (("contacted", contacted), ("min_days", min_days), ("now", now)):
         if value is None:
             raise ValueError(f"{name} is None, must be given with contacted, min_days and now together")
@@ -320,9 +321,13 @@ def _contacted(who, contacted, min_days, now):
         raise TypeError(f"min_days is {describe(min_days)}, must be a number of days")
     if not 0 <= min_days < math.inf:
         raise ValueError(f"min_days is {min_days}, must be finite and >= 0")
+    return math.floor(to_ms(now, "now") - Fraction(str(min_days)) * 86400000)
+
+
+def _contacted(who, contacted, min_days, now):
+    limit = _contact_limit(contacted, min_days, now)
     if not hasattr(contacted, "items"):
         raise TypeError(f"contacted is {describe(contacted)}, must be a dict of keys to last times")
-    limit = math.floor(to_ms(now, "now") - Fraction(str(min_days)) * 86400000)
     late = []
     for key, time in contacted.items():
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import textwrap
 import threading
 
 import numpy as np
@@ -54,6 +55,9 @@ class Recommender(ByKey, RecommendFrame):
         super().__init_subclass__(**kwargs)
         if "_kind" in cls.__dict__:
             _KINDS[cls._kind] = cls
+            said = "; ".join(f"{name} {rule}" for name, rule in cls.param_rules().items() if rule)
+            if said and cls.__doc__:
+                cls.__doc__ += "\n" + textwrap.indent(textwrap.fill(f"What parameters must be: {said}.", 120), "    ") + "\n    "
 
     # Parameters
 
@@ -64,6 +68,14 @@ class Recommender(ByKey, RecommendFrame):
     def get_params(self, deep=True):
         """The constructor's parameters, as scikit-learn reads them."""
         return {name: getattr(self, name) for name in self._parameter_names()}
+
+    @classmethod
+    def param_rules(cls):
+        """What each parameter must be, in words: {"factors": "in [1, 4096]", "solver": "cholesky, cg or subspace", ...}; "" for
+        anything of its type. Errors, the command line and docstrings say the same, and the library checks by it. {} for models
+        without such a list."""
+        rules = getattr(getattr(cls, "_core_class", None), "rules", dict)()
+        return {name: rules[name] for name in cls._parameter_names() if name in rules}
 
     def set_params(self, **params):
         """Changes parameters (params: by name); the next fit uses them; returns self."""
@@ -349,9 +361,9 @@ class Recommender(ByKey, RecommendFrame):
     def build_index(self, kind="hnsw", **options):
         """Recommends through an index over the item factors from now on, approximately; for models of factors.
 
-        kind and options are those of retrieval.ItemIndex. Lists under an allow list, long lists and lists that the index
-        leaves short are still exact, and scores are always those of score(). The index is saved with the model; a fit and
-        changed items forget it. Returns self.
+        kind and options are those of retrieval.ItemIndex. Lists under an allow list of at most 4096 items, long lists and lists
+        that the index leaves short are still exact, and scores are always those of score(). A serving.Snapshot asks the model
+        through it too. The index is saved with the model; a fit and changed items forget it. Returns self.
         """
         model = self._fitted()
         if not hasattr(model, "build_index"):

@@ -18,11 +18,11 @@ class ALS(LeastSquares):
     unobserved_weight  weight of every cell that was not observed, > 0; 1 is Hu, Koren and Volinsky's
     nu                 exponent of the frequency scaling of regularization, 0 to 2
     solver             "cg" (fast), "cholesky" (exact), "subspace" (iALS++): the same objective
-    cg_steps           steps a row and sweep of "cg"
-    block_size         factors solved at a time by "subspace"
-    init_scale         standard deviation of the start, times sqrt(factors)
+    cg_steps           steps a row and sweep of "cg", >= 1
+    block_size         factors solved at a time by "subspace", >= 1
+    init_scale         standard deviation of the start, times sqrt(factors), > 0
     compute_objective  put the objective after every sweep into the report
-    tolerance          stop once a sweep lowers the objective by less than this share; 0 never
+    tolerance          stop once a sweep lowers the objective by less than this share, >= 0; 0 never
     warm_start         fit() goes on from the factors at hand
     keep_history       keep the rows of Interactions and logs in the model
 

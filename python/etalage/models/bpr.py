@@ -15,12 +15,12 @@ class BPR(Pairwise):
     num_threads        0 means all CPUs this process may use
     seed               equal seeds give equal bits on one SIMD level, for any number of threads
     negatives          "uniform", "popularity", or "dynamic": the best scored of num_candidates uniform ones
-    num_candidates     of "dynamic"
+    num_candidates     of "dynamic", in [1, 1024]
     optimizer          "adagrad" (one memory a row) or "sgd"
-    decay              epoch e uses learning_rate / (1 + decay e)
+    decay              epoch e uses learning_rate / (1 + decay e), >= 0
     item_bias          one more factor column: the item's own level
-    init_scale         standard deviation of the start, times sqrt(factors)
-    fold_in_epochs     passes over the history of somebody who is folded in
+    init_scale         standard deviation of the start, times sqrt(factors), > 0
+    fold_in_epochs     passes over the history of somebody who is folded in, >= 1
     compute_objective  put the mean loss of each epoch's samples into the report
     keep_history       keep the rows of Interactions and logs in the model
 

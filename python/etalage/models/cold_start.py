@@ -92,7 +92,7 @@ class ColdStart:
 
     def extended(self, catalog):
         """A Vectors model of the model's users and items with the new products of a Catalog behind them. Factors of items
-        that somebody touched stay, all others are foretold; keys and kept rows stay."""
+        that somebody touched stay, all others are predicted; keys and kept rows stay."""
         if not isinstance(self._core, _core.ColdStartItems):
             raise TypeError("this ColdStart learned from a matrix, must have learned from a Catalog; use factors()")
         return Vectors._from_core(self._core.extended(self._model, as_catalog(catalog)))

@@ -10,7 +10,7 @@ class EASE(ItemSimilarity):
 
     l2              ridge on the weights, > 0; the one setting that matters; "auto" is read from the data's shape
     popularity_penalty  p, 0 to 1: weights for an item are divided by (its users)^p, so that bestsellers do not fill every list
-    num_neighbors   weights kept of each item, those of largest size; 0 keeps all, 4 num_items^2 bytes
+    num_neighbors   weights kept of each item, those of largest size, >= 0; 0 keeps all, 4 num_items^2 bytes
     method          "exact", "approximate" (each item on its num_candidates most similar items alone), or "auto": exact
                     where its memory fits memory_budget
     memory_budget   bytes that an exact fit may take, > 0

@@ -16,13 +16,13 @@ class WARP(Pairwise):
     num_threads        0 means all CPUs this process may use
     seed               equal seeds give equal bits on one SIMD level, for any number of threads
     margin             by which a liked item should lead, > 0
-    max_trials         items drawn in search of those that violate the margin
-    num_violators      draws go on for so many violators, and the step is on the highest-scored of them
+    max_trials         items drawn in search of those that violate the margin, in [1, 100000]
+    num_violators      draws go on for so many violators, and the step is on the highest-scored of them, in [1, 1024]
     optimizer          "adagrad" (one memory a row) or "sgd"
-    decay              epoch e uses learning_rate / (1 + decay e)
+    decay              epoch e uses learning_rate / (1 + decay e), >= 0
     item_bias          one more factor column: the item's own level
-    init_scale         standard deviation of the start, times sqrt(factors)
-    fold_in_epochs     passes over the history of somebody who is folded in
+    init_scale         standard deviation of the start, times sqrt(factors), > 0
+    fold_in_epochs     passes over the history of somebody who is folded in, >= 1
     compute_objective  put the mean loss of each epoch's samples into the report
     keep_history       keep the rows of Interactions and logs in the model
 

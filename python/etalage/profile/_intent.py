@@ -106,7 +106,7 @@ class PurchaseIntent:
     """The probability that a shopper, or a session, buys within a horizon.
 
     unit            "shopper": asked at cut-offs step_days apart; "session": asked at each event of a visit
-    horizon_days    a purchase in (now, now + horizon] is what is foretold
+    horizon_days    a purchase in (now, now + horizon] is what is predicted
     step_days       between cut-offs; 0 means horizon_days. warmup_days: no moment before the log's begin and this
     max_idle_days   leaves out shoppers whose last event is longer ago; 0 keeps all
     model           "logistic": regularised, with `knots` bends a feature; "boosting": trees of scikit-learn or, with

@@ -147,18 +147,30 @@ def _lifetime(model):
     return core
 
 
+def _through(entries, index):
+    """The entries with the first model with factors in a copy that is asked through the index."""
+    for at, (name, compiled, ask) in enumerate(entries):
+        if isinstance(compiled, _core.FactorModel):
+            compiled = compiled.copy()
+            compiled.set_index(index)
+            return [*entries[:at], (name, compiled, ask), *entries[at + 1:]]
+    raise ValueError("factor_index is given, must come with a model that has factors")
+
+
 class Snapshot:
     """One state of everything that is not live: models, indexes, catalogue and rules. Made in the background, published whole.
 
     models: {name: model}, all fitted on one id space; the name is what placements call the source. A model is asked about
       the shopper, one named "item_to_item" or "similar" for what is like the page's products, Popularity for everybody;
       (model, "shopper" | "similar" | "anyone") says it outright.
-    catalog: an etalage.Catalog; products that no model knows are new arrivals. factor_index, content_index: ItemIndex.
+    catalog: an etalage.Catalog; products that no model knows are new arrivals. content_index: an ItemIndex of its vectors.
+    factor_index: an ItemIndex of the item factors of the first model with factors, as build_index() makes one: this snapshot asks
+      that model through it; the model itself stays as it is.
     rules: a list of rules, a dict or JSON. rerank: {"method": "mmr" | "dpp" | "calibrated", "diversity": 0.3, ...}.
     mix: {placement or "standard": {"sources": {name: (quota, weight)}, "fallback": [names]}}; without one, the default.
     profiles: etalage.profile.Profiles of the same log; live events go on from there. intent: a fitted PurchaseIntent.
     cold_start: models.ColdStart(model, catalog) of the first model with factors: it names new products too, by the factors
-      that their attributes foretell. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
+      that their attributes predict. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
       ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
     ranker: a fitted models.LearnedRanker of the same products and shoppers. It scores anew what a placement's sources propose, before
       boosts, caps and variety; its own sources say what they think of these products and propose nothing.
@@ -185,6 +197,8 @@ class Snapshot:
             if ask is None:
                 ask = "similar" if name in _SIMILAR else "anyone" if compiled.kind == "Popularity" else "shopper"
             entries.append((name, compiled, ask))
+        if factor_index is not None:
+            entries = _through(entries, getattr(factor_index, "_core", factor_index))
         parts = {"label": label, "trained_ms": _milliseconds(trained) or 0, "segment_strength": float(segment_strength)}
         if profiles is not None:
             parts["profiles"] = profiles._core
@@ -208,7 +222,7 @@ class Snapshot:
                 raise ValueError(f"lifetime_unit is {lifetime_unit!r}, must be 'days' or 'weeks'")
             parts["lifetime_unit_days"] = {"days": 1.0, "weeks": 7.0}[lifetime_unit]
         self._core = _core.Snapshot(
-            entries, as_catalog(catalog), parts, getattr(factor_index, "_core", None),
+            entries, as_catalog(catalog), parts,
             getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
             {name: _placement(spec) for name, spec in (mix or {}).items()}, _rules(rules), dict(rerank or {}))
 
@@ -413,8 +427,8 @@ class Engine:
     def fatigue(self, placement, after=3, factor=0.5, *, days=30, answers=50):
         """How what a shopper passed over sinks in a placement from the next request on; not kept on disk.
 
-        A product that was shown to him n >= after times since he last reacted to it is worth factor^(n - after + 1) of what it would be,
-        before variety and before places are drawn. Logged answers count, of the last `days` and at most his newest `answers` ones.
+        A product that was shown to them n >= after times since they last reacted to it is worth factor^(n - after + 1) of what it would be,
+        before variety and before places are drawn. Logged answers count, of the last `days` and at most their newest `answers` ones.
         after: None for no fatigue. ValueError for a factor outside [0, 1], after or days below 1, answers outside [1, 256].
         """
         _core.engine_fatigue(self._core, placement, None if after is None else {"after": after, "factor": factor, "days": days, "answers": answers})

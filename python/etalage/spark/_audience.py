@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 
 from .. import _core
-from .._times import to_ms
 from ..marketing._audience_scores import lookalike_centre
 from ..marketing._audience_shoppers import Shoppers, items_of
-from ..marketing.audience import _hold_outs, _share, _similarity, _vector
+from ..marketing.audience import _hold_outs, _share, _similarity, _vector, _contact_limit
 from ..models import _arguments as arg
 from ._lists import _DDL, _keys, _kind, _spec
 from ._session import check_frame, check_session, column, need_spark, over, partitions_of, rows
@@ -107,13 +105,7 @@ def _asked(session, users, user, model, partitions):
 
 def _late(F, frame, time, min_days, now):
     """Whether a contact is less than min_days before now; times as marketing.audience() reads them, in UTC milliseconds."""
-    if min_days is None or now is None:
-        raise ValueError(f"{'min_days' if min_days is None else 'now'} is None, must be given with contacted, min_days and now together")
-    if isinstance(min_days, bool) or not isinstance(min_days, (int, float)):
-        raise TypeError(f"min_days is {arg.describe(min_days)}, must be a number of days")
-    if not 0 <= min_days < math.inf:
-        raise ValueError(f"min_days is {min_days}, must be finite and >= 0")
-    limit = math.floor(to_ms(now, "now") - Fraction(str(min_days)) * 86400000)
+    limit = _contact_limit(frame, min_days, now)
     c, kind = column(frame, time, "time"), frame.schema[time].dataType.typeName()
     if kind == "timestamp":
         return F.floor(F.unix_micros(c) / 1000) > limit

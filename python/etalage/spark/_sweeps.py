@@ -252,6 +252,4 @@ class Fit:
         core.recipe = "" if data.recipe is None else data.recipe.to_json()
         if not keep_history:
             core.set_history(None)
-        temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
-        _core.save(core, temporary)
-        os.replace(temporary, path)
+        _core.save(core, path)

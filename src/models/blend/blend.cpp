@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
@@ -17,7 +19,7 @@
 #include "kernels/rank_key.hpp"
 #include "models/answers.hpp"
 #include "models/blend/blend_working.hpp"
-#include "models/blend/member_query.hpp"
+#include "models/blend/members.hpp"
 #include "models/shared_arrays.hpp"
 #include "search/top_k.hpp"
 
@@ -25,43 +27,21 @@ namespace etalage {
 namespace {
 
 constexpr std::size_t kBlock = 1024;  // queries of a batch whose lists are held at a time
-constexpr std::size_t kMostMembers = 64;
+constexpr detail::MemberWords kWords{"member", "members", "Blend", "a plain model"};
 
 }  // namespace
 
 void BlendOptions::validate() const {
-  detail::require(candidates >= 1, "candidates", candidates, ">= 1");
-  detail::require_finite(rrf_constant > 0, "rrf_constant", rrf_constant, "finite and > 0");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
   double sum = 0;
-  for (const float w : weights) {
-    detail::require_finite(w >= 0, "weights", w, "finite and >= 0");
-    sum += static_cast<double>(w);
-  }
+  for (const float w : weights) sum += static_cast<double>(w);
   detail::require(weights.empty() || sum > 0, "sum of weights", sum, "> 0");
 }
 
 BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
     : members_(std::move(members)), options_(std::move(options)) {
   options_.validate();
-  detail::require(!members_.empty() && members_.size() <= kMostMembers, "number of members", members_.size(), "in [1, 64]");
-  const std::int32_t users = detail::users_of(members_);
-  for (std::size_t m = 0; m < members_.size(); ++m) {
-    const BlendMember& member = members_[m];
-    if (member.model == nullptr) throw std::invalid_argument("member '" + member.name + "' is null, must be a fitted model");
-    if (member.name.empty()) throw std::invalid_argument("a member's name is empty, must not be");
-    if (member.model->kind() == "Blend") throw std::invalid_argument("member '" + member.name + "' is a Blend, must be a plain model");
-    for (std::size_t before = 0; before < m; ++before)
-      if (members_[before].name == member.name)
-        throw std::invalid_argument("the name '" + member.name + "' is given to two members, must be unique");
-    const bool same_users = detail::knows_nobody(*member.model) || member.model->num_users() == users;
-    if (!same_users || member.model->num_items() != members_[0].model->num_items())
-      throw std::invalid_argument("member '" + member.name + "' knows " + std::to_string(member.model->num_users()) + " users and " +
-                                  std::to_string(member.model->num_items()) + " items, must know as many as the first: " +
-                                  std::to_string(users) + " and " +
-                                  std::to_string(members_[0].model->num_items()));
-  }
-  num_users_ = users;
+  num_users_ = detail::check_members(members_, kWords);
   num_items_ = members_[0].model->num_items();
   if (!options_.weights.empty() && options_.weights.size() != members_.size())
     throw std::invalid_argument("weights has " + std::to_string(options_.weights.size()) +
@@ -73,8 +53,7 @@ BlendModel::BlendModel(std::vector<BlendMember> members, BlendOptions options)
     if (!has_history() && member.model->has_history()) set_history(member.model->history());
   }
   fitted_on_ = detail::fitted_on_of(members_);
-  for (const BlendMember& member : members_)
-    if (const auto& newest = member.model->newest_ms()) newest_ms_ = std::max(newest_ms_.value_or(*newest), *newest);
+  newest_ms_ = detail::newest_of(members_);
 }
 
 BlendModel::~BlendModel() = default;
@@ -93,22 +72,13 @@ BlendModel::Working& BlendModel::working(Scratch& scratch) const {
 }
 
 bool BlendModel::is_cold(const Query& query) const noexcept {
-  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
-  return std::all_of(members_.begin(), members_.end(),
-                     [&](const BlendMember& m) { return m.model->is_cold(asked.of(*m.model)); });
+  return detail::all_cold(members_, {query, history_of(query), history_values_of(query)});
 }
 
 bool BlendModel::excludes_last(const Query& query) const noexcept {
   if (query.exclude_last) return *query.exclude_last;
   if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
-  // Those to which order matters decide, and one that would list it has the last word.
-  bool any = false;
-  for (std::size_t m = 0; m < members_.size(); ++m) {
-    if (!(weights_[m] > 0) || dynamic_cast<const SequenceModel*>(members_[m].model.get()) == nullptr) continue;
-    if (!members_[m].model->excludes_last(query)) return false;
-    any = true;
-  }
-  return any;
+  return detail::members_exclude_last(members_, query, weights_);
 }
 
 std::size_t BlendModel::list_length(std::size_t k) const noexcept {
@@ -338,21 +308,9 @@ Explanation BlendModel::explain(const Query& query, std::int32_t item, std::size
 void BlendModel::save_state(StateWriter& outer) const {
   SharingWriter writer(outer);
   Recommender::save_state(writer);
-  writer.put_int("options/method", static_cast<std::int64_t>(options_.method));
-  writer.put_doubles("options/weights", std::vector<double>(options_.weights.begin(), options_.weights.end()));
-  writer.put_int("options/candidates", options_.candidates);
-  writer.put_double("options/rrf_constant", static_cast<double>(options_.rrf_constant));
-  writer.put_int("options/exclude_last", static_cast<std::int64_t>(options_.exclude_last));
+  put_options(writer, options_);
   writer.put_doubles("weights", std::vector<double>(weights_.begin(), weights_.end()));
-  writer.put_int("members", static_cast<std::int64_t>(members_.size()));
-  for (std::size_t m = 0; m < members_.size(); ++m) {
-    const std::string prefix = "members/" + std::to_string(m) + "/";
-    writer.put_string(prefix + "name", members_[m].name);
-    writer.require_model(members_[m].model->kind());
-    writer.put_string(prefix + "kind", members_[m].model->kind());
-    ScopedWriter inner(writer, prefix + "model/");
-    members_[m].model->save_state(inner);
-  }
+  detail::put_members(writer, members_, kWords);
 }
 
 std::shared_ptr<BlendModel> BlendModel::from_state(const StateReader& outer) {
@@ -362,24 +320,10 @@ std::shared_ptr<BlendModel> BlendModel::from_state(const StateReader& outer) {
     for (const double v : reader.get_doubles(name)) out.push_back(static_cast<float>(v));
     return out;
   };
-  BlendOptions o;
-  o.method = static_cast<FusionMethod>(reader.get_int("options/method", 0, 2));
-  o.weights = floats("options/weights");
-  o.candidates = static_cast<std::int32_t>(reader.get_int("options/candidates", 1, std::numeric_limits<std::int32_t>::max()));
-  o.rrf_constant = static_cast<float>(reader.get_double("options/rrf_constant"));
-  if (reader.has("options/exclude_last")) o.exclude_last = static_cast<ExcludeLast>(reader.get_int("options/exclude_last", 0, 2));
+  const auto o = get_options<BlendOptions>(reader);
   const std::vector<float> weights = floats("weights");
-  const auto count = static_cast<std::size_t>(reader.get_int("members", 1, kMostMembers));
-  std::vector<BlendMember> members;
-  for (std::size_t m = 0; m < count; ++m) {
-    const std::string prefix = "members/" + std::to_string(m) + "/";
-    const std::string kind = reader.get_string(prefix + "kind");
-    if (kind == "Blend") reader.fail(prefix + "kind", "found a Blend inside a Blend");
-    const ScopedReader inner(reader, prefix + "model/");
-    std::shared_ptr<const Recommender> member = reader.make_model(kind, inner);
-    if (!member) reader.fail(prefix + "kind", "the factory of the model kind '" + kind + "' made none");
-    members.push_back({reader.get_string(prefix + "name"), std::move(member)});
-  }
+  std::vector<BlendMember> members = detail::get_members(reader, kWords);
+  const std::size_t count = members.size();
   std::shared_ptr<BlendModel> model;
   try {
     model = std::make_shared<BlendModel>(std::move(members), o);

@@ -169,7 +169,7 @@ double BlendModel::learn(const Lesson& lesson, int k, int num_threads) {
     a.relevant = lesson.relevant[s].size();
     for (std::size_t i = 0; i < a.n; ++i)
       if (std::binary_search(lesson.relevant[s].begin(), lesson.relevant[s].end(), w.items[i])) a.hits.push_back(i);
-    // No weights help who has no hit: his values need not be kept.
+    // No weights help who has no hit: their values need not be kept.
     if (a.hits.empty()) return;
     a.values.resize(a.n * members_.size());
     for (std::size_t m = 0; m < members_.size(); ++m)

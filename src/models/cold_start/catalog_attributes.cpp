@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 
@@ -78,11 +79,7 @@ Kind kind_of(std::string_view name) {
 }  // namespace
 
 void CatalogAttributesOptions::validate() const {
-  for (const auto& [name, value] : {std::pair("categories", categories), std::pair("brand", brand), std::pair("tags", tags),
-                                    std::pair("text", text), std::pair("price", price), std::pair("vectors", vectors)})
-    detail::require_finite(value >= 0 && value <= 1e6, name, value, "in [0, 1e6]");
-  detail::require(min_count >= 1, "min_count", min_count, ">= 1");
-  detail::require(max_words >= 1, "max_words", max_words, ">= 1");
+  require_options(*this);
 }
 
 CatalogAttributes::CatalogAttributes(const Catalog& catalog, CatalogAttributesOptions options) : options_(options) {

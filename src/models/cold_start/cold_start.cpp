@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
@@ -74,13 +75,7 @@ void cosines(std::span<const std::int32_t> columns, std::span<const float> value
 }  // namespace
 
 void ColdStartOptions::validate() const {
-  detail::require(power >= 1 && power <= 16, "power", power, "in [1, 16]");
-  detail::require_finite(regularization > 0, "regularization", regularization, "a finite number > 0");
-  detail::require_finite(support_power >= 0 && support_power <= 1, "support_power", support_power, "in [0, 1]");
-  detail::require_finite(target_power >= 0 && target_power <= 1, "target_power", target_power, "in [0, 1]");
-  detail::require_finite(evenness >= 0 && evenness <= 1, "evenness", evenness, "in [0, 1]");
-  detail::require(max_rows >= 1 && max_rows <= 32768, "max_rows", max_rows, "in [1, 32768]");
-  (void)detail::resolve_threads(num_threads);
+  require_options(*this);
 }
 
 ColdStart::ColdStart(ColdStartOptions options) : options_(options) { options_.validate(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which settings of the cold start foretell best, on known rows that are left out for it.
+// Which settings of the cold start predict best, on known rows that are left out for it.
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
@@ -57,7 +57,7 @@ Part part_of(std::size_t number, const CsrView& attributes, std::span<const floa
 }
 
 /// Mean recall of those left out in the users' lists of them.
-double recall_of(const Part& part, std::span<const float> foretold, MatrixView<const float> user_factors, const CsrView& user_items, int num_threads) {
+double recall_of(const Part& part, std::span<const float> predicted, MatrixView<const float> user_factors, const CsrView& user_items, int num_threads) {
   const std::size_t f = user_factors.cols();
   std::vector<double> recalls(part.users.size());
   detail::parallel_for(part.users.size(), 32, num_threads, [&](std::size_t b, std::size_t e, int) {
@@ -66,7 +66,7 @@ double recall_of(const Part& part, std::span<const float> foretold, MatrixView<c
       const std::span<const float> x = user_factors.row(static_cast<std::size_t>(part.users[j]));
       for (std::size_t i = 0; i < scores.size(); ++i) {
         double s = 0;
-        for (std::size_t k = 0; k < f; ++k) s += static_cast<double>(x[k]) * static_cast<double>(foretold[i * f + k]);
+        for (std::size_t k = 0; k < f; ++k) s += static_cast<double>(x[k]) * static_cast<double>(predicted[i * f + k]);
         scores[i] = s;
       }
       double hits = 0;
@@ -118,9 +118,9 @@ ColdStartOptions ColdStart::chosen(const CsrView& attributes, MatrixView<const f
     for (const Part& part : parts) {
       ColdStart model(o);
       model.fit(attributes, factors, part.rest);
-      std::vector<float> foretold(part.size() * f);
-      model.predict({static_cast<std::int64_t>(part.size()), attributes.cols, part.offsets, part.columns, part.values}, {foretold.data(), part.size(), f});
-      recall += recall_of(part, foretold, user_factors, user_items, options.num_threads);
+      std::vector<float> predicted(part.size() * f);
+      model.predict({static_cast<std::int64_t>(part.size()), attributes.cols, part.offsets, part.columns, part.values}, {predicted.data(), part.size(), f});
+      recall += recall_of(part, predicted, user_factors, user_items, options.num_threads);
     }
     if (recall <= best_recall) return;
     best_recall = recall;

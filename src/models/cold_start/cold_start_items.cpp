@@ -84,8 +84,8 @@ std::shared_ptr<VectorsModel> ColdStartItems::extended(const FactorModel& model,
     throw std::invalid_argument("model has " + std::to_string(model.factors()) + " factors, must have the " + std::to_string(factors()) + " of the one learned from");
   const auto f = static_cast<std::size_t>(factors());
   const std::vector<std::int32_t> items = items_of(model, catalog);
-  std::vector<float> foretold(items.size() * f);
-  predict(catalog, {foretold.data(), items.size(), f});
+  std::vector<float> predicted(items.size() * f);
+  predict(catalog, {predicted.data(), items.size(), f});
   std::int32_t size = model.num_items();
   std::vector<std::int32_t> at(items.size());
   std::vector<std::string> texts;
@@ -108,7 +108,7 @@ std::shared_ptr<VectorsModel> ColdStartItems::extended(const FactorModel& model,
   float* to = factors.mutable_data();
   std::ranges::copy(model.item_factors(), to);
   for (std::size_t i = 0; i < items.size(); ++i)
-    if (!touched(model, items[i])) std::copy_n(foretold.data() + i * f, f, to + static_cast<std::size_t>(at[i]) * f);
+    if (!touched(model, items[i])) std::copy_n(predicted.data() + i * f, f, to + static_cast<std::size_t>(at[i]) * f);
   auto out = std::make_shared<VectorsModel>(model.user_factors(), std::move(factors), model.factors());
   SharedIdMap keys;
   if (keyed) keys = std::make_shared<const IdMap>(integers ? IdMap::from_integers(Array<std::int64_t>(numbers)) : IdMap::from_strings(std::span<const std::string>(texts)));

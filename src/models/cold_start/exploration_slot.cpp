@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/random_stream.hpp"
@@ -42,9 +43,7 @@ std::uint64_t mixed(std::uint64_t a, std::uint64_t b) { return Draws(a ^ (b * 0x
 }  // namespace
 
 void ExplorationOptions::validate() const {
-  detail::require_finite(share >= 0 && share <= 1, "share", share, "in [0, 1]");
-  detail::require(position >= 0, "position", position, ">= 0");
-  detail::require_finite(prior_clicks > 0, "prior_clicks", prior_clicks, "a finite number > 0");
+  require_options(*this);
   detail::require_finite(prior_shown > prior_clicks, "prior_shown", prior_shown, "a finite number > prior_clicks");
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
@@ -18,7 +19,7 @@
 #include "detail/random_stream.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/answers.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_solver.hpp"
@@ -28,25 +29,10 @@
 
 namespace etalage {
 void AlsOptions::validate() const {
+  require_options(*this);
   using detail::require;
   using detail::require_finite;
-  require(factors >= 1 && factors <= 4096, "factors", factors.value(), "in [1, 4096]");
-  require_finite(regularization >= 0, "regularization", regularization.value(), "finite and >= 0");
-  require_finite(alpha >= 0, "alpha", alpha.value(), "finite and >= 0");
-  require_finite(unobserved_weight > 0, "unobserved_weight", unobserved_weight.value(), "finite and > 0");
-  require_finite(nu >= 0 && nu <= 2, "nu", nu.value(), "in [0, 2]");
-  require(iterations >= 0, "iterations", iterations.value(), ">= 0");
-  detail::require_at_most("iterations", iterations.value(), detail::kMostPasses);
-  require(solver == AlsSolver::kCholesky || solver == AlsSolver::kConjugateGradient || solver == AlsSolver::kSubspace,
-          "solver", static_cast<int>(solver), "one of the enumerators of AlsSolver");
-  require(cg_steps >= 1, "cg_steps", cg_steps, ">= 1");
-  detail::require_at_most("cg_steps", cg_steps, detail::kMostPasses);
-  require(block_size >= 1, "block_size", block_size, ">= 1");
-  detail::require_at_most("block_size", block_size, detail::kMostListed);
-  require_finite(init_scale > 0, "init_scale", init_scale, "finite and > 0");
-  require_finite(tolerance >= 0, "tolerance", tolerance, "finite and >= 0");
   require(tolerance == 0 || compute_objective, "tolerance", tolerance, "0 unless compute_objective is set");
-  require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
 AlsModel::AlsModel(const AlsOptions& options) : options_(options) { options_.validate(); }

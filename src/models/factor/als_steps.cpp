@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etalage/models/als_steps.hpp"
+#include "models/factor/als_steps.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -32,6 +32,14 @@ namespace {
 constexpr std::size_t fewest_for_order(std::size_t items) noexcept { return 512 + items / 64; }
 constexpr std::size_t kMostForPanels = std::size_t{40} << 20;  // bytes of items in eight bits while a batch runs
 
+// Rows that an index would choose among; none where they are so few that they are read at once.
+std::size_t choices(const ItemFilter* filter, std::size_t rows) {
+  constexpr std::size_t kFew = 4096;
+  if (filter == nullptr || !filter->has_allow_list()) return rows;
+  const std::size_t allowed = std::min(filter->num_allowed_ids(), rows);
+  return allowed > kFew ? allowed : 0;
+}
+
 }  // namespace
 
 struct FactorModel::Norms {
@@ -172,9 +180,9 @@ std::size_t FactorModel::best(const float* row, const Query& query, std::span<It
   const search::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
   const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   Scratch::Impl& s = scratch.impl();
-  // What is excluded is asked for in addition. Long lists and allow lists are quicker read from the rows.
+  // What is excluded is asked for in addition. Long lists and short allow lists are quicker read from the rows.
   const std::size_t wanted = out.size() + excluded.size();
-  if (index_ != nullptr && wanted <= rows.rows / 4 && (query.filter == nullptr || !query.filter->has_allow_list())) {
+  if (index_ != nullptr && wanted <= choices(query.filter, rows.rows) / 4) {
     Neighbor* found = Scratch::Impl::at_least(s.neighbors, wanted);
     const std::size_t n = index_->search({row, rows.dim}, {found, wanted}, query.filter, scratch);
     s.ints.clear();

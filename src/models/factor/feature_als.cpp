@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
@@ -36,7 +37,7 @@ struct FeatureAlsModel::Gram {
 
 void FeatureAlsOptions::validate() const {
   als.validate();
-  detail::require_finite(feature_regularization > 0, "feature_regularization", feature_regularization, "finite and > 0");
+  require_options(*this);
 }
 
 FeatureAlsModel::FeatureAlsModel(const FeatureAlsOptions& options) : options_(options) {

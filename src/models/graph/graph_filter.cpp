@@ -16,7 +16,7 @@
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/graph/graph_filter_working.hpp"
 #include "models/graph/randomized_svd.hpp"

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
 #include "etalage/models/graph_filter.hpp"
@@ -24,23 +25,9 @@ void require_coefficients(const std::vector<float>& values, const char* name, bo
 }  // namespace
 
 void GraphFilterOptions::validate() const {
-  detail::require_finite(true, "history_exponent", history_exponent.value(), "finite");
-  detail::require_finite(true, "user_exponent", user_exponent.value(), "finite");
-  detail::require_finite(true, "item_exponent", item_exponent.value(), "finite");
+  require_options(*this);
   require_coefficients(coefficients, "coefficients", true);
-  detail::require(low_pass_factors >= -1 && low_pass_factors <= 4096, "low_pass_factors", low_pass_factors, "in [-1, 4096]");
-  detail::require_finite(low_pass_weight >= 0, "low_pass_weight", low_pass_weight, "finite and >= 0");
-  detail::require(sharpen_factors >= 0 && sharpen_factors <= 4096, "sharpen_factors", sharpen_factors, "in [0, 4096]");
-  detail::require_finite(sharpen_weight >= 0, "sharpen_weight", sharpen_weight.value(), "finite and >= 0");
-  detail::require_finite(low_pass_power >= 0, "low_pass_power", low_pass_power, "finite and >= 0");
-  detail::require_finite(true, "low_pass_user_exponent", low_pass_user_exponent, "finite");
-  detail::require_finite(true, "low_pass_item_exponent", low_pass_item_exponent, "finite");
-  detail::require_finite(true, "low_pass_history_exponent", low_pass_history_exponent, "finite");
-  detail::require_finite(true, "low_pass_target_exponent", low_pass_target_exponent, "finite");
   require_coefficients(low_pass_coefficients, "low_pass_coefficients", false);
-  detail::require(power_iterations >= 1, "power_iterations", power_iterations, ">= 1");
-  detail::require_at_most("power_iterations", power_iterations, detail::kMostPasses);
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
 std::int32_t GraphFilterOptions::default_factors(std::int32_t num_users, std::int32_t num_items) noexcept {

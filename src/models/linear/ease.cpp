@@ -11,11 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "kernels/als_kernels.hpp"
 #include "models/linear/column_fit.hpp"
 #include "models/linear/ease_dual.hpp"
@@ -117,14 +118,7 @@ class Pruned {
 }  // namespace
 
 void EaseOptions::validate() const {
-  using detail::require;
-  detail::require_finite(l2 > 0, "l2", l2.value(), "finite and > 0");
-  detail::require_finite(popularity_penalty >= 0 && popularity_penalty <= 1, "popularity_penalty", popularity_penalty, "in [0, 1]");
-  require(num_neighbors >= 0, "num_neighbors", num_neighbors, ">= 0 (0 keeps all)");
-  require(static_cast<int>(method) <= static_cast<int>(EaseMethod::kApproximate), "method", static_cast<int>(method), "an EaseMethod");
-  require(memory_budget > 0, "memory_budget", memory_budget, "> 0 bytes");
-  require(num_candidates >= 1, "num_candidates", num_candidates, ">= 1");
-  require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 EaseModel::EaseModel(EaseOptions options) : options_(options) { options_.validate(); }

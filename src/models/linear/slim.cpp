@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
@@ -15,15 +16,7 @@
 
 namespace etalage {
 void SlimOptions::validate() const {
-  using detail::require;
-  using detail::require_finite;
-  require_finite(l1 >= 0, "l1", l1, "finite and >= 0");
-  require_finite(l2 >= 0, "l2", l2, "finite and >= 0");
-  require(num_candidates >= 1, "num_candidates", num_candidates, ">= 1");
-  require(iterations >= 1, "iterations", iterations, ">= 1");
-  detail::require_at_most("iterations", iterations, detail::kMostPasses);
-  require_finite(tolerance >= 0, "tolerance", tolerance, "finite and >= 0");
-  require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 SlimModel::SlimModel(SlimOptions options) : options_(options) { options_.validate(); }

@@ -8,9 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/neighbour/similarity.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/training_data.hpp"
@@ -18,8 +19,7 @@
 namespace etalage {
 
 void ItemKnnOptions::validate() const {
-  check_similarity(*this);
-  detail::require_finite(user_damping >= 0, "user_damping", user_damping.value(), "finite and >= 0");
+  require_options(*this);
 }
 
 ItemKnnModel::ItemKnnModel(ItemKnnOptions options) : options_(options) { options_.validate(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etalage/models/item_similarity_steps.hpp"
+#include "models/neighbour/item_similarity_steps.hpp"
 
 #include <cmath>
 #include <stdexcept>

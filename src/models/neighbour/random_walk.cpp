@@ -8,9 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/neighbour/transitions.hpp"
 #include "models/training_data.hpp"
@@ -18,10 +19,7 @@
 namespace etalage {
 
 void RandomWalkOptions::validate() const {
-  detail::require_finite(alpha > 0, "alpha", alpha.value(), "finite and > 0");
-  detail::require_finite(beta >= 0, "beta", beta.value(), "finite and >= 0");
-  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors.value(), ">= 1");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 RandomWalkModel::RandomWalkModel(RandomWalkOptions options, bool with_beta) : options_(options), with_beta_(with_beta) {

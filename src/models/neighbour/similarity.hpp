@@ -57,21 +57,4 @@ SimilarityForm form_of(const O& o, float damping) {
   return {o.similarity, wide(o.shrinkage), wide(o.asymmetry), wide(o.tversky_alpha), wide(o.tversky_beta), wide(o.popularity_penalty),
           wide(o.bm25_k1), wide(o.bm25_b), wide(damping)};
 }
-template <class O>
-void check_similarity(const O& o) {
-  const Similarity similarity = o.similarity;
-  const std::int32_t num_neighbors = o.num_neighbors;
-  const float shrinkage = o.shrinkage, asymmetry = o.asymmetry, penalty = o.popularity_penalty;
-  detail::require(similarity <= Similarity::kLift, "similarity", static_cast<int>(similarity), "a Similarity");
-  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
-  detail::require_finite(shrinkage >= 0, "shrinkage", shrinkage, "finite and >= 0");
-  detail::require_finite(asymmetry >= 0 && asymmetry <= 1, "asymmetry", asymmetry, "in [0, 1]");
-  detail::require_finite(o.tversky_alpha >= 0, "tversky_alpha", o.tversky_alpha, "finite and >= 0");
-  detail::require_finite(o.tversky_beta >= 0, "tversky_beta", o.tversky_beta, "finite and >= 0");
-  detail::require_finite(penalty >= 0 && penalty <= 1, "popularity_penalty", penalty, "in [0, 1]");
-  detail::require_finite(o.bm25_k1 > 0, "bm25_k1", o.bm25_k1, "finite and > 0");
-  detail::require_finite(o.bm25_b >= 0 && o.bm25_b <= 1, "bm25_b", o.bm25_b, "in [0, 1]");
-  detail::require(o.num_threads >= 0, "num_threads", o.num_threads, ">= 0 (0 means all CPUs)");
-}
-
 }  // namespace etalage

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "core/scratch.hpp"
 #include "detail/check.hpp"
@@ -33,8 +34,7 @@ struct UserKnnModel::Taste {
 };
 
 void UserKnnOptions::validate() const {
-  check_similarity(*this);
-  detail::require_finite(item_damping >= 0, "item_damping", item_damping, "finite and >= 0");
+  require_options(*this);
 }
 
 UserKnnModel::UserKnnModel(UserKnnOptions options) : options_(options) { options_.validate(); }

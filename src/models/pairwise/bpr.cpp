@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/models/bpr.hpp"
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/pairwise/pairwise_options.hpp"
 
 namespace etalage {
@@ -18,7 +19,7 @@ pairwise::Settings settings_of(const BprOptions& o) noexcept {
 
 }  // namespace
 
-void BprOptions::validate() const { settings_of(*this).validate(); }
+void BprOptions::validate() const { require_options(*this); }
 
 BprModel::BprModel(const BprOptions& options) : options_(options) { options_.validate(); }
 

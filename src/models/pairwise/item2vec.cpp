@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
@@ -55,22 +56,7 @@ CsrMatrix neighbors_of(const Sequences& sequences, std::span<const float> counts
 }  // namespace
 
 void Item2VecOptions::validate() const {
-  using detail::require;
-  using detail::require_finite;
-  require(factors >= 1 && factors <= 4096, "factors", factors, "in [1, 4096]");
-  require(window >= 1, "window", window, ">= 1");
-  detail::require_at_most("window", window, detail::kMostWindow);
-  require(num_negatives >= 1, "num_negatives", num_negatives, ">= 1");
-  detail::require_at_most("num_negatives", num_negatives, detail::kMostDraws);
-  require(epochs >= 0, "epochs", epochs, ">= 0");
-  detail::require_at_most("epochs", epochs, detail::kMostPasses);
-  require_finite(learning_rate > 0, "learning_rate", learning_rate, "finite and > 0");
-  require_finite(subsample >= 0, "subsample", subsample, "finite and >= 0");
-  require_finite(negative_exponent >= -2 && negative_exponent <= 2, "negative_exponent", negative_exponent, "in [-2, 2]");
-  require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
-  require(max_history >= 1, "max_history", max_history, ">= 1");
-  require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
-  require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 Item2VecModel::Item2VecModel(const Item2VecOptions& options) : options_(options) { options_.validate(); }

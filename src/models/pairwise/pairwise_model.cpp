@@ -14,7 +14,7 @@
 #include "detail/finite.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "kernels/dot_kernels.hpp"
 #include "models/fit_report_state.hpp"
 #include "models/pairwise/pairwise_sgd.hpp"

@@ -28,30 +28,6 @@ Array<float> without_padding(const Array<float>& rows, std::size_t n, std::size_
 
 }  // namespace
 
-void Settings::validate() const {
-  using detail::require;
-  using detail::require_finite;
-  require(factors >= 1 && factors <= 4096, "factors", factors, "in [1, 4096]");
-  require_finite(learning_rate > 0, "learning_rate", learning_rate, "finite and > 0");
-  require_finite(regularization >= 0, "regularization", regularization, "finite and >= 0");
-  require(epochs >= 0, "epochs", epochs, ">= 0");
-  detail::require_at_most("epochs", epochs, detail::kMostPasses);
-  require(negatives == NegativeSampling::kUniform || negatives == NegativeSampling::kPopularity ||
-              negatives == NegativeSampling::kDynamic,
-          "negatives", static_cast<int>(negatives), "one of the enumerators of NegativeSampling");
-  require(num_candidates >= 1 && num_candidates <= 1024, "num_candidates", num_candidates, "in [1, 1024]");
-  require_finite(margin > 0, "margin", margin, "finite and > 0");
-  require(max_trials >= 1 && max_trials <= 100000, "max_trials", max_trials, "in [1, 100000]");
-  require(num_violators >= 1 && num_violators <= 1024, "num_violators", num_violators, "in [1, 1024]");
-  require(optimizer == SgdOptimizer::kAdaGrad || optimizer == SgdOptimizer::kSgd, "optimizer", static_cast<int>(optimizer),
-          "one of the enumerators of SgdOptimizer");
-  require_finite(decay >= 0, "decay", decay, "finite and >= 0");
-  require_finite(init_scale > 0, "init_scale", init_scale, "finite and > 0");
-  require(fold_in_epochs >= 1, "fold_in_epochs", fold_in_epochs, ">= 1");
-  detail::require_at_most("fold_in_epochs", fold_in_epochs, detail::kMostPasses);
-  require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
-}
-
 double harmonic(std::int64_t rank) noexcept {
   if (rank <= 64) {
     double sum = 0;

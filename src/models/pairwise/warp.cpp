@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etalage/models/warp.hpp"
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
-#include "etalage/models/auto_settings.hpp"
+#include "models/auto_settings.hpp"
 #include "models/pairwise/pairwise_options.hpp"
 
 namespace etalage {
@@ -19,7 +20,7 @@ pairwise::Settings settings_of(const WarpOptions& o) noexcept {
 
 }  // namespace
 
-void WarpOptions::validate() const { settings_of(*this).validate(); }
+void WarpOptions::validate() const { require_options(*this); }
 
 WarpModel::WarpModel(const WarpOptions& options) : options_(options) { options_.validate(); }
 

@@ -8,12 +8,13 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/answers.hpp"
-#include "models/blend/member_query.hpp"
+#include "models/blend/members.hpp"
 #include "models/ranking/learned_ranker_working.hpp"
 #include "models/ranking/missing_value.hpp"
 #include "models/shared_arrays.hpp"
@@ -22,39 +23,20 @@
 namespace etalage {
 namespace {
 
-constexpr std::size_t kMostSources = 64;
+constexpr detail::MemberWords kWords{"source", "sources", "LearnedRanker", "a first stage"};
 
 }  // namespace
 
 void LearnedRankerOptions::validate() const {
-  detail::require(candidates >= 1, "candidates", candidates, ">= 1");
-  detail::require(anchors >= 1, "anchors", anchors, ">= 1");
+  require_options(*this);
   if (!std::isnan(placement)) detail::require_finite(placement >= 0, "placement", placement, "finite and >= 0, or NaN");
   if (!std::isnan(position)) detail::require_finite(position >= 1, "position", position, "finite and >= 1, or NaN");
-  detail::require_finite(half_life_days > 0, "half_life_days", half_life_days, "finite and > 0");
-  detail::require(neighbors >= 1, "neighbors", neighbors, ">= 1");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
 LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, LearnedRankerOptions options)
     : sources_(std::move(sources)), signals_(std::move(signals)), options_(std::move(options)) {
   options_.validate();
-  detail::require(!sources_.empty() && sources_.size() <= kMostSources, "number of sources", sources_.size(), "in [1, 64]");
-  const std::int32_t users = detail::users_of(sources_);
-  for (std::size_t m = 0; m < sources_.size(); ++m) {
-    const BlendMember& s = sources_[m];
-    if (s.model == nullptr) throw std::invalid_argument("source '" + s.name + "' is null, must be a fitted model");
-    if (s.name.empty()) throw std::invalid_argument("a source's name is empty, must not be");
-    if (s.model->kind() == "LearnedRanker") throw std::invalid_argument("source '" + s.name + "' is a LearnedRanker, must be a first stage");
-    for (std::size_t before = 0; before < m; ++before)
-      if (sources_[before].name == s.name) throw std::invalid_argument("the name '" + s.name + "' is given to two sources, must be unique");
-    const bool same_users = detail::knows_nobody(*s.model) || s.model->num_users() == users;
-    if (!same_users || s.model->num_items() != sources_[0].model->num_items())
-      throw std::invalid_argument("source '" + s.name + "' knows " + std::to_string(s.model->num_users()) + " users and " +
-                                  std::to_string(s.model->num_items()) + " items, must know as many as the first: " +
-                                  std::to_string(users) + " and " + std::to_string(sources_[0].model->num_items()));
-  }
-  num_users_ = users;
+  num_users_ = detail::check_members(sources_, kWords);
   num_items_ = sources_[0].model->num_items();
   if (signals_.num_items() != num_items_)
     throw std::invalid_argument("signals know " + std::to_string(signals_.num_items()) + " items, must know the " + std::to_string(num_items_) +
@@ -62,6 +44,7 @@ LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSig
   for (const BlendMember& s : sources_)
     if (!user_ids_ && !item_ids_ && (s.model->user_ids() || s.model->item_ids())) set_ids(s.model->user_ids(), s.model->item_ids());
   fitted_on_ = detail::fitted_on_of(sources_);
+  newest_ms_ = detail::newest_of(sources_);
 }
 
 LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, const Sequences& histories,
@@ -125,21 +108,13 @@ LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const
 }
 
 bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
-  const detail::MemberQuery asked(query, history_of(query), history_values_of(query));
-  return std::all_of(sources_.begin(), sources_.end(),
-                     [&](const BlendMember& s) { return s.model->is_cold(asked.of(*s.model)); });
+  return detail::all_cold(sources_, {query, history_of(query), history_values_of(query)});
 }
 
 bool LearnedRankerModel::excludes_last(const Query& query) const noexcept {
   if (query.exclude_last) return *query.exclude_last;
   if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
-  bool any = false;
-  for (const BlendMember& s : sources_) {
-    if (dynamic_cast<const SequenceModel*>(s.model.get()) == nullptr) continue;
-    if (!s.model->excludes_last(query)) return false;
-    any = true;
-  }
-  return any;
+  return detail::members_exclude_last(sources_, query);
 }
 
 void LearnedRankerModel::set_history(CsrMatrix history) {
@@ -156,7 +131,7 @@ Query LearnedRankerModel::asked_of(const Query& given, Working& w) const {
   Query query = given;
   query.exclude_last = excludes_last(given);
   if (query.history_given && query.history_times.empty() && query.session.empty()) {
-    const auto times = moment_of(given, w).times;
+    const auto times = context_of(given, w).times;
     if (times.size() == query.history.size()) query.history_times = times;
   }
   return query;
@@ -211,8 +186,8 @@ void LearnedRankerModel::compare(const Query& query, Working& w) const {
   }
 }
 
-ShopperMoment LearnedRankerModel::moment_of(const Query& q, Working& w) const {
-  ShopperMoment out;
+ShopperContext LearnedRankerModel::context_of(const Query& q, Working& w) const {
+  ShopperContext out;
   out.now_ms = q.now_ms ? q.now_ms : signals_.now_ms;
   out.items = history_of(q);
   out.times = q.history_times;
@@ -273,7 +248,7 @@ void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_
     if (!inside) ++next_outside;
   }
   float* own = out + sources_.size() * RankingFeatures::kColumnsOfSource;
-  RankingFeatures::compute(signals_, moment_of(query, w), static_cast<std::size_t>(options_.anchors), items, own, stride, w.features);
+  RankingFeatures::compute(signals_, context_of(query, w), static_cast<std::size_t>(options_.anchors), items, own, stride, w.features);
   for (std::size_t k = 0; k < items.size(); ++k) {
     own[k * stride + RankingFeatures::kPlacement] = options_.placement;
     own[k * stride + RankingFeatures::kPosition] = options_.position;
@@ -360,14 +335,7 @@ void LearnedRankerModel::save_state(StateWriter& outer) const {
   writer.put_bool("has_trees", trees_.has_value());
   ScopedWriter trees(writer, "trees/");
   if (trees_) trees_->save_state(trees);
-  writer.put_int("sources", static_cast<std::int64_t>(sources_.size()));
-  for (std::size_t m = 0; m < sources_.size(); ++m) {
-    const std::string prefix = "sources/" + std::to_string(m) + "/";
-    writer.put_string(prefix + "name", sources_[m].name);
-    writer.put_string(prefix + "kind", sources_[m].model->kind());
-    ScopedWriter inner(writer, prefix + "model/");
-    sources_[m].model->save_state(inner);
-  }
+  detail::put_members(writer, sources_, kWords);
 }
 
 std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateReader& outer) {
@@ -381,15 +349,7 @@ std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateRe
   o.half_life_days = reader.get_double("options/half_life_days");
   o.neighbors = static_cast<std::int32_t>(reader.get_int("options/neighbors", 1, std::numeric_limits<std::int32_t>::max()));
   o.learning = reader.get_string("options/recipe");
-  std::vector<BlendMember> sources;
-  const auto count = static_cast<std::size_t>(reader.get_int("sources", 1, kMostSources));
-  for (std::size_t m = 0; m < count; ++m) {
-    const std::string prefix = "sources/" + std::to_string(m) + "/";
-    const std::string kind = reader.get_string(prefix + "kind");
-    if (kind == "LearnedRanker") reader.fail(prefix + "kind", "found a LearnedRanker inside a LearnedRanker");
-    const ScopedReader inner(reader, prefix + "model/");
-    sources.push_back({reader.get_string(prefix + "name"), reader.make_model(kind, inner)});
-  }
+  std::vector<BlendMember> sources = detail::get_members(reader, kWords);
   std::shared_ptr<LearnedRankerModel> model;
   try {
     model.reset(new LearnedRankerModel(std::move(sources), ItemSignals::from_state(ScopedReader(reader, "signals/")), o));

@@ -27,7 +27,7 @@ struct LearnedRankerModel::Working {
   std::vector<float> rows;
   std::vector<double> tree_scores;
   std::vector<float> fused;
-  TreeScratch trees;
+  Scratch trees;
 };
 
 }  // namespace etalage

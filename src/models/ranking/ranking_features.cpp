@@ -208,7 +208,7 @@ std::vector<std::string> RankingFeatures::names(std::span<const std::string> sou
   return out;
 }
 
-void RankingFeatures::compute(const ItemSignals& s, const ShopperMoment& shopper, std::size_t anchors,
+void RankingFeatures::compute(const ItemSignals& s, const ShopperContext& shopper, std::size_t anchors,
                               std::span<const std::int32_t> items, float* out, std::size_t stride, Scratch& scratch) {
   const std::span<const std::int32_t> history = shopper.items;
   const Taste taste = taste_of(s, history);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
@@ -217,23 +218,8 @@ CsrMatrix strongest(const CsrMatrix& m, std::size_t num_kept, int num_threads) {
 }  // namespace
 
 void LinearSequenceOptions::validate() const {
-  detail::require_finite(l2 > 0, "l2", l2, "finite and > 0");
-  detail::require_finite(ridge_exponent >= 0 && ridge_exponent <= 1, "ridge_exponent", ridge_exponent, "in [0, 1]");
-  detail::require_finite(forward >= 0, "forward", forward, "finite and >= 0");
-  detail::require_finite(backward >= 0, "backward", backward, "finite and >= 0");
+  require_options(*this);
   detail::require(forward > 0 || backward > 0, "backward", backward, "> 0 where forward is 0");
-  detail::require_finite(decay >= 0, "decay", decay, "finite and >= 0 (0 means no decay)");
-  detail::require(window >= 1, "window", window, ">= 1");
-  detail::require_at_most("window", window, detail::kMostWindow);
-  detail::require_finite(column_exponent >= 0, "column_exponent", column_exponent, "finite and >= 0");
-  detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
-  detail::require(max_history >= 1, "max_history", max_history, ">= 1");
-  detail::require(method <= LinearSequenceMethod::kCandidates, "method", static_cast<int>(method), "auto, exact or candidates");
-  detail::require(memory_budget > 0, "memory_budget", memory_budget, "> 0 bytes");
-  detail::require(num_candidates >= 1, "num_candidates", num_candidates, ">= 1");
-  detail::require(num_neighbors >= 0, "num_neighbors", num_neighbors, ">= 0 (0 keeps all)");
-  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
 }
 
 LinearSequenceModel::LinearSequenceModel(LinearSequenceOptions options) : options_(options) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/days.hpp"
@@ -65,11 +66,7 @@ void group_purchases(std::span<const std::int32_t> items, std::span<const std::i
 }  // namespace
 
 void RepeatPurchaseOptions::validate() const {
-  detail::require_finite(min_gap_days >= 0, "min_gap_days", min_gap_days, "finite and >= 0");
-  detail::require_finite(item_shrinkage > 0, "item_shrinkage", item_shrinkage, "finite and > 0");
-  detail::require_finite(user_shrinkage > 0, "user_shrinkage", user_shrinkage, "finite and > 0");
-  detail::require(now_ms >= 0, "now_ms", now_ms, ">= 0 (0 means the newest event)");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 RepeatPurchaseModel::RepeatPurchaseModel(RepeatPurchaseOptions options) : options_(options) { options_.validate(); }

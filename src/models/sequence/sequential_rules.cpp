@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/limits.hpp"
@@ -15,15 +16,7 @@
 
 namespace etalage {
 void SequentialRulesOptions::validate() const {
-  detail::require(weighting <= GapWeight::kSame, "weighting", static_cast<int>(weighting), "div, quadratic, linear, log or same");
-  detail::require(max_gap >= 1, "max_gap", max_gap, ">= 1");
-  detail::require_at_most("max_gap", max_gap, detail::kMostWindow);
-  detail::require_finite(min_support >= 0, "min_support", min_support, "finite and >= 0");
-  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
-  detail::require_finite(query_decay >= 0, "query_decay", query_decay, "finite and >= 0 (0 means no decay)");
-  detail::require(max_history >= 1, "max_history", max_history, ">= 1");
-  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 SequentialRulesModel::SequentialRulesModel(SequentialRulesOptions options) : options_(options) {

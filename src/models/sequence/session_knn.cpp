@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "detail/days.hpp"
@@ -35,21 +36,7 @@ struct SessionKnnModel::Merged {
 };
 
 void SessionKnnOptions::validate() const {
-  detail::require(num_neighbors >= 1, "num_neighbors", num_neighbors, ">= 1");
-  detail::require(recent_sessions >= 1, "recent_sessions", recent_sessions, ">= 1");
-  detail::require(weighting <= PlaceWeight::kExponential, "weighting", static_cast<int>(weighting),
-                  "div, quadratic, linear, log, same or exponential");
-  detail::require_finite(place_decay > 0, "place_decay", place_decay, "finite and > 0");
-  detail::require(score_weighting <= GapWeight::kSame, "score_weighting", static_cast<int>(score_weighting),
-                  "div, quadratic, linear, log or same");
-  detail::require_finite(idf_weight >= 0, "idf_weight", idf_weight, "finite and >= 0");
-  detail::require_finite(item_decay >= 0, "item_decay", item_decay, "finite and >= 0 (0 means no decay)");
-  detail::require_finite(backward >= 0, "backward", backward, "finite and >= 0");
-  detail::require_finite(length_exponent >= 0, "length_exponent", length_exponent, "finite and >= 0");
-  detail::require_finite(session_decay_days >= 0, "session_decay_days", session_decay_days, "finite and >= 0 (0 means no decay)");
-  detail::require(max_history >= 1, "max_history", max_history, ">= 1");
-  detail::require(exclude_last <= ExcludeLast::kNo, "exclude_last", static_cast<int>(exclude_last), "auto, true or false");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
+  require_options(*this);
 }
 
 SessionKnnModel::SessionKnnModel(SessionKnnOptions options) : options_(options) { options_.validate(); }

@@ -5,9 +5,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/retrieval/index_rows.hpp"
 #include "retrieval/faiss/faiss_index_impl.hpp"
+#include "retrieval/scorer.hpp"
 
 namespace etalage {
 
@@ -26,15 +28,7 @@ ItemIndexOptions exact_options(const FaissIndexOptions& o) {
 
 }  // namespace
 
-void FaissIndexOptions::validate() const {
-  ItemIndexOptions shared;
-  shared.nprobe = nprobe;
-  shared.ef_search = ef_search;
-  shared.rescore_factor = rescore_factor;
-  shared.compact_share = compact_share;
-  shared.num_threads = num_threads;
-  shared.validate();
-}
+void FaissIndexOptions::validate() const { require_options(*this); }
 
 FaissIndex::Impl::Impl(int dim, IndexMetric metric, FaissIndexOptions o) : options(o) {
   options.validate();
@@ -137,14 +131,9 @@ void FaissIndex::Impl::append(MatrixView<const float> vectors, std::span<const s
   std::vector<float> block;
   const float* rows = vectors.data();
   if (exact->metric() == IndexMetric::kCosine) {
-    block.assign(rows, rows + vectors.rows() * vectors.cols());
-    for (std::size_t i = 0; i < vectors.rows(); ++i) {
-      const auto row = std::span(block).subspan(i * vectors.cols(), vectors.cols());
-      double norm2 = 0;
-      for (const float x : row) norm2 += static_cast<double>(x) * x;
-      const auto factor = static_cast<float>(norm2 > 0 ? 1 / std::sqrt(norm2) : 0);
-      for (float& x : row) x *= factor;
-    }
+    block.resize(vectors.rows() * vectors.cols());
+    for (std::size_t i = 0; i < vectors.rows(); ++i)
+      retrieval::normalize(vectors.row(i).data(), vectors.cols(), block.data() + i * vectors.cols());
     rows = block.data();
   }
   const Changing section(*this);

@@ -50,15 +50,19 @@ struct FaissIndex::Impl {
   void require_growth(const char* what) const;
 
   // The gate is held shared.
-  struct Wish {
+  struct Request {
     std::size_t k = 0;           ///< results wanted, at most what may be there
     std::size_t proposals = 0;   ///< to ask FAISS for; 0: answer exactly
     bool selected = false;       ///< under a selector
   };
-  [[nodiscard]] Wish wish(std::size_t k, const ItemFilter* filter) const;
-  std::size_t answer(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter, Scratch& scratch) const;
+  [[nodiscard]] Request request(std::size_t k, const ItemFilter* filter) const;
+  /// Beyond so many proposals reading all rows is no dearer.
+  [[nodiscard]] std::size_t most_proposals() const noexcept { return ids.size() / 2 + 1; }
+  /// From the proposals that are there already (request.proposals of them, or none), and from more where these are too few.
+  std::size_t answer(std::span<const float> query, Request request, std::span<const std::int64_t> proposed, std::span<Neighbor> out,
+                     const ItemFilter* filter, Scratch& scratch) const;
   /// From proposals for one query; false when they are too few.
-  bool score(std::span<const float> query, std::span<const std::int64_t> labels, const Wish& wish, std::span<Neighbor> out, const ItemFilter* filter,
+  bool score(std::span<const float> query, std::span<const std::int64_t> labels, const Request& request, std::span<Neighbor> out, const ItemFilter* filter,
              Scratch& scratch, std::size_t& found) const;
 };
 

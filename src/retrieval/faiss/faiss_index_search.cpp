@@ -34,8 +34,8 @@ const ItemFilter* that_says_something(const ItemFilter* filter) { return filter 
 
 }  // namespace
 
-FaissIndex::Impl::Wish FaissIndex::Impl::wish(std::size_t k, const ItemFilter* filter) const {
-  Wish w;
+FaissIndex::Impl::Request FaissIndex::Impl::request(std::size_t k, const ItemFilter* filter) const {
+  Request w;
   const std::size_t live = exact->size();
   const std::size_t rows = ids.size();
   const std::size_t most = filter != nullptr && filter->has_allow_list() ? std::min(live, filter->num_allowed_ids()) : live;
@@ -53,42 +53,49 @@ FaissIndex::Impl::Wish FaissIndex::Impl::wish(std::size_t k, const ItemFilter* f
     const double wider = 1.2 * static_cast<double>(wanted) / share + 16;
     if (wider < static_cast<double>(rows / 2)) w.proposals = static_cast<std::size_t>(wider);
   }
+  if (w.proposals > most_proposals()) w.proposals = 0;
   return w;
 }
 
-bool FaissIndex::Impl::score(std::span<const float> query, std::span<const std::int64_t> labels, const Wish& wish, std::span<Neighbor> out,
+bool FaissIndex::Impl::score(std::span<const float> query, std::span<const std::int64_t> labels, const Request& request, std::span<Neighbor> out,
                              const ItemFilter* filter, Scratch& scratch, std::size_t& found) const {
   const RowSelector allowed(ids, alive, filter);
   std::vector<std::int64_t> candidates;
   candidates.reserve(labels.size());
   for (const std::int64_t row : labels)
     if (allowed.is_member(row)) candidates.push_back(ids[static_cast<std::size_t>(row)]);
-  if (candidates.size() < wish.k) return false;
+  if (candidates.size() < request.k) return false;
   const ItemFilter only = ItemFilter::allow(std::span<const std::int64_t>(candidates));
   found = exact->search(query, out, &only, scratch);
-  return found >= wish.k;  // a type may name a row twice
+  return found >= request.k;  // a type may name a row twice
 }
 
-std::size_t FaissIndex::Impl::answer(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter, Scratch& scratch) const {
-  Wish w = wish(out.size(), filter);
+std::size_t FaissIndex::Impl::answer(std::span<const float> query, Request r, std::span<const std::int64_t> proposed, std::span<Neighbor> out,
+                                     const ItemFilter* filter, Scratch& scratch) const {
   std::size_t found = 0;
-  if (w.proposals > 0) (void)exact->search(query, {}, nullptr, scratch);  // checks the query
   std::vector<std::int64_t> labels;
-  while (w.proposals > 0 && w.proposals <= ids.size() / 2 + 1) {
-    labels.assign(w.proposals, -1);
-    const RowSelector selector(ids, alive, filter);
-    structure->propose(query.data(), 1, w.proposals, w.selected ? &selector : nullptr, labels.data());
-    if (score(query, labels, w, out, filter, scratch, found)) return found;
+  while (r.proposals > 0) {
+    if (proposed.empty()) {
+      labels.assign(r.proposals, -1);
+      const RowSelector selector(ids, alive, filter);
+      structure->propose(query.data(), 1, r.proposals, r.selected ? &selector : nullptr, labels.data());
+      proposed = labels;
+    }
+    if (score(query, proposed, r, out, filter, scratch, found)) return found;
     // Under a selector, and where it reached fewer rows than were asked for, more of the same finds no more.
-    if (w.selected || labels.back() < 0) break;
-    w.proposals *= kWidening;
+    if (r.selected || proposed.back() < 0) break;
+    r.proposals = r.proposals * kWidening <= most_proposals() ? r.proposals * kWidening : 0;
+    proposed = {};
   }
   return exact->search(query, out, filter, scratch);
 }
 
 std::size_t FaissIndex::search(std::span<const float> query, std::span<Neighbor> out, const ItemFilter* filter, Scratch& scratch) const {
   const auto section = impl_->reading();
-  return impl_->answer(query, out, that_says_something(filter), scratch);
+  const ItemFilter* rule = that_says_something(filter);
+  const Impl::Request request = impl_->request(out.size(), rule);
+  if (request.proposals > 0) (void)impl_->exact->search(query, {}, nullptr, scratch);  // checks the query
+  return impl_->answer(query, request, {}, out, rule, scratch);
 }
 
 void FaissIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts,
@@ -106,7 +113,7 @@ void FaissIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighb
     Scratch& scratch = scratches[static_cast<std::size_t>(thread)];
     const auto section = impl_->reading();
     const ItemFilter* shared = filters.size() == 1 ? that_says_something(filters[0]) : nullptr;
-    const Impl::Wish w = filters.size() > 1 ? Impl::Wish() : impl_->wish(k, shared);
+    const Impl::Request w = filters.size() > 1 ? Impl::Request() : impl_->request(k, shared);
     std::vector<std::int64_t> labels(w.proposals * (end - begin), -1);
     const RowSelector selector(impl_->ids, impl_->alive, shared);
     if (w.proposals > 0)
@@ -114,8 +121,7 @@ void FaissIndex::search_batch(MatrixView<const float> queries, MatrixView<Neighb
     for (std::size_t i = begin; i < end; ++i) {
       const ItemFilter* filter = filters.size() > 1 ? that_says_something(filters[i]) : shared;
       const auto mine = std::span<const std::int64_t>(labels).subspan((i - begin) * w.proposals, w.proposals);
-      if (w.proposals == 0 || !impl_->score(queries.row(i), mine, w, out.row(i), filter, scratch, counts[i]))
-        counts[i] = impl_->answer(queries.row(i), out.row(i), filter, scratch);
+      counts[i] = impl_->answer(queries.row(i), filters.size() > 1 ? impl_->request(k, filter) : w, mine, out.row(i), filter, scratch);
     }
   });
 }

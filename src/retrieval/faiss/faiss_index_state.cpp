@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "etalage/core/array.hpp"
+#include "core/option_state.hpp"
 #include "retrieval/faiss/faiss_index_impl.hpp"
 
 namespace etalage {
@@ -18,11 +19,7 @@ void FaissIndex::save_state(StateWriter& writer) const {
   const std::lock_guard lock(impl_->writer);
   writer.put_string("factory", impl_->factory);
   writer.put_bool("from_bytes", impl_->from_bytes);
-  writer.put_int("options/nprobe", impl_->options.nprobe);
-  writer.put_int("options/ef_search", impl_->options.ef_search);
-  writer.put_int("options/rescore_factor", impl_->options.rescore_factor);
-  writer.put_double("options/compact_share", impl_->options.compact_share);
-  writer.put_int("options/num_threads", impl_->options.num_threads);
+  put_options(writer, impl_->options);
   writer.put_bool("built", impl_->built);
   ScopedWriter rows(writer, "rows/");
   impl_->exact->save_state(rows);
@@ -37,13 +34,7 @@ void FaissIndex::save_state(StateWriter& writer) const {
 }
 
 std::shared_ptr<FaissIndex> FaissIndex::from_trusted_state(const StateReader& reader) {
-  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-  FaissIndexOptions o;
-  o.nprobe = static_cast<int>(reader.get_int("options/nprobe", 1, most));
-  o.ef_search = static_cast<int>(reader.get_int("options/ef_search", 1, most));
-  o.rescore_factor = static_cast<int>(reader.get_int("options/rescore_factor", 1, most));
-  o.compact_share = reader.get_double("options/compact_share");
-  o.num_threads = static_cast<int>(reader.get_int("options/num_threads", 0, most));
+  const auto o = get_options<FaissIndexOptions>(reader);
   const bool built = reader.get_bool("built");
   const bool from_bytes = reader.get_bool("from_bytes");
   std::shared_ptr<ItemIndex> rows = ItemIndex::from_state(ScopedReader(reader, "rows/"));

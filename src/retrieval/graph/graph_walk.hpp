@@ -90,7 +90,7 @@ bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w, std
   return true;
 }
 
-/// Behind all entries that are at least as good; without a branch that nobody can foretell.
+/// Behind all entries that are at least as good; without a branch that nobody can predict.
 inline std::size_t walk_place(const WalkState::Entry* pool, std::size_t size, float score) noexcept {
   const WalkState::Entry* at = pool;
   while (size > 1) {

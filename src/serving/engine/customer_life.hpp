@@ -9,7 +9,7 @@
 
 namespace etalage::serving {
 
-/// Chance that the shopper of this profile is still a customer by the snapshot's lifetime model; nothing without one or before his
+/// Chance that the shopper of this profile is still a customer by the snapshot's lifetime model; nothing without one or before their
 /// first order.
 [[nodiscard]] std::optional<double> alive(const UserProfile& profile, std::int64_t now_ms, const SnapshotParts& parts);
 

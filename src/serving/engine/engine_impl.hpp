@@ -85,8 +85,8 @@ struct Engine::Impl {
   void read_shopper(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
   /// live_from: where in the history the models' knowledge ends; told: how many last items of the session the request brought.
   void fold_in(const serving::Publication& p, std::size_t live_from, std::size_t told, RequestContext& ctx, EngineScratch::Impl& s);
-  /// A newcomer by his segment's factors, the more so the less he has done.
-  void lean_on_segment(const serving::Publication& p, RequestContext& ctx, EngineScratch::Impl& s);
+  /// A newcomer by their segment's factors, the more so the less they have done.
+  void add_segment_prior(const serving::Publication& p, RequestContext& ctx, EngineScratch::Impl& s);
   /// s.profile, of the shopper in s.user; row of the models, -1 unknown.
   void make_profile(const serving::Publication& p, std::int32_t row, EngineScratch::Impl& s);
   /// The publication in use, for what is no request; std::logic_error when there is none.

@@ -83,12 +83,12 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
     answer.known_user = live || row >= 0;
     if (row >= 0) {
       ctx.user = row;
-      // The models know him up to here; what came later is told to them as his session.
+      // The models know them up to here; what came later is told to them as their session.
       const auto later = std::upper_bound(s.user.history.begin(), s.user.history.end(), snapshot.parts().trained_ms,
                                           [](std::int64_t t, const UserView::Past& e) { return t < e.time_ms; });
       live_from = live ? static_cast<std::size_t>(later - s.user.history.begin()) : 0;
-      if (const Recommender* keeper = snapshot.keeper(); keeper != nullptr && row < keeper->history().rows) {
-        const auto kept = keeper->history().view().row_columns(row);
+      if (const Recommender* model = snapshot.history_model(); model != nullptr && row < model->history().rows) {
+        const auto kept = model->history().view().row_columns(row);
         s.seen.assign(kept.begin(), kept.end());
         // Where nobody knows up to when the rows are, an event of a product that the row has is taken to be in it, unless it
         // is of the visit that is going on.
@@ -142,7 +142,7 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
   ctx.anchors = s.anchors;
   ctx.given = s.given;
   fold_in(p, live_from, std::min(told, s.session.size()), ctx, s);
-  lean_on_segment(p, ctx, s);
+  add_segment_prior(p, ctx, s);
   if (!p.wants_profile[static_cast<std::size_t>(request.placement)] || !answer.known_user) return;
   make_profile(p, ctx.user.value_or(-1), s);
   ctx.profile = &s.profile;
@@ -174,13 +174,13 @@ ShopperState Engine::Impl::state_of(const Publication& p, KeyView user, EngineSc
   return out;
 }
 
-void Engine::Impl::lean_on_segment(const Publication& p, RequestContext& ctx, EngineScratch::Impl& s) {
+void Engine::Impl::add_segment_prior(const Publication& p, RequestContext& ctx, EngineScratch::Impl& s) {
   const FactorModel* model = p.snapshot->factors();
   const auto& segments = p.snapshot->parts().segment_factors;
   if (segments.empty() || model == nullptr || (ctx.user && *ctx.user < model->num_users())) return;
   const auto segment = segments.find(ctx.segment);
   if (segment == segments.end()) return;
-  float done = 0;  // his own events that the model has a row for
+  float done = 0;  // their own events that the model has a row for
   for (const auto* items : {&s.history, &s.session})
     for (const std::int32_t item : *items) done += !ctx.user_vector.empty() && item < model->num_items() ? 1.0f : 0.0f;
   const float strength = p.snapshot->parts().segment_strength;

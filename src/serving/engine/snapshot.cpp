@@ -112,7 +112,7 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
     users.emplace_back(m.source, m.model->user_ids());
     num_items = std::max(num_items, m.model->num_items());
     if (factors_ == nullptr) factors_ = dynamic_cast<const FactorModel*>(m.model.get());
-    if (keeper_ == nullptr && m.model->has_history()) keeper_ = m.model.get();
+    if (history_model_ == nullptr && m.model->has_history()) history_model_ = m.model.get();
   }
   for (std::size_t i = 0; i < parts_.sources.size(); ++i) {
     if (!parts_.sources[i]) throw std::invalid_argument("sources[" + std::to_string(i) + "] is null, must be a source");
@@ -132,7 +132,7 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   }
   if (factors_ != nullptr) {
     folds_in_ = can_fold_in(*factors_);
-    if (factors_->has_history()) keeper_ = factors_;
+    if (factors_->has_history()) history_model_ = factors_;
   }
   for (const auto& [segment, model] : parts_.segment_popularity) {
     if (!model) throw std::invalid_argument("model of segment '" + segment + "' is null, must be a model");
@@ -177,12 +177,6 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   catalog_ = std::make_shared<const CatalogIndex>(parts_.catalog);
   const std::int32_t rows = catalog_->size();
 
-  if (parts_.factor_index) {
-    if (factors_ == nullptr) throw std::invalid_argument("factor_index is given, must come with a model that has factors");
-    if (parts_.factor_index->dim() != factors_->factors())
-      throw std::invalid_argument("dim of factor_index is " + std::to_string(parts_.factor_index->dim()) + ", must be the model's " + std::to_string(factors_->factors()) + " factors");
-    require_rows(*parts_.factor_index, rows, "factor_index");
-  }
   const Catalog::Columns& c = parts_.catalog->columns();
   if (parts_.content_index) {
     if (c.dim == 0 || parts_.content_index->dim() != c.dim)
@@ -204,7 +198,7 @@ Snapshot::Snapshot(SnapshotParts parts) : parts_(std::move(parts)) {
   } else if (num_items > 0) {
     for (std::int32_t row = rows - 1; row >= num_items && arrivals_.size() < kArrivals; --row) arrivals_.push_back(row);
   }
-  foretell_new_products();
+  predict_new_products();
   const auto factors = static_cast<std::size_t>(factors_ == nullptr ? 0 : factors_->factors());
   for (const auto& [segment, row] : parts_.segment_factors)
     if (row.size() != factors || !detail::bounded_rows(row, factors))
@@ -226,21 +220,18 @@ const ProfileOptions& Snapshot::profile_options() const noexcept {
   return parts_.profiles ? parts_.profiles->options() : parts_.intent ? parts_.intent->profile_options() : usual;
 }
 
-/// Products that the model with factors does not know, or that nobody touched, and that no index of the host's holds.
-void Snapshot::foretell_new_products() {
+/// Products that the model with factors does not know, or that nobody touched.
+void Snapshot::predict_new_products() {
   if (!parts_.cold_start) {
     if (!parts_.new_factors.empty()) throw std::invalid_argument("new_factors is given, must come with cold_start");
     return;
   }
   if (factors_ == nullptr || factors_->factors() != parts_.cold_start->factors())
-    throw std::invalid_argument("cold_start foretells " + std::to_string(parts_.cold_start->factors()) + " factors, must be of the snapshot's first model with factors");
-  std::vector<std::uint8_t> held(static_cast<std::size_t>(catalog_->size()), 0);
-  if (parts_.factor_index)
-    for (const std::int64_t id : parts_.factor_index->ids()) held[static_cast<std::size_t>(id)] = 1;
+    throw std::invalid_argument("cold_start predicts " + std::to_string(parts_.cold_start->factors()) + " factors, must be of the snapshot's first model with factors");
   for (std::int32_t row = 0; row < catalog_->size(); ++row) {
     const bool known = row < factors_->num_items();
     if (known && std::ranges::any_of(factors_->item_row(row), [](float v) { return v != 0; })) continue;
-    if (known || held[static_cast<std::size_t>(row)] == 0) new_products_.push_back(row);
+    new_products_.push_back(row);
   }
   if (new_products_.empty()) {
     parts_.new_factors = {};

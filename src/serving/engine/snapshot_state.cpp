@@ -157,13 +157,9 @@ void Snapshot::save_state(StateWriter& w) const {
   w.put_strings("segments", segments);
   ScopedWriter catalog(w, "catalog/");
   put_catalog(catalog, *parts_.catalog);
-  const auto put_index = [&](const char* name, const std::shared_ptr<const ItemIndex>& index) {
-    w.put_bool(std::string("has_") + name, index != nullptr);
-    ScopedWriter inner(w, std::string(name) + "/");
-    if (index) index->save_state(inner);
-  };
-  put_index("factor_index", parts_.factor_index);
-  put_index("content_index", parts_.content_index);
+  w.put_bool("has_content_index", parts_.content_index != nullptr);
+  ScopedWriter content(w, "content_index/");
+  if (parts_.content_index) parts_.content_index->save_state(content);
   w.put_bool("has_profiles", parts_.profiles != nullptr);
   if (parts_.profiles) {
     ScopedWriter inner(w, "profiles/");
@@ -262,7 +258,6 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   for (std::size_t i = 0; i < segments.size(); ++i)
     p.segment_popularity[segments[i]] = get_model(r, "segment" + std::to_string(i) + "/", make_model);
   p.catalog = get_catalog(ScopedReader(r, "catalog/"));
-  if (r.get_bool("has_factor_index")) p.factor_index = ItemIndex::from_state(ScopedReader(r, "factor_index/"));
   if (r.get_bool("has_content_index")) p.content_index = ItemIndex::from_state(ScopedReader(r, "content_index/"));
   if (r.get_bool("has_profiles")) p.profiles = Profiles::from_state(ScopedReader(r, "profiles/"));
   if (r.get_bool("has_intent")) p.intent = PurchaseIntent::from_state(ScopedReader(r, "intent/"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The profile of a shopper as he stands: what the snapshot's profiles say of him, and every live event after that.
+// The profile of a shopper as they stand: what the snapshot's profiles say of them, and every live event after that.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ class ShopperProfiles {
   ShopperProfiles(const Snapshot& snapshot, const EventStoreOptions& events, const LiveRows& rows);
 
   /// row: of the snapshot's users, -1 for an unknown one. Events of the view up to trained_ms are left out where the
-  /// snapshot's profiles know the shopper; of one whom they do not know, what fell out of his history counts in the totals.
+  /// snapshot's profiles know the shopper; of one whom they do not know, what fell out of their history counts in the totals.
   /// Items are rows of the catalogue; those it lacks come behind them.
   void make(std::int32_t row, const UserView& view, UserProfile& out) const;
-  /// Shares of the catalogue's groups in what he likes: target [groups]; false, and zeros, when nothing is known.
+  /// Shares of the catalogue's groups in what they like: target [groups]; false, and zeros, when nothing is known.
   bool target(const UserProfile& profile, std::span<float> out) const;
   /// Groups of target(); 0 where the grouping is not one that profiles keep.
   [[nodiscard]] std::size_t num_groups() const noexcept { return num_groups_; }

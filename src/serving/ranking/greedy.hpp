@@ -14,8 +14,10 @@
 
 namespace etalage {
 
-/// Vectors only grow.
-struct RerankScratch::Impl {
+namespace serving {
+
+/// Working memory of a re-ranking: a part of Scratch. Vectors only grow.
+struct RerankMemory {
   std::vector<float> inverse_norms;        ///< [n] 1 / |vector|, or 1 / sqrt(depth) of a category path; 0 without
   std::vector<const float*> rows;          ///< [n]
   std::vector<float> zero;                 ///< [dim] what a null vector points to
@@ -35,12 +37,10 @@ struct RerankScratch::Impl {
   std::vector<std::int32_t> groups;
 };
 
-namespace serving {
-
 /// Likeness of all candidates to one of them.
 class Alikeness {
  public:
-  Alikeness(const RerankOptions& options, const RerankInput& input, RerankScratch::Impl& s) : input_(input), s_(s), n_(input.relevance.size()) {
+  Alikeness(const RerankOptions& options, const RerankInput& input, RerankMemory& s) : input_(input), s_(s), n_(input.relevance.size()) {
     by_vectors_ = options.likeness == Likeness::kVectors;
     s.inverse_norms.resize(std::max(s.inverse_norms.size(), n_));
     s.similarities.resize(std::max(s.similarities.size(), n_));
@@ -75,7 +75,7 @@ class Alikeness {
 
  private:
   const RerankInput& input_;
-  RerankScratch::Impl& s_;
+  RerankMemory& s_;
   std::size_t n_;
   bool by_vectors_ = true;
 };
@@ -84,7 +84,7 @@ class Alikeness {
 
 class ByRelevance {
  public:
-  ByRelevance(const RerankOptions&, const RerankInput& input, RerankScratch::Impl&) : relevance_(input.relevance) {}
+  ByRelevance(const RerankOptions&, const RerankInput& input, RerankMemory&) : relevance_(input.relevance) {}
   void before() noexcept {}
   [[nodiscard]] double gain(std::size_t i) const noexcept { return relevance_[i]; }
   void choose(std::size_t) noexcept {}
@@ -95,7 +95,7 @@ class ByRelevance {
 
 class ByMarginalRelevance {
  public:
-  ByMarginalRelevance(const RerankOptions& options, const RerankInput& input, RerankScratch::Impl& s)
+  ByMarginalRelevance(const RerankOptions& options, const RerankInput& input, RerankMemory& s)
       : relevance_(input.relevance), diversity_(options.diversity), alike_(options, input, s), nearest_(s.nearest) {
     if (nearest_.size() < relevance_.size()) nearest_.resize(relevance_.size());
     std::fill_n(nearest_.begin(), relevance_.size(), 0.0f);
@@ -121,7 +121,7 @@ class ByDeterminant {
  public:
   static constexpr double kNothingNew = 1e-6;
 
-  ByDeterminant(const RerankOptions& options, const RerankInput& input, RerankScratch::Impl& s)
+  ByDeterminant(const RerankOptions& options, const RerankInput& input, RerankMemory& s)
       : relevance_(input.relevance), diversity_(options.diversity), alike_(options, input, s), residual_(s.residual), rows_(s.cholesky) {
     const std::size_t n = relevance_.size();
     if (residual_.size() < n) residual_.resize(n);
@@ -164,7 +164,7 @@ class ByDeterminant {
 
 class ByCalibration {
  public:
-  ByCalibration(const RerankOptions& options, const RerankInput& input, RerankScratch::Impl& s)
+  ByCalibration(const RerankOptions& options, const RerankInput& input, RerankMemory& s)
       : relevance_(input.relevance), groups_(input.groups), target_(input.target), diversity_(options.diversity),
         smoothing_(options.smoothing), s_(s) {
     s.place.assign(target_.size(), -1);
@@ -217,7 +217,7 @@ class ByCalibration {
   std::span<const float> target_;
   double diversity_;
   double smoothing_;
-  RerankScratch::Impl& s_;
+  RerankMemory& s_;
   double chosen_ = 0;
   double now_ = 0;
   double other_ = 0;
@@ -225,7 +225,7 @@ class ByCalibration {
 
 /// Calls f with the policy that the options ask for.
 template <class F>
-auto with_policy(const RerankOptions& options, const RerankInput& input, RerankScratch::Impl& s, F&& f) {
+auto with_policy(const RerankOptions& options, const RerankInput& input, RerankMemory& s, F&& f) {
   switch (options.method) {
     case RerankMethod::kMmr: {
       ByMarginalRelevance policy(options, input, s);

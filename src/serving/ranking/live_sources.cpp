@@ -15,23 +15,17 @@ namespace {
 constexpr std::size_t kRecent = 10;
 constexpr double kDueDays = 7;
 
-/// A model with factors, through an index over its item rows where there is one, and with the new products that it does
-/// not know by the factors foretold for them.
+/// A model with factors, and with the new products that it does not know by the factors predicted for them.
 class FactorSource final : public CandidateSource {
  public:
-  FactorSource(std::string name, std::shared_ptr<const Recommender> model, RecommenderSource::Ask ask, std::shared_ptr<const ItemIndex> index,
-               std::shared_ptr<const ItemIndex> fresh, const Snapshot& snapshot)
-      : CandidateSource(name), model_(name, std::move(model), ask), snapshot_(snapshot) {
-    if (index) near_ = std::make_unique<IndexSource>(name, std::move(index), IndexSource::Ask::kUserVector);
-    if (fresh) fresh_ = std::make_unique<IndexSource>(std::move(name), std::move(fresh), IndexSource::Ask::kUserVector);
-  }
+  FactorSource(const std::string& name, std::shared_ptr<const Recommender> model, RecommenderSource::Ask ask, const Snapshot& snapshot)
+      : CandidateSource(name), model_(name, std::move(model), ask), fresh_(name, snapshot.new_index(), IndexSource::Ask::kUserVector), snapshot_(snapshot) {}
 
   std::size_t produce(const SourceQuery& query, std::span<ItemScore> out, Scratch& scratch) const override {
-    const std::size_t known = near_ ? near_->produce(query, out, scratch) : model_.produce(query, out, scratch);
-    if (!fresh_) return known;
+    const std::size_t known = model_.produce(query, out, scratch);
     std::vector<ItemScore>& fresh = SourceScratch::of(scratch).fresh;
     if (fresh.size() < out.size()) fresh.resize(out.size());
-    const std::size_t more = fresh_->produce(query, std::span(fresh).first(out.size()), scratch);
+    const std::size_t more = fresh_.produce(query, std::span(fresh).first(out.size()), scratch);
     // The same inner product says how good both are: one list, the better first.
     std::vector<ItemScore>& merged = SourceScratch::of(scratch).merged;
     merged.resize(known + more);
@@ -46,7 +40,7 @@ class FactorSource final : public CandidateSource {
     const auto& rows = snapshot_.new_products();
     const auto at = std::lower_bound(rows.begin(), rows.end(), item);
     if (at == rows.end() || *at != item) return model_.explain(query, item, k);
-    // Nobody has touched it: what speaks for it is what it is like, by the factors foretold for it.
+    // Nobody has touched it: what speaks for it is what it is like, by the factors predicted for it.
     const FactorModel& model = *snapshot_.factors();
     const auto f = static_cast<std::size_t>(model.factors());
     const std::span<const float> row = snapshot_.parts().new_factors.view().subspan(static_cast<std::size_t>(at - rows.begin()) * f, f);
@@ -68,9 +62,8 @@ class FactorSource final : public CandidateSource {
   }
 
  private:
-  std::unique_ptr<IndexSource> near_;
-  std::unique_ptr<IndexSource> fresh_;
   RecommenderSource model_;
+  IndexSource fresh_;
   const Snapshot& snapshot_;  // outlives its publication's sources
 };
 
@@ -89,7 +82,7 @@ std::vector<ItemScore>& partners_of(const RequestContext& r, const EventStore& s
   return merged;
 }
 
-/// What he bought, by the probability that he buys it again within a week; ties by what is due first.
+/// What they bought, by the probability that they buy it again within a week; ties by what is due first.
 std::vector<BuyAgain>& due_again(const RequestContext& r, const RepurchaseStatistics& shop, std::int32_t num_products) {
   thread_local std::vector<BuyAgain> due;
   due.clear();
@@ -150,8 +143,8 @@ std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStor
   const SnapshotParts& p = snapshot.parts();
   std::vector<SharedSource> out;
   for (const SnapshotModel& m : p.models) {
-    if (m.model.get() == snapshot.factors() && (p.factor_index || snapshot.new_index()))
-      out.push_back(std::make_shared<FactorSource>(m.source, m.model, m.ask, p.factor_index, snapshot.new_index(), snapshot));
+    if (m.model.get() == snapshot.factors() && snapshot.new_index())
+      out.push_back(std::make_shared<FactorSource>(m.source, m.model, m.ask, snapshot));
     else out.push_back(std::make_shared<RecommenderSource>(m.source, m.model, m.ask));
   }
   if (p.content_index) out.push_back(std::make_shared<IndexSource>("content", p.content_index, IndexSource::Ask::kContent, p.catalog->columns().vectors));
@@ -190,7 +183,7 @@ std::vector<SharedSource> make_sources(const Snapshot& snapshot, const EventStor
         keep_largest(e, k);
         return e;
       }));
-  // Without profiles nothing is known of what others buy again: his own gaps have to do.
+  // Without profiles nothing is known of what others buy again: their own gaps have to do.
   const auto shop = p.profiles ? std::shared_ptr<const RepurchaseStatistics>(p.profiles, &p.profiles->repurchases()) : std::make_shared<const RepurchaseStatistics>();
   const std::int32_t products = snapshot.catalog()->size();
   out.push_back(std::make_shared<FunctionSource>(

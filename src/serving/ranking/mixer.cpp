@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etalage/serving/mixer.hpp"
+#include "serving/ranking/mixer.hpp"
 
 #include <algorithm>
 #include <cmath>

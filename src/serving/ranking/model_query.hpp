@@ -7,7 +7,7 @@
 
 namespace etalage::serving {
 
-/// What a model is asked for a request: the user where it knows him, and of history and session the items that it has.
+/// What a model is asked for a request: the user where it knows them, and of history and session the items that it has.
 [[nodiscard]] Query model_query(const Recommender& model, const SourceQuery& query, SourceScratch& scratch);
 
 }  // namespace etalage::serving

@@ -46,7 +46,6 @@ struct ExploredPlaces {
 /// Vectors only grow; what is of one request is reset by it.
 struct RankScratch::Impl {
   Scratch scratch;
-  RerankScratch rerank;
   CandidateSet candidates;
   std::vector<std::int32_t> history;       ///< history and session, sorted
   std::vector<std::int32_t> denied;        ///< sorted and unique

@@ -5,8 +5,9 @@
 #include <functional>
 #include <string>
 
-#include "serving/rules/json.hpp"
+#include "core/scratch.hpp"
 #include "serving/ranking/ranker_impl.hpp"
+#include "serving/rules/json.hpp"
 
 namespace etalage::serving {
 namespace {
@@ -252,7 +253,7 @@ void select(const RequestContext& request, const RulePlan& plan, const RerankOpt
   // Nothing is known of this shopper: there is nothing to calibrate to.
   if (used.method == RerankMethod::kCalibrated && std::all_of(window.target.begin(), window.target.end(), [](float p) { return !(p > 0); }))
     used.method = RerankMethod::kNone;
-  with_policy(used, window, s.rerank.impl(), [&](auto& policy) {
+  with_policy(used, window, s.scratch.impl().part<RerankMemory>(), [&](auto& policy) {
     Selection(request, plan, policy, window.relevance.size(), k, s, tracer).run();
   });
 }

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "serving/ranking/greedy.hpp"
 
@@ -50,20 +51,15 @@ void check(const RerankOptions& options, const RerankInput& input) {
 
 }  // namespace
 
-RerankScratch::RerankScratch() : impl_(std::make_unique<Impl>()) {}
-RerankScratch::~RerankScratch() = default;
-RerankScratch::RerankScratch(RerankScratch&&) noexcept = default;
-RerankScratch& RerankScratch::operator=(RerankScratch&&) noexcept = default;
-
 void RerankOptions::validate() const {
   detail::require_finite(diversity >= 0 && diversity <= 1, "diversity", diversity, "in [0, 1]");
   detail::require(window >= 1, "window", window, ">= 1");
   detail::require_finite(smoothing > 0 && smoothing < 1, "smoothing", smoothing, "in (0, 1)");
 }
 
-std::size_t rerank(const RerankOptions& options, const RerankInput& input, std::span<std::int32_t> order, RerankScratch& scratch) {
+std::size_t rerank(const RerankOptions& options, const RerankInput& input, std::span<std::int32_t> order, Scratch& scratch) {
   check(options, input);
-  RerankScratch::Impl& s = scratch.impl();
+  auto& s = scratch.impl().part<serving::RerankMemory>();
   const std::size_t all = input.relevance.size();
   const std::size_t k = std::min(order.size(), all);
   // The most relevant take part, in their order in the input.

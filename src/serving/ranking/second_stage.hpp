@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "etalage/models/learned_ranker.hpp"
-#include "etalage/serving/mixer.hpp"
+#include "serving/ranking/mixer.hpp"
 
 namespace etalage::serving {
 

@@ -13,9 +13,9 @@ namespace etalage::retrieval {
 inline constexpr std::size_t kFewestTogether = 32;  ///< queries that make panels worth while
 
 /// Rows of one moment: they never change, so nobody waits while they are read.
-struct Moment {
-  Moment() = default;
-  explicit Moment(const ItemStore& s) : shape(s.shape), vectors(s.vectors), codes(s.codes), ids(s.ids) {}
+struct RowsView {
+  RowsView() = default;
+  explicit RowsView(const ItemStore& s) : shape(s.shape), vectors(s.vectors), codes(s.codes), ids(s.ids) {}
   [[nodiscard]] const std::uint8_t* record(std::size_t row) const noexcept { return codes.data() + row * shape.stride; }
   kernels::CodeShape shape;
   Array<float> vectors;
