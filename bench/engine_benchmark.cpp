@@ -276,7 +276,7 @@ int observe() {
 std::shared_ptr<const Snapshot> bare_shop(std::int32_t products) {
   SnapshotParts parts;
   parts.catalog = make_catalog(products);
-  for (std::int64_t i = 0; i < 1000; ++i) parts.new_arrivals.push_back(i * products / 1000);
+  for (std::int64_t i = 0; i < 1000; ++i) parts.new_arrivals.emplace_back(std::in_place_type<std::int64_t>, i * products / 1000);
   return std::make_shared<const Snapshot>(std::move(parts));
 }
 

@@ -17,6 +17,11 @@ constexpr std::size_t kChunk = 256;  // most rows of a step of the single scan
 // Fewer requests than this gain nothing from sharing the rows.
 constexpr std::size_t kFewest = 3;
 constexpr std::size_t kPanelsACheck = 4;  // of a scan by norms
+// Of requests that are first tried by the longest rows: so much of the order may be in reach, and so many may be tried in vain,
+// or read more than one row in so many, before the others are answered together.
+constexpr double kMostTogether = 0.125;
+constexpr std::size_t kPatience = 8;
+constexpr std::size_t kFewMet = 24;
 constexpr std::size_t kFewestStraight = 96;  // dimensions from which reading is what takes the time
 
 // A run of rows as the kernels take them, padded to whole panels.
@@ -197,6 +202,11 @@ void scan_together(const ScoredRows& rows, std::span<const ScanRequest> requests
 
 std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanRequest& request, ScanWorkspace& workspace,
                                            const ScanTable& table) {
+  if (rows.longest != nullptr) {
+    std::size_t met = 0;
+    std::uint64_t* keys = at_least(workspace.keys, std::min(request.k, rows.rows));
+    if (const auto n = rows.longest->scan(rows, request, LongestRows::kMost, workspace, keys, table, met)) return {keys, *n};
+  }
   const Allowed p = Allowed::of(rows.rows, request.filter, request.excluded);
   std::uint64_t* keys = at_least(workspace.keys, Best::limit(std::min(request.k, p.size(rows.rows))) + kChunk);
   return scan_one(rows, request, p, keys, table);
@@ -212,20 +222,33 @@ void exact_top_k(const ScoredRows& rows, std::span<const ScanRequest> requests,
   std::uint64_t* keys = at_least(workspace.keys, room * requests.size());
   std::fill_n(results.begin(), requests.size(), std::span<const std::uint64_t>());
 
+  // The longest rows are for one request at a time: given up where most of it is read in the end.
+  const bool by_length = rows.longest != nullptr;
+  std::size_t given_up = 0;
+  std::vector<char>& answered = workspace.answered;
+  answered.assign(requests.size(), 0);
+  for (std::size_t i = 0; by_length && i < requests.size() && 4 * given_up <= i + kPatience; ++i) {
+    std::size_t met = 0;
+    const auto n = rows.longest->scan(rows, requests[i], requests.size() == 1 ? LongestRows::kMost : kMostTogether, workspace, keys + i * room, table, met);
+    if (n) results[i] = {keys + i * room, *n}, answered[i] = 1;
+    if (!n || met * kFewMet > rows.rows) ++given_up;
+  }
+
   // Requests over the same rows side by side.
   const auto list_of = [&](std::size_t i) {
     return Allowed::of(rows.rows, requests[i].filter).listed ? requests[i].filter : nullptr;
   };
   std::size_t* order = at_least(workspace.order, requests.size());
   std::iota(order, order + requests.size(), std::size_t{0});
-  std::sort(order, order + requests.size(), [&](std::size_t a, std::size_t b) {
+  const auto left = static_cast<std::size_t>(std::remove_if(order, order + requests.size(), [&](std::size_t i) { return answered[i] != 0; }) - order);
+  std::sort(order, order + left, [&](std::size_t a, std::size_t b) {
     const ItemFilter* la = list_of(a);
     const ItemFilter* lb = list_of(b);
     return la != lb ? std::less<>()(la, lb) : a < b;
   });
-  for (std::size_t begin = 0; begin < requests.size();) {
+  for (std::size_t begin = 0; begin < left;) {
     std::size_t end = begin + 1;
-    while (end < requests.size() && list_of(order[end]) == list_of(order[begin])) ++end;
+    while (end < left && list_of(order[end]) == list_of(order[begin])) ++end;
     if (end - begin < kFewest) {
       for (; begin < end; ++begin) {
         const std::size_t i = order[begin];

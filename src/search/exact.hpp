@@ -11,6 +11,7 @@
 #include "search/coded_memory.hpp"
 #include "search/coded_panels.hpp"
 #include "search/kernel_names.hpp"
+#include "search/longest_rows.hpp"
 #include "search/row_order.hpp"
 
 namespace etalage::search {
@@ -26,6 +27,7 @@ struct ScoredRows {
   const float* offset = nullptr;  ///< [rows]; null means 0
   const CodedPanels* panels = nullptr;  ///< of `order`, or null: each block makes its own
   const RowOrder* order = nullptr;  ///< of these rows without scale and offset, for several requests at once; null: as they lie
+  const LongestRows* longest = nullptr;  ///< of these rows, for each request by itself; null: none, or many requests share the reads
 };
 
 /// One question put to the rows.
@@ -45,6 +47,7 @@ struct ScanWorkspace {
   std::vector<std::uint64_t*> buffers;
   std::vector<std::size_t> counts;
   std::vector<std::size_t> order;
+  std::vector<char> answered;
   std::vector<std::size_t> live;  ///< requests that a scan by norms has not done with
   std::vector<float> norms;
   std::vector<CodedQuery> live_queries;
@@ -54,7 +57,8 @@ struct ScanWorkspace {
 };
 
 /// Exact top k, by descending score and ties by lower index: min(k, allowed and not excluded) keys (rank_key.hpp), best
-/// first, valid until the workspace is used again. With a selective allow list only the listed rows are read.
+/// first, valid until the workspace is used again. With a selective allow list only the listed rows are read; with the
+/// longest rows only those that are long enough, as a rule.
 std::span<const std::uint64_t> exact_top_k(const ScoredRows& rows, const ScanRequest& request, ScanWorkspace& workspace,
                                            const ScanTable& table = scan());
 

@@ -56,7 +56,10 @@ struct FactorModel::Norms {
   std::once_flag order_once;
   search::RowOrder order;
 
+  search::LongestOnDemand longest;
+
   const search::RowOrder* order_of(const search::ScoredRows& rows, int num_threads) {
+    if (const search::LongestRows* there = longest.made(); there != nullptr && there->order() != nullptr) return there->order();
     std::call_once(order_once, [&] { order = search::RowOrder::of(rows.data, rows.rows, rows.stride, rows.dim, num_threads); });
     return order.rows.empty() ? nullptr : &order;
   }
@@ -177,7 +180,7 @@ std::size_t FactorModel::recommend(const Query& query, std::span<ItemScore> out,
 
 // The best items for a row, by the index where there is one that can answer.
 std::size_t FactorModel::best(const float* row, const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
-  const search::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
+  search::ScoredRows rows = scored_rows(item_factors_, num_items_, factors_);
   const std::span<const std::int32_t> excluded = excluded_of(query, scratch);
   Scratch::Impl& s = scratch.impl();
   // What is excluded is asked for in addition. Long lists and short allow lists are quicker read from the rows.
@@ -197,6 +200,7 @@ std::size_t FactorModel::best(const float* row, const Query& query, std::span<It
       return select_top_k(s.ints, {scores, s.ints.size()}, {}, nullptr, out, scratch);
     }
   }
+  rows.longest = item_norms_->longest.get(rows, 1, 1);
   return write(search::exact_top_k(rows, {row, out.size(), excluded, query.filter}, s.part<search::ScanWorkspace>()), out);
 }
 
@@ -294,6 +298,7 @@ void FactorModel::rank(std::span<const Query> queries, const MatrixView<const fl
     if (rows.order != nullptr && kernels::code().panel != 0 && search::CodedPanels::bytes(rows.rows, dim) <= kMostForPanels)
       rows.panels = &panels.emplace(rows, *rows.order, kernels::code(), threads);
   }
+  if (rows.panels == nullptr) rows.longest = item_norms_->longest.get(rows, num_queries, threads);
   const std::size_t block = search::scan_block_size(dim, std::min(out.cols(), rows.rows), num_queries, threads);
   detail::parallel_for(num_queries, block, threads, [&](std::size_t begin, std::size_t end, int thread) {
     Worker& w = workers[static_cast<std::size_t>(thread)];
@@ -397,6 +402,7 @@ void FactorModel::set_rows(Array<float>& factors, std::shared_ptr<Norms>& norms,
     std::copy_n(rows.data() + i * dim, dim, all.data() + static_cast<std::size_t>(indices[i]) * dim);
   size = static_cast<std::int32_t>(n);
   const std::shared_ptr<Norms> before = std::exchange(norms, std::move(fresh));
+  norms->longest.follow(before->longest, indices, n);
   if (!before->known.load(std::memory_order_acquire)) return;
   // Norms that are known stay, but for the rows that changed.
   Array<float> inverse = before.use_count() == 1 ? std::move(before->inverse) : before->inverse;
