@@ -155,6 +155,8 @@ def test_shapes_and_special_cases():
     (dict(eligible=np.ones((2, 2))), "eligible has shape"),
     (dict(offer_min=[2, 2]), "offer_min adds up to 4, and 3 shoppers x per_shopper 1 are fewer places"),
     (dict(offer_min=[3, 0], eligible=[[1, 1], [1, 1], [0, 1]]), r"offer_min\[0\] is 3, and only 2 shoppers are eligible for offer 0"),
+    (dict(offer_min=[2, 2], per_shopper=2, exclusive=[[0, 1]]), "offer_min of offers 0, 1, of which .* exclude each other, adds up to 4, .* only 3"),
+    (dict(offer_min=[1, 2], eligible=[[1, 1], [1, 1], [0, 0]]), "offer_min of offers 0, 1 adds up to 3, and the eligible shoppers can take only 2"),
     (dict(offer_min=[2, 1], budgets=[2.5]), "offer_min of offers 0, 1 takes at least 3.* of budget 0, which is 2.5"),
     (dict(offer_min=[2, 0], offer_max=[1, 1]), "the minimum must not be above the maximum"),
     (dict(offer_min=[0.5, 0]), "offer_min must hold whole numbers"),

@@ -167,6 +167,19 @@ def test_edges():
     assert as_dict(baskets.frequent_sets(data, 1)) == {("x",): 2, ("y",): 1, ("x", "y"): 1}
 
 
+def test_labels_are_pythons_whatever_holds_them():
+    pa, pl, pd = pytest.importorskip("pyarrow"), pytest.importorskip("polars"), pytest.importorskip("pandas")
+    lists = [["a", "b"], ["a"], ["b", "a", "a"], []]
+    want = {("a",): 3, ("b",): 2, ("a", "b"): 2}
+    for given in (pa.array(lists), pa.chunked_array([lists[:2], lists[2:]]), pl.Series(lists), pd.Series(lists), [np.array(b, dtype=str) for b in lists]):
+        found = baskets.frequent_sets(given, 2)
+        assert dict(zip(found["items"], found["count"])) == want
+        assert all(type(label) is str for items in found["items"] for label in items)
+    whole = baskets.frequent_sets([np.array([1, 2]), np.array([2], np.int32)], 1)
+    assert all(type(label) is int for items in whole["items"] for label in items)
+    assert len(baskets.frequent_sets(pa.array([["a"], None]), 1)) == 1  # a missing list is an empty basket
+
+
 def test_bad_input_is_named():
     ok = [["a", "b"], ["a"]]
     for support, text in ((0.0, "min_support is 0"), (-0.1, "min_support is -0.1"), (1.5, "min_support is 1.5"), (math.nan, "min_support is nan"), (0, "min_support is 0")):

@@ -74,6 +74,22 @@ def test_limits_by_label():
     assert 0.94 * best <= got.value <= best * (1 + 1e-12) <= got.bound * (1 + 2e-12)
 
 
+@pytest.mark.parametrize("kind", [int, str])
+def test_limits_are_those_of_each_candidates_labels(kind):
+    # Keys as dicts know them: 3, 3.0 and np.int64(3) are one; labels of no candidate, candidates of no label, several labels of one.
+    rng = np.random.default_rng(0)
+    rows = rows_of(1, rows=4, candidates=30, products=40, kind=kind)
+    spelled = [int, float, np.int64, np.float32] if kind is int else [str]
+    tags = {spelled[i % len(spelled)](i): [f"t{j}" for j in rng.choice(6, rng.integers(0, 4), replace=False)] for i in range(5, 60)}
+    tags |= {"of another kind": ["t0"], -1.5: ["t1"], float("inf"): ["t2"], float("nan"): ["t3"], (1, 2): ["t4"], 2**80: ["t5"]}
+    page = Page([4, 4, 4], labels={"tag": tags}, at_most={"tag": 3, ("tag", "t1"): 2}, at_least={("tag", "t2"): 1})
+    got = page.compose(rows)
+    shown = [i for items in got.items for i in items if i is not None]
+    count = {("tag", f"t{j}"): sum(f"t{j}" in tags.get(i, []) for i in shown) for j in range(6)}
+    assert {name: n for name, n in got.given.items() if n} == {name: n for name, n in count.items() if n}
+    assert all(n <= 3 for n in count.values()) and count["tag", "t1"] <= 2 and count["tag", "t2"] >= 1
+
+
 def test_promised_places_are_kept():
     rows = rows_of(1, kind=lambda i: f"sku-{i}")
     got = Page([2, 2]).compose(rows, pins={("row 2", 1): ("sponsored", 0.05)}, pin_rows={"row 2": 1, "row 0": None})

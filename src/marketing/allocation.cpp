@@ -66,6 +66,25 @@ void check(const AllocationProblem& p) {
   }
 }
 
+/// Minima of these offers beside the places that eligible shoppers have for them: per_shopper each, one for an exclusive group.
+void check_room(const AllocationProblem& p, const std::vector<std::size_t>& offers, const char* why) {
+  std::int64_t wanted = 0, room = 0;
+  for (const std::size_t o : offers) wanted += p.offer_min[o];
+  std::vector<std::size_t> last(p.exclusive.empty() ? 0 : p.offers, p.shoppers);  // shopper who was counted for a group
+  for (std::size_t s = 0; s < p.shoppers; ++s) {
+    std::int64_t takes = 0;
+    for (const std::size_t o : offers) {
+      if (!p.eligible.empty() && p.eligible[s * p.offers + o] == 0) continue;
+      const std::int32_t group = p.exclusive.empty() ? -1 : p.exclusive[o];
+      if (group >= 0 && std::exchange(last[static_cast<std::size_t>(group)], s) == s) continue;
+      ++takes;
+    }
+    room += std::min<std::int64_t>(takes, p.per_shopper);
+  }
+  if (wanted > room)
+    throw std::invalid_argument("offer_min of offers " + joined(offers) + why + " adds up to " + std::to_string(wanted) + ", and the eligible shoppers can take only " + std::to_string(room));
+}
+
 /// What can be proved of minima by counting.
 void check_minima(const AllocationProblem& p) {
   if (p.offer_min.empty()) return;
@@ -73,12 +92,14 @@ void check_minima(const AllocationProblem& p) {
   const std::int64_t all = std::accumulate(p.offer_min.begin(), p.offer_min.end(), std::int64_t{0});
   if (static_cast<double>(all) > static_cast<double>(p.shoppers) * static_cast<double>(places))
     throw std::invalid_argument("offer_min adds up to " + std::to_string(all) + ", and " + std::to_string(p.shoppers) + " shoppers x per_shopper " + std::to_string(places) + " are fewer places");
+  std::vector<std::vector<std::size_t>> groups(p.exclusive.empty() ? 0 : p.offers);
   std::vector<double> costs;
   std::vector<double> least(p.budgets.size());
   std::vector<std::size_t> offers;
   for (std::size_t o = 0; o < p.offers; ++o) {
     if (p.offer_min[o] == 0) continue;
     offers.push_back(o);
+    if (!groups.empty() && p.exclusive[o] >= 0) groups[static_cast<std::size_t>(p.exclusive[o])].push_back(o);
     std::int64_t allowed = 0;
     for (std::size_t s = 0; s < p.shoppers; ++s) allowed += p.eligible.empty() || p.eligible[s * p.offers + o] != 0 ? 1 : 0;
     if (allowed < p.offer_min[o])
@@ -92,6 +113,9 @@ void check_minima(const AllocationProblem& p) {
       least[b] += std::accumulate(costs.begin(), cut, 0.0);
     }
   }
+  for (const auto& group : groups)
+    if (group.size() > 1) check_room(p, group, ", of which each shopper gets one at most as they exclude each other,");
+  if (offers.size() > 1) check_room(p, offers, "");
   for (std::size_t b = 0; b < p.budgets.size(); ++b)
     if (least[b] > p.budgets[b] * (1 + 1e-9))
       throw std::invalid_argument("offer_min of offers " + joined(offers) + " takes at least " + std::to_string(least[b]) + " of budget " + std::to_string(b) + ", which is " + std::to_string(p.budgets[b]));

@@ -53,6 +53,27 @@ std::vector<std::int32_t> first_order(const PageProblem& p, const PageCells& cel
   return order;
 }
 
+/// A page to lay a cascade's first tangents at: each place takes the best product of its row that none before it took. Limits do not matter,
+/// as tangents bound every page from anywhere; at the empty page they would be far off.
+std::vector<std::int64_t> greedy_page(const PageCells& cells, std::span<const std::int32_t> order) {
+  std::vector<std::int64_t> page(cells.places, -1);
+  std::vector<std::uint8_t> taken(cells.copies, 0);
+  std::vector<std::size_t> next(cells.offsets.begin(), cells.offsets.end() - 1);
+  for (const std::uint32_t place : cells.looking) {
+    const std::int32_t shown = order[static_cast<std::size_t>(cells.position_of[place])];
+    if (shown < 0) continue;
+    const auto row = static_cast<std::size_t>(shown);
+    page[place] = cells.pinned_at(row, cells.slot_of(place));
+    if (page[place] >= 0) continue;
+    std::size_t& c = next[row];
+    while (c < cells.offsets[row + 1] && taken[static_cast<std::size_t>(cells.cells[c].copy)] != 0) ++c;
+    if (c == cells.offsets[row + 1]) continue;
+    taken[static_cast<std::size_t>(cells.cells[c].copy)] = 1;
+    page[place] = static_cast<std::int64_t>(cells.cells[c].cell);
+  }
+  return page;
+}
+
 /// How many places each limit has in the relaxed choice.
 std::vector<double> usage(const PageProblem& p, const PageCells& cells, std::span<const std::int32_t> held) {
   std::vector<double> out(p.limits.size(), 0.0);
@@ -150,6 +171,7 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
   std::vector<std::int32_t> order = first_order(p, cells, dropped), next, held;
   std::vector<std::size_t> missing;
   best.limit_prices = prices.limit;
+  if (p.click_model == ClickModel::cascade) constant = cascade_tangent(p, cells, greedy_page(cells, order), weights);
   dual.start_prices(weights, order, prices);
   for (std::int32_t step = 0; step <= options.max_steps; ++step) {
     // The slack of an auction is a tenth of the gap asked for, of a worth that is first only guessed.
@@ -170,31 +192,26 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
       missing = draft.short_limits();
     }
     next = order;
-    double bound = std::numeric_limits<double>::infinity();
-    // A cascade's tangents at the empty page bound nothing: those at the first page come first.
-    const bool untouched = p.click_model == ClickModel::cascade && step == 0 && better && options.max_steps > 0;
-    if (!untouched) {
-      settled.cell = prices.cell;
-      settled.limit = prices.limit;
-      dual.settle_prices(weights, order, held, settled);
-      bound = constant + dual.bound(weights, settled, next);
-      if (bound < best.bound) {
-        best.bound = bound;
-        best.limit_prices = prices.limit;
-      } else {
-        pace *= 0.7;
-      }
+    settled.cell = prices.cell;
+    settled.limit = prices.limit;
+    dual.settle_prices(weights, order, held, settled);
+    const double bound = constant + dual.bound(weights, settled, next);
+    if (bound < best.bound) {
+      best.bound = bound;
+      best.limit_prices = prices.limit;
+    } else {
+      pace *= 0.7;
     }
     if (best.feasible && gap_of(best.value, best.bound) <= options.target_gap) break;
     const double gap = best.feasible ? gap_of(best.value, best.bound) : std::numeric_limits<double>::infinity();
-    if (best.feasible && !untouched && cells.cells.size() > kLargePage && !(gap < 0.8 * last_gap)) break;
-    if (!untouched) last_gap = gap;
+    if (best.feasible && cells.cells.size() > kLargePage && !(gap < 0.8 * last_gap)) break;
+    last_gap = gap;
     // Without a page that keeps the promises the prices go on as if one of nine tenths of the bound were known.
     const double target = best.feasible ? best.value : 0.9 * bound;
-    // The tangents of a cascade come before prices: at those of the empty page the bound is far off.
+    // The tangents of a cascade come before prices: those at the page found bound it more closely.
     bool moved = p.click_model == ClickModel::cascade && better;
     if (moved) constant = cascade_tangent(p, cells, best.page, weights);
-    if (!untouched && (!moved || step > 1)) {
+    if (!moved || step > 0) {
       const std::vector<double> used = usage(p, cells, held);
       const bool priced = move_prices(p, used, pace * std::max(bound - target, 1e-6 * bound), small_worth(cells, weights, held), prices.limit);
       if (priced) dual.price_cells(prices);
@@ -226,8 +243,8 @@ void PageOptions::validate() const {
 PageLayout compose_page(const PageProblem& p, const PageOptions& options) {
   options.validate();
   check_page(p);
-  check_promises(p);
   const PageCells cells(p);
+  check_promises(p, cells);
   std::vector<std::uint8_t> dropped(cells.rows, 0);
   const auto promised = [&](std::size_t r) { return !p.row_position.empty() && p.row_position[r] != kAnywhere; };
   for (std::size_t r = 0; r < cells.rows; ++r) dropped[r] = !promised(r) && p.offsets[r + 1] - p.offsets[r] < options.min_items;

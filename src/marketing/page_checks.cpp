@@ -87,7 +87,7 @@ void check_page(const PageProblem& p) {
   }
 }
 
-void check_promises(const PageProblem& p) {
+void check_promises(const PageProblem& p, const PageCells& cells) {
   const std::size_t positions = p.slots.size(), places = p.weights.size(), limits = p.limits.size();
   // Rows.
   std::vector<std::int64_t> row_at(positions, -1);
@@ -128,6 +128,8 @@ void check_promises(const PageProblem& p) {
   const auto most_slots = static_cast<std::int64_t>(*std::max_element(p.slots.begin(), p.slots.end()));
   std::vector<std::size_t> asked;
   std::vector<std::vector<std::size_t>> members(limits);
+  std::vector<std::int64_t> per_row(cells.rows);
+  std::vector<std::size_t> last_limit(cells.products, limits);
   const bool minima = std::any_of(p.limits.begin(), p.limits.end(), [](const PageLimit& limit) { return limit.at_least > 0; });
   for (std::size_t c = 0; c < p.items.size() && minima; ++c)
     for (std::int64_t j = p.limit_offsets[c]; j < p.limit_offsets[c + 1]; ++j) members[static_cast<std::size_t>(p.limit_of[static_cast<std::size_t>(j)])].push_back(c);
@@ -137,13 +139,14 @@ void check_promises(const PageProblem& p) {
     asked.push_back(g);
     if (least > p.limits[g].at_most) refuse("at_least of " + named(p, g) + " is " + std::to_string(least) + " and at_most " + std::to_string(p.limits[g].at_most) + ", the minimum must not be above the maximum");
     if (least > static_cast<std::int64_t>(places)) refuse("at_least of " + named(p, g) + " is " + std::to_string(least) + ", and the page has " + std::to_string(places) + " places");
-    std::vector<std::int64_t> products, per_row(p.offsets.size() - 1, 0);
+    std::fill(per_row.begin(), per_row.end(), 0);
+    std::int64_t different = 0;
     for (const std::size_t c : members[g]) {
-      products.push_back(p.items[c]);
+      std::size_t& last = last_limit[static_cast<std::size_t>(cells.product_of[c])];
+      different += last != g;
+      last = g;
       ++per_row[row_of[c]];
     }
-    std::sort(products.begin(), products.end());
-    const auto different = std::unique(products.begin(), products.end()) - products.begin();
     if (p.temperature == 0 && different < least) refuse("at_least of " + named(p, g) + " is " + std::to_string(least) + ", and only " + std::to_string(different) + " different products among the candidates count in it");
     for (std::int64_t& n : per_row) n = std::min(n, most_slots);
     std::sort(per_row.rbegin(), per_row.rend());

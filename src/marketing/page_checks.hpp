@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "etalage/marketing/page.hpp"
+#include "marketing/page_cells.hpp"
 
 namespace etalage::marketing {
 
@@ -9,6 +9,6 @@ namespace etalage::marketing {
 void check_page(const PageProblem& problem);
 
 /// What can be proved of promises by counting; std::invalid_argument names what clashes.
-void check_promises(const PageProblem& problem);
+void check_promises(const PageProblem& problem, const PageCells& cells);
 
 }  // namespace etalage::marketing

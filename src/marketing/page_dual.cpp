@@ -48,16 +48,15 @@ void PageDual::bid(std::span<const double> weights, std::span<const std::int32_t
     const double weight = weights[place];
     double best = 0, second = 0;  // staying empty is worth 0
     std::size_t found = cells_.cells.size();
-    for (std::size_t c = cells_.offsets[row]; c < cells_.offsets[row + 1]; ++c) {
-      if (weight * cells_.cells[c].value - lowest_price_[row] <= second) break;  // the others are worth less still
+    const double lowest = lowest_price_[row];
+    const std::size_t end = cells_.offsets[row + 1];
+    for (std::size_t c = cells_.offsets[row]; c < end; ++c) {
+      if (weight * cells_.cells[c].value - lowest <= second) break;  // the others are worth less still
       const double w = worth(weights, place, c, prices);
-      if (w > best) {
-        second = best;
-        best = w;
-        found = c;
-      } else if (w > second) {
-        second = w;
-      }
+      // Without branches: which of neighbours is better is a guess.
+      second = std::max(second, std::min(best, w));
+      found = w > best ? c : found;
+      best = std::max(best, w);
     }
     if (found == cells_.cells.size()) continue;
     const auto copy = static_cast<std::size_t>(cells_.cells[found].copy);
@@ -75,6 +74,9 @@ void PageDual::bid(std::span<const double> weights, std::span<const std::int32_t
 /// Copies that nobody holds lower their prices until a place would rather have them. True where a place changed hands.
 bool PageDual::lower(std::span<const double> weights, double step, PagePrices& prices, std::vector<std::int32_t>& held) {
   bool changed = false;
+  profit_.resize(cells_.places);
+  for (std::size_t place = 0; place < cells_.places; ++place)
+    profit_[place] = held[place] < 0 ? 0.0 : std::max(0.0, worth(weights, place, static_cast<std::size_t>(held[place]), prices));
   for (std::size_t copy = 0; copy < cells_.copies; ++copy) {
     if (owner_[copy] >= 0 || prices.copy[copy] <= 0) continue;
     double best = 0, second = 0;
@@ -86,8 +88,7 @@ bool PageDual::lower(std::span<const double> weights, double step, PagePrices& p
       const auto at = static_cast<std::size_t>(position_of_row_[row]);
       for (std::size_t place = cells_.first_place[at]; place < cells_.first_place[at + 1]; ++place) {
         if (cells_.pinned_at(row, place - cells_.first_place[at]) >= 0) continue;
-        const double profit = held[place] < 0 ? 0.0 : worth(weights, place, static_cast<std::size_t>(held[place]), prices);
-        const double offer = weights[place] * cells_.cells[cell].value - prices.cell[cell] - std::max(0.0, profit);
+        const double offer = weights[place] * cells_.cells[cell].value - prices.cell[cell] - profit_[place];
         if (offer > best) {
           second = best;
           best = offer;
@@ -108,6 +109,7 @@ bool PageDual::lower(std::span<const double> weights, double step, PagePrices& p
     if (held[place_found] >= 0) owner_[static_cast<std::size_t>(cells_.cells[static_cast<std::size_t>(held[place_found])].copy)] = -1;
     held[place_found] = static_cast<std::int32_t>(cell_found);
     owner_[copy] = static_cast<std::int32_t>(place_found);
+    profit_[place_found] = std::max(0.0, worth(weights, place_found, cell_found, prices));
     changed = true;
   }
   return changed;
@@ -221,13 +223,17 @@ void PageDual::find_front(std::size_t row, std::size_t slots, const PagePrices& 
 double PageDual::best_of_front(std::span<const double> weights) {
   // Chosen cells stand by falling value in places of falling weight: f[j] is the best of the cells so far with j of them chosen.
   const std::size_t n = weights.size();
+  if (n == 0) return 0;
   sums_.assign(2 * (n + 1), -std::numeric_limits<double>::infinity());
   double *now = sums_.data(), *next = now + n + 1;
   now[0] = next[0] = 0;
   std::size_t seen = 0;
   for (const Front& cell : front_) {
+    if (!(weights[0] * cell.value > cell.price)) continue;  // worth nothing in any place
     const std::size_t most = std::min(++seen, n);
-    for (std::size_t j = 0; j < most; ++j) next[j + 1] = std::max(now[j + 1], now[j] + (weights[j] * cell.value - cell.price));
+    const double* __restrict without = now;
+    double* __restrict with = next;
+    for (std::size_t j = 0; j < most; ++j) with[j + 1] = std::max(without[j + 1], without[j] + (weights[j] * cell.value - cell.price));
     std::swap(now, next);
   }
   return *std::max_element(now, now + n + 1);

@@ -67,6 +67,7 @@ class PageDual {
   };
   std::vector<Front> front_;
   std::vector<double> cheapest_, sums_;
+  std::vector<double> profit_;              ///< [places], of what a place holds
 };
 
 }  // namespace etalage::marketing

@@ -21,13 +21,14 @@ double assign_rows(const PageProblem& p, const PageCells& cells, std::span<const
     for (const std::size_t at : places) largest = std::max(largest, worth[r * cells.positions + at]);
   // Rows that must appear are worth more than any change of the others could be. Empty positions are columns of no cost.
   const double must = 4 * (largest + 1e-300) * static_cast<double>(places.size() + 1);
-  const auto cost = [&](std::size_t at, std::size_t column) {
-    if (column >= rows.size()) return 0.0;
-    const std::size_t r = rows[column];
-    const bool promised = !p.row_position.empty() && p.row_position[r] == kMustAppear;
-    return -worth[r * cells.positions + places[at]] - (promised ? must : 0.0);
-  };
   const std::size_t n = places.size(), m = rows.size() + n;
+  std::vector<double> costs(n * m, 0.0);
+  for (std::size_t at = 0; at < n; ++at)
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      const std::size_t r = rows[column];
+      const bool promised = !p.row_position.empty() && p.row_position[r] == kMustAppear;
+      costs[at * m + column] = -worth[r * cells.positions + places[at]] - (promised ? must : 0.0);
+    }
   constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::vector<double> u(n + 1), v(m + 1), least(m + 1);
   std::vector<std::size_t> match(m + 1, kNone), from(m + 1);
@@ -42,9 +43,11 @@ double assign_rows(const PageProblem& p, const PageCells& cells, std::span<const
       const std::size_t place = match[column];
       double step = std::numeric_limits<double>::infinity();
       std::size_t next = kNone;
+      const double* cost = costs.data() + place * m;
+      const double paid = u[place];
       for (std::size_t j = 0; j < m; ++j) {
         if (seen[j] != 0) continue;
-        const double reduced = cost(place, j) - u[place] - v[j];
+        const double reduced = cost[j] - paid - v[j];
         if (reduced < least[j]) {
           least[j] = reduced;
           from[j] = column;

@@ -194,6 +194,20 @@ TEST(Page, CascadeIsBoundedByItsTangents) {
   }
 }
 
+TEST(Page, TheFirstTangentsOfACascadeBoundIt) {
+  PageOptions first;
+  first.max_steps = 0;
+  for (const double temperature : {0.0, 0.5}) {
+    Case c = make(20, 20, 12, 200, 2000, 7);
+    c.model = ClickModel::cascade;
+    c.temperature = temperature;
+    for (double& s : c.scores) s *= 0.2;
+    const PageLayout page = compose_page(c.problem(), first);
+    EXPECT_GE(page.bound, compose_page(c.problem()).value);
+    EXPECT_LE(page.gap, 0.03) << "tangents at a page that nobody would show are far off";
+  }
+}
+
 TEST(Page, RepeatsCoolDown) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     Case c = make(2, 2, 2, 3, 4, seed);

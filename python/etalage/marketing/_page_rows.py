@@ -51,8 +51,9 @@ class Candidates:
             raise TypeError(f"products of rows[{kinds['integers']!r}] are integers and of rows[{kinds['strings']!r}] strings, must be of one kind")
         self.lengths = [len(i) for i in items]
         if "strings" in kinds:
-            self._keys, self._number = [], {}
-            items = [np.array([self._numbered(k) for k in row.tolist()], np.int64) for row in items]
+            number = self._number = {}
+            items = [np.array([number.setdefault(key, len(number)) for key in row.tolist()], np.int64) for row in items]
+            self._keys = list(number)
         self.items = np.concatenate(items).astype(np.int64)
         self.scores = np.concatenate(scores)
 
@@ -154,6 +155,21 @@ class Candidates:
                 np.array([offsets[row] + cell for row, cell, _ in where], np.int64), np.array([slot for *_, slot in where], np.int32))
 
 
+class _Ragged:
+    """Short rows of numbers, read for many candidates at once: a page is composed while somebody waits."""
+
+    def __init__(self, rows):
+        self.begins = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+        self.flat = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(self.begins[-1]))
+
+    def rows(self, at, real):
+        """offsets and numbers of these rows one behind the other, those that are not real being empty."""
+        begins = self.begins[at]
+        lengths = np.where(real, self.begins[at + 1] - begins, 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return offsets, self.flat[np.repeat(begins - offsets[:-1], lengths) + np.arange(offsets[-1])]
+
+
 class Limits:
     """Names, minima and maxima by label."""
 
@@ -169,22 +185,26 @@ class Limits:
                 table.setdefault(key, set()).update(n for n in found if n is not None)
         self.table = {key: tuple(sorted(mine)) for key, mine in table.items()}
         self.names = list(numbers)
+        whole = sorted((int(key), mine) for key, mine in self.table.items() if isinstance(key, (int, float, np.integer, np.floating)) and key == key // 1 and -2**63 <= key < 2**63)
+        self._keys = np.array([key for key, _ in whole] or [0], np.int64)
+        self._of_key = _Ragged([mine for _, mine in whole] or [()])
 
     def cells(self, found, items):
         """limit_offsets, limit_of and the limits of these candidates as (name, low, high)."""
         if not self.names:
             return np.empty(0, np.int64), np.empty(0, np.int32), []
-        keys = items.tolist() if found._keys is None else [found._keys[i] for i in items.tolist()]
-        table = self.table
-        mine = [table.get(key, ()) for key in keys]
-        offsets = np.zeros(len(mine) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, mine), np.int64, len(mine)), out=offsets[1:])
-        flat = np.fromiter(itertools.chain.from_iterable(mine), np.int64, int(offsets[-1]))
+        if found._keys is None:
+            at = np.minimum(np.searchsorted(self._keys, items), len(self._keys) - 1)
+            offsets, flat = self._of_key.rows(at, self._keys[at] == items)
+        else:
+            offsets, flat = _Ragged([self.table.get(key, ()) for key in found._keys] or [()]).rows(items, True)
         # Of the limits that hold for every label, those of labels among the candidates.
         fixed = len(self.single)
-        shown = np.unique(flat[flat >= fixed])
+        used = np.bincount(flat, minlength=len(self.names)) > 0
+        used[:fixed] = True
+        shown = fixed + np.flatnonzero(used[fixed:])
         limits = [(name, low, high) for name, (low, high) in self.single.items()] + [(self.names[i], 0, self.every[self.names[i][0]]) for i in shown.tolist()]
-        return offsets, np.where(flat < fixed, flat, fixed + np.searchsorted(shown, flat)).astype(np.int32), limits
+        return offsets, (np.cumsum(used, dtype=np.int32) - 1)[flat], limits
 
 
 def limits_of(labels, at_most, at_least, places):

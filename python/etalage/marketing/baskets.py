@@ -46,6 +46,8 @@ def frequent_sets(baskets: object, min_support: float, max_length: int | None = 
             raise ValueError(f"min_support is {count}, must be in (0, 1] or a whole number of baskets >= 1")
     else:
         share = _decimal(min_support)
+        if not 0 < share <= 1:
+            raise ValueError(f"min_support is {min_support}, must be in (0, 1] or a whole number of baskets >= 1")
     if max_length is not None and whole_number(max_length, "max_length") < 1:
         raise ValueError(f"max_length is {max_length}, must be >= 1, or None for any")
     found = _core.frequent_sets(offsets, items, share, whole_number(count, "min_support", bits=64), max_length or 0,
@@ -268,7 +270,11 @@ def _read(baskets):
         raise TypeError(f"baskets is a {type(baskets).__name__}, must be lists of labels or a CSR (scipy.sparse.csr_matrix of a 0/1 array)")
     index: dict[Any, int] = {}
     lengths, flat = [], []
+    if hasattr(baskets, "to_pylist"):  # Arrow, whose own scalars are equal to nothing else
+        baskets = [() if basket is None else basket for basket in baskets.to_pylist()]
     for row, basket in enumerate(baskets):
+        if hasattr(basket, "tolist") or hasattr(basket, "to_pylist"):  # NumPy, pandas, Arrow: labels as Python has them
+            basket = basket.tolist() if hasattr(basket, "tolist") else basket.to_pylist()
         if isinstance(basket, (str, bytes)) or not hasattr(basket, "__iter__"):
             raise TypeError(f"baskets[{row}] is {basket!r}, must be a list of labels")
         before = len(flat)
