@@ -94,6 +94,38 @@ void bind_random_walk_steps(py::module_& m, py::class_<RandomWalkModel, ItemSimi
         "CSR [count x all items]: rows of RandomWalkModel.weights, from the rows of all their users.");
 }
 
+void bind_ease_steps(py::module_& m, py::class_<EaseModel, ItemSimilarityModel, std::shared_ptr<EaseModel>>& ease) {
+  ease.def_static("over_items",
+                  [](const py::dict& options, std::int64_t users, std::int64_t items) {
+                    return EaseModel::over_items(options_from_dict<EaseOptions>(options), users, items);
+                  },
+                  py::arg("options"), py::arg("users"), py::arg("items"),
+                  "Whether a fit on data of this size solves over the items' Gram matrix, as from_gram() does.");
+  ease.def_static("from_gram",
+                  [](const py::dict& options, const py::object& data, const py::list& blocks, int num_threads, double seconds) {
+                    const auto o = options_from_dict<EaseOptions>(options);
+                    const Interactions interactions = interactions_from_python(data);
+                    std::vector<CsrMatrix> rows;
+                    for (const py::handle block : blocks) rows.push_back(csr_from_python(block, "blocks"));
+                    const py::gil_scoped_release release;
+                    return EaseModel::from_gram(o, interactions, rows, num_threads, seconds);
+                  },
+                  py::arg("options"), py::arg("data"), py::arg("blocks"), py::arg("num_threads"), py::arg("seconds"),
+                  "The fitted model of the Gram matrix in blocks of items, each made by ease_gram_rows(); of none where it is solved over users.");
+  m.def("ease_gram_rows",
+        [](const py::object& users, std::int32_t first, std::int32_t count, int num_threads) {
+          const ItemBlock block = block_of(users, first, count);
+          CsrMatrix out;
+          {
+            const py::gil_scoped_release release;
+            out = ease_gram_rows(block, num_threads);
+          }
+          return csr_to_python(out);
+        },
+        py::arg("users"), py::arg("first"), py::arg("count"), py::arg("num_threads"),
+        "CSR [count x all items]: rows of X^T X from the diagonal on, from the rows of all their users.");
+}
+
 }  // namespace
 
 void bind_item_similarity(py::module_& m) {
@@ -108,7 +140,8 @@ void bind_item_similarity(py::module_& m) {
 
   auto knn = bind_model<ItemKnnModel, ItemSimilarityModel>(m, "ItemKnnModel");
   bind_item_knn_steps(m, knn);
-  bind_model<EaseModel, ItemSimilarityModel>(m, "EaseModel");
+  auto ease = bind_model<EaseModel, ItemSimilarityModel>(m, "EaseModel");
+  bind_ease_steps(m, ease);
   bind_model<SlimModel, ItemSimilarityModel>(m, "SlimModel");
   bind_model<UserKnnModel, Recommender>(m, "UserKnnModel");
 

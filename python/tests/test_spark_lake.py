@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import etalage
 from etalage import spark
@@ -301,3 +302,116 @@ def test_summaries_are_those_of_a_log(running, columns, lake, monkeypatch, zone)
         spark.summaries(days.where("kind != 'buy'"), "who", "at", event="kind")
     with pytest.raises(TypeError, match="must be of timestamps"):
         spark.summaries(days, "who", "n")
+
+
+# EASE, and lists made elsewhere
+
+@pytest.mark.parametrize("params", [dict(l2=40.0), dict(num_neighbors=12, popularity_penalty=.3)])
+def test_ease_has_the_bits_of_one_machine(running, columns, lake, tmp_path, monkeypatch, params):
+    from etalage.spark import _item_steps
+
+    monkeypatch.setattr(_item_steps, "_ROWS", 300)
+    for folder, frame in (("items", columns), ("users", part(columns, 0, .1))):
+        data = local(frame, event_weights=WEIGHTS)
+        expected = etalage.models.EASE(**params).fit(data)
+        over_items = data.num_users >= .8 * data.num_items
+        assert over_items == (folder == "items")
+        model = spark.EASE(**params).fit(running.createDataFrame(table(frame)), **NAMES, event_weights=WEIGHTS, folder=tmp_path / folder, partitions=3)
+        assert isinstance(model, etalage.models.EASE) and model.get_params() == expected.get_params() and model.resolved == expected.resolved
+        a, b = (w.toarray() if hasattr(w, "toarray") else np.asarray(w) for w in (model.item_weights, expected.item_weights))
+        assert np.array_equal(a, b) and np.count_nonzero(b) > 1000
+        got, wanted_ = model.recommend_ids(["u1", "nobody"], k=4), expected.recommend_ids(["u1", "nobody"], k=4)
+        assert all((x == y).all() for x, y in zip(got, wanted_))
+        assert (tmp_path / folder / "weights" / "gram").exists() == over_items
+
+
+def test_ease_beyond_its_memory_is_refused_before_the_sums(running, columns, lake, tmp_path):
+    events = running.read.parquet(lake)
+    items = len(np.unique(columns["what"]))
+    with pytest.raises(ValueError, match=rf"data has {items} items, whose Gram matrix takes {4 * items**2} bytes .* at most 100 with memory_budget=40000"):
+        spark.EASE(memory_budget=40_000).fit(events, **NAMES, folder=tmp_path / "fit")
+    assert not (tmp_path / "fit" / "weights" / "gram").exists() and not (tmp_path / "fit" / "model.etalage").exists()
+    with pytest.raises(ValueError, match="method is 'approximate', must be 'exact' or 'auto'"):
+        spark.EASE(method="approximate").fit(events, **NAMES, folder=tmp_path / "other")
+
+
+def of_lists(rows, data, k, **options):
+    """evaluate_ranking over the same lists, for every user of data that has something in it."""
+    users = np.flatnonzero(np.diff(data.user_items.tocsr().indptr))
+    at = {key: i for i, key in enumerate(np.asarray(data.item_ids).tolist())}
+    items = np.full((len(users), max(map(len, rows.values()))), -1)
+    for j, key in enumerate(np.asarray(data.user_ids)[users]):
+        for p, item in enumerate(rows.get(key, [])):
+            items[j, p] = at.setdefault(item, len(at))
+    test = etalage.Interactions.from_csr(sp.csr_matrix((data.user_items.data, data.user_items.indices, data.user_items.indptr),
+                                                       shape=(data.num_users, len(at))))
+    return etalage.evaluation.evaluate_ranking(items, test, users=users.astype(np.int32), k=k, **options)
+
+
+def test_lists_made_elsewhere_are_measured(running, columns, lake):
+    from pyspark.sql import functions as F
+
+    rng = np.random.default_rng(2)
+    test = running.read.parquet(lake).select("who", "what", "n").limit(4000).cache()
+    frame = {n: np.array([r[n] for r in test.collect()], object if n == "who" else None) for n in ("who", "what", "n")}
+    data = local({**frame}, dict(user="who", item="what"))
+    everything = np.unique(columns["what"])
+    rows = {u: rng.choice(everything, rng.integers(1, 13), replace=False).tolist() for u in np.unique(frame["who"])[::2].tolist()}
+    rows["nobody"] = [1, 2]
+    expected = of_lists(rows, data, [5, 10], metrics=("recall", "ndcg", "map", "precision"))
+    long = running.createDataFrame([(u, int(i), 3 * r) for u, items in rows.items() for r, i in enumerate(items)], "who string, what bigint, rank int")
+    arrays = running.createDataFrame([(u, items) for u, items in rows.items()], "who string, what array<bigint>")
+    named = dict(user="who", item="what", k=[5, 10], metrics=("recall", "ndcg", "map", "precision"))
+    for lists in (long.orderBy(F.rand(3)), arrays):
+        for partitions in (1, 5):
+            found = spark.evaluate(running, None, test, lists=lists, partitions=partitions, **named)
+            assert found["users"] == expected["users"] and found["hidden"] == 0
+            for name in expected.metrics:
+                assert found[name] == pytest.approx(expected[name], rel=1e-12), name
+    # Values that sum to nothing make nothing relevant, as in a test of a log.
+    signed = test.withColumn("n", F.when(F.col("what") % 3 == 0, -F.col("n")).otherwise(F.col("n")))
+    kept = np.where(frame["what"] % 3 == 0, -frame["n"], frame["n"])
+    data = local({**frame, "n": kept}, dict(user="who", item="what", value="n"))
+    liked = data.user_items.tocsr()
+    liked.data = (liked.data > 0).astype(np.float32)
+    liked.eliminate_zeros()
+    data = etalage.Interactions.from_csr(liked, user_ids=data.user_ids, item_ids=data.item_ids)
+    found = spark.evaluate(running, None, signed, lists=arrays, value="n", **named)
+    expected = of_lists(rows, data, [5, 10], metrics=("recall", "ndcg"))
+    assert found["users"] == expected["users"] and found["ndcg@10"] == pytest.approx(expected["ndcg@10"], rel=1e-12)
+
+
+def test_lists_of_a_model_measure_as_the_model(running, fitted, columns):
+    _, path = fitted
+    test = running.createDataFrame(table(part(columns, .2, .6))).select("who", "what").withColumnRenamed("who", "user").withColumnRenamed("what", "item")
+    more = running.createDataFrame([("nobody", int(columns["what"][0])), ("u1", 5)], "user string, item bigint")
+    test = test.union(more)
+    by_model = spark.evaluate(running, path, test, 10, check_fit=False, filter_already_liked_items=False)
+    lists = spark.recommend(running, path, k=10, filter_already_liked_items=False)
+    by_lists = spark.evaluate(running, path, test, 10, lists=lists, filter_already_liked_items=False)
+    assert by_lists == pytest.approx(by_model, rel=1e-6) and by_model["users"] > 100
+    hidden = spark.evaluate(running, path, test, 10, lists=lists)
+    assert hidden["hidden"] == spark.evaluate(running, path, test, 10, check_fit=False)["hidden"] > 100 and hidden["users"] < by_model["users"] + 1
+
+
+def test_lists_that_are_wrong_are_named(running):
+    test = running.createDataFrame([("a", 1), ("b", 2)], "user string, item bigint")
+    good = running.createDataFrame([("a", 1, 1), ("a", 2, 2)], "user string, item bigint, rank int")
+    frame = running.createDataFrame
+    for lists, error, text in ((frame([("a", [1, 2, 1])], "user string, item array<bigint>"), ValueError, "item twice in the list of user 'a'"),
+                               (frame([("a", [1, None])], "user string, item array<bigint>"), ValueError, "'item' of lists has a null key for user 'a'"),
+                               (frame([(None, [1])], "user string, item array<bigint>"), ValueError, "lists: column 'user' has a null"),
+                               (frame([("a", ["1"])], "user string, item array<string>"), ValueError, "must be of arrays of bigint"),
+                               (frame([("a", 1, None)], "user string, item bigint, rank int"), ValueError, "lists: column 'rank' has a null"),
+                               (frame([("a", "x", 1)], "user string, item string, rank int"), ValueError, "must be of bigint"),
+                               (good.drop("rank"), ValueError, "rank is 'rank', which is no column"), (3, TypeError, "lists is 3")):
+        with pytest.raises(error, match=text):
+            spark.evaluate(running, None, test, 2, lists=lists)
+    for wrong, text in (([("a", None)], "'item' of test has a null key for user 'a'"), ([(None, 1)], "'user' has a null key")):
+        with pytest.raises(ValueError, match=text):
+            spark.evaluate(running, None, frame(wrong, "user string, item bigint"), 2, lists=good)
+    with pytest.raises(ValueError, match="metrics has 'coverage'"):
+        spark.evaluate(running, None, test, 2, ["coverage"], lists=good)
+    found = spark.evaluate(running, None, test, 2, lists=frame([], "user string, item bigint, rank int"))
+    assert found["users"] == 2 and found["recall@2"] == 0
+    assert spark.evaluate(running, None, test.limit(0), 2, lists=good)["users"] == 0

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "etalage/core/interactions.hpp"
+#include "etalage/models/ease.hpp"
 #include "models/auto_settings.hpp"
 
 namespace etalage {
@@ -110,6 +111,54 @@ TEST(ItemSimilaritySteps, RandomWalksHaveTheBitsOfAFit) {
     for (std::size_t b = 0; b < 4; ++b)
       expect_same(random_walk_rows(options, block_of(rows, kFirsts[b], kCounts[b]), users_of), whole.weights(), kFirsts[b]);
   }
+}
+
+TEST(ItemSimilaritySteps, EaseHasTheBitsOfAFit) {
+  const CsrMatrix rows = random_rows();
+  const auto blocks_of = [&] {
+    std::vector<CsrMatrix> blocks;
+    for (std::size_t b = 0; b < 4; ++b) blocks.push_back(ease_gram_rows(block_of(rows, kFirsts[b], kCounts[b]), static_cast<int>(b) + 1));
+    return blocks;
+  }();
+  for (const int neighbors : {0, 9})
+    for (const float penalty : {0.0f, 0.4f}) {
+      EaseOptions options;
+      options.l2 = 20;
+      options.num_neighbors = neighbors;
+      options.popularity_penalty = penalty;
+      EaseModel whole(options);
+      whole.fit(Interactions(rows));
+      const auto again = EaseModel::from_gram(options, Interactions(rows), blocks_of, 3, 1.0);
+      ASSERT_EQ(again->is_dense(), neighbors == 0);
+      if (neighbors > 0) expect_same(again->weights(), whole.weights(), 0);
+      else EXPECT_TRUE(std::ranges::equal(again->dense_weights().view(), whole.dense_weights().view()));
+    }
+}
+
+TEST(ItemSimilaritySteps, EaseOverUsersOrBeyondItsMemoryIsNotThatOfItems) {
+  EaseOptions options;
+  options.l2 = 20;
+  EXPECT_TRUE(EaseModel::over_items(options, 80, 100));
+  EXPECT_FALSE(EaseModel::over_items(options, 79, 100));
+  options.memory_budget = 4 * 99 * 99;
+  EXPECT_FALSE(EaseModel::over_items(options, 1000, 100));
+  options.method = EaseMethod::kExact;
+  EXPECT_THROW((void)EaseModel::over_items(options, 1000, 100), std::invalid_argument);
+  options.method = EaseMethod::kApproximate;
+  EXPECT_FALSE(EaseModel::over_items(options, 1000, 99));
+  const CsrMatrix rows = random_rows();
+  EXPECT_THROW((void)EaseModel::from_gram(options, Interactions(rows), {}, 1, 1.0), std::invalid_argument);
+  const EaseOptions exact{.l2 = 20};
+  EXPECT_THROW((void)EaseModel::from_gram(exact, Interactions(rows), {}, 1, 1.0), std::invalid_argument);
+  const std::vector<CsrMatrix> half{ease_gram_rows(block_of(rows, 0, 35), 1)};
+  EXPECT_THROW((void)EaseModel::from_gram(exact, Interactions(rows), half, 1, 1.0), std::invalid_argument);
+  EXPECT_THROW((void)ease_gram_rows({rows, 60, 11}, 1), std::invalid_argument);
+  const CsrMatrix few = block_of(rows, 0, 2).users;  // about 40 users of 70 items
+  EaseModel whole(exact);
+  whole.fit(Interactions(few));
+  const auto over_users = EaseModel::from_gram(exact, Interactions(few), {}, 2, 1.0);
+  EXPECT_TRUE(std::ranges::equal(over_users->dense_weights().view(), whole.dense_weights().view()));
+  EXPECT_EQ(over_users->options().num_threads, 0);
 }
 
 TEST(ItemSimilaritySteps, MistakesAreNamed) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "etalage/core/auto_option.hpp"
 #include "etalage/core/interactions.hpp"
@@ -68,6 +69,15 @@ class ETALAGE_EXPORT EaseModel final : public ItemSimilarityModel {
   [[nodiscard]] std::string_view kind() const noexcept override { return "EASE"; }
   [[nodiscard]] const EaseOptions& options() const noexcept { return options_; }
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
+  /// Whether fit() on data of this size, by these settled options, solves over the items' Gram matrix: what from_gram() does.
+  /// false where it solves over users, or approximately.
+  /// Errors     std::invalid_argument: method is exact, and its memory beyond the budget
+  [[nodiscard]] static bool over_items(const EaseOptions& options, std::int64_t users, std::int64_t items);
+  /// The model of a Gram matrix that was made elsewhere, in blocks of consecutive items (ease_gram_rows()), by these settled
+  /// options, which it keeps: the bits of fit() on the same data. Without blocks where fit() would solve over users, and this does.
+  /// Errors     std::invalid_argument (blocks that are not rows of all the data's items in order; data that fit() would solve approximately)
+  [[nodiscard]] static std::shared_ptr<EaseModel> from_gram(const EaseOptions& options, const Interactions& data, std::span<const CsrMatrix> blocks,
+                                                            int num_threads, double seconds);
   void save_state(StateWriter& writer) const override;
   [[nodiscard]] static std::shared_ptr<EaseModel> from_state(const StateReader& reader);
 

@@ -11,11 +11,11 @@ from ._als import ALS
 from ._audience import audience
 from ._blocks import Blocks
 from ._events import interactions
-from ._items import ItemKNN, P3alpha, RP3beta
+from ._items import EASE, ItemKNN, P3alpha, RP3beta
 from ._lists import recommend, score, similar_items
 from ._measure import evaluate
 from ._summaries import summaries
 from ._sums import cooccurrence, popularity
 
-__all__ = ["ALS", "Blocks", "ItemKNN", "P3alpha", "RP3beta", "audience", "cooccurrence", "evaluate", "interactions", "popularity", "recommend", "score",
+__all__ = ["ALS", "EASE", "Blocks", "ItemKNN", "P3alpha", "RP3beta", "audience", "cooccurrence", "evaluate", "interactions", "popularity", "recommend", "score",
            "similar_items", "summaries"]

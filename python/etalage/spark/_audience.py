@@ -97,7 +97,7 @@ def audience(session, model_path, item=None, category=None, vector=None, predica
 def _asked(session, users, user, model, partitions):
     if users is None:
         count = model.model.num_users
-        return over(session, count, partitions_of(session, partitions, -(-count // 4096)))
+        return over(session, count, partitions_of(session, partitions, count, 1 << 16))
     check_frame(users, "users")
     asked = users.select(_keys(users, user, "user", model).alias("user")).distinct()
     return asked if partitions is None else asked.repartition(partitions_of(session, partitions, 1), "user")

@@ -19,10 +19,11 @@ from ..models import _arguments as arg
 from . import _blocks as blocks
 from . import _event_files as files
 from . import _folder as folder
-from ._session import check_frame, column, key_column, need_spark, over, partitions_of, rows, slots
+from ._session import check_frame, checked_partitions, column, key_column, need_spark, over, partitions_of, rows, slots
 from ._worker import task
 
 _RUN = 1 << 18  # keys of a run, about
+_EVENTS = 1 << 20  # events that are enough for a task
 
 
 def interactions(df, user="user", item="item", event=None, time=None, value=None, *, folder=None, event_weights=None, half_life_days=None,
@@ -39,7 +40,7 @@ def interactions(df, user="user", item="item", event=None, time=None, value=None
                  all. Rows of a DataFrame have no order: events of one pair and one time count in the order of type and value
     recipe       an etalage.Recipe in the place of these; blocks, and models fitted on them, keep it
     on_error     "raise": a null key or a time or value that is none ends the job, with the partition's name; "skip" leaves them out
-    partitions   of each step after the events are read; None: four for each task that may run at once
+    partitions   of each step after the events are read; None: one for each task that may run at once, up to four where there is much to do
     batch        a name for these events, a day's say: the folder keeps them, as codes, and a later call with another batch folds
                  its events in. The result is that of one call with all events of all batches. A batch that is there is replaced
     drop         names of batches that are to be forgotten, with `batch`
@@ -73,7 +74,7 @@ class _Job:
         if drop and batch is None:
             raise ValueError(f"drop is {drop!r} and batch None, must go with the name of a batch")
         self.session, self.on_error, self.time_unit, self.batch = df.sparkSession, on_error, time_unit, batch
-        self.partitions = partitions_of(self.session, partitions, 4 * slots(self.session))
+        self.given_partitions = None if partitions is None else checked_partitions(partitions)
         self.events, self.types = self._selected(df, names)
         self.names = [n for n, _ in self.types]
         self.drop, self.given, self.overwrite = [drop] if isinstance(drop, str) else list(drop), path, overwrite
@@ -108,6 +109,7 @@ class _Job:
         try:
             batches = {**self.kept, self.batch: self._read()}
             reports = [r for name in sorted(batches, key=str) for r in batches[name]]
+            self.partitions = partitions_of(self.session, self.given_partitions, max(4 * slots(self.session), sum(r["rows"] for r in reports)), _EVENTS)
             options, kinds = self._held_to_all(reports, weighting)
             keys, shape, firsts = self._keys(reports)
             pairs = self._blocks(reports, kinds, firsts, shape, options, transform, min_user, min_item)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Item weights by blocks of items, as files: totals of each item, |i|^2, rows of W, and the model put together from them."""
+"""Item weights by blocks of items, as files: totals of each item, |i|^2, rows of W or of a Gram matrix, and the model put together from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROWS = 1024  # items whose users' rows are in memory at a time
 
 
 class ItemFit:
-    """A fit of kind "ItemKNN", "P3alpha" or "RP3beta" in `work`, on the Blocks of `path`. options: settled, once totals are there."""
+    """A fit of kind "ItemKNN", "P3alpha", "RP3beta" or "EASE" in `work`, on the Blocks of `path`. options: settled, once totals are there."""
 
     def __init__(self, path, work, kind, options):
         self.path, self.work, self.kind, self.options = path, work, kind, options
@@ -84,16 +84,25 @@ class ItemFit:
         whole = blocks.stacked(made)
         return {"indptr": whole.indptr.astype(np.int64), "indices": whole.indices.astype(np.int32), "data": whole.data}
 
+    def _gram(self, block, threads):
+        whole = blocks.stacked([_core.ease_gram_rows(users, first, count, threads) for first, count, users in self._parts(block)])
+        return {"indptr": whole.indptr.astype(np.int64), "indices": whole.indices.astype(np.int32), "data": whole.data}
+
     # The end
 
-    def assemble(self, path, keep_history, seconds):
+    def _of_blocks(self, step):
+        return [blocks.read_rows(self.work, step, b, self.blocks.num_items) for b in range(len(self.blocks.ranges("items")))]
+
+    def assemble(self, path, keep_history, seconds, threads):
         """The model's file, in the memory of this process."""
-        weights = blocks.stacked([blocks.read_rows(self.work, "rows", b, self.blocks.num_items) for b in range(len(self.blocks.ranges("items")))])
         data, options = self.blocks.interactions(), {**self.options, "keep_history": keep_history}
-        if self.kind == "ItemKNN":
-            core = _core.ItemKnnModel.from_rows(options, data, weights, float(seconds))
+        if self.kind == "EASE":
+            over_items = _core.EaseModel.over_items(options, *self.blocks.shape)
+            core = _core.EaseModel.from_gram(options, data, self._of_blocks("gram") if over_items else [], threads, float(seconds))
+        elif self.kind == "ItemKNN":
+            core = _core.ItemKnnModel.from_rows(options, data, blocks.stacked(self._of_blocks("rows")), float(seconds))
         else:
-            core = _core.RandomWalkModel.from_rows(options, self.kind == "RP3beta", data, weights, float(seconds))
+            core = _core.RandomWalkModel.from_rows(options, self.kind == "RP3beta", data, blocks.stacked(self._of_blocks("rows")), float(seconds))
         core.recipe = "" if data.recipe is None else data.recipe.to_json()
         temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}.tmp")
         _core.save(core, temporary)

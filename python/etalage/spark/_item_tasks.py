@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks of ItemKNN, P3alpha and RP3beta."""
+"""Tasks of ItemKNN, P3alpha, RP3beta and EASE."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def assemble(batches, place, path, work, kind, options, model_path, keep_history
     folder.require_seen(work)
     for batch in batches:
         if batch.num_rows:
-            ItemFit(path, work, kind, options).assemble(model_path, keep_history, seconds)
+            ItemFit(path, work, kind, options).assemble(model_path, keep_history, seconds, place.cpus)
         yield batch

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ItemKNN, P3alpha and RP3beta on Spark: rows of item weights by blocks of items, with the bits of the models of one machine."""
+"""ItemKNN, P3alpha, RP3beta and EASE on Spark: sums by blocks of items, with the bits of the models of one machine."""
 
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import time
 
-from .. import models
+from .. import _core, models
 from ._item_steps import ItemFit
 from ._session import partitions_of, slots
 from ._training import Training
@@ -33,7 +34,7 @@ class _ItemModel:
         """Fits on events, or on the Blocks of spark.interactions(); returns the fitted model.
 
         df, columns, folder, session, options   as for spark.ALS.fit(). Blocks of weights that are in the folder are not made again
-        partitions   of each job; None: four for each task that may run at once
+        partitions   of each job; None: up to four for each task that may run at once
         """
         return _Training(self._local, df, session, folder, partitions).run(dict(user=user, item=item, event=event, time=time, value=value), options)
 
@@ -54,6 +55,20 @@ class RP3beta(_ItemModel):
     __doc__ = _ItemModel.__doc__
     _class = models.RP3beta
     __signature__ = inspect.signature(models.RP3beta)
+
+
+class EASE(_ItemModel):
+    """models.EASE, with its parameters, fitted by the executors of a Spark session.
+
+    The Gram matrix is summed in the cluster, block of items by block; one task inverts it in its memory, 4 num_items^2 bytes (which
+    memory_budget limits: 8 GiB are 46,340 items) and num_items^3 operations by spark.task.cpus threads. More items, and method
+    "approximate", are a ValueError before anything is summed. fit() returns a models.EASE with the bits of its own fit() on the same matrix
+    (users and items in the order of their keys) for any number of partitions and executors of one SIMD level. Where it would solve over
+    the users, because they are fewer than .8 of the items, that one task does so too.
+    """
+
+    _class = models.EASE
+    __signature__ = inspect.signature(models.EASE)
 
 
 class _Training(Training):
@@ -80,8 +95,25 @@ class _Training(Training):
         users, items = blocks.shape
         chosen = self.local._settled(users, items, blocks.nnz, blocks.nnz / max(1, int((counts > 0).sum())))
         fit.options = {**self.local._options(), **chosen, "num_threads": 0}
-        if kind == "ItemKNN":
-            step("squares")
-        step("rows")
+        if kind == "EASE":
+            if _sums_gram(fit.options, users, items):
+                step("gram")
+        else:
+            if kind == "ItemKNN":
+                step("squares")
+            step("rows")
         self._tasks(f"spark.{kind}: writing the model", 1, 1, "_item_tasks", "assemble", fit.path, work, kind, fit.options, model,
                     self.local.keep_history, time.perf_counter() - begin)
+
+
+def _sums_gram(options, users, items):
+    """Whether the Gram matrix of the items is what is needed; ValueError where one task cannot hold what it would solve."""
+    if options["method"] == "approximate":
+        raise ValueError("method is 'approximate', must be 'exact' or 'auto' on Spark: candidates of an item need the rows of all their users")
+    try:
+        return _core.EaseModel.over_items({**options, "method": "exact", "num_threads": 0}, users, items)
+    except ValueError:
+        budget = options["memory_budget"]
+        raise ValueError(f"data has {items} items, whose Gram matrix takes {4 * items * items} bytes in the task that inverts it, must have at most "
+                         f"{math.isqrt(budget // 4)} with memory_budget={budget}: give executors the memory and raise it, or leave out rare items "
+                         "with min_item_count") from None

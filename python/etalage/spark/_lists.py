@@ -30,7 +30,7 @@ def recommend(session, model_path, users=None, k=10, out=None, *, user="user", f
     out          a folder for Parquet, on a file system that driver and executors share. It appears when it is complete, under
                  its name, and not before; a run that was stopped goes on with the partitions that it lacks when it is called
                  again with the same arguments. None: a lazy DataFrame, computed anew by each action
-    partitions   None: four for each task that may run at once (a DataFrame without out keeps its own)
+    partitions   None: one for each task that may run at once, up to four where users are many (a DataFrame without out keeps its own)
     ship         True copies the model to each executor with addFile, where there is no shared folder
     overwrite    replace `out` where it exists
 
@@ -133,7 +133,7 @@ def _keys(df, name, side, model):
 def _asked(session, keys, name, side, model, count, partitions, out):
     """One column of keys, or of all indices."""
     if keys is None:
-        return over(session, count, partitions_of(session, partitions, -(-count // 256)))
+        return over(session, count, partitions_of(session, partitions, count, 1 << 14))
     check_frame(keys, side + "s")
     asked = keys.select(_keys(keys, name, side, model).alias(side))
     if out is not None or partitions is not None:

@@ -70,14 +70,26 @@ def slots(session):
         return max(1, int(session.conf.get("spark.sql.shuffle.partitions", "200")) // 4)
 
 
-def partitions_of(session, given, work):
-    """The number of partitions: the caller's, or enough for even work on what runs at once; never more than there is work."""
+def partitions_of(session, given, work, enough=1):
+    """The number of partitions: the caller's, or by `work`: one for each task that may run at once, more, up to four, where each still has
+    `enough` to do (a task costs a tenth of a second); never more than there is work."""
     if given is None:
-        return max(1, min(int(work), 4 * slots(session)))
+        at_once = slots(session)
+        return max(1, min(int(work), 4 * at_once, max(at_once, -(-int(work) // enough))))
+    return checked_partitions(given)
+
+
+def checked_partitions(given):
+    """A number of partitions as the caller gave it."""
     given = arg.integer(given, "partitions")
     if given < 1:
         raise ValueError(f"partitions is {given}, must be >= 1")
     return given
+
+
+def by_columns(df, given, *columns):
+    """Rows of equal values in one partition: as many partitions as given, or as Spark finds right for their size."""
+    return df.repartition(*columns) if given is None else df.repartition(checked_partitions(given), *columns)
 
 
 @contextlib.contextmanager

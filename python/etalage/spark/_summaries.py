@@ -6,7 +6,7 @@ from __future__ import annotations
 from .._times import to_ms
 from ..marketing.lifetime import _PURCHASES, _unit
 from ..models import _arguments as arg
-from ._session import check_frame, column, key_column, need_spark, partitions_of, rows, slots
+from ._session import by_columns, check_frame, column, key_column, need_spark, rows
 from ._worker import task
 
 
@@ -51,8 +51,7 @@ def summaries(df, user="user", time="time", value=None, event=None, *, events=No
         until = 0 if found is None else found
     else:
         until = int(to_ms(until, "until"))
-    count = partitions_of(df.sparkSession, partitions, 4 * slots(df.sparkSession))
     what = task("spark.summaries", "_summary_tasks", "summarised", value is not None, int(until), unit, offset)
-    return asked.repartition(count, "user").sortWithinPartitions("user", "time").mapInArrow(
+    return by_columns(asked, partitions, "user").sortWithinPartitions("user", "time").mapInArrow(
         what, f"customer {'string' if strings else 'bigint'}, frequency double, recency double, T double" + (", money double" if value is not None else "")
         + ", log_gaps double")

@@ -115,6 +115,35 @@ class Pruned {
   std::vector<std::vector<ItemScore>> rows_;
 };
 
+/// From X^T X + l2 I, upper triangle, to W in place, with num_neighbors to the largest entries of its rows in `kept`; false when stopped.
+bool solve_gram(float* a, std::size_t n, const EaseOptions& o, const std::vector<float>& penalty, const std::function<bool(std::size_t)>& after,
+                CsrMatrix& kept) {
+  const bool finished = sparse_first_inverse(a, n, n, o.num_threads, after);
+  to_weights(a, n, penalty, o.num_threads);
+  if (o.num_neighbors > 0) {
+    Pruned pruned(n, static_cast<std::size_t>(o.num_neighbors));
+    detail::parallel_for(n, 16, o.num_threads, [&](std::size_t begin, std::size_t end, int) { pruned.take(begin, end - begin, a + begin * n, {}); });
+    kept = pruned.matrix();
+  }
+  return finished;
+}
+
+enum class Way : std::uint8_t { kItems, kUsers, kApproximate };
+
+/// How fit() goes about data of this size.
+Way way_of(const EaseOptions& options, double users, double items) {
+  // In place over the items; or over the users, beside W.
+  const double primal = 4 * items * items;
+  const double dual = 4 * users * users + (options.num_neighbors > 0 ? 24 * items * std::min<double>(items, options.num_neighbors) : primal);
+  const auto budget = static_cast<double>(options.memory_budget);
+  const bool fits = std::min(primal, dual) <= budget;
+  if (options.method == EaseMethod::kExact && !fits)
+    throw std::invalid_argument("memory_budget is " + std::to_string(options.memory_budget) + ", must be at least " +
+                                std::to_string(static_cast<std::int64_t>(std::min(primal, dual))) + " bytes for the exact method");
+  if (!fits || options.method == EaseMethod::kApproximate) return Way::kApproximate;
+  return primal > budget || (users < 0.8 * items && dual <= budget) ? Way::kUsers : Way::kItems;
+}
+
 }  // namespace
 
 void EaseOptions::validate() const {
@@ -136,18 +165,69 @@ FitReport EaseModel::fit(const Interactions& data, const ProgressCallback& callb
 }
 
 FitReport EaseModel::fit_settled(const Interactions& data, const ProgressCallback& callback) {
-  const auto users = static_cast<double>(data.num_users());
-  const auto items = static_cast<double>(data.num_items());
-  // In place over the items; or over the users, beside W.
-  const double primal = 4 * items * items;
-  const double dual = 4 * users * users + (options_.num_neighbors > 0 ? 24 * items * std::min<double>(items, options_.num_neighbors) : primal);
-  const auto budget = static_cast<double>(options_.memory_budget);
-  const bool fits = std::min(primal, dual) <= budget;
-  if (options_.method == EaseMethod::kExact && !fits)
-    throw std::invalid_argument("memory_budget is " + std::to_string(options_.memory_budget) + ", must be at least " +
-                                std::to_string(static_cast<std::int64_t>(std::min(primal, dual))) + " bytes for the exact method");
-  if (!fits || options_.method == EaseMethod::kApproximate) return fit_approximate(data, callback);
-  return fit_exact(data, callback, primal > budget || (users < 0.8 * items && dual <= budget));
+  const Way way = way_of(options_, static_cast<double>(data.num_users()), static_cast<double>(data.num_items()));
+  return way == Way::kApproximate ? fit_approximate(data, callback) : fit_exact(data, callback, way == Way::kUsers);
+}
+
+bool EaseModel::over_items(const EaseOptions& options, std::int64_t users, std::int64_t items) {
+  options.validate();
+  return way_of(options, static_cast<double>(users), static_cast<double>(items)) == Way::kItems;
+}
+
+std::shared_ptr<EaseModel> EaseModel::from_gram(const EaseOptions& options, const Interactions& data, std::span<const CsrMatrix> blocks,
+                                                int num_threads, double seconds) {
+  detail::check_training_rows(data.user_items());
+  EaseOptions o = options;
+  o.num_threads = num_threads;
+  auto model = std::make_shared<EaseModel>(o);
+  const std::int64_t items = data.num_items();
+  const auto n = static_cast<std::size_t>(items);
+  const Way way = way_of(o, static_cast<double>(data.num_users()), static_cast<double>(items));
+  if (way == Way::kApproximate)
+    throw std::invalid_argument("data has " + std::to_string(items) + " items, must be few enough for the exact method by these options");
+  std::int64_t found = 0;
+  bool whole = true;
+  for (const CsrMatrix& block : blocks) {
+    validate(block.view(), "blocks");
+    found += block.rows;
+    whole = whole && block.cols == items;
+  }
+  if (!whole || found != (way == Way::kItems ? items : 0))
+    throw std::invalid_argument("blocks have " + std::to_string(found) + " rows, must have one of " + std::to_string(items) +
+                                " columns for each of the data's items, and none where the model is solved over users");
+  FitReport report;
+  if (way == Way::kUsers) {
+    report = model->fit_exact(data, {}, true);
+  } else {
+    Array<float> gram(n * n, uninitialized);
+    float* a = gram.mutable_data();
+    std::size_t first = 0;
+    for (const CsrMatrix& block : blocks) {
+      const CsrView rows = block.view();
+      detail::parallel_for(static_cast<std::size_t>(rows.rows), 16, num_threads, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t r = begin; r < end; ++r) {
+          float* row = a + (first + r) * n;
+          std::fill_n(row, n, 0.0f);
+          const auto columns = rows.row_columns(static_cast<std::int64_t>(r));
+          const auto values = rows.row_values(static_cast<std::int64_t>(r));
+          for (std::size_t p = 0; p < columns.size(); ++p) row[columns[p]] = values[p];
+          row[first + r] += o.l2;
+        }
+      });
+      first += static_cast<std::size_t>(rows.rows);
+    }
+    std::vector<float> penalty;
+    if (o.popularity_penalty > 0) penalty = penalties(transpose(data.user_items().view(), num_threads), o.popularity_penalty);
+    CsrMatrix kept;
+    solve_gram(a, n, o, penalty, [](std::size_t) { return true; }, kept);
+    report.stop_reason = FitReport::StopReason::kClosedForm;
+    report.iterations = 1;
+    report.seconds = seconds;
+    if (o.num_neighbors == 0) model->finish_fit(data, std::move(gram), o.keep_history, report);
+    else model->finish_fit(data, std::move(kept), o.keep_history, report);
+  }
+  model->options_ = options;
+  return model;
 }
 
 FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback& callback, bool over_users) {
@@ -167,31 +247,30 @@ FitReport EaseModel::fit_exact(const Interactions& data, const ProgressCallback&
   };
   Array<float> w(dense || !over_users ? n * n : 0, uninitialized);
   float* a = w.mutable_data();
-  Pruned pruned(dense ? 0 : n, static_cast<std::size_t>(o.num_neighbors));
+  CsrMatrix kept;
   const std::vector<float> penalty = penalties(columns, o.popularity_penalty);
   bool finished = true;
   if (over_users) {
+    Pruned pruned(dense ? 0 : n, static_cast<std::size_t>(o.num_neighbors));
     finished = dual_weights(
         rows, columns, o.l2, o.num_threads, after, [&](std::size_t first) { return dense ? a + first * n : nullptr; },
         [&](std::size_t first, std::size_t count, const float* made) {
           if (!dense) pruned.take(first, count, made, penalty);
         });
     if (dense) penalize(a, n, penalty, o.num_threads);
+    else kept = pruned.matrix();
+    report.phase_seconds.emplace_back("inverse", since());
   } else {
     fill_gram(rows, columns, o.l2, o.num_threads, a);
     report.phase_seconds.emplace_back("gram", since());
-    finished = sparse_first_inverse(a, n, n, o.num_threads, after);
+    finished = solve_gram(a, n, o, penalty, after, kept);
     report.phase_seconds.emplace_back("inverse", since() - report.phase_seconds[0].second);
-    to_weights(a, n, penalty, o.num_threads);
-    if (!dense)
-      detail::parallel_for(n, 16, o.num_threads, [&](std::size_t begin, std::size_t end, int) { pruned.take(begin, end - begin, a + begin * n, {}); });
   }
-  if (over_users) report.phase_seconds.emplace_back("inverse", since());
   if (!finished) report.stop_reason = FitReport::StopReason::kCancelled;
   report.iterations = 1;
   report.seconds = since();
   if (dense) finish_fit(data, std::move(w), o.keep_history, report);
-  else finish_fit(data, pruned.matrix(), o.keep_history, report);
+  else finish_fit(data, std::move(kept), o.keep_history, report);
   return report;
 }
 

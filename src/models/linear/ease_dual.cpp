@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,20 @@
 
 namespace etalage {
 
+namespace {
+
+/// Row `item` of X^T X from the diagonal on, added up user by user.
+void add_gram_row(const CsrView& users, std::span<const std::int32_t> of_item, std::span<const float> values, std::size_t item, float* row) {
+  for (std::size_t p = 0; p < of_item.size(); ++p) {
+    const auto others = users.row_columns(of_item[p]);
+    const auto entries = users.row_values(of_item[p]);
+    auto q = static_cast<std::size_t>(std::lower_bound(others.begin(), others.end(), static_cast<std::int32_t>(item)) - others.begin());
+    for (; q < others.size(); ++q) row[others[q]] += values[p] * entries[q];
+  }
+}
+
+}  // namespace
+
 void fill_gram(const CsrMatrix& rows, const CsrMatrix& columns, float l2, int num_threads, float* a) {
   const CsrView users = rows.view();
   const CsrView items = columns.view();
@@ -22,17 +37,46 @@ void fill_gram(const CsrMatrix& rows, const CsrMatrix& columns, float l2, int nu
     for (std::size_t i = begin; i < end; ++i) {
       float* row = a + i * n;
       std::fill_n(row, n, 0.0f);
-      const auto of_item = items.row_columns(static_cast<std::int64_t>(i));
-      const auto values = items.row_values(static_cast<std::int64_t>(i));
-      for (std::size_t p = 0; p < of_item.size(); ++p) {
-        const auto others = users.row_columns(of_item[p]);
-        const auto entries = users.row_values(of_item[p]);
-        auto q = static_cast<std::size_t>(std::lower_bound(others.begin(), others.end(), static_cast<std::int32_t>(i)) - others.begin());
-        for (; q < others.size(); ++q) row[others[q]] += values[p] * entries[q];
-      }
+      add_gram_row(users, items.row_columns(static_cast<std::int64_t>(i)), items.row_values(static_cast<std::int64_t>(i)), i, row);
       row[i] += l2;
     }
   });
+}
+
+CsrMatrix gram_rows(const CsrView& rows, const CsrView& columns, std::size_t first, int num_threads) {
+  struct Entry {
+    std::int32_t column;
+    float value;
+  };
+  const auto n = static_cast<std::size_t>(rows.cols);
+  std::vector<std::vector<Entry>> made(static_cast<std::size_t>(columns.rows));
+  std::vector<std::vector<float>> of_thread(static_cast<std::size_t>(detail::resolve_threads(num_threads)));
+  detail::parallel_for(made.size(), 16, num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+    auto& row = of_thread[static_cast<std::size_t>(thread)];
+    row.resize(n);
+    for (std::size_t r = begin; r < end; ++r) {
+      const auto of_item = columns.row_columns(static_cast<std::int64_t>(r));
+      std::fill(row.begin(), row.end(), 0.0f);
+      add_gram_row(rows, of_item, columns.row_values(static_cast<std::int64_t>(r)), first + r, row.data());
+      const auto zeros = static_cast<std::size_t>(std::count(row.begin(), row.end(), 0.0f));
+      made[r].reserve(n - zeros);
+      for (std::size_t j = first + r; j < n; ++j)
+        if (row[j] != 0.0f) made[r].push_back({static_cast<std::int32_t>(j), row[j]});
+    }
+  });
+  CsrMatrix out{columns.rows, rows.cols, Array<std::int64_t>(made.size() + 1), {}, {}};
+  std::int64_t* offsets = out.offsets.mutable_data();
+  for (std::size_t r = 0; r < made.size(); ++r) offsets[r + 1] = offsets[r] + static_cast<std::int64_t>(made[r].size());
+  out.columns = Array<std::int32_t>(static_cast<std::size_t>(offsets[made.size()]), uninitialized);
+  out.values = Array<float>(static_cast<std::size_t>(offsets[made.size()]), uninitialized);
+  std::int32_t* to = out.columns.mutable_data();
+  float* values = out.values.mutable_data();
+  for (const auto& row : made)
+    for (const Entry& e : row) {
+      *to++ = e.column;
+      *values++ = e.value;
+    }
+  return out;
 }
 
 bool dual_weights(const CsrMatrix& user_items, const CsrMatrix& item_users, float l2, int num_threads,

@@ -24,4 +24,8 @@ bool dual_weights(const CsrMatrix& user_items, const CsrMatrix& item_users, floa
 /// Upper triangle of X^T X + l2 I, a [n x n], from X's rows and columns.
 void fill_gram(const CsrMatrix& rows, const CsrMatrix& columns, float l2, int num_threads, float* a);
 
+/// The same bits of some columns [count x users] of X, the first of them number `first`, before the ridge: [count x n], from the
+/// diagonal on, without zeros. The users may be those who have one of these items.
+CsrMatrix gram_rows(const CsrView& rows, const CsrView& columns, std::size_t first, int num_threads);
+
 }  // namespace etalage

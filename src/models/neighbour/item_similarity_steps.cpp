@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "models/linear/ease_dual.hpp"
 #include "models/neighbour/similarity.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/neighbour/transitions.hpp"
@@ -88,6 +89,12 @@ CsrMatrix random_walk_rows(const RandomWalkOptions& options, const ItemBlock& bl
                             static_cast<std::size_t>(block.first));
   if (options.normalize) normalize_rows(w);
   return w;
+}
+
+CsrMatrix ease_gram_rows(const ItemBlock& block, int num_threads) {
+  check(block);
+  const CsrMatrix items = transpose(block.users.view(), num_threads);
+  return gram_rows(block.users.view(), rows_of(items, block), static_cast<std::size_t>(block.first), num_threads);
 }
 
 }  // namespace etalage

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ItemKnnModel::fit and RandomWalkModel::fit in pieces, for training that is spread over processes: each call makes the
-// weights of a block of consecutive items. Put together they give the bits of fit(). Options must be settled()
-// (models/auto_settings.hpp): no step sees the whole of the data.
+// ItemKnnModel::fit, RandomWalkModel::fit and EaseModel::fit in pieces, for training that is spread over processes: each call
+// makes the weights (of EASE, the Gram matrix) of a block of consecutive items. Put together they give the bits of fit().
+// Options must be settled() (models/auto_settings.hpp): no step sees the whole of the data.
 #pragma once
 
 #include <cstddef>
@@ -40,5 +40,7 @@ struct ETALAGE_EXPORT ItemTotals {
 /// The same of P3alpha and RP3beta. users_of: of each item, how many have it.
 [[nodiscard]] ETALAGE_EXPORT CsrMatrix random_walk_rows(const RandomWalkOptions& options, const ItemBlock& block,
                                                         std::span<const std::int64_t> users_of);
+/// Rows of X^T X of the block's items from the diagonal on, without zeros: [count x all items]. EaseModel::from_gram() solves it.
+[[nodiscard]] ETALAGE_EXPORT CsrMatrix ease_gram_rows(const ItemBlock& block, int num_threads);
 
 }  // namespace etalage
