@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ItemKnnModel::fit and RandomWalkModel::fit in pieces, for training that is spread over processes: each call makes the
 // weights of a block of consecutive items. Put together they give the bits of fit(). Options must be settled()
-// (models/auto_settings.hpp): no step sees the whole of the data.
+// (auto_settings.hpp): no step sees the whole of the data.
 #pragma once
 
 #include <cstddef>
