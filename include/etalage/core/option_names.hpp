@@ -23,7 +23,7 @@ inline constexpr std::array<OptionName<E>, 0> option_names{};
 class OptionRule {
  public:
   constexpr OptionRule() noexcept = default;  ///< anything
-  consteval OptionRule(std::string_view words) : words_(words) {  // NOLINT(google-explicit-constructor): rules are written as words
+  consteval OptionRule(std::string_view words) : words_(words) {  ///< reads them; NOLINT(google-explicit-constructor): rules are written as words
     constexpr std::string_view kMost = ", at most ";
     const std::size_t second = words.find(kMost);
     if (second != std::string_view::npos) {

@@ -24,7 +24,7 @@ struct Neighbor {
 class ETALAGE_EXPORT VectorIndex : public Storable {
  public:
   ~VectorIndex() override;
-  [[nodiscard]] virtual int dim() const noexcept = 0;
+  [[nodiscard]] virtual int dim() const noexcept = 0;  ///< entries of a vector
   [[nodiscard]] virtual std::size_t size() const = 0;
   /// True when results order as inner products with the query do.
   [[nodiscard]] virtual bool ranks_by_dot() const noexcept = 0;

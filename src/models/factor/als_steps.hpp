@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // AlsModel::fit in pieces, for training that is spread over processes: each call works on one block of consecutive rows
 // of a side. Put together over the blocks of als_block_rows() in order they give the bits of fit(). Options must be settled()
-// (models/auto_settings.hpp): no step sees the whole of the data.
+// (auto_settings.hpp): no step sees the whole of the data.
 #pragma once
 
 #include <cstddef>
