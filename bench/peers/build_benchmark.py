@@ -12,6 +12,8 @@ a million products (128 factors), and made-up rows of one length; they are kept 
     equal        one user's list where all rows have one length: nothing can be left out
     few, batch   16 users at once, 2,000 users at once
     live         one list after each change of an item's row
+    engine       median answer of `engine_benchmark run`: --engine BINARY FILE is this build's program with the file that it
+                 prepared, --against-engine BINARY FILE the other's
 
 Ratio = that build's time / this build's: above 1 this one is faster; the median of the rounds with its 95 % interval. A row ends
 the run where the two sides do not answer with the same bits.
@@ -22,7 +24,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -80,6 +84,15 @@ def one_at_a_time(items, users, k, seen=0, changes=False):
 
 
 @task
+def engine(binary, file, seconds):
+    def work():
+        out = subprocess.run([binary, "run", file, str(seconds)], capture_output=True, text=True, timeout=200).stdout
+        return {"seconds": float(re.search(r"^p50 +([0-9.]+) ms", out, re.MULTILINE)[1]) / 1e3, "digest": ""}
+
+    return work
+
+
+@task
 def together(items, users, k, many):
     model = opened(items, users)
 
@@ -128,22 +141,24 @@ class Rows:
                 np.save(path, np.ascontiguousarray(array, np.float32))
         return paths
 
-    def compare(self, title, **request):
+    def compare(self, title, theirs=None, **request):
+        """theirs: what that side is asked, where it differs."""
+        theirs = request if theirs is None else request | theirs
         python = os.environ.get("PYTHONPATH", "")
         sides = [Worker(sys.executable, str(HERE / "build_benchmark.py"), 1, {"PYTHONPATH": path, "ETALAGE_BENCHMARK_WORKER": "1"})
                  for path in (python, str(self.args.against))]
-        result = alternate(lambda: sides[0].ask(**request), lambda: sides[1].ask(**request), width=0.02, at_most=self.args.rounds)
+        result = alternate(lambda: sides[0].ask(**request), lambda: sides[1].ask(**theirs), width=0.02, at_most=self.args.rounds)
         for side in sides:
             side.close()
         if "error" in result:
             print(f"{title:44s} {result['error']}", flush=True)
             self.wrong = True
             return
-        ours, theirs = result["ours"], result["theirs"]
-        same = ours["digest"] == theirs["digest"]
+        ours, other = result["ours"], result["theirs"]
+        same = ours["digest"] == other["digest"]
         self.wrong |= not same
-        print(f"{title:44s} {ours['seconds'] * 1e3:10.3f} ms {theirs['seconds'] * 1e3:10.3f} ms  {result['ratio']:7.2f}x [{result['low']:.2f}, {result['high']:.2f}]"
-              f"  {'the same bits' if same else 'OTHER ANSWERS'}", flush=True)
+        print(f"{title:44s} {ours['seconds'] * 1e3:10.3f} ms {other['seconds'] * 1e3:10.3f} ms  {result['ratio']:7.2f}x [{result['low']:.2f}, {result['high']:.2f}]"
+              f"  {('the same bits' if ours['digest'] else '') if same else 'OTHER ANSWERS'}", flush=True)
 
 
 def main() -> int:
@@ -153,11 +168,16 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--gowalla", type=Path, help="folder with factors to make a million of")
+    parser.add_argument("--engine", nargs=2, metavar=("BINARY", "FILE"))
+    parser.add_argument("--against-engine", nargs=2, metavar=("BINARY", "FILE"))
+    parser.add_argument("--seconds", type=float, default=3, help="of a run of engine_benchmark")
     parser.add_argument("--data", default="build/peers/data")
     parser.add_argument("--prepare", action="store_true", help="make the factors and end")
     args = parser.parse_args()
     rows = Rows(args)
-    store = rows.files("store", lambda: store_factors(args.items))
+    if "engine" in args.rows and not (args.engine and args.against_engine):
+        parser.error("--rows names engine, --engine and --against-engine must be given")
+    store = rows.files("store", lambda: store_factors(args.items)) if set(args.rows) - {"equal", "gowalla", "engine"} else None
     flat = rows.files("alike", lambda: alike(args.items)) if "equal" in args.rows else None
     more = rows.files("gowalla", lambda: many_of(args.gowalla, args.items)) if "gowalla" in args.rows else None
     if args.prepare:
@@ -179,6 +199,9 @@ def main() -> int:
             rows.compare(f"2,000 lists of 10, {size}, ALS", task="together", k=10, many=2000, **store)
         elif row == "live":
             rows.compare(f"one list of 10 after a change, {size}, ALS", task="one_at_a_time", k=10, changes=True, **store)
+        elif row == "engine":
+            (binary, file), (other, its) = args.engine, args.against_engine
+            rows.compare("engine_benchmark, p50 of an answer", {"binary": other, "file": its}, task="engine", binary=binary, file=file, seconds=args.seconds)
         else:
             parser.error(f"--rows names {row}")
     return 1 if rows.wrong else 0

@@ -49,6 +49,13 @@ struct BoundedBest {
     if (full()) make_room(rules, scratch);
   }
 
+  /// The same for one who wants the threshold now: a long list's k best lower bounds are looked for, not kept in order.
+  template <class Rules>
+  void settle(Rules& rules, BoundedScratch& scratch) {
+    check(rules);
+    if (k > kTracked && count > k) drop_hopeless(rules, scratch);
+  }
+
   /// Leaves the results in found[0, returned), best first.
   template <class Rules>
   std::size_t finish(Rules& rules, BoundedScratch& scratch) {

@@ -23,6 +23,7 @@ constexpr std::size_t kLoose = 64;       // one row in so many may be loose
 constexpr std::size_t kFewestRequests = 3;
 constexpr std::size_t kMostRead = 8;     // one row in so many is read from where it lies: such reads take several times as long
 constexpr std::size_t kStretch = 256;    // rows between two looks at how long those are that follow
+constexpr std::size_t kFirst = 64;       // the same of the first rows, which raise the threshold most
 constexpr std::size_t kListedGain = 32;  // allow lists of fewer than one row in so many are read for themselves
 
 }  // namespace
@@ -91,6 +92,7 @@ class LongestRows::Walk {
   }
   void head(std::size_t begin, std::size_t end) {
     scan_coded(*order_.table, order_.shape, order_.records, nullptr, begin, end - begin, *rules_.query, rules_, best_, memory_.scratch);
+    settle();
   }
   /// Rows from where they lie.
   void read(std::size_t begin, std::size_t end) {
@@ -109,6 +111,7 @@ class LongestRows::Walk {
       }
       best_.drain(rules_, memory_.scratch);
     }
+    settle();
   }
   [[nodiscard]] bool done(std::size_t begin) const noexcept { return out_of_reach(order_.rows, begin, norm_, best_.threshold); }
   /// The first place of the order that is out of reach as it stands.
@@ -129,6 +132,13 @@ class LongestRows::Walk {
   static constexpr float kTiny = 1e-30f;  // products that are too small for float32
   static_assert(kStep <= kCodedStep);
 
+  // A long list's threshold rises as a short one's does: after a few more candidates.
+  void settle() {
+    settled_ = std::min(settled_, best_.count);
+    if (best_.count < std::max(best_.k + 1, settled_ + best_.k / 4)) return;
+    best_.settle(rules_, memory_.scratch);
+    settled_ = best_.count;
+  }
   void append(float upper, float lower, float exact, std::size_t place) noexcept {
     // Also where a bound is not a number: the score may be one.
     if (upper <= best_.threshold) return;
@@ -140,6 +150,7 @@ class LongestRows::Walk {
   CodedMemory& memory_;
   float norm_;  // of the query, in its steps
   BoundedBest best_;
+  std::size_t settled_ = 0;
 };
 
 LongestRows LongestRows::of(const ScoredRows& rows, const CodeTable& table, int num_threads) {
@@ -199,7 +210,7 @@ std::optional<std::size_t> LongestRows::scan(const ScoredRows& rows, const ScanR
   const auto bound = static_cast<std::size_t>(most * static_cast<double>(order.rows.rows.size()));
   bool hopeful = false;
   while (begin < order.head && !walk.done(begin)) {
-    const std::size_t end = std::min(order.head, begin + kStretch);
+    const std::size_t end = std::min(order.head, begin + (begin < 4 * kStretch ? kFirst : kStretch));
     walk.head(begin, end);
     met += end - begin;
     begin = end;
