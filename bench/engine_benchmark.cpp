@@ -334,6 +334,7 @@ int offers(std::int32_t products, double seconds) {
   engine.publish(snapshot);
   const Predicate half = Predicate::price(std::nullopt, 49.99) & Predicate::in_stock();
   double still = 0;
+  bool slow = false;
   for (const int rate : {0, 10'000}) {
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> set{0};
@@ -364,11 +365,12 @@ int offers(std::int32_t products, double seconds) {
                 static_cast<double>(set) / took, quantile(times, 0.5) * 1e3, quantile(times, 0.99) * 1e3, static_cast<double>(times.size()) / took,
                 static_cast<unsigned long long>(stats.patches), static_cast<unsigned long long>(stats.misses));
     if (rate == 0) still = static_cast<double>(stats.misses);
-    else if (static_cast<double>(set) / took < 9'500) std::printf("fewer than 10,000 a second\n");
+    else if (static_cast<double>(set) / took < 0.95 * rate) slow = true;
   }
   const bool thrown_away = static_cast<double>(engine.metrics().filters.misses) > still + 2;
   std::filesystem::remove_all(folder);
-  return thrown_away ? 1 : 0;
+  if (slow) std::printf("fewer than 10,000 a second\n");
+  return thrown_away || slow ? 1 : 0;
 }
 
 }  // namespace

@@ -94,12 +94,15 @@ class ListMeasure {
       rows.resize(std::min(block, n - begin));
       std::iota(rows.begin(), rows.end(), begin);
       std::size_t k = shortest;
+      one_tie_ = 0;
       measure(rows, k, open);
       while (!open.empty()) {
-        // Who ties beyond kLongTie mostly ties with everything: one list of all costs less than the steps to it.
-        k = k > std::min(num_items_ / kGrowth, kLongTie) ? num_items_ : k * kGrowth;
+        // Who ties beyond kLongTie mostly ties with everything, and so does whose first list is one tie: one list of all
+        // costs less than the steps to it.
+        k = one_tie_ > open.size() / 2 || k > std::min(num_items_ / kGrowth, kLongTie) ? num_items_ : k * kGrowth;
         rows.swap(open);
         open.clear();
+        one_tie_ = 0;
         const std::size_t at_once = std::max<std::size_t>(kListed / k, 1);
         for (std::size_t first = 0; first < rows.size(); first += at_once)
           measure(std::span(rows).subspan(first, std::min(at_once, rows.size() - first)), k, open);
@@ -111,7 +114,7 @@ class ListMeasure {
  private:
   static constexpr std::size_t kGrowth = 8;
   static constexpr std::size_t kLongTie = 1024;
-  static constexpr std::size_t kListed = std::size_t{1} << 20;  // places of lists held at a time: 8 MB
+  static constexpr std::size_t kListed = std::size_t{1} << 22;  // places of lists held at a time: 32 MB
 
   // Measures the lists of `rows` that k places show whole; the others go to `open`.
   void measure(std::span<const std::size_t> rows, std::size_t k, std::vector<std::size_t>& open) {
@@ -126,19 +129,24 @@ class ListMeasure {
       std::vector<TieGroup> groups;
       for (std::size_t j = first; j < last; ++j) {
         if (is_open(j, k)) continue;
-        items.clear();
-        scores.clear();
         const ItemScore* list = out_.data() + j * k;
         const std::size_t cut = std::min(builder_.max_k(), counts_[j]);
-        for (std::size_t r = 0; r < counts_[j] && (r < cut || list[r].score == list[cut - 1].score); ++r) {
-          items.push_back(list[r].item);
-          scores.push_back(list[r].score);
+        std::size_t length = cut;
+        while (length > 0 && length < counts_[j] && list[length].score == list[cut - 1].score) ++length;
+        items.resize(length);
+        scores.resize(length);
+        for (std::size_t r = 0; r < length; ++r) {
+          items[r] = list[r].item;
+          scores[r] = list[r].score;
         }
         builder_.measure(rows[j], relevant_(rows[j]), items, scores, groups);
       }
     });
-    for (std::size_t j = 0; j < rows.size(); ++j)
-      if (is_open(j, k)) open.push_back(rows[j]);
+    for (std::size_t j = 0; j < rows.size(); ++j) {
+      if (!is_open(j, k)) continue;
+      open.push_back(rows[j]);
+      one_tie_ += out_[j * k].score == out_[j * k + k - 1].score ? 1 : 0;
+    }
   }
 
   // Whether items behind the last place may tie with the last one that is measured.
@@ -153,6 +161,7 @@ class ListMeasure {
   int num_threads_;
   EvaluationBuilder& builder_;
   std::size_t num_items_;
+  std::size_t one_tie_ = 0;  // of the open lists, those whose places all have one score
   std::vector<Query> queries_;
   std::vector<ItemScore> out_;
   std::vector<std::size_t> counts_;

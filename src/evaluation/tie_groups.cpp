@@ -83,14 +83,18 @@ double first_hit(std::span<const TieGroup> groups, std::size_t k) {
 void tie_groups(std::span<const std::int32_t> relevant, std::span<const std::int32_t> ranked, std::span<const float> scores,
                 std::size_t k, std::vector<TieGroup>& out) {
   out.clear();
-  for (std::size_t r = 0; r < ranked.size() && ranked[r] >= 0; ++r) {
-    const bool tied = !out.empty() && !scores.empty() && scores[r] == scores[r - 1];
-    if (!tied) {
-      if (r >= k) return;
-      out.push_back({r, 0, 0});
-    }
-    ++out.back().size;
-    if (std::binary_search(relevant.begin(), relevant.end(), ranked[r])) ++out.back().hits;
+  for (std::size_t begin = 0; begin < std::min(k, ranked.size()) && ranked[begin] >= 0;) {
+    std::size_t end = begin + 1;
+    bool ascending = true;
+    if (!scores.empty())
+      for (; end < ranked.size() && ranked[end] >= 0 && scores[end] == scores[begin]; ++end) ascending = ascending && ranked[end] > ranked[end - 1];
+    const auto group = ranked.subspan(begin, end - begin);
+    // A long tie is asked for what is relevant, not the other way round; lists of models have their ties in order of index.
+    const bool turned = ascending && group.size() > 4 * relevant.size();
+    std::size_t hits = 0;
+    for (const std::int32_t item : turned ? relevant : group) hits += std::ranges::binary_search(turned ? group : relevant, item) ? 1 : 0;
+    out.push_back({begin, group.size(), hits});
+    begin = end;
   }
 }
 

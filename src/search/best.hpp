@@ -54,7 +54,8 @@ struct Kept {
   std::size_t finish() noexcept {
     const std::size_t n = std::min(count, k);
     if (n < count) std::nth_element(entries, entries + (n - 1), entries + count, Ranked());
-    std::sort(entries, entries + n, Ranked());
+    // Equal scores of rows read in order are in order: lists of everything in a long tie are sorted as they come.
+    if (!std::is_sorted(entries, entries + n, Ranked())) std::sort(entries, entries + n, Ranked());
     return count = n;
   }
 };

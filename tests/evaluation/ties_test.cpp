@@ -16,6 +16,7 @@
 #include "etalage/evaluation/evaluator.hpp"
 #include "etalage/evaluation/metrics.hpp"
 #include "evaluation/lists.hpp"
+#include "evaluation/tie_groups.hpp"
 
 namespace etalage {
 namespace {
@@ -109,6 +110,39 @@ TEST(Ties, EveryMetricIsItsMeanOverAllOrdersOfTheTiedItems) {
             << name << "@" << k << " trial " << trial;
       }
   }
+}
+
+TEST(Ties, ALongTieHasTheSameHitsInWhateverOrderItComes) {
+  // Ties in order of index are counted the other way round from those that come as they like.
+  const Items relevant{3, 50, 51, 399, 1000};
+  Items ascending(400);
+  std::iota(ascending.begin(), ascending.end(), 0);
+  Items shuffled = ascending;
+  std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937(4));
+  const Scores level(400, 0.5f);
+  for (const std::size_t k : {std::size_t{1}, std::size_t{20}, std::size_t{400}, std::size_t{500}}) {
+    std::vector<TieGroup> a;
+    std::vector<TieGroup> b;
+    tie_groups(relevant, ascending, level, k, a);
+    tie_groups(relevant, shuffled, level, k, b);
+    for (const auto* groups : {&a, &b}) {
+      ASSERT_EQ(groups->size(), 1u);
+      EXPECT_EQ(groups->front().size, 400u);
+      EXPECT_EQ(groups->front().hits, 4u);
+    }
+    EXPECT_DOUBLE_EQ(expected_metric(Metric::kRecall, a, relevant.size(), k), 4.0 * static_cast<double>(std::min<std::size_t>(k, 400)) / 400 / 5);
+  }
+  // A list that ends within the tie, and one place before it of another score.
+  Items ends = ascending;
+  ends[100] = -1;
+  Scores first = level;
+  first[0] = 1;
+  std::vector<TieGroup> groups;
+  tie_groups(relevant, ends, first, 20, groups);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[1].begin, 1u);
+  EXPECT_EQ(groups[1].size, 99u);
+  EXPECT_EQ(groups[1].hits, 3u);
 }
 
 TEST(Ties, DistinctScoresGiveTheBitsOfTheOrderAsItStands) {

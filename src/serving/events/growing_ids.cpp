@@ -75,16 +75,6 @@ std::uint32_t* GrowingIds::slot_of(Shard& shard, std::uint64_t hash, KeyView key
   }
 }
 
-std::int32_t GrowingIds::find(KeyView key) const noexcept {
-  if (count() == 0) return kUnknown;
-  const std::uint64_t hash = serving::hash_of(key);
-  auto& shard = const_cast<Shard&>(shards_[hash % kShards]);
-  const std::shared_lock guard(shard.mutex);
-  if (shard.slots.empty()) return kUnknown;
-  const std::uint32_t slot = *slot_of(shard, hash, key);
-  return slot == 0 ? kUnknown : static_cast<std::int32_t>(slot - 1);
-}
-
 /// As many slots as the keys that are there need: erased ones give theirs back.
 void GrowingIds::rehash(Shard& shard) const {
   std::size_t size = 64;

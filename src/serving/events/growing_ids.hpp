@@ -47,7 +47,22 @@ class GrowingIds {
 
   /// The kind that a first key must have, as the keys of a published snapshot do: 0 integers, 1 strings, -1 either.
   void expect(int kind) noexcept { expected_.store(kind, std::memory_order_relaxed); }
-  [[nodiscard]] std::int32_t find(KeyView key) const noexcept;
+  [[nodiscard]] std::int32_t find(KeyView key) const noexcept {
+    return find(key, [](std::int32_t) {});
+  }
+  /// likely(index) is told of an index that is most often the key's before that is certain, so that what belongs to it can
+  /// be fetched meanwhile.
+  template <class Likely>
+  [[nodiscard]] std::int32_t find(KeyView key, const Likely& likely) const noexcept {
+    if (count() == 0) return kUnknown;
+    const std::uint64_t hash = serving::hash_of(key);
+    auto& shard = const_cast<Shard&>(shards_[hash % kShards]);
+    const std::shared_lock guard(shard.mutex);
+    if (shard.slots.empty()) return kUnknown;
+    if (const std::uint32_t first = shard.slots[(hash >> 6) & (shard.slots.size() - 1)]; first != 0 && first != kDeleted) likely(static_cast<std::int32_t>(first - 1));
+    const std::uint32_t slot = *slot_of(shard, hash, key);
+    return slot == 0 ? kUnknown : static_cast<std::int32_t>(slot - 1);
+  }
   /// std::invalid_argument for a key of the other kind or beyond 1024 bytes, or when 2^31 - 1 are taken.
   std::int32_t intern(KeyView key);
   /// The same for a key that was not there a moment ago, without looking for it first.

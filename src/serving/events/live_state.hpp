@@ -133,12 +133,12 @@ class LiveState {
     std::uint64_t version = 0;
     std::int64_t last_ms = 0;  // when the newest event arrived
     std::int64_t bytes = 0;
+    User* older = nullptr;  // in the same cache line as the above: what neighbours in the order of idleness touch
+    User* newer = nullptr;
     std::vector<Past> history;
     std::vector<UserView::Seen> seen;
     std::vector<Pair> pairs;
     std::vector<EarlierTotals> earlier;  // one, or none while nothing has fallen out: most shoppers have none
-    User* older = nullptr;
-    User* newer = nullptr;
   };
   /// Shoppers of a shard by the version, which is the order of their newest events.
   struct Line {
