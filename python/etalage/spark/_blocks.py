@@ -137,9 +137,15 @@ def pieces_path(path, block):
 
 def write_piece(path, block, first, matrix):
     """The pairs of a block of users, by item and then user: from these the items' blocks are put together."""
-    users = np.repeat(np.arange(first, first + matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    order = np.argsort(matrix.indices, kind="stable")
-    folder.write(pieces_path(path, block), durable=False, items=matrix.indices[order].astype(np.int32), users=users[order], values=matrix.data[order])
+    if matrix.shape[1] <= 4 * matrix.nnz:  # columns in one pass
+        by_item = matrix.tocsc()
+        items = np.repeat(np.arange(matrix.shape[1], dtype=np.int32), np.diff(by_item.indptr))
+        users, values = (by_item.indices + first).astype(np.int32), by_item.data
+    else:
+        users = np.repeat(np.arange(first, first + matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+        order = np.argsort(matrix.indices, kind="stable")
+        items, users, values = matrix.indices[order].astype(np.int32), users[order], matrix.data[order]
+    folder.write(pieces_path(path, block), durable=False, items=items, users=users, values=values)
 
 
 def write_item_block(path, block, user_blocks, users, items, durable=True):

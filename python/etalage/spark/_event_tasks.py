@@ -54,12 +54,18 @@ def _encoded(held, before, place, path, types, time_unit, on_error, durable):
     arrays, keys = {}, {}
     for side in ("user", "item"):
         arrays[side], keys[side] = files.sorted_codes(table.column(side))
-        table = table.set_column(names.index(side), side, pa.array(arrays[side], pa.int64()))
     kinds = []
     if len(names) > 2:
-        log = _core.EventLog.from_frame(table, **{n: n if n in names else None for n in _COLUMNS}, on_error=on_error,
-                                        time_unit=time_unit if "time" in names else None, num_threads=place.cpus)
+
+        def read(users, items):
+            columns = [pa.array(users, pa.int64()), pa.array(items, pa.int64()), *table.columns[2:]]
+            return _core.EventLog.from_frame(pa.Table.from_arrays(columns, names), **{n: n if n in names else None for n in _COLUMNS}, on_error=on_error,
+                                             time_unit=time_unit if "time" in names else None, num_threads=place.cpus)
+
+        none = np.zeros(table.num_rows, np.int64)  # one key each, which a log finds quicker than many
+        log = read(none, none)
         if len(log) != table.num_rows:  # rows were left out, and keys with them
+            log = read(arrays["user"], arrays["item"])
             for side, ids, index in (("user", log.user_ids, log.users), ("item", log.item_ids, log.items)):
                 used, codes = np.unique(np.asarray(ids)[np.asarray(index)] if len(log) else np.empty(0, np.int64), return_inverse=True)
                 arrays[side], keys[side] = codes.astype(np.int32), keys[side].take(pa.array(used, pa.int64()))
