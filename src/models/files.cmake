@@ -8,7 +8,7 @@ target_sources(etalage PRIVATE
   src/models/graph/randomized_svd.cpp)
 target_sources(etalage PRIVATE
   src/models/sequence/directed_items.cpp
-  src/models/sequence/linear_sequence.cpp
+  src/models/sequence/linear_sequence.cpp src/models/sequence/linear_sequence_settings.cpp
   src/models/sequence/repeat_purchase.cpp
   src/models/sequence/sequence_model.cpp
   src/models/sequence/sequential_rules.cpp

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <random>
+#include <vector>
 
 #include "etalage/error.hpp"
 #include "etalage/models/linear_sequence.hpp"
@@ -14,6 +17,52 @@ namespace etalage {
 namespace {
 
 using namespace testing;
+
+/// Lists of 12 in which what stands `gap` places before says what comes next.
+Sequences lists_of_gap(std::size_t gap) {
+  constexpr std::size_t kLists = 1000;
+  constexpr std::size_t kLength = 12;
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> items;
+  std::mt19937 random(7);
+  for (std::size_t l = 0; l < kLists; ++l) {
+    std::vector<std::int32_t> list;
+    for (std::size_t t = 0; t < kLength; ++t)
+      list.push_back(static_cast<std::int32_t>(t < gap || random() % 4 == 0 ? random() % 300 : (static_cast<std::uint32_t>(list[t - gap]) * 7 + 3) % 300));
+    items.insert(items.end(), list.begin(), list.end());
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  return Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 300);
+}
+
+TEST(LinearSequenceSettings, FollowHowFarBackAListMatters) {
+  const LinearSequenceOptions near = settled(LinearSequenceOptions{.num_threads = 1}, lists_of_gap(1));
+  const LinearSequenceOptions far = settled(LinearSequenceOptions{.num_threads = 1}, lists_of_gap(6));
+  EXPECT_LT(near.decay.value(), far.decay.value());
+  EXPECT_LT(near.query_decay.value(), far.query_decay.value());
+  EXPECT_FALSE(far.decay.given());
+  // A model reads them so, keeps them, and is fitted anew from the data alone.
+  LinearSequenceModel model(LinearSequenceOptions{.num_threads = 2});
+  model.fit(lists_of_gap(6));
+  EXPECT_EQ(model.options().decay.value(), far.decay.value());
+  model.fit(lists_of_gap(1));
+  EXPECT_EQ(model.options().decay.value(), near.decay.value());
+  LinearSequenceModel given(LinearSequenceOptions{
+      .l2 = near.l2.value(), .ridge_exponent = near.ridge_exponent.value(), .decay = near.decay.value(),
+      .column_exponent = near.column_exponent.value(), .query_decay = near.query_decay.value()});
+  given.fit(lists_of_gap(1));
+  ASSERT_EQ(given.weights().values.size(), model.weights().values.size());
+  EXPECT_TRUE(std::equal(given.weights().values.begin(), given.weights().values.end(), model.weights().values.begin()));
+}
+
+TEST(LinearSequenceSettings, GivenOnesStayAndFewListsTellNothing) {
+  const LinearSequenceOptions some = settled(LinearSequenceOptions{.decay = 3, .query_decay = 5}, lists_of_gap(1));
+  EXPECT_EQ(some.decay.value(), 3);
+  EXPECT_EQ(some.query_decay.value(), 5);
+  const LinearSequenceOptions plain = settled(LinearSequenceOptions{}, random_sequences(21, 120));
+  EXPECT_EQ(plain.decay.value(), 2);
+  EXPECT_EQ(plain.l2.value(), 100);
+}
 
 class LinearSequence : public ::testing::TestWithParam<LinearSequenceMethod> {};
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
@@ -24,16 +25,16 @@ template <>
 inline constexpr auto option_names<LinearSequenceMethod> = std::to_array<OptionName<LinearSequenceMethod>>(
     {{"auto", LinearSequenceMethod::kAuto}, {"exact", LinearSequenceMethod::kExact}, {"candidates", LinearSequenceMethod::kCandidates}});
 
-/// Settings of the linear sequence model.
+/// Settings of the linear sequence model. Those that are Auto are tried at fit on held out items where they are not given: see settled().
 struct ETALAGE_EXPORT LinearSequenceOptions {
-  float l2 = 100.0f;                ///< ridge, > 0
-  float ridge_exponent = 0.4f;      ///< the ridge on source i is l2 (square sum of i)^this, in [0, 1]
+  Auto<float> l2 = Auto<float>::unless_given(100);  ///< ridge, > 0
+  Auto<float> ridge_exponent = Auto<float>::unless_given(0.4f);  ///< the ridge on source i is l2 (square sum of i)^this, in [0, 1]
   float forward = 1.0f;             ///< weight of the items before a target as sources, >= 0
   float backward = 0.3f;            ///< weight of those behind it, >= 0; one of the two must be > 0
-  float decay = 2.0f;               ///< places after which a source's weight falls to 1/e, >= 0; 0 means no decay
+  Auto<float> decay = Auto<float>::unless_given(2);  ///< places after which a source's weight falls to 1/e, >= 0; 0 means no decay
   std::int32_t window = 20;         ///< sources are at most this many places from their target, >= 1
-  float column_exponent = 0.2f;     ///< a target's weights are divided by (its count)^this, >= 0
-  float query_decay = 2.0f;         ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
+  Auto<float> column_exponent = Auto<float>::unless_given(0.2f);  ///< a target's weights are divided by (its count)^this, >= 0
+  Auto<float> query_decay = Auto<float>::unless_given(2);  ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
   std::int32_t max_history = 50;    ///< newest items of a query that count, >= 1
   LinearSequenceMethod method = LinearSequenceMethod::kAuto;  ///< closed form over all items, or over kept pairs
   std::int64_t memory_budget = std::int64_t{256} << 20;  ///< bytes for the Gram matrix of the exact method, > 0
@@ -57,6 +58,14 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
   }
 };
 
+/// The options with every Auto that was not given chosen: by models fitted without the last items of up to a quarter of the lists, of more
+/// where they are long (4,000 at most, of at most 300,000 events), with 50 candidates, which are asked for those items. decay goes uphill over 1, 2, 4, 8, 16 from 4, then
+/// the ridge over (100, .4), (100, .15), (400, .15); of each fit the best query_decay and column_exponent count, by NDCG of 20 places.
+/// Where fewer than 200 items could be held out nothing is tried and the values before a fit hold. The same choice for any number of threads.
+/// The callback hears phase "settings"; where it says stop, *stopped is true and the best so far holds.
+[[nodiscard]] ETALAGE_EXPORT LinearSequenceOptions settled(LinearSequenceOptions options, const Sequences& data,
+                                                           const ProgressCallback& callback = {}, bool* stopped = nullptr);
+
 /// Closed-form linear sequence model: ridge regression from what is near a place to what stands there.
 ///
 /// Minimises  sum over places t of |e(x_t) - s_t B|^2 + sum_i R_ii |B_i|^2, where s_t [num_items] holds
@@ -64,6 +73,7 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
 /// Solution   B = (G + R)^-1 K with G = sum_t s_t^T s_t, K = sum_t s_t^T e(x_t), R_ii = l2 G_ii^ridge_exponent
 ///            (the 1000 largest weights of each target are kept). By candidates: for each j the sources i with the largest K(i, j) / sqrt(G_ii), and their block of G + R alone
 /// Scores     as DirectedItemModel says, with W = B, r = 1, c(j) = count(j)^-column_exponent
+/// Settings   options that are not given are settled() first, by three to seven smaller fits; options() then says what they became
 /// Cost       G and K O(events x window^2); exact 4 n^2 bytes and about n^3 flops for n items; by candidates n times
 ///            (m^3 / 3 flops), m = num_candidates, 8 n m bytes kept
 /// Repeats    bit-identical for any num_threads

@@ -38,7 +38,7 @@ class Sources {
     for (std::int64_t s = 0; s < sequences.size(); ++s) longest = std::max(longest, sequences.items_of(s).size());
     window_ = std::min(static_cast<std::size_t>(o.window), longest);
     for (std::size_t d = 0; d <= window_; ++d) {
-      const float v = d == 0 ? 0.0f : o.decay > 0 ? std::exp(-static_cast<float>(d - 1) / o.decay) : 1.0f;
+      const float v = d == 0 ? 0.0f : o.decay.value() > 0 ? std::exp(-static_cast<float>(d - 1) / o.decay.value()) : 1.0f;
       before_.push_back(o.forward * v);
       behind_.push_back(o.backward * v);
     }
@@ -73,6 +73,8 @@ class Sources {
   std::vector<float> before_;
   std::vector<float> behind_;
 };
+
+constexpr std::size_t kLongRow = 12;  // entries a place of the block, from which on looking each up is cheaper than passing over all
 
 /// Column j of B from the block of its candidates, for every j; rows of the result are targets.
 CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std::span<const float> diagonal,
@@ -132,9 +134,18 @@ CsrMatrix solve_candidates(const CsrMatrix& gram, const CsrMatrix& targets, std:
         const auto others = gram.view().row_columns(source);
         const auto entries = gram.view().row_values(source);
         auto q = static_cast<std::size_t>(std::lower_bound(others.begin(), others.end(), source) - others.begin());
-        for (; q < others.size() && others[q] <= w->sources.back(); ++q) {
-          const std::int32_t slot = w->slots[static_cast<std::size_t>(others[q])];
-          if (slot != 0) a[c * padded + static_cast<std::size_t>(slot) - 1] = entries[q];
+        // A popular source's row is far longer than the block: then each place of the block is looked for in what is left of the row.
+        if (others.size() - q > kLongRow * (m - c)) {
+          for (std::size_t d = c + 1; d < m && q < others.size(); ++d) {
+            const std::int32_t other = w->sources[d];
+            q = static_cast<std::size_t>(std::lower_bound(others.begin() + static_cast<std::ptrdiff_t>(q), others.end(), other) - others.begin());
+            if (q < others.size() && others[q] == other) a[c * padded + d] = entries[q];
+          }
+        } else {
+          for (; q < others.size() && others[q] <= w->sources.back(); ++q) {
+            const std::int32_t slot = w->slots[static_cast<std::size_t>(others[q])];
+            if (slot != 0) a[c * padded + static_cast<std::size_t>(slot) - 1] = entries[q];
+          }
         }
         a[c * padded + c] = diagonal[static_cast<std::size_t>(source)];
       }
@@ -229,7 +240,9 @@ LinearSequenceModel::LinearSequenceModel(LinearSequenceOptions options) : option
 
 FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCallback& callback) {
   const auto started = std::chrono::steady_clock::now();
-  const LinearSequenceOptions& o = options_;
+  detail::check_training_shape(sequences.size(), sequences.num_items());
+  bool stopped = false;
+  const LinearSequenceOptions o = settled(options_, sequences, callback, &stopped);
   const auto n = static_cast<std::size_t>(sequences.num_items());
   const double bytes = 4.0 * static_cast<double>(n) * static_cast<double>(n);
   const bool fits = bytes <= static_cast<double>(o.memory_budget);
@@ -237,9 +250,9 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
     throw std::invalid_argument("memory_budget is " + std::to_string(o.memory_budget) + ", must be at least 4 num_items^2 = " +
                                 std::to_string(static_cast<std::int64_t>(bytes)) + " bytes for the exact method");
   const bool exact = fits && o.method != LinearSequenceMethod::kCandidates;
-  detail::check_training_shape(sequences.size(), sequences.num_items());
   const Sources sources(sequences, o);
   detail::Watch watch(callback);
+  if (stopped) watch.stop();
   // Row j: what stands near the places of j.
   const CsrMatrix targets = detail::make_rows(n, n, 0, o.num_threads, [&](std::size_t j, detail::SparseScores& row) {
     for (const std::size_t t : sources.places_of(j)) sources.each_source(t, [&](std::int32_t i, float v) { row.add(i, v); });
@@ -250,13 +263,14 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
         sources.each_source(t, [&](std::int32_t other, float u) { row.add(other, v * u); });
       });
   }, &watch, "gram");
-  std::vector<float> diagonal(n, o.l2);
+  const float l2 = o.l2;
+  std::vector<float> diagonal(n, l2);
   for (std::size_t i = 0; i < n; ++i) {
     const auto columns = gram.view().row_columns(static_cast<std::int64_t>(i));
     const auto at = std::lower_bound(columns.begin(), columns.end(), static_cast<std::int32_t>(i));
     if (at == columns.end() || *at != static_cast<std::int32_t>(i)) continue;
     const float square = gram.view().row_values(static_cast<std::int64_t>(i))[static_cast<std::size_t>(at - columns.begin())];
-    diagonal[i] = square + o.l2 * std::pow(square, o.ridge_exponent);
+    diagonal[i] = square + l2 * std::pow(square, o.ridge_exponent.value());
   }
   // A Gram matrix that lacks rows says nothing: whoever stops before it is complete gets popularity alone.
   CsrMatrix solved{gram.rows, gram.cols, Array<std::int64_t>(n + 1), {}, {}};
@@ -273,6 +287,8 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
         c[j] = static_cast<float>(std::pow(static_cast<double>(sources.places_of(j).size()), -static_cast<double>(o.column_exponent)));
   }
   take_sequences(sequences, o.keep_history);
+  options_ = o;
+  set_query_weights(o.query_decay, o.max_history);
   set_weights(std::move(weights), {}, std::move(column_scale));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return finish("regression", seconds, callback, watch.stopped());

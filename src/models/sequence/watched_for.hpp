@@ -30,6 +30,8 @@ class Watch {
                            std::chrono::duration<double>(now - started_).count(), std::numeric_limits<double>::quiet_NaN(), phase});
     return !stopped_;
   }
+  /// As if the callback had said so.
+  void stop() noexcept { stopped_ = true; }
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
   [[nodiscard]] double seconds() const { return std::chrono::duration<double>(Clock::now() - started_).count(); }
 
