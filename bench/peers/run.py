@@ -2,7 +2,7 @@
 """etalage beside what a user would pick instead, both sides in one run.
 
     python bench/peers/run.py [--only als als_synthetic als_to_recall bpr topk topk_million neighbours ease index fold_in
-                              evaluate open events] [--data ../shared/data] [--threads 2]
+                              evaluate open rusket events] [--data ../shared/data] [--threads 2]
                               [--out bench/results]
 
 Each peer is installed in an environment of its own under build/peers on first use. Two sides alternate until the 95 %
@@ -28,11 +28,12 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from environments import python_of  # noqa: E402
 from pairing import alternate  # noqa: E402
+import rusket_rows  # noqa: E402
 import serving_rows  # noqa: E402
 import training_rows  # noqa: E402
 from protocol import Worker  # noqa: E402
 
-PARTS = ["als", "als_synthetic", "als_to_recall", "bpr", "topk", "topk_million", "neighbours", "ease", "index", "fold_in", "evaluate", "open", "events"]
+PARTS = ["als", "als_synthetic", "als_to_recall", "bpr", "topk", "topk_million", "neighbours", "ease", "index", "fold_in", "evaluate", "open", "rusket", "events"]
 
 
 class Bench:
@@ -142,17 +143,22 @@ def bench_neighbours(b: Bench, train: sp.csr_matrix) -> None:
                   work | {"model": f"{name}Recommender", "options": {"top_k": 500} | theirs})
 
 
-def bench_ease(b: Bench, data: Path, train: sp.csr_matrix | None) -> None:
-    """Beibei's 8 thousand items; Gowalla's 41 thousand need 7 GB a side and minutes, so they are asked for by --large."""
+def beibei(data: Path) -> sp.csr_matrix:
+    """What was bought, float32 CSR of ones."""
     users, items = [], []
     with gzip.open(data / "beibei" / "buy-train.txt.gz", "rt") as file:
         for line in file:
             first, *rest = map(int, line.split())
             users += [first] * len(rest)
             items += rest
-    beibei = sp.csr_matrix((np.ones(len(users), np.float32), (users, items)))
-    beibei.data[:] = 1
-    for name, rows, l2 in (("Beibei", beibei, 100.0), ("Gowalla", train if b.args.large else None, 80.0)):
+    matrix = sp.csr_matrix((np.ones(len(users), np.float32), (users, items)))
+    matrix.data[:] = 1
+    return matrix
+
+
+def bench_ease(b: Bench, data: Path, train: sp.csr_matrix | None) -> None:
+    """Beibei's 8 thousand items; Gowalla's 41 thousand need 7 GB a side and minutes, so they are asked for by --large."""
+    for name, rows, l2 in (("Beibei", beibei(data), 100.0), ("Gowalla", train if b.args.large else None, 80.0)):
         if rows is not None:
             work = {"task": "ease", "train": b.save(f"{name}.npz", rows), "l2": l2}
             b.compare(f"EASE exact, {rows.shape[1]:,} items, the inverse", "LAPACK spotrf + spotri", "scipy", work, work)
@@ -190,6 +196,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=25, help="at most so many pairs a row")
     parser.add_argument("--factors", type=int, nargs="+", default=[128, 256, 512])
+    parser.add_argument("--against", nargs="+", help="of the rows of ALS sweeps those against these: 'irspack CG' 'implicit CG' ...")
     parser.add_argument("--large", action="store_true", help="rows that need 7 GB and minutes: EASE on Gowalla")
     parser.add_argument("--catalogue", type=int, default=1_000_000, help="items of the large fold-in row")
     parser.add_argument("--events", type=int, default=20_000_000, help="size of the synthetic ALS row")
@@ -203,7 +210,7 @@ def main() -> int:
     print(f"\n{'work':44s} {'against':24s} {'etalage s':>9s} {'peer s':>9s} {'ratio':>7s}  95 % interval, rounds")
     b = Bench(args)
     have_data = (Path(args.data) / "gowalla").exists()
-    of_gowalla = {"als", "als_to_recall", "bpr", "topk", "neighbours", "ease", "evaluate"} & set(args.only)
+    of_gowalla = {"als", "als_to_recall", "bpr", "topk", "neighbours", "ease", "evaluate", "rusket"} & set(args.only)
     if not have_data and of_gowalla:
         print(f"{', '.join(sorted(of_gowalla))} skipped: {args.data}/gowalla is not there (set ETALAGE_DATA)")
     if have_data:
@@ -220,6 +227,8 @@ def main() -> int:
             bench_neighbours(b, train)
         if "ease" in args.only:
             bench_ease(b, Path(args.data), train)
+        if "rusket" in args.only:
+            rusket_rows.compare(b, train, gowalla(Path(args.data), ("test",)), beibei(Path(args.data)))
         if "evaluate" in args.only:
             serving_rows.evaluate(b, train, gowalla(Path(args.data), ("test",)))
     if "als_synthetic" in args.only:

@@ -40,6 +40,8 @@ def sweeps(b, train: sp.csr_matrix, label: str, all_peers: bool) -> None:
                       ("cg", "buffalo", "buffalo", work | flat | {"unobserved_weight": 1.0, "alpha": 8.0, "nu": 0.0, "solver": "cg"}, work | flat),
                       ("cg", "cmfrec CG", "cmfrec", work | flat | {"unobserved_weight": 1.0, "alpha": 8.0, "nu": 0.0, "solver": "cg"}, work | flat)]
         for solver, name, peer, ours, other in pairs:
+            if b.args.against and name not in b.args.against:
+                continue
             b.compare(f"ALS, {SWEEPS} sweeps, {factors} factors, {solver}, {label}", name, peer, ours, other)
         if all_peers:
             files = str(b.scratch / "ours.npz"), str(b.scratch / "theirs.npz")
@@ -59,7 +61,12 @@ def recall_of(file: str, train, test) -> float:
     return etalage.evaluation.evaluate(etalage.models.Vectors(stored["users"], stored["items"]), train, test, k=(20,), metrics=("recall",))["recall@20"]
 
 
-def to_recall(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.162) -> None:
+RECALL_PEERS = (("irspack", "irspack CG", {"regularization": 0.003, "unobserved_weight": 0.02, "solver": "CG"}),
+                ("irspack", "irspack iALS++", {"regularization": 0.003, "unobserved_weight": 0.02, "solver": "IALSPP"}),
+                ("implicit", "implicit CG", {"regularization": 10.0, "alpha": 40.0}))
+
+
+def to_recall(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.162, peers=RECALL_PEERS) -> None:
     """Each side at the fewest sweeps that reach the recall; then those fits side by side."""
     path, out = b.save("als.npz", train), str(b.scratch / "reached.npz")
 
@@ -76,9 +83,7 @@ def to_recall(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.16
     if mine is None:
         print(f"ALS to recall@20 of {target}: not reached by etalage")
         return
-    for peer, name, arguments in (("irspack", "irspack CG", {"regularization": 0.003, "unobserved_weight": 0.02, "solver": "CG"}),
-                                  ("irspack", "irspack iALS++", {"regularization": 0.003, "unobserved_weight": 0.02, "solver": "IALSPP"}),
-                                  ("implicit", "implicit CG", {"regularization": 10.0, "alpha": 40.0})):
+    for peer, name, arguments in peers:
         worker = b.peer(peer)
         theirs = fewest(worker, work | arguments)
         worker.close()
@@ -89,7 +94,14 @@ def to_recall(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.16
         b.compare(f"{label}, {mine['sweeps']} / {theirs['sweeps']} sweeps", name, peer, mine, theirs)
 
 
-def bpr(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.150) -> None:
+BPR_GRIDS = {
+    "implicit": [{"factors": 128, "learning_rate": rate, "regularization": reg, "iterations": 100} for rate in (0.05, 0.15) for reg in (0.003, 0.02)],
+    "buffalo": [{"d": 128, "lr": rate, "reg_u": reg, "reg_i": reg, "reg_j": reg, "num_iters": 100} for rate in (0.02, 0.05) for reg in (0.01, 0.05)],
+    "rusket": [{"factors": 128, "learning_rate": rate, "regularization": reg, "iterations": 100} for rate in (0.05, 0.15) for reg in (0.003, 0.02)],
+}
+
+
+def bpr(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.150, grids=BPR_GRIDS) -> None:
     """Seconds of the shortest fit that reaches the recall; peers at the best of a small grid."""
     path, out = b.save("als.npz", train), str(b.scratch / "bpr.npz")
     label = f"BPR to recall@20 {target}, Gowalla"
@@ -105,8 +117,6 @@ def bpr(b, train: sp.csr_matrix, test: sp.csr_matrix, target: float = 0.150) -> 
     if mine is None:
         print(f"{label}: not reached by etalage: {answer.get('error', '')}")
         return
-    grids = {"implicit": [{"factors": 128, "learning_rate": rate, "regularization": reg, "iterations": 100} for rate in (0.05, 0.15) for reg in (0.003, 0.02)],
-             "buffalo": [{"d": 128, "lr": rate, "reg_u": reg, "reg_i": reg, "reg_j": reg, "num_iters": 100} for rate in (0.02, 0.05) for reg in (0.01, 0.05)]}
     for peer, grid in grids.items():
         try:
             worker = b.peer(peer)

@@ -64,6 +64,35 @@ Floats half_step(const Model& model, const std::string& side, py::handle rows, p
   return take(after, shape_of(static_cast<std::size_t>(observed.rows), *model));
 }
 
+py::tuple basis(py::handle gram) {
+  const auto g = from_numpy<double>(gram, "gram", 2);
+  const AlsBasis found = als_basis({g.data(), static_cast<std::size_t>(g.size())}, static_cast<std::size_t>(g.shape(0)));
+  return py::make_tuple(take(found.values, {g.shape(0)}), take(found.vectors, {g.shape(0), g.shape(0)}));
+}
+
+Floats turn(py::handle matrix, py::handle rows, int num_threads) {
+  const auto m = from_numpy<double>(matrix, "matrix", 2);
+  const Floats before = from_numpy<float>(rows, "rows", 2);
+  Array<float> after(std::span<const float>(before.data(), static_cast<std::size_t>(before.size())));
+  {
+    const py::gil_scoped_release release;
+    als_turn({m.data(), static_cast<std::size_t>(m.size())}, static_cast<std::size_t>(m.shape(0)), after.mutable_view(), num_threads);
+  }
+  return to_numpy(after, {before.shape(0), before.shape(1)});
+}
+
+py::array_t<double> back(const py::list& vectors) {
+  std::vector<std::vector<double>> all;
+  std::size_t f = 0;
+  for (const py::handle one : vectors) {
+    const auto v = from_numpy<double>(one, "vectors", 2);
+    f = static_cast<std::size_t>(v.shape(0));
+    all.emplace_back(v.data(), v.data() + v.size());
+  }
+  const auto side = static_cast<py::ssize_t>(f);
+  return take(als_back(all, f), {side, side});
+}
+
 double block_loss(const Model& model, py::handle rows, py::handle fixed, std::int64_t others, py::handle x, bool observed) {
   const CsrMatrix matrix = csr_from_python(rows, "rows");
   const Floats other = from_numpy<float>(fixed, "fixed", 2);
@@ -107,6 +136,12 @@ void bind_als_steps(py::module_& m) {
           return take(sum, {rows.shape(1), rows.shape(1)});
         },
         py::arg("factors"), "Sum of y y^T over the rows of a block, float32 [rows x factors]: float64 [factors x factors].");
+  m.def("als_basis", &basis, py::arg("gram"),
+        "Eigenvalues [f] and eigenvectors [f x f], by columns, of a Gram matrix: the basis that a half-sweep of \"cg\" works in.");
+  m.def("als_turn", &turn, py::arg("matrix"), py::arg("rows"), py::arg("num_threads") = 0,
+        "rows [n x f] times matrix [f x f], float32: both sides are turned by the eigenvectors of the fixed side's Gram matrix\n"
+        "before a half-sweep of \"cg\".");
+  m.def("als_back", &back, py::arg("vectors"), "The matrix [f x f] that undoes turns by these matrices, one after the other.");
   m.def("als_half_step", &half_step, py::arg("model"), py::arg("side"), py::arg("rows"), py::arg("fixed"), py::arg("others"),
         py::arg("gram"), py::arg("x"),
         "Half a sweep of a block: its factors after, float32 [n x factors]. rows: CSR [n x m] over the rows of fixed\n"

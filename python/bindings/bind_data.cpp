@@ -391,14 +391,14 @@ void bind_event_log(py::module_& m) {
             std::vector<std::string> names{user, item};
             for (const auto* name : {&event, &time, &value, &session})
               if (*name) names.push_back(**name);
-            return std::make_shared<EventLog>(
-                log_from_frame(py::module_::import("etalage._frames").attr("parquet_reader")(path, names), columns));
+            return std::make_shared<EventLog>(log_by_column(py::module_::import("etalage._frames").attr("ParquetColumns")(path, names), columns));
           },
           py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
           py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
           py::arg("num_threads") = 0, py::arg("like") = py::none(),
           "Events of a Parquet file, or of all those below a folder in order of their names (columns that hive-like folders name,\n"
-          "day=2024-05-01, are columns). Needs pyarrow; only the named columns are read. Otherwise as from_frame.")
+          "day=2024-05-01, are columns). Needs pyarrow; only the named columns are read, one after the other, so that no two of them are in\n"
+          "memory together. Otherwise as from_frame.")
       .def("__arrow_c_stream__",
            [](const py::object& self, const py::object& /*requested_schema*/) {  // a wish, which the interface lets one ignore
              const py::tuple out = py::module_::import("etalage._log_frames").attr("arrow_columns")(self);

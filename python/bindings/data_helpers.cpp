@@ -363,6 +363,24 @@ EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
   return log;
 }
 
+EventLog log_by_column(const py::object& reader, const EventColumns& columns) {
+  EventLog log;
+  {
+    const py::gil_scoped_release release;
+    log = owned(read_arrow_by_column(
+        [&](const std::string& name, ArrowArrayStream* to) {
+          const py::gil_scoped_acquire gil;
+          const py::object capsule = reader.attr("open")(name);
+          auto* from = pointer_in<ArrowArrayStream>(capsule, "arrow_array_stream");
+          *to = *from;
+          from->release = nullptr;  // moved: the capsule has none to release
+        },
+        columns));
+  }
+  reader.attr("close")();
+  return log;
+}
+
 py::object id_map_state(const SharedIdMap& ids) {
   if (!ids) return py::none();
   const IdMap::Parts p = ids->parts();

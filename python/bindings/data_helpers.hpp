@@ -40,6 +40,8 @@ void read_frame(const py::object& frame, const std::vector<std::string>& names, 
 
 /// Any frame; the GIL is released while the columns are read.
 [[nodiscard]] EventLog log_from_frame(const py::object& frame, const EventColumns& columns);
+/// A log from reader.open(name), the Arrow stream of one column, asked for one after the other; reader.close() in the end.
+[[nodiscard]] EventLog log_by_column(const py::object& reader, const EventColumns& columns);
 
 /// What pickling keeps of an id map, or None.
 [[nodiscard]] py::object id_map_state(const SharedIdMap& ids);

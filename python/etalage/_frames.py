@@ -17,7 +17,7 @@ import numpy as np
 
 from ._times import FIRST, LAST, exact_ms
 
-__all__ = ["parquet_reader", "stream_hint", "to_arrow_or_columns"]
+__all__ = ["ParquetColumns", "parquet_reader", "stream_hint", "to_arrow_or_columns"]
 
 _MOST_REASONS = 1000  # of a column; a report lists no more rows
 
@@ -56,8 +56,8 @@ def to_arrow_or_columns(frame, names, skip=False):
         f"frame is {_short(frame)}, must have __arrow_c_stream__ (polars, pyarrow, DuckDB, pandas) or be a dict of arrays{stream_hint(frame)}")
 
 
-def parquet_reader(path, names):
-    """The named columns of a Parquet file, or of a folder of them in order of their names, as a stream."""
+def _parquet_dataset(path, names):
+    """pyarrow's dataset of a Parquet file, or of a folder of them in order of their names, which has the named columns."""
     try:
         import pyarrow.dataset as dataset
     except ImportError as error:
@@ -76,7 +76,34 @@ def parquet_reader(path, names):
     for n in names:
         if n not in found.schema.names:
             raise ValueError(f"column {n!r} is not in {path}, must be one of {', '.join(map(repr, found.schema.names)) or 'none'}")
-    return found.scanner(columns=list(dict.fromkeys(names))).to_reader()
+    return found
+
+
+def parquet_reader(path, names):
+    """The named columns of a Parquet file, or of a folder of them in order of their names, as a stream."""
+    return _parquet_dataset(path, names).scanner(columns=list(dict.fromkeys(names))).to_reader()
+
+
+class ParquetColumns:
+    """The named columns of a Parquet file or folder, each as a stream of its own: open(name) one after the other, close() at last."""
+
+    def __init__(self, path, names):
+        self._dataset = _parquet_dataset(path, names)
+
+    def open(self, name):
+        import pyarrow.dataset as dataset
+
+        self.close()
+        # A column is read as fast as its keys are numbered: no more is asked for ahead than keeps both busy.
+        options = dataset.ParquetFragmentScanOptions(pre_buffer=False)
+        return self._dataset.scanner(columns=[name], batch_readahead=2, fragment_scan_options=options).to_reader().__arrow_c_stream__()
+
+    @staticmethod
+    def close():
+        """What pyarrow keeps of the memory of columns that are gone, for columns to come, goes back to the system."""
+        import pyarrow
+
+        pyarrow.default_memory_pool().release_unused()
 
 
 def _of_pandas(frame, names, skip):

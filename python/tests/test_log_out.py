@@ -65,6 +65,30 @@ def test_parquet_files_and_folders(log, tmp_path):
     assert pa.table(log).num_rows == 4
 
 
+def test_parquet_is_read_column_by_column(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    n = 40_000
+    rng = np.random.default_rng(3)
+    table = pa.table({"user": [f"u{i}" for i in rng.integers(3000, size=n)], "item": rng.integers(500, size=n), "event": rng.choice(["view", "buy"], n),
+                      "time": pa.array(rng.integers(0, 10**9, n)).cast(pa.timestamp("s")), "value": rng.random(n), "session": rng.integers(9000, size=n)})
+    pq.write_table(table, tmp_path / "events.parquet", row_group_size=7_000)
+    same(EventLog.from_frame(table, **NAMED), EventLog.from_parquet(tmp_path / "events.parquet", **NAMED))
+    twice = EventLog.from_parquet(tmp_path / "events.parquet", user="item", item="item")
+    assert twice.num_users == twice.num_items == 500
+    # Rows that one column refuses are refused in all, and said in the words of that column.
+    bad = table.set_column(0, "user", pa.array(["a", None, "b", "a"], pa.string()).take(pa.array(np.arange(n) % 4)))
+    bad = bad.set_column(4, "value", pa.array(np.where(np.arange(n) == 7, np.nan, 1.0)))
+    pq.write_table(bad, tmp_path / "bad.parquet", row_group_size=7_000)
+    for make in (EventLog.from_frame, EventLog.from_parquet):
+        source = bad if make is EventLog.from_frame else tmp_path / "bad.parquet"
+        with pytest.raises(ValueError, match="row 1: user is missing"):
+            make(source, **NAMED)
+        log = make(source, on_error="skip", **NAMED)
+        assert (log.report.rows_read, log.report.rows_kept, log.num_users) == (n, n - n // 4 - 1, 2)
+        assert log.report.refusals[0][1].startswith("user is missing") and any("value" in why for _, why in log.report.refusals)
+
+
 def test_description(log):
     d = log.describe()
     assert (d.rows, d.users, d.items, d.pairs) == (4, 2, 3, 4) and d.density == pytest.approx(4 / 6) and d.repeat_share == 0

@@ -194,8 +194,8 @@ def expected(columns, params):
 
 def same(model, other):
     assert np.array_equal(model.user_factors, other.user_factors) and np.array_equal(model.item_factors, other.item_factors)
-    # Products of float32 are summed in another order.
-    assert model._model.report.objective == pytest.approx(other._model.report.objective, rel=1e-7)
+    # Products of float32 are summed in another order, and norms of users before they are turned.
+    assert model._model.report.objective == pytest.approx(other._model.report.objective, rel=1e-6)
 
 
 @pytest.mark.parametrize("partitions", [1, 5])

@@ -151,11 +151,17 @@ std::vector<Column> read_arrow_columns(ArrowArrayStream* stream, const std::vect
 
 }  // namespace detail
 
-EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options, std::span<const UnreadableCell> unreadable) {
+namespace {
+
+/// What the columns' names are, in the order of EventInput.
+std::vector<std::string> names_of(const EventColumns& options) {
   std::vector<std::string> names{options.user, options.item};
   for (const auto* name : {&options.event, &options.time, &options.value, &options.session})
     if (*name) names.push_back(**name);
-  std::vector<detail::Column> columns = detail::read_arrow_columns(stream, names, false);
+  return names;
+}
+
+detail::EventInput input_of(std::vector<detail::Column> columns, const EventColumns& options) {
   detail::EventInput in;
   std::size_t next = 0;
   in.user = std::move(columns[next++]);
@@ -164,8 +170,28 @@ EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options, std::
   if (options.time) in.time = std::move(columns[next++]);
   if (options.value) in.value = std::move(columns[next++]);
   if (options.session) in.session = std::move(columns[next++]);
+  return in;
+}
+
+}  // namespace
+
+EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& options, std::span<const UnreadableCell> unreadable) {
+  detail::EventInput in = input_of(detail::read_arrow_columns(stream, names_of(options), false), options);
   in.unreadable = unreadable;
-  return detail::build_event_log(in, options);
+  return detail::build_event_log(std::move(in), options);
+}
+
+EventLog read_arrow_by_column(const std::function<void(const std::string&, ArrowArrayStream*)>& open, const EventColumns& options) {
+  if (!open) throw std::invalid_argument("open is empty, must open a column's stream");
+  std::vector<detail::Column> columns;
+  for (const std::string& name : names_of(options)) columns.emplace_back().name = name;
+  detail::EventInput in = input_of(std::move(columns), options);
+  in.read = [&open](const std::string& name) {
+    ArrowArrayStream stream{};
+    open(name, &stream);
+    return std::move(detail::read_arrow_columns(&stream, {name}, false).front());
+  };
+  return detail::build_event_log(std::move(in), options);
 }
 
 }  // namespace etalage

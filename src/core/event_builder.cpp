@@ -36,30 +36,43 @@ void mark_missing(const Array<std::int32_t>& codes, std::span<std::uint8_t> bad,
 
 class Builder {
  public:
-  Builder(const EventInput& input, const EventColumns& options) : in_(input), options_(options) {}
+  Builder(EventInput input, const EventColumns& options) : in_(std::move(input)), options_(options) {}
 
   EventLog build() {
+    open(in_.user);
     const auto n = static_cast<std::size_t>(in_.user.size());
-    for (const Column* c : {&in_.item, ptr(in_.event), ptr(in_.time), ptr(in_.value), ptr(in_.session)})
-      if (c != nullptr && c->size() != in_.user.size())
-        throw std::invalid_argument("column '" + c->name + "' has " + std::to_string(c->size()) + " rows, must have as many as '" +
-                                    in_.user.name + "', " + std::to_string(n));
+    rows_ = in_.user.size();
+    if (!in_.read)
+      for (const Column* c : {ptr(in_.item), ptr(in_.event), ptr(in_.time), ptr(in_.value), ptr(in_.session)})
+        if (c != nullptr) check_rows(*c);
     bad_.assign(n, 0);
-    std::vector<Column> converted;
-    converted.reserve(2);
-    Interned users = keys(of_kind(in_.user, options_.user_kind, converted), kUser);
-    Interned items = keys(of_kind(in_.item, options_.item_kind, converted), kItem);
+    Interned users = keys(in_.user, options_.user_kind, kUser);
+    open(in_.item);
+    Interned items = keys(in_.item, options_.item_kind, kItem);
     Interned events;
     Interned sessions;
     EventLog::Columns out;
-    if (in_.event) events = keys(*in_.event, kEvent);
-    if (in_.time) out.times_ms = to_times(*in_.time, options_.time_unit, bad_, kTime, options_.num_threads);
-    if (in_.value) out.values = to_floats(*in_.value, bad_, kValue, options_.num_threads);
-    if (in_.session) sessions = keys(*in_.session, kSession);
+    if (in_.event) {
+      open(*in_.event);
+      events = keys(*in_.event, std::nullopt, kEvent);
+    }
+    if (in_.time) {
+      open(*in_.time);
+      out.times_ms = to_times(*in_.time, options_.time_unit, bad_, kTime, options_.num_threads);
+      close(*in_.time, kTime);
+    }
+    if (in_.value) {
+      open(*in_.value);
+      out.values = to_floats(*in_.value, bad_, kValue, options_.num_threads);
+      close(*in_.value, kValue);
+    }
+    if (in_.session) {
+      open(*in_.session);
+      sessions = keys(*in_.session, std::nullopt, kSession);
+    }
 
     ReadReport report = refuse();
     Interned* const maps[] = {&users, &items, &events, &sessions};
-    for (Interned* k : maps) k->finish();
     as_text(users, options_.user_kind);
     as_text(items, options_.item_kind);
     if (report.rows_kept != static_cast<std::int64_t>(n)) {
@@ -81,11 +94,27 @@ class Builder {
 
  private:
   static const Column* ptr(const std::optional<Column>& c) { return c ? &*c : nullptr; }
+  static const Column* ptr(const Column& c) { return &c; }
 
-  /// The column itself, or its text as the integers that its keys shall be.
-  const Column& of_kind(const Column& column, const std::optional<IdMap::Kind>& kind, std::vector<Column>& converted) const {
-    if (kind != IdMap::Kind::kInteger || !column.has_strings()) return column;
-    return converted.emplace_back(integers_of(column, options_.num_threads));
+  void check_rows(const Column& c) const {
+    if (c.size() != rows_)
+      throw std::invalid_argument("column '" + c.name + "' has " + std::to_string(c.size()) + " rows, must have as many as '" +
+                                  in_.user.name + "', " + std::to_string(rows_));
+  }
+
+  /// Reads the column where columns come one by one.
+  void open(Column& column) const {
+    if (!in_.read) return;
+    column = in_.read(column.name);
+    if (&column != &in_.user) check_rows(column);
+  }
+
+  /// Frees the column's memory unless a row was refused for it.
+  void close(Column& column, std::uint8_t mark) const {
+    const bool named = std::any_of(bad_.begin(), bad_.end(), [mark](std::uint8_t b) { return (b & mark) != 0; });
+    if (named) return;
+    column.chunks.clear();
+    column.owner.reset();
   }
 
   /// Integers as the decimal text that keys shall be.
@@ -96,9 +125,18 @@ class Builder {
     keys.ids = std::make_shared<const IdMap>(IdMap::from_strings(std::span<const std::string>(texts)));
   }
 
-  Interned keys(const Column& column, std::uint8_t mark) {
-    Interned k = intern_keys(column, options_.num_threads);
+  /// Numbers a column's keys, or the integers that its text shall be.
+  Interned keys(Column& column, const std::optional<IdMap::Kind>& kind, std::uint8_t mark) {
+    Column integers;
+    const bool converted = kind == IdMap::Kind::kInteger && column.has_strings();
+    if (converted) integers = integers_of(column, options_.num_threads);
+    Interned k = intern_keys(converted ? integers : column, options_.num_threads);
     if (!k.complete) mark_missing(k.codes, bad_, mark, options_.num_threads);
+    k.finish();
+    if (k.complete) {
+      column.chunks.clear();
+      column.owner.reset();
+    }
     return k;
   }
 
@@ -170,13 +208,14 @@ class Builder {
     return report;
   }
 
-  const EventInput& in_;
+  EventInput in_;
   const EventColumns& options_;
+  std::int64_t rows_ = 0;
   std::vector<std::uint8_t> bad_;
 };
 
 }  // namespace
 
-EventLog build_event_log(const EventInput& input, const EventColumns& options) { return Builder(input, options).build(); }
+EventLog build_event_log(EventInput input, const EventColumns& options) { return Builder(std::move(input), options).build(); }
 
 }  // namespace etalage::detail

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/column.hpp"
@@ -16,6 +17,8 @@ namespace etalage::detail {
 
 /// Columns of equal length, and what the reader of a file refused before they were columns.
 struct EventInput {
+  /// Where given, columns come by their names when their turn is, and hold a name alone before.
+  std::function<Column(const std::string&)> read;
   Column user;
   Column item;
   std::optional<Column> event;
@@ -30,7 +33,8 @@ struct EventInput {
   std::span<const UnreadableCell> unreadable;          ///< why some cells are missing
 };
 
-/// Interns, converts, refuses and reports: the one way from columns to an EventLog.
-[[nodiscard]] EventLog build_event_log(const EventInput& input, const EventColumns& options);
+/// Interns, converts, refuses and reports: the one way from columns to an EventLog. A column goes as soon as it is converted,
+/// unless a message will ask for its cells.
+[[nodiscard]] EventLog build_event_log(EventInput input, const EventColumns& options);
 
 }  // namespace etalage::detail

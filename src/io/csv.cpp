@@ -141,7 +141,7 @@ EventLog read_events_csv(const std::filesystem::path& path, const EventColumns& 
   in.refused = table.refused();
   in.refusals = table.refusals();
   in.refused_places = table.refused_lines();
-  return build_event_log(in, columns);
+  return build_event_log(std::move(in), columns);
 }
 
 }  // namespace etalage

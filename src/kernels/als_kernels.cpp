@@ -150,10 +150,62 @@ HWY_INLINE void prefetch_rows(const float* y, std::size_t ldy, std::size_t n, co
   }
 }
 
+HWY_INLINE void prefetch_row(const float* row, std::size_t n) {
+  for (std::size_t k = 0; k < n; k += 16) hwy::Prefetch(row + k);
+}
+
+// Rows of kN vectors, two at a time, each read once: it stays in registers between its product with x and its share of r, which
+// stays there throughout.
+template <std::size_t kN>
+HWY_INLINE void residual_in_registers(const float* y, std::size_t ldy, const std::int32_t* cols, const float* add, const float* weight,
+                                      std::size_t m, const float* x, float* r, const std::int32_t* ahead, std::size_t num_ahead) {
+  constexpr std::size_t kFloats = kN * kLanes;
+  V rv[kN];
+  for (std::size_t k = 0; k < kN; ++k) rv[k] = hn::Load(d, r + k * kLanes);
+  for (std::size_t j = 0; j < m; j += 2) {
+    if (j < num_ahead) prefetch_row(row_of(y, ldy, ahead[j]), kFloats);
+    if (j + 1 < num_ahead) prefetch_row(row_of(y, ldy, ahead[j + 1]), kFloats);
+    // A missing second row is the first with a weight of zero.
+    const bool both = j + 1 < m;
+    const float* row_a = row_of(y, ldy, cols[j]);
+    const float* row_b = both ? row_of(y, ldy, cols[j + 1]) : row_a;
+    V a[kN];
+    V b[kN];
+    V dot_a[2] = {hn::Zero(d), hn::Zero(d)};
+    V dot_b[2] = {hn::Zero(d), hn::Zero(d)};
+    for (std::size_t k = 0; k < kN; ++k) {
+      a[k] = hn::LoadU(d, row_a + k * kLanes);
+      b[k] = hn::LoadU(d, row_b + k * kLanes);
+      const V xv = hn::Load(d, x + k * kLanes);
+      dot_a[k % 2] = hn::MulAdd(a[k], xv, dot_a[k % 2]);
+      dot_b[k % 2] = hn::MulAdd(b[k], xv, dot_b[k % 2]);
+    }
+    const float sum_a = hn::GetLane(hn::SumOfLanes(d, hn::Add(dot_a[0], dot_a[1])));
+    const float sum_b = hn::GetLane(hn::SumOfLanes(d, hn::Add(dot_b[0], dot_b[1])));
+    const V wa = hn::Set(d, add[j] - weight[j] * sum_a);
+    const V wb = hn::Set(d, both ? add[j + 1] - weight[j + 1] * sum_b : 0.0f);
+    for (std::size_t k = 0; k < kN; ++k) rv[k] = hn::MulAdd(wb, b[k], hn::MulAdd(wa, a[k], rv[k]));
+  }
+  for (std::size_t k = 0; k < kN; ++k) hn::Store(rv[k], d, r + k * kLanes);
+}
+
 void residual(const float* y, std::size_t ldy, std::size_t n, const std::int32_t* cols, const float* add,
-              const float* weight, std::size_t m, const float* x, float* r) {
+              const float* weight, std::size_t m, const float* x, float* r, const std::int32_t* ahead, std::size_t num_ahead) {
+  if constexpr (kLanes == 16) {  // where 32 registers hold two rows of 128 floats beside r
+    switch (n / kLanes) {
+      case 1: return residual_in_registers<1>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 2: return residual_in_registers<2>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 3: return residual_in_registers<3>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 4: return residual_in_registers<4>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 5: return residual_in_registers<5>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 6: return residual_in_registers<6>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 7: return residual_in_registers<7>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      case 8: return residual_in_registers<8>(y, ldy, cols, add, weight, m, x, r, ahead, num_ahead);
+      default: break;
+    }
+  }
   for (std::size_t j = 0; j < m; j += 4) {
-    prefetch_rows(y, ldy, n, cols, j + 8, m);
+    for (std::size_t i = j; i < j + 4 && i < num_ahead; ++i) prefetch_row(row_of(y, ldy, ahead[i]), n);
     const Four rows(y, ldy, cols, j, m);
     rows.add_to(hn::NegMulAdd(rows.load(weight + j), rows.dots(n, x), rows.load(add + j)), n, r);
   }
@@ -198,40 +250,47 @@ void gather(const float* y, std::size_t ldy, std::size_t width, const std::int32
   }
 }
 
-float cg_step(float* x, float* r, float* p, float* q, std::size_t n, float ridge, float rs) {
+float cg_step(float* x, float* r, float* p, float* q, std::size_t n, const float* diagonal, float ridge, const float* inverse,
+              float rz) {
   const V rv = hn::Set(d, ridge);
   V sum = hn::Zero(d);
   for (std::size_t k = 0; k < n; k += kLanes) {
     const V pv = hn::Load(d, p + k);
-    const V qv = hn::MulAdd(rv, pv, hn::Load(d, q + k));
+    const V qv = hn::MulAdd(hn::Add(rv, hn::Load(d, diagonal + k)), pv, hn::Load(d, q + k));
     hn::Store(qv, d, q + k);
     sum = hn::MulAdd(pv, qv, sum);
   }
   const float pq = hn::GetLane(hn::SumOfLanes(d, sum));
   if (!(pq > 0)) return 0;
-  const V step = hn::Set(d, rs / pq);
+  const V step = hn::Set(d, rz / pq);
   V norm = hn::Zero(d);
   for (std::size_t k = 0; k < n; k += kLanes) {
     hn::Store(hn::MulAdd(step, hn::Load(d, p + k), hn::Load(d, x + k)), d, x + k);
     const V next = hn::NegMulAdd(step, hn::Load(d, q + k), hn::Load(d, r + k));
     hn::Store(next, d, r + k);
-    norm = hn::MulAdd(next, next, norm);
+    norm = hn::MulAdd(hn::Mul(hn::Load(d, inverse + k), next), next, norm);
   }
   const float after = hn::GetLane(hn::SumOfLanes(d, norm));
-  const V beta = hn::Set(d, after / rs);
+  const V beta = hn::Set(d, after / rz);
   for (std::size_t k = 0; k < n; k += kLanes)
-    hn::Store(hn::MulAdd(beta, hn::Load(d, p + k), hn::Load(d, r + k)), d, p + k);
+    hn::Store(hn::MulAdd(beta, hn::Load(d, p + k), hn::Mul(hn::Load(d, inverse + k), hn::Load(d, r + k))), d, p + k);
   return after;
 }
 
-float cg_start(const float* x, float* r, float* p, const float* q, std::size_t n, float ridge) {
+float cg_start(const float* x, float* r, float* p, float* inverse, std::size_t n, const float* diagonal, float ridge, float least) {
   const V rv = hn::Set(d, ridge);
+  const V lv = hn::Set(d, least);
+  const V one = hn::Set(d, 1.0f);
   V norm = hn::Zero(d);
   for (std::size_t k = 0; k < n; k += kLanes) {
-    const V v = hn::NegMulAdd(rv, hn::Load(d, x + k), hn::Sub(hn::Load(d, r + k), hn::Load(d, q + k)));
+    const V entry = hn::Add(rv, hn::Load(d, diagonal + k));
+    const V v = hn::NegMulAdd(entry, hn::Load(d, x + k), hn::Load(d, r + k));
+    const V i = hn::Div(one, hn::Max(entry, lv));
+    const V z = hn::Mul(i, v);
     hn::Store(v, d, r + k);
-    hn::Store(v, d, p + k);
-    norm = hn::MulAdd(v, v, norm);
+    hn::Store(i, d, inverse + k);
+    hn::Store(z, d, p + k);
+    norm = hn::MulAdd(v, z, norm);
   }
   return hn::GetLane(hn::SumOfLanes(d, norm));
 }

@@ -21,20 +21,22 @@ struct AlsTable {
   /// Upper triangle of c [n x n] += a^T b with a, b [m x n]; what lies below the diagonal is left undefined.
   void (*rank_update)(const float* a, const float* b, std::size_t ld, std::size_t m, std::size_t n, float* c,
                       std::size_t ldc);
-  /// r [n] += sum_j (add[j] - weight[j] (y_j . x)) y_j over j < m.
+  /// r [n] += sum_j (add[j] - weight[j] (y_j . x)) y_j over j < m. Rows ahead[j] of y, j < min(m, num_ahead), are asked for
+  /// along the way: they will be read next.
   void (*residual)(const float* y, std::size_t ldy, std::size_t n, const std::int32_t* cols, const float* add,
-                   const float* weight, std::size_t m, const float* x, float* r);
+                   const float* weight, std::size_t m, const float* x, float* r, const std::int32_t* ahead, std::size_t num_ahead);
   /// s[j] += y_j . x over j < m.
   void (*dots)(const float* y, std::size_t ldy, std::size_t n, const std::int32_t* cols, std::size_t m, const float* x,
                float* s);
   /// plain[j] = y_j and scaled[j] = weight[j] y_j, rows of `width` <= n floats padded with zeros to n; rhs += add[j] y_j.
   void (*gather)(const float* y, std::size_t ldy, std::size_t width, const std::int32_t* cols, const float* add,
                  const float* weight, std::size_t m, std::size_t n, float* plain, float* scaled, float* rhs);
-  /// One step of conjugate gradients, q holding A p but for the ridge: q += ridge p, then x, r and p move on. rs is
-  /// r . r before; returns r . r after, or 0 when the step is over because p . q is not positive.
-  float (*cg_step)(float* x, float* r, float* p, float* q, std::size_t n, float ridge, float rs);
-  /// r = r - q - ridge x, p = r; returns r . r.
-  float (*cg_start)(const float* x, float* r, float* p, const float* q, std::size_t n, float ridge);
+  /// One step of preconditioned conjugate gradients, q holding A p but for the diagonal: q += (diagonal + ridge) p, then x, r and
+  /// p move on. rz is r . inverse r before; returns it after, or 0 when the step is over because p . q is not positive.
+  float (*cg_step)(float* x, float* r, float* p, float* q, std::size_t n, const float* diagonal, float ridge, const float* inverse,
+                   float rz);
+  /// r -= (diagonal + ridge) x, inverse = 1 / max(diagonal + ridge, least), p = inverse r; returns r . p.
+  float (*cg_start)(const float* x, float* r, float* p, float* inverse, std::size_t n, const float* diagonal, float ridge, float least);
   /// Upper Cholesky factor of a [n x n] in place, A = U^T U with a's upper triangle read; returns n, or the pivot that
   /// was not positive.
   std::size_t (*cholesky)(float* a, std::size_t lda, std::size_t n);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plain twins: what every SIMD level is tested against, and what runs where nothing else does.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/als_kernels.hpp"
@@ -36,7 +37,7 @@ void rank_update(const float* a, const float* b, std::size_t ld, std::size_t m, 
 }
 
 void residual(const float* y, std::size_t ldy, std::size_t n, const std::int32_t* cols, const float* add,
-              const float* weight, std::size_t m, const float* x, float* r) {
+              const float* weight, std::size_t m, const float* x, float* r, const std::int32_t* /*ahead*/, std::size_t /*num_ahead*/) {
   for (std::size_t j = 0; j < m; ++j) {
     const float* row = row_of(y, ldy, cols[j]);
     const float w = add[j] - weight[j] * dot(row, x, n);
@@ -62,27 +63,31 @@ void gather(const float* y, std::size_t ldy, std::size_t width, const std::int32
   }
 }
 
-float cg_step(float* x, float* r, float* p, float* q, std::size_t n, float ridge, float rs) {
-  for (std::size_t k = 0; k < n; ++k) q[k] += ridge * p[k];
+float cg_step(float* x, float* r, float* p, float* q, std::size_t n, const float* diagonal, float ridge, const float* inverse,
+              float rz) {
+  for (std::size_t k = 0; k < n; ++k) q[k] += (ridge + diagonal[k]) * p[k];
   const float pq = dot(p, q, n);
   if (!(pq > 0)) return 0;
-  const float step = rs / pq;
+  const float step = rz / pq;
+  float next = 0;
   for (std::size_t k = 0; k < n; ++k) {
     x[k] += step * p[k];
     r[k] -= step * q[k];
+    next += inverse[k] * r[k] * r[k];
   }
-  const float next = dot(r, r, n);
-  const float beta = next / rs;
-  for (std::size_t k = 0; k < n; ++k) p[k] = r[k] + beta * p[k];
+  const float beta = next / rz;
+  for (std::size_t k = 0; k < n; ++k) p[k] = inverse[k] * r[k] + beta * p[k];
   return next;
 }
 
-float cg_start(const float* x, float* r, float* p, const float* q, std::size_t n, float ridge) {
+float cg_start(const float* x, float* r, float* p, float* inverse, std::size_t n, const float* diagonal, float ridge, float least) {
   for (std::size_t k = 0; k < n; ++k) {
-    r[k] -= q[k] + ridge * x[k];
-    p[k] = r[k];
+    const float entry = ridge + diagonal[k];
+    r[k] -= entry * x[k];
+    inverse[k] = 1.0f / std::max(entry, least);
+    p[k] = inverse[k] * r[k];
   }
-  return dot(r, r, n);
+  return dot(r, p, n);
 }
 
 std::size_t cholesky(float* a, std::size_t lda, std::size_t n) {

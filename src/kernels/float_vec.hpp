@@ -31,6 +31,8 @@ HWY_INLINE void StoreU(V v, D, float* p) { _mm_storeu_ps(p, v); }
 HWY_INLINE V Add(V a, V b) { return _mm_add_ps(a, b); }
 HWY_INLINE V Sub(V a, V b) { return _mm_sub_ps(a, b); }
 HWY_INLINE V Mul(V a, V b) { return _mm_mul_ps(a, b); }
+HWY_INLINE V Div(V a, V b) { return _mm_div_ps(a, b); }
+HWY_INLINE V Max(V a, V b) { return _mm_max_ps(a, b); }
 HWY_INLINE V Sqrt(V a) { return _mm_sqrt_ps(a); }
 HWY_INLINE V MulAdd(V a, V b, V c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 HWY_INLINE V NegMulAdd(V a, V b, V c) { return _mm_sub_ps(c, _mm_mul_ps(a, b)); }

@@ -98,7 +98,7 @@ TEST_P(AlsKernels, RankUpdateIsExactOnIntegers) {
 }
 
 TEST_P(AlsKernels, ObservedRowsAreExactOnIntegersAtAnyCountAndAlignment) {
-  for (const std::size_t n : {16u, 64u, 80u}) {
+  for (const std::size_t n : {16u, 64u, 80u, 112u, 128u, 144u}) {
     const std::size_t ldy = n + 3;
     const Array<float> y = integers(20 * ldy + 1, 8);
     for (std::size_t m = 0; m <= 11; ++m) {
@@ -110,8 +110,8 @@ TEST_P(AlsKernels, ObservedRowsAreExactOnIntegersAtAnyCountAndAlignment) {
       Array<float> r1 = integers(n, 12);
       Array<float> r2 = r1;
       const float* rows = y.data() + (m % 2);
-      simd.residual(rows, ldy, n, cols.data(), add.data(), weight.data(), m, x.data(), r1.mutable_data());
-      plain.residual(rows, ldy, n, cols.data(), add.data(), weight.data(), m, x.data(), r2.mutable_data());
+      simd.residual(rows, ldy, n, cols.data(), add.data(), weight.data(), m, x.data(), r1.mutable_data(), cols.data(), m / 2);
+      plain.residual(rows, ldy, n, cols.data(), add.data(), weight.data(), m, x.data(), r2.mutable_data(), nullptr, 0);
       expect_near(r1, r2, 0);
       std::vector<float> s1(m, 1.0f);
       std::vector<float> s2(m, 1.0f);
@@ -146,22 +146,28 @@ TEST_P(AlsKernels, GatherPadsWithZeros) {
 
 TEST_P(AlsKernels, ConjugateGradientStepsAgreeWithThePlainTwin) {
   const std::size_t n = 64;
-  Array<float> x1 = reals(n, 16), r1 = reals(n, 17), p1(n), q1 = reals(n, 18);
-  Array<float> x2 = x1, r2 = r1, p2 = p1, q2 = q1;
-  const float rs1 = simd.cg_start(x1.data(), r1.mutable_data(), p1.mutable_data(), q1.data(), n, 0.5f);
-  const float rs2 = plain.cg_start(x2.data(), r2.mutable_data(), p2.mutable_data(), q2.data(), n, 0.5f);
-  EXPECT_NEAR(rs1, rs2, 1e-4f * rs2);
+  Array<float> x1 = reals(n, 16), r1 = reals(n, 17), p1(n), q1(n), i1(n), diagonal = reals(n, 18);
+  for (float& v : diagonal.mutable_view()) v = std::abs(v);
+  diagonal.mutable_data()[3] = 0;
+  Array<float> x2 = x1, r2 = r1, p2 = p1, q2 = q1, i2 = i1;
+  const float rz1 = simd.cg_start(x1.data(), r1.mutable_data(), p1.mutable_data(), i1.mutable_data(), n, diagonal.data(), 0.5f, 0.6f);
+  const float rz2 = plain.cg_start(x2.data(), r2.mutable_data(), p2.mutable_data(), i2.mutable_data(), n, diagonal.data(), 0.5f, 0.6f);
+  EXPECT_NEAR(rz1, rz2, 1e-4f * rz2);
   expect_near(r1, r2, 1e-5f);
+  expect_near(p1, p2, 1e-5f);
+  EXPECT_FLOAT_EQ(i1[3], 1 / 0.6f);
+  EXPECT_FLOAT_EQ(i1[5], 1 / std::max(0.6f, diagonal[5] + 0.5f));
   // A stand-in for A p with a positive form.
   for (std::size_t k = 0; k < n; ++k) q1.mutable_data()[k] = q2.mutable_data()[k] = 2 * p2[k];
-  const float n1 = simd.cg_step(x1.mutable_data(), r1.mutable_data(), p1.mutable_data(), q1.mutable_data(), n, 0.25f, rs1);
-  const float n2 = plain.cg_step(x2.mutable_data(), r2.mutable_data(), p2.mutable_data(), q2.mutable_data(), n, 0.25f, rs2);
+  const float n1 = simd.cg_step(x1.mutable_data(), r1.mutable_data(), p1.mutable_data(), q1.mutable_data(), n, diagonal.data(), 0.25f, i1.data(), rz1);
+  const float n2 = plain.cg_step(x2.mutable_data(), r2.mutable_data(), p2.mutable_data(), q2.mutable_data(), n, diagonal.data(), 0.25f, i2.data(), rz2);
   EXPECT_NEAR(n1, n2, 1e-4f);
   expect_near(x1, x2, 1e-4f);
+  expect_near(r1, r2, 1e-4f);
   expect_near(p1, p2, 1e-4f);
   for (std::size_t k = 0; k < n; ++k) q1.mutable_data()[k] = -p1[k] - 1;
   Array<float> zero(n);
-  EXPECT_EQ(simd.cg_step(x1.mutable_data(), r1.mutable_data(), zero.mutable_data(), q1.mutable_data(), n, 0, 1), 0);
+  EXPECT_EQ(simd.cg_step(x1.mutable_data(), r1.mutable_data(), zero.mutable_data(), q1.mutable_data(), n, diagonal.data(), 0, i1.data(), 1), 0);
 }
 
 TEST_P(AlsKernels, CholeskySolvesAgainstTheDoubleProduct) {

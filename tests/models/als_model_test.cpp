@@ -135,9 +135,10 @@ TEST(AlsModel, RefitGoesOnWhereTheFitStopped) {
   AlsModel halves(o);
   halves.fit(data);
   const FitReport second = halves.refit(data);
-  EXPECT_TRUE(std::equal(whole.item_factors().begin(), whole.item_factors().end(), halves.item_factors().begin()));
-  EXPECT_EQ(second.objective.front(), all.objective[3]);
-  EXPECT_EQ(second.objective.back(), all.objective.back());
+  // A fit turns its factors back at its end, which rounds them once.
+  for (std::size_t i = 0; i < whole.item_factors().size(); ++i) EXPECT_NEAR(whole.item_factors()[i], halves.item_factors()[i], 1e-4f);
+  EXPECT_NEAR(second.objective.front(), all.objective[3], 1e-6 * all.objective[3]);
+  EXPECT_NEAR(second.objective.back(), all.objective.back(), 1e-6 * all.objective.back());
 }
 
 TEST(AlsModel, RefitOnMoreRowsKeepsTheOldOnesAndOnFewerDropsThem) {
@@ -211,7 +212,7 @@ TEST(AlsModel, ToleranceStopsAndPhasesAddUp) {
     names.push_back(name);
     sum += seconds;
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"setup", "gram", "objective", "users", "items"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"setup", "gram", "objective", "basis", "users", "items"}));
   EXPECT_LE(sum, report.seconds);
 }
 

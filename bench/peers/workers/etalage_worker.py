@@ -34,25 +34,39 @@ def bpr(train, options, threads, out=None):
 
 
 @task
-def topk(users, items, seen, k, threads):
-    """Exact top-k of every user, his own rows filtered."""
+def topk(users, items, seen, k, threads, out=None):
+    """Exact top-k of every user, their own rows filtered."""
     model = etalage.models.Vectors(np.load(users), np.load(items), num_threads=threads)
     rows = sp.load_npz(seen)
     everyone = np.arange(rows.shape[0], dtype=np.int32)
-    return lambda: {"checksum": int(model.recommend(everyone, rows, k=k)[0].astype(np.int64).sum())}
+    return lambda: lists(model.recommend(everyone, rows, k=k)[0], out)
+
+
+def lists(found, out):
+    if out:
+        np.savez(out, users=found, items=np.empty(0))
+    return {"checksum": int(found.astype(np.int64).sum())}
 
 
 @task
-def neighbours(train, model, options, k, threads):
-    """Fit from SciPy CSR and the k best of every user, his own rows filtered."""
+def neighbours(train, model, options, k, threads, out=None):
+    """Fit from SciPy CSR and the k best of every user, their own rows filtered."""
     rows = sp.load_npz(train)
     everyone = np.arange(rows.shape[0], dtype=np.int32)
 
     def work():
         fitted = getattr(etalage.models, model)(num_threads=threads, **options).fit(rows)
-        return {"checksum": int(fitted.recommend(everyone, rows, k=k)[0].astype(np.int64).sum())}
+        return lists(fitted.recommend(everyone, rows, k=k)[0], out)
 
     return work
+
+
+@task
+def ease_model(train, l2, threads, k, users, out=None):
+    """A whole fit, and lists of some users for what they are worth."""
+    rows, who = sp.load_npz(train), np.load(users)
+    return timed_fit(lambda: etalage.models.EASE(l2=l2, memory_budget=2**40, num_threads=threads).fit(rows),
+                     lambda model: (model.recommend(who, rows[who], k=k)[0], np.empty(0)), out)
 
 
 @task

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,6 +37,14 @@ struct UnreadableCell {
 /// unreadable gives words for missing cells, of which it need not name all.
 [[nodiscard]] ETALAGE_EXPORT EventLog read_arrow(ArrowArrayStream* stream, const EventColumns& columns = {},
                                                  std::span<const UnreadableCell> unreadable = {});
+
+/// Reads the same log one column at a time, so that no two columns of a large file are in memory together: open(name, stream)
+/// is asked for each named column once, in the order user, item, event, time, value, session, and makes the zeroed *stream a
+/// stream of batches that hold it. The stream is released before the next one is asked for, unless a row was refused for the
+/// column, or the log keeps its memory. Columns of one log must have as many rows.
+/// Errors as read_arrow(); what open throws passes through.
+[[nodiscard]] ETALAGE_EXPORT EventLog read_arrow_by_column(const std::function<void(const std::string& name, ArrowArrayStream* stream)>& open,
+                                                           const EventColumns& columns = {});
 
 /// Which columns of a frame make up a catalogue. Only the keys must be there.
 struct CatalogColumns {

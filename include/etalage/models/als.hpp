@@ -23,7 +23,7 @@ namespace etalage {
 /// How the least-squares problem of one row is solved. All three minimise the same objective.
 enum class AlsSolver : std::uint8_t {
   kCholesky,           ///< exactly; O(|S| f^2 + f^3) a row
-  kConjugateGradient,  ///< `cg_steps` steps from the row's last value; O((f + |S|) f) a step
+  kConjugateGradient,  ///< `cg_steps` preconditioned steps from the row's last value; O(|S| f) a step, O(f^2) a row and half sweep
   kSubspace            ///< iALS++: exactly in `block_size` factors at a time; O((f + |S| block_size + block_size^2) f)
 };
 /// As options spell them.
@@ -40,7 +40,7 @@ struct ETALAGE_EXPORT AlsOptions {
   Auto<float> nu = Auto<float>::unless_given(0.0f);  ///< exponent of the frequency scaling of reg, in [0, 2]
   Auto<int> iterations = Auto<int>::unless_given(15);  ///< sweeps, one sweep updates users then items; >= 0
   AlsSolver solver = AlsSolver::kConjugateGradient;  ///< of a row's normal equations
-  int cg_steps = 3;                 ///< steps a row and sweep of kConjugateGradient, >= 1
+  int cg_steps = 2;                 ///< steps a row and sweep of kConjugateGradient, >= 1
   int block_size = 32;              ///< factors solved at a time by kSubspace, >= 1; rounded up to a multiple of 16
   float init_scale = 0.1f;          ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
   bool compute_objective = true;    ///< objective after every sweep into the report; about a tenth of a CG sweep

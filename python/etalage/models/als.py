@@ -37,7 +37,7 @@ class ALS(LeastSquares):
     _core_class = _core.AlsModel
 
     def __init__(self, factors="auto", regularization="auto", alpha="auto", iterations="auto", num_threads=0, seed=42, *,
-                 unobserved_weight="auto", nu="auto", solver="cg", cg_steps=3, block_size=32, init_scale=0.1,
+                 unobserved_weight="auto", nu="auto", solver="cg", cg_steps=2, block_size=32, init_scale=0.1,
                  compute_objective=True, tolerance=0.0, warm_start=False, keep_history=True):
         self.factors, self.regularization, self.alpha, self.iterations = factors, regularization, alpha, iterations
         self.num_threads, self.seed, self.unobserved_weight, self.nu = num_threads, seed, unobserved_weight, nu

@@ -21,7 +21,7 @@ class FeatureALS(LeastSquares):
     _given = (None, None)
 
     def __init__(self, factors=64, regularization=0.01, alpha=1.0, iterations=15, num_threads=0, seed=42, *,
-                 feature_regularization=1.0, unobserved_weight=1.0, nu=0.0, solver="cg", cg_steps=3, block_size=32,
+                 feature_regularization=1.0, unobserved_weight=1.0, nu=0.0, solver="cg", cg_steps=2, block_size=32,
                  init_scale=0.1, compute_objective=True, keep_history=True):
         self.factors, self.regularization, self.alpha, self.iterations = factors, regularization, alpha, iterations
         self.num_threads, self.seed, self.feature_regularization = num_threads, seed, feature_regularization

@@ -53,6 +53,7 @@ class Fit:
         self.model = _core.AlsModel(self.options)
         self._mapped = (None, {})
         self._made = {}  # rows of runs, mapped
+        self._bases = {}
 
     def _settled(self, options):
         """The options with a value for each "auto", as models.ALS chooses on the same rows; kept as a file, for all tasks alike."""
@@ -99,14 +100,15 @@ class Fit:
         rows, needed = self._rows(side, run, others)
         fixed = np.empty((0, f), np.float32)
         if half > 0:
-            fixed = self._whole(half - 1) if needed is None else self._gathered(half - 1, needed)
+            fixed = self._whole(half - 1, threads) if needed is None else self._turned(self._gathered(half - 1, needed), half, threads)
         if half < 2:
             x = _core.als_start(model, side, first, last - first)
         else:
             x = np.concatenate([folder.read(self.block_path(half - 2, b))["x"] for b in range(*run)])
         if half > 1:
+            x = self._turned(self._turned(x, half - 1, threads), half, threads)
             try:
-                x = _core.als_half_step(model, side, rows, fixed, others, self.gram(half - 1), x)
+                x = _core.als_half_step(model, side, rows, fixed, others, self._turned_gram(half), x)
             except _core.NumericalError as error:
                 raise _core.NumericalError(f"blocks {run[0]} to {run[1] - 1} of {side} (from row {first}): {error}") from None
         for block, (begin, end) in zip(range(*run), ranges):
@@ -141,8 +143,27 @@ class Fit:
         rows.indptr, rows.indices, rows.data = a["indptr"], a["indices"], a["data"]
         return rows, None if whole else a["needed"]
 
-    def _whole(self, half):
-        """All factors of a half, put together once a process for all blocks that it makes of the next."""
+    # The basis of a half
+
+    def _basis(self, half):
+        """(eigenvalues, eigenvectors) of the Gram matrix that half > 1 is solved against, kept for the two that need them next."""
+        if half not in self._bases:
+            self._bases = {h: b for h, b in self._bases.items() if h == half - 1} | {half: _core.als_basis(self.gram(half - 1))}
+        return self._bases[half]
+
+    def _turns(self, half):
+        return half > 1 and self.options["solver"] == "cg"
+
+    def _turned(self, factors, half, threads):
+        """Factors in the basis of the half before, in that of this one."""
+        return _core.als_turn(self._basis(half)[1], factors, threads) if self._turns(half) else factors
+
+    def _turned_gram(self, half):
+        """The Gram matrix that a half is solved against, in its basis."""
+        return np.diag(self._basis(half)[0]) if self._turns(half) else self.gram(half - 1)
+
+    def _whole(self, half, threads):
+        """All factors of a half in the basis of the next, put together once a process for all blocks that it makes of that."""
         if self._mapped[0] != half:
             n, f = self.blocks.count(side_of(half)), self.options["factors"]
             memory = np.empty(n * f + 16, np.float32)  # aligned, so that the kernels need no copy of their own
@@ -150,6 +171,8 @@ class Fit:
             x = memory[at:at + n * f].reshape(n, f)
             for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
                 x[first:last] = folder.read(self.block_path(half, block))["x"]
+            if self._turns(half + 1):
+                x[:] = self._turned(x, half + 1, threads)
             self._mapped = (half, {"whole": x})
         return self._mapped[1]["whole"]
 
@@ -205,7 +228,7 @@ class Fit:
                 before = folder.read(self._record_path(half - 1))
                 objective = before["objective"]
                 if half % 2 and self.options["compute_objective"]:
-                    cells = float(np.sum(before["gram"] * gram))
+                    cells = float(np.sum(self._turned_gram(half) * gram))
                     objective = np.append(objective, float(before["loss"][0]) + loss + self.options["unobserved_weight"] * cells)
             folder.write(self._record_path(half), gram=gram, loss=np.array([loss]), objective=objective)
         for old in (half - 2, half - 3):
@@ -247,6 +270,10 @@ class Fit:
         """The model of a half and the one before it as a file, in the memory of this process."""
         stop = "converged" if self._stands(half) else "iterations" if self.is_over(half) else "cancelled"
         sides = [np.concatenate([folder.read(self.block_path(h, b))["x"] for b in range(self.count(h))]) for h in (half - 1, half)]
+        if self._turns(half):
+            sides[0] = self._turned(sides[0], half, 0)
+            back = _core.als_back([_core.als_basis(self.gram(h - 1))[1] for h in range(2, half + 1)])
+            sides = [_core.als_turn(back, side, 0) for side in sides]
         data = self.blocks.interactions()
         core = _core.als_from_factors(self.model, *sides, data, self.objective(half), half // 2, float(seconds), stop)
         core.recipe = "" if data.recipe is None else data.recipe.to_json()

@@ -21,6 +21,7 @@
 #include "etalage/error.hpp"
 #include "models/auto_settings.hpp"
 #include "models/answers.hpp"
+#include "models/factor/als_basis.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_solver.hpp"
 #include "models/fit_report_state.hpp"
@@ -230,7 +231,19 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
     report.objective.push_back(
         phases.run("objective", [&] { return objective_of(users, items, user_gram, item_gram, o); }));
   };
-  const auto solve = [&](Side& side, const Side& other, const std::vector<double>& gram, const char* name) {
+  als::Turns turns(users.width);
+  // Turns both sides into the basis in which `gram` is diagonal, as which it is left.
+  const auto turn = [&](std::vector<double>& gram) {
+    if (o.solver != AlsSolver::kConjugateGradient) return;
+    phases.run("basis", [&] {
+      const als::Basis basis(gram.data(), users.width);
+      for (Side* side : {&users, &items}) als::turn(side->rows.mutable_data(), side->fixed().count, basis.vectors.data(), side->width, o.num_threads);
+      turns.add(basis.vectors);
+      gram = basis.gram();
+    });
+  };
+  const auto solve = [&](Side& side, const Side& other, std::vector<double>& gram, const char* name) {
+    turn(gram);
     phases.run(name, [&] {
       const als::ScaledGram scaled(gram.data(), other.width, o.unobserved_weight);
       als::solve_side(side.observed.view(), *side.plan, other.fixed(), scaled, o, name, side.rows.mutable_data());
@@ -260,6 +273,14 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
     }
   }
 
+  if (turns.any()) {
+    phases.run("basis", [&] {
+      const std::vector<double> back = turns.back();
+      for (Side* side : {&users, &items}) als::turn(side->rows.mutable_data(), side->fixed().count, back.data(), side->width, o.num_threads);
+    });
+    user_gram = form_gram(users, "user");
+    item_gram = form_gram(items, "item");
+  }
   auto grams = std::make_shared<const Grams>(Array<double>(user_gram), Array<double>(item_gram), users.width, o.unobserved_weight);
   const auto num_users = static_cast<std::int32_t>(users.observed.rows);
   const auto num_items = static_cast<std::int32_t>(items.observed.rows);

@@ -18,6 +18,12 @@ namespace {
 constexpr std::size_t kBlockRows = 32;
 constexpr std::size_t kBlockFloats = std::size_t{160} << 10;
 
+// Rows between the one that is read and the one that is asked for.
+constexpr std::size_t kLead = 8;
+
+// Share of the largest entry of the preconditioner that its smallest has at least: float32 tells no less apart.
+constexpr float kLeastPivot = 1e-7f;
+
 // Without anything liked the right-hand side is zero, and so is the solution.
 bool has_positive(const Observed& observed) {
   return std::any_of(observed.values, observed.values + observed.count, [](float r) { return r > 0; });
@@ -46,7 +52,6 @@ void fill_weights(const Observed& observed, const Weights& w, std::vector<float>
 struct BlockScratch {
   Array<float> p;  // [kBlockRows x n]
   Array<float> q;
-  Array<float> r;
   std::vector<float> add;     // of the block's rows, one behind the other
   std::vector<float> weight;
   std::vector<std::size_t> begin;
@@ -59,7 +64,8 @@ class SideSolver {
   SideSolver(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,
              const char* side, float* x, const float* priors)
       : rows_(rows), plan_(plan), fixed_(fixed), gram_(gram), options_(options), weights_(options), side_(side), x_(x),
-        priors_(priors), n_(gram.n), kernels_(kernels::als()) {}
+        priors_(priors), n_(gram.n), largest_(*std::max_element(gram.diagonal.data(), gram.diagonal.data() + fixed.width)),
+        kernels_(kernels::als()) {}
 
   void run() {
     for (const std::int64_t id : plan_.nothing) std::fill_n(row(id), n_, 0.0f);
@@ -98,7 +104,6 @@ class SideSolver {
     if (s.p.size() == kBlockRows * n_) return;
     s.p = Array<float>(kBlockRows * n_);
     s.q = Array<float>(kBlockRows * n_);
-    s.r = Array<float>(kBlockRows * n_);
   }
 
   // The weights of a block's rows, so that the steps need not form them again.
@@ -121,41 +126,41 @@ class SideSolver {
     }
   }
 
-  // Steps of all rows of a block side by side: w0 G P is one matrix product, the observed part follows row by row.
+  // w0 G is diagonal here (als_basis.hpp) and preconditions, so each row takes all of its steps while its observed rows are near.
   void conjugate_gradient(std::span<const std::int64_t> ids, BlockScratch& s) const {
     reserve(s);
     fill_block(ids, s);
     float* p = s.p.mutable_data();
-    float* q = s.q.mutable_data();
-    float* r = s.r.mutable_data();
-    const std::size_t count = ids.size();
-    float rs[kBlockRows];
-    float start[kBlockRows];
-    for (std::size_t i = 0; i < count; ++i) std::copy_n(row(ids[i]), n_, p + i * n_);
-    kernels_.multiply(p, n_, count, gram_.packed.data(), n_, 0, n_, q, n_);
-    std::fill_n(r, count * n_, 0.0f);
-    for (std::size_t i = 0; i < count; ++i) {
+    float* q = p + n_;
+    float* inverse = q + n_;
+    float* r = inverse + n_;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
       const auto columns = rows_.row_columns(ids[i]);
-      if (const float* m = prior(ids[i])) {
-        const float pull = ridge(ids[i]);
-        for (std::size_t k = 0; k < n_; ++k) r[i * n_ + k] = pull * m[k];
+      const auto next = i + 1 < ids.size() ? rows_.row_columns(ids[i + 1]) : std::span<const std::int32_t>();
+      float* x = row(ids[i]);
+      float* add = s.add.data() + s.begin[i];
+      float* weight = s.weight.data() + s.begin[i];
+      const float ridge_i = ridge(ids[i]);
+      const float* m = prior(ids[i]);
+      for (std::size_t k = 0; k < n_; ++k) r[k] = m == nullptr ? 0.0f : ridge_i * m[k];
+      // A row's observed rows are asked for during the steps of the row before it, which has at least as many; the first asks ahead.
+      const std::size_t lead = i == 0 ? std::min(kLead, columns.size()) : columns.size();
+      kernels_.residual(fixed_.rows, fixed_.stride, n_, columns.data(), add, weight, columns.size(), x, r, columns.data() + lead,
+                        columns.size() - lead);
+      const float least = kLeastPivot * (largest_ + ridge_i);
+      float rz = kernels_.cg_start(x, r, p, inverse, n_, gram_.diagonal.data(), ridge_i, least);
+      const float start = rz;
+      // The weights now act with the other sign and nothing is added: q += sum weight (y . p) y.
+      for (std::size_t j = 0; j < columns.size(); ++j) {
+        add[j] = 0;
+        weight[j] = -weight[j];
       }
-      kernels_.residual(fixed_.rows, fixed_.stride, n_, columns.data(), s.add.data() + s.begin[i],
-                        s.weight.data() + s.begin[i], columns.size(), row(ids[i]), r + i * n_);
-      rs[i] = start[i] = kernels_.cg_start(row(ids[i]), r + i * n_, p + i * n_, q + i * n_, n_, ridge(ids[i]));
-    }
-    // The weights now act with the other sign and nothing is added: q += sum weight (y . p) y.
-    std::fill(s.add.begin(), s.add.end(), 0.0f);
-    for (float& w : s.weight) w = -w;
-    for (int step = 0; step < options_.cg_steps; ++step) {
-      kernels_.multiply(p, n_, count, gram_.packed.data(), n_, 0, n_, q, n_);
-      for (std::size_t i = 0; i < count; ++i) {
-        // Below the rounding of the first residual there is nothing left to gain.
-        if (!(rs[i] > 1e-13f * start[i])) continue;
-        const auto columns = rows_.row_columns(ids[i]);
-        kernels_.residual(fixed_.rows, fixed_.stride, n_, columns.data(), s.add.data() + s.begin[i],
-                          s.weight.data() + s.begin[i], columns.size(), p + i * n_, q + i * n_);
-        rs[i] = kernels_.cg_step(row(ids[i]), r + i * n_, p + i * n_, q + i * n_, n_, ridge(ids[i]), rs[i]);
+      // Below the rounding of the first residual there is nothing left to gain.
+      for (int step = 0; step < options_.cg_steps && rz > 1e-13f * start; ++step) {
+        std::fill_n(q, n_, 0.0f);
+        kernels_.residual(fixed_.rows, fixed_.stride, n_, columns.data(), add, weight, columns.size(), p, q, next.data(),
+                          step == 0 ? next.size() : 0);
+        rz = kernels_.cg_step(x, r, p, q, n_, gram_.diagonal.data(), ridge_i, inverse, rz);
       }
     }
   }
@@ -228,6 +233,7 @@ class SideSolver {
   float* x_;
   const float* priors_;
   std::size_t n_;
+  float largest_;
   const kernels::AlsTable& kernels_;
 };
 
@@ -363,7 +369,9 @@ Array<float> pack(const Array<float>& full, std::size_t n) {
 }  // namespace
 
 ScaledGram::ScaledGram(const double* gram, std::size_t width, float w0)
-    : n(padded(width)), full(pad_gram(gram, width, n, w0)), packed(pack(full, n)) {}
+    : n(padded(width)), full(pad_gram(gram, width, n, w0)), packed(pack(full, n)), diagonal(n, uninitialized) {
+  for (std::size_t i = 0; i < n; ++i) diagonal.mutable_data()[i] = full[i * n + i];
+}
 
 double observed_loss(const CsrView& rows, const Fixed& fixed, const float* x, const Weights& weights, int num_threads) {
   constexpr std::size_t kGrain = 256;

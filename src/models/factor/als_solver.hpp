@@ -54,6 +54,7 @@ struct ScaledGram {
   std::size_t n = 0;
   Array<float> full;    ///< [n x n]
   Array<float> packed;  ///< [n x n], see kernels::pack_panels
+  Array<float> diagonal;  ///< [n]
   ScaledGram(const double* gram, std::size_t width, float w0);
 };
 
@@ -87,7 +88,8 @@ struct Plan {
   Plan(const CsrView& rows, std::size_t n, bool with_priors = false);
 };
 
-/// Half a sweep: every row of x [rows.rows x n] moves to (or towards) its minimum with `fixed` as it stands. `priors`
+/// Half a sweep: every row of x [rows.rows x n] moves to (or towards) its minimum with `fixed` as it stands. Conjugate
+/// gradients want rows, fixed and priors in the basis in which gram is diagonal (als_basis.hpp). `priors`
 /// [rows.rows x n], where given, are what the ridge pulls each row towards in the place of zero; the plan is made for them.
 /// Throws NumericalError naming `side` and row.
 void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "etalage/error.hpp"
+#include "models/factor/als_basis.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_solver.hpp"
 
@@ -75,6 +77,37 @@ Array<float> als_start(const AlsOptions& options, AlsSide side, std::size_t firs
   return out;
 }
 
+AlsBasis als_basis(std::span<const double> gram, std::size_t factors) {
+  require_equal("size of gram", gram.size(), "factors x factors", factors * factors);
+  for (const double v : gram)
+    if (!std::isfinite(v)) throw std::invalid_argument("gram holds " + std::to_string(v) + ", must be finite");
+  als::Basis basis(gram.data(), factors);
+  return {std::move(basis.values), std::move(basis.vectors)};
+}
+
+std::vector<double> als_back(std::span<const std::vector<double>> vectors, std::size_t factors) {
+  if (vectors.empty()) throw std::invalid_argument("vectors is empty, must hold at least one matrix");
+  als::Turns turns(factors);
+  for (const std::vector<double>& v : vectors) {
+    require_equal("size of vectors", v.size(), "factors x factors", factors * factors);
+    turns.add(v);
+  }
+  return turns.back();
+}
+
+void als_turn(std::span<const double> matrix, std::size_t factors, std::span<float> rows, int num_threads) {
+  require_equal("size of matrix", matrix.size(), "factors x factors", factors * factors);
+  if (rows.size() % factors != 0)
+    throw std::invalid_argument("rows has " + std::to_string(rows.size()) + " floats, must be a multiple of the " + std::to_string(factors) +
+                                " factors");
+  const std::size_t count = rows.size() / factors;
+  const std::size_t n = als::padded(factors);
+  if (lies_well(rows.data(), factors, n)) return als::turn(rows.data(), count, matrix.data(), factors, num_threads);
+  Array<float> padded = padded_rows(rows.data(), count, factors, n);
+  als::turn(padded.mutable_data(), count, matrix.data(), factors, num_threads);
+  for (std::size_t r = 0; r < count; ++r) std::copy_n(padded.data() + r * n, factors, rows.data() + r * factors);
+}
+
 std::vector<double> als_block_gram(MatrixView<const float> factors) {
   const std::size_t f = factors.cols();
   const std::size_t n = als::padded(f);
@@ -95,8 +128,24 @@ void als_half_step(const AlsOptions& options, AlsSide side, const CsrView& rows,
     if (!std::isfinite(v))
       throw NumericalError(std::string(side == AlsSide::kUsers ? "item" : "user") +
                            " factors left the finite numbers; increase regularization, or lower alpha");
-  const als::ScaledGram scaled(gram.data(), block.f, options.unobserved_weight);
-  als::solve_side(rows, als::Plan(rows, block.n), block.fixed(), scaled, options, name, block.x.mutable_data());
+  const als::Plan plan(rows, block.n);
+  const auto solve = [&](const Fixed& other, const double* whole) {
+    const als::ScaledGram scaled(whole, block.f, options.unobserved_weight);
+    als::solve_side(rows, plan, other, scaled, options, name, block.x.mutable_data());
+  };
+  if (options.solver != AlsSolver::kConjugateGradient || als::is_diagonal(gram.data(), block.f)) {
+    solve(block.fixed(), gram.data());
+  } else {
+    const als::Basis basis(gram.data(), block.f);
+    const auto count = static_cast<std::size_t>(rows.rows);
+    Array<float> turned = padded_rows(fixed.data(), fixed.rows(), block.f, block.n);
+    als::turn(turned.mutable_data(), fixed.rows(), basis.vectors.data(), block.f, options.num_threads);
+    als::turn(block.x.mutable_data(), count, basis.vectors.data(), block.f, options.num_threads);
+    solve({turned.data(), others, block.f, block.n}, basis.gram().data());
+    als::Turns turns(block.f);
+    turns.add(basis.vectors);
+    als::turn(block.x.mutable_data(), count, turns.back().data(), block.f, options.num_threads);
+  }
   for (std::size_t r = 0; r < static_cast<std::size_t>(rows.rows); ++r)
     std::copy_n(block.x.data() + r * block.n, block.f, x.data() + r * block.f);
 }

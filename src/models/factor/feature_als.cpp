@@ -19,6 +19,7 @@
 #include "etalage/extend/state.hpp"
 #include "etalage/error.hpp"
 #include "models/answers.hpp"
+#include "models/factor/als_basis.hpp"
 #include "models/factor/als_model_state.hpp"
 #include "models/factor/als_query.hpp"
 #include "models/pairwise/block_schedule.hpp"
@@ -109,6 +110,21 @@ std::vector<double> finite_gram(const FeatureSide& side, int num_threads, const 
   return g;
 }
 
+// Rows, priors and the features' factors alike, by a matrix [width x width].
+void turn(FeatureSide& side, const std::vector<double>& matrix, int num_threads) {
+  const std::size_t f = side.width;
+  als::turn(side.rows.mutable_data(), side.weights.size(), matrix.data(), f, num_threads);
+  if (!side.has_features()) return;
+  als::turn(side.priors.mutable_data(), side.weights.size(), matrix.data(), f, num_threads);
+  std::vector<double> turned(f);
+  for (std::size_t row = 0; row < side.w.size(); row += f) {
+    std::fill(turned.begin(), turned.end(), 0.0);
+    for (std::size_t i = 0; i < f; ++i)
+      for (std::size_t j = 0; j < f; ++j) turned[j] += side.w[row + i] * matrix[i * f + j];
+    std::copy(turned.begin(), turned.end(), side.w.begin() + static_cast<std::ptrdiff_t>(row));
+  }
+}
+
 // sum ridge |x - prior|^2 + feature ridge |W|^2
 double penalty(const FeatureSide& side) {
   double sum = 0;
@@ -177,8 +193,15 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
   report.phase_seconds.emplace_back("setup", since());
   double solving = 0;
   double regressing = 0;
-  const auto half = [&](FeatureSide& side, const FeatureSide& other, const std::vector<double>& gram, const char* name) {
+  als::Turns turns(users.width);
+  const auto half = [&](FeatureSide& side, const FeatureSide& other, std::vector<double>& gram, const char* name) {
     double started = since();
+    if (o.solver == AlsSolver::kConjugateGradient) {
+      const als::Basis basis(gram.data(), other.width);
+      for (FeatureSide* turned : {&users, &items}) turn(*turned, basis.vectors, o.num_threads);
+      turns.add(basis.vectors);
+      gram = basis.gram();
+    }
     const als::ScaledGram scaled(gram.data(), other.width, o.unobserved_weight);
     als::solve_side(side.observed.view(), *side.plan, other.fixed(), scaled, o, name, side.rows.mutable_data(),
                     side.has_features() ? side.priors.data() : nullptr);
@@ -203,6 +226,10 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
       report.stop_reason = FitReport::StopReason::kCancelled;
       break;
     }
+  }
+  if (turns.any()) {
+    for (FeatureSide* turned : {&users, &items}) turn(*turned, turns.back(), o.num_threads);
+    item_gram = finite_gram(items, o.num_threads, "item");
   }
   report.phase_seconds.emplace_back("rows", solving);
   report.phase_seconds.emplace_back("features", regressing);
