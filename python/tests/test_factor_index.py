@@ -67,3 +67,25 @@ def test_what_is_refused():
         Vectors(index_options={"M": 3})
     with pytest.raises(NotImplementedError, match="Popularity has no build_index"):
         Popularity().fit(rows()).build_index()
+
+
+def test_a_snapshot_asks_the_model_through_its_index_and_leaves_the_model_as_it_is():
+    from etalage.retrieval import ItemIndex
+    from etalage.serving import Engine, Snapshot
+
+    data = etalage.Interactions.from_csr(rows())
+    als = ALS(factors=8, iterations=3, seed=1).fit(data)
+    index = ItemIndex(8, metric="dot", kind="exact")
+    index.add(als.item_factors, np.arange(2000))
+    answers = []
+    for options in ({}, {"factor_index": index}):
+        engine = Engine()
+        engine.publish(Snapshot({"als": als}, **options))
+        answers.append(list(engine.recommend(5, k=10)[0]))
+    assert len(answers[0]) == 10 and answers[0] == answers[1] and als._model.index is None
+    with pytest.raises(ValueError, match="must come with a model that has factors"):
+        Snapshot({"popularity": Popularity().fit(data)}, factor_index=index)
+    short = ItemIndex(8, metric="dot", kind="exact")
+    short.add(als.item_factors[:5], np.arange(5))
+    with pytest.raises(ValueError, match="size"):
+        Snapshot({"als": als}, factor_index=short)
