@@ -147,7 +147,7 @@ class Rows:
         python = os.environ.get("PYTHONPATH", "")
         sides = [Worker(sys.executable, str(HERE / "build_benchmark.py"), 1, {"PYTHONPATH": path, "ETALAGE_BENCHMARK_WORKER": "1"})
                  for path in (python, str(self.args.against))]
-        result = alternate(lambda: sides[0].ask(**request), lambda: sides[1].ask(**theirs), width=0.02, at_most=self.args.rounds)
+        result = alternate(lambda: sides[0].ask(**request), lambda: sides[1].ask(**theirs), width=0.02, at_least=min(5, self.args.rounds), at_most=self.args.rounds)
         for side in sides:
             side.close()
         if "error" in result:

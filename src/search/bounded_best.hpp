@@ -66,8 +66,8 @@ struct BoundedBest {
     const std::size_t n = std::min(count, k);
     const auto before = [&](const Bounded& a, const Bounded& b) { return rules.before(a, b); };
     // A heap costs several times what sorting does where it takes nearly all; equal scores are found in order.
-    if (n < count) std::partial_sort(found, found + n, found + count, before);
-    else if (!std::is_sorted(found, found + n, before)) std::sort(found, found + n, before);
+    if (n < count && n > 0) std::nth_element(found, found + (n - 1), found + count, before);
+    if (!std::is_sorted(found, found + n, before)) std::sort(found, found + n, before);
     count = checked = n;
     return n;
   }

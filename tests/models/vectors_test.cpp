@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "etalage/error.hpp"
 #include "etalage/io/serialization.hpp"
@@ -221,6 +223,53 @@ TEST(Vectors, BadVectorsAreRefused) {
   m.partial_fit_items({}, {});
   EXPECT_EQ(m.num_items(), 5);
   EXPECT_THROW((void)m.explain({.user = 0}, 0, 3), UnsupportedError);
+}
+
+// Enough items of many lengths that the longest are kept apart from the third question on; then items change and come.
+TEST(VectorsModel, RanksByScoresWhateverIsReadFirst) {
+  constexpr std::size_t kItems = 9000, kDim = 64;
+  Array<float> items = normal_factors(kItems, kDim, 2);
+  const auto shorten = [](std::span<float> rows) {
+    for (std::size_t r = 0; r < rows.size() / kDim; ++r)
+      for (std::size_t f = 0; f < kDim; ++f) rows[r * kDim + f] /= 1 + static_cast<float>((r * 7919) % 900) / 9;
+  };
+  shorten(items.mutable_view());
+  VectorsModel m(normal_factors(20, kDim, 1), std::move(items), static_cast<std::int32_t>(kDim), {VectorMetric::kDot});
+  std::vector<std::int64_t> half;
+  for (std::int64_t i = 0; i < 9500; i += 2) half.push_back(i);
+  const ItemFilter even = ItemFilter::allow(half);
+  const std::vector<std::int32_t> seen{0, 3, 900, 1800, 2700};
+  Scratch scratch;
+  for (int round = 0; round < 12; ++round) {
+    if (round > 4) {
+      const std::vector<std::int32_t> changed{900 * (round - 5), 17 + round, m.num_items() + 3};
+      Array<float> rows = normal_factors(3, kDim, static_cast<unsigned>(round));
+      if (round % 2 == 0) shorten(rows.mutable_view());
+      m.partial_fit_items(changed, view(rows, kDim));
+    }
+    Query query{.user = round};
+    if (round % 3 == 1) query.filter = &even;
+    if (round % 3 == 2) query.history = seen;
+    std::vector<std::int32_t> all(static_cast<std::size_t>(m.num_items()));
+    std::iota(all.begin(), all.end(), 0);
+    std::vector<float> scores(all.size());
+    m.score(query, all, scores, scratch);
+    std::erase_if(all, [&](std::int32_t i) {
+      return (query.filter != nullptr && !even.allows(i)) || (round % 3 == 2 && std::binary_search(seen.begin(), seen.end(), i));
+    });
+    const auto at = [&](std::int32_t i) { return scores[static_cast<std::size_t>(i)]; };
+    std::sort(all.begin(), all.end(), [&](std::int32_t a, std::int32_t b) { return at(a) != at(b) ? at(a) > at(b) : a < b; });
+    std::vector<ItemScore> got(30);
+    ASSERT_EQ(m.recommend(query, got, scratch), 30u);
+    for (std::size_t i = 0; i < 30; ++i) {
+      ASSERT_EQ(got[i].item, all[i]) << "round " << round << " place " << i;
+      ASSERT_EQ(got[i].score, at(all[i])) << "round " << round << " place " << i;
+    }
+    std::vector<ItemScore> batch(30);
+    std::size_t count = 0;
+    m.recommend_batch({&query, 1}, {batch.data(), 1, 30}, {&count, 1}, 1);
+    for (std::size_t i = 0; i < 30; ++i) ASSERT_EQ(batch[i].item, got[i].item);
+  }
 }
 
 }  // namespace

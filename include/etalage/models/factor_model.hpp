@@ -25,8 +25,8 @@ namespace etalage {
 /// Scores     the same bits from recommend, recommend_batch and score on one SIMD level, for any num_threads
 /// Similar    by cosine of the factor rows; a zero row is like nothing, and has an empty list. The norms are computed on the first
 ///            similar_* call after a fit or a load, once, whoever asks first
-/// Cost       one query reads the whole item matrix once, a filter's allow list only its own rows; a batch shares the
-///            reads between the users of a block
+/// Cost       one query reads the item rows that are long enough for its list, a short allow list only its own; a batch shares
+///            reads between users. From the third query on an order by length is kept: 4 % of the rows' bytes at 128 factors
 /// Index      with set_index() recommendations come from an approximate index over the item rows, in an engine's snapshot too,
 ///            and are scored from the rows themselves; exactly where the index gives too few, for lists of more than a quarter
 ///            of the items and for allow lists of at most 4096. Scores keep their bits.

@@ -85,6 +85,7 @@ class IvfPq {
   void load_appended(const StateReader& reader, std::int64_t rows);
   void train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads);
   static constexpr int kTieredStep = 32;
+  static constexpr std::size_t kMoreLists = 4;
   // A list is a stretch of the arrays, which may lie in a file, and what was appended since.
   struct Tail {
     std::vector<std::int32_t> rows;
@@ -150,14 +151,18 @@ void IvfPq::visit_ranked(const float* ranks, std::size_t least, int nprobe, Sear
   const std::size_t first = std::min(static_cast<std::size_t>(tiered() ? kTieredStep : nprobe), nlist_);
   std::size_t met = 0;
   const auto enough = [&](std::size_t rank) { return (tiered() || rank >= first) && met >= least; };
-  // A heap of those that are better than all others: few are taken from it.
-  std::size_t left = gather_best(ranks, first, scratch);
-  const auto keys = scratch.keys.begin();
-  std::make_heap(keys, keys + static_cast<std::ptrdiff_t>(left));
+  // A heap of those that are better than all others: few are taken from it. When they are used up, of several times as many.
   std::size_t rank = 0;
-  for (; left > 0 && !enough(rank); ++rank) {
-    std::pop_heap(keys, keys + static_cast<std::ptrdiff_t>(left));
-    met += take(static_cast<std::size_t>(kernels::key_index(scratch.keys[--left])));
+  for (std::size_t count = first; rank < nlist_ && !enough(rank); count = std::min(kMoreLists * count, nlist_)) {
+    std::size_t left = gather_best(ranks, count, scratch);
+    const auto keys = scratch.keys.begin();
+    std::make_heap(keys, keys + static_cast<std::ptrdiff_t>(left));
+    for (std::size_t known = 0; known < rank && left > 0; ++known) std::pop_heap(keys, keys + static_cast<std::ptrdiff_t>(left--));
+    for (; left > 0 && !enough(rank); ++rank) {
+      std::pop_heap(keys, keys + static_cast<std::ptrdiff_t>(left));
+      met += take(static_cast<std::size_t>(kernels::key_index(scratch.keys[--left])));
+    }
+    if (count == nlist_) break;
   }
   if (rank == nlist_ || enough(rank)) return;
   choose(ranks, nlist_, scratch);

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "detail/prefetch.hpp"
 #include "etalage/serving/rerank.hpp"
 #include "kernels/dot_kernels.hpp"
 
@@ -47,7 +48,9 @@ class Alikeness {
     if (by_vectors_) {
       s.rows.resize(std::max(s.rows.size(), n_));
       if (s.zero.size() < input.dim) s.zero.assign(input.dim, 0.0f);
+      constexpr std::size_t kAhead = 4;  // rows of candidates lie anywhere
       for (std::size_t i = 0; i < n_; ++i) {
+        if (i + kAhead < n_ && input.vectors[i + kAhead] != nullptr) detail::prefetch(input.vectors[i + kAhead], input.dim * sizeof(float));
         s.rows[i] = input.vectors[i] == nullptr ? s.zero.data() : input.vectors[i];
         const float square = kernels::dot().dot(s.rows[i], s.rows[i], input.dim);
         s.inverse_norms[i] = square > 0 ? 1 / std::sqrt(square) : 0.0f;
