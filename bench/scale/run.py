@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How cost grows with the work, one size at a time: tables, fitted exponents, log-log plots.
 
-    python bench/scale/run.py [--only events items factors threads topk graph memory] [--most-events 20e6] [--most-items 1e6]
+    python bench/scale/run.py [--only events items factors threads threads_large topk graph memory] [--most-events 20e6] [--most-items 1e6]
                               [--plot scale.png] [--out build/scale.json]
 
 Data are generated: items drawn with probability ~ 1 / (rank + 50), users with lengths around the mean. Each time is the best
@@ -170,8 +170,6 @@ def threads(report, args):
     rng = np.random.default_rng(1)
     users, catalogue = rng.standard_normal((4096, 128), dtype=np.float32), rng.standard_normal((100_000, 128), dtype=np.float32)
     x, queries = clustered(100_000, 96, 4, 1_000), clustered(4_000, 96, 5, 1_000)
-    many = etalage.Interactions.from_csr(matrix(int(args.threads_events), int(args.threads_events) // 25, 100_000))
-    narrow = etalage.Interactions.from_csr(matrix(int(args.threads_events), int(args.threads_events) // 25, 6_000))
     indexes = {}
     for kind in ("hnsw", "ivf"):
         indexes[kind] = etalage.retrieval.ItemIndex(96, metric="cosine", kind=kind)
@@ -190,13 +188,26 @@ def threads(report, args):
         "graph, 4,000 queries, 100,000 x 96": lambda n: best_of(lambda: indexes["hnsw"].search(queries, 10, num_threads=n)),
         "lists, 4,000 queries, 100,000 x 96": lambda n: best_of(lambda: indexes["ivf"].search(queries, 10, num_threads=n)),
         "ItemKNN, 100 neighbours, fit": lambda n: best_of(lambda: etalage.models.ItemKNN(100, num_threads=n).fit(m)),
+        "2 million events with string keys to a matrix": lambda n: best_of(lambda: log(n)),
+    }
+    by_threads(report, args, work)
+
+
+def threads_large(report, args):
+    """What a million pairs are too few for: blocks of BPR and WARP that two threads share, and the Gram matrix of EASE."""
+    pairs = int(args.threads_events)
+    many, narrow = (etalage.Interactions.from_csr(matrix(pairs, pairs // 25, n)) for n in (100_000, 6_000))
+    work = {
         f"EASE, {narrow.nnz:,} pairs of 6,000 items, fit": lambda n: best_of(lambda: etalage.models.EASE(l2=100.0, num_threads=n).fit(narrow), 0),
         f"BPR, {many.nnz:,} pairs, an epoch of 64 factors": lambda n: best_of(
             lambda: etalage.models.BPR(factors=64, epochs=1, compute_objective=False, num_threads=n).fit(many), 0),
         f"WARP, {many.nnz:,} pairs, an epoch of 64 factors": lambda n: best_of(
             lambda: etalage.models.WARP(factors=64, epochs=1, compute_objective=False, num_threads=n).fit(many), 0),
-        "2 million events with string keys to a matrix": lambda n: best_of(lambda: log(n)),
     }
+    by_threads(report, args, work)
+
+
+def by_threads(report, args, work):
     print("\nbandwidth of a triad, GB/s: " + ", ".join(f"{n} thread{'s' * (n > 1)} {bandwidth(n):.1f}" for n in (1, 2)))
     for title, seconds in work.items():
         if args.threads_of and not any(title.startswith(w) for w in args.threads_of):
@@ -270,7 +281,7 @@ def memory(report, args):
     report.add("ALS, 64 factors, memory of a fit beyond the data", "pairs", "MB", rows, "factors + one transposed matrix expected")
 
 
-PARTS = {f.__name__: f for f in (events, items, factors, threads, topk, graph, memory)}
+PARTS = {f.__name__: f for f in (events, items, factors, threads, threads_large, topk, graph, memory)}
 
 
 def main() -> None:
@@ -280,7 +291,7 @@ def main() -> None:
     parser.add_argument("--most-items", type=float, default=1e6)
     parser.add_argument("--threads-events", type=float, default=10e6, help="pairs that EASE, BPR and WARP are fitted on")
     parser.add_argument("--threads-rounds", type=int, default=3, help="pairs of one thread and two")
-    parser.add_argument("--threads-of", nargs="+", help="of the rows of threads those whose names begin so: EASE BPR WARP")
+    parser.add_argument("--threads-of", nargs="+", help="of the rows by threads those whose names begin so: EASE BPR WARP")
     parser.add_argument("--plot")
     parser.add_argument("--out", default="build/scale.json")
     args = parser.parse_args()
