@@ -2,12 +2,14 @@
 #include "etalage/marketing/audience.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/slot.hpp"
+#include "kernels/row_scores.hpp"
 #include "marketing/check_row.hpp"
 
 namespace etalage::marketing {
@@ -84,6 +86,25 @@ std::vector<AudienceMember> audience(const FactorModel& model, std::span<const f
   std::partial_sort(out.begin(), last, out.end(), better);
   out.erase(last, out.end());
   return out;
+}
+
+double audience_products(std::span<const float> rows, std::span<const float> vector, std::span<float> out, int num_threads) {
+  const std::size_t factors = vector.size();
+  detail::require(factors > 0 && rows.size() / factors == out.size() && rows.size() % factors == 0, "rows.size()", rows.size(), "users x factors");
+  std::vector<float> longest(detail::num_chunks(out.size(), kUsersOfChunk), 0.0F);
+  const auto& scores = kernels::row_scores();
+  detail::parallel_for(out.size(), kUsersOfChunk, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    float& most = longest[begin / kUsersOfChunk];
+    std::array<float, 256> squares;
+    for (std::size_t u = begin; u < end; u += squares.size()) {
+      const std::size_t n = std::min(squares.size(), end - u);
+      scores.dot_and_square(vector.data(), rows.data() + u * factors, factors, factors, n, out.data() + u, squares.data());
+      for (std::size_t i = 0; i < n; ++i) most = squares[i] <= most ? most : squares[i];  // NaN stays
+    }
+  });
+  double most = 0;
+  for (const float square : longest) most = static_cast<double>(square) <= most ? most : static_cast<double>(square);
+  return most;
 }
 
 std::vector<AudienceMember> audience(const FactorModel& model, std::int32_t item, std::size_t k, const AudienceOptions& options) {
