@@ -47,7 +47,7 @@ def new_model(row, settings: dict, by_defaults: bool, data):
         shoppers = np.zeros((len(data), vectors.shape[1]), np.float32)  # they are asked about by what they did alone
         return etalage.models.Vectors(shoppers, vectors, metric="cosine")
     cls = getattr(etalage.models, row.model)
-    chosen = {} if by_defaults else settings.get(row.key, settings.get(row.key.replace(", refit", ""), {}))
+    chosen = {} if by_defaults else settings.get(row.key, settings.get(row.key.replace(", refit", "").replace(", everyone", ", new"), {}))
     chosen = chosen.get("params", chosen)
     return cls(**{**chosen, **row.fixed})
 
@@ -128,7 +128,7 @@ def choose(keys: list[str], data: str, budget) -> None:
 
     for key in keys:
         row = BY_KEY[key]
-        if row.members or row.model == "Vectors" or not hasattr(etalage.models, row.model) or row.key.startswith("beauty, refit"):
+        if row.members or row.model == "Vectors" or not hasattr(etalage.models, row.model) or row.key.startswith(("beauty, refit", "online retail, everyone")):
             continue
         try:
             train, valid, options = TASKS[row.task].choose(data)

@@ -42,14 +42,14 @@ def _matrix_task(name, load, protocol, metrics, k, choose_by, by_chance=False):
                 lambda data: etalage.Interactions.from_csr(load(data)["all"]), measure, metrics, lambda data: load(data)["test"])
 
 
-def _log_task(name, load, protocol, masked: bool, new_only: bool = False):
+def _log_task(name, load, protocol, masked: bool, new_only: bool = False, known_only: bool = True):
     """Splits of a log: what is masked is neither recommended nor relevant."""
 
     def part(data, which):
         history, held = load(data)["head" if which == "choose" else "all"], load(data)["tail" if which == "choose" else "test"]
         seen, relevant = history.interactions().user_items, held.interactions().user_items
-        known = np.diff(seen.indptr) > 0
-        relevant = sp.diags(known.astype(np.float32)) @ relevant  # customers known
+        if known_only:  # of customers who bought before
+            relevant = sp.diags((np.diff(seen.indptr) > 0).astype(np.float32)) @ relevant
         if new_only:
             relevant = relevant - relevant.multiply(seen > 0)
         relevant = sp.csr_matrix(relevant, dtype=np.float32)
@@ -103,5 +103,7 @@ TASKS = {
         _log_task("online retail, all", datasets.online_retail, "purchases from 2010-11-01 on of known customers, nothing masked; settings "
                   "chosen on October", False),
         _log_task("online retail, new", datasets.online_retail, "the same, products new to the customer only", True, new_only=True),
+        _log_task("online retail, everyone", datasets.online_retail, "the same, with the customers whose first purchase is in the test part; settings of "
+                  "'online retail, new'", True, new_only=True, known_only=False),
     )
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "etalage/io/uplift_files.hpp"
+#include "etalage/marketing/audience.hpp"
 #include "etalage/marketing/linear_uplift.hpp"
 #include "file_helpers.hpp"
 #include "numpy_helpers.hpp"
@@ -56,6 +57,21 @@ void bind_uplift(py::module_& m) {
                              });
   bind_files<LinearUplift>(uplift, [](const auto& p, LoadOptions o) { return load_linear_uplift(p, o); },
                            [](auto b, LoadOptions o) { return load_linear_uplift_from_memory(b, o); });
+  m.def(
+      "audience_products",
+      [](const py::object& rows, const py::object& vector, int num_threads) {
+        const auto r = from_numpy<float>(rows, "rows", 2);
+        const auto v = from_numpy<float>(vector, "vector", 1);
+        if (r.shape(1) != v.shape(0)) throw std::invalid_argument("vector has " + std::to_string(v.shape(0)) + " entries, must have one for each of " + std::to_string(r.shape(1)) + " factors");
+        std::vector<float> out(static_cast<std::size_t>(r.shape(0)));
+        double longest = 0;
+        {
+          const py::gil_scoped_release release;
+          longest = marketing::audience_products({r.data(), static_cast<std::size_t>(r.size())}, {v.data(), static_cast<std::size_t>(v.size())}, out, num_threads);
+        }
+        return py::make_tuple(take(std::move(out), {r.shape(0)}), longest);
+      },
+      py::arg("rows"), py::arg("vector"), py::arg("num_threads") = 0);
 }
 
 }  // namespace etalage::python

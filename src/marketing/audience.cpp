@@ -2,12 +2,14 @@
 #include "etalage/marketing/audience.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/slot.hpp"
+#include "kernels/row_scores.hpp"
 #include "marketing/check_row.hpp"
 
 namespace etalage::marketing {
@@ -17,21 +19,22 @@ constexpr std::size_t kUsersOfChunk = 1 << 14;
 
 bool better(const AudienceMember& a, const AudienceMember& b) noexcept { return a.score != b.score ? a.score > b.score : a.user < b.user; }
 
-/// Product and whether the row is anything but zeros, in one pass; eight sums, always added in the same order.
-float product(const float* row, std::span<const float> vector, bool& known) noexcept {
-  float sums[8] = {}, any = 0;
-  std::size_t f = 0;
-  for (; f + 8 <= vector.size(); f += 8)
-    for (std::size_t j = 0; j < 8; ++j) {
-      sums[j] += row[f + j] * vector[f + j];
-      any = std::max(any, std::abs(row[f + j]));
-    }
-  for (; f < vector.size(); ++f) {
-    sums[0] += row[f] * vector[f];
-    any = std::max(any, std::abs(row[f]));
+/// Whether the row is anything but zeros; its squared length says so unless it underflowed.
+bool known(const float* row, std::size_t factors, float square) noexcept {
+  return square != 0 || std::any_of(row, row + factors, [](float x) { return x != 0; });
+}
+
+/// Calls each(user, product with the vector, squared length) for users in [begin, end), by the kernels of the exact search.
+template <class Each>
+void for_products(const float* rows, std::span<const float> vector, std::size_t begin, std::size_t end, Each each) {
+  const auto& scores = kernels::row_scores();
+  const std::size_t factors = vector.size();
+  std::array<float, 256> dots, squares;
+  for (std::size_t u = begin; u < end; u += dots.size()) {
+    const std::size_t n = std::min(dots.size(), end - u);
+    scores.dot_and_square(vector.data(), rows + u * factors, factors, factors, n, dots.data(), squares.data());
+    for (std::size_t i = 0; i < n; ++i) each(u + i, dots[i], squares[i]);
   }
-  known = any > 0;
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
 bool held_out(const IdMap& ids, std::int32_t user, const AudienceOptions& options) {
@@ -61,20 +64,19 @@ std::vector<AudienceMember> audience(const FactorModel& model, std::span<const f
   const float* rows = model.user_factors().data();
   detail::parallel_for(users, kUsersOfChunk, options.num_threads, [&](std::size_t begin, std::size_t end, int) {
     std::vector<AudienceMember>& kept = chunks[begin / kUsersOfChunk];
-    for (std::size_t u = begin; u < end; ++u) {
-      if (!options.allowed.empty() && options.allowed[u] == 0) continue;
-      bool known = false;
-      const AudienceMember member{static_cast<std::int32_t>(u), product(rows + u * factors, vector, known)};
-      if (!known || k == 0) continue;
-      if (kept.size() == k && !better(member, kept.front())) continue;
-      if (holds_out && held_out(*ids, member.user, options)) continue;
+    for_products(rows, vector, begin, end, [&](std::size_t u, float score, float square) {
+      if (k == 0 || (!options.allowed.empty() && options.allowed[u] == 0)) return;
+      const AudienceMember member{static_cast<std::int32_t>(u), score};
+      if (kept.size() == k && !better(member, kept.front())) return;
+      if (!known(rows + u * factors, factors, square)) return;
+      if (holds_out && held_out(*ids, member.user, options)) return;
       if (kept.size() == k) {
         std::pop_heap(kept.begin(), kept.end(), better);
         kept.pop_back();
       }
       kept.push_back(member);
       std::push_heap(kept.begin(), kept.end(), better);
-    }
+    });
   });
   std::vector<AudienceMember> out;
   for (const auto& kept : chunks) out.insert(out.end(), kept.begin(), kept.end());
@@ -84,6 +86,22 @@ std::vector<AudienceMember> audience(const FactorModel& model, std::span<const f
   std::partial_sort(out.begin(), last, out.end(), better);
   out.erase(last, out.end());
   return out;
+}
+
+double audience_products(std::span<const float> rows, std::span<const float> vector, std::span<float> out, int num_threads) {
+  const std::size_t factors = vector.size();
+  detail::require(factors > 0 && rows.size() / factors == out.size() && rows.size() % factors == 0, "rows.size()", rows.size(), "users x factors");
+  std::vector<float> longest(detail::num_chunks(out.size(), kUsersOfChunk), 0.0F);
+  detail::parallel_for(out.size(), kUsersOfChunk, num_threads, [&](std::size_t begin, std::size_t end, int) {
+    float& most = longest[begin / kUsersOfChunk];
+    for_products(rows.data(), vector, begin, end, [&](std::size_t u, float score, float square) {
+      out[u] = score;
+      most = std::max(most, square);
+    });
+  });
+  double most = 0;
+  for (const float square : longest) most = std::max(most, static_cast<double>(square));
+  return most;
 }
 
 std::vector<AudienceMember> audience(const FactorModel& model, std::int32_t item, std::size_t k, const AudienceOptions& options) {

@@ -24,7 +24,7 @@ ROOMS = {
     "retrieval": {"core", "kernels", "search", "detail"},
     "profile": {"core", "trees", "detail"},
     "serving": {"core", "kernels", "search", "trees", "models", "retrieval", "profile", "marketing", "detail"},
-    "marketing": {"core", "models", "retrieval", "profile", "detail"},
+    "marketing": {"core", "kernels", "models", "retrieval", "profile", "detail"},
     "evaluation": {"core", "detail"},
     "datasets": {"core", "detail"},
     "io": {"core", "detail", "trees", "models", "retrieval", "profile", "serving", "marketing", "evaluation", "datasets"},

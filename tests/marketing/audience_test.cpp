@@ -92,5 +92,38 @@ TEST(Audience, RefusesWhatMeansNothing) {
   EXPECT_TRUE(audience(model, 0, 0).empty());
 }
 
+TEST(AudienceProducts, AreThoseOfEveryRowWithTheLargestLength) {
+  for (const std::size_t dim : {std::size_t{1}, std::size_t{11}, std::size_t{64}}) {
+    const std::size_t users = 40'000;
+    std::mt19937 rng(5);
+    std::normal_distribution<float> normal;
+    std::vector<float> rows(users * dim), vector(dim), out(users), again(users);
+    for (float& x : rows) x = normal(rng);
+    for (float& x : vector) x = normal(rng);
+    const double longest = audience_products(rows, vector, out, 1);
+    EXPECT_EQ(longest, audience_products(rows, vector, again, 3));
+    EXPECT_EQ(out, again);
+    double most = 0;
+    for (std::size_t u = 0; u < users; ++u) {
+      double sum = 0, square = 0, size = 0;
+      for (std::size_t f = 0; f < dim; ++f) {
+        const double x = rows[u * dim + f];
+        sum += x * vector[f];
+        size += std::abs(x * vector[f]);
+        square += x * x;
+      }
+      ASSERT_NEAR(out[u], sum, 1e-5 * size) << "user " << u;
+      most = std::max(most, square);
+    }
+    EXPECT_NEAR(longest, most, 1e-5 * most);
+    rows[7 * dim] = std::numeric_limits<float>::infinity();
+    EXPECT_FALSE(std::isfinite(audience_products(rows, vector, out, 2)));
+  }
+  std::vector<float> five(5), two(2);
+  EXPECT_THROW((void)audience_products(five, two, two), std::invalid_argument);
+  EXPECT_THROW((void)audience_products(five, {}, two), std::invalid_argument);
+  EXPECT_EQ(audience_products({}, two, {}), 0);
+}
+
 }  // namespace
 }  // namespace etalage::marketing

@@ -38,5 +38,9 @@ struct AudienceMember {
                                                                   const AudienceOptions& options = {});
 /// The same for one product of the model.
 [[nodiscard]] ETALAGE_EXPORT std::vector<AudienceMember> audience(const FactorModel& model, std::int32_t item, std::size_t k, const AudienceOptions& options = {});
+/// Products of all rows [users, factors] with the vector [factors], those that audience() orders by: out [users]. Gives the largest
+/// squared length of a row, from which a bound of the rounding follows; what is not finite shows in out. The same bits for any number
+/// of threads. Sizes that disagree: std::invalid_argument.
+[[nodiscard]] ETALAGE_EXPORT double audience_products(std::span<const float> rows, std::span<const float> vector, std::span<float> out, int num_threads = 0);
 
 }  // namespace etalage::marketing

@@ -21,6 +21,9 @@ def factor_scores(factors, vectors, combine):
 
     factors may be a memory map: a block of it is read at a time.
     """
+    if len(vectors) == 1 and factors.dtype == np.float32 and factors.flags.c_contiguous and vectors.shape[1]:
+        out, longest = _core.audience_products(factors, vectors[0])
+        return out, _error_bound(out, vectors, longest)
     out = np.empty(len(factors), np.float32)
     longest = 0.0
     # Blocks that stay in the cache between the product and the norm.
@@ -30,6 +33,11 @@ def factor_scores(factors, vectors, combine):
             part = factors[begin:begin + step]
             out[begin:begin + step] = part @ vectors[0] if len(vectors) == 1 else combined(part @ vectors.T, combine)
             longest = max(longest, float(np.vdot(part, part)))
+    return out, _error_bound(out, vectors, longest)
+
+
+def _error_bound(out, vectors, longest):
+    """How far products may be from those of another order of the sums; longest: a square of no row's length is above it."""
     # |fl(u.v) - u.v| <= gamma_d |u|.|v| (Higham, Accuracy and Stability of Numerical Algorithms, 3.5) for both of the sums that are
     # compared. The norm of a block is at least that of any row in it; the 1.01 covers its own rounding.
     terms = vectors.shape[1] + len(vectors)
@@ -37,7 +45,7 @@ def factor_scores(factors, vectors, combine):
     bound = 2.0 * terms * 2.0**-23 * 1.01 * np.sqrt(longest) * float(length)
     if not np.isfinite(bound) or not np.isfinite(out).all():
         raise ValueError("the factors times the vector exceed float32, must be smaller")
-    return out, bound
+    return bound
 
 
 def model_scores(model, users, items, combine):
@@ -90,7 +98,8 @@ def best_by_model(model, rows, items, combine, k):
     if pair is None or k >= len(rows):
         return best(exact(np.arange(len(rows))), k)
     fast, bound = factor_scores(pair[0], np.ascontiguousarray(pair[1][items]), combine)
-    fast = fast[rows]
+    if not np.array_equal(rows, np.arange(len(fast))):
+        fast = fast[rows]
     # Who has no factors gets the model's cold-start answer, which the product does not know.
     cold = np.flatnonzero(fast == 0)
     fast[cold] = exact(cold)
