@@ -125,10 +125,10 @@ def relations(log: _core.EventLog, view: str = "view", purchase: str = "purchase
     """
     if not 0 < max_q <= 1:
         raise ValueError(f"max_q is {max_q}, must be in (0, 1]")
-    if log.times is None:
-        raise ValueError("log has no times, must have times: sessions and order come from them")
     if not isinstance(log, _core.EventLog):
         raise TypeError(f"log is a {type(log).__name__}, must be an EventLog")
+    if log.times is None:
+        raise ValueError("log has no times, must have times: sessions and order come from them")
     names = list(log.event_names)
     for argument, name in (("view", view), ("purchase", purchase)):
         if name not in names:
