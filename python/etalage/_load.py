@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 
 from . import _core
+from ._arrays import whole_number
 from .models._base import _KINDS
 
 
@@ -41,7 +42,7 @@ def load(path, verify="full", num_threads=0, trust_faiss=False):
         from .marketing import uplift
 
         return uplift.LinearUplift.load(path)
-    model = _core.load(path, verify, num_threads)
+    model = _core.load(path, verify, whole_number(num_threads, "num_threads"))
     if model.kind not in _KINDS:
         raise _core.FormatError(f"{path}: kind is {model.kind!r}, must be one of {', '.join(sorted(_KINDS))}")
     return _KINDS[model.kind]._from_core(model)

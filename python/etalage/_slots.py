@@ -16,6 +16,8 @@ def slot(key: Any, salt: str) -> Any:
     """
     if not isinstance(salt, str):
         raise TypeError(f"salt is {salt!r}, must be a string")
+    if not salt.isascii() and any("\ud800" <= c <= "\udfff" for c in salt):
+        raise ValueError("salt holds text with a lone surrogate, must be valid Unicode")
     if isinstance(key, np.ndarray) and key.ndim == 1:
         return _core.slots(key if key.dtype.kind == "i" else key.tolist(), salt)
     if isinstance(key, (list, tuple)) or (hasattr(key, "__iter__") and not isinstance(key, (str, bytes, np.ndarray))):

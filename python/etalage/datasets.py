@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import _core
+from ._arrays import whole_number
 
 __all__ = ["StoreCatalog", "SyntheticStore", "synthetic_store"]
 
@@ -126,7 +127,7 @@ def synthetic_store(users: int = 2000, items: int = 1000, seed: int = 42, *, eve
     start_ms = int(np.datetime64(start, "ms").astype(np.int64))
     if events is not None and events < users:
         raise ValueError(f"events is {events}, must be >= users ({users}) or None")
-    return SyntheticStore(_core.make_synthetic_store(users, items, events or 0, days, start_ms, seed, num_threads))
+    return SyntheticStore(_core.make_synthetic_store(users, items, events or 0, days, start_ms, seed, whole_number(num_threads, "num_threads")))
 
 
 def _pandas():

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import warnings
 
 import numpy as np
 
 from . import _core
-from ._arrays import asarray
+from ._arrays import asarray, whole_number
 from ._core import ItemFilter
 from ._index_keys import Keys, are_keys
 
@@ -75,9 +74,9 @@ class ItemIndex:
             factory = options.pop("factory", None)
             if not isinstance(factory, str):
                 raise TypeError(f"factory is {factory!r}, must be text as faiss.index_factory reads it, such as 'OPQ32,IVF4096,PQ32x4fs,RFlat'")
-            self._core = _faiss_module().FaissIndex(operator.index(dim), factory, {"metric": metric, **options})
+            self._core = _faiss_module().FaissIndex(whole_number(dim, "dim"), factory, {"metric": metric, **options})
         else:
-            self._core = _core.ItemIndex(operator.index(dim), {"metric": metric, "kind": kind, **options})
+            self._core = _core.ItemIndex(whole_number(dim, "dim"), {"metric": metric, "kind": kind, **options})
         self._keys = None
 
     @classmethod
@@ -163,7 +162,7 @@ class ItemIndex:
     @staticmethod
     def _rows(vectors, ids):
         if np.ndim(ids) == 0 and np.ndim(vectors) == 1:
-            return asarray(vectors, "vectors")[None], [operator.index(ids)]
+            return asarray(vectors, "vectors")[None], [whole_number(ids, "ids", bits=64)]
         return vectors, np.empty(np.shape(ids), np.int64) if np.size(ids) == 0 else ids
 
     def add(self, vectors, ids):
@@ -202,7 +201,7 @@ class ItemIndex:
             ids = np.unique(np.atleast_1d(ids))
             return self._core.remove(ids[ids >= 0])
         if np.ndim(ids) == 0:
-            ids = [operator.index(ids)]
+            ids = [whole_number(ids, "ids", bits=64)]
         elif np.size(ids) == 0:
             ids = np.empty(0, np.int64)
         return self._core.remove(ids)
@@ -218,7 +217,7 @@ class ItemIndex:
         if self._keys is not None:
             number = self._numbers(item_id) if isinstance(item_id, str) else -1
             return number >= 0 and self._core.contains(number)
-        return not isinstance(item_id, str) and self._core.contains(operator.index(item_id))
+        return not isinstance(item_id, str) and self._core.contains(whole_number(item_id, "item_id", bits=64))
 
     @property
     def ids(self):
@@ -234,14 +233,14 @@ class ItemIndex:
         ids, allow and deny are keys: missing results are None, unknown keys in lists are passed over, ties go to the key that was
         there first, and an ItemFilter must come from filter().
         """
-        k = operator.index(k)
-        if k > 2**62:
+        if isinstance(k, int) and k > 2**62:
             raise ValueError(f"k is {k}, n x k must be at most 2^31")
+        k = whole_number(k, "k", bits=64)
         single = np.ndim(queries) == 1
         queries = asarray(queries, "queries")[None] if single else queries
         count = 1 if single else len(queries)
         filters = self._filters(allow, deny, count)
-        ids, scores = self._core.search(queries, k, filters, num_threads)
+        ids, scores = self._core.search(queries, k, filters, whole_number(num_threads, "num_threads"))
         if self._keys is not None:
             ids = self._keys.at(ids)
         return (ids[0].copy(), scores[0].copy()) if single else (ids, scores)
@@ -263,7 +262,7 @@ class ItemIndex:
         search costs, whatever the machine. Of kind "ivf_pq" codes are counted; TypeError for kind "faiss", which does not count."""
         if self.kind == "faiss":
             raise TypeError('kind is "faiss", must be another one: FAISS does not say how many vectors it scores')
-        k = operator.index(k)
+        k = whole_number(k, "k", bits=64)
         if k < 0:
             raise ValueError(f"k is {k}, must be >= 0")
         return self._core.distances_per_query(np.atleast_2d(asarray(queries, "queries")), k)
@@ -339,7 +338,7 @@ class ItemIndex:
 
     @ef_search.setter
     def ef_search(self, value):
-        self._core.set_ef_search(operator.index(value))
+        self._core.set_ef_search(whole_number(value, "value"))
 
     @property
     def nprobe(self):
@@ -348,7 +347,7 @@ class ItemIndex:
 
     @nprobe.setter
     def nprobe(self, value):
-        self._core.set_nprobe(operator.index(value))
+        self._core.set_nprobe(whole_number(value, "value"))
 
     @property
     def measured_recall(self):

@@ -20,6 +20,7 @@ using Vector = Eigen::VectorXd;
 using evaluation::require_entry;
 
 constexpr int kNewtonSteps = 30;
+constexpr std::int32_t kMostFolds = 1000;  // each is a model of all the others
 
 double link(double margin, bool logistic) { return logistic ? 1 / (1 + std::exp(-margin)) : margin; }
 
@@ -121,7 +122,7 @@ void check(MatrixView<const double> contexts, std::span<const std::int32_t> acti
 }  // namespace
 
 void RewardModelOptions::validate() const {
-  detail::require(folds >= 2, "folds", folds, ">= 2");
+  detail::require(folds >= 2 && folds <= kMostFolds, "folds", folds, "in [2, 1000]");
   detail::require_finite(l2 > 0, "l2", l2, "> 0");
   detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0");
 }

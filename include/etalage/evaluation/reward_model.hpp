@@ -13,7 +13,7 @@ namespace etalage {
 /// Settings of the model of rewards.
 struct ETALAGE_EXPORT RewardModelOptions {
   bool logistic = false;        ///< rewards of 0 and 1 by logistic regression; else ridge regression
-  std::int32_t folds = 5;       ///< >= 2
+  std::int32_t folds = 5;       ///< in [2, 1000]
   double l2 = 1;                ///< weight of the penalty on coefficients of standardised contexts; > 0
   std::uint64_t seed = 0;       ///< of the folds
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray
+from .._arrays import asarray, whole_number
 from .._recipe import Recipe
 from ..models._arguments import auto as _auto
 from ._beyond import BEYOND, OF_ALL_LISTS, BeyondAccuracy, Together, accuracy_among, beyond_among
@@ -144,7 +144,7 @@ class Evaluation(Mapping):
 
         name: a metric with its k, "recall@20".
         """
-        return self._core.interval(name, samples, confidence, seed, num_threads)
+        return self._core.interval(name, samples, confidence, seed, whole_number(num_threads, "num_threads"))
 
     def compare(self, other: Evaluation, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42,
                 num_threads: int = 0) -> dict:
@@ -152,7 +152,7 @@ class Evaluation(Mapping):
 
         name: a metric with its k, "recall@20"; other: an Evaluation of the same users.
         """
-        return self._core.compare(other._core, name, samples, confidence, seed, num_threads)
+        return self._core.compare(other._core, name, samples, confidence, seed, whole_number(num_threads, "num_threads"))
 
     def to_frame(self, user_ids=None):
         """One row a user and metric: user, metric ("recall"), k, value, and with_history (whether train holds anything of the
@@ -235,7 +235,7 @@ def evaluate(model, train, test, k=(10, 20), metrics=("recall", "ndcg"), *, filt
     shoppers who have them in train.
     recalculate_user: take the taste from the train part instead of from the fit.
     """
-    k, metrics = _k(k), _metrics(metrics)
+    k, metrics, num_threads = _k(k), _metrics(metrics), whole_number(num_threads, "num_threads")
     beyond = beyond_among(metrics)
     if item_features is not None and "diversity" not in metrics:
         raise ValueError("item_features is given, metrics must have 'diversity', which alone reads it")
@@ -285,7 +285,7 @@ def evaluate_ranking(items, test, *, train=None, users=None, k=(10, 20), metrics
     """
     train = None if train is None else _interactions(train, "train")
     return Evaluation(_measure_lists(items, scores, train, _interactions(test, "test"), users, _k(k), _metrics(metrics), train is not None,
-                                     num_threads, item_features))
+                                     whole_number(num_threads, "num_threads"), item_features))
 
 
 def _measure_lists(items, scores, train, test, users, k: list[int], metrics: list[str], hide_seen: bool, num_threads: int, item_features):
@@ -364,7 +364,7 @@ def evaluate_next(model, sequences, positions: str = "last", k=(10, 20), metrics
     if not isinstance(sequences, _core.Sequences):
         raise TypeError(f"sequences is a {type(sequences).__name__}, must be Sequences or EventLog")
     return Evaluation(_core.evaluate_next(core, sequences, positions, _k(k), metrics, filter_already_liked_items,
-                                          known_users, num_threads, _auto(exclude_last, "exclude_last")))
+                                          known_users, whole_number(num_threads, "num_threads"), _auto(exclude_last, "exclude_last")))
 
 
 def _recommender(model):

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _core
+from .._arrays import whole_number
 
 _BLOCK = 4096
 _PLACES = 1 << 22  # places of long lists held at a time
@@ -50,7 +51,7 @@ def ask_own(measure, core, rows, users, k: int, filter_seen: bool, recalculate_u
             history.ordered = True
             if hasattr(rows, "times"):
                 history.times = rows.times[asked].data
-        items, scores = core.recommend(asked, history, None, places, filter_seen, recalculate_user, None, None, False, num_threads)
+        items, scores = core.recommend(asked, history, None, places, filter_seen, recalculate_user, None, None, False, whole_number(num_threads, "num_threads"))
         unseen = np.zeros(len(asked), bool)
         if k < places < num_items:
             unseen = (items[:, places - 1] >= 0) & (scores[:, places - 1] == scores[:, k - 1])

@@ -62,8 +62,8 @@ def rolling(log, folds: int = 4, test_days: float = 28.0, *, train_days: float |
     log = _log(log)
     if log.times is None:
         raise ValueError("log has no times, must have them for folds in time")
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 1:
-        raise ValueError(f"folds is {folds!r}, must be an integer >= 1")
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 1 <= folds <= 10_000:
+        raise ValueError(f"folds is {folds!r}, must be an integer in [1, 10000]")
     for name, days in (("test_days", test_days), ("train_days", train_days)):
         if days is not None and not (isinstance(days, (int, float, np.number)) and 0 < days < 1e6):
             raise ValueError(f"{name} is {days!r}, must be a number > 0")

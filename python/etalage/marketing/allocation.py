@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +98,7 @@ def allocate(values, costs, budgets, per_shopper=1, eligible=None, offer_min=Non
     costs = reals(costs, "costs")
     if isinstance(per_shopper, (bool, np.bool_)) or not hasattr(per_shopper, "__index__"):
         raise TypeError(f"per_shopper is {per_shopper!r}, must be an integer")
-    per_shopper = min(operator.index(per_shopper), 2**31 - 1)
+    per_shopper = min(whole_number(per_shopper, "per_shopper", bits=64), 2**31 - 1)
     if costs.shape == (offers,) and len(budgets) == 1:
         costs = np.broadcast_to(costs[:, None], (shoppers, offers, 1))
     elif costs.shape == (offers, len(budgets)) and len(budgets) > 1:

@@ -127,6 +127,8 @@ def relations(log: _core.EventLog, view: str = "view", purchase: str = "purchase
     """
     if not 0 < max_q <= 1:
         raise ValueError(f"max_q is {max_q}, must be in (0, 1]")
+    if not isinstance(log, _core.EventLog):
+        raise TypeError(f"log is a {type(log).__name__}, must be an EventLog")
     if log.times is None:
         raise ValueError("log has no times, must have times: sessions and order come from them")
     names = list(log.event_names)
@@ -312,9 +314,9 @@ class _Counted:
 
 def _pairs(sequences, min_pairs, num_threads):
     """Baskets, those of each item, and those of each pair (lower index first) with at least min_pairs."""
-    found = _core.frequent_sets(sequences.offsets, sequences.items, None, 1, 1, 20_000_000, num_threads)
+    found = _core.frequent_sets(sequences.offsets, sequences.items, None, 1, 1, 20_000_000, whole_number(num_threads, "num_threads"))
     single = dict(zip(found["items"].tolist(), found["counts"].tolist()))
-    found = _core.frequent_sets(sequences.offsets, sequences.items, None, max(1, min_pairs), 2, 20_000_000, num_threads)
+    found = _core.frequent_sets(sequences.offsets, sequences.items, None, max(1, min_pairs), 2, 20_000_000, whole_number(num_threads, "num_threads"))
     items, begins, counts = found["items"], found["offsets"], found["counts"]
     rows = np.flatnonzero(np.diff(begins) == 2)
     pairs = {(int(items[begins[r]]), int(items[begins[r] + 1])): int(counts[r]) for r in rows}

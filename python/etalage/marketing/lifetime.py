@@ -78,6 +78,8 @@ def summarize(log: _core.EventLog, events: list[str] | str | None = None, until:
     until is the end of observation (a day, the newest purchase's by default); what comes later is left out and counted in
     .later. unit is "days" or "weeks". ValueError for a log without times or an unknown type.
     """
+    if not isinstance(log, _core.EventLog):
+        raise TypeError(f"log is a {type(log).__name__}, must be an EventLog; summarize_events() takes columns")
     names = list(log.event_names)
     if events is None:
         events = [n for n in names if n in _PURCHASES]

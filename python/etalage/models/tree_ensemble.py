@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 
 from .. import _core
+from .._arrays import whole_number
 
 
 class TreeEnsemble:
@@ -38,7 +39,7 @@ class TreeEnsemble:
         X is float64 or float32 [n, features], NaN for missing; other numbers are converted. The bits do not depend on
         num_threads (0: all CPUs of the process). ValueError for another number of features.
         """
-        return self._trees.predict(X, num_threads)
+        return self._trees.predict(X, whole_number(num_threads, "num_threads"))
 
     def save(self, path):
         """Writes the project's own format: maps, checksummed, atomic."""

@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import inspect
-import operator
 import os
 from collections.abc import Mapping
 
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray
+from .._arrays import asarray, whole_number
 from .._catalogs import as_catalog
 from .._times import to_ms
 from . import _trees
@@ -241,7 +240,7 @@ class PurchaseIntent:
 
         profiles: Profiles that have the shopper.
         """
-        parts = self._fitted().explain(profiles._core, operator.index(user_index), profiles._now(now))
+        parts = self._fitted().explain(profiles._core, whole_number(user_index, "user_index"), profiles._now(now))
         order = np.argsort(-np.abs(parts), kind="stable")
         return {self.feature_names[i]: float(parts[i]) for i in order}
 

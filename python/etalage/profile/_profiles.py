@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import operator
 import os
 
 import numpy as np
 
 from .. import _core
+from .._arrays import whole_number
 from .._catalogs import as_catalog
 from .._times import to_ms
 
@@ -100,7 +100,7 @@ class Profiles:
         core = self._core.copy()
         if self._catalog is not None:
             core.set_catalog(self._catalog, log)
-        core.add(log, num_threads)
+        core.add(log, whole_number(num_threads, "num_threads"))
         self._core = core
         return self
 
@@ -118,7 +118,7 @@ class Profiles:
 
     def observe(self, user_index, item_index, event, time, value=1.0):
         """One event; new users and items are welcome at any time."""
-        self._own().observe(operator.index(user_index), operator.index(item_index), event, to_ms(time, "time"), value)
+        self._own().observe(whole_number(user_index, "user_index"), whole_number(item_index, "item_index"), event, to_ms(time, "time"), value)
 
     def __len__(self):
         return len(self._core)
@@ -133,7 +133,7 @@ class Profiles:
 
     def user(self, user_index, now=None):
         """UserProfile of one shopper at `now`, by default the newest event of all. An unknown one has an empty profile."""
-        index = operator.index(user_index)
+        index = whole_number(user_index, "user_index")
         ids = self._core.user_ids
         key = ids.at(np.array([index], np.int32))[0] if ids is not None and 0 <= index < len(ids) else index
         return UserProfile(key, self._core.user(index, self._now(now)))
@@ -156,7 +156,7 @@ class Profiles:
 
         item_index, item (keys), count (orders with it), last and due (datetime64[ms]), gap_days, probability.
         """
-        out = self._core.buy_again(operator.index(user_index), self._now(now), operator.index(k), horizon_days)
+        out = self._core.buy_again(whole_number(user_index, "user_index"), self._now(now), min(whole_number(k, "k", bits=64), 2**31 - 1), horizon_days)
         ids = self._core.item_ids
         keys = out["item_index"] if ids is None else ids.at(out["item_index"])
         return {"item": keys, **out, "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
@@ -195,11 +195,11 @@ class Profiles:
 
         from_user, to_user: numbers in index order; the first is empty afterwards.
         """
-        self._own().merge(operator.index(from_user), operator.index(to_user))
+        self._own().merge(whole_number(from_user, "from_user"), whole_number(to_user, "to_user"))
 
     def erase(self, user_index):
         """Forgets a shopper."""
-        self._own().erase(operator.index(user_index))
+        self._own().erase(whole_number(user_index, "user_index"))
 
     def save(self, path):
         """Writes a file that Profiles.load, etalage.load and the C++ library read."""

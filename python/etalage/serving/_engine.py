@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import operator
 import os
 import re
 import weakref
@@ -105,7 +104,7 @@ def _placement(spec):
     slots = {}
     for name, slot in spec.get("sources", {}).items():
         quota, weight = slot if isinstance(slot, (tuple, list)) else (slot, 1.0)
-        slots[name] = (operator.index(quota), float(weight))
+        slots[name] = (whole_number(quota, f"the quota of {name!r}"), float(weight))
     out = {"sources": slots, "fallback": list(spec.get("fallback", ()))}
     if "normalization" in spec:
         out["normalization"] = spec["normalization"]
@@ -377,7 +376,7 @@ class Engine:
         its `pending` is the event's number when it was taken all the same and must not be sent again, None when it was refused.
         user, item: the shop's keys. value: an amount or a count; below 0 it is a return.
         """
-        return self._core.observe(user, item, event, _milliseconds(time), value, None if request is None else operator.index(request))
+        return self._core.observe(user, item, event, _milliseconds(time), value, None if request is None else whole_number(request, "request", bits=64, signed=False))
 
     def observe_log(self, log, event="purchase"):
         """Observes every row of an EventLog, in its order; `event` is the type where the log has none."""
@@ -406,7 +405,7 @@ class Engine:
                 raise TypeError(f"given is {given!r}, must be an Answer, a mapping, (key, score) pairs or keys")
             given = [_score(key, score) for key, score in _given(given)]
             fill = placement != "search" if fill is None else fill
-        return Answer(*self._core.recommend(user, operator.index(k), placement, None if filter is None else to_json(filter), _keys(anchors),
+        return Answer(*self._core.recommend(user, whole_number(k, "k", bits=64), placement, None if filter is None else to_json(filter), _keys(anchors),
                                             _keys(session), given, query_vector, segment, exclude_seen, explain, _offers.place(place), fill, bool(log)))
 
     def explore(self, placement, how):
@@ -441,7 +440,7 @@ class Engine:
         else the mean over so many walks with its standard error; NaN where variety, caps or shares keep the record from saying it.
         seed: of these walks.
         """
-        return Impressions(_core.engine_impressions(self._core, operator.index(marginals), operator.index(seed)))
+        return Impressions(_core.engine_impressions(self._core, whole_number(marginals, "marginals"), whole_number(seed, "seed", bits=64, signed=False)))
 
     def impression_bytes(self):
         """Memory of what is on record."""
@@ -452,7 +451,7 @@ class Engine:
 
         request_id: of the answer; ValueError where it is not on record.
         """
-        return _core.engine_replays(self._core, operator.index(request_id))
+        return _core.engine_replays(self._core, whole_number(request_id, "request_id", bits=64, signed=False))
 
     def what_if(self, policy, *, placement=None, reward=None, form="reward_interaction", estimators=None, **options):
         """What another exploration of the same places would have earned, from the log of this one: evaluation.off_policy.estimate() on the
@@ -549,7 +548,7 @@ class Engine:
         Profiles.buy_again() gives.
         user: the shopper's key.
         """
-        keys, out = self._core.buy_again(user, operator.index(k), horizon_days)
+        keys, out = self._core.buy_again(user, whole_number(k, "k", bits=64), horizon_days)
         return {"item": np.array(keys, "int64" if keys and isinstance(keys[0], int) else object), **out,
                 "last": out["last"].astype("datetime64[ms]"), "due": out["due"].astype("datetime64[ms]")}
 

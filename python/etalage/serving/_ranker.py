@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import _core
+from .._arrays import whole_number
 from ._rules import Rules
 
 
@@ -27,7 +27,7 @@ def rerank(relevance, k, method="mmr", *, diversity=0.3, vectors=None, catalog=N
     options = {"method": method, "diversity": diversity, "window": window, "smoothing": smoothing}
     if vectors is None and items is not None:
         options["likeness"] = "categories"
-    return _core.rerank(relevance, operator.index(k), options, vectors, catalog, items, groups, target)
+    return _core.rerank(relevance, whole_number(k, "k", bits=64), options, vectors, catalog, items, groups, target)
 
 
 def ModelSource(name, model, ask="shopper"):
@@ -117,7 +117,7 @@ class Ranker:
         query_vector: for sources that are asked by them; target: shares for method "calibrated"; trace: the answer says how each product
         came about, and audit_id is its name.
         """
-        items, scores, sources, traced = self._core.rank(operator.index(k), self._request(
+        items, scores, sources, traced = self._core.rank(whole_number(k, "k", bits=64), self._request(
             placement, user, history, session, anchors, seen, purchases, filter, given, segment, user_vector, query_vector, target,
             now_ms, exclude_seen, audit_id), bool(trace))
         return Ranked(items, scores, [None if s < 0 else self.sources[s].name for s in sources], traced)
@@ -131,7 +131,7 @@ class Ranker:
         if index is None:
             raise ValueError(f"source is {source!r}, must be one of {', '.join(s.name for s in self.sources)}")
         request = self._request("home", user, history, session, anchors, None, None, None, None, "", None, None, None, 0, True, 0)
-        return self._core.explain(request, index, operator.index(item), operator.index(k))
+        return self._core.explain(request, index, whole_number(item, "item"), whole_number(k, "k", bits=64))
 
     @staticmethod
     def _request(placement, user, history, session, anchors, seen, purchases, filter, given, segment, user_vector, query_vector, target,
