@@ -55,6 +55,16 @@ def test_fatigue(shop):
             engine.fatigue("home", **how)
 
 
+@pytest.mark.parametrize("number", ["x", 1.5, True, -1, 0, 2**70, 999])
+def test_a_request_that_never_was_is_named(shop, number):
+    engine = Engine(models=shop[1])
+    key = engine.recommend("u1", k=5, exclude_seen=False, log=True).keys[0]
+    with pytest.raises((TypeError, ValueError), match=f"request is {number!r}"):
+        engine.observe("u1", key, "view", request=number)
+    with pytest.raises((TypeError, ValueError), match=f"request(_id)? is {number!r}"):
+        engine.replays(number)
+
+
 def test_marginals_are_columns(shop):
     engine = Engine(models=shop[1], exploration={"home": {"policy": "softmax", "temperature": 0.3, "pool": 5}})
     for user in range(20):

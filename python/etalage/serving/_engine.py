@@ -267,6 +267,16 @@ class Snapshot:
         return f"Snapshot({len(self)} products, sources: {', '.join(self._core.sources)})"
 
 
+def _request_number(value, name="request"):
+    """A request_id as it was given: which ones are on record the log says."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}), must be the request_id of a logged answer, an integer")
+    number = operator.index(value)
+    if not 0 < number < 2**64:
+        raise ValueError(f"{name} is {number}, must be the request_id of an answer that was logged and is still kept")
+    return number
+
+
 class Engine:
     """Answers for this shopper, on this page, now: live events on one side, a published snapshot on the other.
 
@@ -376,7 +386,7 @@ class Engine:
         its `pending` is the event's number when it was taken all the same and must not be sent again, None when it was refused.
         user, item: the shop's keys. value: an amount or a count; below 0 it is a return.
         """
-        return self._core.observe(user, item, event, _milliseconds(time), value, None if request is None else whole_number(request, "request", bits=64, signed=False))
+        return self._core.observe(user, item, event, _milliseconds(time), value, None if request is None else _request_number(request))
 
     def observe_log(self, log, event="purchase"):
         """Observes every row of an EventLog, in its order; `event` is the type where the log has none."""
@@ -451,7 +461,7 @@ class Engine:
 
         request_id: of the answer; ValueError where it is not on record.
         """
-        return _core.engine_replays(self._core, whole_number(request_id, "request_id", bits=64, signed=False))
+        return _core.engine_replays(self._core, _request_number(request_id, "request_id"))
 
     def what_if(self, policy, *, placement=None, reward=None, form="reward_interaction", estimators=None, **options):
         """What another exploration of the same places would have earned, from the log of this one: evaluation.off_policy.estimate() on the
