@@ -49,7 +49,7 @@ def main() -> None:
 
     import etalage
 
-    here = str(Path(etalage.__file__).resolve().parents[1])
+    here = str(Path(etalage.__file__).absolute().parents[1])  # a build folder may hold links to the sources
     with tempfile.TemporaryDirectory() as folder:
         data, out = os.path.join(folder, "events.parquet"), os.path.join(folder, "model.etalage")
         seconds = 1_600_000_000 + np.sort(np.random.default_rng(1).integers(0, 365 * 86400, args.events))
