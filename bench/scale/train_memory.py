@@ -27,7 +27,7 @@ from pairing import median_interval  # noqa: E402
 def train(python_path: str, data: str, out: str, args) -> tuple[float, float]:
     """(MB at the peak, seconds) of one process."""
     command = [sys.executable, "-m", "etalage", "train", data, "--time", "time", "--value", "value", "--model", "als", "--param", f"factors={args.factors}",
-               "--param", f"iterations={args.sweeps}", "--param", f"num_threads={args.threads}", "--out", out, "--overwrite"]
+               "--param", f"iterations={args.sweeps}", "--param", f"num_threads={args.threads}", "--out", out]
     started = time.perf_counter()
     child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": python_path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
