@@ -27,7 +27,7 @@ from pairing import median_interval  # noqa: E402
 def train(python_path: str, data: str, out: str, args) -> tuple[float, float]:
     """(MB at the peak, seconds) of one process."""
     command = [sys.executable, "-m", "etalage", "train", data, "--time", "time", "--value", "value", "--model", "als", "--param", f"factors={args.factors}",
-               "--param", f"iterations={args.sweeps}", "--param", f"num_threads={args.threads}", "--out", out, "--overwrite"]
+               "--param", f"iterations={args.sweeps}", "--param", f"num_threads={args.threads}", "--out", out]
     started = time.perf_counter()
     child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": python_path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -49,7 +49,7 @@ def main() -> None:
 
     import etalage
 
-    here = str(Path(etalage.__file__).resolve().parents[1])
+    here = str(Path(etalage.__file__).absolute().parents[1])  # a build folder may hold links to the sources
     with tempfile.TemporaryDirectory() as folder:
         data, out = os.path.join(folder, "events.parquet"), os.path.join(folder, "model.etalage")
         seconds = 1_600_000_000 + np.sort(np.random.default_rng(1).integers(0, 365 * 86400, args.events))
