@@ -136,6 +136,9 @@ void bind_als_steps(py::module_& m) {
           return take(sum, {rows.shape(1), rows.shape(1)});
         },
         py::arg("factors"), "Sum of y y^T over the rows of a block, float32 [rows x factors]: float64 [factors x factors].");
+  m.def("als_uses_basis", [](const Model& model, std::size_t users, std::size_t items) { return als_uses_basis(model->options(), users, items); },
+        py::arg("model"), py::arg("users"), py::arg("items"),
+        "Whether a fit over so many users and items works in the eigenvectors of Gram matrices (als_basis); else its steps are plain.");
   m.def("als_basis", &basis, py::arg("gram"),
         "Eigenvalues [f] and eigenvectors [f x f], by columns, of a Gram matrix: the basis that a half-sweep of \"cg\" works in.");
   m.def("als_turn", &turn, py::arg("matrix"), py::arg("rows"), py::arg("num_threads") = 0,

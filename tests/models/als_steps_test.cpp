@@ -65,7 +65,7 @@ class Sweeper {
   void half(std::size_t s) {
     const std::size_t rows = factors_[s].size() / f_;
     std::vector<double> g = gram(1 - s);
-    if (options_.solver == AlsSolver::kConjugateGradient) {
+    if (als_uses_basis(options_, observed_[0].view().rows, observed_[1].view().rows)) {
       const AlsBasis basis = als_basis(g, f_);
       for (std::vector<float>& factors : factors_) als_turn(basis.vectors, f_, factors);
       turns_.push_back(basis.vectors);
@@ -183,6 +183,27 @@ TEST(AlsStepsBasis, AGramMatrixIsDiagonalThereAndTurningBackUndoesIt) {
   EXPECT_THROW((void)als_basis(std::vector<double>(4, std::nan("")), 2), std::invalid_argument);
   EXPECT_THROW((void)als_back({}, 2), std::invalid_argument);
   EXPECT_THROW(als_turn(basis.vectors, f, std::span<float>(rows).first(f + 1)), std::invalid_argument);
+}
+
+TEST(AlsStepsBasis, FewRowsTakePlainStepsAndGiveTheBitsOfAFitToo) {
+  AlsOptions options;
+  options.factors = 32;
+  options.iterations = 2;
+  options.alpha = 3;
+  const CsrMatrix rows = random_rows(300, 200, 9);
+  options = settled(options, shape_of(Interactions(rows)));
+  EXPECT_FALSE(als_uses_basis(options, 300, 200));
+  EXPECT_FALSE(als_uses_basis(options, 2048, 2047));
+  EXPECT_TRUE(als_uses_basis(options, 2048, 2048));
+  Sweeper blocks(options, rows);
+  AlsModel model(options);
+  model.fit(Interactions(rows));
+  for (int sweep = 0; sweep < 2; ++sweep)
+    for (const std::size_t side : {0u, 1u}) blocks.half(side);
+  EXPECT_TRUE(std::equal(blocks.factors(0).begin(), blocks.factors(0).end(), model.user_factors().begin(), model.user_factors().end()));
+  EXPECT_TRUE(std::equal(blocks.factors(1).begin(), blocks.factors(1).end(), model.item_factors().begin(), model.item_factors().end()));
+  options.solver = AlsSolver::kCholesky;
+  EXPECT_FALSE(als_uses_basis(options, 1 << 20, 1 << 20));
 }
 
 TEST(AlsStepsBasis, AStepInAnyBasisIsThatInTheBasisOfItsGram) {

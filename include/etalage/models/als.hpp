@@ -40,7 +40,7 @@ struct ETALAGE_EXPORT AlsOptions {
   Auto<float> nu = Auto<float>::unless_given(0.0f);  ///< exponent of the frequency scaling of reg, in [0, 2]
   Auto<int> iterations = Auto<int>::unless_given(15);  ///< sweeps, one sweep updates users then items; >= 0
   AlsSolver solver = AlsSolver::kConjugateGradient;  ///< of a row's normal equations
-  int cg_steps = 2;                 ///< steps a row and sweep of kConjugateGradient, >= 1
+  int cg_steps = 2;                 ///< steps a row and sweep of kConjugateGradient, >= 1; one more below 128 users and items together a factor
   int block_size = 32;              ///< factors solved at a time by kSubspace, >= 1; rounded up to a multiple of 16
   float init_scale = 0.1f;          ///< start: bell-shaped, standard deviation init_scale / sqrt(factors); > 0
   bool compute_objective = true;    ///< objective after every sweep into the report; about a tenth of a CG sweep

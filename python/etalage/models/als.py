@@ -18,7 +18,7 @@ class ALS(LeastSquares):
     unobserved_weight  weight of every cell that was not observed, > 0; 1 is Hu, Koren and Volinsky's
     nu                 exponent of the frequency scaling of regularization, 0 to 2
     solver             "cg" (fast), "cholesky" (exact), "subspace" (iALS++): the same objective
-    cg_steps           steps a row and sweep of "cg", >= 1
+    cg_steps           steps a row and sweep of "cg", >= 1; one more where users and items together are fewer than 128 a factor
     block_size         factors solved at a time by "subspace", >= 1
     init_scale         standard deviation of the start, times sqrt(factors), > 0
     compute_objective  put the objective after every sweep into the report

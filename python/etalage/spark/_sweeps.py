@@ -152,7 +152,7 @@ class Fit:
         return self._bases[half]
 
     def _turns(self, half):
-        return half > 1 and self.options["solver"] == "cg"
+        return half > 1 and _core.als_uses_basis(self.model, self.blocks.count("users"), self.blocks.count("items"))
 
     def _turned(self, factors, half, threads):
         """Factors in the basis of the half before, in that of this one."""

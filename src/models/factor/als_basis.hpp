@@ -2,7 +2,8 @@
 // Conjugate gradients work in the eigenvectors of the fixed side's Gram matrix. There w0 G is diagonal, so that no step needs
 // a product with it, and its diagonal with the ridge is the preconditioner: what is left to find is what the few observed rows
 // change. Scores, norms and with them the objective stay when both sides are turned alike, so a fit turns its rows in place
-// before each half of a sweep and back once at its end.
+// before each half of a sweep and back once at its end. Where there are few rows the eigenvectors cost more than that saves: the
+// steps are plain ones then, one more of them.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,10 @@
 #include "models/factor/als_solver.hpp"
 
 namespace etalage::als {
+
+/// Whether a fit over so many rows of both sides together turns them: eigenvectors cost as much as the products with w0 G of
+/// about a hundred rows a factor.
+[[nodiscard]] constexpr bool basis_pays(std::size_t rows, std::size_t width) noexcept { return rows >= 128 * width; }
 
 /// Eigenvectors and eigenvalues of a Gram matrix [width x width].
 struct Basis {

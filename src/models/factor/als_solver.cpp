@@ -9,6 +9,7 @@
 #include "detail/parallel_for.hpp"
 #include "etalage/error.hpp"
 #include "kernels/als_kernels.hpp"
+#include "models/factor/als_basis.hpp"
 
 namespace etalage::als {
 namespace {
@@ -52,6 +53,8 @@ void fill_weights(const Observed& observed, const Weights& w, std::vector<float>
 struct BlockScratch {
   Array<float> p;  // [kBlockRows x n]
   Array<float> q;
+  Array<float> r;        // of plain steps, as inverse
+  Array<float> inverse;
   std::vector<float> add;     // of the block's rows, one behind the other
   std::vector<float> weight;
   std::vector<std::size_t> begin;
@@ -65,7 +68,7 @@ class SideSolver {
              const char* side, float* x, const float* priors)
       : rows_(rows), plan_(plan), fixed_(fixed), gram_(gram), options_(options), weights_(options), side_(side), x_(x),
         priors_(priors), n_(gram.n), largest_(*std::max_element(gram.diagonal.data(), gram.diagonal.data() + fixed.width)),
-        kernels_(kernels::als()) {}
+        zeros_(gram.n), kernels_(kernels::als()) {}
 
   void run() {
     for (const std::int64_t id : plan_.nothing) std::fill_n(row(id), n_, 0.0f);
@@ -79,7 +82,7 @@ class SideSolver {
         BlockScratch& s = scratch[static_cast<std::size_t>(thread)];
         switch (options_.solver) {
           case AlsSolver::kCholesky: cholesky(ids, s.row); break;
-          case AlsSolver::kConjugateGradient: conjugate_gradient(ids, s); break;
+          case AlsSolver::kConjugateGradient: gram_.is_diagonal ? conjugate_gradient(ids, s) : plain_gradient(ids, s); break;
           case AlsSolver::kSubspace: subspace(ids, s); break;
         }
       }
@@ -165,6 +168,50 @@ class SideSolver {
     }
   }
 
+  // Steps of all rows of a block side by side: w0 G P is one matrix product, the observed part follows row by row. The
+  // preconditioner is a number for each row, which changes nothing. One step more than `cg_steps`: three here do what two do above.
+  void plain_gradient(std::span<const std::int64_t> ids, BlockScratch& s) const {
+    reserve(s);
+    if (s.r.size() != kBlockRows * n_) {
+      s.r = Array<float>(kBlockRows * n_);
+      s.inverse = Array<float>(kBlockRows * n_);
+    }
+    fill_block(ids, s);
+    float* p = s.p.mutable_data();
+    float* q = s.q.mutable_data();
+    float* r = s.r.mutable_data();
+    float* inverse = s.inverse.mutable_data();
+    const std::size_t count = ids.size();
+    float rz[kBlockRows];
+    float start[kBlockRows];
+    const auto observed = [&](std::size_t i, const float* x, float* out) {
+      const auto columns = rows_.row_columns(ids[i]);
+      const std::size_t lead = std::min(kLead, columns.size());
+      kernels_.residual(fixed_.rows, fixed_.stride, n_, columns.data(), s.add.data() + s.begin[i], s.weight.data() + s.begin[i], columns.size(), x,
+                        out, columns.data() + lead, columns.size() - lead);
+    };
+    for (std::size_t i = 0; i < count; ++i) std::copy_n(row(ids[i]), n_, p + i * n_);
+    kernels_.multiply(p, n_, count, gram_.packed.data(), n_, 0, n_, q, n_);
+    for (std::size_t i = 0; i < count; ++i) {
+      const float ridge_i = ridge(ids[i]);
+      const float* m = prior(ids[i]);
+      for (std::size_t k = 0; k < n_; ++k) r[i * n_ + k] = (m == nullptr ? 0.0f : ridge_i * m[k]) - q[i * n_ + k];
+      observed(i, row(ids[i]), r + i * n_);
+      rz[i] = start[i] = kernels_.cg_start(row(ids[i]), r + i * n_, p + i * n_, inverse + i * n_, n_, zeros_.data(), ridge_i, 1.0f);
+    }
+    // The weights now act with the other sign and nothing is added: q += sum weight (y . p) y.
+    std::fill(s.add.begin(), s.add.end(), 0.0f);
+    for (float& w : s.weight) w = -w;
+    for (int step = 0; step <= options_.cg_steps; ++step) {
+      kernels_.multiply(p, n_, count, gram_.packed.data(), n_, 0, n_, q, n_);
+      for (std::size_t i = 0; i < count; ++i) {
+        if (!(rz[i] > 1e-13f * start[i])) continue;
+        observed(i, p + i * n_, q + i * n_);
+        rz[i] = kernels_.cg_step(row(ids[i]), r + i * n_, p + i * n_, q + i * n_, n_, zeros_.data(), ridge(ids[i]), inverse + i * n_, rz[i]);
+      }
+    }
+  }
+
   // iALS++: `block_size` factors at a time, each time exactly, the predictions of the row's observations kept up to date.
   void subspace(std::span<const std::int64_t> ids, BlockScratch& s) const {
     reserve(s);
@@ -234,6 +281,7 @@ class SideSolver {
   const float* priors_;
   std::size_t n_;
   float largest_;
+  Array<float> zeros_;
   const kernels::AlsTable& kernels_;
 };
 
@@ -369,7 +417,8 @@ Array<float> pack(const Array<float>& full, std::size_t n) {
 }  // namespace
 
 ScaledGram::ScaledGram(const double* gram, std::size_t width, float w0)
-    : n(padded(width)), full(pad_gram(gram, width, n, w0)), packed(pack(full, n)), diagonal(n, uninitialized) {
+    : n(padded(width)), full(pad_gram(gram, width, n, w0)), packed(pack(full, n)), diagonal(n, uninitialized),
+      is_diagonal(als::is_diagonal(gram, width)) {
   for (std::size_t i = 0; i < n; ++i) diagonal.mutable_data()[i] = full[i * n + i];
 }
 

@@ -55,6 +55,7 @@ struct ScaledGram {
   Array<float> full;    ///< [n x n]
   Array<float> packed;  ///< [n x n], see kernels::pack_panels
   Array<float> diagonal;  ///< [n]
+  bool is_diagonal = false;  ///< nothing but the diagonal: the basis of als_basis.hpp
   ScaledGram(const double* gram, std::size_t width, float w0);
 };
 
@@ -89,7 +90,7 @@ struct Plan {
 };
 
 /// Half a sweep: every row of x [rows.rows x n] moves to (or towards) its minimum with `fixed` as it stands. Conjugate
-/// gradients want rows, fixed and priors in the basis in which gram is diagonal (als_basis.hpp). `priors`
+/// gradients are preconditioned where gram is diagonal (als_basis.hpp), and plain with one step more where it is not. `priors`
 /// [rows.rows x n], where given, are what the ridge pulls each row towards in the place of zero; the plan is made for them.
 /// Throws NumericalError naming `side` and row.
 void solve_side(const CsrView& rows, const Plan& plan, const Fixed& fixed, const ScaledGram& gram, const AlsOptions& options,

@@ -77,6 +77,10 @@ Array<float> als_start(const AlsOptions& options, AlsSide side, std::size_t firs
   return out;
 }
 
+bool als_uses_basis(const AlsOptions& options, std::size_t users, std::size_t items) {
+  return options.solver == AlsSolver::kConjugateGradient && als::basis_pays(users + items, static_cast<std::size_t>(static_cast<int>(options.factors)));
+}
+
 AlsBasis als_basis(std::span<const double> gram, std::size_t factors) {
   require_equal("size of gram", gram.size(), "factors x factors", factors * factors);
   for (const double v : gram)
@@ -129,23 +133,8 @@ void als_half_step(const AlsOptions& options, AlsSide side, const CsrView& rows,
       throw NumericalError(std::string(side == AlsSide::kUsers ? "item" : "user") +
                            " factors left the finite numbers; increase regularization, or lower alpha");
   const als::Plan plan(rows, block.n);
-  const auto solve = [&](const Fixed& other, const double* whole) {
-    const als::ScaledGram scaled(whole, block.f, options.unobserved_weight);
-    als::solve_side(rows, plan, other, scaled, options, name, block.x.mutable_data());
-  };
-  if (options.solver != AlsSolver::kConjugateGradient || als::is_diagonal(gram.data(), block.f)) {
-    solve(block.fixed(), gram.data());
-  } else {
-    const als::Basis basis(gram.data(), block.f);
-    const auto count = static_cast<std::size_t>(rows.rows);
-    Array<float> turned = padded_rows(fixed.data(), fixed.rows(), block.f, block.n);
-    als::turn(turned.mutable_data(), fixed.rows(), basis.vectors.data(), block.f, options.num_threads);
-    als::turn(block.x.mutable_data(), count, basis.vectors.data(), block.f, options.num_threads);
-    solve({turned.data(), others, block.f, block.n}, basis.gram().data());
-    als::Turns turns(block.f);
-    turns.add(basis.vectors);
-    als::turn(block.x.mutable_data(), count, turns.back().data(), block.f, options.num_threads);
-  }
+  const als::ScaledGram scaled(gram.data(), block.f, options.unobserved_weight);
+  als::solve_side(rows, plan, block.fixed(), scaled, options, name, block.x.mutable_data());
   for (std::size_t r = 0; r < static_cast<std::size_t>(rows.rows); ++r)
     std::copy_n(block.x.data() + r * block.n, block.f, x.data() + r * block.f);
 }

@@ -31,7 +31,11 @@ struct AlsBasis {
   std::vector<double> values;   ///< [f]
   std::vector<double> vectors;  ///< [f x f]
 };
-/// The basis that kConjugateGradient works in. fit() turns both sides (als_turn) by the vectors of the fixed side's Gram matrix
+/// Whether fit() over so many users and items works in that basis: with kConjugateGradient, from 128 rows of both together a
+/// factor on. With fewer its steps are plain ones, one more of them than `cg_steps`.
+[[nodiscard]] ETALAGE_EXPORT bool als_uses_basis(const AlsOptions& options, std::size_t users, std::size_t items);
+
+/// The basis that kConjugateGradient works in (als_uses_basis). fit() turns both sides (als_turn) by the vectors of the fixed side's Gram matrix
 /// before each half of a sweep, in the basis that the half before left, and back by the transposed product of all at its end.
 /// std::invalid_argument for shapes and for entries that are not finite.
 [[nodiscard]] ETALAGE_EXPORT AlsBasis als_basis(std::span<const double> gram, std::size_t factors);
@@ -50,8 +54,8 @@ ETALAGE_EXPORT void als_turn(std::span<const double> matrix, std::size_t factors
 /// Half a sweep of one block. rows [n x m] are its observations in the columns of `fixed` [m x f], the factors of the other
 /// side or only those of its rows that the block needs, in the same order; `others` is the whole number of rows of the
 /// other side (the ridge counts them), `gram` [f x f] its whole Gram matrix. x [n x f]: the block's factors before, and
-/// after; rows without anything liked become zero. Stored zeros must have been left out. For kConjugateGradient all three are
-/// best in the basis in which gram is diagonal, as in fit(): in any other basis the step turns copies of its own and x back.
+/// after; rows without anything liked become zero. Stored zeros must have been left out. kConjugateGradient is
+/// preconditioned where gram is diagonal, and takes plain steps, one more, where it is not, as fit() does (als_uses_basis).
 /// std::invalid_argument for shapes; NumericalError as fit() throws it, with the row's place in the block.
 ETALAGE_EXPORT void als_half_step(const AlsOptions& options, AlsSide side, const CsrView& rows, MatrixView<const float> fixed,
                                   std::size_t others, std::span<const double> gram, std::span<float> x);
