@@ -4,7 +4,7 @@
     python bench/loop/second_stage.py prepare FOLDER [--products 1000000] [--shoppers 20000]     minutes
     python bench/loop/second_stage.py run FOLDER [--requests 3000]
 
-A made-up shop of groups of products; ALS of 128 factors proposes 300 candidates by its index, the ranker is 100 trees of at most 31 leaves on
+A made-up shop of groups of products; ALS of 128 factors proposes 300 candidates by its index, the ranker is up to 100 trees of at most 31 leaves on
 top of the linear one, over every feature that it has for two sources. One thread, known shoppers, k = 20, what is seen is left out. Times are of the
 Python call and hold its conversion; the ranker's own part is the difference of the pairs.
 """
@@ -28,7 +28,7 @@ def prepare(folder, products, shoppers):
     rng = np.random.default_rng(0)
     groups = 200
     users = np.repeat(np.arange(shoppers), 12)
-    # Two thirds of a shopper's events lie in the groups of his taste; the first products of a group are bought most.
+    # Two thirds of a shopper's events lie in the groups of their taste; the first products of a group are bought most.
     taste = rng.integers(0, groups, (shoppers, 3))
     group = np.where(rng.random(len(users)) < 0.67, taste[users, rng.integers(0, 3, len(users))], rng.integers(0, groups, len(users)))
     rank = (products // groups * rng.random(len(users)) ** 4).astype(np.int64)
