@@ -135,7 +135,21 @@ TEST(AlsModel, RefitGoesOnWhereTheFitStopped) {
   AlsModel halves(o);
   halves.fit(data);
   const FitReport second = halves.refit(data);
-  // A fit turns its factors back at its end, which rounds them once.
+  EXPECT_TRUE(std::equal(whole.item_factors().begin(), whole.item_factors().end(), halves.item_factors().begin()));
+  EXPECT_EQ(second.objective.front(), all.objective[3]);
+  EXPECT_EQ(second.objective.back(), all.objective.back());
+}
+
+TEST(AlsModel, RefitGoesOnButForARoundingWhereAFitTurnsItsFactors) {
+  const Interactions data = interactions_of(random_values(300, 100, 0.1, 3, true));
+  AlsOptions o = small_options();
+  o.factors = 3;  // 128 rows a factor
+  AlsModel whole(o);
+  const FitReport all = whole.fit(data);
+  o.iterations = 3;
+  AlsModel halves(o);
+  halves.fit(data);
+  const FitReport second = halves.refit(data);
   for (std::size_t i = 0; i < whole.item_factors().size(); ++i) EXPECT_NEAR(whole.item_factors()[i], halves.item_factors()[i], 1e-4f);
   EXPECT_NEAR(second.objective.front(), all.objective[3], 1e-6 * all.objective[3]);
   EXPECT_NEAR(second.objective.back(), all.objective.back(), 1e-6 * all.objective.back());
@@ -212,7 +226,7 @@ TEST(AlsModel, ToleranceStopsAndPhasesAddUp) {
     names.push_back(name);
     sum += seconds;
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"setup", "gram", "objective", "basis", "users", "items"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"setup", "gram", "objective", "users", "items"}));
   EXPECT_LE(sum, report.seconds);
 }
 
