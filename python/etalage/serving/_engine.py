@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import operator
 import os
 import re
 import weakref
