@@ -174,3 +174,17 @@ def test_search_prunes_only_what_can_go_on(parts):
     assert {t["state"] for t in found.trials} == {"complete"}
     found = etalage.tuning.search(models.ItemKNN(), train, test, budget=20, metric="ndcg@10")
     assert {t["state"] for t in found.trials} == {"complete"}
+
+
+def test_what_a_model_refuses_names_the_model_and_how_the_log_could_be_read():
+    rng = np.random.default_rng(0)
+    n = 2000
+    log = etalage.EventLog.from_frame({"user": rng.integers(0, 60, n), "item": rng.integers(0, 40, n), "value": rng.choice([3.0, 2.0, -1.0], n),
+                                       "time": rng.integers(1_600_000_000, 1_650_000_000, n)}, user="user", item="item", value="value", time="time",
+                                      time_unit="s")
+    train, test = log.filtered(np.arange(n) < 1600), log.filtered(np.arange(n) >= 1600)
+    models = {"popular": etalage.models.Popularity(), "graph": etalage.models.GraphFilter()}
+    with pytest.raises(ValueError, match=r"model 'graph': user_items value is .*must be >= 0.*negative_values"):
+        compare(models, train, test)
+    found = compare(models, train, test, recipe=etalage.Recipe(negative_values="cancel"))
+    assert len(found.rows) == 2

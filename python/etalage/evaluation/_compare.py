@@ -128,13 +128,24 @@ def compare(models: Mapping, train, test, k=(10, 20), metrics=("recall", "ndcg")
             parts = lists.setdefault("to fit", to_fit(model, train, recipe))
         model, fit = prepared(model, parts, test, name, params)
         if fit in ("here", "anew"):
-            fit_seconds, memory = fit_cost(model, parts, recipe if parts is train else None)
+            fit_seconds, memory = _fitted(name, model, parts, recipe if parts is train else None, of_log and recipe is None)
         started = time.perf_counter()
         evaluations[str(name)] = evaluate(model, train if of_log and ordered else matrix, test, k, metrics, num_threads=num_threads,
                                           filter_already_liked_items=filter_already_liked_items, item_features=item_features,
                                           recipe=recipe if of_log and ordered else None)
         costs[str(name)] = (fit_seconds, time.perf_counter() - started, memory, fit)
     return side_by_side(evaluations, costs, first, confidence, samples, seed, num_threads)
+
+
+def _fitted(name, model, parts, recipe, plain_log):
+    """fit_cost(); what a model refuses says which model, and where a log could have been read otherwise, how."""
+    try:
+        return fit_cost(model, parts, recipe)
+    except (ValueError, _core.NumericalError) as error:
+        if type(error) not in (ValueError, _core.NumericalError):  # others are made of more than a text
+            raise
+        hint = "; recipe=Recipe(negative_values=..., value_transform=...) says what returns and amounts mean" if plain_log else ""
+        raise type(error)(f"model {name!r}: {error}{hint}") from error
 
 
 def _without(test, train):
