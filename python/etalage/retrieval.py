@@ -338,7 +338,7 @@ class ItemIndex:
 
     @ef_search.setter
     def ef_search(self, value):
-        self._core.set_ef_search(whole_number(value, "value"))
+        self._core.set_ef_search(whole_number(value, "ef_search"))
 
     @property
     def nprobe(self):
@@ -347,7 +347,7 @@ class ItemIndex:
 
     @nprobe.setter
     def nprobe(self, value):
-        self._core.set_nprobe(whole_number(value, "value"))
+        self._core.set_nprobe(whole_number(value, "nprobe"))
 
     @property
     def measured_recall(self):

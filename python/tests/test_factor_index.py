@@ -85,6 +85,17 @@ def test_a_snapshot_asks_the_model_through_its_index_and_leaves_the_model_as_it_
     assert len(answers[0]) == 10 and answers[0] == answers[1] and als._model.index is None
     with pytest.raises(ValueError, match="must come with a model that has factors"):
         Snapshot({"popularity": Popularity().fit(data)}, factor_index=index)
+    other = ItemIndex(8, metric="dot", kind="exact")  # of ids that are no rows of the model
+    other.add(als.item_factors, 10_000_000 + np.arange(2000))
+    engine = Engine()
+    engine.publish(Snapshot({"als": als}, factor_index=other))
+    assert list(engine.recommend(5, k=10)[0]) == answers[0]
+    index.remove(np.arange(1000))
+    index.add(als.item_factors[:1000], 2**40 + np.arange(1000))
+    engine.publish(Snapshot({"als": als}, factor_index=index))
+    assert list(engine.recommend(5, k=10)[0]) == answers[0]
+    with pytest.raises(TypeError, match="factor_index is a str"):
+        Snapshot({"als": als}, factor_index="index")
     short = ItemIndex(8, metric="dot", kind="exact")
     short.add(als.item_factors[:5], np.arange(5))
     with pytest.raises(ValueError, match="size"):

@@ -186,5 +186,7 @@ def test_what_a_model_refuses_names_the_model_and_how_the_log_could_be_read():
     models = {"popular": etalage.models.Popularity(), "graph": etalage.models.GraphFilter()}
     with pytest.raises(ValueError, match=r"model 'graph': user_items value is .*must be >= 0.*negative_values"):
         compare(models, train, test)
+    with pytest.raises(ValueError, match=r"model 'ease': memory_budget is 1000, (?!.*negative_values)"):
+        compare({"ease": etalage.models.EASE(memory_budget=1000, method="exact")}, train, test)
     found = compare(models, train, test, recipe=etalage.Recipe(negative_values="cancel"))
     assert len(found.rows) == 2

@@ -401,6 +401,7 @@ def test_lists_that_are_wrong_are_named(running):
     for lists, error, text in ((frame([("a", [1, 2, 1])], "user string, item array<bigint>"), ValueError, "item twice in the list of user 'a'"),
                                (frame([("a", [1, None])], "user string, item array<bigint>"), ValueError, "'item' of lists has a null key for user 'a'"),
                                (frame([(None, [1])], "user string, item array<bigint>"), ValueError, "lists: column 'user' has a null"),
+                               (frame([("a", [1]), ("b", [2]), ("a", [2])], "user string, item array<bigint>"), ValueError, "a user in two rows"),
                                (frame([("a", ["1"])], "user string, item array<string>"), ValueError, "must be of arrays of bigint"),
                                (frame([("a", 1, None)], "user string, item bigint, rank int"), ValueError, "lists: column 'rank' has a null"),
                                (frame([("a", "x", 1)], "user string, item string, rank int"), ValueError, "must be of bigint"),

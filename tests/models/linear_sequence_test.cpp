@@ -55,6 +55,39 @@ TEST(LinearSequenceSettings, FollowHowFarBackAListMatters) {
   EXPECT_TRUE(std::equal(given.weights().values.begin(), given.weights().values.end(), model.weights().values.begin()));
 }
 
+TEST(LinearSequenceSettings, WhatNothingSpeaksForStaysAsItWas) {
+  // Six hundred pairs that share no item: no trial finds what was held out.
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> items;
+  for (std::int32_t l = 0; l < 600; ++l) {
+    items.insert(items.end(), {2 * l, 2 * l + 1});
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  const LinearSequenceOptions plain;
+  const LinearSequenceOptions o = settled(LinearSequenceOptions{}, Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 1200));
+  EXPECT_EQ(o.decay.value(), plain.decay.value());
+  EXPECT_EQ(o.query_decay.value(), plain.query_decay.value());
+  EXPECT_EQ(o.l2.value(), plain.l2.value());
+}
+
+TEST(LinearSequenceSettings, ListsOfOneItemLeaveSomethingToLearnFrom) {
+  // A thousand pairs of ten kinds among twenty thousand lists of one item.
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> items;
+  for (std::int32_t l = 0; l < 21000; ++l) {
+    items.push_back(2 * (l % 10));
+    if (l % 21 == 0) items.push_back(2 * (l % 10) + 1);
+    offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  const Sequences lists(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 20);
+  bool tried = false;
+  const auto callback = [&](const Progress& p) { return tried = tried || p.phase == std::string("settings"), true; };
+  const LinearSequenceOptions o = settled(LinearSequenceOptions{}, lists, callback);
+  EXPECT_TRUE(tried);
+  // Something was found: the first of the equally good query decays that are tried, which is none of the plain values.
+  EXPECT_NE(o.query_decay.value(), LinearSequenceOptions{}.query_decay.value());
+}
+
 TEST(LinearSequenceSettings, GivenOnesStayAndFewListsTellNothing) {
   const LinearSequenceOptions some = settled(LinearSequenceOptions{.decay = 3, .query_decay = 5}, lists_of_gap(1));
   EXPECT_EQ(some.decay.value(), 3);

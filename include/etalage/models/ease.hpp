@@ -73,7 +73,7 @@ class ETALAGE_EXPORT EaseModel final : public ItemSimilarityModel {
   /// false where it solves over users, or approximately.
   /// Errors     std::invalid_argument: method is exact, and its memory beyond the budget
   [[nodiscard]] static bool over_items(const EaseOptions& options, std::int64_t users, std::int64_t items);
-  /// The model of a Gram matrix that was made elsewhere, in blocks of consecutive items (ease_gram_rows()), by these settled
+  /// The model of a Gram matrix that was made elsewhere, in blocks of consecutive items as `etalage.spark` makes them, by these settled
   /// options, which it keeps: the bits of fit() on the same data. Without blocks where fit() would solve over users, and this does.
   /// Errors     std::invalid_argument (blocks that are not rows of all the data's items in order; data that fit() would solve approximately)
   [[nodiscard]] static std::shared_ptr<EaseModel> from_gram(const EaseOptions& options, const Interactions& data, std::span<const CsrMatrix> blocks,

@@ -78,7 +78,7 @@ class ETALAGE_EXPORT ItemKnnModel final : public ItemSimilarityModel {
   [[nodiscard]] std::string_view kind() const noexcept override { return "ItemKNN"; }
   [[nodiscard]] const ItemKnnOptions& options() const noexcept { return options_; }
   FitReport fit(const Interactions& data, const ProgressCallback& callback = {});
-  /// The model of rows that were made elsewhere (item_similarity_steps.hpp), by these settled options.
+  /// The model of rows that were made elsewhere, in blocks as `etalage.spark` makes them, by these settled options.
   [[nodiscard]] static std::shared_ptr<ItemKnnModel> from_rows(const ItemKnnOptions& options, const Interactions& data, CsrMatrix weights,
                                                                double seconds);
   void save_state(StateWriter& writer) const override;

@@ -73,7 +73,7 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
 /// Solution   B = (G + R)^-1 K with G = sum_t s_t^T s_t, K = sum_t s_t^T e(x_t), R_ii = l2 G_ii^ridge_exponent
 ///            (the 1000 largest weights of each target are kept). By candidates: for each j the sources i with the largest K(i, j) / sqrt(G_ii), and their block of G + R alone
 /// Scores     as DirectedItemModel says, with W = B, r = 1, c(j) = count(j)^-column_exponent
-/// Settings   options that are not given are settled() first, by three to seven smaller fits; options() then says what they became
+/// Settings   options that are not given are settled() first, by four to six smaller fits, fewer where some are given; options() then says what they became
 /// Cost       G and K O(events x window^2); exact 4 n^2 bytes and about n^3 flops for n items; by candidates n times
 ///            (m^3 / 3 flops), m = num_candidates, 8 n m bytes kept
 /// Repeats    bit-identical for any num_threads

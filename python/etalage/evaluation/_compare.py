@@ -144,7 +144,8 @@ def _fitted(name, model, parts, recipe, plain_log):
     except (ValueError, _core.NumericalError) as error:
         if type(error) not in (ValueError, _core.NumericalError):  # others are made of more than a text
             raise
-        hint = "; recipe=Recipe(negative_values=..., value_transform=...) says what returns and amounts mean" if plain_log else ""
+        about_values = plain_log and ("user_items value" in str(error) or isinstance(error, _core.NumericalError))
+        hint = "; recipe=Recipe(negative_values=..., value_transform=...) says what returns and amounts mean" if about_values else ""
         raise type(error)(f"model {name!r}: {error}{hint}") from error
 
 

@@ -17,7 +17,7 @@ class LinearSequence(SequenceRecommender):
                         the Gram matrix, 4 items^2 bytes, fits memory_budget
     num_neighbors       weights kept for each source; 0 keeps all
     l2, ridge_exponent, decay, column_exponent and query_decay are "auto": tried at fit on the last items of some of the
-    lists by models that have not seen them (three to seven smaller fits; `resolved` says what they became). With fewer than 200 such
+    lists by models that have not seen them (four to six smaller fits, fewer where some are given; `resolved` says what they became). With fewer than 200 such
     items they are 100, 0.4, 2, 0.2 and 2. Give all five and one fit is all there is.
     exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
                        the data show that the same product follows itself (a twentieth of the steps or more)

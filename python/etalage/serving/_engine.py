@@ -198,7 +198,10 @@ class Snapshot:
                 ask = "similar" if name in _SIMILAR else "anyone" if compiled.kind == "Popularity" else "shopper"
             entries.append((name, compiled, ask))
         if factor_index is not None:
-            entries = _through(entries, getattr(factor_index, "_core", factor_index))
+            index = getattr(factor_index, "_core", factor_index)
+            if not isinstance(index, _core.ItemIndex):
+                raise TypeError(f"factor_index is a {type(factor_index).__name__}, must be an ItemIndex of a kind other than 'faiss'")
+            entries = _through(entries, index)
         parts = {"label": label, "trained_ms": _milliseconds(trained) or 0, "segment_strength": float(segment_strength)}
         if profiles is not None:
             parts["profiles"] = profiles._core

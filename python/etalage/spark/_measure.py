@@ -98,7 +98,9 @@ def _as_arrays(lists, user, item, rank, key, strings):
         of = kind.elementType.typeName()
         if (of == "string") != strings or of not in ("string", "byte", "short", "integer", "long"):
             raise ValueError(f"item is column {item!r} of {kind.simpleString()} in lists, must be of arrays of {wanted}, as the items of test")
-        return lists.select(key.alias("user"), column(lists, item, "item").cast(f"array<{wanted}>").alias("listed"))
+        pairs = lists.select(key.alias("user"), column(lists, item, "item").cast(f"array<{wanted}>").alias("listed"))
+        twice = F.raise_error(F.lit(f"{_MARK}ValueError: spark.evaluate: lists has a user in two rows, must have one row a user"))
+        return pairs.groupBy("user").agg(F.when(F.count(F.lit(1)) > 1, twice.cast(f"array<{wanted}>")).otherwise(F.first("listed")).alias("listed"))
     what, of_strings = key_column(lists, item, "item")
     if of_strings != strings:
         raise ValueError(f"item is column {item!r} of {kind.simpleString()} in lists, must be of {wanted}, as the items of test")

@@ -190,7 +190,10 @@ std::size_t FactorModel::best(const float* row, const Query& query, std::span<It
     const std::size_t n = index_->search({row, rows.dim}, {found, wanted}, query.filter, scratch);
     s.ints.clear();
     for (std::size_t i = 0; i < n; ++i) {
+      // The index is not ours: it may hold other ids, change, or take a filter for a hint.
+      if (found[i].id < 0 || found[i].id >= static_cast<std::int64_t>(rows.rows)) continue;
       const auto item = static_cast<std::int32_t>(found[i].id);
+      if (query.filter != nullptr && !query.filter->allows(item)) continue;
       if (!std::binary_search(excluded.begin(), excluded.end(), item)) s.ints.push_back(item);
     }
     if (s.ints.size() >= out.size()) {

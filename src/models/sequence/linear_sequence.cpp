@@ -241,14 +241,14 @@ LinearSequenceModel::LinearSequenceModel(LinearSequenceOptions options) : option
 FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCallback& callback) {
   const auto started = std::chrono::steady_clock::now();
   detail::check_training_shape(sequences.size(), sequences.num_items());
-  bool stopped = false;
-  const LinearSequenceOptions o = settled(options_, sequences, callback, &stopped);
   const auto n = static_cast<std::size_t>(sequences.num_items());
   const double bytes = 4.0 * static_cast<double>(n) * static_cast<double>(n);
-  const bool fits = bytes <= static_cast<double>(o.memory_budget);
-  if (o.method == LinearSequenceMethod::kExact && !fits)
-    throw std::invalid_argument("memory_budget is " + std::to_string(o.memory_budget) + ", must be at least 4 num_items^2 = " +
+  const bool fits = bytes <= static_cast<double>(options_.memory_budget);
+  if (options_.method == LinearSequenceMethod::kExact && !fits)
+    throw std::invalid_argument("memory_budget is " + std::to_string(options_.memory_budget) + ", must be at least 4 num_items^2 = " +
                                 std::to_string(static_cast<std::int64_t>(bytes)) + " bytes for the exact method");
+  bool stopped = false;
+  const LinearSequenceOptions o = settled(options_, sequences, callback, &stopped);
   const bool exact = fits && o.method != LinearSequenceMethod::kCandidates;
   const Sources sources(sequences, o);
   detail::Watch watch(callback);

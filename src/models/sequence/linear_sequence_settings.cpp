@@ -51,10 +51,10 @@ Held hold_out(const Sequences& data) {
   std::size_t events = 0;
   for (std::size_t l = 0; l < n; l += every) {
     eligible += asked_for(l) ? 1 : 0;
-    events += data.items_of(static_cast<std::int64_t>(l)).size();
+    events += asked_for(l) ? data.items_of(static_cast<std::int64_t>(l)).size() : 0;
   }
-  // What is held is missing from the trial.
-  const std::size_t wanted = std::min({kMostHeld, eligible, std::max(eligible / 4, events / kEventsAHeld)});
+  // What is held is missing from the trial, which needs lists that are whole.
+  const std::size_t wanted = std::min({kMostHeld, eligible / 2, std::max(eligible / 4, events / kEventsAHeld)});
   Held held;
   if (wanted < kFewestHeld) return held;
   std::vector<std::int64_t> offsets{0};
@@ -102,10 +102,13 @@ std::vector<double> worths(const LinearSequenceModel& model, const Held& held, c
     std::vector<char> met;
     std::vector<std::size_t> touched;
   };
-  std::vector<Work> work(static_cast<std::size_t>(detail::resolve_threads(o.num_threads)));
+  // As many threads as the budget has room for.
+  const double bytes = static_cast<double>(n) * (static_cast<double>(decays) * sizeof(float) + 1);
+  const int threads = std::clamp(static_cast<int>(std::min(1e6, static_cast<double>(o.memory_budget) / bytes)), 1, detail::resolve_threads(o.num_threads));
+  std::vector<Work> work(static_cast<std::size_t>(threads));
   std::vector<float> gains(held.items.size() * pairs, 0.0f);
   const CsrMatrix& weights = model.weights();
-  detail::parallel_for(held.items.size(), 32, o.num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+  detail::parallel_for(held.items.size(), 32, threads, [&](std::size_t begin, std::size_t end, int thread) {
     Work& w = work[static_cast<std::size_t>(thread)];
     w.scores.resize(n * decays);
     w.met.resize(n);
@@ -217,7 +220,8 @@ LinearSequenceOptions settled(LinearSequenceOptions o, const Sequences& data, co
   // Uphill from the middle decay, then the ridge there.
   Ridge ridge = ridge_of(kRidges[0]);
   std::size_t at = kFirstDecay;
-  Trial best = tried(o.decay.given() ? o.decay.value() : kDecays[at], ridge);
+  float decay = o.decay.given() ? o.decay.value() : kDecays[at];
+  Trial best = tried(decay, ridge);
   if (!o.decay.given()) {
     for (const int step : {1, -1}) {
       const std::size_t before = at;
@@ -230,12 +234,12 @@ LinearSequenceOptions settled(LinearSequenceOptions o, const Sequences& data, co
       }
       if (at != before) break;
     }
-    o.decay.settle(kDecays[at]);
+    decay = kDecays[at];
   }
   for (std::size_t r = 1; r < kRidges.size() && go_on && !(o.l2.given() && o.ridge_exponent.given()); ++r) {
     const Ridge other = ridge_of(kRidges[r]);
     if (other.l2 == ridge.l2 && other.exponent == ridge.exponent) continue;
-    const Trial t = tried(o.decay.value(), other);
+    const Trial t = tried(decay, other);
     if (t.worth <= best.worth) break;
     best = t;
     ridge = other;
@@ -244,6 +248,7 @@ LinearSequenceOptions settled(LinearSequenceOptions o, const Sequences& data, co
   if (best.worth <= 0) return o;
   o.l2.settle(ridge.l2);
   o.ridge_exponent.settle(ridge.exponent);
+  o.decay.settle(decay);
   o.query_decay.settle(best.query_decay);
   o.column_exponent.settle(best.column_exponent);
   return o;
