@@ -65,7 +65,7 @@ class Sweeper {
   void half(std::size_t s) {
     const std::size_t rows = factors_[s].size() / f_;
     std::vector<double> g = gram(1 - s);
-    if (als_uses_basis(options_, observed_[0].view().rows, observed_[1].view().rows)) {
+    if (als_uses_basis(options_, factors_[0].size() / f_, factors_[1].size() / f_)) {
       const AlsBasis basis = als_basis(g, f_);
       for (std::vector<float>& factors : factors_) als_turn(basis.vectors, f_, factors);
       turns_.push_back(basis.vectors);
