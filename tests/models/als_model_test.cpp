@@ -126,33 +126,37 @@ TEST(AlsModel, NegativePreferencePushesTheItemDown) {
   EXPECT_LT(std::abs(after), 0.1f);
 }
 
+/// A whole fit, and one that stopped after three sweeps and went on.
+struct Continued {
+  AlsModel whole, halves;
+  FitReport all, second;
+  Continued(const Interactions& data, const AlsOptions& o) : whole(o), halves(stopped(o)) {
+    all = whole.fit(data);
+    halves.fit(data);
+    second = halves.refit(data);
+  }
+  static AlsOptions stopped(AlsOptions o) {
+    o.iterations = 3;
+    return o;
+  }
+};
+
 TEST(AlsModel, RefitGoesOnWhereTheFitStopped) {
   const Interactions data = interactions_of(random_values(50, 40, 0.2, 3, true));
-  AlsOptions o = small_options();
-  AlsModel whole(o);
-  const FitReport all = whole.fit(data);
-  o.iterations = 3;
-  AlsModel halves(o);
-  halves.fit(data);
-  const FitReport second = halves.refit(data);
-  EXPECT_TRUE(std::equal(whole.item_factors().begin(), whole.item_factors().end(), halves.item_factors().begin()));
-  EXPECT_EQ(second.objective.front(), all.objective[3]);
-  EXPECT_EQ(second.objective.back(), all.objective.back());
+  const Continued c(data, small_options());
+  EXPECT_TRUE(std::equal(c.whole.item_factors().begin(), c.whole.item_factors().end(), c.halves.item_factors().begin()));
+  EXPECT_EQ(c.second.objective.front(), c.all.objective[3]);
+  EXPECT_EQ(c.second.objective.back(), c.all.objective.back());
 }
 
 TEST(AlsModel, RefitGoesOnButForARoundingWhereAFitTurnsItsFactors) {
   const Interactions data = interactions_of(random_values(300, 100, 0.1, 3, true));
   AlsOptions o = small_options();
   o.factors = 3;  // 128 rows a factor
-  AlsModel whole(o);
-  const FitReport all = whole.fit(data);
-  o.iterations = 3;
-  AlsModel halves(o);
-  halves.fit(data);
-  const FitReport second = halves.refit(data);
-  for (std::size_t i = 0; i < whole.item_factors().size(); ++i) EXPECT_NEAR(whole.item_factors()[i], halves.item_factors()[i], 1e-4f);
-  EXPECT_NEAR(second.objective.front(), all.objective[3], 1e-6 * all.objective[3]);
-  EXPECT_NEAR(second.objective.back(), all.objective.back(), 1e-6 * all.objective.back());
+  const Continued c(data, o);
+  for (std::size_t i = 0; i < c.whole.item_factors().size(); ++i) EXPECT_NEAR(c.whole.item_factors()[i], c.halves.item_factors()[i], 1e-4f);
+  EXPECT_NEAR(c.second.objective.front(), c.all.objective[3], 1e-6 * c.all.objective[3]);
+  EXPECT_NEAR(c.second.objective.back(), c.all.objective.back(), 1e-6 * c.all.objective.back());
 }
 
 TEST(AlsModel, RefitOnMoreRowsKeepsTheOldOnesAndOnFewerDropsThem) {

@@ -17,6 +17,7 @@
 #include "serving/fake_files.hpp"
 #include "serving/events/growing_ids.hpp"
 #include "serving/journal_sample.hpp"
+#include "serving/store_time.hpp"
 #include "serving/store_views.hpp"
 #include "support/golden.hpp"
 
@@ -25,12 +26,6 @@ namespace {
 
 using namespace test;
 using namespace testing;
-
-constexpr std::int64_t kNow = 1'700'000'000'000;
-constexpr std::int64_t kHour = 3'600'000;
-constexpr std::int64_t kDay = 24 * kHour;
-
-std::string named(const char* prefix, std::int64_t number) { return prefix + std::to_string(number); }
 
 struct Clock {
   std::int64_t now = kNow;

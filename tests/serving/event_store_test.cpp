@@ -14,21 +14,20 @@
 #include <thread>
 
 #include "io/tiny_model.hpp"
+#include "serving/store_time.hpp"
 #include "serving/store_views.hpp"
 
 namespace etalage {
 namespace {
 
+using test::kHour;
+using test::kMinute;
+using test::kNow;
+using test::named;
 using test::together_with;
 using test::trending_of;
 
 using testing::TempDir;
-
-constexpr std::int64_t kNow = 1'700'000'000'000;
-constexpr std::int64_t kMinute = 60'000;
-constexpr std::int64_t kHour = 60 * kMinute;
-
-std::string named(std::string prefix, std::int64_t number) { return prefix.append(std::to_string(number)); }
 
 EventStoreOptions at(std::int64_t now = kNow) {
   EventStoreOptions o;

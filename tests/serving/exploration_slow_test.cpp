@@ -9,18 +9,13 @@
 #include <vector>
 
 #include "etalage/serving/exploration.hpp"
-#include "serving/engine_fixture.hpp"
+#include "serving/explored_shop.hpp"
 
 namespace etalage {
 namespace {
 
 constexpr int kAnswers = 1'000'000;
 constexpr std::size_t kPool = 6;
-
-struct Drawn {
-  Exploration how;
-  RerankMethod method = RerankMethod::kNone;
-};
 
 /// Drawn and expected answers of a cell: expected is the sum of the probabilities that stood in the log when each answer was drawn, so it is
 /// right where these move with every answer as well (Thompson sampling).
@@ -44,16 +39,11 @@ void expect_as_logged(const Cells& cells, const char* what) {
   EXPECT_LT(statistic, n * std::pow(1 - 2 / (9 * n) + 3.719 * std::sqrt(2 / (9 * n)), 3)) << what << " over " << n << " degrees of freedom";
 }
 
-class ExplorationMillion : public ::testing::TestWithParam<Drawn> {};
+class ExplorationMillion : public ::testing::TestWithParam<testing::Drawn> {};
 
 TEST_P(ExplorationMillion, AnswersComeAsOftenAsTheirProbabilitiesSay) {
-  SnapshotParts parts = testing::shop_parts();
-  parts.rules = Rules::from_json(R"({"rules": [{"type": "exclude", "predicate": {"items": ["i2"]}},
-                                               {"type": "pin", "item": "i40", "position": 2},
-                                               {"type": "cap", "by": "brand", "max": 2}]})");
-  parts.rerank.method = GetParam().method;
   Engine engine;
-  engine.publish(std::make_shared<const Snapshot>(parts));
+  testing::publish_ruled_shop(engine, GetParam().method);
   Exploration how = GetParam().how;
   how.pool = kPool;
   how.slots = {0, 2};
@@ -88,11 +78,11 @@ TEST_P(ExplorationMillion, AnswersComeAsOftenAsTheirProbabilitiesSay) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, ExplorationMillion,
-                         ::testing::Values(Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
-                                           Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
-                                           Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
-                                           Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
-                                           Drawn{{.policy = PlacePolicy::kThompson}}));
+                         ::testing::Values(testing::Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
+                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
+                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
+                                           testing::Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
+                                           testing::Drawn{{.policy = PlacePolicy::kThompson}}));
 
 }  // namespace
 }  // namespace etalage

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "serving/engine_fixture.hpp"
+#include "serving/explored_shop.hpp"
 
 namespace etalage {
 namespace {
@@ -88,21 +88,11 @@ TEST(Exploration, BadOptionsAreNamed) {
 
 // Drawn answers.
 
-struct Drawn {
-  Exploration how;
-  RerankMethod method = RerankMethod::kNone;
-};
-
-class ExploredAnswers : public ::testing::TestWithParam<Drawn> {};
+class ExploredAnswers : public ::testing::TestWithParam<testing::Drawn> {};
 
 TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
-  SnapshotParts parts = testing::shop_parts();
-  parts.rules = Rules::from_json(R"({"rules": [{"type": "exclude", "predicate": {"items": ["i2"]}},
-                                               {"type": "pin", "item": "i40", "position": 2},
-                                               {"type": "cap", "by": "brand", "max": 2}]})");
-  parts.rerank.method = GetParam().method;
   Engine engine;
-  engine.publish(std::make_shared<const Snapshot>(parts));
+  testing::publish_ruled_shop(engine, GetParam().method);
   Exploration how = GetParam().how;
   how.pool = 6;
   engine.explore(Placement::kHome, how);
@@ -168,11 +158,11 @@ TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, ExploredAnswers,
-                         ::testing::Values(Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
-                                           Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
-                                           Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
-                                           Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
-                                           Drawn{{.policy = PlacePolicy::kThompson}}));
+                         ::testing::Values(testing::Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
+                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
+                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
+                                           testing::Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
+                                           testing::Drawn{{.policy = PlacePolicy::kThompson}}));
 
 TEST(ExploredAnswers, SlotsAndSharesLimitWhatIsDrawn) {
   Engine engine;

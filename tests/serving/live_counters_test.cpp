@@ -14,6 +14,7 @@
 #include "etalage/serving/event_store.hpp"
 #include "io/tiny_model.hpp"
 #include "serving/events/live_counters.hpp"
+#include "serving/store_time.hpp"
 #include "serving/store_views.hpp"
 
 namespace etalage {
@@ -21,12 +22,6 @@ namespace {
 
 using namespace test;
 using namespace testing;
-
-constexpr std::int64_t kNow = 1'700'000'000'000;
-constexpr std::int64_t kHour = 3'600'000;
-constexpr std::int64_t kDay = 24 * kHour;
-
-std::string named(std::string prefix, std::int64_t number) { return prefix += std::to_string(number); }
 
 EventStoreOptions options() {
   EventStoreOptions o;

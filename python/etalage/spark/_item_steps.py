@@ -81,12 +81,10 @@ class ItemFit:
                                                 self._of_all("squares", "squares")))
             else:
                 made.append(_core.random_walk_rows(self._given(threads), users, first, count, counts))
-        whole = blocks.stacked(made)
-        return {"indptr": whole.indptr.astype(np.int64), "indices": whole.indices.astype(np.int32), "data": whole.data}
+        return _arrays(made)
 
     def _gram(self, block, threads):
-        whole = blocks.stacked([_core.ease_gram_rows(users, first, count, threads) for first, count, users in self._parts(block)])
-        return {"indptr": whole.indptr.astype(np.int64), "indices": whole.indices.astype(np.int32), "data": whole.data}
+        return _arrays([_core.ease_gram_rows(users, first, count, threads) for first, count, users in self._parts(block)])
 
     # The end
 
@@ -107,3 +105,9 @@ class ItemFit:
         temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}.tmp")
         _core.save(core, temporary)
         os.replace(temporary, path)
+
+
+def _arrays(parts):
+    """Rows one below the other as a file holds them."""
+    whole = blocks.stacked(parts)
+    return {"indptr": whole.indptr.astype(np.int64), "indices": whole.indices.astype(np.int32), "data": whole.data}

@@ -234,7 +234,7 @@ FitReport AlsModel::fit(const Interactions& data, const ProgressCallback& callba
   als::Turns turns(users.width);
   // Turns both sides into the basis in which `gram` is diagonal, as which it is left.
   const auto turn = [&](std::vector<double>& gram) {
-    if (o.solver != AlsSolver::kConjugateGradient || !als::basis_pays(users.fixed().count + items.fixed().count, users.width)) return;
+    if (!als::uses_basis(o, users.fixed().count + items.fixed().count, users.width)) return;
     phases.run("basis", [&] {
       const als::Basis basis(gram.data(), users.width);
       for (Side* side : {&users, &items}) als::turn(side->rows.mutable_data(), side->fixed().count, basis.vectors.data(), side->width, o.num_threads);

@@ -16,7 +16,9 @@ namespace etalage::als {
 
 /// Whether a fit over so many rows of both sides together turns them: eigenvectors cost as much as the products with w0 G of
 /// about a hundred rows a factor.
-[[nodiscard]] constexpr bool basis_pays(std::size_t rows, std::size_t width) noexcept { return rows >= 128 * width; }
+[[nodiscard]] inline bool uses_basis(const AlsOptions& options, std::size_t rows, std::size_t width) noexcept {
+  return options.solver == AlsSolver::kConjugateGradient && rows >= 128 * width;
+}
 
 /// Eigenvectors and eigenvalues of a Gram matrix [width x width].
 struct Basis {

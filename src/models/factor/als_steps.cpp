@@ -78,7 +78,7 @@ Array<float> als_start(const AlsOptions& options, AlsSide side, std::size_t firs
 }
 
 bool als_uses_basis(const AlsOptions& options, std::size_t users, std::size_t items) {
-  return options.solver == AlsSolver::kConjugateGradient && als::basis_pays(users + items, static_cast<std::size_t>(static_cast<int>(options.factors)));
+  return als::uses_basis(options, users + items, static_cast<std::size_t>(static_cast<int>(options.factors)));
 }
 
 AlsBasis als_basis(std::span<const double> gram, std::size_t factors) {

@@ -196,7 +196,7 @@ FitReport FeatureAlsModel::fit(const Interactions& data, const CsrMatrix& user_f
   als::Turns turns(users.width);
   const auto half = [&](FeatureSide& side, const FeatureSide& other, std::vector<double>& gram, const char* name) {
     double started = since();
-    if (o.solver == AlsSolver::kConjugateGradient && als::basis_pays(users.weights.size() + items.weights.size(), other.width)) {
+    if (als::uses_basis(o, users.weights.size() + items.weights.size(), other.width)) {
       const als::Basis basis(gram.data(), other.width);
       for (FeatureSide* turned : {&users, &items}) turn(*turned, basis.vectors, o.num_threads);
       turns.add(basis.vectors);

@@ -125,7 +125,7 @@ bool dual_weights(const CsrMatrix& user_items, const CsrMatrix& item_users, floa
       const double left = 1.0 - norm;
       if (!(left > 0))
         throw NumericalError("item " + std::to_string(j) + " leaves the residual " + std::to_string(left) +
-                             ", must be positive; a larger l2 makes the matrix positive definite in float32, and so do weights of less range (value_transform \"log1p\")");
+                             kMustBePositive);
       for (std::size_t p = begins[j]; p < begins[j + 1]; ++p) scaled[p] = static_cast<float>(-static_cast<double>(minus[p]) / left);
     }
   });

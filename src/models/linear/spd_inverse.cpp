@@ -188,7 +188,7 @@ class Sweep {
 void require_pivot(std::size_t row, double pivot) {
   if (pivot > 0 && std::isfinite(pivot)) return;
   throw NumericalError("row " + std::to_string(row) + " has the pivot " + std::to_string(pivot) +
-                       ", must be positive; a larger l2 makes the matrix positive definite in float32, and so do weights of less range (value_transform \"log1p\")");
+                       kMustBePositive);
 }
 
 bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t)>& after,

@@ -18,6 +18,10 @@ namespace etalage {
 bool negated_inverse(float* a, std::size_t n, std::size_t ld, int num_threads, const std::function<bool(std::size_t done)>& after = {},
                      const std::size_t* names = nullptr);
 
+/// What errors of matrices that are not positive definite say of the number that shows it.
+inline constexpr const char* kMustBePositive =
+    ", must be positive; a larger l2 makes the matrix positive definite in float32, and so do weights of less range (value_transform \"log1p\")";
+
 /// Throws NumericalError naming the row unless the pivot is positive and finite.
 void require_pivot(std::size_t row, double pivot);
 

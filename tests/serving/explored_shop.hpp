@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small shop under rules, whose places are drawn.
+#pragma once
+
+#include <memory>
+
+#include "etalage/serving/exploration.hpp"
+#include "serving/engine_fixture.hpp"
+
+namespace etalage::testing {
+
+/// How places are drawn, and what came before.
+struct Drawn {
+  Exploration how;
+  RerankMethod method = RerankMethod::kNone;
+};
+
+/// i2 is excluded, i40 pinned to the second place, two of a brand are the most.
+inline void publish_ruled_shop(Engine& engine, RerankMethod method) {
+  SnapshotParts parts = shop_parts();
+  parts.rules = Rules::from_json(R"({"rules": [{"type": "exclude", "predicate": {"items": ["i2"]}},
+                                               {"type": "pin", "item": "i40", "position": 2},
+                                               {"type": "cap", "by": "brand", "max": 2}]})");
+  parts.rerank.method = method;
+  engine.publish(std::make_shared<const Snapshot>(parts));
+}
+
+}  // namespace etalage::testing
