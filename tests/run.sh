@@ -20,6 +20,7 @@ jobs=$(nproc)
 mkdir -p build
 
 setup_system
+install_packages tests/support/packages_tests.txt
 if [ -n "$full" ]; then install_packages tests/support/packages_full.txt; fi
 setup_python
 if [ -n "$full" ]; then setup_spark; fi
@@ -55,7 +56,8 @@ if [ -n "$full" ]; then
   TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp:halt_on_error=1" tests build/tsan -L threaded -LE slow
 fi
 
-configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=ON \
+# Compiled together as in the wheel: what is compiled here serves that too.
+configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_UNITY=ON -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=ON \
   -DETALAGE_BUILD_EXAMPLES=ON "-DETALAGE_WERROR=${full:-0}" -DPython_EXECUTABLE="$ETALAGE_PYTHON"
 build build/release
 if [ -n "$full" ]; then tests build/release; else tests build/release -LE slow; fi

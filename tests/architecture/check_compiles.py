@@ -25,8 +25,25 @@ def run(command: list[str]) -> str:
     return "" if done.returncode == 0 else f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
+def each_alone(root: Path, build: Path) -> Path:
+    """A build folder whose commands compile every source alone: this one, or one configured like it where files are
+    compiled together."""
+    cached = [line for line in (build / "CMakeCache.txt").read_text().splitlines() if not line.startswith(("#", "//"))]
+    if "ETALAGE_UNITY:BOOL=ON" not in cached:
+        return build
+    alone = build / "each_alone"
+    kept = [f"-D{line}" for line in cached
+            if line.startswith(("ETALAGE_BUILD_", "ETALAGE_SANITIZE:", "ETALAGE_THREADS:", "ETALAGE_WERROR:", "CMAKE_BUILD_TYPE:",
+                                "CMAKE_CXX_COMPILER:", "Python_EXECUTABLE:"))]
+    done = subprocess.run(["cmake", "-S", root, "-B", alone, "-G", "Ninja", *kept, "-DETALAGE_UNITY=OFF"], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return alone
+
+
 def clang_commands(root: Path, build: Path, clang: str) -> list[list[str]]:
     commands = []
+    build = each_alone(root, build)
     for entry in json.loads((build / "compile_commands.json").read_text()):
         source = Path(entry["directory"], entry["file"]).resolve()
         if not source.is_relative_to(root) or source.is_relative_to(build):

@@ -26,6 +26,7 @@ install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# setup_system: what the library and its Python package are built with.
 setup_system() { install_packages tests/support/packages.txt; }
 
 # setup_python [REQUIREMENTS]: .venv with the listed Python packages; sets ETALAGE_PYTHON.
@@ -76,22 +77,30 @@ configure() {
   }
 }
 
-# build FOLDER [TARGET...]: prints only what went wrong, and how long it took.
+# build FOLDER [TARGET...]: says every half minute how far it is, then what went wrong or how long it took.
 build() {
-  local folder=$1 started=$SECONDS
+  local folder=$1 started=$SECONDS said failed=
   shift
   say "building $folder"
-  ninja -C "$folder" "$@" >"$folder.log" 2>&1 || {
+  # Ends with this shell, however that ends; the sleep holds no output open.
+  (while sleep 30 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+    say "building $folder: step $(grep -oE '^\[[0-9]+/[0-9]+\]' "$folder.log" | tail -n 1), $((SECONDS - started)) s"
+  done) &
+  said=$!
+  NINJA_STATUS='[%f/%t] ' ninja -C "$folder" "$@" >"$folder.log" 2>&1 || failed=1
+  kill "$said" 2>/dev/null
+  wait "$said" 2>/dev/null || true
+  if [ -n "$failed" ]; then
     tail -n 60 "$folder.log"
     return 1
-  }
+  fi
   say "built $folder in $((SECONDS - started)) s"
 }
 
 # build_python_package: the extension module in build/release, importable by PYTHONPATH=build/release/python.
 build_python_package() {
   mkdir -p build
-  configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=OFF \
+  configure build/release -DCMAKE_BUILD_TYPE=Release -DETALAGE_UNITY=ON -DETALAGE_BUILD_PYTHON=ON -DETALAGE_BUILD_TESTS=OFF \
     -DETALAGE_BUILD_EXAMPLES=OFF -DPython_EXECUTABLE="$ETALAGE_PYTHON" &&
     build build/release
   export PYTHONPATH=$PWD/build/release/python
