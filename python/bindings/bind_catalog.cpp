@@ -14,14 +14,13 @@
 #include "etalage/core/arrow.hpp"
 #include "etalage/core/catalog.hpp"
 #include "data_helpers.hpp"
+#include "given.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "one_key.hpp"
 
 namespace etalage::python {
 namespace {
-
-using OptionalText = std::optional<std::string>;
 
 /// None, NaN, NaT and pandas' NA: what stands for a missing cell.
 bool is_gap(py::handle v) { return v.is_none() || py::module_::import("etalage._frames").attr("_missing")(v).cast<bool>(); }
@@ -124,13 +123,13 @@ void bind_catalog(py::module_& m) {
            "brands, prices and stock (>= 0, NaN unknown), texts, vectors float32 [n, dim].")
       .def_static(
           "from_frame",
-          [](const py::object& frame, const std::string& item, const OptionalText& name, const OptionalText& category,
-             const OptionalText& brand, const OptionalText& price, const OptionalText& stock, const OptionalText& tags,
-             const OptionalText& text, const py::object& vectors,
-             const std::string& category_separator, const std::string& tag_separator) {
-            const CatalogColumns given{item, name, category, brand, price, stock, tags, text, category_separator, tag_separator};
-            std::vector<std::string> names{item};
-            for (const auto* n : {&name, &category, &brand, &price, &stock, &tags, &text})
+          [](const py::object& frame, const Text& item, const MaybeText& name, const MaybeText& category, const MaybeText& brand,
+             const MaybeText& price, const MaybeText& stock, const MaybeText& tags, const MaybeText& text, const py::object& vectors,
+             const Text& category_separator, const Text& tag_separator) {
+            const CatalogColumns given{item("item"), name("name"), category("category"), brand("brand"), price("price"), stock("stock"), tags("tags"),
+                                       text("text"), category_separator("category_separator"), tag_separator("tag_separator")};
+            std::vector<std::string> names{given.item};
+            for (const auto* n : {&given.name, &given.category, &given.brand, &given.price, &given.stock, &given.tags, &given.text})
               if (*n) names.push_back(**n);
             Catalog::Columns c;
             read_frame(frame, names, false, [&](ArrowArrayStream* stream, std::span<const UnreadableCell> unreadable) {
@@ -148,12 +147,14 @@ void bind_catalog(py::module_& m) {
           "array [n, dim]. A key may occur once. ValueError names row, column, value and rule.")
       .def_static(
           "from_events",
-          [](const py::object& frame, const std::string& item, const OptionalText& name, const OptionalText& category, const OptionalText& brand,
-             const OptionalText& price, const OptionalText& stock, const OptionalText& tags, const OptionalText& text, const OptionalText& time,
-             const std::string& keep, const std::string& category_separator, const std::string& tag_separator) {
-            const py::dict columns(py::arg("name") = name, py::arg("category") = category, py::arg("brand") = brand, py::arg("price") = price,
-                                   py::arg("stock") = stock, py::arg("tags") = tags, py::arg("text") = text);
-            return py::module_::import("etalage._catalogs").attr("from_events")(frame, item, columns, time, keep, category_separator, tag_separator);
+          [](const py::object& frame, const Text& item, const MaybeText& name, const MaybeText& category, const MaybeText& brand, const MaybeText& price,
+             const MaybeText& stock, const MaybeText& tags, const MaybeText& text, const MaybeText& time, const Text& keep, const Text& category_separator,
+             const Text& tag_separator) {
+            py::dict columns;
+            put(columns, "name", name("name"), "category", category("category"), "brand", brand("brand"), "price", price("price"), "stock", stock("stock"),
+                "tags", tags("tags"), "text", text("text"));
+            return py::module_::import("etalage._catalogs").attr("from_events")(frame, item("item"), columns, time("time"), keep("keep"),
+                                                                                category_separator("category_separator"), tag_separator("tag_separator"));
           },
           py::arg("frame"), py::arg("item") = "item", py::arg("name") = py::none(), py::arg("category") = py::none(),
           py::arg("brand") = py::none(), py::arg("price") = py::none(), py::arg("stock") = py::none(), py::arg("tags") = py::none(),
@@ -169,7 +170,7 @@ void bind_catalog(py::module_& m) {
       .def_property_readonly("item_ids", [](const Catalog& c) { return keys_to_numpy(*c.item_ids()); })
       .def("item_index", [](const Catalog& c, const py::object& keys) { return index_or_one(*c.item_ids(), keys, "item_ids"); },
            py::arg("keys"), "int32 [n], -1 for unknown keys; one key gives one int32. ValueError for keys of the other kind.")
-      .def("name", &Catalog::name, py::arg("index"), "The product's name, or its key as text.")
+      .def("name", [](const Catalog& c, const Given<std::int32_t>& index) { return c.name(index("index")); }, py::arg("index"), "The product's name, or its key as text.")
       .def("names_of",
            [](const Catalog& c, const py::object& keys) {
              const auto rows = find_keys(*c.item_ids(), keys, "item_ids");

@@ -5,7 +5,6 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <filesystem>
-#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +18,7 @@
 #include "etalage/core/recipe.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/io/csv.hpp"
+#include "given.hpp"
 #include "id_map_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "one_key.hpp"
@@ -27,28 +27,21 @@
 namespace etalage::python {
 namespace {
 
-using OptionalText = std::optional<std::string>;
-
 /// The choice that a recipe calls by `text`; others says what else the argument may be.
 template <class E>
-E choice_named(const char* argument, const std::string& text, const std::string& found, std::initializer_list<const char*> others = {}) {
-  std::vector<std::string> known;
-  for (const auto& [word, choice] : option_names<E>) {
+E choice_named(const char* argument, const std::string& text, const std::string& found, const std::vector<std::string>& others = {}) {
+  for (const auto& [word, choice] : option_names<E>)
     if (word == text) return choice;
-    known.push_back("'" + std::string(word) + "'");
-  }
-  known.insert(known.end(), others.begin(), others.end());
-  std::string rule;
-  for (std::size_t i = 0; i < known.size(); ++i) rule += (i == 0 ? "" : i + 1 == known.size() ? " or " : ", ") + known[i];
-  throw std::invalid_argument(std::string(argument) + " is " + found + ", must be " + rule);
+  throw std::invalid_argument(std::string(argument) + " is " + found + ", must be " + words_of_choices<E>(others));
 }
 template <class E>
-E choice_named(const char* argument, const std::string& text, std::initializer_list<const char*> others = {}) {
-  return choice_named<E>(argument, text, "'" + text + "'", others);
+E choice_named(const char* argument, const py::object& given, const std::vector<std::string>& others = {}) {
+  const bool text = py::isinstance<py::str>(given);
+  return choice_named<E>(argument, text ? given.cast<std::string>() : std::string(), text ? std::string(py::repr(given)) : describe(given), others);
 }
 
-void set_transform(InteractionOptions& o, const py::object& transform, const OptionalText& normalize) {
-  if (normalize) o.normalize_users = choice_named<UserNormalization>("normalize_users", *normalize, {"None"});
+void set_transform(InteractionOptions& o, const py::object& transform, const py::object& normalize) {
+  if (!normalize.is_none()) o.normalize_users = choice_named<UserNormalization>("normalize_users", normalize, {"None"});
   if (transform.is_none()) return;
   if (py::isinstance<py::tuple>(transform) || py::isinstance<py::list>(transform)) {
     const py::list pair(transform);
@@ -62,52 +55,67 @@ void set_transform(InteractionOptions& o, const py::object& transform, const Opt
   o.value_transform = choice_named<ValueTransform>("value_transform", word, std::string(py::repr(transform)), {"('cap', x)", "None"});
 }
 
-InteractionOptions interaction_options(const std::optional<std::map<std::string, double>>& event_weights,
-                                       std::optional<double> half_life_days, const py::object& now, const std::string& duplicates,
-                                       int min_user_count, int min_item_count, const OptionalText& return_event,
-                                       const py::object& return_cancels, const std::string& negative_values,
-                                       const py::object& value_transform, const OptionalText& normalize_users, int num_threads) {
-  InteractionOptions o;
-  set_transform(o, value_transform, normalize_users);
-  if (event_weights) {
-    if (event_weights->empty()) throw std::invalid_argument("event_weights is empty, must name every event type or be None");
-    o.event_weights = *event_weights;
+/// How a log becomes a matrix, as it was given.
+struct GivenWeights {
+  const Given<std::optional<std::map<std::string, double>>>& event_weights;
+  const Given<std::optional<double>>& half_life_days;
+  const py::object& now;
+  const MaybeText& duplicates;
+  const Count& min_user_count;
+  const Count& min_item_count;
+  const MaybeText& return_event;
+  const py::object& return_cancels;
+  const MaybeText& negative_values;
+  const py::object& value_transform;
+  const MaybeText& normalize_users;
+  const Count& num_threads;
+
+  [[nodiscard]] InteractionOptions options() const {
+    InteractionOptions o;
+    set_transform(o, value_transform, normalize_users.object);
+    if (const auto weights = event_weights("event_weights")) {
+      if (weights->empty()) throw std::invalid_argument("event_weights is empty, must name every event type or be None");
+      o.event_weights = *weights;
+    }
+    if (const auto days = half_life_days("half_life_days")) {
+      if (!(*days > 0)) throw std::invalid_argument("half_life_days is " + std::to_string(*days) + ", must be > 0 or None");
+      o.half_life_days = *days;
+    }
+    if (!now.is_none()) o.now_ms = py::module_::import("etalage._times").attr("to_ms")(now, "now").cast<std::int64_t>();
+    o.duplicates = choice_named<Duplicates>("duplicates", duplicates.object);
+    o.min_user_count = min_user_count("min_user_count");
+    o.min_item_count = min_item_count("min_item_count");
+    o.return_event = return_event("return_event").value_or("");
+    if (py::isinstance<py::str>(return_cancels)) o.return_cancels = {return_cancels.cast<std::string>()};
+    else if (!return_cancels.is_none()) o.return_cancels = return_cancels.cast<std::vector<std::string>>();
+    o.negative_values = choice_named<NegativeValues>("negative_values", negative_values.object);
+    o.num_threads = num_threads("num_threads");
+    o.validate();
+    return o;
   }
-  if (half_life_days) {
-    if (!(*half_life_days > 0)) throw std::invalid_argument("half_life_days is " + std::to_string(*half_life_days) + ", must be > 0 or None");
-    o.half_life_days = *half_life_days;
-  }
-  if (!now.is_none()) o.now_ms = py::module_::import("etalage._times").attr("to_ms")(now, "now").cast<std::int64_t>();
-  o.duplicates = choice_named<Duplicates>("duplicates", duplicates);
-  o.min_user_count = min_user_count;
-  o.min_item_count = min_item_count;
-  if (return_event) o.return_event = *return_event;
-  if (py::isinstance<py::str>(return_cancels)) o.return_cancels = {return_cancels.cast<std::string>()};
-  else if (!return_cancels.is_none()) o.return_cancels = return_cancels.cast<std::vector<std::string>>();
-  o.negative_values = choice_named<NegativeValues>("negative_values", negative_values);
-  o.num_threads = num_threads;
-  o.validate();
-  return o;
-}
+};
 
 /// Interactions of the log that `read` gives, once the options are known to mean something; the recipe goes with them.
 template <class Read>
-py::object interactions_of(const Read& read, const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days,
-                           const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count,
-                           const OptionalText& return_event, const py::object& return_cancels, const std::string& negative_values,
-                           const py::object& value_transform, const OptionalText& normalize_users, int num_threads) {
-  const InteractionOptions options = interaction_options(event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event,
-                                                         return_cancels, negative_values, value_transform, normalize_users, num_threads);
+py::object interactions_of(const Read& read, const GivenWeights& how) {
+  const InteractionOptions options = how.options();
   const EventLog& log = read();  // lives as long as this call, where it is made here
   std::shared_ptr<Interactions> made;
   {
     const py::gil_scoped_release release;
     made = std::make_shared<Interactions>(log.interactions(options));
   }
-  return with_recipe(std::move(made), py::dict(py::arg("event_weights") = event_weights, py::arg("half_life_days") = half_life_days,
-                                               py::arg("duplicates") = duplicates, py::arg("return_event") = return_event,
-                                               py::arg("return_cancels") = return_cancels, py::arg("negative_values") = negative_values,
-                                               py::arg("value_transform") = value_transform, py::arg("normalize_users") = normalize_users));
+  return with_recipe(std::move(made), py::dict(py::arg("event_weights") = how.event_weights, py::arg("half_life_days") = how.half_life_days,
+                                               py::arg("duplicates") = how.duplicates, py::arg("return_event") = how.return_event,
+                                               py::arg("return_cancels") = how.return_cancels, py::arg("negative_values") = how.negative_values,
+                                               py::arg("value_transform") = how.value_transform, py::arg("normalize_users") = how.normalize_users));
+}
+
+/// What the columns of a table mean, as it was given.
+EventColumns columns_of(const Text& user, const Text& item, const MaybeText& event, const MaybeText& time, const MaybeText& value,
+                        const MaybeText& session, const MaybeText& time_unit, const Text& on_error, const Count& num_threads) {
+  return event_columns(user("user"), item("item"), event("event"), time("time"), value("value"), session("session"), time_unit("time_unit"),
+                       on_error("on_error"), num_threads("num_threads"));
 }
 
 /// Keys of strings become Python objects once, not on every access.
@@ -164,12 +172,13 @@ void bind_interactions(py::module_& m) {
       "Who did how much of what: users x items, float32, with the shop's keys beside it. Immutable.")
       .def_static(
           "from_csr",
-          [](const py::object& user_items, const py::object& user_ids, const py::object& item_ids, std::optional<std::int64_t> newest_ms) {
+          [](const py::object& user_items, const py::object& user_ids, const py::object& item_ids, const Given<std::optional<std::int64_t>>& newest_ms) {
+            const std::optional<std::int64_t> newest = newest_ms("newest_ms");
             CsrMatrix csr = kept_csr(user_items, "user_items");
             SharedIdMap users = user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids");
             SharedIdMap items = item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids");
             const py::gil_scoped_release release;
-            return std::make_shared<Interactions>(std::move(csr), std::move(users), std::move(items), newest_ms);
+            return std::make_shared<Interactions>(std::move(csr), std::move(users), std::move(items), newest);
           },
           py::arg("user_items"), py::arg("user_ids") = py::none(), py::arg("item_ids") = py::none(), py::arg("newest_ms") = py::none(),
           "A scipy sparse matrix or 2-d array users x items of finite values; unsorted columns are sorted, duplicates\n"
@@ -177,16 +186,15 @@ void bind_interactions(py::module_& m) {
           "of the newest event behind it, where it is known.")
       .def_static(
           "from_frame",
-          [](const py::object& frame, const std::string& user, const std::string& item, const OptionalText& event,
-             const OptionalText& time, const OptionalText& value, const OptionalText& time_unit, const std::string& on_error,
-             const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days, const py::object& now,
-             const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
-             const py::object& return_cancels, const std::string& negative_values, const py::object& value_transform,
-             const OptionalText& normalize_users, int num_threads) {
+          [](const py::object& frame, const Text& user, const Text& item, const MaybeText& event, const MaybeText& time, const MaybeText& value,
+             const MaybeText& time_unit, const Text& on_error, const Given<std::optional<std::map<std::string, double>>>& event_weights,
+             const Given<std::optional<double>>& half_life_days, const py::object& now, const MaybeText& duplicates, const Count& min_user_count,
+             const Count& min_item_count, const MaybeText& return_event, const py::object& return_cancels, const MaybeText& negative_values,
+             const py::object& value_transform, const MaybeText& normalize_users, const Count& num_threads) {
             return interactions_of(
-                [&] { return log_from_frame(frame, event_columns(user, item, event, time, value, std::nullopt, time_unit, on_error, num_threads)); },
-                event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event, return_cancels, negative_values, value_transform,
-                normalize_users, num_threads);
+                [&] { return log_from_frame(frame, columns_of(user, item, event, time, value, {py::none()}, time_unit, on_error, num_threads)); },
+                {event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event, return_cancels, negative_values, value_transform,
+                 normalize_users, num_threads});
           },
           py::arg("frame"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(),
           py::arg("time") = py::none(), py::arg("value") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
@@ -245,11 +253,11 @@ void bind_interactions(py::module_& m) {
 void bind_sequences(py::module_& m) {
   py::class_<Sequences, std::shared_ptr<Sequences>>(m, "Sequences", py::dynamic_attr(),
                                                     "Items in the order in which they happened, one list a user or a session.")
-      .def(py::init([](const py::object& offsets, const py::object& items, const py::object& times, int num_items,
+      .def(py::init([](const py::object& offsets, const py::object& items, const py::object& times, const Count& num_items,
                        const py::object& user_index, const py::object& user_ids, const py::object& item_ids) {
              return std::make_shared<Sequences>(
                  kept(from_numpy<std::int64_t>(offsets, "offsets", 1)), kept(from_numpy<std::int32_t>(items, "items", 1)),
-                 times.is_none() ? Array<std::int64_t>() : kept(from_numpy<std::int64_t>(times, "times", 1)), num_items,
+                 times.is_none() ? Array<std::int64_t>() : kept(from_numpy<std::int64_t>(times, "times", 1)), num_items("num_items"),
                  user_index.is_none() ? Array<std::int32_t>() : kept(from_numpy<std::int32_t>(user_index, "user_index", 1)),
                  user_ids.is_none() ? nullptr : id_map_from_keys(user_ids, "user_ids"),
                  item_ids.is_none() ? nullptr : id_map_from_keys(item_ids, "item_ids"));
@@ -305,10 +313,9 @@ void bind_event_log(py::module_& m) {
       "appearance. Immutable.");
   log.def_static(
          "from_frame",
-         [](const py::object& frame, const std::string& user, const std::string& item, const OptionalText& event, const OptionalText& time,
-            const OptionalText& value, const OptionalText& session, const OptionalText& time_unit, const std::string& on_error,
-            int num_threads, const py::object& like) {
-           EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+         [](const py::object& frame, const Text& user, const Text& item, const MaybeText& event, const MaybeText& time, const MaybeText& value,
+            const MaybeText& session, const MaybeText& time_unit, const Text& on_error, const Count& num_threads, const py::object& like) {
+           EventColumns columns = columns_of(user, item, event, time, value, session, time_unit, on_error, num_threads);
            keys_like(columns, like);
            return std::make_shared<EventLog>(log_from_frame(frame, columns));
          },
@@ -322,20 +329,21 @@ void bind_event_log(py::module_& m) {
          "decide: text that is a plain integer becomes one, integers become text.")
       .def_static(
           "from_csv",
-          [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,
-             const OptionalText& time, const OptionalText& value, const OptionalText& session, const OptionalText& time_unit,
-             const std::string& on_error, const std::string& separator, bool header, const std::string& keys, int num_threads,
-             const py::object& like) {
-            EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+          [](const Given<std::filesystem::path>& path, const Text& user, const Text& item, const MaybeText& event, const MaybeText& time, const MaybeText& value,
+             const MaybeText& session, const MaybeText& time_unit, const Text& on_error, const Text& separator, const Flag& header, const Text& keys,
+             const Count& num_threads, const py::object& like) {
+            EventColumns columns = columns_of(user, item, event, time, value, session, time_unit, on_error, num_threads);
             keys_like(columns, like);
             CsvOptions options;
-            if (separator.size() != 1) throw std::invalid_argument("separator is '" + separator + "', must be one ASCII character");
-            options.separator = separator[0];
-            options.header = header;
-            if (keys != "auto" && keys != "str") throw std::invalid_argument("keys is '" + keys + "', must be 'auto' or 'str'");
-            options.integer_keys = keys == "auto";
+            const std::string between = separator("separator"), kind = keys("keys");
+            if (between.size() != 1) throw std::invalid_argument("separator is '" + between + "', must be one ASCII character");
+            options.separator = between[0];
+            options.header = header("header");
+            if (kind != "auto" && kind != "str") throw std::invalid_argument("keys is '" + kind + "', must be 'auto' or 'str'");
+            options.integer_keys = kind == "auto";
+            const std::filesystem::path file = path("path");
             const py::gil_scoped_release release;
-            return std::make_shared<EventLog>(read_events_csv(path, columns, options));
+            return std::make_shared<EventLog>(read_events_csv(file, columns, options));
           },
           py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
           py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",
@@ -344,12 +352,13 @@ void bind_event_log(py::module_& m) {
           "key column whose every field is a plain integer one of integers, 'str' keeps text; like (a model, Interactions, another log) decides where it is\n"
           "given, so that a file of tomorrow has the kind of keys that the model has. Bad rows are reported by line.")
       .def("interactions",
-           [](const EventLog& self, const std::optional<std::map<std::string, double>>& event_weights, std::optional<double> half_life_days,
-              const py::object& now, const std::string& duplicates, int min_user_count, int min_item_count, const OptionalText& return_event,
-              const py::object& return_cancels, const std::string& negative_values, const py::object& value_transform,
-              const OptionalText& normalize_users, int num_threads) {
-             return interactions_of([&]() -> const EventLog& { return self; }, event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event, return_cancels,
-                                    negative_values, value_transform, normalize_users, num_threads);
+           [](const EventLog& self, const Given<std::optional<std::map<std::string, double>>>& event_weights, const Given<std::optional<double>>& half_life_days,
+              const py::object& now, const MaybeText& duplicates, const Count& min_user_count, const Count& min_item_count, const MaybeText& return_event,
+              const py::object& return_cancels, const MaybeText& negative_values, const py::object& value_transform, const MaybeText& normalize_users,
+              const Count& num_threads) {
+             return interactions_of([&]() -> const EventLog& { return self; },
+                                    {event_weights, half_life_days, now, duplicates, min_user_count, min_item_count, return_event, return_cancels, negative_values,
+                                     value_transform, normalize_users, num_threads});
            },
            py::arg("event_weights") = py::none(), py::arg("half_life_days") = py::none(), py::arg("now") = py::none(),
            py::arg("duplicates") = "sum", py::arg("min_user_count") = 0, py::arg("min_item_count") = 0,
@@ -361,10 +370,11 @@ void bind_event_log(py::module_& m) {
            "normalize_users divides each user's weights by their 'l1', 'l2', 'max' or 'mean'. An event type absent from\n"
            "event_weights, or a return_event or return_cancels that the log does not have, is a ValueError.")
       .def("sequences",
-           [](const EventLog& self, const std::string& by, double idle_minutes) {
-             const auto lists = choice_named<EventLog::By>("by", by);
+           [](const EventLog& self, const Text& by, const Given<double>& idle_minutes) {
+             const auto lists = choice_named<EventLog::By>("by", by.object);
+             const double idle = idle_minutes("idle_minutes");
              const py::gil_scoped_release release;
-             return std::make_shared<Sequences>(self.sequences(lists, idle_minutes));
+             return std::make_shared<Sequences>(self.sequences(lists, idle));
            },
            py::arg("by") = "user", py::arg("idle_minutes") = 30.0,
            "One list a user, or one a session: by the session column where the log has one, else cut where a user paused for\n"
@@ -383,15 +393,14 @@ void bind_event_log(py::module_& m) {
            "does not.")
       .def_static(
           "from_parquet",
-          [](const std::filesystem::path& path, const std::string& user, const std::string& item, const OptionalText& event,
-             const OptionalText& time, const OptionalText& value, const OptionalText& session, const OptionalText& time_unit,
-             const std::string& on_error, int num_threads, const py::object& like) {
-            EventColumns columns = event_columns(user, item, event, time, value, session, time_unit, on_error, num_threads);
+          [](const Given<std::filesystem::path>& path, const Text& user, const Text& item, const MaybeText& event, const MaybeText& time, const MaybeText& value,
+             const MaybeText& session, const MaybeText& time_unit, const Text& on_error, const Count& num_threads, const py::object& like) {
+            EventColumns columns = columns_of(user, item, event, time, value, session, time_unit, on_error, num_threads);
             keys_like(columns, like);
-            std::vector<std::string> names{user, item};
-            for (const auto* name : {&event, &time, &value, &session})
+            std::vector<std::string> names{columns.user, columns.item};
+            for (const auto* name : {&columns.event, &columns.time, &columns.value, &columns.session})
               if (*name) names.push_back(**name);
-            return std::make_shared<EventLog>(log_by_column(py::module_::import("etalage._frames").attr("ParquetColumns")(path, names), columns));
+            return std::make_shared<EventLog>(log_by_column(py::module_::import("etalage._frames").attr("ParquetColumns")(path("path"), names), columns));
           },
           py::arg("path"), py::arg("user") = "user", py::arg("item") = "item", py::arg("event") = py::none(), py::arg("time") = py::none(),
           py::arg("value") = py::none(), py::arg("session") = py::none(), py::arg("time_unit") = py::none(), py::arg("on_error") = "raise",

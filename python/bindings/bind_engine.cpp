@@ -23,7 +23,7 @@
 #include "etalage/serving/engine.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 #include "profile_helpers.hpp"
 
 namespace etalage::python {
@@ -46,34 +46,7 @@ auto without_gil(const F& call) {
 
 EngineOptions options_from(const py::dict& d) {
   EngineOptions o;
-  set_option(d, "session_idle_minutes", o.events.session_idle_minutes);
-  set_option(d, "history_limit", o.events.history_limit);
-  set_option(d, "seen_limit", o.events.seen_limit);
-  set_option(d, "trending_half_life_hours", o.events.trending_half_life_hours);
-  set_option(d, "trending_size", o.events.trending_size);
-  set_option(d, "co_purchase_hours", o.events.co_purchase_hours);
-  set_option(d, "co_purchase_limit", o.events.co_purchase_limit);
-  set_option(d, "max_future_seconds", o.events.max_future_seconds);
-  set_option(d, "compact_bytes", o.events.compact_bytes);
-  set_option(d, "visitor_idle_days", o.events.visitor_idle_days);
-  set_option(d, "max_shoppers", o.events.max_shoppers);
-  set_option(d, "max_shopper_bytes", o.events.max_shopper_bytes);
-  set_option(d, "max_items", o.events.max_items);
-  set_option(d, "max_erased", o.events.max_erased);
-  if (d.contains("visitor_prefix")) o.events.visitor_prefix = py::cast<std::string>(d["visitor_prefix"]);
-  set_option(d, "repair", o.events.journal.repair);
-  set_option(d, "segment_bytes", o.events.journal.segment_bytes);
-  set_option(d, "interval_ms", o.events.journal.interval_ms);
-  set_choice(d, "durability", o.events.journal.durability,
-             {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});
-  set_option(d, "impression_days", o.impressions.keep_days);
-  set_option(d, "impression_bytes", o.impressions.max_bytes);
-  set_option(d, "attribution_hours", o.impressions.attribution_hours);
-  set_option(d, "factor_cache", o.factor_cache);
-  set_option(d, "profile_cache", o.profile_cache);
-  set_option(d, "filter_cache_bytes", o.filter_cache_bytes);
-  set_option(d, "explain_items", o.explain_items);
-  set_option(d, "metrics", o.metrics);
+  EngineOptions::each(o, SetFromDict{d});
   o.events.now_ms = [clock = py::cast<std::shared_ptr<Clock>>(d["clock"])] { return clock->now(); };
   if (d.contains("event_types")) {
     o.events.event_types.clear();

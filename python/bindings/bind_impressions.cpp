@@ -13,7 +13,7 @@
 #include "etalage/serving/engine.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 
 namespace etalage::python {
 namespace {
@@ -25,30 +25,7 @@ Placement placement_of(const std::string& name) {
 }
 
 Exploration exploration_from(const py::dict& d) {
-  Exploration e;
-  set_choice(d, "policy", e.policy,
-             {{"greedy", PlacePolicy::kGreedy}, {"epsilon", PlacePolicy::kEpsilon}, {"softmax", PlacePolicy::kSoftmax},
-              {"thompson", PlacePolicy::kThompson}, {"squarecb", PlacePolicy::kSquareCb}});
-  set_option(d, "epsilon", e.epsilon);
-  set_option(d, "temperature", e.temperature);
-  set_option(d, "gamma", e.gamma);
-  set_option(d, "max_share", e.max_share);
-  set_option(d, "pool", e.pool);
-  set_option(d, "seed", e.seed);
-  if (d.contains("slots")) {
-    const py::object slots = d["slots"];
-    if (!py::isinstance<py::sequence>(slots) || py::isinstance<py::str>(slots))
-      throw py::type_error("slots is " + describe(slots) + ", must be a list of places, from 0");
-    for (const py::handle slot : py::reinterpret_borrow<py::sequence>(slots)) {
-      py::dict one;
-      one["slots"] = slot;
-      std::size_t place = 0;
-      set_option(one, "slots", place);
-      e.slots.push_back(place);
-    }
-  }
-  e.validate();
-  return e;
+  return options_from_dict<Exploration>(d);
 }
 
 void explore(Engine& engine, const std::string& placement, const std::optional<py::dict>& how) {
@@ -62,13 +39,7 @@ void explore(Engine& engine, const std::string& placement, const std::optional<p
 void fatigue(Engine& engine, const std::string& placement, const std::optional<py::dict>& how) {
   const Placement where = placement_of(placement);
   std::optional<Fatigue> f;
-  if (how) {
-    f.emplace();
-    set_option(*how, "after", f->after);
-    set_option(*how, "factor", f->factor);
-    set_option(*how, "days", f->days);
-    set_option(*how, "answers", f->answers);
-  }
+  if (how) f = options_from_dict<Fatigue>(*how);
   const py::gil_scoped_release release;
   engine.fatigue(where, f);
 }

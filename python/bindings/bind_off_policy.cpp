@@ -9,7 +9,7 @@
 
 #include "etalage/evaluation/off_policy.hpp"
 #include "etalage/evaluation/reward_model.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 
 namespace etalage::python {
 namespace {
@@ -53,22 +53,7 @@ OffPolicyOptions options_from(const py::dict& given) {
     if (!py::isinstance<py::str>(given["form"])) throw py::type_error("form is " + describe(given["form"]) + ", must be a string");
     o.form = list_form(given["form"].cast<std::string>());
   }
-  const auto optional = [&](const char* name, std::optional<double>& field) {
-    if (!given.contains(name)) return;
-    double number = 0;
-    set_option(given, name, number);
-    field = number;
-  };
-  optional("switch_threshold", o.switch_threshold);
-  optional("shrinkage", o.shrinkage);
-  optional("reward_low", o.reward_low);
-  optional("reward_high", o.reward_high);
-  set_option(given, "min_ess", o.min_ess);
-  set_option(given, "allow_small", o.allow_small);
-  set_option(given, "samples", o.resampling.samples);
-  set_option(given, "confidence", o.resampling.confidence);
-  set_option(given, "seed", o.resampling.seed);
-  set_option(given, "num_threads", o.resampling.num_threads);
+  OffPolicyOptions::each(o, SetFromDict{given});
   return o;
 }
 
@@ -134,12 +119,8 @@ void bind_off_policy(py::module_& m) {
         const Doubles x = from_numpy<double>(contexts, "contexts", 2), r = from_numpy<double>(rewards, "rewards", 1),
                       t = from_numpy<double>(targets, "target_probabilities", 2);
         const Numbers a = from_numpy<std::int32_t>(actions, "actions", 1), g = numbers(groups, "groups");
-        RewardModelOptions o;
+        auto o = options_from_dict<RewardModelOptions>(options);
         o.logistic = logistic;
-        set_option(options, "folds", o.folds);
-        set_option(options, "l2", o.l2);
-        set_option(options, "seed", o.seed);
-        set_option(options, "num_threads", o.num_threads);
         RewardPredictions q;
         {
           const py::gil_scoped_release release;

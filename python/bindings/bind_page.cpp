@@ -10,7 +10,7 @@
 
 #include "etalage/marketing/page.hpp"
 #include "numpy_helpers.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 #include "span_helpers.hpp"
 
 namespace etalage::python {
@@ -54,10 +54,7 @@ void bind_page(py::module_& m) {
         p.limits = limits;
         p.row_position = span_of(at);
         p.pins = pins;
-        marketing::PageOptions how;
-        set_option(options, "target_gap", how.target_gap);
-        set_option(options, "max_steps", how.max_steps);
-        set_option(options, "min_items", how.min_items);
+        const auto how = options_from_dict<marketing::PageOptions>(options);
         marketing::PageLayout page;
         {
           const py::gil_scoped_release release;

@@ -13,23 +13,16 @@
 #include "etalage/models/popularity.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 
 namespace etalage::python {
 namespace {
 
-using Count = PopularityOptions::Count;
-constexpr std::initializer_list<std::pair<const char*, Count>> kCounts = {{"weights", Count::kWeights},
-                                                                          {"users", Count::kUsers}};
-
+/// half_life_days is None in Python where nothing decays.
 PopularityOptions popularity_options_from(const py::dict& d) {
-  PopularityOptions o;
-  set_choice(d, "count", o.count, kCounts);
-  if (d.contains("half_life_days") && !py::object(d["half_life_days"]).is_none())
-    set_option(d, "half_life_days", o.half_life_days);
-  set_option(d, "keep_history", o.keep_history);
-  o.validate();
-  return o;
+  py::dict given = d.attr("copy")();
+  if (given.contains("half_life_days") && py::object(given["half_life_days"]).is_none()) given["half_life_days"] = 0;
+  return options_from_dict<PopularityOptions>(given);
 }
 
 std::shared_ptr<PopularityModel> partial_fit(const std::shared_ptr<PopularityModel>& model, py::handle indices, py::handle rows, bool users) {
@@ -49,14 +42,11 @@ void bind_popularity(py::module_& m) {
   py::class_<PopularityModel, Recommender, std::shared_ptr<PopularityModel>>(m, "PopularityModel")
       .def(py::init([](const py::dict& options) { return std::make_shared<PopularityModel>(popularity_options_from(options)); }),
            py::arg("options"))
+      .def_static("rules", &option_rules<PopularityOptions>, "What each option must be, in words.")
       .def_property_readonly("options",
                              [](const PopularityModel& p) {
-                               py::dict d;
-                               d["count"] = name_of_choice(p.options().count, kCounts);
-                               d["half_life_days"] = p.options().half_life_days == 0
-                                                         ? py::object(py::none())
-                                                         : py::object(py::float_(p.options().half_life_days));
-                               d["keep_history"] = p.options().keep_history;
+                               py::dict d = options_to_dict(p.options());
+                               if (p.options().half_life_days == 0) d["half_life_days"] = py::none();
                                return d;
                              })
       .def_property_readonly("report", [](const PopularityModel& p) { return p.report(); })

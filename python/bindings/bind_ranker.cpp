@@ -14,6 +14,7 @@
 #include "etalage/serving/ranker.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "option_helpers.hpp"
 #include "span_helpers.hpp"
 
@@ -23,24 +24,13 @@ namespace {
 using Ints = py::array_t<std::int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
 
-constexpr std::initializer_list<std::pair<const char*, RerankMethod>> kRerankMethods{
-    {"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}};
-constexpr std::initializer_list<std::pair<const char*, Likeness>> kLikeness{{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}};
-
 RerankOptions rerank_options(const py::dict& d) {
-  RerankOptions o;
-  set_choice(d, "method", o.method, kRerankMethods);
-  set_choice(d, "likeness", o.likeness, kLikeness);
-  set_option(d, "diversity", o.diversity);
-  set_option(d, "window", o.window);
-  set_option(d, "smoothing", o.smoothing);
-  for (const auto& entry : d) {
-    const auto name = entry.first.cast<std::string>();
-    if (name != "method" && name != "likeness" && name != "diversity" && name != "window" && name != "smoothing")
-      throw py::type_error(name + " is not a setting of the re-ranking, must be one of method, likeness, diversity, window, smoothing");
-  }
-  o.validate();
-  return o;
+  const py::dict known = option_rules<RerankOptions>();
+  for (const auto& entry : d)
+    if (!known.contains(entry.first))
+      throw py::type_error(std::string(py::str(entry.first)) + " is not a setting of the re-ranking, must be one of " +
+                           std::string(py::str(py::str(", ").attr("join")(known))));
+  return options_from_dict<RerankOptions>(d);
 }
 
 py::array rerank_rows(const py::object& relevance, std::int64_t k, const py::dict& options, const py::object& vectors, const CatalogIndex* catalog,
@@ -91,7 +81,7 @@ PlacementMix mix_from(const py::dict& d, const std::string& where) {
     } else if (name == "normalization") {
       py::dict one;
       one["normalization"] = entry.second;
-      set_choice(one, "normalization", mix.normalization, {{"rank", Normalization::kRank}, {"min_max", Normalization::kMinMax}, {"none", Normalization::kNone}});
+      set_option(one, "normalization", mix.normalization);
     } else {
       throw py::type_error(where + "." + name + " is not a field here, must be one of sources, fallback, normalization");
     }

@@ -18,6 +18,7 @@
 #include "etalage/io/state_file.hpp"
 #include "etalage/retrieval/index_rows.hpp"
 #include "etalage/retrieval/item_index.hpp"
+#include "given.hpp"
 #include "index_methods.hpp"
 #include "index_options.hpp"
 #include "numpy_helpers.hpp"
@@ -51,7 +52,7 @@ void bind_retrieval(py::module_& m) {
                        "searches of any index.")
       .def(py::init(&make_filter), py::arg("allow") = py::none(), py::arg("deny") = py::none(),
            "allow, deny: int64 ids >= 0, one-dimensional, or None. Ids that an index does not have are harmless.")
-      .def("allows", &ItemFilter::allows, py::arg("id"), "True when the id may be found.")
+      .def("allows", [](const ItemFilter& f, const Given<std::int64_t>& id) { return f.allows(id("id")); }, py::arg("id"), "True when the id may be found.")
       .def("__and__", [](const ItemFilter& a, const ItemFilter& b) { return a & b; }, py::arg("other"), "What both allow.")
       .def("__invert__", &complement, "What this one does not allow.")
       .def(py::pickle(

@@ -13,10 +13,13 @@
 #include "etalage/serving/catalog_index.hpp"
 #include "etalage/serving/predicate.hpp"
 #include "etalage/serving/rules.hpp"
+#include "given.hpp"
 #include "numpy_helpers.hpp"
 
 namespace etalage::python {
 namespace {
+
+using Bound = Given<std::optional<double>>;
 
 /// The arguments one by one, those of a list or an array in its place.
 template <class Take>
@@ -61,26 +64,30 @@ void bind_rules(py::module_& m) {
                         "A condition on the products of a catalogue: leaves joined by & | ~. What a product does not say (no brand, a NaN\n"
                         "price) makes a leaf about it false and the leaf's negation true.")
       .def_static("everything", &Predicate::everything)
-      .def_static("in_stock", &Predicate::in_stock, py::arg("place") = "",
+      .def_static("in_stock", [](const Text& place) { return Predicate::in_stock(place("place")); }, py::arg("place") = "",
                   "Stock is known and above 0, or the product was set available; place: where, the request's own place by default.")
-      .def_static("stock", &Predicate::stock, py::kw_only(), py::arg("min") = py::none(), py::arg("max") = py::none(), py::arg("place") = "",
+      .def_static("stock",
+                  [](const Bound& min, const Bound& max, const Text& place) { return Predicate::stock(min("min"), max("max"), place("place")); }, py::kw_only(),
+                  py::arg("min") = py::none(), py::arg("max") = py::none(), py::arg("place") = "",
                   "Bounds included.")
-      .def_static("price", &Predicate::price, py::kw_only(), py::arg("min") = py::none(), py::arg("max") = py::none(), py::arg("place") = "",
+      .def_static("price",
+                  [](const Bound& min, const Bound& max, const Text& place) { return Predicate::price(min("min"), max("max"), place("place")); }, py::kw_only(),
+                  py::arg("min") = py::none(), py::arg("max") = py::none(), py::arg("place") = "",
                   "Bounds included.")
-      .def_static("known_stock", &Predicate::known_stock, py::arg("place") = "")
-      .def_static("known_price", &Predicate::known_price, py::arg("place") = "")
-      .def_static("offered", &Predicate::offered, py::arg("place") = "", "Was not set unavailable by Engine.set_available(), whatever its stock.")
+      .def_static("known_stock", [](const Text& place) { return Predicate::known_stock(place("place")); }, py::arg("place") = "")
+      .def_static("known_price", [](const Text& place) { return Predicate::known_price(place("place")); }, py::arg("place") = "")
+      .def_static("offered", [](const Text& place) { return Predicate::offered(place("place")); }, py::arg("place") = "", "Was not set unavailable by Engine.set_available(), whatever its stock.")
       .def_static("category", py::overload_cast<std::string_view>(&Predicate::category), py::arg("path"), "'Home/Kitchen': it and what is below it.")
       .def_static("category", py::overload_cast<std::vector<std::string>>(&Predicate::category), py::arg("path"),
                   "A list of names from the root, for names that hold a slash.")
       .def_static("brand", [](const py::args& a) { return Predicate::brand(texts_from(a, "brand")); }, "Any of the brands.")
       .def_static("tag", [](const py::args& a) { return Predicate::tag(texts_from(a, "tag")); }, "Any of the tags.")
-      .def_static("attribute", [](const std::string& name, const py::args& a) { return Predicate::attribute(name, texts_from(a, "attribute")); },
+      .def_static("attribute", [](const Text& name, const py::args& a) { return Predicate::attribute(name("name"), texts_from(a, "attribute")); },
                   py::arg("name"), "Any of the tags 'name:value'.")
-      .def_static("region", &Predicate::region, py::arg("region"), "Has the tag 'region:<region>', or no tag 'region:...' at all.")
-      .def_static("age", &Predicate::age, py::arg("age"), "No tag 'age:N' with N above this shopper's age.")
+      .def_static("region", [](const Text& region) { return Predicate::region(region("region")); }, py::arg("region"), "Has the tag 'region:<region>', or no tag 'region:...' at all.")
+      .def_static("age", [](const Count& age) { return Predicate::age(age("age")); }, py::arg("age"), "No tag 'age:N' with N above this shopper's age.")
       .def_static("items", [](const py::args& a) { return Predicate::items(product_keys(a)); }, "Products by key.")
-      .def_static("from_json", [](const std::string& json) { return Predicate::from_json(json); }, py::arg("json"),
+      .def_static("from_json", [](const Text& json) { return Predicate::from_json(json("json")); }, py::arg("json"),
                   "ValueError names the place of a mistake.")
       .def("to_json", &Predicate::to_json, "In one canonical form: equal texts mean equal filters.")
       .def("__and__", [](const Predicate& a, const Predicate& b) { return a & b; }, py::arg("other"))
@@ -93,9 +100,10 @@ void bind_rules(py::module_& m) {
 
   py::class_<CatalogIndex, std::shared_ptr<CatalogIndex>>(
       m, "CatalogIndex", "One version of a catalogue, made ready for filters and rules. Compiled filters are cached up to cache_bytes.")
-      .def(py::init([](const std::shared_ptr<Catalog>& catalog, std::size_t cache_bytes) {
+      .def(py::init([](const std::shared_ptr<Catalog>& catalog, const Given<std::size_t>& cache_bytes) {
+             const CatalogIndexOptions options{cache_bytes("cache_bytes")};
              const py::gil_scoped_release release;
-             return std::make_shared<CatalogIndex>(catalog, CatalogIndexOptions{cache_bytes});
+             return std::make_shared<CatalogIndex>(catalog, options);
            }),
            py::arg("catalog"), py::kw_only(), py::arg("cache_bytes") = CatalogIndexOptions{}.cache_bytes)
       .def("__len__", &CatalogIndex::size)
@@ -107,8 +115,8 @@ void bind_rules(py::module_& m) {
       .def("item_filter", [](const CatalogIndex& c, const Predicate& p) { return std::make_shared<ItemFilter>(c.filter(p)->filter); },
            py::arg("filter"), "An ItemFilter for indexes whose ids are rows of this catalogue.")
       .def("groups",
-           [](const CatalogIndex& c, const std::string& by) {
-             const auto g = c.groups(by);
+           [](const CatalogIndex& c, const Text& by) {
+             const auto g = c.groups(by("by"));
              return py::make_tuple(take(std::vector<std::int32_t>(g->codes)), g->names);
            },
            py::arg("by"), "(int32 [n] group of each product or -1, names of the groups); by: 'brand', 'category', 'category:N', an attribute.")

@@ -19,6 +19,7 @@
 #include "etalage/serving/snapshot.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
+#include "option_fields.hpp"
 #include "option_helpers.hpp"
 
 namespace etalage::python {
@@ -31,8 +32,7 @@ PlacementMix mix_from(const py::dict& d) {
     out.sources.push_back({py::cast<std::string>(name), pair.first, pair.second});
   }
   out.fallback = py::cast<std::vector<std::string>>(d["fallback"]);
-  set_choice(d, "normalization", out.normalization,
-             {{"rank", Normalization::kRank}, {"minmax", Normalization::kMinMax}, {"none", Normalization::kNone}});
+  set_option(d, "normalization", out.normalization);
   return out;
 }
 
@@ -92,12 +92,7 @@ std::shared_ptr<Snapshot> snapshot_from(const py::list& models, std::shared_ptr<
     else p.mix.placements[placement_from(text)] = mix_from(py::cast<py::dict>(placement));
   }
   if (!rules.empty()) p.rules = Rules::from_json(rules);
-  set_choice(rerank, "method", p.rerank.method,
-             {{"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}});
-  set_choice(rerank, "likeness", p.rerank.likeness, {{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}});
-  set_option(rerank, "diversity", p.rerank.diversity);
-  set_option(rerank, "window", p.rerank.window);
-  set_option(rerank, "smoothing", p.rerank.smoothing);
+  RerankOptions::each(p.rerank, SetFromDict{rerank});
   if (rerank.contains("by")) p.calibrate_by = py::cast<std::string>(rerank["by"]);
   const py::gil_scoped_release release;
   return std::make_shared<Snapshot>(std::move(p));

@@ -365,6 +365,18 @@ EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
 
 EventLog log_by_column(const py::object& reader, const EventColumns& columns) {
   EventLog log;
+  // Also where a row is refused: what was read until then is kept by nobody.
+  const struct Closed {
+    const py::object& reader;
+    ~Closed() {
+      const py::error_scope pending;
+      try {
+        reader.attr("close")();
+      } catch (py::error_already_set& e) {
+        e.discard_as_unraisable("closing a Parquet file");
+      }
+    }
+  } closed{reader};
   {
     const py::gil_scoped_release release;
     log = owned(read_arrow_by_column(
@@ -377,7 +389,6 @@ EventLog log_by_column(const py::object& reader, const EventColumns& columns) {
         },
         columns));
   }
-  reader.attr("close")();
   return log;
 }
 

@@ -61,7 +61,8 @@ struct PutIntoDict {
 
 template <class T>
 [[nodiscard]] std::string words_of_rule(const OptionRule& rule) {
-  if constexpr (std::is_enum_v<T>) return words_of_choices<T>();
+  if constexpr (std::is_same_v<T, ExcludeLast>) return std::string("'auto', True or False");
+  else if constexpr (std::is_enum_v<T>) return words_of_choices<T>();
   else return std::string(rule.words());
 }
 
@@ -87,7 +88,7 @@ template <class O>
   const O usual;
   O::each(usual, [&](const char* name, const auto& field, const OptionRule& rule) {
     using T = std::remove_cvref_t<decltype(field)>;
-    if constexpr (requires { field.value(); }) d[name] = words_of_rule<std::remove_cvref_t<decltype(field.value())>>(rule);
+    if constexpr (is_auto_option<T>) d[name] = words_of_rule<std::remove_cvref_t<decltype(field.value())>>(rule);
     else d[name] = words_of_rule<T>(rule);
   });
   return d;

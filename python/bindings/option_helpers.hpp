@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "etalage/core/option_names.hpp"
 #include "numpy_helpers.hpp"
 
@@ -51,17 +53,29 @@ void set_option(const py::dict& options, const char* name, T& field) {
   }
 }
 
-/// The same for a list of numbers.
-inline void set_option(const py::dict& options, const char* name, std::vector<float>& field) {
+/// The same for text, for what None leaves out, and for a list of numbers.
+inline void set_option(const py::dict& options, const char* name, std::string& field) {
+  if (!options.contains(name)) return;
+  const py::object value = options[name];
+  if (!py::isinstance<py::str>(value)) throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a string");
+  field = py::cast<std::string>(value);
+}
+template <class T>
+void set_option(const py::dict& options, const char* name, std::optional<T>& field) {
+  if (options.contains(name) && !py::object(options[name]).is_none()) set_option(options, name, field.emplace());
+}
+template <class T>
+  requires std::is_arithmetic_v<T>
+void set_option(const py::dict& options, const char* name, std::vector<T>& field) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
   if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value))
-    throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a list of numbers");
-  std::vector<float> out;
+    throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a list of " + (std::is_integral_v<T> ? "integers" : "numbers"));
+  std::vector<T> out;
   for (const py::handle element : py::reinterpret_borrow<py::sequence>(value)) {
     py::dict one;
     one[name] = element;
-    float number = 0;
+    T number = 0;
     set_option(one, name, number);
     out.push_back(number);
   }
@@ -73,15 +87,13 @@ template <class E, class Choices = std::initializer_list<OptionName<E>>>
 void set_choice(const py::dict& options, const char* name, E& field, const Choices& choices) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
-  std::string rule;
   for (const auto& [text, choice] : choices) {
     if (py::isinstance<py::str>(value) && value.cast<std::string>() == text) {
       field = choice;
       return;
     }
-    rule += std::string(rule.empty() ? "'" : ", '") + text + "'";
   }
-  throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be one of " + rule);
+  throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be " + words_of_choices(choices));
 }
 
 /// By the words that the enumeration has for all languages.

@@ -117,13 +117,9 @@ def synthetic_store(users: int = 2000, items: int = 1000, seed: int = 42, *, eve
     events take a few seconds; content depends on the options and the seed alone.
     users, items, days: how many shoppers and products, and for how long.
     """
-    for name, value in (("users", users), ("items", items), ("days", days)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} is {value!r}, must be an integer")
-        if not -(2**31) <= value < 2**31:
-            raise ValueError(f"{name} is {value}, must be below 2**31")
-    if seed < 0 or seed >= 2**64:
-        raise ValueError(f"seed is {seed}, must be in [0, 2**64)")
+    users, items, days = whole_number(users, "users"), whole_number(items, "items"), whole_number(days, "days")
+    seed = whole_number(seed, "seed", bits=64, signed=False)
+    events = None if events is None else whole_number(events, "events", bits=64)
     start_ms = int(np.datetime64(start, "ms").astype(np.int64))
     if events is not None and events < users:
         raise ValueError(f"events is {events}, must be >= users ({users}) or None")

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 
 namespace etalage {
@@ -12,11 +13,8 @@ namespace etalage {
 void InteractionOptions::validate() const {
   for (const auto& [name, weight] : event_weights)
     detail::require_finite(true, ("event_weights['" + name + "']").c_str(), weight, "finite");
-  detail::require_finite(half_life_days >= 0, "half_life_days", half_life_days, "a finite number > 0 (0: no decay)");
+  require_options(*this);
   if (value_transform == ValueTransform::kCap) detail::require_finite(value_cap > 0, "value_cap", value_cap, "a finite number > 0");
-  detail::require(min_user_count >= 0, "min_user_count", min_user_count, ">= 0");
-  detail::require(min_item_count >= 0, "min_item_count", min_item_count, ">= 0");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
   if (!return_cancels.empty() && return_event.empty())
     throw std::invalid_argument("return_cancels names event types but return_event is not given, must be given too");
   for (const std::string& name : return_cancels)

@@ -15,6 +15,7 @@ target_sources(etalage PRIVATE
   src/core/interactions.cpp
   src/core/intern.cpp
   src/core/item_filter.cpp
+  src/core/option_check.cpp
   src/core/recipe.cpp
   src/core/scratch.cpp
   src/core/sequences.cpp

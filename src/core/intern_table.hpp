@@ -18,6 +18,7 @@
 #include "core/column.hpp"
 #include "core/hash.hpp"
 #include "detail/huge_pages.hpp"
+#include "detail/probing.hpp"
 
 namespace etalage::detail {
 
@@ -137,8 +138,7 @@ class InternTable {
     for (std::size_t j = 0; j < n + ahead; ++j) {
       if (j >= ahead) {
         const std::size_t k = (j - ahead) % kAhead;
-        std::size_t s = at[k];
-        while (table_[s].index != 0 && !Policy::same(table_[s], slots[k])) s = (s + 1) & mask_;
+        const std::size_t s = probe(at[k], mask_ + 1, [&](std::size_t slot) { return table_[slot].index == 0 || Policy::same(table_[slot], slots[k]); });
         if (table_[s].index == 0) {
           if (keys_.size() >= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) too_many_keys();
           keys_.push_back(keys[j - ahead]);
@@ -177,9 +177,7 @@ class InternTable {
     allocate(n < 65536 ? n * 4 : n * 2);
     for (std::size_t i = 0; i < n; ++i) {
       if (from[i].index == 0) continue;
-      std::size_t s = static_cast<std::size_t>(Policy::hash(from[i])) & mask_;
-      while (table_[s].index != 0) s = (s + 1) & mask_;
-      table_[s] = from[i];
+      table_[probe(Policy::hash(from[i]), mask_ + 1, [&](std::size_t slot) { return table_[slot].index == 0; })] = from[i];
     }
   }
 

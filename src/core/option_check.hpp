@@ -4,8 +4,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -15,22 +19,42 @@
 
 namespace etalage {
 
-/// "auto, exact or candidates"
-template <class E>
-[[nodiscard]] std::string words_of_choices() {
-  std::string out;
-  for (std::size_t i = 0; i < option_names<E>.size(); ++i)
-    out += (i == 0 ? "" : i + 1 == option_names<E>.size() ? " or " : ", ") + std::string(option_names<E>[i].first);
-  return out;
+/// "'l1', 'l2' or None": choices as errors and rules list them.
+[[nodiscard]] std::string listed_choices(std::span<const std::string> choices);
+/// "'auto'"
+[[nodiscard]] std::string quoted_choice(std::string_view choice);
+
+/// "'auto', 'exact' or 'candidates'", and what else may be said.
+template <class Choices>
+[[nodiscard]] std::string words_of_choices(const Choices& choices, const std::vector<std::string>& others = {}) {
+  std::vector<std::string> words;
+  for (const auto& choice : choices) words.push_back(quoted_choice(choice.first));
+  words.insert(words.end(), others.begin(), others.end());
+  return listed_choices(words);
 }
+template <class E>
+[[nodiscard]] std::string words_of_choices(const std::vector<std::string>& others = {}) {
+  return words_of_choices(option_names<E>, others);
+}
+
+template <class T>
+inline constexpr bool is_option_list = false;
+template <class T>
+inline constexpr bool is_option_list<std::vector<T>> = std::is_arithmetic_v<T>;
+template <class T>
+inline constexpr bool is_optional_option = false;
+template <class T>
+inline constexpr bool is_optional_option<std::optional<T>> = true;
 
 /// std::invalid_argument names the field, its value and the rule that it breaks.
 template <class T>
 void require_option(const char* name, const T& value, const OptionRule& rule) {
   if constexpr (is_auto_option<T>) {
     require_option(name, value.value(), rule);
-  } else if constexpr (std::is_same_v<T, std::vector<float>>) {
-    for (const float entry : value) require_option(name, entry, rule);
+  } else if constexpr (is_optional_option<T>) {
+    if (value) require_option(name, *value, rule);
+  } else if constexpr (is_option_list<T>) {
+    for (const auto& entry : value) require_option(name, entry, rule);
   } else if constexpr (std::is_enum_v<T>) {
     for (const auto& choice : option_names<T>)
       if (choice.second == value) return;

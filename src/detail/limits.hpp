@@ -13,7 +13,6 @@ inline constexpr int kMostWindow = 65'536;    ///< places of a list that are loo
 inline constexpr int kMostDraws = 1'024;      ///< random items for one step
 inline constexpr int kMostListed = 65'536;    ///< entries of a list that is kept or reported
 inline constexpr int kMostWalked = 1 << 20;   ///< candidates of a walk through an index; its lists; its dimensions
-inline constexpr int kMostSamples = 10'000'000;
 
 template <class T>
 void require_at_most(const char* name, T value, int most) {

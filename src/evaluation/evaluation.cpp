@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "detail/check.hpp"
+#include "core/option_check.hpp"
 #include "etalage/evaluation/evaluator.hpp"
 #include "evaluation/evaluation_builder.hpp"
 
@@ -31,9 +31,8 @@ double covered(std::int64_t log_missed) {
 void EvaluationOptions::validate() const {
   if (k.empty()) throw std::invalid_argument("k is empty, must have at least one list length");
   if (metrics.empty()) throw std::invalid_argument("metrics is empty, must have at least one name");
-  for (const int length : k) detail::require(length >= 1, "k", length, ">= 1");
   for (const std::string& m : metrics) (void)metric_of(m);
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0");
+  require_options(*this);
 }
 
 EvaluationBuilder::EvaluationBuilder(const EvaluationOptions& options, std::size_t rows, std::int32_t num_items)

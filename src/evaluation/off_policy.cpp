@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "evaluation/off_policy_checks.hpp"
@@ -279,12 +280,11 @@ ListForm list_form(std::string_view name) { return find_by_name(kForms, name, "f
 std::string_view name_of(OffPolicyEstimator estimator) { return kEstimators[static_cast<std::size_t>(estimator)].first; }
 
 void OffPolicyOptions::validate() const {
+  // Infinity means something here: never switch, never shrink.
   if (switch_threshold) detail::require(*switch_threshold >= 0, "switch_threshold", *switch_threshold, ">= 0");
   if (shrinkage) detail::require(*shrinkage >= 0, "shrinkage", *shrinkage, ">= 0");
-  detail::require_finite(min_ess >= 0, "min_ess", min_ess, ">= 0");
-  if (reward_low) detail::require_finite(true, "reward_low", *reward_low, "finite");
-  if (reward_high) detail::require_finite(!reward_low || *reward_high > *reward_low, "reward_high", *reward_high, "finite and above reward_low");
-  resampling.validate();
+  require_options(*this);
+  if (reward_low && reward_high) detail::require(*reward_high > *reward_low, "reward_high", *reward_high, "finite and above reward_low");
   detail::require(resampling.samples <= kMostSamples, "samples", resampling.samples, "at most 1000000");
 }
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "detail/random_stream.hpp"
@@ -121,11 +122,7 @@ void check(MatrixView<const double> contexts, std::span<const std::int32_t> acti
 
 }  // namespace
 
-void RewardModelOptions::validate() const {
-  detail::require(folds >= 2 && folds <= kMostFolds, "folds", folds, "in [2, 1000]");
-  detail::require_finite(l2 > 0, "l2", l2, "> 0");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0");
-}
+void RewardModelOptions::validate() const { require_options(*this); }
 
 RewardPredictions cross_fitted_rewards(MatrixView<const double> contexts, std::span<const std::int32_t> actions,
                                        std::span<const double> rewards, MatrixView<const double> targets,

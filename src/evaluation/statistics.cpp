@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "detail/check.hpp"
-#include "detail/limits.hpp"
+#include "core/option_check.hpp"
 #include "detail/parallel_for.hpp"
 #include "evaluation/resampling.hpp"
 
@@ -35,12 +34,7 @@ double standard_error(std::span<const double> v, double mean) {
 
 }  // namespace
 
-void ResamplingOptions::validate() const {
-  detail::require(samples >= 100, "samples", samples, ">= 100");
-  detail::require_at_most("samples", samples, detail::kMostSamples);
-  detail::require_finite(confidence > 0 && confidence < 1, "confidence", confidence, "in (0, 1)");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0");
-}
+void ResamplingOptions::validate() const { require_options(*this); }
 
 Interval bootstrap_interval(std::span<const double> values, const ResamplingOptions& options) {
   options.validate();

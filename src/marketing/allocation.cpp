@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/random_stream.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
@@ -157,13 +158,7 @@ std::unique_ptr<Assignment> improved(std::unique_ptr<Assignment> best, const All
 
 }  // namespace
 
-void AllocationOptions::validate() const {
-  detail::require_finite(target_gap >= 0, "target_gap", target_gap, ">= 0");
-  detail::require(max_steps >= 1 && max_steps <= 100'000, "max_steps", max_steps, "in [1, 100000]");
-  detail::require(full_steps >= 1 && full_steps <= 100'000, "full_steps", full_steps, "in [1, 100000]");
-  detail::require(sample >= 100, "sample", sample, ">= 100");
-  (void)detail::resolve_threads(num_threads);
-}
+void AllocationOptions::validate() const { require_options(*this); }
 
 Allocation allocate(const AllocationProblem& given, const AllocationOptions& options) {
   options.validate();

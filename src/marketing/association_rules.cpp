@@ -8,9 +8,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 #include "detail/probing.hpp"
+#include "detail/random_stream.hpp"
 #include "marketing/special_functions.hpp"
 
 namespace etalage {
@@ -75,12 +77,8 @@ class SetTable {
 
  private:
   [[nodiscard]] std::size_t slot(std::span<const std::int32_t> items) const {
-    std::uint64_t h = 0x9e3779b97f4a7c15ULL;
-    for (const std::int32_t i : items) {
-      h ^= static_cast<std::uint64_t>(i);
-      h *= 0xbf58476d1ce4e5b9ULL;
-      h ^= h >> 29;
-    }
+    std::uint64_t h = detail::kSplitMixStep;
+    for (const std::int32_t i : items) h = detail::split_mix(h ^ static_cast<std::uint64_t>(i));
     return detail::probe(h, slots_.size(), [&](std::size_t at) {
       if (slots_[at] < 0) return true;
       const auto of = sets_.of(static_cast<std::size_t>(slots_[at]));
@@ -130,9 +128,8 @@ std::vector<double> benjamini_hochberg(std::span<const double> p_values) {
 }
 
 void RuleOptions::validate() const {
-  detail::require(max_consequent >= 1, "max_consequent", max_consequent, ">= 1");
+  require_options(*this);
   detail::require(min_confidence.denominator > 0, "min_confidence.denominator", min_confidence.denominator, "> 0");
-  (void)detail::resolve_threads(num_threads);
 }
 
 AssociationRules association_rules(const FrequentSets& sets, const RuleOptions& options) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 
@@ -202,12 +203,7 @@ std::uint64_t Share::smallest_part(std::uint64_t whole) const noexcept {
   return low;
 }
 
-void FrequentSetOptions::validate() const {
-  detail::require(min_count >= 1, "min_count", min_count, ">= 1");
-  detail::require(max_length >= 0, "max_length", max_length, ">= 0");
-  detail::require(max_sets >= 1, "max_sets", max_sets, ">= 1");
-  (void)detail::resolve_threads(num_threads);
-}
+void FrequentSetOptions::validate() const { require_options(*this); }
 
 FrequentSets frequent_sets(std::span<const std::int64_t> offsets, std::span<const std::int32_t> items, const FrequentSetOptions& options) {
   options.validate();

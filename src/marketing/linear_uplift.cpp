@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 
@@ -80,7 +81,7 @@ void require_entry(bool ok, const char* name, std::size_t i, T value, const char
 
 }  // namespace
 
-void LinearUpliftOptions::validate() const { detail::require_finite(l2 > 0, "l2", l2, "> 0"); }
+void LinearUpliftOptions::validate() const { require_options(*this); }
 
 FitReport LinearUplift::fit(MatrixView<const double> features, std::span<const std::int32_t> arms, std::span<const double> outcome,
                        const LinearUpliftOptions& options) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 
 namespace etalage::marketing {
@@ -27,8 +28,7 @@ void PacingOptions::validate() const {
   detail::require(!budgets.empty() && budgets.size() <= 1024, "budgets.size()", budgets.size(), "in [1, 1024]");
   detail::require(prices.empty() || prices.size() == budgets.size(), "prices.size()", prices.size(), "one for each budget, or 0");
   detail::require(profile.size() <= 1'000'000, "profile.size()", profile.size(), "at most 1000000");
-  detail::require_finite(expected_requests > 0, "expected_requests", expected_requests, "finite and > 0");
-  detail::require_finite(step >= 0, "step", step, ">= 0");
+  require_options(*this);
   double total = 0;
   for (const double share : profile) total += share;
   detail::require(profile.empty() || total > 0, "the sum of profile", total, "> 0");

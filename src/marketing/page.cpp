@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "etalage/core/slot.hpp"
 #include "marketing/page_checks.hpp"
@@ -234,11 +235,7 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
 
 }  // namespace
 
-void PageOptions::validate() const {
-  detail::require_finite(target_gap >= 0, "target_gap", target_gap, ">= 0");
-  detail::require(max_steps >= 0 && max_steps <= 100'000, "max_steps", max_steps, "in [0, 100000]");
-  detail::require(min_items >= 1, "min_items", min_items, ">= 1");
-}
+void PageOptions::validate() const { require_options(*this); }
 
 PageLayout compose_page(const PageProblem& p, const PageOptions& options) {
   options.validate();

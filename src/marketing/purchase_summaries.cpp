@@ -6,15 +6,13 @@
 #include <limits>
 #include <stdexcept>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "marketing/check_row.hpp"
 
 namespace etalage {
 
-void PurchaseSummaryOptions::validate() const {
-  detail::require_finite(unit_days > 0, "unit_days", unit_days, "finite and > 0");
-  detail::require(utc_offset_minutes >= -1440 && utc_offset_minutes <= 1440, "utc_offset_minutes", utc_offset_minutes, "in [-1440, 1440]");
-}
+void PurchaseSummaryOptions::validate() const { require_options(*this); }
 
 PurchaseSummaries summarize_purchases(std::span<const std::int32_t> customers, std::span<const double> times, std::span<const double> values,
                                       std::optional<double> until, double unit) {

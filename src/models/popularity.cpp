@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "core/value_transform.hpp"
 #include "detail/check.hpp"
 #include "detail/days.hpp"
@@ -61,10 +62,7 @@ CsrMatrix rows_of(const Sequences& sequences, const PopularityOptions& options) 
 
 }  // namespace
 
-void PopularityOptions::validate() const {
-  detail::require(count == Count::kWeights || count == Count::kUsers, "count", static_cast<int>(count), "weights or users");
-  detail::require_finite(half_life_days >= 0, "half_life_days", half_life_days, ">= 0 and finite");
-}
+void PopularityOptions::validate() const { require_options(*this); }
 
 PopularityModel::PopularityModel(PopularityOptions options) : options_(options) { options_.validate(); }
 

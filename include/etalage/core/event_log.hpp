@@ -14,6 +14,7 @@
 #include "etalage/core/event_columns.hpp"
 #include "etalage/core/id_map.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
 
@@ -64,6 +65,13 @@ struct ETALAGE_EXPORT InteractionOptions {
   NegativeValues negative_values = NegativeValues::kKeep;  ///< kCancel: a return of earlier events of the same type
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "half_life_days", o.half_life_days, OptionRule("finite and >= 0 (0 means no decay)"), "min_user_count", o.min_user_count,
+                  OptionRule(">= 0"), "min_item_count", o.min_item_count, OptionRule(">= 0"), "num_threads", o.num_threads,
+                  OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// A shop's record, one row an event, as typed columns over interned keys. Immutable, cheap to copy.

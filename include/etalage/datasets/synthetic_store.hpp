@@ -8,6 +8,7 @@
 #include "etalage/core/array.hpp"
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/id_map.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
@@ -22,6 +23,13 @@ struct ETALAGE_EXPORT SyntheticStoreOptions {
   std::uint64_t seed = 42;  ///< of the random numbers; equal seeds, equal stores
   int num_threads = 0;               ///< 0 means all CPUs; the content does not depend on it
   void validate() const;             ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "users", o.users, OptionRule(">= 1"), "items", o.items, OptionRule(">= 1"), "events", o.events,
+                  OptionRule("in [0, 2000000000] (0 means 40 a shopper)"), "days", o.days, OptionRule("in [1, 3650]"), "start_ms", o.start_ms,
+                  "seed", o.seed, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// A made-up shop: the record of what its shoppers did, and its catalogue. docs/datasets.md says what is planted.

@@ -13,6 +13,7 @@
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/interactions.hpp"
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/evaluation/metrics.hpp"
 #include "etalage/evaluation/statistics.hpp"
@@ -30,6 +31,12 @@ struct ETALAGE_EXPORT EvaluationOptions {
   bool check_fit = true;          ///< refuse a model whose fit held pairs that test asks for (fit_check.hpp)
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "k", o.k, OptionRule(">= 1"), "exclude_seen", o.exclude_seen, "recalculate_user", o.recalculate_user,
+                  "check_fit", o.check_fit, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// Users by what train holds of them: those without history get a model's cold-start answer, and often decide which of two

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/evaluation/statistics.hpp"
 #include "etalage/export.hpp"
 
@@ -75,6 +76,13 @@ struct ETALAGE_EXPORT OffPolicyOptions {
   bool allow_small = false;                ///< do not refuse
   ResamplingOptions resampling;            ///< over shoppers where `groups` are given, else over rows
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "switch_threshold", o.switch_threshold, "shrinkage", o.shrinkage, "reward_low", o.reward_low, OptionRule("finite"),
+                  "reward_high", o.reward_high, OptionRule("finite"), "min_ess", o.min_ess, OptionRule("finite and >= 0"), "allow_small", o.allow_small);
+    ResamplingOptions::each(o.resampling, visit);
+  }
 };
 
 /// A policy's value, estimated from the log of another.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
@@ -18,6 +19,12 @@ struct ETALAGE_EXPORT RewardModelOptions {
   std::uint64_t seed = 0;       ///< of the folds
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "logistic", o.logistic, "folds", o.folds, OptionRule("in [2, 1000]"), "l2", o.l2, OptionRule("finite and > 0"),
+                  "seed", o.seed, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// What a reward model says of rows that it did not learn from: `reward_model` of off-policy estimates.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
@@ -21,6 +22,12 @@ struct ETALAGE_EXPORT ResamplingOptions {
   std::uint64_t seed = 42;     ///< equal seeds give equal bits, whatever num_threads is
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "samples", o.samples, OptionRule(">= 100, at most 10000000"), "confidence", o.confidence, OptionRule("in (0, 1)"),
+                  "seed", o.seed, "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// Above this many values the mean is as good as normal, and mean +- z s / sqrt(n) replaces resampling.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/core/array.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage::marketing {
@@ -33,6 +34,13 @@ struct AllocationOptions {
   std::size_t sample = 20'000;     ///< shoppers of the sample; problems of up to four times as many are not sampled
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "target_gap", o.target_gap, OptionRule("finite and >= 0"), "max_steps", o.max_steps, OptionRule("in [1, 100000]"),
+                  "full_steps", o.full_steps, OptionRule("in [1, 100000]"), "sample", o.sample, OptionRule(">= 100"),
+                  "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// A feasible allocation and what no allocation can exceed.

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/frequent_sets.hpp"
 
@@ -34,6 +35,11 @@ struct ETALAGE_EXPORT RuleOptions {
   std::int32_t max_consequent = 1;    ///< items on the right; >= 1
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "max_consequent", o.max_consequent, OptionRule(">= 1"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// Rules A -> B as columns, each [n]: indices into the sets they came from, by set and then by consequent.

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
@@ -29,6 +30,12 @@ struct ETALAGE_EXPORT FrequentSetOptions {
   std::int64_t max_sets = 20'000'000;  ///< more than that is an error: min_count is too small; >= 1
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "min_count", o.min_count, OptionRule(">= 1"), "max_length", o.max_length, OptionRule(">= 0 (0 means any)"),
+                  "max_sets", o.max_sets, OptionRule(">= 1"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// Item sets in flat form: set s is items[offsets[s] .. offsets[s + 1]), ascending, in counts[s] baskets.

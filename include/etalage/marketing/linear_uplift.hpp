@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
@@ -17,6 +18,11 @@ namespace etalage {
 struct ETALAGE_EXPORT LinearUpliftOptions {
   double l2 = 1;            ///< weight of the penalty on coefficients of standardised features, > 0; intercepts are free
   void validate() const;    ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "l2", o.l2, OptionRule("finite and > 0"));
+  }
 };
 
 /// Uplift of one or several treatments by a ridge regression for each arm (two-model learner): small, and served as one dot

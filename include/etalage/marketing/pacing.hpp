@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage::marketing {
@@ -20,6 +21,11 @@ struct PacingOptions {
   /// root rule of the source, 1 / sqrt(expected_requests). Without prices to begin with, steps are 1 / sqrt(requests so far) at first.
   double step = 0;
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "expected_requests", o.expected_requests, OptionRule("finite and > 0"), "step", o.step, OptionRule("finite and >= 0"));
+  }
 };
 
 /// Decides request by request what to give, so that budgets last for the period and go where they are worth most.

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage::marketing {
@@ -59,6 +60,12 @@ struct PageOptions {
   std::int32_t max_steps = 3;   ///< changes of the prices
   std::int32_t min_items = 1;   ///< a row with fewer products is not shown; rows that must appear are
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "target_gap", o.target_gap, OptionRule("finite and >= 0"), "max_steps", o.max_steps, OptionRule("in [0, 100000]"),
+                  "min_items", o.min_items, OptionRule(">= 1"));
+  }
 };
 
 /// A page and what no page can exceed.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "etalage/core/event_log.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/marketing/lifetime.hpp"
 
@@ -33,6 +34,11 @@ struct ETALAGE_EXPORT PurchaseSummaryOptions {
   double unit_days = 7;                      ///< length of a unit of time: 7 is weeks; > 0
   std::int32_t utc_offset_minutes = 0;       ///< where the shop's day begins; in [-1440, 1440]
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "unit_days", o.unit_days, OptionRule("finite and > 0"), "utc_offset_minutes", o.utc_offset_minutes, OptionRule("in [-1440, 1440]"));
+  }
 };
 
 /// Of raw purchases, in any order: customers [n] >= 0, times [n] in days, values [n] or empty. Purchases of one

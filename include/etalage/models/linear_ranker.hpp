@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 
@@ -19,6 +20,12 @@ struct ETALAGE_EXPORT LinearRankerOptions {
   double tolerance = 1e-8;          ///< ends at a gradient this long, > 0
   int num_threads = 0;  ///< threads; 0 means all that the process may use; >= 0
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "l2", o.l2, OptionRule("finite and > 0"), "max_iterations", o.max_iterations, OptionRule(">= 1"), "tolerance", o.tolerance,
+                  OptionRule("finite and > 0"), "num_threads", o.num_threads, OptionRule(">= 0 (0 means all CPUs)"));
+  }
 };
 
 /// A linear score of rows with gaps, learned from lists.

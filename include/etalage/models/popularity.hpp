@@ -8,6 +8,7 @@
 
 #include "etalage/core/event_log.hpp"
 #include "etalage/core/interactions.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -27,7 +28,16 @@ struct ETALAGE_EXPORT PopularityOptions {
   std::optional<std::int64_t> now_ms = {};   ///< what the age of an event counts from; by default the newest event
   bool keep_history = true;             ///< keep the rows, to leave out what a user has
   void validate() const;                ///< throws std::invalid_argument: field, value, bound
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "count", o.count, "half_life_days", o.half_life_days, OptionRule("finite and >= 0"), "keep_history", o.keep_history);
+  }
 };
+
+template <>
+inline constexpr auto option_names<PopularityOptions::Count> =
+    std::to_array<OptionName<PopularityOptions::Count>>({{"weights", PopularityOptions::Count::kWeights}, {"users", PopularityOptions::Count::kUsers}});
 
 /// The same ranking for everyone: what is bought most, less what this shopper has.
 ///

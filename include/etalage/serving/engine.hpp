@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/bound_key.hpp"
 #include "etalage/serving/engine_metrics.hpp"
@@ -93,6 +94,15 @@ struct ETALAGE_EXPORT EngineOptions {
   StageListener* listener = nullptr;    ///< told of every stage of every request, from their threads
   std::function<void(const Request&, const Answer&)> on_answer = {};  ///< called after each request, on its thread
   void validate() const;                ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    EventStoreOptions::each(o.events, visit);
+    ImpressionOptions::each(o.impressions, visit);
+    visit_options(visit, "factor_cache", o.factor_cache, OptionRule(">= 0 (0 keeps none)"), "profile_cache", o.profile_cache,
+                  OptionRule(">= 0 (0 keeps none)"), "filter_cache_bytes", o.filter_cache_bytes, OptionRule(">= 0"), "skip_failing_sources",
+                  o.skip_failing_sources, "explain_items", o.explain_items, OptionRule(">= 1, at most 65536"), "metrics", o.metrics);
+  }
 };
 
 /// A shopper at one moment: their profile with what it takes to read it.

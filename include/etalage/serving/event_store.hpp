@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/bound_key.hpp"
@@ -69,6 +70,20 @@ struct ETALAGE_EXPORT EventStoreOptions {
   JournalOptions journal = {};  ///< of the folder
   std::function<std::int64_t()> now_ms = {};  ///< the clock; null means the system's
   void validate() const;                      ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "session_idle_minutes", o.session_idle_minutes, OptionRule(">= 1"), "history_limit", o.history_limit,
+                  OptionRule("in [1, 65536]"), "seen_limit", o.seen_limit, OptionRule(">= 1"), "trending_half_life_hours", o.trending_half_life_hours,
+                  OptionRule("finite and >= 0.001"), "trending_size", o.trending_size, OptionRule(">= 1, at most 65536"), "co_purchase_hours",
+                  o.co_purchase_hours, OptionRule(">= 1"), "co_purchase_limit", o.co_purchase_limit, OptionRule("in [1, 4096]"));
+    visit_options(visit, "max_future_seconds", o.max_future_seconds, OptionRule(">= 0"), "visitor_idle_days", o.visitor_idle_days,
+                  OptionRule(">= 0 (0 means never)"), "max_shoppers", o.max_shoppers, OptionRule(">= 0 (0 means no limit)"), "max_shopper_bytes",
+                  o.max_shopper_bytes, OptionRule(">= 0 (0 means no limit)"), "max_items", o.max_items, OptionRule(">= 0 (0 means no limit)"),
+                  "max_erased", o.max_erased, OptionRule(">= 0 (0 means no limit)"), "visitor_prefix", o.visitor_prefix, "compact_bytes",
+                  o.compact_bytes, OptionRule(">= 0 (0 means never)"));
+    JournalOptions::each(o.journal, visit);
+  }
 };
 
 /// A user as they stand now, copied out; items are the store's indices. Reused between calls, so that reading allocates

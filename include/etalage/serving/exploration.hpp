@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 
 namespace etalage {
@@ -19,6 +20,10 @@ enum class PlacePolicy : std::uint8_t {
   kThompson,  ///< the probability that a product's rate is the highest, rates being Beta(1 + reacted, 1 + shown - reacted)
   kSquareCb   ///< p = 1 / (n + gamma (best value - value)), the rest for the best (Foster, Rakhlin, ICML 2020)
 };
+template <>
+inline constexpr auto option_names<PlacePolicy> = std::to_array<OptionName<PlacePolicy>>(
+    {{"greedy", PlacePolicy::kGreedy}, {"epsilon", PlacePolicy::kEpsilon}, {"softmax", PlacePolicy::kSoftmax},
+     {"thompson", PlacePolicy::kThompson}, {"squarecb", PlacePolicy::kSquareCb}});
 /// "greedy", "epsilon", "softmax", "thompson", "squarecb".
 [[nodiscard]] ETALAGE_EXPORT std::string_view exploration_name(PlacePolicy policy) noexcept;
 
@@ -40,6 +45,13 @@ struct ETALAGE_EXPORT Exploration {
   std::size_t pool = 20;                 ///< best candidates of a place that it draws from; in [2, 256]
   std::uint64_t seed = 42;               ///< with the number of the request it makes the draws
   void validate() const;                 ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "policy", o.policy, "epsilon", o.epsilon, OptionRule("in [0, 1]"), "temperature", o.temperature,
+                  OptionRule("finite and > 0"), "gamma", o.gamma, OptionRule("finite and > 0"), "slots", o.slots, "max_share", o.max_share,
+                  OptionRule("in [0, 1]"), "pool", o.pool, OptionRule("in [2, 256]"), "seed", o.seed);
+  }
   /// Whether a place is drawn; explored_before: places of the list that were.
   [[nodiscard]] bool explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept;
 };
@@ -52,6 +64,12 @@ struct ETALAGE_EXPORT Fatigue {
   int days = 30;                         ///< what was shown earlier does not count; >= 1
   int answers = 50;                      ///< nor what stands further back than so many of their logged answers; in [1, 256]
   void validate() const;                 ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "after", o.after, OptionRule(">= 1"), "factor", o.factor, OptionRule("in [0, 1]"), "days", o.days, OptionRule(">= 1"),
+                  "answers", o.answers, OptionRule("in [1, 256]"));
+  }
 };
 
 /// The probability of each candidate, [n]; adds up to 1. `counts` is read by kThompson alone, [n] or empty for none shown.

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/extend/state.hpp"
 #include "etalage/serving/exploration.hpp"
@@ -26,6 +27,12 @@ struct ETALAGE_EXPORT ImpressionOptions {
   int attribution_hours = 24;                            ///< an event without a request's number belongs to the newest impression of the product
                                                          ///< to that shopper within this time; 0: to none
   void validate() const;                                 ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "impression_days", o.keep_days, OptionRule(">= 1"), "impression_bytes", o.max_bytes, OptionRule(">= 1048576"),
+                  "attribution_hours", o.attribution_hours, OptionRule(">= 0 (0 means to none)"));
+  }
 };
 
 /// One answer that was shown, as it was recorded, and what it caused.

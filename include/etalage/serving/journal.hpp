@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/extend/journal_files.hpp"
 
@@ -22,6 +23,9 @@ enum class Durability : std::uint8_t {
   kInterval,    ///< within interval_ms, by a thread of the journal's own
   kNone         ///< when sync() is called or the system sees fit; a killed process loses at most interval_ms
 };
+template <>
+inline constexpr auto option_names<Durability> = std::to_array<OptionName<Durability>>(
+    {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});
 
 /// Somebody else writes this journal.
 class ETALAGE_EXPORT JournalLockedError : public std::runtime_error {
@@ -50,6 +54,12 @@ struct ETALAGE_EXPORT JournalOptions {
   std::shared_ptr<JournalFiles> files = {};                  ///< null means system_journal_files()
   bool repair = false;                                       ///< open a damaged journal without the events that are lost, see JournalRecovery
   void validate() const;                                     ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "durability", o.durability, "interval_ms", o.interval_ms, OptionRule("in [1, 3600000]"), "segment_bytes", o.segment_bytes,
+                  OptionRule(">= 4096"), "buffer_bytes", o.buffer_bytes, OptionRule(">= 4096"), "repair", o.repair);
+  }
 };
 
 /// Receives what a journal holds: first the records of its newest compaction, then the events behind it, in order.

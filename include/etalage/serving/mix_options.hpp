@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/request.hpp"
 
@@ -17,12 +18,20 @@ enum class Normalization : std::uint8_t {
   kMinMax,  ///< (s - min) / (max - min); 1 where all are equal
   kNone     ///< s
 };
+template <>
+inline constexpr auto option_names<Normalization> =
+    std::to_array<OptionName<Normalization>>({{"rank", Normalization::kRank}, {"min_max", Normalization::kMinMax}, {"none", Normalization::kNone}});
 
 /// A source's part in a mix.
 struct SourceSlot {
   std::string source;   ///< name of a source
   int quota = 100;      ///< candidates asked of it, >= 1
   float weight = 1.0f;  ///< of its normalised scores in the sum, >= 0
+  /// visit("name", field, rule) for each option: what errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "quota", o.quota, OptionRule(">= 1, at most 65536"), "weight", o.weight, OptionRule("finite and >= 0"));
+  }
 };
 
 /// What one placement asks.

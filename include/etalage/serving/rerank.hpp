@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/core/scratch.hpp"
 #include "etalage/export.hpp"
 #include "etalage/serving/catalog_index.hpp"
@@ -13,12 +14,18 @@ namespace etalage {
 
 /// How an answer is made various.
 enum class RerankMethod : std::uint8_t { kNone, kMmr, kDpp, kCalibrated };
+template <>
+inline constexpr auto option_names<RerankMethod> = std::to_array<OptionName<RerankMethod>>(
+    {{"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}});
 
 /// What makes two products alike.
 enum class Likeness : std::uint8_t {
   kVectors,    ///< cosine of their vectors; a zero vector is like nothing
   kCategories  ///< levels that their category paths share from the root / sqrt(product of the paths' lengths)
 };
+template <>
+inline constexpr auto option_names<Likeness> =
+    std::to_array<OptionName<Likeness>>({{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}});
 
 /// Settings of a re-ranking. Relevance is in [0, 1].
 struct ETALAGE_EXPORT RerankOptions {
@@ -28,6 +35,12 @@ struct ETALAGE_EXPORT RerankOptions {
   int window = 300;             ///< the most relevant so many candidates take part, the others follow as they are; >= 1
   float smoothing = 0.01f;      ///< calibrated: share of the target in the list's own distribution; in (0, 1)
   void validate() const;        ///< throws std::invalid_argument: field, value, rule
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "method", o.method, "likeness", o.likeness, "diversity", o.diversity, OptionRule("in [0, 1]"), "window", o.window,
+                  OptionRule(">= 1"), "smoothing", o.smoothing, OptionRule("in (0, 1)"));
+  }
 };
 
 /// Candidates of one re-ranking: n of them, in any order.

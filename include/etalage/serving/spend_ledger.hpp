@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/extend/journal_files.hpp"
 
@@ -18,6 +19,11 @@ struct ETALAGE_EXPORT SpendLedgerOptions {
   std::int64_t block = 0;                   ///< reserved at a time; 0: a thousandth of each budget, at least 1
   std::shared_ptr<JournalFiles> files;      ///< null: the operating system's
   void validate() const;
+  /// visit("name", field, rule) for each option: what bindings and errors read.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "block", o.block, OptionRule(">= 0"));
+  }
 };
 
 /// Spending that survives: budgets are reserved in blocks on disk before they are used, and used from memory.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray, whole_number
+from .._arrays import asarray, real_number, whole_number
 from .._recipe import Recipe
 from ..models._arguments import auto as _auto
 from ._beyond import BEYOND, OF_ALL_LISTS, BeyondAccuracy, Together, accuracy_among, beyond_among
@@ -144,7 +144,8 @@ class Evaluation(Mapping):
 
         name: a metric with its k, "recall@20".
         """
-        return self._core.interval(name, samples, confidence, seed, whole_number(num_threads, "num_threads"))
+        return self._core.interval(name, whole_number(samples, "samples"), real_number(confidence, "confidence"),
+                                   whole_number(seed, "seed", bits=64, signed=False), whole_number(num_threads, "num_threads"))
 
     def compare(self, other: Evaluation, name: str, confidence: float = 0.95, samples: int = 1000, seed: int = 42,
                 num_threads: int = 0) -> dict:
@@ -152,7 +153,8 @@ class Evaluation(Mapping):
 
         name: a metric with its k, "recall@20"; other: an Evaluation of the same users.
         """
-        return self._core.compare(other._core, name, samples, confidence, seed, whole_number(num_threads, "num_threads"))
+        return self._core.compare(other._core, name, whole_number(samples, "samples"), real_number(confidence, "confidence"),
+                                  whole_number(seed, "seed", bits=64, signed=False), whole_number(num_threads, "num_threads"))
 
     def to_frame(self, user_ids=None):
         """One row a user and metric: user, metric ("recall"), k, value, and with_history (whether train holds anything of the
@@ -397,6 +399,7 @@ def _k(k) -> list[int]:
             raise TypeError(f"k holds {v!r}, must be integers >= 1")
         if v < 1:
             raise ValueError(f"k is {v}, must be >= 1")
+        whole_number(v, "k")
     return [int(v) for v in values]
 
 

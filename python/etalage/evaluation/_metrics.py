@@ -5,11 +5,12 @@ float32, one for each place of `ranked`, descending, for the expectation over al
 from __future__ import annotations
 
 from .. import _core
+from .._arrays import whole_number
 
 
 def _metric(name: str, text: str):
     def at_k(relevant, ranked, k: int, scores=None) -> float:
-        return _core.metric_at_k(name, relevant, ranked, k, scores)
+        return _core.metric_at_k(name, relevant, ranked, whole_number(k, "k"), scores)
 
     at_k.__doc__ = text + """
 

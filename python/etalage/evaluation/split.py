@@ -13,6 +13,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from .. import _core
+from .._arrays import real_number, whole_number
 from .._times import to_ms
 
 __all__ = ["Split", "leave_last_out", "random_holdout", "rolling", "tail_holdout", "temporal"]
@@ -62,7 +63,8 @@ def rolling(log, folds: int = 4, test_days: float = 28.0, *, train_days: float |
     log = _log(log)
     if log.times is None:
         raise ValueError("log has no times, must have them for folds in time")
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 1 <= folds <= 10_000:
+    folds = whole_number(folds, "folds")
+    if not 1 <= folds <= 10_000:
         raise ValueError(f"folds is {folds!r}, must be an integer in [1, 10000]")
     for name, days in (("test_days", test_days), ("train_days", train_days)):
         if days is not None and not (isinstance(days, (int, float, np.number)) and 0 < days < 1e6):
@@ -91,6 +93,8 @@ def random_holdout(data, share: float = 0.2, seed: int = 42, valid_share: float 
     Takes an EventLog, Interactions or a scipy CSR and gives back the same type. Decided by a hash of seed, user and item, so
     a log and the matrix made from it are cut alike.
     """
+    seed = whole_number(seed, "seed", bits=64, signed=False)
+    share, valid_share = real_number(share, "share"), real_number(valid_share, "valid_share")
     if isinstance(data, (_core.EventLog, _core.Interactions)):
         parts = _core.random_holdout(data, share, seed, valid_share)
         if isinstance(data, _core.Interactions) and data.recipe is not None:
@@ -103,7 +107,7 @@ def random_holdout(data, share: float = 0.2, seed: int = 42, valid_share: float 
 
 def tail_holdout(log, share: float = 0.2, valid_share: float = 0.0) -> Split:
     """The last `share` of each user's distinct items is test (rounded down), the `valid_share` before it valid."""
-    return Split(*_core.tail_holdout(_log(log), share, valid_share))
+    return Split(*_core.tail_holdout(_log(log), real_number(share, "share"), real_number(valid_share, "valid_share")))
 
 
 def _log(log):

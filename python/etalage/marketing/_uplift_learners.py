@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._arrays import real_number, reals
+from .._arrays import real_number, reals, whole_number
 
 
 class Ridge:
@@ -195,8 +195,8 @@ class DRLearner(Learner):
     def __init__(self, model: Any = None, *, effect_model: Any = None, control: Any = 0, folds: int = 3, seed: int = 0) -> None:
         super().__init__(model, control=control)
         self.effect_model = effect_model
-        self.folds = folds
-        self.seed = seed
+        self.folds = whole_number(folds, "folds")
+        self.seed = whole_number(seed, "seed", bits=64, signed=False)
 
     _effects = XLearner._effects
 

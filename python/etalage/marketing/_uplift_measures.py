@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import reals
+from .._arrays import reals, whole_number
 
 DEFINITIONS = ("etalage", "sklift", "sklift_negative", "sklift_no_negative", "causalml")
 
@@ -189,7 +189,7 @@ def _definition(name: str) -> str:
 def _resampled(statistic: Any, data: _Data, samples: int, seed: int) -> np.ndarray:
     if not isinstance(samples, (int, np.integer)) or not 2 <= samples <= 10**6:
         raise ValueError(f"samples is {samples!r}, must be a whole number in [2, 1000000]")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number(seed, "seed", bits=64, signed=False))
     arms = [np.flatnonzero(data.treated == arm) for arm in (0, 1)]
     return np.array([statistic(np.concatenate([rng.choice(arm, len(arm)) for arm in arms])) for _ in range(samples)])
 

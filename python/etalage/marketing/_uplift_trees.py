@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import whole_number
 from ._uplift_learners import Learner
+
+
+def _sizes(max_depth: int, min_arm: int, bins: int, max_features: int | None, seed: int) -> tuple[int, int, int, int | None, int]:
+    """What a tree is made by, checked."""
+    return (whole_number(max_depth, "max_depth", low=1), whole_number(min_arm, "min_arm", low=1, bits=64), whole_number(bins, "bins", low=2),
+            None if max_features is None else whole_number(max_features, "max_features", low=1), whole_number(seed, "seed", bits=64, signed=False))
 
 
 class UpliftTree(Learner):
@@ -22,11 +29,8 @@ class UpliftTree(Learner):
     def __init__(self, *, max_depth: int = 5, min_arm: int = 100, honest: bool = True, bins: int = 32, max_features: int | None = None,
                  control: Any = 0, seed: int = 0) -> None:
         super().__init__(None, control=control)
-        for name, value, least in (("max_depth", max_depth, 1), ("min_arm", min_arm, 1), ("bins", bins, 2), ("max_features", max_features, 1)):
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}, must be at least {least}")
-        self.max_depth, self.min_arm, self.honest, self.bins = max_depth, min_arm, honest, bins
-        self.max_features, self.seed = max_features, seed
+        self.max_depth, self.min_arm, self.bins, self.max_features, self.seed = _sizes(max_depth, min_arm, bins, max_features, seed)
+        self.honest = honest
 
     def _fit(self, x, arms, y):
         rng = np.random.default_rng(self.seed)
@@ -109,10 +113,10 @@ class UpliftForest(Learner):
     def __init__(self, *, trees: int = 50, max_depth: int = 6, min_arm: int = 50, bins: int = 32, max_features: int | None = None,
                  control: Any = 0, seed: int = 0) -> None:
         super().__init__(None, control=control)
-        if not 1 <= trees <= 10_000:
+        self.trees = whole_number(trees, "trees")
+        if not 1 <= self.trees <= 10_000:
             raise ValueError(f"trees is {trees}, must be in [1, 10000]")
-        self.trees, self.max_depth, self.min_arm, self.bins = trees, max_depth, min_arm, bins
-        self.max_features, self.seed = max_features, seed
+        self.max_depth, self.min_arm, self.bins, self.max_features, self.seed = _sizes(max_depth, min_arm, bins, max_features, seed)
 
     def _fit(self, x, arms, y):
         rng = np.random.default_rng(self.seed)
@@ -121,7 +125,7 @@ class UpliftForest(Learner):
         for t in range(self.trees):
             # Half of each arm: none is lost.
             rows = np.concatenate([rng.permutation(np.flatnonzero(arms == k))[: max(1, int((arms == k).sum()) // 2)] for k in range(len(self.treatments_) + 1)])
-            tree = UpliftTree(max_depth=self.max_depth, min_arm=self.min_arm, bins=self.bins, max_features=features, seed=self.seed * 100_003 + t)
+            tree = UpliftTree(max_depth=self.max_depth, min_arm=self.min_arm, bins=self.bins, max_features=features, seed=(self.seed * 100_003 + t) % 2**64)
             tree.treatments_ = self.treatments_
             tree._fit(x[rows], arms[rows], y[rows])
             self._trees.append(tree)

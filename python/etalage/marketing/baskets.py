@@ -125,8 +125,9 @@ def relations(log: _core.EventLog, view: str = "view", purchase: str = "purchase
     direction_p (two-sided sign test of these), p_value, q_value.
     view, purchase: the event types.
     """
-    if not 0 < max_q <= 1:
+    if not 0 < real_number(max_q, "max_q") <= 1:
         raise ValueError(f"max_q is {max_q}, must be in (0, 1]")
+    min_views, min_purchases = whole_number(min_views, "min_views", bits=64), whole_number(min_purchases, "min_purchases", bits=64)
     if not isinstance(log, _core.EventLog):
         raise TypeError(f"log is a {type(log).__name__}, must be an EventLog")
     if log.times is None:
@@ -191,6 +192,7 @@ def bundles(sets, price: Mapping, cost: Mapping, stock: Mapping | None = None, m
     """
     if not 0 <= discount < 1:
         raise ValueError(f"discount is {discount}, must be in [0, 1)")
+    min_size, max_size, k = whole_number(min_size, "min_size"), whole_number(max_size, "max_size", bits=64), whole_number(k, "k", bits=64)
     if not 2 <= min_size <= max_size:
         raise ValueError(f"min_size is {min_size} and max_size is {max_size}, must be 2 <= min_size <= max_size")
     if k < 0:

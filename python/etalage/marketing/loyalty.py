@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import real_number, whole_number
 from ._audience_value import lifecycle
 from ._columns import days_of, keys_of, numbers_of
 from .lifetime import Summaries, _PurchaseModel
@@ -39,6 +40,11 @@ class Tier:
     hold_days: int = 365
 
     def __post_init__(self) -> None:
+        real_number(self.amount, "amount")
+        whole_number(self.purchases, "purchases", bits=64)
+        for name in ("window_days", "hold_days"):
+            if name == "hold_days" or self.window_days is not None:
+                whole_number(getattr(self, name), name)
         if not (math.isfinite(self.amount) and self.amount >= 0 and self.purchases >= 0) or (self.amount == 0 and self.purchases == 0):
             raise ValueError(f"tier {self.name!r} has amount {self.amount} and purchases {self.purchases}, must ask for at least one of them, both finite and >= 0")
         if (self.window_days is not None and self.window_days < 1) or self.hold_days < 1:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-import textwrap
 import threading
 
 import numpy as np
 
 from .. import _core
 from .._arrays import asarray
+from .._option_rules import documented
 from .._recipe import Recipe, for_logs
 from . import _arguments as arg
 from ._by_key import ByKey, known_lists
@@ -55,9 +55,7 @@ class Recommender(ByKey, RecommendFrame):
         super().__init_subclass__(**kwargs)
         if "_kind" in cls.__dict__:
             _KINDS[cls._kind] = cls
-            said = "; ".join(f"{name} {rule}" for name, rule in cls.param_rules().items() if rule)
-            if said and cls.__doc__:
-                cls.__doc__ += "\n" + textwrap.indent(textwrap.fill(f"What parameters must be: {said}.", 120), "    ") + "\n    "
+            cls.__doc__ = documented(cls.__doc__, cls.param_rules())
 
     # Parameters
 

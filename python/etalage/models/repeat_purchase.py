@@ -4,8 +4,8 @@ from __future__ import annotations
 import copy
 
 from .. import _core
+from .._arrays import whole_number
 from .._times import to_ms
-from . import _arguments as arg
 from ._sequence import SequenceRecommender
 
 
@@ -40,11 +40,11 @@ class RepeatPurchase(SequenceRecommender):
 
     def again(self, item_index, purchases=1):
         """The chance that the `purchases`-th purchase of an item is followed by another."""
-        return self._fitted().again(arg.integer(item_index, "item_index"), arg.integer(purchases, "purchases"))
+        return self._fitted().again(whole_number(item_index, "item_index"), whole_number(purchases, "purchases"))
 
     def median_gap_days(self, item_index):
         """The median days between two purchases of an item; 0 when fitted without times."""
-        return self._fitted().median_gap_days(arg.integer(item_index, "item_index"))
+        return self._fitted().median_gap_days(whole_number(item_index, "item_index"))
 
     def similar_items(self, item_index, k=10, filter_items=None, items=None):
         self._no("similar_items")

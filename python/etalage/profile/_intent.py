@@ -44,9 +44,9 @@ class IntentEvaluation(Mapping):
         order = np.argsort(self.users, kind="stable")
         _, begins = np.unique(self.users[order], return_index=True)
         groups = np.split(order, begins[1:])
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(whole_number(seed, "seed", bits=64, signed=False))
         out = []
-        for _ in range(resamples):
+        for _ in range(whole_number(resamples, "resamples", low=1)):
             rows = np.concatenate([groups[g] for g in rng.integers(0, len(groups), len(groups))])
             out.append(statistic(rows))
         return np.array(out)
@@ -199,7 +199,7 @@ class PurchaseIntent:
         bins: of the reliability curve and of the calibration error.
         """
         core = self._fitted()
-        return IntentEvaluation(core.evaluate(log, as_catalog(catalog) or self._catalog, None if since is None else to_ms(since, "since"), bins))
+        return IntentEvaluation(core.evaluate(log, as_catalog(catalog) or self._catalog, None if since is None else to_ms(since, "since"), whole_number(bins, "bins")))
 
     def walk_forward(self, log, catalog=None, since=None, refit_days=28.0):
         """IntentEvaluation of a model that is refitted every refit_days, as a shop would: each moment from `since` on is judged

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import operator
 import os
 import re
 import weakref
@@ -12,104 +10,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import _core
-from .._arrays import asarray, whole_number
-from .._catalogs import as_catalog
+from .._arrays import whole_number
+from .._option_rules import documented
 from .._times import to_ms
 from ..profile import UserProfile
 from . import _offers
+from ._answer import Answer, checked_score, given_pairs, keys_in
 from ._impressions import Impressions, exploration, what_if
 from ._rules import to_json
+from ._snapshot import Snapshot
 
-_SIMILAR = ("item_to_item", "similar", "similar_items")
 _MEANING = ("weight", "trending", "purchase", "returns")
-_EVENTS = ("session_idle_minutes", "history_limit", "seen_limit", "trending_half_life_hours", "trending_size", "co_purchase_hours",
-           "co_purchase_limit", "max_future_seconds", "compact_bytes", "segment_bytes", "factor_cache", "profile_cache", "filter_cache_bytes", "explain_items", "metrics",
-           "visitor_idle_days", "max_shoppers", "max_shopper_bytes", "max_items", "max_erased", "visitor_prefix", "repair",
-           "impression_days", "impression_bytes", "attribution_hours")
-
-
-class Answer(tuple):
-    """What Engine.recommend() found: unpacks into keys and scores.
-
-    keys: the shop's, (n,); scores: float32 (n,); sources: the name of the source that named each product first.
-    why: with explain=True a dict for each product: "sources" (all that named it, with their parts), "because" (history
-    items with their shares), "rules" (what rules did). snapshot: number of the publication that answered.
-    request_id: with log=True the number of this answer, for observe(..., request=); None otherwise.
-    """
-
-    def __new__(cls, keys, scores, sources, why, about):
-        self = super().__new__(cls, (keys, scores))
-        self.keys, self.scores, self.sources, self.why = keys, scores, sources, why
-        self.__dict__.update(about)
-        return self
-
-    def __repr__(self):
-        rows = ", ".join(f"{k!r}: {s:.3f} ({source})" for k, s, source in zip(self.keys[:5], self.scores, self.sources))
-        return f"Answer({len(self.keys)} products: {rows}{', ...' if len(self.keys) > 5 else ''})"
+_RULES = {name: rule for name, rule in _core.option_rules()["engine"]["rules"].items() if name not in ("durability", "interval_ms")}
 
 
 def _milliseconds(time):
     return None if time is None else to_ms(time, "time")
-
-
-def _keys(values):
-    """A key, or what holds keys: an Answer, a list, an array, a Series, an Arrow array."""
-    if isinstance(values, Answer):
-        return values.keys
-    return values.to_pylist() if hasattr(values, "to_pylist") else values
-
-
-def _given(given):
-    """(key, score) pairs in the caller's order; keys alone get falling scores."""
-    if isinstance(given, Answer):
-        return list(zip(given.keys, given.scores))
-    if isinstance(given, Mapping):
-        return list(given.items())
-    if isinstance(given, tuple) and len(given) == 2 and all(isinstance(part, (list, np.ndarray)) for part in given):
-        keys, scores = given
-        if len(keys) != len(scores):
-            raise ValueError(f"given has {len(keys)} keys and {len(scores)} scores, must have one for each")
-        return list(zip(keys, scores))
-    entries = list(_keys(given))
-    pairs = [isinstance(entry, (tuple, list)) for entry in entries]
-    if any(pairs):
-        wrong = next((e for e, pair in zip(entries, pairs) if not pair or len(e) != 2), None)
-        if wrong is not None:
-            raise ValueError(f"given holds {wrong!r}, must hold (key, score) pairs or keys alone")
-        return [tuple(entry) for entry in entries]
-    return [(key, 1.0 - i / len(entries)) for i, key in enumerate(entries)]
-
-
-def _score(key, score):
-    """A finite number: one that is not would sort anyhow."""
-    try:
-        number = float(score)
-    except (TypeError, ValueError):
-        raise TypeError(f"given has the score {score!r} for {key!r}, must be a number") from None
-    if not -3.4e38 <= number <= 3.4e38:
-        raise ValueError(f"given has the score {number} for {key!r}, must be a finite float32")
-    return key, number
-
-
-def _rules(rules):
-    if rules is None:
-        return ""
-    return to_json({"rules": rules} if isinstance(rules, (list, tuple)) else rules)
-
-
-def _placement(spec):
-    """{"sources": {name: quota or (quota, weight)}, "fallback": [names], "normalization": "rank"} made complete."""
-    unknown = set(spec) - {"sources", "fallback", "normalization"}
-    if unknown:
-        raise ValueError(f"a placement's mix has {sorted(unknown)[0]!r}, must have sources, fallback and normalization")
-    slots = {}
-    for name, slot in spec.get("sources", {}).items():
-        quota, weight = slot if isinstance(slot, (tuple, list)) else (slot, 1.0)
-        slots[name] = (whole_number(quota, f"the quota of {name!r}"), float(weight))
-    out = {"sources": slots, "fallback": list(spec.get("fallback", ()))}
-    if "normalization" in spec:
-        out["normalization"] = spec["normalization"]
-    return out
 
 
 def _check_types(event_types):
@@ -126,158 +42,11 @@ def _check_types(event_types):
             raise TypeError(f"event_types[{name!r}] is {meaning!r}, must be a weight or a mapping")
 
 
-def _offer_prices(plans):
-    from ..marketing import Allocation, OfferPrices
-
-    if not isinstance(plans, Mapping):
-        raise TypeError(f"offer_prices is a {type(plans).__name__}, must be {{plan: OfferPrices}}")
-    out = {}
-    for plan, prices in plans.items():
-        prices = OfferPrices.of(prices) if isinstance(prices, Allocation) else prices
-        if not isinstance(plan, str) or not isinstance(prices, OfferPrices):
-            raise TypeError(f"offer_prices has {plan!r}: {type(prices).__name__}, must have names and OfferPrices or an Allocation")
-        out[plan] = prices._core
-    return out
-
-
-def _lifetime(model):
-    core = model._fitted() if hasattr(model, "_fitted") else None
-    if not isinstance(core, _core.LifetimeModel):
-        raise TypeError(f"lifetime is a {type(model).__name__}, must be a fitted BGNBD, MBGNBD, ParetoNBD or MBGCNBD")
-    return core
-
-
-def _through(entries, index):
-    """The entries with the first model with factors in a copy that is asked through the index."""
-    for at, (name, compiled, ask) in enumerate(entries):
-        if isinstance(compiled, _core.FactorModel):
-            compiled = compiled.copy()
-            compiled.set_index(index)
-            return [*entries[:at], (name, compiled, ask), *entries[at + 1:]]
-    raise ValueError("factor_index is given, must come with a model that has factors")
-
-
-class Snapshot:
-    """One state of everything that is not live: models, indexes, catalogue and rules. Made in the background, published whole.
-
-    models: {name: model}, all fitted on one id space; the name is what placements call the source. A model is asked about
-      the shopper, one named "item_to_item" or "similar" for what is like the page's products, Popularity for everybody;
-      (model, "shopper" | "similar" | "anyone") says it outright.
-    catalog: an etalage.Catalog; products that no model knows are new arrivals. content_index: an ItemIndex of its vectors.
-    factor_index: an ItemIndex of the item factors of the first model with factors, as build_index() makes one: this snapshot asks
-      that model through it; the model itself stays as it is.
-    rules: a list of rules, a dict or JSON. rerank: {"method": "mmr" | "dpp" | "calibrated", "diversity": 0.3, ...}.
-    mix: {placement or "standard": {"sources": {name: (quota, weight)}, "fallback": [names]}}; without one, the default.
-    profiles: etalage.profile.Profiles of the same log; live events go on from there. intent: a fitted PurchaseIntent.
-    cold_start: models.ColdStart(model, catalog) of the first model with factors: it names new products too, by the factors
-      that their attributes predict. segment_factors: {segment: factor row} of newcomers, by recommend(segment=...);
-      ColdStart(model, features, side="users").factors() makes them. segment_strength: events that a segment counts for (5).
-    ranker: a fitted models.LearnedRanker of the same products and shoppers. It scores anew what a placement's sources propose, before
-      boosts, caps and variety; its own sources say what they think of these products and propose nothing.
-    trained: the moment up to which the models know events (datetime or milliseconds); later ones count as live. By default
-      the newest event that profiles or a model was fitted on (a model on Interactions without times says none).
-    A snapshot keeps models and profiles as they are: what partial_fit_*() and observe() do to them later is in the next one.
-    segments: {segment: a fitted model that its shoppers without history get}. new_arrivals: keys, newest first; None means
-    products that no model knows.
-    offer_prices: {plan: marketing.OfferPrices or an Allocation}; an OfferDesk decides requests at them.
-    lifetime: a fitted model of marketing.lifetime (BGNBD, MBGNBD, ParetoNBD, MBGCNBD) of the same log: Engine.profile() then says how
-      likely somebody is still a customer (alive; churn is 1 - alive) and takes the segments "at risk" (below .7) and "lapsed" (below .3) from it,
-      and buy_again() multiplies by it. lifetime_unit: "weeks" or "days", as it was fitted.
-    """
-
-    def __init__(self, models=None, catalog=None, *, rules=None, rerank=None, mix=None, factor_index=None, content_index=None,
-                 segments=None, new_arrivals=None, profiles=None, intent=None, cold_start=None, segment_factors=None, segment_strength=5.0,
-                 ranker=None, trained=None, label="", offer_prices=None, lifetime=None, lifetime_unit="weeks"):
-        if models is not None and not isinstance(models, Mapping):
-            raise TypeError(f"models is a {type(models).__name__}, must be {{name: model}}")
-        entries = []
-        for name, model in (models or {}).items():
-            model, ask = model if isinstance(model, tuple) else (model, None)
-            compiled = self._compiled(model, name)
-            if ask is None:
-                ask = "similar" if name in _SIMILAR else "anyone" if compiled.kind == "Popularity" else "shopper"
-            entries.append((name, compiled, ask))
-        if factor_index is not None:
-            index = getattr(factor_index, "_core", factor_index)
-            if not isinstance(index, _core.ItemIndex):
-                raise TypeError(f"factor_index is a {type(factor_index).__name__}, must be an ItemIndex of a kind other than 'faiss'")
-            entries = _through(entries, index)
-        parts = {"label": label, "trained_ms": _milliseconds(trained) or 0, "segment_strength": float(segment_strength)}
-        if profiles is not None:
-            parts["profiles"] = profiles._core
-        if intent is not None:
-            parts["intent"] = intent._fitted()
-        if ranker is not None:
-            if getattr(type(ranker), "_kind", None) != "LearnedRanker":
-                raise TypeError(f"ranker is a {type(ranker).__name__}, must be a models.LearnedRanker")
-            parts["ranker"] = self._compiled(ranker, "ranker")
-        if cold_start is not None:
-            if not isinstance(cold_start._core, _core.ColdStartItems):
-                raise TypeError("cold_start learned from a matrix, must have learned from a Catalog")
-            parts["cold_start"] = cold_start._core
-        if segment_factors:
-            parts["segment_factors"] = {name: np.ascontiguousarray(asarray(row, "segment_factors"), np.float32) for name, row in segment_factors.items()}
-        if offer_prices:
-            parts["offer_prices"] = _offer_prices(offer_prices)
-        if lifetime is not None:
-            parts["lifetime"] = _lifetime(lifetime)
-            if not isinstance(lifetime_unit, str) or lifetime_unit not in ("days", "weeks"):
-                raise ValueError(f"lifetime_unit is {lifetime_unit!r}, must be 'days' or 'weeks'")
-            parts["lifetime_unit_days"] = {"days": 1.0, "weeks": 7.0}[lifetime_unit]
-        self._core = _core.Snapshot(
-            entries, as_catalog(catalog), parts,
-            getattr(content_index, "_core", None), {k: self._compiled(m, k) for k, m in (segments or {}).items()}, new_arrivals,
-            {name: _placement(spec) for name, spec in (mix or {}).items()}, _rules(rules), dict(rerank or {}))
-
-    @staticmethod
-    def _compiled(model, name):
-        core = getattr(model, "_model", None)
-        if core is None:
-            raise _core.NotFittedError(f"model {name!r} is not fitted; call fit() first")
-        return core
-
-    @classmethod
-    def _from_core(cls, core):
-        snapshot = cls.__new__(cls)
-        snapshot._core = core
-        return snapshot
-
-    @property
-    def label(self):
-        """The text that it was given, for logs and metrics."""
-        return self._core.label
-
-    @property
-    def offer_prices(self):
-        """{plan: marketing.OfferPrices} that it was given."""
-        from ..marketing import OfferPrices
-
-        return {plan: OfferPrices(budget, offer if len(offer) else None) for plan, (budget, offer) in self._core.offer_prices.items()}
-
-    def __len__(self):
-        """Number of products."""
-        return self._core.num_products
-
-    def save(self, path):
-        """Writes models, indexes, catalogue and rules to one file."""
-        self._core.save(os.fspath(path))
-
-    @classmethod
-    def load(cls, path):
-        """Opens a file that Snapshot.save() or Engine.save() wrote; arrays are mapped, nothing is rebuilt."""
-        return cls._from_core(_core.Snapshot.load(os.fspath(path)))
-
-    def __repr__(self):
-        return f"Snapshot({len(self)} products, sources: {', '.join(self._core.sources)})"
-
-
 def _request_number(value, name="request"):
     """A request_id as it was given: which ones are on record the log says."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is {value!r} ({type(value).__name__}), must be the request_id of a logged answer, an integer")
-    number = operator.index(value)
-    if not 0 < number < 2**64:
-        raise ValueError(f"{name} is {number}, must be the request_id of an answer that was logged and is still kept")
+    number = whole_number(value, name, bits=64, signed=False)
+    if number == 0:
+        raise ValueError(f"{name} is 0, must be the request_id of an answer that was logged and is still kept")
     return number
 
 
@@ -289,15 +58,13 @@ class Engine:
     models, catalog, rules, ...: what Snapshot takes; given here, a first snapshot is published at once.
     event_types: {name: weight} or {name: {"weight": 5, "trending": 5, "purchase": True}}; by default view, cart, purchase
       and return.
-    Options with their defaults: session_idle_minutes=30, history_limit=256, seen_limit=4096, trending_half_life_hours=24,
-      co_purchase_hours=24, max_future_seconds=300, compact_bytes=2**28, factor_cache=100000, profile_cache=20000,
-      filter_cache_bytes=192 * 2**20, metrics=False.
-    What is kept: visitor_idle_days=365, max_shoppers=10**7, max_shopper_bytes=2**33, max_items=10**7, max_erased=10**6 (0: no
-      limit), visitor_prefix="" (visitors are those whose key begins with it; by default those who bought nothing and were not
-      merged into). repair=True opens a damaged journal without the events that are lost; see `recovery`.
+    visitor_prefix: visitors are those whose key begins with it; by default those who bought nothing and were not merged into. Those of whom
+      nothing came for visitor_idle_days are forgotten, and beyond max_shoppers or max_shopper_bytes those idle longest.
+    repair: open a damaged journal without the events that are lost; see `recovery`.
+    Other options are listed below. param_rules() says what they must be.
 
-    exploration: {placement: what explore() takes}. Impressions: impression_days=90 and impression_bytes=2**28 are how long and how much of
-      what was shown is kept, attribution_hours=24 how long it is credited with events that name no request (0: not at all).
+    exploration: {placement: what explore() takes}. Impressions: impression_days and impression_bytes are how long and how much of what was
+      shown is kept, attribution_hours how long it is credited with events that name no request.
 
     Every method may be called from any number of threads; none holds the GIL while it works. close(), or leaving `with
     Engine(...) as engine:`, makes what was observed durable, ends the engine's threads and lets go of the folder; calls on a
@@ -306,11 +73,11 @@ class Engine:
     """
 
     def __init__(self, path=None, *, durability="every 50 ms", models=None, catalog=None, event_types=None, exploration=None, **options):
-        live = {name: options.pop(name) for name in _EVENTS if name in options}
+        live = {name: options.pop(name) for name in _RULES if name in options}
         published = list(inspect.signature(Snapshot.__init__).parameters)[3:]
         for name in options:
             if name not in published:
-                raise TypeError(f"{name} is not an option of Engine, must be one of {', '.join((*published, *_EVENTS))}")
+                raise TypeError(f"{name} is not an option of Engine, must be one of {', '.join((*published, *_RULES))}")
         self._clock = _core.Clock()
         self._hold(_core.Engine(None if path is None else os.fspath(path), self._options(durability, event_types, live, self._clock)))
         self._types = list(event_types) if event_types is not None else ["view", "cart", "purchase", "return"]
@@ -327,6 +94,11 @@ class Engine:
             except BaseException:
                 self.close()
                 raise
+
+    @staticmethod
+    def param_rules():
+        """What each option must be, in words: {"history_limit": "in [1, 65536]", ...}; "" for anything of its type."""
+        return dict(_RULES)
 
     def _hold(self, core):
         self._core = core
@@ -417,10 +189,10 @@ class Engine:
         if given is not None:
             if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
                 raise TypeError(f"given is {given!r}, must be an Answer, a mapping, (key, score) pairs or keys")
-            given = [_score(key, score) for key, score in _given(given)]
+            given = [checked_score(key, score) for key, score in given_pairs(given)]
             fill = placement != "search" if fill is None else fill
-        return Answer(*self._core.recommend(user, whole_number(k, "k", bits=64), placement, None if filter is None else to_json(filter), _keys(anchors),
-                                            _keys(session), given, query_vector, segment, exclude_seen, explain, _offers.place(place), fill, bool(log)))
+        return Answer(*self._core.recommend(user, whole_number(k, "k", bits=64), placement, None if filter is None else to_json(filter), keys_in(anchors),
+                                            keys_in(session), given, query_vector, segment, exclude_seen, explain, _offers.place(place), fill, bool(log)))
 
     def explore(self, placement, how):
         """How logged answers of a placement explore from the next request on; not kept on disk. None: the best is shown everywhere.
@@ -631,3 +403,6 @@ class Engine:
         if self.closed:
             return "Engine(closed)"
         return f"Engine({self.snapshot!r}, {self._core.last_sequence()} events)"
+
+
+Engine.__doc__ = documented(Engine.__doc__, _RULES, _core.option_rules()["engine"]["defaults"])

@@ -43,7 +43,7 @@ def IndexSource(name, index, ask="content", vectors=None, recent=5):
     the mean direction of the page's products, or of the `recent` last of session or history, in vectors (n, dim).
     name: what mixes call it; ask: as said above.
     """
-    return _core.IndexSource(name, index._core, ask, vectors, recent)
+    return _core.IndexSource(name, index._core, ask, vectors, whole_number(recent, "recent", low=0, bits=64))
 
 
 def ListSource(name, lists, recent=10):
@@ -52,6 +52,7 @@ def ListSource(name, lists, recent=10):
     `recent` last.
     name: what mixes call it; lists: as said above.
     """
+    recent = whole_number(recent, "recent", low=0, bits=64)
     if hasattr(lists, "tocsr"):
         rows = lists.tocsr()
         return _core.ListSource(name, rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data.astype(np.float32), recent)
@@ -139,7 +140,10 @@ class Ranker:
         def ints(values):
             return None if values is None else np.empty(0, np.int32) if np.size(values) == 0 else values
 
+        for name, text in (("placement", placement), ("segment", segment)):
+            if not isinstance(text, str):
+                raise TypeError(f"{name} is {text!r:.60}, must be a string")
         return {"placement": placement, "user": user, "history": ints(history), "session": ints(session), "anchors": ints(anchors),
                 "seen": ints(seen), "purchases": purchases, "filter": filter, "given": given, "segment": segment,
-                "user_vector": user_vector, "query_vector": query_vector, "target": target, "now_ms": now_ms,
-                "exclude_seen": exclude_seen, "audit_id": audit_id}
+                "user_vector": user_vector, "query_vector": query_vector, "target": target, "now_ms": whole_number(now_ms, "now_ms", bits=64),
+                "exclude_seen": bool(exclude_seen), "audit_id": whole_number(audit_id, "audit_id", bits=64, signed=False)}

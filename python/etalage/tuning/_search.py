@@ -6,6 +6,7 @@ import sys
 import time
 
 from .. import _core, evaluation
+from .._arrays import whole_number
 from .._recipe import Recipe, for_logs
 from ..evaluation._parts import held_out, to_fit
 from ..models import Recommender
@@ -63,6 +64,7 @@ def search(model, train, valid, budget=30, *, space=None, metric="ndcg@20", star
         known = (recipe or Recipe()).sequences(known, by="user") if goes_by_order(model) else train
     fit = {"recipe": recipe} if isinstance(train, _core.EventLog) else {}
     trials_limit, seconds_limit = _budget.limits(budget)
+    seed = whole_number(seed, "seed", signed=False)
     space = _space(model, train, space)
     measure = _measure(valid, name, k, positions, filter_already_liked_items, importance, num_threads)
     distributions = {n: p.distribution(optuna) for n, p in space.items() if not isinstance(p, Tied)}

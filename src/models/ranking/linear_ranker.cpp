@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
 
@@ -123,12 +124,7 @@ class Objective {
 
 }  // namespace
 
-void LinearRankerOptions::validate() const {
-  detail::require_finite(l2 > 0, "l2", l2, "finite and > 0");
-  detail::require(max_iterations >= 1, "max_iterations", max_iterations, ">= 1");
-  detail::require_finite(tolerance > 0, "tolerance", tolerance, "finite and > 0");
-  detail::require(num_threads >= 0, "num_threads", num_threads, ">= 0 (0 means all CPUs)");
-}
+void LinearRankerOptions::validate() const { require_options(*this); }
 
 LinearRanker LinearRanker::fit(MatrixView<const float> rows, std::span<const std::int64_t> offsets, std::span<const float> gains,
                                std::span<const float> weights, const LinearRankerOptions& options) {

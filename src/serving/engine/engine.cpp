@@ -6,8 +6,7 @@
 #include <system_error>
 #include <utility>
 
-#include "detail/check.hpp"
-#include "detail/limits.hpp"
+#include "core/option_check.hpp"
 #include "serving/engine/engine_impl.hpp"
 #include "serving/rules/live_catalog.hpp"
 
@@ -67,10 +66,8 @@ Publication::Publication(std::shared_ptr<const Snapshot> given, const EventStore
 }  // namespace serving
 
 void EngineOptions::validate() const {
+  require_options(*this);
   events.validate();
-  impressions.validate();
-  detail::require(explain_items >= 1, "explain_items", explain_items, ">= 1");
-  detail::require_at_most("explain_items", explain_items, detail::kMostListed);
 }
 
 EngineScratch::EngineScratch() : impl_(std::make_unique<Impl>()) {}

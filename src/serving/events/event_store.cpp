@@ -10,8 +10,8 @@
 #include <system_error>
 #include <thread>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
-#include "detail/limits.hpp"
 #include "serving/events/event_codec.hpp"
 #include "serving/events/fork_gate.hpp"
 #include "serving/events/fork_guard.hpp"
@@ -34,21 +34,8 @@ void EventStoreOptions::validate() const {
     for (std::size_t j = 0; j < i; ++j)
       if (event_types[j].name == t.name) throw std::invalid_argument("event type '" + t.name + "' is given twice, must be unique");
   }
-  detail::require(session_idle_minutes >= 1, "session_idle_minutes", session_idle_minutes, ">= 1");
-  detail::require(history_limit >= 1 && history_limit <= 65536, "history_limit", history_limit, "in [1, 65536]");
-  detail::require(seen_limit >= 1, "seen_limit", seen_limit, ">= 1");
-  detail::require_finite(trending_half_life_hours >= 0.001, "trending_half_life_hours", trending_half_life_hours, "finite and >= 0.001");
-  detail::require(trending_size >= 1, "trending_size", trending_size, ">= 1");
-  detail::require_at_most("trending_size", trending_size, detail::kMostListed);
-  detail::require(co_purchase_hours >= 1, "co_purchase_hours", co_purchase_hours, ">= 1");
-  detail::require(co_purchase_limit >= 1 && co_purchase_limit <= 4096, "co_purchase_limit", co_purchase_limit, "in [1, 4096]");
-  detail::require(max_future_seconds >= 0, "max_future_seconds", max_future_seconds, ">= 0");
-  detail::require(visitor_idle_days >= 0, "visitor_idle_days", visitor_idle_days, ">= 0");
-  detail::require(max_shoppers >= 0, "max_shoppers", max_shoppers, ">= 0");
-  detail::require(max_shopper_bytes >= 0, "max_shopper_bytes", max_shopper_bytes, ">= 0");
-  detail::require(max_items >= 0, "max_items", max_items, ">= 0");
+  require_options(*this);
   detail::require(visitor_prefix.size() <= 255, "size of visitor_prefix", visitor_prefix.size(), "<= 255");
-  journal.validate();
 }
 
 struct EventStore::Impl {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "detail/check.hpp"
+#include "core/option_check.hpp"
 #include "serving/events/fork_gate.hpp"
 #include "serving/events/fork_guard.hpp"
 #include "serving/events/impression_store.hpp"
@@ -24,11 +24,7 @@ using serving::ByteWriter;
 using serving::ImpressionStore;
 using serving::ShownKind;
 
-void ImpressionOptions::validate() const {
-  detail::require(keep_days >= 1, "impression_days", keep_days, ">= 1");
-  detail::require(max_bytes >= (std::uint64_t{1} << 20), "impression_bytes", max_bytes, ">= 1048576");
-  detail::require(attribution_hours >= 0, "attribution_hours", attribution_hours, ">= 0");
-}
+void ImpressionOptions::validate() const { require_options(*this); }
 
 struct ImpressionLog::Impl {
   explicit Impl(ImpressionOptions given) : options((given.validate(), given)), store(options) {}

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "serving/events/fork_gate.hpp"
@@ -27,11 +28,7 @@ namespace fs = std::filesystem;
 
 }  // namespace
 
-void JournalOptions::validate() const {
-  detail::require(interval_ms >= 1 && interval_ms <= 3'600'000, "interval_ms", interval_ms, "in [1, 3600000]");
-  detail::require(segment_bytes >= 4096, "segment_bytes", segment_bytes, ">= 4096");
-  detail::require(buffer_bytes >= 4096, "buffer_bytes", buffer_bytes, ">= 4096");
-}
+void JournalOptions::validate() const { require_options(*this); }
 
 struct Journal::Impl {
   Impl(const fs::path& folder, const JournalOptions& given, const JournalReplay& replay) : directory(folder), options(given) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "serving/events/fork_guard.hpp"
@@ -39,7 +40,7 @@ std::uint64_t checksum_of(const Record& r) { return XXH3_64bits(&r, offsetof(Rec
 void SpendLedgerOptions::validate() const {
   detail::require(!budgets.empty() && budgets.size() <= 1024, "budgets.size()", budgets.size(), "in [1, 1024]");
   for (std::size_t b = 0; b < budgets.size(); ++b) detail::require(budgets[b] >= 0, ("budgets[" + std::to_string(b) + "]").c_str(), budgets[b], ">= 0");
-  detail::require(block >= 0, "block", block, ">= 0");
+  require_options(*this);
 }
 
 struct SpendLedger::Impl {

@@ -6,13 +6,13 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/random_stream.hpp"
 
 namespace etalage {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames = {"greedy", "epsilon", "softmax", "thompson", "squarecb"};
 constexpr std::size_t kNodes = 64;
 
 /// P(rate i is the highest) = integral of density i times the product of the others' distributions, on one grid for all.
@@ -73,24 +73,14 @@ void thompson(std::span<const ShownCounts> counts, std::size_t n, std::span<doub
 
 }  // namespace
 
-std::string_view exploration_name(PlacePolicy policy) noexcept { return kNames[static_cast<std::size_t>(policy)]; }
+std::string_view exploration_name(PlacePolicy policy) noexcept { return option_names<PlacePolicy>[static_cast<std::size_t>(policy)].first; }
 
 void Exploration::validate() const {
-  detail::require(static_cast<std::size_t>(policy) < kNames.size(), "policy", static_cast<int>(policy), "one of the enumerators of PlacePolicy");
-  detail::require_finite(epsilon >= 0 && epsilon <= 1, "epsilon", epsilon, "in [0, 1]");
-  detail::require_finite(temperature > 0, "temperature", temperature, "finite and > 0");
-  detail::require_finite(gamma > 0, "gamma", gamma, "finite and > 0");
-  detail::require_finite(max_share >= 0 && max_share <= 1, "max_share", max_share, "in [0, 1]");
-  detail::require(pool >= 2 && pool <= 256, "pool", pool, "in [2, 256]");
+  require_options(*this);
   detail::require(slots.size() <= 1024, "number of slots", slots.size(), "<= 1024");
 }
 
-void Fatigue::validate() const {
-  detail::require(after >= 1, "after", after, ">= 1");
-  detail::require_finite(factor >= 0 && factor <= 1, "factor", factor, "in [0, 1]");
-  detail::require(days >= 1, "days", days, ">= 1");
-  detail::require(answers >= 1 && answers <= 256, "answers", answers, "in [1, 256]");
-}
+void Fatigue::validate() const { require_options(*this); }
 
 bool Exploration::explores(std::size_t place, std::size_t places, std::size_t explored_before) const noexcept {
   if (policy == PlacePolicy::kGreedy) return false;

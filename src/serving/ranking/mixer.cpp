@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "detail/limits.hpp"
+#include "core/option_check.hpp"
 #include "detail/probing.hpp"
 
 namespace etalage {
@@ -19,10 +19,7 @@ void check(const PlacementMix& mix, const std::string& where) {
   for (std::size_t i = 0; i < mix.sources.size(); ++i) {
     const SourceSlot& s = mix.sources[i];
     const std::string slot = where + ".sources[" + std::to_string(i) + "]";
-    if (s.quota < 1) throw std::invalid_argument(slot + ".quota is " + std::to_string(s.quota) + ", must be >= 1");
-    detail::require_at_most((slot + ".quota").c_str(), s.quota, detail::kMostListed);  // memory of every request
-    if (!(s.weight >= 0) || !std::isfinite(s.weight))
-      throw std::invalid_argument(slot + ".weight is " + std::to_string(s.weight) + ", must be finite and >= 0");
+    SourceSlot::each(s, [&](const char* name, const auto& field, const OptionRule& rule) { require_option((slot + "." + name).c_str(), field, rule); });
   }
 }
 

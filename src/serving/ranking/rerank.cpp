@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/option_check.hpp"
 #include "core/scratch.hpp"
 #include "detail/check.hpp"
 #include "serving/ranking/greedy.hpp"
@@ -51,11 +52,7 @@ void check(const RerankOptions& options, const RerankInput& input) {
 
 }  // namespace
 
-void RerankOptions::validate() const {
-  detail::require_finite(diversity >= 0 && diversity <= 1, "diversity", diversity, "in [0, 1]");
-  detail::require(window >= 1, "window", window, ">= 1");
-  detail::require_finite(smoothing > 0 && smoothing < 1, "smoothing", smoothing, "in (0, 1)");
-}
+void RerankOptions::validate() const { require_options(*this); }
 
 std::size_t rerank(const RerankOptions& options, const RerankInput& input, std::span<std::int32_t> order, Scratch& scratch) {
   check(options, input);
