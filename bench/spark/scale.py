@@ -2,10 +2,10 @@
 """How etalage.spark grows, measured here, and what that says of a cluster.
 
     python bench/spark/scale.py [--quick] [--factors 128] [--hosts 20] [--cores 16] [--events 1e10] [--users 1e8] [--items 1e7] [--network 1.25]
-                                [--only growth,executors] [--work FOLDER]
+                                [--only growth,executors,driver] [--work FOLDER]
 
 Measures interactions() and sweeps of ALS on made-up events, doubling events, users, items, and executors (local-cluster with 1, 2
-and 4 processes of one core) one at a time; --only does a part, and --work keeps what was found for the next call; prints the exponents of time, the bytes that blocks and factors have, and from both a
+and 4 processes of one core) one at a time, and what the driver holds for more and more users; --only does a part, and --work keeps what was found for the next call; prints the exponents of time, the bytes that blocks and factors have, and from both a
 sheet for a cluster: --hosts executors of --cores cores with --network GB/s each. What does not fit is said at the end.
 """
 
@@ -115,6 +115,39 @@ def executors(args, work):
         made.stop()
 
 
+def driver(args, work):
+    """Prints what the driver holds while it trains, writes everybody's lists and profiles and measures, for more and more users:
+    Python's peak, and the JVM's heap after a collection. Executors are processes of their own."""
+    import datetime
+    import tracemalloc
+
+    from pyspark.sql import functions as F
+
+    made = session("local-cluster[1,1,1024]")
+    print(f"\n{'users':>12} {'Python, peak':>14} {'JVM, after':>14}")
+    for users in (1000, *(int(args.base[1]) // n for n in (16, 4, 1))):  # the first imports and caches
+        lake = f"{work}/lake-driver-{users}"
+        if not os.path.exists(lake):
+            shutil.rmtree(lake + ".new", ignore_errors=True)
+            events(lake + ".new", 4 * users, users, 500)
+            os.rename(lake + ".new", lake)
+        frame = made.read.parquet(lake).withColumn("time", F.lit(datetime.datetime(2026, 1, 1)))
+        out = tempfile.mkdtemp(dir=work)
+        tracemalloc.start()
+        spark.ALS(factors=16, iterations=2, seed=1).fit(frame, folder=f"{out}/fit")
+        path = f"{out}/fit/model.etalage"
+        spark.recommend(made, path, k=5, out=f"{out}/lists")
+        spark.evaluate(made, path, frame.select("user", "item"), 5, check_fit=False, filter_already_liked_items=False)
+        spark.profiles(frame, out=f"{out}/profiles")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        runtime = made._jvm.java.lang.Runtime.getRuntime()
+        runtime.gc()
+        print(f"{users:12,} {peak / 1e6:11.1f} MB {(runtime.totalMemory() - runtime.freeMemory()) / 1e6:11.1f} MB", flush=True)
+        shutil.rmtree(out)
+    made.stop()
+
+
 def sheet(args, first, large):
     """Seconds and bytes at args' size from the unit costs here, those of a core; two cores were at work."""
     cores, f, hosts = 2, args.factors, args.hosts
@@ -150,7 +183,7 @@ def main():
     p.add_argument("--users", type=float, default=1e8)
     p.add_argument("--items", type=float, default=1e7)
     p.add_argument("--network", type=float, default=1.25)
-    p.add_argument("--only", default="growth,executors")
+    p.add_argument("--only", default="growth,executors,driver")
     p.add_argument("--work", help="a folder that keeps what is measured on, and what was found")
     args = p.parse_args()
     args.base = np.array([400_000, 20_000, 5_000] if args.quick else [1_600_000, 80_000, 20_000])
@@ -160,7 +193,7 @@ def main():
     try:
         os.makedirs(work, exist_ok=True)
         for name in args.only.split(","):
-            found = {"growth": growth, "executors": executors}[name](args, work)
+            found = {"growth": growth, "executors": executors, "driver": driver}[name](args, work)
             if name == "growth":
                 kept.write_text(json.dumps(found))
         if kept.exists():
