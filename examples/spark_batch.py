@@ -64,6 +64,12 @@ def main():
     user = lists.first()["user"]
     keys, scores = etalage.load(path).recommend_ids(user, k=3)
     print(f"{user}: {', '.join(f'{key} {score:.3f}' for key, score in zip(keys, scores))}")
+
+    # Who they are: a row a shopper here, and the file that an engine's snapshot takes.
+    shop = spark.profiles(events, event="event", out=os.path.join(out, "profiles"), overwrite=True)
+    counts = {r["segment"]: r["count"] for r in shop.groupBy("segment").count().orderBy("segment").collect()}
+    print(f"segments: {', '.join(f'{count} {name}' for name, count in counts.items())}; "
+          f"{etalage.load(os.path.join(out, 'profiles', 'profiles.etalage')).by_id(user)!r}")
     session.stop()
 
 

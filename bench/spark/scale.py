@@ -2,13 +2,15 @@
 """How etalage.spark grows, measured here, and what that says of a cluster.
 
     python bench/spark/scale.py [--quick] [--factors 128] [--hosts 20] [--cores 16] [--events 1e10] [--users 1e8] [--items 1e7] [--network 1.25]
+                                [--only growth,executors,driver] [--work FOLDER]
 
 Measures interactions() and sweeps of ALS on made-up events, doubling events, users, items, and executors (local-cluster with 1, 2
-and 4 processes of one core) one at a time; prints the exponents of time, the bytes that blocks and factors have, and from both a
+and 4 processes of one core) one at a time, and what the driver holds for more and more users; --only does a part, and --work keeps what was found for the next call; prints the exponents of time, the bytes that blocks and factors have, and from both a
 sheet for a cluster: --hosts executors of --cores cores with --network GB/s each. What does not fit is said at the end.
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -61,7 +63,9 @@ class Run:
         """{blocks: seconds of interactions(), sweep: of one sweep, pairs, bytes} of the quicker of two runs."""
         lake = f"{self.work}/lake-{count}-{users}-{items}"
         if not os.path.exists(lake):
-            events(lake, count, users, items)
+            shutil.rmtree(lake + ".new", ignore_errors=True)
+            events(lake + ".new", count, users, items)
+            os.rename(lake + ".new", lake)
         frame, out = self.session.read.parquet(lake), {"blocks": np.inf, "sweep": np.inf}
         for attempt in range(2):
             begin = time.perf_counter()
@@ -69,17 +73,19 @@ class Run:
             out["blocks"] = min(out["blocks"], time.perf_counter() - begin)
             took = []
             for sweeps in (1, 5):
+                fit = tempfile.mkdtemp(dir=self.work)
                 begin = time.perf_counter()
                 spark.ALS(factors=self.factors, iterations=sweeps, regularization=1.0, alpha=1.0, unobserved_weight=0.1, nu=0.0, seed=1,
-                          compute_objective=False).fit(blocks, session=self.session, folder=tempfile.mkdtemp(dir=self.work))
+                          compute_objective=False).fit(blocks, session=self.session, folder=fit)
                 took.append(time.perf_counter() - begin)
+                shutil.rmtree(fit)
             out["sweep"] = min(out["sweep"], max(1e-3, (took[1] - took[0]) / 4))
         return {**out, "pairs": blocks.nnz, "bytes": size(blocks.path), "users": blocks.num_users, "items": blocks.num_items}
 
 
-def measured(args, work):
-    base = np.array([400_000, 20_000, 5_000] if args.quick else [1_600_000, 80_000, 20_000])
-    found, names = {}, ("events", "users", "items")
+def growth(args, work):
+    """(base, four times the events) as Run gives them; prints the exponents."""
+    base, names = args.base, ("events", "users", "items")
     made = session("local[2]")
     run = Run(made, work, args.factors)
     run(50_000, 2_000, 500)  # a first run of everything
@@ -91,18 +97,55 @@ def measured(args, work):
         more = base.copy()
         more[n] *= 4
         got = run(*more.tolist())
-        found[name] = {k: np.log(got[k] / first[k]) / np.log(4) for k in ("blocks", "sweep")}
-        print(f"{name:12} {got['blocks']:7.2f} s {found[name]['blocks']:9.2f} {got['sweep']:7.3f} s {found[name]['sweep']:9.2f}")
+        exponent = {k: np.log(got[k] / first[k]) / np.log(4) for k in ("blocks", "sweep")}
+        print(f"{name:12} {got['blocks']:7.2f} s {exponent['blocks']:9.2f} {got['sweep']:7.3f} s {exponent['sweep']:9.2f}", flush=True)
         if name == "events":
             large = got
     made.stop()
-    print(f"{'executors':12} {'blocks':>9} {'':9} {'a sweep':>9}")
+    return first, large
+
+
+def executors(args, work):
+    """Prints seconds with 1, 2 and 4 executors."""
+    print(f"\n{'executors':12} {'blocks':>9} {'':9} {'a sweep':>9}")
     for processes in (1, 2, 4):
         made = session(f"local-cluster[{processes},1,1024]")
-        got = Run(made, work, args.factors)(*base.tolist())
-        print(f"{processes:12} {got['blocks']:7.2f} s {'':9} {got['sweep']:7.3f} s" + ("  (more than the cores of this machine)" if processes > os.cpu_count() else ""))
+        got = Run(made, work, args.factors)(*args.base.tolist())
+        print(f"{processes:12} {got['blocks']:7.2f} s {'':9} {got['sweep']:7.3f} s" + ("  (more than the cores of this machine)" if processes > os.cpu_count() else ""), flush=True)
         made.stop()
-    return first, large
+
+
+def driver(args, work):
+    """Prints what the driver holds while it trains, writes everybody's lists and profiles and measures, for more and more users:
+    Python's peak, and the JVM's heap after a collection. Executors are processes of their own."""
+    import datetime
+    import tracemalloc
+
+    from pyspark.sql import functions as F
+
+    made = session("local-cluster[1,1,1024]")
+    print(f"\n{'users':>12} {'Python, peak':>14} {'JVM, after':>14}")
+    for users in (1000, *(int(args.base[1]) // n for n in (16, 4, 1))):  # the first imports and caches
+        lake = f"{work}/lake-driver-{users}"
+        if not os.path.exists(lake):
+            shutil.rmtree(lake + ".new", ignore_errors=True)
+            events(lake + ".new", 4 * users, users, 500)
+            os.rename(lake + ".new", lake)
+        frame = made.read.parquet(lake).withColumn("time", F.lit(datetime.datetime(2026, 1, 1)))
+        out = tempfile.mkdtemp(dir=work)
+        tracemalloc.start()
+        spark.ALS(factors=16, iterations=2, seed=1).fit(frame, folder=f"{out}/fit")
+        path = f"{out}/fit/model.etalage"
+        spark.recommend(made, path, k=5, out=f"{out}/lists")
+        spark.evaluate(made, path, frame.select("user", "item"), 5, check_fit=False, filter_already_liked_items=False)
+        spark.profiles(frame, out=f"{out}/profiles")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        runtime = made._jvm.java.lang.Runtime.getRuntime()
+        runtime.gc()
+        print(f"{users:12,} {peak / 1e6:11.1f} MB {(runtime.totalMemory() - runtime.freeMemory()) / 1e6:11.1f} MB", flush=True)
+        shutil.rmtree(out)
+    made.stop()
 
 
 def sheet(args, first, large):
@@ -140,13 +183,24 @@ def main():
     p.add_argument("--users", type=float, default=1e8)
     p.add_argument("--items", type=float, default=1e7)
     p.add_argument("--network", type=float, default=1.25)
+    p.add_argument("--only", default="growth,executors,driver")
+    p.add_argument("--work", help="a folder that keeps what is measured on, and what was found")
     args = p.parse_args()
-    args.base_events = 400_000 if args.quick else 1_600_000
-    work = tempfile.mkdtemp(prefix="scale-spark-")
+    args.base = np.array([400_000, 20_000, 5_000] if args.quick else [1_600_000, 80_000, 20_000])
+    args.base_events = int(args.base[0])
+    work = os.path.abspath(args.work) if args.work else tempfile.mkdtemp(prefix="scale-spark-")
+    kept = Path(work) / f"growth-{args.base_events}-{args.factors}.json"
     try:
-        sheet(args, *measured(args, work))
+        os.makedirs(work, exist_ok=True)
+        for name in args.only.split(","):
+            found = {"growth": growth, "executors": executors, "driver": driver}[name](args, work)
+            if name == "growth":
+                kept.write_text(json.dumps(found))
+        if kept.exists():
+            sheet(args, *json.loads(kept.read_text()))
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if not args.work:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 if __name__ == "__main__":

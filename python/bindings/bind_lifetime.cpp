@@ -78,15 +78,17 @@ void bind_lifetime(py::module_& m) {
                              [](const LifetimeModel& model) { return std::vector<double>(model.log_likelihood_of_k().begin(), model.log_likelihood_of_k().end()); })
       .def_property_readonly("fit_report", [](const LifetimeModel& model) { return fit_fields(model.parameters()); })
       .def("fit",
-           [](LifetimeModel& model, const py::object& frequency, const py::object& recency, const py::object& age, const py::object& log_gaps) {
+           [](LifetimeModel& model, const py::object& frequency, const py::object& recency, const py::object& age, const py::object& log_gaps,
+              const py::object& weights) {
              const Column x = column(frequency, "frequency");
              const Column tx = column(recency, "recency");
              const Column t = column(age, "T");
              const Column g = column_or_none(log_gaps, "log_gaps");
+             const Column w = column_or_none(weights, "weights");
              const py::gil_scoped_release release;
-             model.fit({view(x), view(tx), view(t), view(g)});
+             model.fit({view(x), view(tx), view(t), view(g), view(w)});
            },
-           py::arg("frequency"), py::arg("recency"), py::arg("T"), py::arg("log_gaps") = py::none())
+           py::arg("frequency"), py::arg("recency"), py::arg("T"), py::arg("log_gaps") = py::none(), py::arg("weights") = py::none())
       .def("set_parameters", [](LifetimeModel& model, const std::vector<double>& values) { model.set_parameters(values); }, py::arg("values"));
   bind_files<LifetimeModel>(lifetime, [](const auto& p, LoadOptions o) { return load_lifetime_model(p, o); },
                             [](auto b, LoadOptions o) { return load_lifetime_model_from_memory(b, o); });

@@ -197,6 +197,14 @@ void bind_profile(py::module_& m) {
              return d;
            },
            py::arg("now_ms"))
+      .def("append",
+           [](Profiles& p, const Profiles& others) {
+             const py::gil_scoped_release release;
+             p.append(others);
+           },
+           py::arg("others"))
+      .def("set_ids", [](Profiles& p, const std::shared_ptr<IdMap>& users, const std::shared_ptr<IdMap>& items) { p.set_ids(users, items); },
+           py::arg("user_ids").none(true), py::arg("item_ids").none(true))
       .def("merge", &Profiles::merge, py::arg("from_user"), py::arg("to_user"))
       .def("erase", &Profiles::erase, py::arg("user"));
   bind_files<Profiles>(profiles, [](const auto& p, LoadOptions o) { return load_profiles(p, o); },

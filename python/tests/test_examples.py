@@ -56,6 +56,7 @@ def test_spark_batch(tmp_path):
         pytest.skip("Spark needs Java 17, and there is no java")
     shown = run(sys.executable, "examples/spark_batch.py", "--out", tmp_path)
     assert "fitted 400 users x 150 items" in shown and "4000 rows in" in shown
+    assert sum(int(n) for n in re.findall(r"(\d+) [a-z ]+[,;]", re.search(r"^segments: (.*)$", shown, re.M)[1])) == 400
     model = tmp_path / "fit" / "model.etalage"
     assert (tmp_path / "lists" / "_SUCCESS").exists() and model.exists()
     # The C++ side opens what executors fitted, and answers as the lists say.

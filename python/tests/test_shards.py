@@ -39,7 +39,7 @@ def reference(path, **params):
     matrix = data.user_items.tocsr()[a][:, b]
     matrix.sort_indices()
     ordered = etalage.Interactions.from_csr(matrix, user_ids=users[a], item_ids=items[b])
-    return etalage.models.ALS(factors=12, iterations=4, seed=3, **params).fit(ordered)
+    return etalage.models.ALS(**{"factors": 12, "iterations": 4, "seed": 3, **params}).fit(ordered)
 
 
 def start(events, shard, place, *more):
@@ -178,10 +178,14 @@ def test_blocks_open_and_answer(events, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"solver": "cholesky", "nu": 0.5}, {"solver": "subspace", "unobserved_weight": 0.1},
-                                     {"tolerance": 0.02}, {"compute_objective": False}])
-def test_every_solver_has_the_bits_of_one_machine(events, tmp_path, options):
+                                     {"tolerance": 0.02}, {"compute_objective": False}, {"factors": 64}])
+@pytest.mark.parametrize("most_whole", [512 << 20, 0])  # of the other side all in memory, or the rows that a block names
+def test_every_solver_has_the_bits_of_one_machine(events, tmp_path, options, most_whole, monkeypatch):
+    from etalage import _core
+    from etalage.spark import _sweeps
     from etalage.spark._blocks import write_blocks
 
+    monkeypatch.setattr(_sweeps, "_MOST_WHOLE", most_whole)
     expected = reference(events, **options)
     data = etalage.EventLog.from_csv(events, user="user", item="item", value="n").interactions()
     write_blocks(str(tmp_path / "b"), data)

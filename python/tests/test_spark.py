@@ -209,6 +209,39 @@ def test_als_has_the_bits_of_one_machine(events, params, expected, partitions):
         assert (got == wanted).all()
 
 
+def test_als_of_few_rows_and_of_a_side_that_no_process_holds_whole(running, events, params, columns, expected):
+    from etalage import _core
+    from etalage.spark import _training
+
+    def gathering(job, module, name, *arguments):
+        made = real(job, module, name, *arguments)
+
+        def run(batches):
+            from etalage.spark import _sweeps
+
+            before = _sweeps._MOST_WHOLE
+            _sweeps._MOST_WHOLE = 0
+            try:
+                yield from made(batches)
+            finally:
+                _sweeps._MOST_WHOLE = before
+
+        return run
+
+    # Many factors of few rows: the plain steps of "cg", without turning.
+    data, many = local(columns, event_weights=WEIGHTS, half_life_days=30), {**params, "factors": 64}
+    assert _core.als_uses_basis(_core.AlsModel({"factors": 12}), *data.shape) and not _core.als_uses_basis(_core.AlsModel({"factors": 64}), *data.shape)
+    plain = etalage.models.ALS(**many).fit(data)
+    blocks = spark.interactions(events, **NAMES, event_weights=WEIGHTS, half_life_days=30)
+    same(spark.ALS(**many).fit(blocks, session=running, partitions=2), plain)
+    real = _training.task
+    _training.task = gathering
+    try:
+        same(spark.ALS(**params).fit(blocks, session=running, partitions=2), expected)
+    finally:
+        _training.task = real
+
+
 def test_als_goes_on_from_its_folder(running, events, params, expected, tmp_path):
     given = dict(event_weights=WEIGHTS, half_life_days=30, folder=tmp_path / "fit")
     stopped = spark.ALS(**params).fit(events, **NAMES, **given, callback=lambda p: p.step < 1)
@@ -414,6 +447,60 @@ def test_executors_that_are_killed(running, events, params, expected, model_path
         for module in (_training, _lists):
             module.task = real
     assert len(list(tmp_path.glob("killed.*"))) == 3
+
+
+def test_workers_that_are_killed_in_jobs_that_add_and_measure(running, events, columns, model_path, tmp_path):
+    """The first worker of each kind of task dies after its first rows; what the jobs say is what they say without."""
+    if not running.sparkContext.master.startswith("local-cluster"):
+        pytest.skip("one attempt a task is all there is")
+    import test_spark_profiles as shoppers
+    from etalage.spark import _audience, _lists, _measure, _profiles, _summaries, _sums
+
+    def killing(job, module, name, *arguments):
+        made, flag = real(job, module, name, *arguments), str(tmp_path / f"killed.{name}")
+
+        def run(batches):
+            import os
+            import signal
+
+            for n, batch in enumerate(made(batches)):
+                yield batch
+                if n == 0:
+                    try:
+                        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    except FileExistsError:
+                        pass
+
+        return run
+
+    real, roles = _lists.task, {"back": "return"}
+    modules = (_audience, _lists, _measure, _profiles, _summaries, _sums)
+    blocks = spark.interactions(events, **NAMES)
+    pairs = events.selectExpr("who as user", "what as item").distinct().limit(300).cache()
+
+    def results():
+        return [sorted(map(str, rows)) for rows in (
+            spark.score(running, model_path, pairs).collect(), spark.similar_items(running, model_path, k=2).collect(),
+            spark.audience(running, model_path, int(columns["what"][0]), k=9).collect(), spark.popularity(running, blocks).collect(),
+            spark.cooccurrence(running, blocks, min_users=3).collect(),
+            spark.summaries(events, "who", "at", event="kind", events="buy", partitions=2).collect(),
+            spark.evaluate(running, model_path, pairs, 5, check_fit=False, filter_already_liked_items=False).items())]
+
+    without = results()
+    for module in modules:
+        module.task = killing
+    try:
+        assert results() == without
+        found = spark.profiles(events, **NAMES, roles=roles, out=tmp_path / "shop")
+    finally:
+        for module in modules:
+            module.task = real
+    expected = shoppers.local(columns, NAMES, roles=roles)
+    shoppers.rows_are(found, expected)
+    assert etalage.load(tmp_path / "shop" / "profiles.etalage")._core.to_bytes() == expected._core.to_bytes()
+    assert {p.name for p in tmp_path.glob("killed.*")} >= {f"killed.{n}" for n in (
+        "assemble", "chosen", "cooccurrence", "known_products", "lists", "make_parts", "measure", "popularity", "scores", "summarised", "write_table")}
 
 
 def test_executors_whose_jvm_is_killed(running, events, params, expected, model_path, tmp_path):

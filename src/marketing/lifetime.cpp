@@ -91,7 +91,7 @@ const ParameterFit& LifetimeModel::fit(const PurchaseHistories& customers) {
   const auto groups = marketing::grouped(customers);
   if (groups.empty() || groups.back().x == 0)
     throw std::invalid_argument("frequency is 0 for every one of " + std::to_string(customers.frequency.size()) +
-                                " customers, must be > 0 for some: without a repeat purchase there is no rate to estimate");
+                                " rows, must be > 0 for some: without a repeat purchase there is no rate to estimate");
   std::vector<double> by_k;
   ParameterFit best;
   std::int32_t best_k = 1;

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kLikelihoodGrain = 4096;
 
+double weight_of(const PurchaseHistories& customers, std::size_t row) noexcept { return customers.weights.empty() ? 1 : customers.weights[row]; }
+
 /// What depends on x alone: ln Gamma(r + kx) / Gamma(r) + r ln alpha, and Beta's part for p.
 Jet part_of_x(LifetimeKind kind, double k, double x, std::span<const double> p) {
   Jet out;
@@ -85,6 +87,7 @@ void check_histories(const PurchaseHistories& customers) {
   detail::require(customers.recency.size() == n, "recency.size()", customers.recency.size(), "that of frequency");
   detail::require(customers.age.size() == n, "T.size()", customers.age.size(), "that of frequency");
   detail::require(customers.log_gaps.empty() || customers.log_gaps.size() == n, "log_gaps.size()", customers.log_gaps.size(), "that of frequency, or 0");
+  detail::require(customers.weights.empty() || customers.weights.size() == n, "weights.size()", customers.weights.size(), "that of frequency, or 0");
   constexpr double kMostPurchases = 1e9;
   for (std::size_t i = 0; i < n; ++i) {
     const double x = customers.frequency[i];
@@ -96,16 +99,20 @@ void check_histories(const PurchaseHistories& customers) {
     require_row(x > 0 || tx == 0, "recency", i, tx, "0 where frequency is 0: it is the age at the last repeat purchase, not the time since");
     require_row(x == 0 || tx > 0, "recency", i, tx, "> 0 where frequency is > 0: purchases of one moment are one");
     if (!customers.log_gaps.empty()) require_row(std::isfinite(customers.log_gaps[i]), "log_gaps", i, customers.log_gaps[i], "finite");
+    if (!customers.weights.empty())
+      require_row(std::isfinite(customers.weights[i]) && customers.weights[i] > 0, "weights", i, customers.weights[i], "finite and > 0: customers who share the row");
   }
 }
 
 std::vector<HistoryGroup> grouped(const PurchaseHistories& customers) {
   std::vector<HistoryGroup> out(customers.frequency.size());
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = {customers.frequency[i], customers.recency[i], customers.age[i], 1};
-  std::sort(out.begin(), out.end(), [](const HistoryGroup& a, const HistoryGroup& b) { return std::tie(a.x, a.tx, a.age) < std::tie(b.x, b.tx, b.age); });
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = {customers.frequency[i], customers.recency[i], customers.age[i], weight_of(customers, i)};
+  std::sort(out.begin(), out.end(), [](const HistoryGroup& a, const HistoryGroup& b) {
+    return std::tie(a.x, a.tx, a.age, a.weight) < std::tie(b.x, b.tx, b.age, b.weight);  // sums of weights by no order of rows
+  });
   std::size_t kept = 0;
   for (std::size_t i = 0; i < out.size(); ++i) {
-    if (kept > 0 && out[kept - 1].x == out[i].x && out[kept - 1].tx == out[i].tx && out[kept - 1].age == out[i].age) out[kept - 1].weight += 1;
+    if (kept > 0 && out[kept - 1].x == out[i].x && out[kept - 1].tx == out[i].tx && out[kept - 1].age == out[i].age) out[kept - 1].weight += out[i].weight;
     else out[kept++] = out[i];
   }
   out.resize(kept);
@@ -138,8 +145,9 @@ double gap_term(std::int32_t k, const PurchaseHistories& customers) noexcept {
   for (std::size_t i = 0; i < customers.frequency.size(); ++i) {
     const double x = customers.frequency[i];
     if (x == 0) continue;
-    if (!customers.log_gaps.empty()) sum += (k - 1) * customers.log_gaps[i] - x * of_k;
-    else sum += (k - 1) * x * std::log(customers.recency[i]) - (log_gamma(k * x).value - log_gamma(x).value);
+    const double weight = weight_of(customers, i);
+    if (!customers.log_gaps.empty()) sum += (k - 1) * customers.log_gaps[i] - weight * x * of_k;
+    else sum += weight * ((k - 1) * x * std::log(customers.recency[i]) - (log_gamma(k * x).value - log_gamma(x).value));
   }
   return sum;
 }

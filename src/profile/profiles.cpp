@@ -2,6 +2,8 @@
 #include "etalage/profile/profiles.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -95,6 +97,30 @@ Observed Profiles::observe(std::int32_t user, const ProfileEvent& event) {
 void Profiles::observe(std::span<const std::int32_t> users, std::span<const ProfileEvent> events) {
   detail::require(users.size() == events.size(), "users.size()", users.size(), "events.size()");
   for (std::size_t i = 0; i < users.size(); ++i) observe(users[i], events[i]);
+}
+
+void Profiles::append(const Profiles& others) {
+  if (!(others.options_ == options_)) throw std::invalid_argument("others has other options, must have those of the profiles that it is appended to");
+  const auto same = [](const char* what, std::int32_t theirs, std::int32_t ours) {
+    if (theirs != ours)
+      throw std::invalid_argument("others knows " + std::to_string(theirs) + " " + what + ", must know the " + std::to_string(ours) + " of the profiles that it is appended to");
+  };
+  same("products", others.facts_->num_items(), facts_->num_items());
+  same("categories", others.facts_->num_categories(), facts_->num_categories());
+  same("brands", others.facts_->num_brands(), facts_->num_brands());
+  const std::size_t all = users_.size() + others.users_.size();
+  detail::require(all <= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()), "size of both", all, "at most 2^31 - 1 shoppers");
+  RepurchaseStatistics sums = repurchases_;
+  sums.add(others.repurchases_);
+  const bool keyed = users_.empty() || others.users_.empty();
+  SharedIdMap users = !keyed ? nullptr : users_.empty() ? others.user_ids_ : user_ids_;
+  SharedIdMap items = item_ids_ ? item_ids_ : others.item_ids_;
+  std::vector<UserProfile> theirs(others.users_);  // of others that are these, too
+  if (all > users_.capacity()) users_.reserve(std::max(all, 2 * users_.capacity()));
+  users_.insert(users_.end(), std::make_move_iterator(theirs.begin()), std::make_move_iterator(theirs.end()));
+  repurchases_ = std::move(sums);
+  user_ids_ = std::move(users);
+  item_ids_ = std::move(items);
 }
 
 void Profiles::merge(std::int32_t from, std::int32_t to) {

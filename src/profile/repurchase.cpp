@@ -3,6 +3,9 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "detail/check.hpp"
 #include "etalage/profile/profiles.hpp"
@@ -30,6 +33,25 @@ void RepurchaseStatistics::add(std::int32_t item, const Observed& observed) {
     s->log_gap += std::llround(log_gap * kUnit);
     s->log_gap2 += std::llround(log_gap * log_gap * kUnit);
   }
+}
+
+void RepurchaseStatistics::add(const RepurchaseStatistics& others) {
+  std::vector<Sum> items(items_);
+  items.resize(std::max(items_.size(), others.items_.size()));
+  Sum all = all_;
+  constexpr std::int64_t most = std::int64_t{1} << 56;  // of a file: two of them cannot overflow
+  const auto take = [](Sum& to, const Sum& from) {
+    to.occasions += from.occasions;
+    to.gaps += from.gaps;
+    to.log_gap += from.log_gap;
+    to.log_gap2 += from.log_gap2;
+    if (to.occasions > most || to.log_gap > most || to.log_gap < -most || to.log_gap2 > most)
+      throw std::invalid_argument("others has counts that no purchases make together with these");
+  };
+  take(all, others.all_);
+  for (std::size_t i = 0; i < others.items_.size(); ++i) take(items[i], others.items_[i]);
+  all_ = all;
+  items_ = std::move(items);
 }
 
 RepurchaseStatistics::Law RepurchaseStatistics::shop() const noexcept {

@@ -61,6 +61,38 @@ Customers random_customers(std::size_t n, unsigned seed) {
   return c;
 }
 
+TEST(LifetimeModel, RowsWithWeightsAreAsManyCustomers) {
+  const testing::SampleHistories one;
+  testing::SampleHistories all;
+  std::vector<double> weights, gaps;
+  for (std::size_t i = 0; i < one.x.size(); ++i) {
+    weights.push_back(static_cast<double>(1 + i % 3));
+    gaps.push_back(one.log_gaps[i] * weights.back());
+    for (std::size_t more = 0; more < i % 3; ++more) {
+      all.x.push_back(one.x[i]);
+      all.tx.push_back(one.tx[i]);
+      all.age.push_back(one.age[i]);
+      all.log_gaps.push_back(one.log_gaps[i]);
+    }
+  }
+  for (const LifetimeKind kind : kKinds) {
+    LifetimeModel each(kind), rows(kind);
+    each.fit({all.x, all.tx, all.age, all.log_gaps});
+    rows.fit({one.x, one.tx, one.age, gaps, weights});
+    EXPECT_EQ(each.parameters().values, rows.parameters().values) << lifetime_name(kind);
+    EXPECT_EQ(each.parameters().customers, rows.parameters().customers);
+    EXPECT_NEAR(each.parameters().log_likelihood, rows.parameters().log_likelihood, 1e-9);
+    EXPECT_EQ(each.k(), rows.k());
+  }
+  LifetimeModel model(LifetimeKind::kBgNbd);
+  for (const double wrong : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    weights[2] = wrong;
+    EXPECT_THROW(model.fit({one.x, one.tx, one.age, {}, weights}), std::invalid_argument);
+  }
+  weights.pop_back();
+  EXPECT_THROW(model.fit({one.x, one.tx, one.age, {}, weights}), std::invalid_argument);
+}
+
 TEST(SpecialFunctions, KnownValues) {
   using marketing::log_gamma;
   EXPECT_NEAR(log_gamma(0.5).value, 0.5 * std::log(std::numbers::pi), 4e-15);

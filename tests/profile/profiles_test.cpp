@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <utility>
+#include <vector>
 
 #include "etalage/error.hpp"
 #include "etalage/io/profile_files.hpp"
@@ -53,6 +55,49 @@ TEST(Profiles, AnyNumberOfThreadsGivesTheSameBits) {
   Profiles four(facts());
   four.add(log, 4);
   EXPECT_EQ(save_to_memory(one), save_to_memory(four));
+}
+
+TEST(Profiles, PartsOfALogAppendedAreTheLog) {
+  const EventLog log = testing::random_log(60, 6, 5);
+  Profiles whole(facts());
+  whole.add(log);
+  Profiles parts(facts());
+  for (const auto& [first, last] : {std::pair(0, 17), std::pair(17, 18), std::pair(18, 60)}) {
+    EventLog::Columns c;
+    c.event_names = log.columns().event_names;
+    std::vector<std::int32_t> users, items;
+    std::vector<std::uint16_t> events;
+    std::vector<std::int64_t> times;
+    std::vector<float> values;
+    for (std::size_t r = 0; r < static_cast<std::size_t>(log.size()); ++r) {
+      const std::int32_t user = log.columns().users[r];
+      if (user < first || user >= last) continue;
+      users.push_back(user - first);
+      items.push_back(log.columns().items[r]);
+      events.push_back(log.columns().events[r]);
+      times.push_back(log.columns().times_ms[r]);
+      if (!log.columns().values.empty()) values.push_back(log.columns().values[r]);
+    }
+    c.users = Array<std::int32_t>(users);
+    c.items = Array<std::int32_t>(items);
+    c.events = Array<std::uint16_t>(events);
+    c.times_ms = Array<std::int64_t>(times);
+    c.values = Array<float>(values);
+    Profiles part(facts());
+    part.add(EventLog(std::move(c)));
+    ASSERT_EQ(part.size(), last - first);
+    parts.append(part);
+  }
+  parts.set_ids(whole.user_ids(), whole.item_ids());
+  EXPECT_EQ(save_to_memory(parts), save_to_memory(whole));
+
+  Profiles other(facts(), {.half_life_days = 30});
+  EXPECT_THROW(parts.append(other), std::invalid_argument);
+  EXPECT_THROW(parts.append(Profiles()), std::invalid_argument);
+  EXPECT_EQ(save_to_memory(parts), save_to_memory(whole));
+  parts.append(parts);  // itself: everybody twice
+  EXPECT_EQ(parts.size(), 2 * whole.size());
+  EXPECT_EQ(parts.at(60 + 7).counts().events, whole.at(7).counts().events);
 }
 
 TEST(Profiles, FilesBringBackEveryBitAndGoOn) {

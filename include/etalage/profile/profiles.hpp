@@ -36,6 +36,8 @@ class ETALAGE_EXPORT RepurchaseStatistics {
 
   /// Counts what UserProfile::observe said of a purchase of `item`.
   void add(std::int32_t item, const Observed& observed);
+  /// What others counted of the same products. std::invalid_argument for sums that no shop's purchases make; then nothing changes.
+  void add(const RepurchaseStatistics& others);
   /// Gap and chance for a product that somebody bought, within horizon_days from now:
   ///   share * (F(elapsed + horizon) - F(elapsed)) / (1 - share * F(elapsed)),  F log-normal
   [[nodiscard]] BuyAgain expect(const ItemMemory& memory, std::int64_t now_ms, double horizon_days) const;
@@ -86,6 +88,10 @@ class ETALAGE_EXPORT Profiles {
   /// Grows to the user. Nothing changes when it throws.
   Observed observe(std::int32_t user, const ProfileEvent& event);
   void observe(std::span<const std::int32_t> users, std::span<const ProfileEvent> events);
+  /// The shoppers of `others` behind these, and their gaps between purchases: profiles made of parts of a log are those of the
+  /// log, to the bit. Both must have the same options, products, categories and brands under the same numbers
+  /// (std::invalid_argument as far as it shows). Keys of users are dropped where both sides have shoppers: set_ids() follows.
+  void append(const Profiles& others);
   /// Facts for a newer catalogue: made by ItemFacts::updated, so that numbers of categories and brands stay.
   void set_facts(std::shared_ptr<const ItemFacts> facts);
   /// Takes `from` into `to` and forgets it.

@@ -235,14 +235,15 @@ class _PurchaseModel(_Fitted):
     def _core_class(self, options):
         return _core.LifetimeModel(self._kind, options)
 
-    def fit(self, frequency: object, recency: object = None, T: object = None):
+    def fit(self, frequency: object, recency: object = None, T: object = None, *, weights: object = None):
         """frequency: whole numbers >= 0; recency in [0, T], 0 where frequency is 0; T >= 0; each (n,). Or Summaries alone.
-        Returns self. ValueError names column, row and rule; also when nobody bought twice."""
-        return self._fit(*_fit_columns(frequency, recency, T), None)
+        weights: customers who share a row (n,), as spark.summaries(grouped=True) counts them; None: one each: the same fit, of
+        fewer rows. Returns self. ValueError names column, row and rule; also when nobody bought twice."""
+        return self._fit(*_fit_columns(frequency, recency, T), None, weights)
 
-    def _fit(self, frequency, recency, T, log_gaps):
+    def _fit(self, frequency, recency, T, log_gaps, weights):
         model = self._new()
-        model.fit(frequency, recency, T, log_gaps)
+        model.fit(frequency, recency, T, log_gaps, weights)
         self._core_model = model
         return self
 
@@ -300,14 +301,14 @@ class MBGCNBD(_PurchaseModel):
         self.k = k
         super().__init__(max_iterations, num_threads)
 
-    def fit(self, frequency: object, recency: object = None, T: object = None, log_gaps: object = None):
-        """As MBGNBD.fit. log_gaps (n,): sum of ln(gap) over a customer's gaps. Without it the likelihood is that of recency
+    def fit(self, frequency: object, recency: object = None, T: object = None, log_gaps: object = None, *, weights: object = None):
+        """As MBGNBD.fit. log_gaps (n,): sum of ln(gap) over a customer's gaps, with weights over those of all who share the row. Without it the likelihood is that of recency
         alone, which tells less about k: prefer fit_events or Summaries, which have it.
-        frequency, recency, T: as of the other models.
+        frequency, recency, T, weights: as of the other models.
         """
         if isinstance(frequency, Summaries) and log_gaps is None:
             log_gaps = frequency.log_gaps
-        return self._fit(*_fit_columns(frequency, recency, T), log_gaps)
+        return self._fit(*_fit_columns(frequency, recency, T), log_gaps, weights)
 
     def fit_events(self, customer: object, time: object, until: object = None, unit: str = "weeks"):
         """Fits on raw purchases, one entry each; arguments as summarize_events. Returns self.

@@ -14,8 +14,9 @@ from ._events import interactions
 from ._items import EASE, ItemKNN, P3alpha, RP3beta
 from ._lists import recommend, score, similar_items
 from ._measure import evaluate
+from ._profiles import profiles
 from ._summaries import summaries
 from ._sums import cooccurrence, popularity
 
-__all__ = ["ALS", "EASE", "Blocks", "ItemKNN", "P3alpha", "RP3beta", "audience", "cooccurrence", "evaluate", "interactions", "popularity", "recommend", "score",
+__all__ = ["ALS", "EASE", "Blocks", "ItemKNN", "P3alpha", "RP3beta", "audience", "cooccurrence", "evaluate", "interactions", "popularity", "profiles", "recommend", "score",
            "similar_items", "summaries"]

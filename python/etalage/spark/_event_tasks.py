@@ -136,19 +136,14 @@ def write_user_blocks(batches, place, root, side, shape, count, kinds, options):
 
 
 def _rows_of(columns, kinds, options, first, shape, place):
-    import pyarrow as pa
-
-    table = {"user": columns["user"].astype(np.int64), "item": columns["item"].astype(np.int64)}
+    events, names = None, []
     if "event" in columns:
-        table["event"] = pa.DictionaryArray.from_arrays(pa.array(columns["event"]), pa.array(kinds, pa.string()))
-    if "time" in columns:
-        table["time"] = pa.array(columns["time"]).cast(pa.timestamp("ms", tz="UTC"))
-    if "value" in columns:
-        table["value"] = columns["value"]
-    log = _core.EventLog.from_frame(pa.table(table), **{n: n if n in table else None for n in _COLUMNS}, num_threads=place.cpus)
+        here, events = np.unique(columns["event"], return_inverse=True)
+        names, events = [kinds[n] for n in here], events.astype(np.int32)
+    log = _core.log_of_codes((columns["user"] - first).astype(np.int32), columns["item"].astype(np.int32), None, None, events, names,
+                             columns.get("time"), columns.get("value"))
     coo = _weighted(log, options, place).tocoo()
-    users, items = np.asarray(log.user_ids), np.asarray(log.item_ids)
-    return sp.csr_matrix((coo.data, (users[coo.row] - first, items[coo.col])), shape=shape, dtype=np.float32)
+    return sp.csr_matrix((coo.data, (coo.row, coo.col)), shape=shape, dtype=np.float32)
 
 
 def _weighted(log, options, place):

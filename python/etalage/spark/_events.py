@@ -59,11 +59,15 @@ def interactions(df, user="user", item="item", event=None, time=None, value=None
             options.update({n: getattr(recipe, n) for n in options})
     else:
         recipe = of_options({**weighting, **transform})
-    return _Job(df, dict(user=user, item=item, event=event, time=time, value=value), folder, time_unit, on_error, partitions, overwrite, batch,
+    return EventJob(df, dict(user=user, item=item, event=event, time=time, value=value), folder, time_unit, on_error, partitions, overwrite, batch,
                 drop).run({**weighting, "now": now}, transform, min_user_count, min_item_count, recipe)
 
 
-class _Job:
+class EventJob:
+    """Events of a DataFrame as files of codes, their keys numbered together, and dealt to blocks of users."""
+
+    job = "spark.interactions"
+
     def __init__(self, df, names, path, time_unit, on_error, partitions, overwrite, batch, drop):
         need_spark()
         check_frame(df, "df")
@@ -109,7 +113,7 @@ class _Job:
         try:
             batches = {**self.kept, self.batch: self._read()}
             reports = [r for name in sorted(batches, key=str) for r in batches[name]]
-            self.partitions = partitions_of(self.session, self.given_partitions, max(4 * slots(self.session), sum(r["rows"] for r in reports)), _EVENTS)
+            self._plan(reports)
             options, kinds = self._held_to_all(reports, weighting)
             keys, shape, firsts = self._keys(reports)
             pairs = self._blocks(reports, kinds, firsts, shape, options, transform, min_user, min_item)
@@ -174,9 +178,13 @@ class _Job:
 
     def _read(self):
         """The events as files of codes; what the tasks say of each file, in an order of their own."""
-        what = task("spark.interactions: reading events", "_event_tasks", "encode", self.path, self.types, self.time_unit, self.on_error,
+        what = task(f"{self.job}: reading events", "_event_tasks", "encode", self.path, self.types, self.time_unit, self.on_error,
                     self.batch is not None)
         return [json.loads(r["report"]) for r in rows(self.events.mapInArrow(what, "report string"))]
+
+    def _plan(self, reports):
+        """How many partitions the steps after the events are read have."""
+        self.partitions = partitions_of(self.session, self.given_partitions, max(4 * slots(self.session), sum(r["rows"] for r in reports)), _EVENTS)
 
     def _held_to_all(self, reports, weighting):
         """(the options for each block, event types in order): types and `now` are those of all events."""
@@ -209,9 +217,9 @@ class _Job:
             most = sum(r["keys"][side] for r in reports)
             splitters[side] = files.splitters_of(reports, side, max(1, min(self.partitions, -(-most // _RUN))))
         runs = {side: len(splitters[side]) + 1 for side in splitters}
-        what = task("spark.interactions: keys", "_event_tasks", "merge_keys", self.path, self.root, [r["file"] for r in reports], splitters)
+        what = task(f"{self.job}: keys", "_event_tasks", "merge_keys", self.path, self.root, [r["file"] for r in reports], splitters)
         found = {r["task"]: r["keys"] for r in rows(self._over(sum(runs.values())).mapInArrow(what, "task bigint, keys bigint"))}
-        _require_all(found, sum(runs.values()), "keys")
+        require_all(found, sum(runs.values()), "keys")
         firsts, shape = {}, []
         for side, begin in (("user", 0), ("item", runs["user"])):
             counts = [found[begin + r] for r in range(runs[side])]
@@ -221,14 +229,17 @@ class _Job:
                 raise ValueError(f"{side} has {shape[-1]} keys, must have at most {arg.INT32_MAX}")
         return {f"{side}s": list(range(runs[side])) for side in ("user", "item")}, shape, firsts
 
+    def _deal(self, reports, kinds, firsts, shape):
+        place = {k: n for n, k in enumerate(kinds)}
+        what = task(f"{self.job}: dealing events", "_event_tasks", "deal", self.path, self.root, [r["file"] for r in reports], firsts,
+                    blocks.block_rows(shape[0]), [[place[k] for k in r["kinds"]] for r in reports])
+        dealt = {r["file"]: r["events"] for r in rows(self._over(len(reports)).mapInArrow(what, "file bigint, events bigint"))}
+        require_all(dealt, len(reports), "events")
+
     def _blocks(self, reports, kinds, firsts, shape, options, transform, min_user, min_item):
         if 0 in shape:
             return 0
-        place = {k: n for n, k in enumerate(kinds)}
-        what = task("spark.interactions: dealing events", "_event_tasks", "deal", self.path, self.root, [r["file"] for r in reports], firsts,
-                    blocks.block_rows(shape[0]), [[place[k] for k in r["kinds"]] for r in reports])
-        dealt = {r["file"]: r["events"] for r in rows(self._over(len(reports)).mapInArrow(what, "file bigint, events bigint"))}
-        _require_all(dealt, len(reports), "events")
+        self._deal(reports, kinds, firsts, shape)
         count = len(blocks.ranges(shape[0]))
         minimum = min_user > 1 or min_item > 1
         side = "raw" if minimum else "users"
@@ -236,7 +247,7 @@ class _Job:
         what = task("spark.interactions: blocks of users", "_event_tasks", "write_user_blocks", self.root, side, shape, len(reports), kinds, each)
         found = rows(self._over(count).mapInArrow(what, "block bigint, pairs bigint, events bigint"))
         made = {r["block"]: r["pairs"] for r in found}
-        _require_all(made, count, "users")
+        require_all(made, count, "users")
         if (in_blocks := sum(r["events"] for r in found)) != (read := sum(r["rows"] for r in reports)):
             raise RuntimeError(f"{read} events were read and {in_blocks} are in blocks, must be as many")
         if minimum:
@@ -244,7 +255,7 @@ class _Job:
         items = len(blocks.ranges(shape[1]))
         what = task("spark.interactions: blocks of items", "_event_tasks", "write_item_blocks", self.root, shape)
         rest = {r["block"]: r["pairs"] for r in rows(self._over(items).mapInArrow(what, "block bigint, pairs bigint"))}
-        _require_all(rest, items, "items")
+        require_all(rest, items, "items")
         if sum(made.values()) != sum(rest.values()):
             raise RuntimeError(f"users' blocks hold {sum(made.values())} pairs and items' {sum(rest.values())}, must be as many")
         return int(sum(made.values()))
@@ -256,7 +267,7 @@ class _Job:
         while True:
             what = task("spark.interactions: minimum counts", "_event_tasks", "count_items", self.root, shape, min_user, step)
             made = [r["block"] for r in rows(over_blocks.mapInArrow(what, "block bigint, pairs bigint"))]
-            _require_all(dict.fromkeys(made), count, "users")
+            require_all(dict.fromkeys(made), count, "users")
             total = np.zeros(shape[1], np.int64)
             for b in range(count):
                 total += folder.read(os.path.join(self.root, "minimum", f"{step + 1:04d}.counts", f"{b:06d}"))["counts"]
@@ -271,7 +282,7 @@ class _Job:
         return {r["block"]: r["pairs"] for r in rows(over_blocks.mapInArrow(what, "block bigint, pairs bigint"))}
 
 
-def _require_all(made, count, side):
+def require_all(made, count, side):
     if sorted(made) != list(range(count)):
         raise RuntimeError(f"{len(made)} of the {count} parts of {side} were reported: the folder is unfinished")
 

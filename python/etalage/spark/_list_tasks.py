@@ -121,7 +121,8 @@ def into_files(batches, place, folder, fields, kind, spec):
         tables = made(batches, place, spec) if made else lists(batches, place, kind, spec)
         temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
         try:
-            with pq.ParquetWriter(temporary, schema) as writer:
+            repeated = [n for n, t in fields if t != "float32"]  # scores are all different: a dictionary of them is tried in vain
+            with pq.ParquetWriter(temporary, schema, use_dictionary=repeated) as writer:
                 for table in tables:
                     if table.num_rows:
                         writer.write_batch(table.cast(schema))

@@ -10,18 +10,25 @@ from ._session import by_columns, check_frame, column, key_column, need_spark, r
 from ._worker import task
 
 
-def summaries(df, user="user", time="time", value=None, event=None, *, events=None, until=None, unit="weeks", utc_offset_minutes=0, partitions=None):
+def summaries(df, user="user", time="time", value=None, event=None, *, events=None, until=None, unit="weeks", utc_offset_minutes=0, grouped=False,
+              partitions=None):
     """Summaries of customers, as marketing.lifetime.summarize() makes them of a log: a lazy DataFrame (customer, frequency, recency, T
     double[, money double], log_gaps double), one row a customer who bought.
 
     user, time, value, event   names of columns of df; times are timestamps, naive ones are UTC; value is the money of a purchase
     events, until, unit, utc_offset_minutes   as for summarize(); until None is the newest purchase's day, which a job looks up
 
-    A customer's events come together in one task; how many customers have the same (frequency, recency, T) is a groupBy away.
+    grouped      True: how many customers have the same history, which is all that a fit of BGNBD, MBGNBD, ParetoNBD or MBGCNBD asks:
+                 (frequency, recency, T, customers bigint, log_gaps double, the sum of theirs) in that order, for
+                 fit(frequency, recency, T, weights=customers). At most days^2 / 2 rows a frequency, however many customers
+
+    A customer's events come together in one task.
     """
     F = need_spark()
     check_frame(df, "df")
     _unit(unit)
+    if grouped and value is not None:
+        raise ValueError(f"value is {value!r} and grouped True, must be None: what customers spend is their own")
     offset = arg.integer(utc_offset_minutes, "utc_offset_minutes")
     key, strings = key_column(df, user, "user")
     kind = df.schema[time].dataType.typeName() if time in df.columns else ""
@@ -52,6 +59,10 @@ def summaries(df, user="user", time="time", value=None, event=None, *, events=No
     else:
         until = int(to_ms(until, "until"))
     what = task("spark.summaries", "_summary_tasks", "summarised", value is not None, int(until), unit, offset)
-    return by_columns(asked, partitions, "user").sortWithinPartitions("user", "time").mapInArrow(
+    each = by_columns(asked, partitions, "user").sortWithinPartitions("user", "time").mapInArrow(
         what, f"customer {'string' if strings else 'bigint'}, frequency double, recency double, T double" + (", money double" if value is not None else "")
         + ", log_gaps double")
+    if not grouped:
+        return each
+    history = ("frequency", "recency", "T")
+    return each.groupBy(*history).agg(F.count(F.lit(1)).alias("customers"), F.sum("log_gaps").alias("log_gaps")).orderBy(*history)

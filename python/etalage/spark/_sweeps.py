@@ -28,6 +28,13 @@ def side_of(half):
     return _SIDES[half % 2]
 
 
+def aligned_rows(rows, factors):
+    """Memory for so many rows of factors that the kernels read, and turn, without a copy of their own."""
+    memory = np.empty(rows * factors + 16, np.float32)
+    at = (-memory.ctypes.data % 64) // 4
+    return memory[at:at + rows * factors].reshape(rows, factors)
+
+
 def in_tree(parts):
     """The sum of parts in a tree over their numbers that depends on nothing else: runs of 64 in order, then runs of runs."""
     parts = list(parts)
@@ -54,6 +61,7 @@ class Fit:
         self._mapped = (None, {})
         self._made = {}  # rows of runs, mapped
         self._bases = {}
+        self._memory = {}
 
     def _settled(self, options):
         """The options with a value for each "auto", as models.ALS chooses on the same rows; kept as a file, for all tasks alike."""
@@ -100,13 +108,16 @@ class Fit:
         rows, needed = self._rows(side, run, others)
         fixed = np.empty((0, f), np.float32)
         if half > 0:
-            fixed = self._whole(half - 1, threads) if needed is None else self._turned(self._gathered(half - 1, needed), half, threads)
+            fixed = self._whole(half - 1, threads) if needed is None else self._turn(self._gathered(half - 1, needed), half, threads)
         if half < 2:
             x = _core.als_start(model, side, first, last - first)
         else:
-            x = np.concatenate([folder.read(self.block_path(half - 2, b))["x"] for b in range(*run)])
+            x = aligned_rows(last - first, f)
+            for block, (begin, end) in zip(range(*run), ranges):
+                x[begin - first:end - first] = folder.read(self.block_path(half - 2, block))["x"]
         if half > 1:
-            x = self._turned(self._turned(x, half - 1, threads), half, threads)
+            for h in (half - 1, half):
+                self._turn(x, h, threads)
             try:
                 x = _core.als_half_step(model, side, rows, fixed, others, self._turned_gram(half), x)
             except _core.NumericalError as error:
@@ -154,9 +165,11 @@ class Fit:
     def _turns(self, half):
         return half > 1 and _core.als_uses_basis(self.model, self.blocks.count("users"), self.blocks.count("items"))
 
-    def _turned(self, factors, half, threads):
-        """Factors in the basis of the half before, in that of this one."""
-        return _core.als_turn(self._basis(half)[1], factors, threads) if self._turns(half) else factors
+    def _turn(self, factors, half, threads):
+        """Factors in the basis of the half before become those in that of this one; of memory of our own."""
+        if self._turns(half):
+            _core.als_turn(self._basis(half)[1], factors, threads, True)
+        return factors
 
     def _turned_gram(self, half):
         """The Gram matrix that a half is solved against, in its basis."""
@@ -165,20 +178,19 @@ class Fit:
     def _whole(self, half, threads):
         """All factors of a half in the basis of the next, put together once a process for all blocks that it makes of that."""
         if self._mapped[0] != half:
-            n, f = self.blocks.count(side_of(half)), self.options["factors"]
-            memory = np.empty(n * f + 16, np.float32)  # aligned, so that the kernels need no copy of their own
-            at = (-memory.ctypes.data % 64) // 4
-            x = memory[at:at + n * f].reshape(n, f)
+            side = side_of(half)
+            if side not in self._memory:  # kept for all halves: new memory costs as much as filling it
+                self._memory[side] = aligned_rows(self.blocks.count(side), self.options["factors"])
+            x = self._memory[side]
             for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
                 x[first:last] = folder.read(self.block_path(half, block))["x"]
-            if self._turns(half + 1):
-                x[:] = self._turned(x, half + 1, threads)
+            self._turn(x, half + 1, threads)
             self._mapped = (half, {"whole": x})
         return self._mapped[1]["whole"]
 
     def _gathered(self, half, needed):
         """The factors of the needed rows of the other side, from the files of the blocks that hold them."""
-        out = np.empty((len(needed), self.options["factors"]), np.float32)
+        out = aligned_rows(len(needed), self.options["factors"])
         for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
             start, stop = np.searchsorted(needed, [first, last])
             if stop > start:
@@ -271,7 +283,7 @@ class Fit:
         stop = "converged" if self._stands(half) else "iterations" if self.is_over(half) else "cancelled"
         sides = [np.concatenate([folder.read(self.block_path(h, b))["x"] for b in range(self.count(h))]) for h in (half - 1, half)]
         if self._turns(half):
-            sides[0] = self._turned(sides[0], half, 0)
+            self._turn(sides[0], half, 0)
             back = _core.als_back([_core.als_basis(self.gram(h - 1))[1] for h in range(2, half + 1)])
             sides = [_core.als_turn(back, side, 0) for side in sides]
         data = self.blocks.interactions()
