@@ -154,7 +154,10 @@ py::dict what_if(const Engine& engine, const py::dict& policy, const std::option
         double would = 1;
         if (place.explored) {
           probabilities.resize(place.values.size());
-          exploration_probabilities(how, place.values, place.counts, probabilities);
+          if (how.policy == PlacePolicy::kBootstrap && place.opinions.empty())
+            throw std::invalid_argument("policy is 'bootstrap', and request " + std::to_string(shown.request) + " was drawn by '" +
+                                        std::string(exploration_name(shown.how.policy)) + "': its record does not say what bootstrapped models would have done");
+          exploration_probabilities(how, place.values, place.counts, probabilities, place.opinions);
           would = probabilities[place.chosen];
         }
         t.push_back(would);

@@ -57,6 +57,14 @@ py::array_t<double> linear_predict(const LinearRanker& linear, const py::object&
 }  // namespace
 
 void bind_learned_ranker(py::module_& m) {
+  m.def(
+      "bootstrap_weights",
+      [](const py::object& groups, const py::object& taught, std::uint64_t seed, std::uint64_t model) {
+        const Array<std::int64_t> g = facts<std::int64_t>(groups, "groups", 1);
+        const Array<std::uint8_t> t = facts<std::uint8_t>(taught, "taught", 1);
+        return take(bootstrap_weights(g.view(), t.view(), seed, model));
+      },
+      py::arg("groups"), py::arg("taught"), py::arg("seed"), py::arg("model"), "float32 [lists]: how often each is in a bootstrap resample.");
   py::class_<LinearRanker, std::shared_ptr<LinearRanker>>(m, "LinearRanker")
       .def_static("fit", &linear_fit, py::arg("rows"), py::arg("offsets"), py::arg("gains"), py::arg("weights") = py::none(),
                   py::arg("l2") = 1e-3, py::arg("max_iterations") = 50, py::arg("tolerance") = 1e-8, py::arg("num_threads") = 0)
@@ -113,6 +121,22 @@ void bind_learned_ranker(py::module_& m) {
         return r.linear().empty() ? std::nullopt : std::optional<LinearRanker>(r.linear());
       })
       .def_property_readonly("trees", [](const LearnedRankerModel& r) { return r.trees(); })
+      .def(
+          "set_bag",
+          [](LearnedRankerModel& r, const std::vector<std::pair<std::optional<LinearRanker>, std::optional<TreeEnsemble>>>& given) {
+            std::vector<RankerScorer> bag;
+            for (const auto& [linear, trees] : given) bag.push_back({linear.value_or(LinearRanker{}), trees});
+            r.set_bag(std::move(bag));
+          },
+          py::arg("bag"), "(linear, trees) of each bootstrapped model; none, or 2 to 256 of them.")
+      .def_property_readonly(
+          "bag",
+          [](const LearnedRankerModel& r) {
+            std::vector<std::pair<std::optional<LinearRanker>, std::optional<TreeEnsemble>>> out;
+            for (const RankerScorer& s : r.bag()) out.emplace_back(s.linear.empty() ? std::nullopt : std::optional(s.linear), s.trees);
+            return out;
+          },
+          "(linear, trees) of each bootstrapped model.")
       .def("copy", [](const LearnedRankerModel& r) { return std::make_shared<LearnedRankerModel>(r); })
       .def(
           "set_scorer",

@@ -135,6 +135,41 @@ def test_what_if_is_what_the_other_policy_earns(models):
         run({"policy": "epsilon", "epsilon": 0.9}, 3, rounds=30)[0].what_if("greedy")
 
 
+def test_bootstrapped_models_draw_and_are_replayed():
+    rng = np.random.default_rng(2)
+    rows = [(u, int(rng.integers(10) * 4 + u % 4), 1_700_000_000_000 + int(rng.integers(10**9))) for u in range(80) for _ in range(8)]
+    log = etalage.EventLog.from_frame({"user": [r[0] for r in rows], "item": [r[1] for r in rows], "time": [r[2] for r in rows]}, time="time", time_unit="ms")
+    sources = {"als": etalage.models.ALS(factors=8, iterations=5), "popularity": etalage.models.Popularity()}
+    plain = etalage.models.LearnedRanker(sources, method="linear").fit(log)
+    ranker = etalage.models.LearnedRanker(sources, method="linear", bootstraps=5).fit(log)
+    assert ranker.get_params()["bootstraps"] == 5 and ranker.linear_weights == plain.linear_weights, "the bag is beside what answers"
+    models = {name: model for name, model in ranker.fitted_sources.items()}
+    engine = Engine(models=models, ranker=plain)
+    with pytest.raises(ValueError, match="policy of placement 'home' is 'bootstrap', which needs a snapshot whose ranker has bootstrapped models"):
+        engine.explore("home", "bootstrap")
+    engine = Engine(models=models, ranker=ranker, exploration={"home": {"policy": "bootstrap", "epsilon": 0.1, "pool": 6, "slots": [0]}})
+    for n in range(600):
+        answer = engine.recommend(n % 80, k=3, exclude_seen=False, log=True)
+        assert n % 50 or engine.replays(answer.request_id)
+        if n % 2:
+            engine.observe(n % 80, answer.keys[0], request=answer.request_id)
+    shown = engine.impressions(marginals=10)
+    p = shown["propensity"][shown["explored"]]
+    least = 0.1 / 6
+    assert np.allclose((p - least) / 0.9 * 5, np.round((p - least) / 0.9 * 5)) and len(np.unique(p)) > 2, "a share of five models"
+    assert np.array_equal(shown["marginal"][shown["explored"]], p) and set(shown["policy"]) == {"bootstrap"}
+    found = engine.what_if({"policy": "bootstrap", "epsilon": 0.1})["ips"]
+    assert found.value == pytest.approx(0.5) and found.ess == pytest.approx(600), "its own policy"
+    assert engine.what_if({"policy": "bootstrap", "epsilon": 0.5})["snips"].ess < 600
+    other = Engine(models=models, exploration={"home": "epsilon"})
+    other.recommend(1, k=3, log=True)
+    with pytest.raises(ValueError, match="policy is 'bootstrap', and request 1 was drawn by 'epsilon'"):
+        other.what_if("bootstrap")
+    for wrong in (1, -1, 257):
+        with pytest.raises(ValueError, match="bootstraps is"):
+            etalage.models.LearnedRanker(sources, bootstraps=wrong)
+
+
 CHILD = """
 import sys
 import etalage

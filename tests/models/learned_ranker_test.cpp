@@ -209,5 +209,42 @@ TEST(LearnedRanker, IsSavedWithItsSources) {
   EXPECT_THROW(ranker.set_scorer({}, {}), std::invalid_argument);
 }
 
+TEST(LearnedRanker, TheModelsOfItsBagScoreTheSameRowsAndAreSavedWithIt) {
+  const Shop s = shop();
+  LearnedRankerModel ranker = made(s);
+  const RankingLists lists = ranker.lists(s.later.view(), kUsers, true, 1000);
+  const MatrixView<const float> rows(lists.rows.data(), lists.items.size(), ranker.num_features());
+  ranker.set_scorer(LinearRanker::fit(rows, lists.offsets, lists.gains, {}));
+  const std::vector<std::int64_t> groups(lists.queries.begin(), lists.queries.end());
+  const std::vector<std::uint8_t> taught(groups.size(), 1);
+  std::vector<RankerScorer> bag;
+  for (std::uint64_t m = 0; m < 3; ++m) bag.push_back({.linear = LinearRanker::fit(rows, lists.offsets, lists.gains, bootstrap_weights(groups, taught, 5, m))});
+  EXPECT_THROW(ranker.set_bag({bag[0]}), std::invalid_argument);
+  EXPECT_THROW(ranker.set_bag({bag[0], {}}), std::invalid_argument);
+  const std::size_t plain = save_to_memory(ranker).size();
+  ranker.set_bag(bag);
+  const auto bytes = save_to_memory(ranker);
+  EXPECT_GT(bytes.size(), plain);
+  const auto back = std::dynamic_pointer_cast<LearnedRankerModel>(load_from_memory(bytes));
+  ASSERT_EQ(back->bag().size(), 3u);
+  const std::vector<std::int32_t> items = {1, 4, 2, 7};
+  const Query query{.user = 3, .exclude_seen = false};
+  Scratch scratch;
+  std::vector<float> own(4), again(4), by_models(12), loaded(12);
+  ranker.rank(query, items, own, scratch);
+  ranker.rank(query, items, again, scratch, by_models);
+  back->rank(query, items, again, scratch, loaded);
+  EXPECT_EQ(own, again);
+  EXPECT_EQ(by_models, loaded);
+  for (std::size_t m = 0; m < 3; ++m) {  // each is what it would say as the scorer
+    LearnedRankerModel alone = ranker;
+    alone.set_scorer(bag[m].linear);
+    alone.rank(query, items, again, scratch);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(by_models[m * 4 + i], again[i]);
+    EXPECT_NE(again, own);
+  }
+  EXPECT_THROW(ranker.rank(query, items, again, scratch, std::span(by_models).first(5)), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace etalage

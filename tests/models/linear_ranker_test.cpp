@@ -117,6 +117,28 @@ TEST(LinearRanker, BitsDoNotDependOnThreads) {
   }
 }
 
+TEST(LinearRanker, BootstrapWeightsArePoissonCountsOfShoppers) {
+  constexpr std::size_t kLists = 40'000;
+  std::vector<std::int64_t> groups(kLists);
+  for (std::size_t l = 0; l < kLists; ++l) groups[l] = static_cast<std::int64_t>(l / 2);
+  const std::vector<std::uint8_t> taught(kLists, 1);
+  const std::vector<float> w = bootstrap_weights(groups, taught, 1, 0);
+  double expected = kLists / 2 * std::exp(-1.0);
+  for (const float count : {0.0f, 1.0f, 2.0f, 3.0f}) {
+    if (count > 1) expected /= static_cast<double>(count);
+    double seen = 0;
+    for (std::size_t l = 0; l < kLists; l += 2) seen += w[l] == count ? 1.0 : 0.0;
+    EXPECT_NEAR(seen, expected, 4.5 * std::sqrt(expected)) << count;
+  }
+  for (std::size_t l = 0; l < kLists; l += 2) ASSERT_EQ(w[l], w[l + 1]) << "lists of one shopper come together";
+  EXPECT_EQ(w, bootstrap_weights(groups, taught, 1, 0));
+  EXPECT_NE(w, bootstrap_weights(groups, taught, 1, 1));
+  EXPECT_NE(w, bootstrap_weights(groups, taught, 2, 0));
+  for (std::uint64_t m = 0; m < 50; ++m) EXPECT_GT(bootstrap_weights(std::vector<std::int64_t>{0}, std::vector<std::uint8_t>{1}, 1, m)[0], 0);
+  EXPECT_THROW((void)bootstrap_weights(groups, std::vector<std::uint8_t>(3, 1), 1, 0), std::invalid_argument);
+  EXPECT_THROW((void)bootstrap_weights(groups, std::vector<std::uint8_t>(kLists, 0), 1, 0), std::invalid_argument);
+}
+
 TEST(LinearRanker, RefusesWhatTeachesNothing) {
   Data d = lists(3);
   const auto fit = [&] { (void)LinearRanker::fit(d.view(), d.offsets, d.gains, d.weights, {}); };

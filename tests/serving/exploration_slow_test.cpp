@@ -43,7 +43,7 @@ class ExplorationMillion : public ::testing::TestWithParam<testing::Drawn> {};
 
 TEST_P(ExplorationMillion, AnswersComeAsOftenAsTheirProbabilitiesSay) {
   Engine engine;
-  testing::publish_ruled_shop(engine, GetParam().method);
+  testing::publish_ruled_shop(engine, GetParam().method, GetParam().how.policy == PlacePolicy::kBootstrap ? 8 : 0);
   Exploration how = GetParam().how;
   how.pool = kPool;
   how.slots = {0, 2};
@@ -57,7 +57,7 @@ TEST_P(ExplorationMillion, AnswersComeAsOftenAsTheirProbabilitiesSay) {
   std::vector<double> p(kPool);
   const auto expect = [&](const Impression::Place& place, const Exploration& logged, const auto& cell) {
     p.resize(place.values.size());
-    exploration_probabilities(logged, place.values, place.counts, p);
+    exploration_probabilities(logged, place.values, place.counts, p, place.opinions);
     for (std::size_t i = 0; i < p.size(); ++i) cell(i).expected += p[i];
     cell(place.chosen).drawn += 1;
     return p[place.chosen] == place.propensity;
@@ -82,7 +82,9 @@ INSTANTIATE_TEST_SUITE_P(Policies, ExplorationMillion,
                                            testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
                                            testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
                                            testing::Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
-                                           testing::Drawn{{.policy = PlacePolicy::kThompson}}));
+                                           testing::Drawn{{.policy = PlacePolicy::kThompson}},
+                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}},
+                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}, RerankMethod::kMmr}));
 
 }  // namespace
 }  // namespace etalage

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -67,6 +68,22 @@ TEST(Exploration, ThompsonIsTheShareOfSimulatedDraws) {
   EXPECT_GT(probabilities({.policy = PlacePolicy::kThompson}, {1, 1}, {{100'000, 6'000}, {100'000, 5'000}})[0], 0.999);
 }
 
+TEST(Exploration, BootstrapIsTheShareOfModels) {
+  const std::vector<double> v = {0.9, 0.5, 0.2};
+  const std::vector<float> opinions = {0.1f, 0.3f, 0.2f,   // the second one
+                                       0.9f, 0.3f, 0.2f,   // the first one
+                                       0.5f, 0.5f, 0.2f,   // equals: the first of them
+                                       0.1f, 0.9f, 0.2f};
+  std::vector<double> out(3);
+  exploration_probabilities({.policy = PlacePolicy::kBootstrap, .epsilon = 0}, v, {}, out, opinions);
+  EXPECT_EQ(out, (std::vector<double>{0.5, 0.5, 0}));
+  exploration_probabilities({.policy = PlacePolicy::kBootstrap, .epsilon = 0.3}, v, {}, out, opinions);
+  EXPECT_NEAR(out[0], 0.7 * 0.5 + 0.1, 1e-15);
+  EXPECT_NEAR(out[2], 0.1, 1e-15);
+  EXPECT_THROW(exploration_probabilities({.policy = PlacePolicy::kBootstrap}, v, {}, out), std::invalid_argument);
+  EXPECT_THROW(exploration_probabilities({.policy = PlacePolicy::kBootstrap}, v, {}, out, std::span(opinions).first(4)), std::invalid_argument);
+}
+
 TEST(Exploration, BadOptionsAreNamed) {
   const auto refused = [](Exploration e, const std::string& name) {
     try {
@@ -92,7 +109,7 @@ class ExploredAnswers : public ::testing::TestWithParam<testing::Drawn> {};
 
 TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
   Engine engine;
-  testing::publish_ruled_shop(engine, GetParam().method);
+  testing::publish_ruled_shop(engine, GetParam().method, GetParam().how.policy == PlacePolicy::kBootstrap ? 8 : 0);
   Exploration how = GetParam().how;
   how.pool = 6;
   engine.explore(Placement::kHome, how);
@@ -162,7 +179,9 @@ INSTANTIATE_TEST_SUITE_P(Policies, ExploredAnswers,
                                            testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
                                            testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
                                            testing::Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
-                                           testing::Drawn{{.policy = PlacePolicy::kThompson}}));
+                                           testing::Drawn{{.policy = PlacePolicy::kThompson}},
+                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}},
+                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}, RerankMethod::kMmr}));
 
 TEST(ExploredAnswers, SlotsAndSharesLimitWhatIsDrawn) {
   Engine engine;
@@ -181,6 +200,37 @@ TEST(ExploredAnswers, SlotsAndSharesLimitWhatIsDrawn) {
   EXPECT_EQ(drawn({.slots = {1, 3, 5, 7}, .max_share = 0.2}), (std::vector<std::size_t>{1, 3}));
   EXPECT_EQ(drawn({.policy = PlacePolicy::kGreedy}), (std::vector<std::size_t>{}));
   EXPECT_EQ(drawn({.max_share = 0}), (std::vector<std::size_t>{}));
+}
+
+TEST(ExploredAnswers, BootstrappedModelsAreAskedWhereTheSnapshotHasThem) {
+  const Exploration how{.policy = PlacePolicy::kBootstrap, .epsilon = 0, .pool = 5};
+  const auto refused = [](const auto& f) {
+    try {
+      f();
+      ADD_FAILURE() << "passed";
+    } catch (const std::invalid_argument& e) {
+      EXPECT_NE(std::string(e.what()).find("policy of placement 'home' is 'bootstrap'"), std::string::npos) << e.what();
+    }
+  };
+  Engine engine;
+  engine.publish(testing::shop_snapshot());
+  refused([&] { engine.explore(Placement::kHome, how); });
+  testing::publish_ruled_shop(engine, RerankMethod::kNone, 3);
+  engine.explore(Placement::kHome, how);
+  refused([&] { engine.publish(testing::shop_snapshot()); });
+  const Impression seen = *engine.impressions().find(engine.recommend({.user = "u5", .k = 4, .log = true}).request_id);
+  ASSERT_TRUE(seen.places[0].explored);
+  EXPECT_EQ(seen.how.policy, PlacePolicy::kBootstrap);
+  EXPECT_EQ(seen.places[0].values.size(), 5u);
+  EXPECT_EQ(seen.places[0].opinions.size(), 15u);
+  EXPECT_TRUE(seen.replays());
+  Impression other = seen;
+  std::reverse(other.places[0].opinions.begin(), other.places[0].opinions.end());
+  other.places[0].opinions[0] += 100;
+  EXPECT_FALSE(other.replays());
+  // To a snapshot without models one may still go back: nothing is drawn there.
+  engine.rollback();
+  EXPECT_FALSE(engine.impressions().find(engine.recommend({.user = "u5", .k = 4, .log = true}).request_id)->places[0].explored);
 }
 
 TEST(ExploredAnswers, OnlyLoggedOnesExplore) {

@@ -6,6 +6,7 @@
 
 #include "etalage/serving/exploration.hpp"
 #include "serving/engine_fixture.hpp"
+#include "serving/learned_shop.hpp"
 
 namespace etalage::testing {
 
@@ -15,13 +16,15 @@ struct Drawn {
   RerankMethod method = RerankMethod::kNone;
 };
 
-/// i2 is excluded, i40 pinned to the second place, two of a brand are the most.
-inline void publish_ruled_shop(Engine& engine, RerankMethod method) {
+/// i2 is excluded, i40 pinned to the second place, two of a brand are the most. With `bag` a learned ranker orders the candidates, of which
+/// so many bootstrapped models think differently.
+inline void publish_ruled_shop(Engine& engine, RerankMethod method, std::uint64_t bag = 0) {
   SnapshotParts parts = shop_parts();
   parts.rules = Rules::from_json(R"({"rules": [{"type": "exclude", "predicate": {"items": ["i2"]}},
                                                {"type": "pin", "item": "i40", "position": 2},
                                                {"type": "cap", "by": "brand", "max": 2}]})");
   parts.rerank.method = method;
+  if (bag > 0) parts.ranker = learned(parts, bag);
   engine.publish(std::make_shared<const Snapshot>(parts));
 }
 

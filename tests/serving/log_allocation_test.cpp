@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include "serving/engine_fixture.hpp"
+#include "serving/explored_shop.hpp"
 #include "support/count_allocations.hpp"
 
 namespace etalage {
 namespace {
 
 TEST(LogAllocation, WarmLoggedAnswersMakeNone) {
-  for (const PlacePolicy policy : {PlacePolicy::kGreedy, PlacePolicy::kEpsilon, PlacePolicy::kSoftmax, PlacePolicy::kThompson, PlacePolicy::kSquareCb}) {
+  for (const PlacePolicy policy : {PlacePolicy::kGreedy, PlacePolicy::kEpsilon, PlacePolicy::kSoftmax, PlacePolicy::kThompson, PlacePolicy::kSquareCb,
+                                   PlacePolicy::kBootstrap}) {
     Engine engine;
-    engine.publish(testing::shop_snapshot());
+    if (policy == PlacePolicy::kBootstrap) testing::publish_ruled_shop(engine, RerankMethod::kNone, 8);
+    else engine.publish(testing::shop_snapshot());
     engine.explore(Placement::kHome, Exploration{.policy = policy});
     engine.fatigue(Placement::kHome, Fatigue{.after = 2});
     EngineScratch scratch;

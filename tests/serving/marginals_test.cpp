@@ -15,6 +15,15 @@ namespace {
 
 const std::vector<double> kValues = {1.0, 0.9, 0.72, 0.5, 0.45, 0.3, 0.2};
 constexpr std::size_t kPool = 4;
+/// What three bootstrapped models say of each of them.
+const std::vector<std::vector<float>> kOpinions = {{0.9f, 1.0f, 0.3f, 0.8f, 0.2f, 0.95f, 0.1f}, {0.5f, 0.2f, 0.7f, 0.6f, 0.65f, 0.1f, 0.9f}, {1.0f, 0.9f, 0.8f, 0.7f, 0.6f, 0.5f, 0.4f}};
+
+std::vector<float> opinions_on(const std::vector<std::size_t>& candidates) {
+  std::vector<float> out;
+  for (const auto& model : kOpinions)
+    for (const std::size_t i : candidates) out.push_back(model[i]);
+  return out;
+}
 
 /// What stands at the places of one walk: candidates by number, `drawn` says where one is drawn.
 struct Walked {
@@ -36,7 +45,7 @@ std::vector<Walked> all_answers(const Exploration& how, const std::vector<bool>&
       if (std::find(w.stood.begin(), w.stood.end(), i) == w.stood.end()) left.push_back(i);
     std::vector<double> values, p(left.size());
     for (const std::size_t i : left) values.push_back(kValues[i]);
-    if (drawn[at]) exploration_probabilities(how, values, {}, p);
+    if (drawn[at]) exploration_probabilities(how, values, {}, p, opinions_on(left));
     else p[0] = 1;
     for (std::size_t i = 0; i < left.size(); ++i) {
       if (p[i] == 0) continue;
@@ -62,13 +71,16 @@ Impression record_of(const Exploration& how, const std::vector<bool>& drawn, con
     p.score = static_cast<float>(kValues[stood[at]]);
     if (drawn[at]) {
       p.explored = true;
+      std::vector<std::size_t> left;
       for (std::size_t i = 0; i < kValues.size() && p.values.size() < kPool; ++i) {
         if (std::find(above.begin(), above.end(), i) != above.end()) continue;
         if (i == stood[at]) p.chosen = p.values.size();
         p.values.push_back(kValues[i]);
+        left.push_back(i);
       }
+      if (how.policy == PlacePolicy::kBootstrap) p.opinions = opinions_on(left);
       std::vector<double> probabilities(p.values.size());
-      exploration_probabilities(how, p.values, {}, probabilities);
+      exploration_probabilities(how, p.values, {}, probabilities, p.opinions);
       p.propensity = probabilities[p.chosen];
     }
     above.push_back(stood[at]);
@@ -79,7 +91,8 @@ Impression record_of(const Exploration& how, const std::vector<bool>& drawn, con
 
 TEST(Marginals, AreThoseOfAllAnswers) {
   for (const Exploration& how : {Exploration{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, Exploration{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5},
-                                 Exploration{.policy = PlacePolicy::kSquareCb, .gamma = 5}}) {
+                                 Exploration{.policy = PlacePolicy::kSquareCb, .gamma = 5}, Exploration{.policy = PlacePolicy::kBootstrap, .epsilon = 0},
+                                 Exploration{.policy = PlacePolicy::kBootstrap, .epsilon = 0.4}}) {
     for (const std::vector<bool>& drawn : {std::vector<bool>{true, true, true, true}, {false, true, false, true}, {true, false, true, false}}) {
       const std::vector<Walked> all = all_answers(how, drawn);
       for (const Walked& w : {all[0], all[all.size() / 2], all.back()}) {

@@ -15,31 +15,10 @@
 #include "etalage/io/engine_files.hpp"
 #include "etalage/models/learned_ranker.hpp"
 #include "serving/engine_fixture.hpp"
+#include "serving/learned_shop.hpp"
 
 namespace etalage {
 namespace {
-
-/// Over the shop's ALS and popularity; learned from products that were drawn, so that its order is nobody else's.
-std::shared_ptr<const LearnedRankerModel> learned(const SnapshotParts& parts) {
-  const Interactions data = testing::shop_interactions();
-  const CsrMatrix& rows = data.user_items();
-  const Sequences histories(rows.offsets, rows.columns, {}, testing::kItems);
-  auto out = std::make_shared<LearnedRankerModel>(std::vector<BlendMember>{{"als", parts.models[0].model}, {"popularity", parts.models[2].model}},
-                                                  ItemSignals::of(histories), histories, LearnedRankerOptions{.candidates = 30});
-  std::mt19937 rng(3);
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> held;
-  for (int u = 0; u < testing::kUsers; ++u) {
-    held.push_back(static_cast<std::int32_t>(rng() % testing::kItems));
-    offsets.push_back(static_cast<std::int64_t>(held.size()));
-  }
-  Array<float> ones(held.size());
-  ones.fill(1.0f);
-  const CsrMatrix later{testing::kUsers, testing::kItems, Array<std::int64_t>(offsets), Array<std::int32_t>(held), ones};
-  const RankingLists lists = out->lists(later.view(), testing::kUsers, false, 1000);
-  out->set_scorer(LinearRanker::fit({lists.rows.data(), lists.items.size(), out->num_features()}, lists.offsets, lists.gains, {}));
-  return out;
-}
 
 PlacementMix popular_ones() { return {.sources = {{"popularity", testing::kItems, 1.0f}}, .fallback = {}}; }
 
@@ -63,7 +42,7 @@ std::vector<int> by_ranker(const LearnedRankerModel& ranker) {
 
 TEST(SecondStage, RanksGivenCandidatesAsItsOwn) {
   const SnapshotParts parts = testing::shop_parts();
-  const auto ranker = learned(parts);
+  const auto ranker = testing::learned(parts);
   Scratch scratch;
   const Query query{.user = 7, .exclude_seen = false};
   std::vector<ItemScore> own(30);
@@ -92,7 +71,7 @@ TEST(SecondStage, RanksGivenCandidatesAsItsOwn) {
 TEST(SecondStage, OrdersWhatTheSourcesPropose) {
   SnapshotParts parts = testing::shop_parts();
   parts.mix.standard = popular_ones();
-  const auto ranker = learned(parts);
+  const auto ranker = testing::learned(parts);
   Engine plain, second;
   plain.publish(std::make_shared<const Snapshot>(parts));
   parts.ranker = ranker;
@@ -114,7 +93,7 @@ TEST(SecondStage, LeavesNewProductsWhereTheMixHasThem) {
   parts.catalog = testing::shop_catalog(testing::shop_interactions(), 5);
   parts.mix.standard = popular_ones();
   parts.mix.standard.sources.push_back({"new_arrivals", 5, 0.7f});
-  const auto ranker = learned(parts);
+  const auto ranker = testing::learned(parts);
   Engine plain, second;
   plain.publish(std::make_shared<const Snapshot>(parts));
   parts.ranker = ranker;
@@ -134,7 +113,7 @@ TEST(SecondStage, LeavesNewProductsWhereTheMixHasThem) {
 TEST(SecondStage, IsKeptInFilesAndMustFit) {
   SnapshotParts parts = testing::shop_parts();
   parts.mix.standard = popular_ones();
-  parts.ranker = learned(parts);
+  parts.ranker = testing::learned(parts);
   const auto path = std::filesystem::temp_directory_path() / "etalage_second_stage.snapshot";
   Engine one, two;
   const auto snapshot = std::make_shared<const Snapshot>(parts);

@@ -57,6 +57,12 @@ struct ETALAGE_EXPORT RankingLists {
   std::int64_t asked = 0;                 ///< queries; those without a held-out candidate have no list
 };
 
+/// What scores rows of features: linear(x) + trees(x). One of them may be absent.
+struct RankerScorer {
+  LinearRanker linear = {};  ///< empty: absent
+  std::optional<TreeEnsemble> trees = {};  ///< of one output
+};
+
 /// A second stage: the sources propose candidates, and what was learned from features of (question, item) orders them.
 ///
 ///   score(q, i) = linear(x(q, i)) + trees(x(q, i)),  i in C(q) = the union of the sources' best `candidates`
@@ -93,8 +99,12 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   void set_served_at(float placement, float position);  ///< the options of these names
   /// What answers from now on. linear and trees must know num_features() features; one of them may be absent.
   void set_scorer(LinearRanker linear, std::optional<TreeEnsemble> trees = {});
-  [[nodiscard]] const LinearRanker& linear() const noexcept { return linear_; }
-  [[nodiscard]] const std::optional<TreeEnsemble>& trees() const noexcept { return trees_; }
+  [[nodiscard]] const LinearRanker& linear() const noexcept { return scorer_.linear; }
+  [[nodiscard]] const std::optional<TreeEnsemble>& trees() const noexcept { return scorer_.trees; }
+  /// Models of the same features that were learned from bootstrap resamples (bootstrap_weights), for exploration alone
+  /// (PlacePolicy::kBootstrap): answers do not read them. 2 to 256 of them, or none.
+  void set_bag(std::vector<RankerScorer> bag);
+  [[nodiscard]] std::span<const RankerScorer> bag() const noexcept { return bag_; }
 
   /// The candidates of queries with what was held out (each ascending, once), in the order of the queries. Where a list has
   /// more than max_negatives others, that many of them are drawn (seed). Bit-identical for any number of threads.
@@ -112,8 +122,9 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   std::size_t recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const override;
   void score(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Scratch& scratch) const override;
   /// Scores of candidates that somebody else proposed, each once: C(q) is `candidates`, and no source is asked for its list.
-  /// out [candidates.size()].
-  void rank(const Query& query, std::span<const std::int32_t> candidates, std::span<float> out, Scratch& scratch) const;
+  /// out [candidates.size()]; by_models [bag().size() x candidates.size()] what each model of the bag says, or empty.
+  void rank(const Query& query, std::span<const std::int32_t> candidates, std::span<float> out, Scratch& scratch,
+            std::span<float> by_models = {}) const;
   [[nodiscard]] bool is_cold(const Query& query) const noexcept override;
   [[nodiscard]] bool excludes_last(const Query& query) const noexcept override;
   void set_history(CsrMatrix history) override;
@@ -129,7 +140,8 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   void compare(const Query& query, Working& w) const;
   void rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const;
   [[nodiscard]] ShopperContext context_of(const Query& query, Working& w) const;
-  void score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Working& w) const;
+  void score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, std::span<float> by_models, Working& w) const;
+  void check_scorer(const RankerScorer& scorer) const;
   [[nodiscard]] RankingLists lists_of(std::size_t queries, const std::function<Query(std::size_t)>& query,
                                       const std::function<std::span<const std::int32_t>(std::size_t)>& relevant,
                                       std::size_t max_negatives, std::uint64_t seed, int num_threads) const;
@@ -140,8 +152,8 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   ItemSignals signals_;
   LearnedRankerOptions options_;
   Array<std::int64_t> history_times_;  // beside history_.columns, or empty
-  LinearRanker linear_;
-  std::optional<TreeEnsemble> trees_;
+  RankerScorer scorer_;
+  std::vector<RankerScorer> bag_;
   std::int32_t num_users_ = 0;
   std::int32_t num_items_ = 0;
 };

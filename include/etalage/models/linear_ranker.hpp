@@ -28,6 +28,16 @@ struct ETALAGE_EXPORT LinearRankerOptions {
   }
 };
 
+/// How often each list is in one of the resamples of an online bootstrap: Poisson(1) counts, those of a shopper drawn at once. [groups]
+///
+/// groups   of each list, whose lists come and go together (a shopper's are alike)
+/// taught   [groups.size()] whether there is something to learn from a list: a resample without any is drawn again
+/// model    number of the resample; equal arguments, equal counts
+/// Errors   std::invalid_argument (sizes; nothing to learn from)
+/// Source   Oza, Russell, AISTATS 2001; Eckles, Kaptein, arXiv:1410.4009
+[[nodiscard]] ETALAGE_EXPORT std::vector<float> bootstrap_weights(std::span<const std::int64_t> groups, std::span<const std::uint8_t> taught,
+                                                                  std::uint64_t seed, std::uint64_t model);
+
 /// A linear score of rows with gaps, learned from lists.
 ///
 ///   s(x) = sum_f  w_f (x_f - mean_f) / deviation_f  where x_f is known,  m_f  where it is missing (NaN)

@@ -86,6 +86,7 @@ class ETALAGE_EXPORT RankingFeatures {
   struct Scratch {
     /// Place of an item among the candidates, -1 between calls.
     std::vector<std::int32_t> slot;  // [items], -1 between calls
+    std::vector<std::int32_t> anchors;  // newest items of the history
   };
   /// Writes kColumns of each of items [n] to out + i * stride; placement and position are NaN. Items may repeat.
   static void compute(const ItemSignals& signals, const ShopperContext& shopper, std::size_t anchors,

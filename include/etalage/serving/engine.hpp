@@ -195,7 +195,9 @@ class ETALAGE_EXPORT Engine {
   /// Replaced publications that are not freed yet because somebody reads them.
   [[nodiscard]] std::size_t unreclaimed() const;
 
-  /// How logged answers of a placement explore from the next request on; nothing: they do not. Not kept on disk.
+  /// How logged answers of a placement explore from the next request on; nothing: they do not. Not kept on disk. PlacePolicy::kBootstrap
+  /// needs a snapshot whose ranker has a bag: without one this and publish() throw std::invalid_argument, and after rollback() to one
+  /// nothing is drawn.
   void explore(Placement placement, std::optional<Exploration> how);
   /// How what a shopper passed over sinks in a placement from the next request on; nothing: it does not. Not kept on disk. Reads what
   /// was logged: without log it has nothing to go by.

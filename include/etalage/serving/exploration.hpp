@@ -18,13 +18,16 @@ enum class PlacePolicy : std::uint8_t {
   kEpsilon,   ///< uniform with probability epsilon, else the best: p = epsilon / n, and 1 - epsilon more for the best
   kSoftmax,   ///< p ~ exp(value / temperature); place after place without the ones above this is Plackett-Luce
   kThompson,  ///< the probability that a product's rate is the highest, rates being Beta(1 + reacted, 1 + shown - reacted)
-  kSquareCb   ///< p = 1 / (n + gamma (best value - value)), the rest for the best (Foster, Rakhlin, ICML 2020)
+  kSquareCb,  ///< p = 1 / (n + gamma (best value - value)), the rest for the best (Foster, Rakhlin, ICML 2020)
+  /// The best by one of the bootstrapped models of the learned second stage, drawn anew at each place, and uniform with probability
+  /// epsilon: p = (1 - epsilon) share of the models whose best it is + epsilon / n (Bietti, Agarwal, Langford, JMLR 2021, bag)
+  kBootstrap
 };
 template <>
 inline constexpr auto option_names<PlacePolicy> = std::to_array<OptionName<PlacePolicy>>(
     {{"greedy", PlacePolicy::kGreedy}, {"epsilon", PlacePolicy::kEpsilon}, {"softmax", PlacePolicy::kSoftmax},
-     {"thompson", PlacePolicy::kThompson}, {"squarecb", PlacePolicy::kSquareCb}});
-/// "greedy", "epsilon", "softmax", "thompson", "squarecb".
+     {"thompson", PlacePolicy::kThompson}, {"squarecb", PlacePolicy::kSquareCb}, {"bootstrap", PlacePolicy::kBootstrap}});
+/// "greedy", "epsilon", "softmax", "thompson", "squarecb", "bootstrap".
 [[nodiscard]] ETALAGE_EXPORT std::string_view exploration_name(PlacePolicy policy) noexcept;
 
 /// How often a product was shown, and how often somebody reacted to it.
@@ -37,7 +40,7 @@ struct ShownCounts {
 /// boosts, less what variety takes away.
 struct ETALAGE_EXPORT Exploration {
   PlacePolicy policy = PlacePolicy::kEpsilon;  ///< how the place is drawn
-  double epsilon = 0.1;                  ///< in [0, 1]
+  double epsilon = 0.1;                  ///< in [0, 1]; of kEpsilon and kBootstrap
   double temperature = 0.1;              ///< > 0, of values in (0, 1]
   double gamma = 100;                    ///< of SquareCB, > 0: the larger, the less is explored
   std::vector<std::size_t> slots = {};   ///< places from 0 that are explored, the others show the best; empty: all
@@ -72,10 +75,11 @@ struct ETALAGE_EXPORT Fatigue {
   }
 };
 
-/// The probability of each candidate, [n]; adds up to 1. `counts` is read by kThompson alone, [n] or empty for none shown.
+/// The probability of each candidate, [n]; adds up to 1. `counts` is read by kThompson alone, [n] or empty for none shown; `opinions` by
+/// kBootstrap alone, which needs them: [models x n] what each model says that the candidates are worth. Of equals a model takes the first.
 /// What is drawn is drawn by these numbers: for kThompson they are the exact integral over 64 nodes, not a share of simulations.
-ETALAGE_EXPORT void exploration_probabilities(const Exploration& exploration, std::span<const double> values,
-                                              std::span<const ShownCounts> counts, std::span<double> out);
+ETALAGE_EXPORT void exploration_probabilities(const Exploration& exploration, std::span<const double> values, std::span<const ShownCounts> counts,
+                                              std::span<double> out, std::span<const float> opinions = {});
 /// The candidate that `uniform` in [0, 1) stands for: the first whose cumulated probability is above it.
 [[nodiscard]] ETALAGE_EXPORT std::size_t draw_candidate(std::span<const double> probabilities, double uniform) noexcept;
 /// The uniform number of one place of one request.

@@ -53,6 +53,7 @@ struct ETALAGE_EXPORT Impression {
     double propensity = 1;    ///< probability of this product at this place given the places above it
     std::vector<double> values;       ///< what the candidates of an explored place were worth
     std::vector<ShownCounts> counts;  ///< likewise, where the policy reads them
+    std::vector<float> opinions;      ///< [models x candidates] likewise: what each bootstrapped model said that they were worth
     std::size_t chosen = 0;           ///< among these
     std::vector<Reaction> reactions;  ///< in order of arrival
   };

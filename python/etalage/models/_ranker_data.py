@@ -115,7 +115,7 @@ def impression_lists(train, frame, columns, max_weight):
     def lists(model, exclude_seen):
         users, items = _indices(shown["user"], model.user_ids, model.num_users, "user"), _indices(shown["item"], model.item_ids, model.num_items, "item")
         past = train.sequences() if isinstance(train, _core.EventLog) and times is not None else None
-        rows, kept, gains, queries, weights = [], [0], [], [], []
+        rows, kept, gains, queries, weights, groups = [], [0], [], [], [], []
         for r in range(len(offsets) - 1):
             at = order[offsets[r]:offsets[r + 1]]
             at = at[items[at] >= 0]  # products that the sources did not know then
@@ -140,11 +140,13 @@ def impression_lists(train, frame, columns, max_weight):
             gains.append(counts.astype(np.float32))
             weights.append(counts.sum() / (reward[at] > 0).sum())
             queries.append(r)
+            groups.append(user if user >= 0 else model.num_users + r)  # nobody known: a shopper for each request
             kept.append(kept[-1] + len(at))
         if not rows:
             raise ValueError("no request of impressions has a reward for a product that train knows: nothing can be learned")
         weights = np.asarray(weights, np.float32)
         return {"rows": np.concatenate(rows), "offsets": np.asarray(kept, np.int64), "gains": np.concatenate(gains), "queries": np.asarray(queries, np.int32),
+                "groups": np.asarray(groups, np.int64),
                 "relevant": np.asarray([int((g > 0).sum()) for g in gains], np.int32), "asked": len(offsets) - 1,
                 "weights": None if (weights == 1).all() else weights, "served_at": (np.nan if placements is None else 0.0, 1.0)}
 

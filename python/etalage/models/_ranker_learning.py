@@ -14,7 +14,7 @@ _LARGEST_SEED = 2**31 - 1
 
 
 def learn(lists, names, ranker, k):
-    """(linear, trees or None, what to report) from the lists that the compiled ranker made."""
+    """(linear, trees or None, [(linear, trees or None) of each bootstrap resample], what to report) from the lists that the compiled ranker made."""
     if len(lists["queries"]) == 0:
         raise ValueError("the sources propose nothing of what was taken afterwards: there is no list to learn from, must be at least one; "
                          "give more data, a larger share, or more candidates")
@@ -27,7 +27,7 @@ def learn(lists, names, ranker, k):
     linear = _core.LinearRanker.fit(rows, offsets, gains, weights, **options)
     said = {"method": method, "lists": int(len(lists["queries"])), "asked": int(lists["asked"]), "rows": int(len(rows)), "trees": 0}
     if method == "linear":
-        return linear, None, said
+        return linear, None, _bag(lists, None, ranker, k, options, 0), said
     try:
         import lightgbm
     except ImportError:
@@ -35,7 +35,7 @@ def learn(lists, names, ranker, k):
     taught = np.add.reduceat(gains, offsets[:-1]) > 0 if len(offsets) > 1 else np.zeros(0, bool)
     folds = min(ranker.folds, int(taught.sum()))
     if folds < 2:
-        return linear, None, said
+        return linear, None, _bag(lists, None, ranker, k, options, 0), said
     fold = np.random.default_rng(ranker.seed).permutation(len(taught)) % folds
     curve = np.zeros(ranker.num_trees + 1)
     for f in range(folds):
@@ -53,12 +53,30 @@ def learn(lists, names, ranker, k):
     best = int(np.argmax(curve))
     said.update(trees=best, ndcg_linear=float(curve[0]), ndcg_trees=float(curve[best]), k=int(k))
     if best == 0:
-        return linear, None, said
+        return linear, None, _bag(lists, None, ranker, k, options, 0), said
     grown = _grow(lightgbm, {**lists, "weights": weights}, linear, ranker, k, best)
     text = grown.model_to_string()
     gain = grown.feature_importance("gain")
     said["gain"] = {names[i]: float(gain[i]) for i in np.argsort(-gain)[:10] if gain[i] > 0}
-    return linear, _core.TreeEnsemble.from_bytes(text.encode()), said
+    return linear, _core.TreeEnsemble.from_bytes(text.encode()), _bag(lists, lightgbm, ranker, k, options, best), said
+
+
+def _bag(lists, lightgbm, ranker, k, options, trees):
+    """What is learned as the ranker was, with as many trees, from each resample: lists count Poisson(1) times, those of a shopper together."""
+    groups, own = lists.get("groups"), lists.get("weights")
+    groups = np.arange(len(lists["queries"])) if groups is None else np.asarray(groups)
+    taught = np.add.reduceat(lists["gains"], lists["offsets"][:-1]) > 0
+    bag = []
+    for m in range(ranker.bootstraps):
+        counts = _core.bootstrap_weights(groups, taught.astype(np.uint8), ranker.seed, m)
+        resample = {**lists, "weights": counts if own is None else counts * np.asarray(own, np.float32)}
+        linear = _core.LinearRanker.fit(lists["rows"], lists["offsets"], lists["gains"], resample["weights"], **options)
+        grown = None
+        if trees:
+            drawn = _part(resample, counts > 0)
+            grown = _core.TreeEnsemble.from_bytes(_grow(lightgbm, drawn, linear, ranker, k, trees).model_to_string().encode())
+        bag.append((linear, grown))
+    return bag
 
 
 _STEP = 10

@@ -36,6 +36,9 @@ class LearnedRanker(Recommender):
     anchors        newest items of a history that similarities are measured to
     half_life_days of recent popularity
     neighbors      of each item, for the similarity by shared shoppers
+    bootstraps     models of a bag, 0 or 2 to 256, each learned as the ranker is from a bootstrap resample (Poisson(1) counts of shoppers where
+                   they are known, else of lists): for Engine.explore("bootstrap") alone, answers do not read them. Learning takes as many
+                   times longer, and so does scoring an answer that explores by them
     exclude_last   never recommend what a session shows last: True, False, or "auto": unless a source lists it
     seed           of drawn candidates, folds and trees
     num_threads    of batch calls and of learning; 0 means all CPUs this process may use
@@ -48,12 +51,12 @@ class LearnedRanker(Recommender):
 
     def __init__(self, sources, method="auto", candidates=200, *, l2=1e-3, num_trees=300, num_leaves=15, learning_rate=0.05,
                  min_rows_in_leaf=100, folds=3, max_lists=8192, max_negatives=500, max_weight=20.0, anchors=10, half_life_days=30.0, neighbors=100,
-                 exclude_last="auto", seed=0, num_threads=0):
+                 exclude_last="auto", seed=0, num_threads=0, bootstraps=0):
         self.sources, self.method, self.candidates, self.l2, self.num_trees = sources, method, candidates, l2, num_trees
         self.num_leaves, self.learning_rate, self.min_rows_in_leaf = num_leaves, learning_rate, min_rows_in_leaf
         self.folds, self.max_lists, self.max_negatives, self.max_weight, self.anchors = folds, max_lists, max_negatives, max_weight, anchors
         self.half_life_days, self.neighbors, self.exclude_last, self.seed = half_life_days, neighbors, exclude_last, seed
-        self.num_threads = num_threads
+        self.num_threads, self.bootstraps = num_threads, bootstraps
         self._validate()
 
     _CORE_OPTIONS = ("candidates", "anchors", "exclude_last", "half_life_days", "neighbors", "num_threads")
@@ -88,6 +91,8 @@ class LearnedRanker(Recommender):
         for name, least in (("num_trees", 1), ("num_leaves", 2), ("min_rows_in_leaf", 1), ("folds", 2), ("max_lists", 1), ("max_negatives", 1), ("seed", 0)):
             if arg.integer(getattr(self, name), name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be >= {least}")
+        if arg.integer(self.bootstraps, "bootstraps") not in (0, *range(2, 257)):
+            raise ValueError(f"bootstraps is {self.bootstraps}, must be 0, or in [2, 256]")
         for name in ("l2", "learning_rate", "max_weight"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
@@ -183,7 +188,7 @@ class LearnedRanker(Recommender):
                 lists = shown(model, filter_already_liked_items is not False)
             else:
                 lists, filter_already_liked_items = self._lists(model, head, valid, positions, filter_already_liked_items)
-            linear, trees, said = learn(lists, model.feature_names, self, k)
+            linear, trees, bag, said = learn(lists, model.feature_names, self, k)
             placement, position = lists.get("served_at", (math.nan, math.nan))
             if refit and whole is None and not isinstance(valid, _core.Sequences):
                 _require_one_scale(train, valid)
@@ -192,6 +197,7 @@ class LearnedRanker(Recommender):
                 Blend._fit_members(models, whole, report, True, None)
                 model = self._joined(models, whole, facts)
             model.set_scorer(linear, trees)
+            model.set_bag(bag)
             model.set_served_at(placement, position)
             model.learning = json.dumps({"report": said, "parameters": self._learning()}, default=lambda v: v.item())
         self._facts = facts
@@ -211,6 +217,7 @@ class LearnedRanker(Recommender):
             Blend._fit_members(models, data, report, True, None)
             model = self._joined(models, data, facts)
         model.set_scorer(old.linear, old.trees)
+        model.set_bag(old.bag)
         model.set_served_at(*old.served_at)
         model.learning = old.learning
         self._facts = facts

@@ -200,7 +200,9 @@ class Engine:
         how: a policy's name, or a mapping of
           policy       "epsilon" (uniform among the pool with probability epsilon, else the best), "softmax" (p ~ exp(value / temperature);
                        place after place this is Plackett-Luce), "thompson" (p that the product's rate of reactions is the highest, Beta
-                       posteriors of what is on record), "squarecb" (p = 1 / (n + gamma x what it is worse by)), "greedy"
+                       posteriors of what is on record), "squarecb" (p = 1 / (n + gamma x what it is worse by)), "bootstrap" (p = (1 - epsilon) share
+                       of the bootstrapped models of the snapshot's ranker whose best it is + epsilon / n: a LearnedRanker with bootstraps > 0
+                       must be published), "greedy"
           epsilon=0.1, temperature=0.1, gamma=100    of values in (0, 1] times boosts
           slots        places from 0 that are drawn; by default all         max_share=1  at most this share of an answer's places
           pool=20      best candidates that a place draws from, 2 to 256    seed=42

@@ -24,6 +24,23 @@ namespace etalage {
 namespace {
 
 constexpr detail::MemberWords kWords{"source", "sources", "LearnedRanker", "a first stage"};
+constexpr std::size_t kMostModels = 256;
+
+void save_scorer(StateWriter& writer, const RankerScorer& scorer) {
+  writer.put_bool("has_linear", !scorer.linear.empty());
+  ScopedWriter linear(writer, "linear/");
+  if (!scorer.linear.empty()) scorer.linear.save_state(linear);
+  writer.put_bool("has_trees", scorer.trees.has_value());
+  ScopedWriter trees(writer, "trees/");
+  if (scorer.trees) scorer.trees->save_state(trees);
+}
+
+RankerScorer read_scorer(const StateReader& reader) {
+  RankerScorer out;
+  if (reader.get_bool("has_linear")) out.linear = LinearRanker::from_state(ScopedReader(reader, "linear/"));
+  if (reader.get_bool("has_trees")) out.trees = TreeEnsemble::from_state(ScopedReader(reader, "trees/"));
+  return out;
+}
 
 }  // namespace
 
@@ -73,20 +90,30 @@ std::vector<std::string> LearnedRankerModel::feature_names() const {
   return RankingFeatures::names(names);
 }
 
-void LearnedRankerModel::set_scorer(LinearRanker linear, std::optional<TreeEnsemble> trees) {
+void LearnedRankerModel::check_scorer(const RankerScorer& scorer) const {
   const auto expect = [&](const char* what, std::size_t features) {
     if (features != num_features())
       throw std::invalid_argument(std::string(what) + " knows " + std::to_string(features) + " features, must know the " +
                                   std::to_string(num_features()) + " of this ranker");
   };
-  if (linear.empty() && !trees) throw std::invalid_argument("linear and trees are both absent, must give one of them");
-  if (!linear.empty()) expect("linear", linear.num_features());
-  if (trees) {
-    expect("trees", static_cast<std::size_t>(trees->num_features()));
-    detail::require(trees->num_outputs() == 1, "outputs of trees", trees->num_outputs(), "1");
+  if (scorer.linear.empty() && !scorer.trees) throw std::invalid_argument("linear and trees are both absent, must give one of them");
+  if (!scorer.linear.empty()) expect("linear", scorer.linear.num_features());
+  if (scorer.trees) {
+    expect("trees", static_cast<std::size_t>(scorer.trees->num_features()));
+    detail::require(scorer.trees->num_outputs() == 1, "outputs of trees", scorer.trees->num_outputs(), "1");
   }
-  linear_ = std::move(linear);
-  trees_ = std::move(trees);
+}
+
+void LearnedRankerModel::set_scorer(LinearRanker linear, std::optional<TreeEnsemble> trees) {
+  RankerScorer next{std::move(linear), std::move(trees)};
+  check_scorer(next);
+  scorer_ = std::move(next);
+}
+
+void LearnedRankerModel::set_bag(std::vector<RankerScorer> bag) {
+  detail::require(bag.size() != 1 && bag.size() <= kMostModels, "models of the bag", bag.size(), "0, or in [2, 256]");
+  for (const RankerScorer& scorer : bag) check_scorer(scorer);
+  bag_ = std::move(bag);
 }
 
 void LearnedRankerModel::set_served_at(float placement, float position) {
@@ -98,7 +125,7 @@ void LearnedRankerModel::set_served_at(float placement, float position) {
 }
 
 void LearnedRankerModel::require_scorer() const {
-  if (linear_.empty() && !trees_) throw NotFittedError("LearnedRanker has learned nothing; call set_scorer() first");
+  if (linear().empty() && !trees()) throw NotFittedError("LearnedRanker has learned nothing; call set_scorer() first");
 }
 
 LearnedRankerModel::Working& LearnedRankerModel::working(Scratch& scratch) const {
@@ -267,15 +294,21 @@ void LearnedRankerModel::features(const Query& query, std::span<const std::int32
   rows_of(query, items, out.data(), w);
 }
 
-void LearnedRankerModel::score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, Working& w) const {
+void LearnedRankerModel::score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, std::span<float> by_models,
+                                    Working& w) const {
   const std::size_t f = num_features();
   w.rows.resize(std::max(w.rows.size(), items.size() * f));
   rows_of(query, items, w.rows.data(), w);
   w.tree_scores.resize(std::max(w.tree_scores.size(), items.size()));
   const MatrixView<const float> rows(w.rows.data(), items.size(), f);
-  if (trees_) trees_->predict(rows, std::span(w.tree_scores).first(items.size()), w.trees);
-  for (std::size_t i = 0; i < items.size(); ++i)
-    out[i] = static_cast<float>((trees_ ? w.tree_scores[i] : 0.0) + (linear_.empty() ? 0.0 : linear_.score(rows.row(i))));
+  const auto score_by = [&](const RankerScorer& s, std::span<float> own) {
+    if (s.trees) s.trees->predict(rows, std::span(w.tree_scores).first(items.size()), w.trees);
+    for (std::size_t i = 0; i < items.size(); ++i)
+      own[i] = static_cast<float>((s.trees ? w.tree_scores[i] : 0.0) + (s.linear.empty() ? 0.0 : s.linear.score(rows.row(i))));
+  };
+  score_by(scorer_, out);
+  if (by_models.empty()) return;
+  for (std::size_t m = 0; m < bag_.size(); ++m) score_by(bag_[m], by_models.subspan(m * items.size(), items.size()));
 }
 
 std::size_t LearnedRankerModel::recommend(const Query& query, std::span<ItemScore> out, Scratch& scratch) const {
@@ -286,7 +319,7 @@ std::size_t LearnedRankerModel::recommend(const Query& query, std::span<ItemScor
   gather(query, list_length(out.size()), w);
   if (w.items.empty()) return 0;
   w.fused.resize(std::max(w.fused.size(), w.items.size()));
-  score_rows(query, w.items, std::span(w.fused).first(w.items.size()), w);
+  score_rows(query, w.items, std::span(w.fused).first(w.items.size()), {}, w);
   return select_top_k(w.items, {w.fused.data(), w.items.size()}, {}, nullptr, out, scratch);
 }
 
@@ -297,21 +330,25 @@ void LearnedRankerModel::score(const Query& query, std::span<const std::int32_t>
   if (items.empty()) return;
   Working& w = working(scratch);
   gather(query, list_length(0), w);
-  score_rows(query, items, out, w);
+  score_rows(query, items, out, {}, w);
 }
 
-void LearnedRankerModel::rank(const Query& query, std::span<const std::int32_t> candidates, std::span<float> out, Scratch& scratch) const {
+void LearnedRankerModel::rank(const Query& query, std::span<const std::int32_t> candidates, std::span<float> out, Scratch& scratch,
+                              std::span<float> by_models) const {
   require_scorer();
   check(query);
   for (const std::int32_t i : candidates) check_item(i, "candidate");
   if (out.size() != candidates.size())
     throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " + std::to_string(candidates.size()) +
                                 " candidates");
+  if (!by_models.empty() && by_models.size() != bag_.size() * candidates.size())
+    throw std::invalid_argument("by_models has " + std::to_string(by_models.size()) + " entries, must have one for each of the " +
+                                std::to_string(candidates.size()) + " candidates by each of the " + std::to_string(bag_.size()) + " models");
   if (candidates.empty()) return;
   Working& w = working(scratch);
   w.items.assign(candidates.begin(), candidates.end());
   compare(asked_of(query, w), w);
-  score_rows(query, candidates, out, w);
+  score_rows(query, candidates, out, by_models, w);
 }
 
 void LearnedRankerModel::save_state(StateWriter& outer) const {
@@ -329,12 +366,12 @@ void LearnedRankerModel::save_state(StateWriter& outer) const {
   ScopedWriter signals(writer, "signals/");
   signals_.save_state(signals);
   writer.put_array("history_times", history_times_);
-  writer.put_bool("has_linear", !linear_.empty());
-  ScopedWriter linear(writer, "linear/");
-  if (!linear_.empty()) linear_.save_state(linear);
-  writer.put_bool("has_trees", trees_.has_value());
-  ScopedWriter trees(writer, "trees/");
-  if (trees_) trees_->save_state(trees);
+  save_scorer(writer, scorer_);
+  if (!bag_.empty()) writer.put_int("bag/size", static_cast<std::int64_t>(bag_.size()));
+  for (std::size_t m = 0; m < bag_.size(); ++m) {
+    ScopedWriter own(writer, "bag/" + std::to_string(m) + "/");
+    save_scorer(own, bag_[m]);
+  }
   detail::put_members(writer, sources_, kWords);
 }
 
@@ -353,11 +390,14 @@ std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateRe
   std::shared_ptr<LearnedRankerModel> model;
   try {
     model.reset(new LearnedRankerModel(std::move(sources), ItemSignals::from_state(ScopedReader(reader, "signals/")), o));
-    LinearRanker linear;
-    std::optional<TreeEnsemble> trees;
-    if (reader.get_bool("has_linear")) linear = LinearRanker::from_state(ScopedReader(reader, "linear/"));
-    if (reader.get_bool("has_trees")) trees = TreeEnsemble::from_state(ScopedReader(reader, "trees/"));
-    if (!linear.empty() || trees) model->set_scorer(std::move(linear), std::move(trees));
+    RankerScorer scorer = read_scorer(reader);
+    if (!scorer.linear.empty() || scorer.trees) model->set_scorer(std::move(scorer.linear), std::move(scorer.trees));
+    if (reader.has("bag/size")) {
+      const auto size = reader.get_int("bag/size", 2, static_cast<std::int64_t>(kMostModels));
+      std::vector<RankerScorer> bag;
+      for (std::int64_t m = 0; m < size; ++m) bag.push_back(read_scorer(ScopedReader(reader, "bag/" + std::to_string(m) + "/")));
+      model->set_bag(std::move(bag));
+    }
   } catch (const std::invalid_argument& e) {
     reader.fail("sources", std::string("found ") + e.what());
   }

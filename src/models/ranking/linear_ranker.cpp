@@ -3,6 +3,7 @@
 
 #include <Eigen/Dense>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -10,6 +11,7 @@
 #include "core/option_check.hpp"
 #include "detail/check.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/random_stream.hpp"
 
 namespace etalage {
 namespace {
@@ -123,6 +125,28 @@ class Objective {
 };
 
 }  // namespace
+
+std::vector<float> bootstrap_weights(std::span<const std::int64_t> groups, std::span<const std::uint8_t> taught, std::uint64_t seed, std::uint64_t model) {
+  if (taught.size() != groups.size())
+    throw std::invalid_argument("taught has " + std::to_string(taught.size()) + " entries, must have one for each of the " + std::to_string(groups.size()) + " groups");
+  if (std::none_of(taught.begin(), taught.end(), [](std::uint8_t t) { return t != 0; }))
+    throw std::invalid_argument("taught marks no list, must mark one: nothing can be learned");
+  // P(count <= c) of Poisson(1), c = 0, 1, ...: what lies beyond the last comes once in ten million.
+  constexpr std::array<double, 10> kAtMost = {0.36787944117144233, 0.7357588823428847, 0.9196986029286058, 0.9810118431238463, 0.9963401531726563,
+                                              0.9994058151824183,  0.999916758850712,  0.9999897508033253, 0.999998874797402,  0.9999998885745216};
+  std::vector<float> out(groups.size());
+  for (std::uint64_t attempt = 0;; ++attempt) {
+    bool any = false;
+    for (std::size_t l = 0; l < groups.size(); ++l) {
+      const std::uint64_t resample = detail::split_mix(detail::split_mix(seed + detail::kSplitMixStep * (model + 1)) + detail::kSplitMixStep * attempt);
+      const std::uint64_t drawn = detail::split_mix(resample + detail::kSplitMixStep * (static_cast<std::uint64_t>(groups[l]) + 1));
+      const double uniform = static_cast<double>(drawn >> 11) * 0x1p-53;
+      out[l] = static_cast<float>(std::upper_bound(kAtMost.begin(), kAtMost.end(), uniform) - kAtMost.begin());
+      any = any || (out[l] > 0 && taught[l] != 0);
+    }
+    if (any) return out;
+  }
+}
 
 void LinearRankerOptions::validate() const { require_options(*this); }
 

@@ -262,8 +262,7 @@ void RankingFeatures::compute(const ItemSignals& s, const ShopperContext& shoppe
     }
   }
   if (history.empty()) return;
-  std::vector<std::int32_t> few;
-  anchors_of(history, anchors, few);
+  const std::vector<std::int32_t>& few = anchors_of(history, anchors, scratch.anchors);
   const auto count = static_cast<float>(few.size());
   if (!s.neighbors.offsets.empty()) {
     // Items without a common shopper have cosine 0: known, not missing.

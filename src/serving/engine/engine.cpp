@@ -197,6 +197,7 @@ std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
   {
     const serving::ForkGate::Section section;
     const std::lock_guard guard(impl_->publishing);
+    impl_->require_models(*next->snapshot);
     next->number = ++impl_->last_number;
     impl_->name_sources(*next);
     auto& names = impl_->source_names;

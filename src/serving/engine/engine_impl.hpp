@@ -100,6 +100,8 @@ struct Engine::Impl {
 
   /// What logged answers of this placement explore by; null for nothing.
   std::shared_ptr<const Exploration> exploration_of(Placement placement) const;
+  /// std::invalid_argument where a placement asks bootstrapped models that the snapshot has not.
+  void require_models(const Snapshot& snapshot) const;
   /// Fills s.tired with what the shopper passed over too often; ascending rows.
   void read_tired(const Request& request, const serving::Publication& p, std::int64_t now_ms, EngineScratch::Impl& s);
   /// Puts an answer on record; `how` is what it was ranked with, null where nothing was drawn.

@@ -44,7 +44,9 @@ void Engine::Impl::log_answer(const Request& request, const Exploration* how, st
     }
     const auto& p = x.places[next++];
     const auto counts = x.counts.empty() ? std::span<const ShownCounts>() : std::span(x.counts).subspan(p.first, p.size);
-    serving::put_drawn(w, p.probability, p.chosen, std::span(x.values).subspan(p.first, p.size), counts);
+    const std::size_t end = next < x.places.size() ? x.places[next].first_opinion : x.opinions.size();
+    serving::put_drawn(w, p.probability, p.chosen, std::span(x.values).subspan(p.first, p.size), counts,
+                       std::span(x.opinions).subspan(p.first_opinion, end - p.first_opinion));
   }
   answer.request_id = impressions->show(w.bytes());
   if (answer.request_id % kForgetEvery == 0) impressions->forget(now_ms);
@@ -81,6 +83,25 @@ std::uint64_t Engine::merge_users(KeyView from, KeyView to) {
   return sequence;
 }
 
+namespace {
+
+/// Who asks bootstrapped models needs a second stage that has them.
+void require_models_of(const Exploration& how, Placement placement, const Snapshot& snapshot) {
+  if (how.policy != PlacePolicy::kBootstrap) return;
+  const auto& ranker = snapshot.parts().ranker;
+  if (ranker == nullptr || ranker->bag().empty())
+    throw std::invalid_argument("policy of placement '" + std::string(placement_name(placement)) + "' is 'bootstrap', which needs a snapshot whose ranker has " +
+                                "bootstrapped models; its ranker has none");
+}
+
+}  // namespace
+
+void Engine::Impl::require_models(const Snapshot& snapshot) const {
+  const std::lock_guard guard(exploring);
+  for (std::size_t p = 0; p < kPlacements; ++p)
+    if (explorations[p]) require_models_of(*explorations[p], static_cast<Placement>(p), snapshot);
+}
+
 void Engine::explore(Placement placement, std::optional<Exploration> how) {
   std::shared_ptr<const Exploration> next;
   if (how) {
@@ -88,6 +109,8 @@ void Engine::explore(Placement placement, std::optional<Exploration> how) {
     next = std::make_shared<const Exploration>(*std::move(how));
   }
   const serving::ForkGate::Section section;
+  const std::lock_guard publishing(impl_->publishing);
+  if (next && impl_->current) require_models_of(*next, placement, *impl_->current->snapshot);
   const std::lock_guard guard(impl_->exploring);
   impl_->explorations[static_cast<std::size_t>(placement)].swap(next);
 }

@@ -44,8 +44,9 @@ struct ShownHead {
 
 void put_head(ByteWriter& w, const ShownHead& head);
 void put_place(ByteWriter& w, const ShownPlace& place);
-/// A place that was drawn; counts are as many as values, or none.
-void put_drawn(ByteWriter& w, double propensity, std::size_t chosen, std::span<const double> values, std::span<const ShownCounts> counts);
+/// A place that was drawn; counts are as many as values, or none, opinions as many for each of some models, or none.
+void put_drawn(ByteWriter& w, double propensity, std::size_t chosen, std::span<const double> values, std::span<const ShownCounts> counts,
+               std::span<const float> opinions);
 void put_not_drawn(ByteWriter& w);
 
 [[nodiscard]] ShownHead get_head(ByteReader& r);  ///< FormatError for what none of ours says
@@ -54,14 +55,21 @@ template <class Visit>
 void each_item(std::span<const std::byte> payload, const Visit& visit);
 [[nodiscard]] Impression decode(std::uint64_t request, std::span<const std::byte> payload);
 
+/// What the record of a drawn place has besides values, bit for bit of a byte.
+inline constexpr std::uint8_t kWithCounts = 1;
+inline constexpr std::uint8_t kWithOpinions = 2;
+
 inline void skip_drawn(ByteReader& r) {
   if (r.get<std::uint8_t>() == 0) return;
   (void)r.get<double>();
   (void)r.get<std::uint16_t>();
-  const auto with_counts = r.get<std::uint8_t>();
+  const auto with = r.get<std::uint8_t>();
   const auto n = r.get_count(sizeof(double));
   for (std::uint32_t i = 0; i < n; ++i) (void)r.get<double>();
-  for (std::uint32_t i = 0; with_counts != 0 && i < n; ++i) (void)r.get<std::uint64_t>();
+  for (std::uint32_t i = 0; (with & kWithCounts) != 0 && i < n; ++i) (void)r.get<std::uint64_t>();
+  if ((with & kWithOpinions) == 0) return;
+  const auto opinions = r.get_count(sizeof(float));
+  for (std::uint32_t i = 0; i < opinions; ++i) (void)r.get<float>();
 }
 
 template <class Visit>

@@ -17,6 +17,8 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 struct Candidates {
   std::vector<double> values;        ///< best first
   std::vector<ShownCounts> counts;   ///< likewise, or empty
+  std::size_t models = 0;            ///< that said what they are worth
+  std::vector<float> opinions;       ///< [candidates x models] what they said
   std::size_t pool = 0;              ///< of them stand at the first drawn place; one more for each that is taken
   std::vector<std::size_t> stood;    ///< by place, the candidate that stood there; kPinned
   std::size_t plain = 0;             ///< places that the record explains
@@ -32,6 +34,10 @@ Candidates read(const Impression& shown) {
     left.erase(left.begin() + static_cast<std::ptrdiff_t>(at));
   };
   bool begun = false;
+  const auto opinion = [&](const Impression::Place& p, std::size_t candidate, std::size_t model) { return p.opinions[model * p.values.size() + candidate]; };
+  const auto add_opinions = [&](const Impression::Place& p, std::size_t candidate) {
+    for (std::size_t m = 0; m < c.models; ++m) c.opinions.push_back(opinion(p, candidate, m));
+  };
   for (const Impression::Place& p : shown.places) {
     if (!p.explored) {
       // Above the first draw all is certain. Below it the best that is left stands here, unless it is pinned.
@@ -46,17 +52,23 @@ Candidates read(const Impression& shown) {
         c.values = p.values;
         c.counts = p.counts;
         c.pool = p.values.size();
+        c.models = p.opinions.size() / c.pool;
         for (std::size_t i = 0; i < c.pool; ++i) left.push_back(i);
+        for (std::size_t i = 0; i < c.pool; ++i) add_opinions(p, i);
         begun = true;
       }
-      if (p.values.size() < left.size() || p.counts.empty() != c.counts.empty()) break;
+      if (p.values.size() < left.size() || p.counts.empty() != c.counts.empty() || p.opinions.size() != c.models * p.values.size()) break;
       bool same = true;
-      for (std::size_t i = 0; i < left.size() && same; ++i) same = c.values[left[i]] == p.values[i];
+      for (std::size_t i = 0; i < left.size() && same; ++i) {
+        same = c.values[left[i]] == p.values[i];
+        for (std::size_t m = 0; m < c.models; ++m) same = same && c.opinions[left[i] * c.models + m] == opinion(p, i, m);
+      }
       if (!same) break;
       for (std::size_t i = left.size(); i < p.values.size(); ++i) {  // those that moved up
         left.push_back(c.values.size());
         c.values.push_back(p.values[i]);
         if (!c.counts.empty()) c.counts.push_back(p.counts[i]);
+        add_opinions(p, i);
       }
       if (left.size() > c.pool) break;
       take(p.chosen);
@@ -85,8 +97,11 @@ class Walk {
       values_.push_back(c_.values[i]);
       if (!c_.counts.empty()) counts_.push_back(c_.counts[i]);
     }
+    opinions_.clear();
+    for (std::size_t m = 0; m < c_.models; ++m)
+      for (const std::size_t i : left_) opinions_.push_back(c_.opinions[i * c_.models + m]);
     out_.resize(left_.size());
-    exploration_probabilities(shown_.how, values_, counts_, out_);
+    exploration_probabilities(shown_.how, values_, counts_, out_, opinions_);
     fresh_ = true;
     return out_;
   }
@@ -115,6 +130,7 @@ class Walk {
   std::size_t next_ = 0;
   std::vector<double> values_;
   std::vector<ShownCounts> counts_;
+  std::vector<float> opinions_;
   std::vector<double> out_;
   bool fresh_ = false;  ///< out_ is of those that are left
 };

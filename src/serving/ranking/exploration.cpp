@@ -89,12 +89,16 @@ bool Exploration::explores(std::size_t place, std::size_t places, std::size_t ex
   return slots.empty() || std::find(slots.begin(), slots.end(), place) != slots.end();
 }
 
-void exploration_probabilities(const Exploration& e, std::span<const double> values, std::span<const ShownCounts> counts, std::span<double> out) {
+void exploration_probabilities(const Exploration& e, std::span<const double> values, std::span<const ShownCounts> counts, std::span<double> out,
+                               std::span<const float> opinions) {
   const std::size_t n = values.size();
   if (out.size() != n) throw std::invalid_argument("out has " + std::to_string(out.size()) + " entries, must have one for each of the " + std::to_string(n) + " values");
   if (!counts.empty() && counts.size() != n)
     throw std::invalid_argument("counts has " + std::to_string(counts.size()) + " entries, must have one for each of the " + std::to_string(n) + " values, or none");
   if (n == 0) return;
+  if (e.policy == PlacePolicy::kBootstrap && (opinions.empty() || opinions.size() % n != 0))
+    throw std::invalid_argument("opinions has " + std::to_string(opinions.size()) + " entries, must have one for each of the " + std::to_string(n) +
+                                " values by each bootstrapped model");
   const auto best = static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
   switch (e.policy) {
     case PlacePolicy::kGreedy:
@@ -119,6 +123,16 @@ void exploration_probabilities(const Exploration& e, std::span<const double> val
         rest -= out[i];
       }
       out[best] = rest;
+      return;
+    }
+    case PlacePolicy::kBootstrap: {
+      std::fill(out.begin(), out.end(), 0.0);
+      const std::size_t models = opinions.size() / n;
+      for (std::size_t m = 0; m < models; ++m) {
+        const auto own = opinions.subspan(m * n, n);
+        out[static_cast<std::size_t>(std::max_element(own.begin(), own.end()) - own.begin())] += 1;
+      }
+      for (double& p : out) p = (1 - e.epsilon) * (p / static_cast<double>(models)) + e.epsilon / static_cast<double>(n);
       return;
     }
   }

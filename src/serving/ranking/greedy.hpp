@@ -83,13 +83,14 @@ class Alikeness {
   bool by_vectors_ = true;
 };
 
-// A policy says what each candidate would bring next (gain) and hears what was chosen.
+// A policy says what each candidate would bring next (gain), also if its relevance were another, and hears what was chosen.
 
 class ByRelevance {
  public:
   ByRelevance(const RerankOptions&, const RerankInput& input, RerankMemory&) : relevance_(input.relevance) {}
   void before() noexcept {}
   [[nodiscard]] double gain(std::size_t i) const noexcept { return relevance_[i]; }
+  [[nodiscard]] static double gain(std::size_t, float relevance) noexcept { return relevance; }
   void choose(std::size_t) noexcept {}
 
  private:
@@ -104,7 +105,8 @@ class ByMarginalRelevance {
     std::fill_n(nearest_.begin(), relevance_.size(), 0.0f);
   }
   void before() noexcept {}
-  [[nodiscard]] double gain(std::size_t i) const noexcept { return (1 - diversity_) * relevance_[i] - diversity_ * nearest_[i]; }
+  [[nodiscard]] double gain(std::size_t i) const noexcept { return gain(i, relevance_[i]); }
+  [[nodiscard]] double gain(std::size_t i, float relevance) const noexcept { return (1 - diversity_) * relevance - diversity_ * nearest_[i]; }
   void choose(std::size_t j) {
     const std::span<const float> s = alike_.to(j);
     if (chosen_++ == 0) std::copy(s.begin(), s.end(), nearest_.begin());
@@ -131,9 +133,10 @@ class ByDeterminant {
     std::fill_n(residual_.begin(), n, 1.0);
   }
   void before() noexcept {}
-  [[nodiscard]] double gain(std::size_t i) const noexcept {
-    if (residual_[i] < kNothingNew) return -1e6 + relevance_[i];
-    return (1 - diversity_) * static_cast<double>(relevance_[i]) + diversity_ * std::log(residual_[i]);
+  [[nodiscard]] double gain(std::size_t i) const noexcept { return gain(i, relevance_[i]); }
+  [[nodiscard]] double gain(std::size_t i, float relevance) const noexcept {
+    if (residual_[i] < kNothingNew) return -1e6 + relevance;
+    return (1 - diversity_) * static_cast<double>(relevance) + diversity_ * std::log(residual_[i]);
   }
   void choose(std::size_t j) {
     if (residual_[j] < kNothingNew) return;
@@ -192,14 +195,15 @@ class ByCalibration {
     for (std::size_t g = 0; g < m; ++g)
       s_.divergence[g] = other_ - term(g, s_.counts[g], chosen_ + 1) + term(g, s_.counts[g] + 1, chosen_ + 1);
   }
-  [[nodiscard]] double gain(std::size_t i) const noexcept {
+  [[nodiscard]] double gain(std::size_t i) const noexcept { return gain(i, relevance_[i]); }
+  [[nodiscard]] double gain(std::size_t i, float relevance) const noexcept {
     const std::int32_t g = groups_[i];
     double after = now_;
     if (g >= 0) {
       const std::int32_t at = s_.place[static_cast<std::size_t>(g)];
       after = at < 0 ? other_ : s_.divergence[static_cast<std::size_t>(at)];
     }
-    return (1 - diversity_) * static_cast<double>(relevance_[i]) - diversity_ * after;
+    return (1 - diversity_) * static_cast<double>(relevance) - diversity_ * after;
   }
   void choose(std::size_t j) noexcept {
     const std::int32_t g = groups_[j];

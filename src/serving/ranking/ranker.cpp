@@ -142,9 +142,10 @@ void Ranker::Impl::gather(const SourceQuery& query, const SharedFilter& eligible
     if (query.allows(pin.item) && c.find(pin.item) < 0) c.from_fallback[static_cast<std::size_t>(c.insert(pin.item))] = 1;
 }
 
-// Relevance in (0, 1], boosts, and the order they make.
-void Ranker::Impl::value(const RequestContext& request, const RulePlan& plan, RankScratch::Impl& s, const Tracer& tracer) const {
-  const CandidateSet& c = s.candidates;
+namespace {
+
+// Scores of the candidates mapped to (0, 1].
+void map_to_relevance(const CandidateSet& c, std::span<const float> scores, std::span<float> relevance) {
   const std::size_t n = c.size();
   float min = std::numeric_limits<float>::infinity();
   float max = -min;
@@ -154,22 +155,41 @@ void Ranker::Impl::value(const RequestContext& request, const RulePlan& plan, Ra
       ++fallbacks;
       continue;
     }
-    min = std::min(min, c.scores[i]);
-    max = std::max(max, c.scores[i]);
+    min = std::min(min, scores[i]);
+    max = std::max(max, scores[i]);
   }
-  s.relevance.resize(n);
-  s.boosted.resize(n);
   std::size_t place = 0;
   const float highest = fallbacks == n ? 1.0f : kLowest;
   for (std::size_t i = 0; i < n; ++i) {
     if (c.from_fallback[i] != 0) {
-      s.relevance[i] = highest * static_cast<float>(fallbacks - place) / static_cast<float>(fallbacks + 1);
+      relevance[i] = highest * static_cast<float>(fallbacks - place) / static_cast<float>(fallbacks + 1);
       ++place;
     } else {
-      s.relevance[i] = max > min ? kLowest + (1 - kLowest) * ((c.scores[i] - min) / (max - min)) : 1.0f;
+      relevance[i] = max > min ? kLowest + (1 - kLowest) * ((scores[i] - min) / (max - min)) : 1.0f;
     }
-    s.boosted[i] = s.relevance[i];
   }
+}
+
+}  // namespace
+
+// What the candidates are worth by each bootstrapped model, with the boosts that they have: in the place of its scores.
+void Ranker::Impl::value_by_models(RankScratch::Impl& s) const {
+  const std::size_t n = s.candidates.size();
+  s.relevance_by_model.resize(n);
+  for (std::size_t m = 0; m < s.second.models; ++m) {
+    const auto own = std::span(s.second.by_models).subspan(m * n, n);
+    map_to_relevance(s.candidates, own, s.relevance_by_model);
+    for (std::size_t i = 0; i < n; ++i) own[i] = s.relevance_by_model[i] * (s.boosted[i] / s.relevance[i]);
+  }
+}
+
+// Relevance, boosts, and the order they make.
+void Ranker::Impl::value(const RequestContext& request, const RulePlan& plan, RankScratch::Impl& s, const Tracer& tracer) const {
+  const CandidateSet& c = s.candidates;
+  const std::size_t n = c.size();
+  s.relevance.resize(n);
+  map_to_relevance(c, c.scores, s.relevance);
+  s.boosted.assign(s.relevance.begin(), s.relevance.end());
   for (const RulePlan::Boost& b : plan.boosts) {
     for (std::size_t i = 0; i < n; ++i) {
       if (!b.set->bits.contains(c.items[i])) continue;
@@ -283,8 +303,11 @@ std::size_t Ranker::rank(const RequestContext& request, std::span<RankedItem> ou
 
   m.gather(query, eligible, plan, k, s);
   clock.done(Stage::kSources);
-  if (m.parts.learned) serving::score_anew(*m.parts.learned, query, s.candidates, s.second);
+  s.second.models = 0;
+  const bool ask_bag = request.explore != nullptr && request.explore->policy == PlacePolicy::kBootstrap;
+  if (m.parts.learned) serving::score_anew(*m.parts.learned, query, ask_bag, s.candidates, s.second);
   m.value(request, plan, s, tracer);
+  m.value_by_models(s);
   const RerankInput window = m.window(request, s);
   clock.done(Stage::kRules);
   serving::select(request, plan, m.parts.rerank, window, k, s, tracer);

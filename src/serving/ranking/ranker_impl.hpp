@@ -27,10 +27,12 @@ struct ExploredPlaces {
     std::size_t size;
     std::size_t chosen;   ///< among them
     double probability;   ///< of the chosen one, given the places above
+    std::size_t first_opinion;  ///< in `opinions`, [models x size]
   };
   std::vector<Place> places;
   std::vector<double> values;
   std::vector<ShownCounts> counts;           ///< as long as values where the policy reads counts, else empty
+  std::vector<float> opinions;               ///< of bootstrapped models where the policy asks them, place after place
   std::vector<std::size_t> entries;          ///< working memory of one place
   std::vector<double> gains;                 ///< likewise
   std::vector<double> probabilities;         ///< likewise
@@ -38,6 +40,7 @@ struct ExploredPlaces {
     places.clear();
     values.clear();
     counts.clear();
+    opinions.clear();
   }
 };
 
@@ -51,6 +54,7 @@ struct RankScratch::Impl {
   std::vector<std::int32_t> denied;        ///< sorted and unique
   std::vector<float> relevance;            ///< [candidates] in [0, 1]
   std::vector<float> boosted;              ///< [candidates]
+  std::vector<float> relevance_by_model;   ///< [candidates] working memory of one bootstrapped model
   std::vector<std::int32_t> order;         ///< candidates by what they are worth
   // The order's first entries as the re-ranker reads them.
   std::vector<float> window_relevance;
@@ -115,6 +119,7 @@ struct Ranker::Impl {
 
   void deny(const RequestContext& request, const serving::RulePlan& plan, RankScratch::Impl& s) const;
   SourceQuery query(const RequestContext& request, const CompiledFilter* eligible, const RankScratch::Impl& s) const noexcept;
+  void value_by_models(RankScratch::Impl& s) const;
   void gather(const SourceQuery& query, const SharedFilter& eligible, const serving::RulePlan& plan, std::size_t k, RankScratch::Impl& s) const;
   void value(const RequestContext& request, const serving::RulePlan& plan, RankScratch::Impl& s, const serving::Tracer& tracer) const;
   RerankInput window(const RequestContext& request, RankScratch::Impl& s) const;

@@ -145,6 +145,8 @@ class Selection {
     const std::size_t place = s_.answer.size();
     if (request_.explore == nullptr || !request_.explore->explores(place, k_, s_.explored.places.size())) return best(bits);
     const Exploration& how = *request_.explore;
+    // An engine sees to it that there are models to ask.
+    if (how.policy == PlacePolicy::kBootstrap && s_.second.models == 0) return best(bits);
     ExploredPlaces& x = s_.explored;
     x.entries.clear();
     x.gains.clear();
@@ -182,10 +184,15 @@ class Selection {
       for (const std::size_t e : x.entries) x.counts.push_back(request_.shown->counts_of(item(e)));
       counts = std::span(x.counts).last(n);
     }
+    const std::size_t first_opinion = x.opinions.size();
+    const std::size_t candidates = s_.candidates.size();
+    for (std::size_t m = 0; m < s_.second.models; ++m)
+      for (const std::size_t e : x.entries)
+        x.opinions.push_back(static_cast<float>(policy_.gain(e, s_.second.by_models[m * candidates + static_cast<std::size_t>(s_.order[e])])));
     x.probabilities.resize(n);
-    exploration_probabilities(how, x.gains, counts, x.probabilities);
+    exploration_probabilities(how, x.gains, counts, x.probabilities, std::span(x.opinions).subspan(first_opinion));
     const std::size_t chosen = draw_candidate(x.probabilities, exploration_uniform(request_.explore_seed, place));
-    x.places.push_back({place, first, n, chosen, x.probabilities[chosen]});
+    x.places.push_back({place, first, n, chosen, x.probabilities[chosen], first_opinion});
     return x.entries[chosen];
   }
 

@@ -17,10 +17,14 @@ struct SecondStageScratch {
   std::vector<std::int32_t> items;    ///< [known]
   std::vector<float> learned;         ///< [known]
   std::vector<std::int32_t> best;     ///< places in `known` by what the ranker says
+  std::vector<float> learned_by;      ///< [models x known] what each bootstrapped model says
+  std::vector<float> by_models;       ///< [models x candidates] scores as each of them makes them; empty where they were not asked
+  std::size_t models = 0;
 };
 
 /// Puts the ranker's scores in the place of the mix's. Candidates of fallback sources alone stay as they are; those that the ranker does
-/// not know keep their rank among the others, with a score between their neighbours'.
-void score_anew(const LearnedRankerModel& ranker, const SourceQuery& query, CandidateSet& candidates, SecondStageScratch& s);
+/// not know keep their rank among the others, with a score between their neighbours'. With `ask_bag` s.by_models holds the same by each of its
+/// bootstrapped models.
+void score_anew(const LearnedRankerModel& ranker, const SourceQuery& query, bool ask_bag, CandidateSet& candidates, SecondStageScratch& s);
 
 }  // namespace etalage::serving
