@@ -43,6 +43,16 @@ def test_new_queries_reach_the_target(kind, metric):
     assert efforts[0] <= efforts[1]
 
 
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_rows_that_come_sorted_do_not_mislead(kind):
+    x = np.concatenate([vectors(12_000, 16, 5, clustered=False), 5 + 0.01 * vectors(1500, 16, 6, clustered=False)])
+    index = ItemIndex(16, kind=kind, recall=0.95)
+    index.add(x, np.arange(len(x)))
+    exact = ItemIndex(16, kind="exact")
+    exact.add(x, np.arange(len(x)))
+    assert recall(index, exact, vectors(1000, 16, 7, clustered=False)) >= 0.94
+
+
 def test_it_is_tuned_again_after_growth_and_kept_in_files(tmp_path):
     x = vectors(9000, 16, 3, clustered=False)
     index = ItemIndex(16, kind="hnsw", recall=0.95)

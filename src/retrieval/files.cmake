@@ -1,7 +1,9 @@
 target_sources(etalage PRIVATE
   src/retrieval/access_gate.cpp
   src/retrieval/fork_safety.cpp
+  src/retrieval/graph/cluster_candidates.cpp
   src/retrieval/graph/graph_linker.cpp
+  src/retrieval/graph/graph_linker_clusters.cpp
   src/retrieval/graph/hnsw_graph.cpp
   src/retrieval/id_table.cpp
   src/retrieval/index_rows.cpp

@@ -73,8 +73,8 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   void tidy();
   /// insert(), and choosing the search setting where options.recall asks for it.
   void insert_tuned(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
-  /// Chooses the search setting by queries; without any by stored rows, each without itself.
-  void tune(MatrixView<const float> held_out);
+  /// Chooses the search setting by stored rows as queries, each without itself.
+  void tune();
   /// Live rows in the order of insertion.
   [[nodiscard]] std::vector<std::int32_t> in_order() const;
   /// Trains lists on a store whose rows are in the order of insertion and all live; it becomes what the lists want.
@@ -112,15 +112,18 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   /// way is the one.
   bool search_by_lists(MatrixView<const float> queries, MatrixView<Neighbor> out, std::span<std::size_t> counts, int num_threads) const;
   /// Some queries without a filter by walks that take turns; out [queries.size()], counts the same. False when an
-  /// ordinary search is the way for them.
+  /// ordinary search is the way for them. With `hidden` rows, one a query, the walk on the lowest layer does not see them.
   bool search_together(std::span<const float* const> queries, std::span<const std::span<Neighbor>> out, std::size_t* counts,
-                       retrieval::SearchScratch& s) const;
+                       retrieval::SearchScratch& s, const std::int32_t* hidden = nullptr) const;
   /// Scores what estimates cannot exclude from the best k; estimates are in units of the query.
   template <class Estimates>
   std::size_t take_best(const float* query, const search::CodedQuery& coded, const Estimates& estimates, std::span<Neighbor> out,
                         retrieval::SearchScratch& s) const;
   /// Reading all that is allowed is expected to be quicker than the graph or the lists.
   [[nodiscard]] bool scans(std::size_t k, std::size_t allowed, bool filtered) const;
+  /// Queries by walks that take turns and do not see a row each; false where an ordinary search has to answer one of them.
+  bool walk_together(MatrixView<const float> queries, std::span<const std::int32_t> hidden, MatrixView<Neighbor> out,
+                     std::span<std::size_t> counts) const;
   /// How many scores a search for k of `allowed` items is expected to take by way of the graph or the lists.
   [[nodiscard]] double effort(std::size_t k, std::size_t allowed) const;
   bool encode(const float* query, retrieval::PreparedCodes& codes) const;

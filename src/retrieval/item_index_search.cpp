@@ -148,7 +148,7 @@ std::size_t ItemIndex::Impl::take_best(const float* query, const search::CodedQu
 }
 
 bool ItemIndex::Impl::search_together(std::span<const float* const> queries, std::span<const std::span<Neighbor>> out,
-                                      std::size_t* counts, SearchScratch& s) const {
+                                      std::size_t* counts, SearchScratch& s, const std::int32_t* hidden) const {
   if (kind != IndexKind::kHnsw || store.live == 0 || store.dead() != 0 || store.uncoded != 0) return false;
   const std::size_t k = std::min(out[0].size(), store.live);
   if (k == 0 || scans(k, store.live, false)) return false;
@@ -163,6 +163,7 @@ bool ItemIndex::Impl::search_together(std::span<const float* const> queries, std
   std::size_t left = queries.size();
   for (std::size_t i = 0; i < queries.size(); ++i) {
     retrieval::walk_begin(view, *scorers[i], ef, s.walks[i]);
+    if (hidden != nullptr) s.walks[i].visited.insert(hidden[i]);
     open[i] = retrieval::walk_gather(view, *scorers[i], s.walks[i]);
   }
   while (left > 0) {

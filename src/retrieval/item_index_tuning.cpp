@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The search setting that reaches a recall, chosen by held-out queries beside exact search.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,9 @@ constexpr std::size_t kQueries = 1000;
 constexpr std::size_t kFewestItems = 2 * kQueries;
 constexpr std::size_t kBest = 10;
 constexpr int kMostEffort = 16384;
+constexpr int kTries = 8;
+constexpr std::size_t kSome = kQueries / 4;  // that a setting is first looked for with
+constexpr double kSlack = 0.15;              // of what is missing to 1, by which a setting may be better than it has to
 
 struct Measured {
   double mean = 0;
@@ -35,49 +39,61 @@ struct Measured {
 
 void ItemIndex::Impl::insert_tuned(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
   const bool tunes = options.recall > 0 && kind != IndexKind::kExact;
-  const std::size_t n = ids.size();
   const auto due = [&](std::size_t live) { return live >= kFewestItems && 2 * live >= 3 * tuned_rows; };
-  if (tunes && n >= kFewestItems && due(store.live + n)) {
-    // The last rows are asked for before they are there: queries that no link was made for.
-    const std::size_t first = n - kQueries;
-    insert({vectors.data(), first, vectors.cols(), vectors.stride()}, ids.first(first));
-    const MatrixView<const float> rest(vectors.row(first).data(), kQueries, vectors.cols(), vectors.stride());
-    tune(rest);
-    return insert(rest, ids.subspan(first));
-  }
   insert(vectors, ids);
-  if (tunes && due(store.live)) tune({});
+  if (tunes && due(store.live)) tune();
 }
 
-void ItemIndex::Impl::tune(MatrixView<const float> held_out) {
+bool ItemIndex::Impl::walk_together(MatrixView<const float> queries, std::span<const std::int32_t> hidden, MatrixView<Neighbor> out,
+                                    std::span<std::size_t> counts) const {
+  constexpr std::size_t kWalks = SearchScratch::kWalks;
+  std::vector<SearchScratch> workers(static_cast<std::size_t>(detail::resolve_threads(options.num_threads)));
+  std::atomic<bool> done{true};
+  detail::parallel_for(hidden.size(), kWalks, options.num_threads, [&](std::size_t begin, std::size_t end, int thread) {
+    SearchScratch& s = workers[static_cast<std::size_t>(thread)];
+    const float* some[kWalks];
+    std::span<Neighbor> places[kWalks];
+    for (std::size_t i = begin; i < end; ++i) {
+      some[i - begin] = prepare(queries.row(i), s.walks[i - begin].query);
+      places[i - begin] = out.row(i);
+    }
+    const AccessGate::Shared section(gate);
+    if (!search_together({some, end - begin}, {places, end - begin}, &counts[begin], s, &hidden[begin])) done.store(false, std::memory_order_relaxed);
+  });
+  return done.load(std::memory_order_relaxed);
+}
+
+void ItemIndex::Impl::tune() {
   tuned_rows = store.live;
   if (store.live <= kBest + 1 || (has_lists() && !lists)) {
     measured_recall.store(1.0);
     return;
   }
-  // Stored rows as queries are found with themselves on top, which does not count.
-  const bool stored = held_out.rows() == 0;
-  std::vector<float> copied;
+  // Stored rows as queries are found with themselves on top, which does not count. Walks do not see them: a graph finds what
+  // it has links from. On upper layers they would, so that nodes of these are passed over.
+  const std::vector<std::int32_t> live = in_order();
   const auto width = static_cast<std::size_t>(dim);
-  if (stored) {
-    const std::vector<std::int32_t> live = in_order();
-    copied.resize(kQueries * width);
-    for (std::size_t i = 0; i < kQueries; ++i) {
-      detail::RandomStream random(options.seed, live.size(), i);
-      const auto row = static_cast<std::size_t>(live[random.below(static_cast<std::uint32_t>(live.size()))]);
-      std::copy_n(store.vector(row), width, &copied[i * width]);
+  constexpr std::size_t n = kQueries;
+  std::vector<std::int32_t> rows(n);
+  std::vector<float> copied(n * width);
+  const retrieval::GraphView view = graph ? graph->view() : retrieval::GraphView();
+  for (std::size_t i = 0; i < n; ++i) {
+    detail::RandomStream random(options.seed, live.size(), i);
+    for (int tries = 0; tries < kTries; ++tries) {
+      rows[i] = live[random.below(static_cast<std::uint32_t>(live.size()))];
+      if (!graph || view.level(static_cast<std::size_t>(rows[i])) == 1) break;
     }
-    held_out = {copied.data(), kQueries, width};
+    std::copy_n(store.vector(static_cast<std::size_t>(rows[i])), width, &copied[i * width]);
   }
-  const std::size_t n = held_out.rows();
-  const std::size_t k = std::min(kBest + (stored ? 1 : 0), store.live);
+  const MatrixView<const float> held_out(copied.data(), n, width);
+  const std::size_t k = std::min(kBest + 1, store.live);
   std::vector<Neighbor> truth(n * k), found(n * k);
   std::vector<std::size_t> counts(n);
   const int threads = options.num_threads;
   // ask(query, out, scratch) for each query on its own, into `out` [n x k].
-  const auto each = [&](std::vector<Neighbor>& out, const auto& ask) {
+  const auto each = [&](std::size_t count, std::vector<Neighbor>& out, const auto& ask) {
     std::vector<SearchScratch> workers(static_cast<std::size_t>(detail::resolve_threads(threads)));
-    detail::parallel_for(n, 8, threads, [&](std::size_t begin, std::size_t end, int thread) {
+    detail::parallel_for(count, 8, threads, [&](std::size_t begin, std::size_t end, int thread) {
       SearchScratch& s = workers[static_cast<std::size_t>(thread)];
       for (std::size_t i = begin; i < end; ++i) {
         const AccessGate::Shared section(gate);
@@ -86,49 +102,62 @@ void ItemIndex::Impl::tune(MatrixView<const float> held_out) {
     });
   };
   if (!search_by_panels(held_out, {truth.data(), n, k}, counts, nullptr, threads, true))
-    each(truth, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search_exact(query, out, nullptr, false, s); });
+    each(n, truth, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search_exact(query, out, nullptr, false, s); });
   std::vector<float> last(n);  // score of the last of the best
   for (std::size_t i = 0; i < n; ++i) last[i] = truth[i * k + k - 1].score;
 
   std::atomic<int>& setting = kind == IndexKind::kHnsw ? ef_search : nprobe;
   const int most = kind == IndexKind::kHnsw ? kMostEffort : static_cast<int>(std::min<std::size_t>(lists->num_lists(), kMostEffort));
-  const auto measure = [&](int effort) {
+  const auto ask = [&](std::size_t count) {
+    if (kind == IndexKind::kIvf && search_by_lists({held_out.data(), count, width, held_out.stride()}, {found.data(), count, k}, counts, threads)) return;
+    each(count, found, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search(query, out, nullptr, false, s); });
+  };
+  const auto measure = [&](int effort, std::size_t count) {
     setting.store(effort, std::memory_order_relaxed);
-    if (kind != IndexKind::kIvf || !search_by_lists(held_out, {found.data(), n, k}, counts, threads))
-      each(found, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search(query, out, nullptr, false, s); });
+    const bool hidden = kind == IndexKind::kHnsw && walk_together(held_out, std::span(rows).first(count), {found.data(), n, k}, counts);
+    if (!hidden) ask(count);
     // By score, so that items that tie with the last one count.
     double sum = 0, squares = 0;
-    for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       std::size_t hits = 0;
       for (std::size_t j = 0; j < counts[i]; ++j) hits += found[i * k + j].score >= last[i] ? 1 : 0;
-      const double share = static_cast<double>(hits - (stored && hits > 0 ? 1 : 0)) / static_cast<double>(k - (stored ? 1 : 0));
+      if (!hidden && hits > 0) --hits;
+      const double share = static_cast<double>(std::min(hits, k - 1)) / static_cast<double>(k - 1);
       sum += share;
       squares += share * share;
     }
     Measured m;
-    m.mean = sum / static_cast<double>(n);
-    m.error = std::sqrt(std::max(0.0, squares / static_cast<double>(n) - m.mean * m.mean) / static_cast<double>(n));
+    m.mean = sum / static_cast<double>(count);
+    m.error = std::sqrt(std::max(0.0, squares / static_cast<double>(count) - m.mean * m.mean) / static_cast<double>(n));  // all would have it
     return m;
   };
   const double target = options.recall + 0.05 * (1 - options.recall);
   const auto reaches = [&](const Measured& m) { return m.mean - 2 * m.error >= target; };
-  // Doubled until it reaches, then halved in between to within a tenth.
+  // By some of the queries, that it costs little: doubled until it reaches, then halved in between to within an eighth.
+  const std::size_t some = std::min(n, kSome);
   int low = 0, high = std::min(most, kind == IndexKind::kHnsw ? static_cast<int>(kBest) + 2 : 1);
-  Measured at_high = measure(high);
-  while (!reaches(at_high) && high < most) {
+  while (!reaches(measure(high, some)) && high < most) {
     low = high;
     high = std::min(most, high * 2);
-    at_high = measure(high);
   }
-  while (low > 0 && high - low > std::max(1, high / 10)) {
+  while (low > 0 && high - low > std::max(1, high / 8)) {
     const int middle = (low + high) / 2;
-    const Measured m = measure(middle);
-    if (reaches(m)) {
-      high = middle;
+    (reaches(measure(middle, some)) ? high : low) = middle;
+  }
+  // By all of them from there on: down while much is left over, or up until it reaches.
+  Measured at_high = measure(high, n);
+  const auto step = [](int effort) { return std::max(1, effort / 8); };
+  if (reaches(at_high)) {
+    while (high > 1 && at_high.mean - 2 * at_high.error - target > kSlack * (1 - target)) {
+      const Measured m = measure(high - step(high), n);
+      if (!reaches(m)) break;
+      high -= step(high);
       at_high = m;
-    } else {
-      low = middle;
     }
+  }
+  while (!reaches(at_high) && high < most) {
+    high = std::min(most, high + step(high));
+    at_high = measure(high, n);
   }
   setting.store(high, std::memory_order_relaxed);
   measured_recall.store(at_high.mean);

@@ -85,8 +85,8 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 /// Cost       about 5 dim + 16 bytes an item; hnsw adds about 8 M + 12, ivf 4, ivf_pq about pq_m + 8
 /// Threads    const members may run while others add, update, remove, compact; these take turns among themselves, and
 ///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
-/// Recall     with options.recall the search setting is chosen by 1,000 held-out queries beside exact search: of a bulk load its last
-///            1,000 rows, before they are added; else stored rows without themselves. At first from 2,000 items on, and whenever
+/// Recall     with options.recall the search setting is chosen by 1,000 held-out queries beside exact search: stored rows drawn at
+///            random, which searches for them do not see; of lists, whose rows are not known one by one, without themselves. At first from 2,000 items on, and whenever
 ///            half as many again have come. The mean recall@10 of these less two standard errors must reach the target and a
 ///            twentieth of what is missing to 1. While it is chosen, searches see the settings that are tried
 /// Repeats    same bits for any number of threads

@@ -15,6 +15,8 @@
 
 namespace etalage::retrieval {
 
+class ClusterCandidates;
+
 /// Links nodes into a graph, a batch at a time: all nodes of a batch choose their links in the graph as it was before the
 /// batch, each on its own; then every node that was chosen takes up its links back, each on its own. So nothing is locked
 /// and the graph is the same for any number of threads. Made once for a mutation: it owns working memory.
@@ -31,6 +33,8 @@ class GraphLinker {
   void link(std::span<const std::int32_t> nodes);
   /// Gives every node a way to it from the entry on the lowest layer, in place of links that are no one's only way.
   void connect(std::span<const std::int32_t> nodes);
+  /// Links all allocated nodes on the lowest layer, in place of what they have there already, which they may keep.
+  void link_clusters(const ClusterCandidates& clusters);
 
  private:
   struct Edge {
@@ -48,6 +52,7 @@ class GraphLinker {
 
   void link_together(std::span<const std::int32_t> nodes);
   void choose(std::span<const std::int32_t> nodes, Worker& w);
+  void choose_among(std::int32_t node, std::span<const kernels::Bounded> found, Worker& w);
   void take_chosen(std::int32_t node, std::int32_t layer, const WalkState& walk, Worker& w);
   /// The first `count` links of the lowest layer leave each other in place; nothing farther gets into a full list.
   void note_chosen(std::int32_t node, std::size_t count, float farthest);

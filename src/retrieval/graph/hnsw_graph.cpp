@@ -11,6 +11,7 @@
 
 #include "detail/huge_pages.hpp"
 #include "detail/random_stream.hpp"
+#include "retrieval/graph/cluster_candidates.hpp"
 #include "retrieval/graph/graph_linker.hpp"
 
 namespace etalage::retrieval {
@@ -197,11 +198,19 @@ std::shared_ptr<HnswGraph> HnswGraph::build(const ItemIndexOptions& options, con
     return x != y ? x < y : a < b;
   });
   GraphLinker linker(*graph, space, options.ef_construction, num_threads);
-  for (std::size_t begin = 0; begin < rows;) {
-    const std::size_t count = std::min(GraphLinker::batch(begin), rows - begin);
-    linker.link(std::span(order).subspan(begin, count));
+  std::span<const std::int32_t> walked = order;
+  const bool clustered = ClusterCandidates::suit(space, rows);
+  if (clustered) {
+    // Walks link the nodes that are on upper layers too: these make the ways that lead far.
+    const auto upper = std::stable_partition(order.begin(), order.end(), [&](std::int32_t r) { return graph->growing_->levels[static_cast<std::size_t>(r)] > 1; });
+    walked = std::span(order).first(static_cast<std::size_t>(upper - order.begin()));
+  }
+  for (std::size_t begin = 0; begin < walked.size();) {
+    const std::size_t count = std::min(GraphLinker::batch(begin), walked.size() - begin);
+    linker.link(walked.subspan(begin, count));
     begin += count;
   }
+  if (clustered) linker.link_clusters(ClusterCandidates(space, rows, options.seed, num_threads));
   linker.connect(order);
   graph->pack();
   return graph;
