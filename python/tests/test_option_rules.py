@@ -59,7 +59,7 @@ def test_a_value_beyond_a_bound_is_refused_in_the_words_of_the_rule(cls):
                 cls(**{name: int(value) if integer else value})
             assert name in str(error.value)
             tried += 1
-    assert tried >= 3
+    assert tried >= min(3, sum(bool(BOUNDS.match(rule)) for rule in cls.param_rules().values()))
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)

@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <span>
 
-#include "detail/probing.hpp"
-
 namespace etalage::detail {
 
 /// Slots of an id map for n keys: a power of two at most two thirds full, at least one slot free so that every probe ends.
@@ -20,12 +18,9 @@ void fill_slots(std::span<const std::uint64_t> hashes, std::uint32_t* slots, std
   constexpr std::size_t kAhead = 32;
   for (std::size_t i = 0; i < hashes.size(); ++i) {
     if (i + kAhead < hashes.size()) __builtin_prefetch(slots + (hashes[i + kAhead] & mask), 1);
-    const std::size_t free = probe(hashes[i], mask + 1, [&](std::size_t s) {
-      if (slots[s] == 0) return true;
-      taken(static_cast<std::size_t>(slots[s] - 1), i);
-      return false;
-    });
-    slots[free] = static_cast<std::uint32_t>(i + 1);
+    std::size_t s = static_cast<std::size_t>(hashes[i]) & mask;
+    for (; slots[s] != 0; s = (s + 1) & mask) taken(static_cast<std::size_t>(slots[s] - 1), i);
+    slots[s] = static_cast<std::uint32_t>(i + 1);
   }
 }
 
