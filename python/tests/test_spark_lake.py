@@ -316,7 +316,7 @@ def test_ease_has_the_bits_of_one_machine(running, columns, lake, tmp_path, monk
         expected = etalage.models.EASE(**params).fit(data)
         over_items = data.num_users >= .8 * data.num_items
         assert over_items == (folder == "items")
-        model = spark.EASE(**params).fit(running.createDataFrame(table(frame)), **NAMES, event_weights=WEIGHTS, folder=tmp_path / folder, partitions=3)
+        model = spark.EASE(**params).fit(running.createDataFrame(table(frame).to_pandas()), **NAMES, event_weights=WEIGHTS, folder=tmp_path / folder, partitions=3)
         assert isinstance(model, etalage.models.EASE) and model.get_params() == expected.get_params() and model.resolved == expected.resolved
         a, b = (w.toarray() if hasattr(w, "toarray") else np.asarray(w) for w in (model.item_weights, expected.item_weights))
         assert np.array_equal(a, b) and np.count_nonzero(b) > 1000
@@ -383,7 +383,7 @@ def test_lists_made_elsewhere_are_measured(running, columns, lake):
 
 def test_lists_of_a_model_measure_as_the_model(running, fitted, columns):
     _, path = fitted
-    test = running.createDataFrame(table(part(columns, .2, .6))).select("who", "what").withColumnRenamed("who", "user").withColumnRenamed("what", "item")
+    test = running.createDataFrame(table(part(columns, .2, .6)).to_pandas()).select("who", "what").withColumnRenamed("who", "user").withColumnRenamed("what", "item")
     more = running.createDataFrame([("nobody", int(columns["what"][0])), ("u1", 5)], "user string, item bigint")
     test = test.union(more)
     by_model = spark.evaluate(running, path, test, 10, check_fit=False, filter_already_liked_items=False)
@@ -413,6 +413,12 @@ def test_lists_that_are_wrong_are_named(running):
             spark.evaluate(running, None, frame(wrong, "user string, item bigint"), 2, lists=good)
     with pytest.raises(ValueError, match="metrics has 'coverage'"):
         spark.evaluate(running, None, test, 2, ["coverage"], lists=good)
+    with pytest.raises(ValueError, match="metric is 'bogus', must be one of precision"):
+        spark.evaluate(running, None, test, 2, ["bogus"], lists=good)
+    with pytest.raises(ValueError, match="model_path and lists are None"):
+        spark.evaluate(running, None, test, 2)
+    with pytest.raises(ValueError, match="column 'item' has a null"):
+        spark.evaluate(running, None, test, 2, lists=frame([("zz", None, 1)], "user string, item bigint, rank int"))
     found = spark.evaluate(running, None, test, 2, lists=frame([], "user string, item bigint, rank int"))
     assert found["users"] == 2 and found["recall@2"] == 0
     assert spark.evaluate(running, None, test.limit(0), 2, lists=good)["users"] == 0

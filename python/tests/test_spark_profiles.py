@@ -63,16 +63,16 @@ def local(columns, names, catalog=None, **options):
 
 def rows_are(frame, expected, now=None):
     """Whether a DataFrame has the rows of to_dict()."""
-    found, wanted = frame.orderBy("user").toArrow() if hasattr(frame, "toArrow") else frame.orderBy("user").toPandas(), expected.to_dict(now)
-    for name, values in wanted.items():
+    rows = frame.orderBy("user").collect()
+    for name, values in expected.to_dict(now).items():
+        found = [r[name] for r in rows]
         if values.dtype.kind == "M":
-            values = [None if np.isnat(v) else v for v in values]
-            got = [None if v is None else np.datetime64(v.replace(tzinfo=None), "ms") for v in found[name].to_pylist()]
-            assert got == values, name
+            milliseconds = values.astype(np.int64).tolist()
+            assert [None if v is None else round(v.timestamp() * 1000) for v in found] == [None if np.isnat(v) else n for v, n in zip(values, milliseconds)], name
         elif values.dtype.kind == "f":
-            assert np.array_equal(found[name].to_numpy(), values, equal_nan=True), name
+            assert np.array_equal(np.array(found, float), values, equal_nan=True), name
         else:
-            assert found[name].to_pylist() == values.tolist(), name
+            assert found == values.tolist(), name
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
@@ -122,6 +122,8 @@ def test_profiles_that_cannot_be_made_leave_nothing(running, events, tmp_path):
         spark.profiles(events, **NAMES, out=tmp_path / "shop", idle_minutes=-1)
     with pytest.raises(TypeError, match="catalog"):
         spark.profiles(events, **NAMES, out=tmp_path / "shop", catalog={"a": 1})
+    with pytest.raises(ValueError, match="copy the folder"):
+        spark.profiles(events, **NAMES, out="s3://bucket/shop")
     assert os.listdir(tmp_path) == []
     kept = spark.profiles(events.selectExpr("nullif(who, 'u1') as who", "what", "at"), user="who", item="what", time="at", out=tmp_path / "shop", on_error="skip")
     assert kept.where("user = 'u1'").count() == 0 and kept.count() > 100

@@ -167,14 +167,14 @@ def _uri(path):
     return "file://" + path
 
 
-def _staged(out, overwrite):
+def _staged(out, overwrite, instead="leave out as None and write the DataFrame"):
     """(the folder, where its parts are gathered until it is whole)."""
     out = os.fspath(out)
     if out.startswith("file:"):
         out = out[5:].replace("//", "", 1) if out.startswith("file://") else out[5:]
     if "://" in out:
         raise ValueError(f"out is {out!r}, must be a folder of a file system that driver and executors share (mounted); for other storage "
-                         "leave out as None and write the DataFrame")
+                         f"{instead}")
     out = os.path.abspath(out)
     if os.path.lexists(out) and not overwrite:
         raise FileExistsError(f"out is {out!r}, which exists; pass overwrite=True to replace it")

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from .. import _core
 from ..evaluation._beyond import BEYOND
 from ..evaluation._evaluate import _k, _metrics
 from ._lists import _keys, _spec
@@ -39,10 +40,13 @@ def evaluate(session, model_path, test, k=(10, 20), metrics=("recall", "ndcg"), 
     for name in metrics:
         if name in BEYOND or name in _OF_LISTS:
             raise ValueError(f"metrics has {name!r}, must be metrics that each user has: evaluation.evaluate() measures the others")
+        _core.metric_at_k(name, [0], [0], 1)  # a name that is none is told before any job
     names = [f"{m}@{n}" for n in k for m in metrics]
     if lists is not None:
         return _summed(_of_lists(session, model_path, test, lists, k, metrics, (user, item, rank, value), bool(filter_already_liked_items),
                                  partitions, ship), names)
+    if model_path is None:
+        raise ValueError("model_path and lists are None, must be a model's file, or lists that are there")
     spec, model = _spec(session, model_path, 1, ship, None, None)
     if not model.core.has_history:
         raise ValueError("the model keeps no rows, must be fitted with keep_history to be measured")
@@ -105,7 +109,7 @@ def _as_arrays(lists, user, item, rank, key, strings):
     if of_strings != strings:
         raise ValueError(f"item is column {item!r} of {kind.simpleString()} in lists, must be of {wanted}, as the items of test")
     place = told(column(lists, rank, "rank").cast("double"), rank)
-    pairs = lists.select(key.alias("user"), F.struct(place.alias("rank"), what.alias("item")).alias("at"))
+    pairs = lists.select(key.alias("user"), F.struct(place.alias("rank"), told(what, item).alias("item")).alias("at"))
     return pairs.groupBy("user").agg(F.sort_array(F.collect_list("at")).getField("item").alias("listed"))
 
 

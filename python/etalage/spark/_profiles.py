@@ -48,7 +48,7 @@ def profiles(df, user="user", item="item", event=None, time="time", value=None, 
     Profiles(None, **options)  # names and values of options
     catalog = as_catalog(catalog)
     now = None if now is None else int(to_ms(now, "now"))
-    out, stage = _staged(out, overwrite)
+    out, stage = _staged(out, overwrite, "copy the folder, or write the DataFrame")
     shutil.rmtree(stage, ignore_errors=True)
     job = _Job(df, dict(user=user, item=item, event=event, time=time, value=value), os.path.join(stage, "work"), time_unit, on_error, partitions, True, None, ())
     try:
