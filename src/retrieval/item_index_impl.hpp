@@ -99,6 +99,8 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   /// The best lists, k of whose rows are wanted.
   std::size_t search_lists(const float* query, std::size_t k, std::span<Neighbor> out, const ItemFilter* filter,
                            retrieval::SearchScratch& s) const;
+  /// Rows of the best lists that live and are allowed, into s.rows.
+  void gather_lists(const float* query, std::size_t k, const ItemFilter* filter, retrieval::SearchScratch& s) const;
   /// Rows that have to be met in lists for k without a filter.
   [[nodiscard]] std::size_t least_of_lists(std::size_t k) const;
   /// A batch that reads all rows, or all that one filter allows, many queries at a time. False when another way is

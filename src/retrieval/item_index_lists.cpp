@@ -37,6 +37,7 @@ constexpr std::size_t kMostProbes = std::size_t{1} << 20;  // the same of lists 
 constexpr std::size_t kQueryBlock = 24;       // queries whose lists are chosen together
 constexpr std::size_t kMostOfAList = 64;      // queries that read a list together, at most
 constexpr std::size_t kListStretch = 1536;        // rows of a list between two selections
+constexpr std::size_t kFewWanted = 32;        // of more, list by list, most are scored in vain: the threshold comes too late
 constexpr std::size_t kLead = 3;              // times k rows, in the best lists, are read before others: they give a threshold
 
 std::size_t count_live(const IvfPq::Stretch& base, std::span<const std::int32_t> appended, const std::uint8_t* alive) noexcept {
@@ -50,9 +51,11 @@ std::size_t count_live(const IvfPq::Stretch& base, std::span<const std::int32_t>
 std::size_t write_best(std::vector<ScoredRow>& found, const std::int64_t* ids, std::size_t k, std::span<Neighbor> out) {
   const std::size_t n = std::min(k, found.size());
   const auto id = [ids](std::int32_t row) { return ids != nullptr ? ids[row] : std::int64_t{row}; };
-  std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(n), found.end(), [id](const ScoredRow& a, const ScoredRow& b) {
-    return a.score > b.score || (a.score == b.score && id(a.row) < id(b.row));
-  });
+  const auto before = [id](const ScoredRow& a, const ScoredRow& b) { return a.score > b.score || (a.score == b.score && id(a.row) < id(b.row)); };
+  // A heap costs several times what sorting does where it takes nearly all.
+  const auto end = found.begin() + static_cast<std::ptrdiff_t>(n);
+  if (n > 0 && n < found.size()) std::nth_element(found.begin(), end - 1, found.end(), before);
+  std::sort(found.begin(), end, before);
   for (std::size_t i = 0; i < n; ++i) out[i] = {id(found[i].row), found[i].score};
   return n;
 }
@@ -63,30 +66,61 @@ std::size_t ItemIndex::Impl::least_of_lists(std::size_t k) const {
   return lists->tiered() ? std::max(k, static_cast<std::size_t>(effort(k, store.rows))) : k;
 }
 
+void ItemIndex::Impl::gather_lists(const float* query, std::size_t k, const ItemFilter* filter, SearchScratch& s) const {
+  s.rows.clear();
+  // With a filter as many rows as without: the best of them lie farther away.
+  const std::size_t least = filter != nullptr ? std::max(k, static_cast<std::size_t>(effort(k, store.rows))) : least_of_lists(k);
+  const std::uint8_t* alive = store.dead() != 0 ? store.alive.data() : nullptr;
+  const std::span<const std::uint64_t> bits = filter != nullptr ? filter->allowed_bits() : std::span<const std::uint64_t>();
+  lists->visit(metric, query, least, nprobe.load(std::memory_order_relaxed), s, [&](std::size_t list) {
+    const std::size_t before = s.rows.size();
+    const IvfPq::Stretch base = lists->stretch(list);
+    const std::span<const std::int32_t> appended = lists->appended(list);
+    s.rows.resize(before + base.count + appended.size());
+    std::int32_t* to = s.rows.data() + before;
+    // Half of the rows may be allowed: a branch would be guessed wrongly half the time.
+    const auto keep = [&](std::size_t row, bool wanted) {
+      *to = static_cast<std::int32_t>(row);
+      to += wanted ? 1 : 0;
+    };
+    const auto allowed = [&](std::size_t row) {
+      return (alive == nullptr || alive[row] != 0) && (filter == nullptr || filter->allows(store.id(row)));
+    };
+    if (!bits.empty() && alive == nullptr && base.rows == nullptr && !store.ids.empty()) {
+      // The most frequent case by far, without a question that has one answer for all rows.
+      const std::int64_t* ids = store.ids.data() + base.first;
+      const std::uint64_t last = bits.size() - 1;
+      for (std::size_t i = 0; i < base.count; ++i) {
+        const auto id = static_cast<std::uint64_t>(ids[i]);
+        const std::uint64_t word = id / 64;
+        keep(base.first + i, (bits[std::min(word, last)] >> (id % 64) & (word <= last ? 1u : 0u)) != 0);
+      }
+    } else {
+      for (std::size_t i = 0; i < base.count; ++i) keep(base.row(i), allowed(base.row(i)));  // every one, where nothing is asked
+    }
+    for (const std::int32_t r : appended) keep(static_cast<std::size_t>(r), allowed(static_cast<std::size_t>(r)));
+    s.rows.resize(static_cast<std::size_t>(to - s.rows.data()));
+    return s.rows.size() - before;
+  });
+}
+
 std::size_t ItemIndex::Impl::search_lists(const float* query, std::size_t k, std::span<Neighbor> out, const ItemFilter* filter,
                                           SearchScratch& s) const {
   const int probes = nprobe.load(std::memory_order_relaxed);
-  if (filter != nullptr || !encode(query, s.codes)) {
-    s.rows.clear();
-    // With a filter as many rows as without: the best of them lie farther away.
-    const std::size_t least = filter != nullptr ? std::max(k, static_cast<std::size_t>(effort(k, store.rows))) : least_of_lists(k);
-    lists->visit(metric, query, least, probes, s, [&](std::size_t list) {
-      const std::size_t before = s.rows.size();
-      const IvfPq::Stretch base = lists->stretch(list);
-      const std::span<const std::int32_t> appended = lists->appended(list);
-      s.rows.resize(before + base.count + appended.size());
-      std::int32_t* to = s.rows.data() + before;
-      // Half of the rows may be allowed: a branch would be guessed wrongly half the time.
-      const auto take = [&](std::size_t row) {
-        *to = static_cast<std::int32_t>(row);
-        to += store.is_alive(row) && (filter == nullptr || filter->allows(store.id(row))) ? 1 : 0;
-      };
-      for (std::size_t i = 0; i < base.count; ++i) take(base.row(i));
-      for (const std::int32_t r : appended) take(static_cast<std::size_t>(r));
-      s.rows.resize(static_cast<std::size_t>(to - s.rows.data()));
-      return s.rows.size() - before;
-    });
-    return scan_rows(query, s.rows.data(), s.rows.size(), out, s);
+  const bool coded = encode(query, s.codes);
+  if (filter != nullptr || !coded || k > kFewWanted) {
+    gather_lists(query, k, filter, s);
+    // All that is left is known before one of it is scored: one selection from the bounds of all.
+    const std::size_t n = s.rows.size();
+    if (!coded || n <= 2 * k) return scan_rows(query, s.rows.data(), n, out, s);
+    const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &s.codes.query};
+    float* bounds = Scratch::Impl::at_least(s.scores, BoundSelector::padded(n));
+    kernels::code().scores(s.codes.query.terms, store.shape, store.codes.data(), s.rows.data(), 0, n, bounds);
+    s.scored += n;
+    s.results.clear();
+    float threshold = -std::numeric_limits<float>::infinity();
+    s.selector.take([&] { return rules; }, threshold, bounds, n, k, [&](std::size_t i) { return s.rows[i]; }, s.results);
+    return write_best(s.results, rules.ids, k, out);
   }
   const std::uint8_t* alive = store.dead() != 0 ? store.alive.data() : nullptr;
   const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &s.codes.query};

@@ -121,6 +121,53 @@ TEST_P(Lists, AllListsAreBruteForce) {
   expect_equal(batch(index, queries, 10, 2), truth, "all lists");
 }
 
+// However a filter says which ids pass, the same lists are read, and what is found in them is in order and scored in full.
+TEST_P(Lists, AFilterIsReadInAnyForm) {
+  const Vectors items = odd(test::heavy_tailed(6000, kDim, 7));
+  const Vectors queries = odd(test::clustered(64, kDim, 40, 8));
+  ItemIndex index(kDim, GetParam(), IndexKind::kIvf, {.nlist = 60, .nprobe = 1, .compact_share = 1.0});
+  ItemIndex exact(kDim, GetParam(), IndexKind::kExact);
+  for (ItemIndex* i : {&exact, &index}) i->add(items.slice(0, 5000).view(), id_range(0, 5000));
+  std::vector<std::uint8_t> mask(5900);  // ends before the last id
+  std::vector<std::int64_t> denied;
+  for (std::size_t i = 0; i < 6000; ++i) {
+    if (i < mask.size()) mask[i] = i % 7 < 4;
+    if (i >= mask.size() || mask[i] == 0) denied.push_back(static_cast<std::int64_t>(i));
+  }
+  const ItemFilter bits = ItemFilter::from_mask(mask);
+  const ItemFilter both = ItemFilter::from_mask(mask) & ItemFilter::deny({1});
+  const ItemFilter complement = ItemFilter::deny(denied);
+  const ItemFilter listed = ItemFilter::allow(bits.allowed_ids());
+  ASSERT_FALSE(bits.allowed_bits().empty());
+  ASSERT_TRUE(both.allowed_bits().empty());
+  const auto expect = [&](const std::string& what) {
+    for (const std::size_t k : {1u, 20u, 40u, 100u}) {
+      const Answers found = test::search_all(index, queries, k, &bits);
+      expect_equal(test::search_all(index, queries, k, &listed), found, what + ", listed, k " + std::to_string(k));
+      const Answers truth = test::search_all(exact, queries, 6000, &bits);
+      // All in the order of the truth, with its scores; of more denied ids an index may take fewer or more lists.
+      for (const ItemFilter* form : {&bits, &complement, &both}) {
+        const Answers answers = test::search_all(index, queries, k, form);
+        for (std::size_t q = 0; q < answers.size(); ++q) {
+          ASSERT_EQ(answers[q].size(), k);
+          std::size_t at = 0;
+          for (const Neighbor& n : answers[q]) {
+            ASSERT_TRUE(form->allows(n.id));
+            while (at < truth[q].size() && truth[q][at].id != n.id) ++at;
+            ASSERT_LT(at, truth[q].size()) << what << ", query " << q << ", id " << n.id;
+            ASSERT_EQ(n.score, truth[q][at].score);
+          }
+        }
+      }
+    }
+  };
+  expect("sorted");
+  for (ItemIndex* i : {&exact, &index}) i->add(items.slice(5000, 6000).view(), id_range(5000, 1000));
+  expect("appended");
+  for (ItemIndex* i : {&exact, &index}) i->remove(id_range(2, 500, 3));
+  expect("removed");
+}
+
 TEST_P(Lists, KeepTheOrderOfInsertion) {
   const Vectors items = test::clustered(4000, kDim, 20, 5);
   ItemIndex index(kDim, GetParam(), IndexKind::kIvf, {.compact_share = 1.0});

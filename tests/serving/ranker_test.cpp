@@ -136,6 +136,57 @@ TEST(Ranker, PinsTakeTheirPlaceUnlessForbidden) {
   EXPECT_EQ(items(answer(ranker, {.user = 0, .session = left, .filter = &f}, 8)), (std::vector<std::int32_t>{good[61], good[50], good[51]}));
 }
 
+// Marginal relevance with caps, step by step with every likeness taken anew.
+TEST(Ranker, MarginalRelevanceIsTakenAmongWhatMayStand) {
+  for (const float diversity : {0.0f, 0.3f, 0.7f, 1.0f}) {
+    const RerankOptions options{.method = RerankMethod::kMmr, .diversity = diversity, .window = 80};
+    const Rule cap{.type = RuleType::kCap, .by = "brand", .max = 2};
+    const Ranker ranker(shop_parts(300, {cap}, options));
+    const Ranker plain(shop_parts(300, {}, {.method = RerankMethod::kNone}));
+    const auto brand = ranker.catalog().groups("brand");
+    const RankerParts parts = shop_parts(300);
+    const auto cosine = [&](std::int32_t a, std::int32_t b) {
+      double dot = 0, x = 0, y = 0;
+      for (std::size_t f = 0; f < 16; ++f) {
+        const double p = parts.vectors[static_cast<std::size_t>(a) * 16 + f], q = parts.vectors[static_cast<std::size_t>(b) * 16 + f];
+        dot += p * q;
+        x += p * p;
+        y += q * q;
+      }
+      return dot / std::sqrt(x * y);
+    };
+    for (std::int32_t user = 0; user < 8; ++user) {
+      const std::vector<std::int32_t> session{5 * user};
+      const RequestContext request{.user = user, .session = session};
+      // The candidates' order and worth are those of an answer that is not re-ranked, without what it falls back on.
+      std::vector<RankedItem> candidates = answer(plain, request, 300);
+      std::erase_if(candidates, [](const RankedItem& r) { return !(r.score >= 0.1f); });
+      candidates.resize(std::min<std::size_t>(candidates.size(), 80));
+      ASSERT_GE(candidates.size(), 60u);
+      std::vector<std::int32_t> expected;
+      std::map<std::int32_t, int> shown;
+      while (expected.size() < 20) {
+        double most = -1e9;
+        std::int32_t best = -1;
+        for (const RankedItem& c : candidates) {
+          if (std::count(expected.begin(), expected.end(), c.item) != 0) continue;
+          if (brand->code(c.item) >= 0 && shown[brand->code(c.item)] >= 2) continue;
+          double nearest = expected.empty() ? 0 : -1;
+          for (const std::int32_t e : expected) nearest = std::max(nearest, cosine(e, c.item));
+          const double gain = (1 - static_cast<double>(diversity)) * static_cast<double>(c.score) - static_cast<double>(diversity) * nearest;
+          if (gain > most + 1e-6) {
+            most = gain;
+            best = c.item;
+          }
+        }
+        expected.push_back(best);
+        if (brand->code(best) >= 0) ++shown[brand->code(best)];
+      }
+      EXPECT_EQ(items(answer(ranker, request, 20)), expected) << "diversity " << diversity << ", user " << user;
+    }
+  }
+}
+
 TEST(Ranker, CapsHoldAndPinsGoBeyondThem) {
   for (const RerankMethod method : {RerankMethod::kNone, RerankMethod::kMmr, RerankMethod::kDpp}) {
     const Ranker ranker(shop_parts(300, {{.type = RuleType::kCap, .by = "brand", .max = 2}, {.type = RuleType::kCap, .by = "product", .max = 1}},

@@ -40,7 +40,12 @@ class ETALAGE_EXPORT ItemFilter {
 
   /// Whether an id passes.
   [[nodiscard]] bool allows(std::int64_t id) const noexcept {
-    return (!has_allow_ || allow_.contains(id)) && !deny_.contains(id);
+    return (!has_allow_ || allow_.contains(id)) && (deny_.count == 0 || !deny_.contains(id));
+  }
+  /// Bit i of word w says whether id 64 w + i passes, ids behind the last do not. Empty where no bitmap says it all: without
+  /// an allow list, with a sparse one, and where ids are denied.
+  [[nodiscard]] std::span<const std::uint64_t> allowed_bits() const noexcept {
+    return has_allow_ && deny_.count == 0 ? allow_.bits : std::span<const std::uint64_t>();
   }
   [[nodiscard]] bool allows_everything() const noexcept { return !has_allow_ && deny_.ids.empty(); }  ///< whether every id passes
   [[nodiscard]] bool has_allow_list() const noexcept { return has_allow_; }  ///< whether only listed ids pass

@@ -18,10 +18,12 @@
 #include "detail/check.hpp"
 #include "detail/finite.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/prefetch.hpp"
 #include "etalage/error.hpp"
 #include "kernels/rank_key.hpp"
 #include "models/answers.hpp"
 #include "models/factor/row_norms.hpp"
+#include "search/best.hpp"
 #include "search/exact.hpp"
 #include "search/top_k.hpp"
 
@@ -194,10 +196,13 @@ std::size_t FactorModel::best(const float* row, const Query& query, std::span<It
       if (found[i].id < 0 || found[i].id >= static_cast<std::int64_t>(rows.rows)) continue;
       const auto item = static_cast<std::int32_t>(found[i].id);
       if (query.filter != nullptr && !query.filter->allows(item)) continue;
-      if (!std::binary_search(excluded.begin(), excluded.end(), item)) s.ints.push_back(item);
+      if (std::binary_search(excluded.begin(), excluded.end(), item)) continue;
+      s.ints.push_back(item);
+      detail::prefetch(rows.data + static_cast<std::size_t>(item) * rows.stride, rows.dim * sizeof(float));
     }
     if (s.ints.size() >= out.size()) {
-      std::sort(s.ints.begin(), s.ints.end());
+      // Where some are thrown away on the way, ties are those of ascending items. Few come as the index orders them: nearly sorted.
+      if (s.ints.size() > search::Best::limit(out.size())) std::sort(s.ints.begin(), s.ints.end());
       float* scores = Scratch::Impl::at_least(s.floats, s.ints.size());
       search::exact_scores(rows, row, s.ints, scores);
       return select_top_k(s.ints, {scores, s.ints.size()}, {}, nullptr, out, scratch);

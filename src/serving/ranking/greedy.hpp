@@ -9,7 +9,6 @@
 #include <span>
 #include <vector>
 
-#include "detail/prefetch.hpp"
 #include "etalage/serving/rerank.hpp"
 #include "kernels/dot_kernels.hpp"
 
@@ -19,11 +18,13 @@ namespace serving {
 
 /// Working memory of a re-ranking: a part of Scratch. Vectors only grow.
 struct RerankMemory {
-  std::vector<float> inverse_norms;        ///< [n] 1 / |vector|, or 1 / sqrt(depth) of a category path; 0 without
+  std::vector<float> inverse_norms;        ///< [n] 1 / |vector|, or 1 / sqrt(depth) of a category path; 0 without, -1 when not asked for yet
   std::vector<const float*> rows;          ///< [n]
   std::vector<float> zero;                 ///< [dim] what a null vector points to
   std::vector<float> similarities;         ///< [n] to the last chosen
-  std::vector<float> nearest;              ///< [n] the largest similarity to what is chosen
+  std::vector<float> nearest;              ///< [n] the largest similarity to what is chosen, of those it was compared with
+  std::vector<std::uint32_t> compared;     ///< [n] how many of the chosen those are
+  std::vector<std::size_t> chosen;
   std::vector<double> residual;            ///< [n] what a candidate would multiply the determinant by
   std::vector<double> cholesky;            ///< [k x n] a row a step
   std::vector<std::int32_t> place;         ///< [groups] index into the target's non-zero entries, -1 without
@@ -38,88 +39,117 @@ struct RerankMemory {
   std::vector<std::int32_t> groups;
 };
 
-/// Likeness of all candidates to one of them.
+/// Likeness of candidates to one another.
 class Alikeness {
  public:
-  Alikeness(const RerankOptions& options, const RerankInput& input, RerankMemory& s) : input_(input), s_(s), n_(input.relevance.size()) {
-    by_vectors_ = options.likeness == Likeness::kVectors;
+  Alikeness(const RerankOptions& options, const RerankInput& input, RerankMemory& s)
+      : input_(input), s_(s), n_(input.relevance.size()), by_vectors_(options.likeness == Likeness::kVectors) {
     s.inverse_norms.resize(std::max(s.inverse_norms.size(), n_));
     s.similarities.resize(std::max(s.similarities.size(), n_));
-    if (by_vectors_) {
-      s.rows.resize(std::max(s.rows.size(), n_));
-      if (s.zero.size() < input.dim) s.zero.assign(input.dim, 0.0f);
-      constexpr std::size_t kAhead = 4;  // rows of candidates lie anywhere
-      for (std::size_t i = 0; i < n_; ++i) {
-        if (i + kAhead < n_ && input.vectors[i + kAhead] != nullptr) detail::prefetch(input.vectors[i + kAhead], input.dim * sizeof(float));
-        s.rows[i] = input.vectors[i] == nullptr ? s.zero.data() : input.vectors[i];
-        const float square = kernels::dot().dot(s.rows[i], s.rows[i], input.dim);
-        s.inverse_norms[i] = square > 0 ? 1 / std::sqrt(square) : 0.0f;
-      }
-    } else {
-      for (std::size_t i = 0; i < n_; ++i) {
-        const std::int32_t depth = input.catalog->category_depth(input.items[i]);
-        s.inverse_norms[i] = depth > 0 ? 1 / std::sqrt(static_cast<float>(depth)) : 0.0f;
-      }
-    }
+    std::fill_n(s.inverse_norms.begin(), n_, kUnknown);
+    if (!by_vectors_) return;
+    s.rows.resize(std::max(s.rows.size(), n_));
+    if (s.zero.size() < input.dim) s.zero.assign(input.dim, 0.0f);
+    for (std::size_t i = 0; i < n_; ++i) s.rows[i] = input.vectors[i] == nullptr ? s.zero.data() : input.vectors[i];
   }
 
   /// [n] cosine with candidate j, 0 where either has nothing.
   std::span<const float> to(std::size_t j) const {
     float* out = s_.similarities.data();
-    const float* inverse = s_.inverse_norms.data();
     if (by_vectors_) kernels::dot().dots(s_.rows[j], s_.rows.data(), n_, input_.dim, out);
     else
       for (std::size_t i = 0; i < n_; ++i) out[i] = static_cast<float>(input_.catalog->common_depth(input_.items[j], input_.items[i]));
-    for (std::size_t i = 0; i < n_; ++i) out[i] *= inverse[i] * inverse[j];
+    for (std::size_t i = 0; i < n_; ++i) out[i] *= inverse_norm(i) * inverse_norm(j);
     return {out, n_};
   }
-  [[nodiscard]] bool empty(std::size_t i) const noexcept { return s_.inverse_norms[i] == 0; }
+  /// to(j)[i], bit for bit; never below least(), which only lengths at the end of what a float holds would let it be.
+  [[nodiscard]] float between(std::size_t i, std::size_t j) const noexcept {
+    float out = by_vectors_ ? dot_(s_.rows[j], s_.rows[i], input_.dim)
+                            : static_cast<float>(input_.catalog->common_depth(input_.items[j], input_.items[i]));
+    out *= inverse_norm(i) * inverse_norm(j);
+    return std::max(least(), out);
+  }
+  /// Of cosines, whatever their rounding.
+  [[nodiscard]] float least() const noexcept { return by_vectors_ ? -1.001f : 0.0f; }
   [[nodiscard]] bool by_vectors() const noexcept { return by_vectors_; }
 
  private:
+  static constexpr float kUnknown = -1;
+
+  [[nodiscard]] float inverse_norm(std::size_t i) const noexcept {
+    float& inverse = s_.inverse_norms[i];
+    if (inverse == kUnknown) {
+      const float square = by_vectors_ ? dot_(s_.rows[i], s_.rows[i], input_.dim)
+                                       : static_cast<float>(input_.catalog->category_depth(input_.items[i]));
+      inverse = square > 0 ? 1 / std::sqrt(square) : 0.0f;
+    }
+    return inverse;
+  }
+
   const RerankInput& input_;
   RerankMemory& s_;
   std::size_t n_;
   bool by_vectors_ = true;
+  decltype(kernels::DotTable::dot) dot_ = kernels::dot().dot;
 };
 
-// A policy says what each candidate would bring next (gain), also if its relevance were another, and hears what was chosen.
+// A policy says what each candidate would bring next (gain), also if its relevance were another (gain_with), and hears what was
+// chosen. A gain that is not above `least` need not be exact: it is at least the true one and not above `least`. bound() is at least the gain and costs nothing; ceiling() is at
+// least the gain of all candidates whose relevance is not above this one's.
+
+inline constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+inline constexpr double kNoLeast = -kUnbounded;
 
 class ByRelevance {
  public:
   ByRelevance(const RerankOptions&, const RerankInput& input, RerankMemory&) : relevance_(input.relevance) {}
   void before() noexcept {}
-  [[nodiscard]] double gain(std::size_t i) const noexcept { return relevance_[i]; }
-  [[nodiscard]] static double gain(std::size_t, float relevance) noexcept { return relevance; }
+  [[nodiscard]] double gain(std::size_t i, double = kNoLeast) const noexcept { return relevance_[i]; }
+  [[nodiscard]] double bound(std::size_t i) const noexcept { return relevance_[i]; }
+  [[nodiscard]] double ceiling(std::size_t i) const noexcept { return relevance_[i]; }
+  [[nodiscard]] static double gain_with(std::size_t, float relevance) noexcept { return relevance; }
   void choose(std::size_t) noexcept {}
 
  private:
   std::span<const float> relevance_;
 };
 
+/// A candidate's likeness to what is chosen only grows: it is compared with what was chosen since it was last looked at while
+/// that could still make it the best. Most are never looked at, others need one or two comparisons.
 class ByMarginalRelevance {
  public:
   ByMarginalRelevance(const RerankOptions& options, const RerankInput& input, RerankMemory& s)
-      : relevance_(input.relevance), diversity_(options.diversity), alike_(options, input, s), nearest_(s.nearest) {
-    if (nearest_.size() < relevance_.size()) nearest_.resize(relevance_.size());
-    std::fill_n(nearest_.begin(), relevance_.size(), 0.0f);
+      : relevance_(input.relevance), diversity_(options.diversity), alike_(options, input, s), nearest_(s.nearest), compared_(s.compared), chosen_(s.chosen) {
+    const std::size_t n = relevance_.size();
+    if (nearest_.size() < n) nearest_.resize(n);
+    if (compared_.size() < n) compared_.resize(n);
+    std::fill_n(nearest_.begin(), n, alike_.least());
+    std::fill_n(compared_.begin(), n, 0u);
+    chosen_.clear();
   }
   void before() noexcept {}
-  [[nodiscard]] double gain(std::size_t i) const noexcept { return gain(i, relevance_[i]); }
-  [[nodiscard]] double gain(std::size_t i, float relevance) const noexcept { return (1 - diversity_) * relevance - diversity_ * nearest_[i]; }
-  void choose(std::size_t j) {
-    const std::span<const float> s = alike_.to(j);
-    if (chosen_++ == 0) std::copy(s.begin(), s.end(), nearest_.begin());
-    else
-      for (std::size_t i = 0; i < s.size(); ++i) nearest_[i] = std::max(nearest_[i], s[i]);
+  [[nodiscard]] double gain(std::size_t i, double least = kNoLeast) noexcept {
+    double most = bound(i);
+    for (std::uint32_t& c = compared_[i]; c < chosen_.size() && most > least; most = bound(i)) nearest_[i] = std::max(nearest_[i], alike_.between(i, chosen_[c++]));
+    return most;
   }
+  [[nodiscard]] double gain_with(std::size_t i, float relevance) noexcept {
+    (void)gain(i);  // compared with all that were chosen
+    return worth(relevance, chosen_.empty() ? 0.0f : nearest_[i]);
+  }
+  [[nodiscard]] double bound(std::size_t i) const noexcept { return worth(relevance_[i], chosen_.empty() ? 0.0f : nearest_[i]); }
+  [[nodiscard]] double ceiling(std::size_t i) const noexcept { return worth(relevance_[i], chosen_.empty() ? 0.0f : alike_.least()); }
+  void choose(std::size_t j) { chosen_.push_back(j); }
 
  private:
+  [[nodiscard]] double worth(float relevance, float nearest) const noexcept { return (1 - diversity_) * relevance - diversity_ * nearest; }
+
   std::span<const float> relevance_;
   float diversity_;
   Alikeness alike_;
-  std::vector<float>& nearest_;
-  std::size_t chosen_ = 0;
+  std::vector<float>& nearest_;           // of those it was compared with
+  std::vector<std::uint32_t>& compared_;  // with so many of the chosen, in their order
+  std::vector<std::size_t>& chosen_;
 };
 
 class ByDeterminant {
@@ -133,11 +163,13 @@ class ByDeterminant {
     std::fill_n(residual_.begin(), n, 1.0);
   }
   void before() noexcept {}
-  [[nodiscard]] double gain(std::size_t i) const noexcept { return gain(i, relevance_[i]); }
-  [[nodiscard]] double gain(std::size_t i, float relevance) const noexcept {
+  [[nodiscard]] double gain(std::size_t i, double = kNoLeast) const noexcept { return gain_with(i, relevance_[i]); }
+  [[nodiscard]] double gain_with(std::size_t i, float relevance) const noexcept {
     if (residual_[i] < kNothingNew) return -1e6 + relevance;
     return (1 - diversity_) * static_cast<double>(relevance) + diversity_ * std::log(residual_[i]);
   }
+  [[nodiscard]] static double bound(std::size_t) noexcept { return kUnbounded; }
+  [[nodiscard]] static double ceiling(std::size_t) noexcept { return kUnbounded; }
   void choose(std::size_t j) {
     if (residual_[j] < kNothingNew) return;
     const std::size_t n = relevance_.size();
@@ -195,8 +227,8 @@ class ByCalibration {
     for (std::size_t g = 0; g < m; ++g)
       s_.divergence[g] = other_ - term(g, s_.counts[g], chosen_ + 1) + term(g, s_.counts[g] + 1, chosen_ + 1);
   }
-  [[nodiscard]] double gain(std::size_t i) const noexcept { return gain(i, relevance_[i]); }
-  [[nodiscard]] double gain(std::size_t i, float relevance) const noexcept {
+  [[nodiscard]] double gain(std::size_t i, double = kNoLeast) const noexcept { return gain_with(i, relevance_[i]); }
+  [[nodiscard]] double gain_with(std::size_t i, float relevance) const noexcept {
     const std::int32_t g = groups_[i];
     double after = now_;
     if (g >= 0) {
@@ -205,6 +237,8 @@ class ByCalibration {
     }
     return (1 - diversity_) * static_cast<double>(relevance) - diversity_ * after;
   }
+  [[nodiscard]] static double bound(std::size_t) noexcept { return kUnbounded; }
+  [[nodiscard]] static double ceiling(std::size_t) noexcept { return kUnbounded; }
   void choose(std::size_t j) noexcept {
     const std::int32_t g = groups_[j];
     if (g < 0) return;

@@ -188,7 +188,7 @@ class Selection {
     const std::size_t candidates = s_.candidates.size();
     for (std::size_t m = 0; m < s_.second.models; ++m)
       for (const std::size_t e : x.entries)
-        x.opinions.push_back(static_cast<float>(policy_.gain(e, s_.second.by_models[m * candidates + static_cast<std::size_t>(s_.order[e])])));
+        x.opinions.push_back(static_cast<float>(policy_.gain_with(e, s_.second.by_models[m * candidates + static_cast<std::size_t>(s_.order[e])])));
     x.probabilities.resize(n);
     exploration_probabilities(how, x.gains, counts, x.probabilities, std::span(x.opinions).subspan(first_opinion));
     const std::size_t chosen = draw_candidate(x.probabilities, exploration_uniform(request_.explore_seed, place));
@@ -198,13 +198,13 @@ class Selection {
 
   // Among the candidates that serve most of the shares in `bits` (at least one, if there are any) the largest gain;
   // behind the window the first.
-  [[nodiscard]] std::size_t best(std::uint32_t bits) const noexcept {
+  [[nodiscard]] std::size_t best(std::uint32_t bits) noexcept {
     std::size_t found = kNone;
     int most = 0;
     double most_gain = 0;
     for (std::size_t e = 0; e < s_.order.size(); ++e) {
       if (s_.taken[e] != 0 || s_.blocked[e] != 0) continue;
-      const int serves = std::popcount(bits & s_.shares[e]);
+      const int serves = bits == 0 ? 0 : std::popcount(bits & s_.shares[e]);
       if (bits != 0 && serves == 0) continue;
       if (e >= window_) {
         if (found == kNone || serves > most) {
@@ -215,8 +215,14 @@ class Selection {
         if (bits == 0) break;
         continue;
       }
-      const double gain = policy_.gain(e);
-      if (found == kNone || serves > most || (serves == most && gain > most_gain)) {
+      if (found != kNone && serves <= most) {
+        // The order falls by relevance: nobody behind can do better either.
+        if (bits == 0 && policy_.ceiling(e) <= most_gain) break;
+        if (serves < most || policy_.bound(e) <= most_gain) continue;
+      }
+      const bool first = found == kNone || serves > most;
+      const double gain = policy_.gain(e, first ? kNoLeast : most_gain);
+      if (first || gain > most_gain) {
         found = e;
         most = serves;
         most_gain = gain;

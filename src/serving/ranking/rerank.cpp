@@ -91,8 +91,8 @@ std::size_t rerank(const RerankOptions& options, const RerankInput& input, std::
       std::size_t best = n;
       double best_gain = 0;
       for (std::size_t i = 0; i < n; ++i) {
-        if (s.taken[i] != 0) continue;
-        const double gain = policy.gain(i);
+        if (s.taken[i] != 0 || (best != n && policy.bound(i) <= best_gain)) continue;
+        const double gain = policy.gain(i, best == n ? serving::kNoLeast : best_gain);
         if (best == n || gain > best_gain) {
           best = i;
           best_gain = gain;
