@@ -94,8 +94,8 @@ class Alikeness {
 };
 
 // A policy says what each candidate would bring next (gain), also if its relevance were another (gain_with), and hears what was
-// chosen. A gain that is not above `least` need not be exact: it is at least the true one and not above `least`. bound() is at least the gain and costs nothing; ceiling() is at
-// least the gain of all candidates whose relevance is not above this one's.
+// chosen. A gain that is not above `least` need not be exact: it is at least the true one and not above `least`. bound() is at
+// least the gain and costs nothing; ceiling() is at least the gain of all candidates whose relevance is not above this one's.
 
 inline constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 inline constexpr double kNoLeast = -kUnbounded;
