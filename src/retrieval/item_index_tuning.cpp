@@ -37,7 +37,9 @@ void ItemIndex::Impl::insert_tuned(MatrixView<const float> vectors, std::span<co
   const bool tunes = options.recall > 0 && kind != IndexKind::kExact;
   const std::size_t n = ids.size();
   const auto due = [&](std::size_t live) { return live >= kFewestItems && 2 * live >= 3 * tuned_rows; };
-  if (tunes && n >= kFewestItems && due(store.live + n)) {
+  // Lists do not know their rows one by one: stored ones, drawn at random, are as good as held-out ones. A walk finds what it
+  // has links to.
+  if (tunes && !has_lists() && n >= kFewestItems && due(store.live + n)) {
     // The last rows are asked for before they are there: queries that no link was made for.
     const std::size_t first = n - kQueries;
     insert({vectors.data(), first, vectors.cols(), vectors.stride()}, ids.first(first));
