@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Approximate, exact and filtered search beside other libraries, at recall@10 of exactly 0.95 and 0.99.
 
-    python bench/peers/search_benchmark.py [--rows graph lists exact filter] [--sets clustered FOLDER] [--vectors 500000] [--dim 96]
+    python bench/peers/search_benchmark.py [--rows graph lists exact filter] [--sets clustered words FOLDER] [--vectors 500000] [--dim 96]
                                            [--threads 1 2] [--rounds 5] [--peers hnswlib faiss usearch voyager scann]
 
 Each side builds its index once, in a process of its own, and answers all queries at several efforts; the time at a recall is
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +25,8 @@ from environments import python_of  # noqa: E402
 from pairing import median_interval  # noqa: E402
 from protocol import Worker  # noqa: E402
 from run import clustered  # noqa: E402
+from search_curve import seconds_at  # noqa: E402
+from word_rows import compare_words  # noqa: E402
 
 GRAPH = {"M": 16, "ef_construction": 100}
 EFS = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384]
@@ -34,29 +35,9 @@ LEAVES = [1, 2, 3, 4, 6, 8, 16, 32, 64]  # of scann, each with
 RESCORED = [20, 30, 60, 100, 200]        # so many rows
 
 
-def seconds_at(points, target):
-    """Interpolated; None when the recall is not reached."""
-    points = sorted(points)
-    # The fastest point of at least each recall.
-    front = []
-    for recall, seconds in reversed(points):
-        if not front or seconds < front[-1][1]:
-            front.append((recall, seconds))
-    front.reverse()
-    above = [p for p in front if p[0] >= target]
-    below = [p for p in front if p[0] < target]
-    if not above:
-        return None
-    if not below:
-        return above[0][1]
-    (r0, s0), (r1, s1) = below[-1], above[0]
-    share = (target - r0) / (r1 - r0)
-    return math.exp(math.log(s0) * (1 - share) + math.log(s1) * share)
-
-
 def truth_of(x, q, allowed=None, k=10):
     rows = x if allowed is None else x[allowed]
-    top = np.concatenate([np.argpartition(-(q[s : s + 100] @ rows.T), k, axis=1)[:, :k] for s in range(0, len(q), 100)])
+    top = np.concatenate([np.argpartition(-(q[s : s + 100] @ rows.T), k, axis=1)[:, :k].copy() for s in range(0, len(q), 100)])
     return (top if allowed is None else allowed[top]).astype(np.int64)
 
 
@@ -126,7 +107,7 @@ class Search:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", default=["graph", "lists", "exact", "filter"])
-    parser.add_argument("--sets", nargs="+", default=["clustered"], help="clustered, or a folder with items.npy and users.npy")
+    parser.add_argument("--sets", nargs="+", default=["clustered"], help="clustered, words (fetched on first use), or a folder with items.npy and users.npy")
     parser.add_argument("--vectors", type=int, default=500_000)
     parser.add_argument("--dim", type=int, default=96, help="of the clustered vectors")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -138,6 +119,9 @@ def main() -> int:
     args = parser.parse_args()
     b = Search(args)
     for name in args.sets:
+        if name == "words":
+            compare_words(b, args, lambda of, x, q: made_once(args.data, f"{of}-truth", lambda: (truth_of(x, q),))[0])
+            continue
         if name == "clustered":
             x, q = made_once(args.data, f"clustered-{args.vectors}-{args.dim}", lambda: clustered(args.vectors, args.dim))
             metric, label = "cosine", f"{len(x):,} x {args.dim} clustered"

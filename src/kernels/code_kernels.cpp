@@ -149,27 +149,29 @@ constexpr std::size_t kVectors = 3;
 constexpr std::size_t kGroup = 8;
 constexpr std::size_t kPanel = 16 * kVectors;
 
-// Upper bounds of the first kQueries of a group; lower ones lie 2 wide below.
-template <std::size_t kQueries>
-ETALAGE_INLINE void bound_tile(const CodePanel& panel, const std::int8_t* queries, const CodeTerms* terms,
-                               __m512 (&upper)[kQueries][kVectors], __m512 (&wide)[kVectors]) {
-  __m512i sums[kQueries][kVectors];
+// Upper bounds of the first kQueries of a group and the first 16 kV rows; lower ones lie 2 wide below.
+template <std::size_t kQueries, std::size_t kV>
+ETALAGE_INLINE void bound_tile(const CodePanel& panel, const CodeTerms* terms, __m512 (&upper)[kQueries][kV], __m512 (&wide)[kV]) {
+  __m512i sums[kQueries][kV];
+  const std::int8_t* queries[kQueries];
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kQueries; ++r) queries[r] = terms[r].codes;
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < kQueries; ++r)
 #pragma GCC unroll 3
-    for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = _mm512_set1_epi32(terms[r].correction);
+    for (std::size_t v = 0; v < kV; ++v) sums[r][v] = _mm512_set1_epi32(terms[r].correction);
   const std::uint8_t* rows = panel.codes;
-  for (std::size_t f = 0; f < panel.width; f += 4, rows += 4 * kPanel, queries += 4 * kGroup) {
-    __m512i b[kVectors];
+  for (std::size_t f = 0; f < panel.width; f += 4, rows += 4 * kPanel) {
+    __m512i b[kV];
 #pragma GCC unroll 3
-    for (std::size_t v = 0; v < kVectors; ++v) b[v] = _mm512_load_si512(rows + 64 * v);
+    for (std::size_t v = 0; v < kV; ++v) b[v] = _mm512_load_si512(rows + 64 * v);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < kQueries; ++r) {
       std::int32_t four;
-      __builtin_memcpy(&four, queries + 4 * r, sizeof four);
+      __builtin_memcpy(&four, queries[r] + f, sizeof four);
       const __m512i a = _mm512_set1_epi32(four);
 #pragma GCC unroll 3
-      for (std::size_t v = 0; v < kVectors; ++v) multiply_add_to(sums[r][v], b[v], a);
+      for (std::size_t v = 0; v < kV; ++v) multiply_add_to(sums[r][v], b[v], a);
     }
   }
   float per_error = 0;
@@ -178,9 +180,9 @@ ETALAGE_INLINE void bound_tile(const CodePanel& panel, const std::int8_t* querie
     per_error = terms[r].per_error > per_error ? terms[r].per_error : per_error;
     per_norm = terms[r].per_norm > per_norm ? terms[r].per_norm : per_norm;
   }
-  __m512 scale[kVectors];
+  __m512 scale[kV];
 #pragma GCC unroll 3
-  for (std::size_t v = 0; v < kVectors; ++v) {
+  for (std::size_t v = 0; v < kV; ++v) {
     wide[v] = _mm512_fmadd_ps(_mm512_loadu_ps(panel.error + 16 * v), _mm512_set1_ps(per_error),
                               _mm512_mul_ps(_mm512_loadu_ps(panel.norm + 16 * v), _mm512_set1_ps(per_norm)));
     scale[v] = _mm512_loadu_ps(panel.scale + 16 * v);
@@ -188,32 +190,32 @@ ETALAGE_INLINE void bound_tile(const CodePanel& panel, const std::int8_t* querie
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < kQueries; ++r)
 #pragma GCC unroll 3
-    for (std::size_t v = 0; v < kVectors; ++v) {
+    for (std::size_t v = 0; v < kV; ++v) {
       upper[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][v]), scale[v], wide[v]);
       if (panel.norm2 != nullptr)
         upper[r][v] = _mm512_fmadd_ps(_mm512_loadu_ps(panel.norm2 + 16 * v), _mm512_set1_ps(terms[r].per_norm2), upper[r][v]);
     }
 }
 
-template <std::size_t kQueries>
-ETALAGE_INLINE void scan_tile(const CodePanel& panel, const std::int8_t* queries, const CodeTerms* terms, const float* thresholds,
+template <std::size_t kQueries, std::size_t kV>
+ETALAGE_INLINE void scan_tile(const CodePanel& panel, const CodeTerms* terms, const float* thresholds,
                               Bounded** found, std::size_t* counts) {
-  __m512 upper[kQueries][kVectors];
-  __m512 wide[kVectors];
-  bound_tile<kQueries>(panel, queries, terms, upper, wide);
+  __m512 upper[kQueries][kV];
+  __m512 wide[kV];
+  bound_tile<kQueries, kV>(panel, terms, upper, wide);
   const std::uint64_t valid = (std::uint64_t{1} << panel.valid) - 1;
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < kQueries; ++r) {
     const __m512 threshold = _mm512_set1_ps(thresholds[r]);
     std::uint64_t left = 0;
 #pragma GCC unroll 3
-    for (std::size_t v = 0; v < kVectors; ++v)
+    for (std::size_t v = 0; v < kV; ++v)
       left |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(upper[r][v], threshold, _CMP_GT_OQ)) << (16 * v);
     left &= valid;
     if (__builtin_expect(left == 0, 1)) continue;
-    float uppers[kPanel];
-    float lowers[kPanel];
-    for (std::size_t v = 0; v < kVectors; ++v) {
+    float uppers[16 * kV];
+    float lowers[16 * kV];
+    for (std::size_t v = 0; v < kV; ++v) {
       _mm512_storeu_ps(uppers + 16 * v, upper[r][v]);
       _mm512_storeu_ps(lowers + 16 * v, _mm512_fnmadd_ps(wide[v], _mm512_set1_ps(2), upper[r][v]));
     }
@@ -241,17 +243,25 @@ ETALAGE_INLINE void for_groups(std::size_t num_queries, const Tile& tile) {
   }
 }
 
-void scan_panel(const CodePanel& panel, const CodeBlock& block) {
+template <std::size_t kV>
+ETALAGE_INLINE void scan_rows(const CodePanel& panel, const CodeBlock& block) {
   for_groups(block.num_queries, [&]<std::size_t kQueries>(std::size_t q) __attribute__((always_inline)) {
-    scan_tile<kQueries>(panel, block.packed + q * panel.width, block.terms + q, block.thresholds + q, block.found + q, block.counts + q);
+    scan_tile<kQueries, kV>(panel, block.terms + q, block.thresholds + q, block.found + q, block.counts + q);
   });
+}
+
+// Lists are short: their last panels are rarely full.
+void scan_panel(const CodePanel& panel, const CodeBlock& block) {
+  if (panel.valid <= 16) return scan_rows<1>(panel, block);
+  if (panel.valid <= 32) return scan_rows<2>(panel, block);
+  scan_rows<kVectors>(panel, block);
 }
 
 void score_panel(const CodePanel& panel, const CodeBlock& block, float* out, std::size_t stride) {
   for_groups(block.num_queries, [&]<std::size_t kQueries>(std::size_t q) __attribute__((always_inline)) {
     __m512 upper[kQueries][kVectors];
     __m512 wide[kVectors];
-    bound_tile<kQueries>(panel, block.packed + q * panel.width, block.terms + q, upper, wide);
+    bound_tile<kQueries, kVectors>(panel, block.terms + q, upper, wide);
     for (std::size_t r = 0; r < kQueries && q + r < block.num_queries; ++r)
       for (std::size_t v = 0; v < kVectors; ++v) _mm512_storeu_ps(out + (q + r) * stride + 16 * v, upper[r][v]);
   });

@@ -33,6 +33,12 @@ struct CodeShape {
     // Records that begin on a cache line touch fewer of them.
     if (const std::size_t lines = (stride + 63) / 64 * 64; lines - stride <= 16) stride = lines;
   }
+  /// Records that are read one after the other lie without gaps.
+  [[nodiscard]] static constexpr CodeShape dense(std::size_t dimensions) {
+    CodeShape shape(dimensions);
+    shape.stride = shape.width + sizeof(CodeTail);
+    return shape;
+  }
 };
 
 /// A query in whole steps, and how its score with a row is put together from the record:
@@ -57,7 +63,7 @@ struct Bounded {
 struct CodePanel {
   const std::uint8_t* codes = nullptr;     ///< [width / 4][panel][4], 64-byte aligned
   std::size_t valid = 0;                   ///< rows that are meant
-  std::size_t width = 0;
+  std::size_t width = 0;                   ///< dimensions, rounded up to a multiple of four
   const std::uint32_t* indices = nullptr;  ///< [panel]
   const float* scale = nullptr;            ///< [panel], as all that follow
   const float* error = nullptr;
@@ -68,7 +74,6 @@ struct CodePanel {
 /// Queries of a block in groups; entries beyond num_queries up to the next multiple of the group exist and have the
 /// threshold +infinity.
 struct CodeBlock {
-  const std::int8_t* packed = nullptr;  ///< [groups][width / 4][group][4]
   std::size_t num_queries = 0;
   const CodeTerms* terms = nullptr;
   const float* thresholds = nullptr;

@@ -65,7 +65,7 @@ float upper_bound(const CodePanel& panel, const CodeBlock& block, std::size_t q,
   std::int32_t dot = block.terms[q].correction;
   for (std::size_t f = 0; f < panel.width; ++f)
     dot += static_cast<std::int32_t>(panel.codes[f / 4 * 4 * kPanel + 4 * i + f % 4]) *
-           block.packed[q / kGroup * kGroup * panel.width + f / 4 * 4 * kGroup + q % kGroup * 4 + f % 4];
+           block.terms[q].codes[f];
   const float wide = panel.error[i] * per_error + panel.norm[i] * per_norm;
   width = 2 * wide;
   const float upper = static_cast<float>(dot) * panel.scale[i] + wide;

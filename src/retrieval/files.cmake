@@ -17,5 +17,6 @@ target_sources(etalage PRIVATE
   src/retrieval/item_store.cpp
   src/retrieval/lists/ivf_pq.cpp
   src/retrieval/lists/kmeans.cpp
+  src/retrieval/lists/list_batch.cpp
   src/retrieval/graph/link_choice.cpp
   src/retrieval/lists/norm_tiers.cpp)

@@ -53,7 +53,8 @@ ItemIndex::Impl::Impl(int dimension, IndexMetric m, IndexKind k, ItemIndexOption
   options.validate();
   if (kind == IndexKind::kIvfPq && options.pq_m > 0)
     detail::require(dim % options.pq_m == 0, "pq_m", options.pq_m, ("a divisor of dim (" + std::to_string(dim) + ")").c_str());
-  store = ItemStore(static_cast<std::size_t>(dim), 0, needs_norms2());
+  const auto width = static_cast<std::size_t>(dim);
+  store = ItemStore(kind == IndexKind::kIvf ? kernels::CodeShape::dense(width) : kernels::CodeShape(width), 0, needs_norms2());
   join();
 }
 

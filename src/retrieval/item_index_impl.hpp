@@ -60,8 +60,11 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   std::vector<LinkedRadius> linked_radii;       // graphs; guarded by `writer`
   double norm2_sum = 0;                         // over all rows; guarded by `writer`
 
-  /// By links of a graph of products, and by lists.
-  [[nodiscard]] bool needs_norms2() const noexcept { return has_lists() || (kind == IndexKind::kHnsw && metric == IndexMetric::kDot); }
+  /// By links of a graph of products, by tiers of lists, and by lists of codes for distances.
+  [[nodiscard]] bool needs_norms2() const noexcept {
+    if (kind == IndexKind::kIvfPq) return metric != IndexMetric::kCosine;
+    return (kind == IndexKind::kIvf || kind == IndexKind::kHnsw) && metric == IndexMetric::kDot;
+  }
   [[nodiscard]] bool has_lists() const noexcept { return kind == IndexKind::kIvfPq || kind == IndexKind::kIvf; }
 
   // Mutation; `writer` is held.

@@ -47,7 +47,7 @@ void save_store(StateWriter& writer, const ItemStore& s) {
   writer.put_array("slots", Array<std::int32_t>(full.table.slots().view()));
 }
 
-ItemStore load_store(const StateReader& reader, int dim, bool with_norms2) {
+ItemStore load_store(const StateReader& reader, int dim, bool with_norms2, bool lists) {
   ItemStore s;
   s.dim = static_cast<std::size_t>(dim);
   s.shape = kernels::CodeShape(s.dim);
@@ -64,7 +64,11 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2) {
     reader.fail("slots", "found " + std::to_string(slots.size()) + " slots, expected a power of two of at least twice the items");
   s.table = IdTable(slots);
   if (reader.has("codes")) {
-    s.codes = reader.get_array<std::uint8_t>("codes", s.rows * s.shape.stride);
+    // Lists' records lie without gaps, in files from before that on lines as all others.
+    const kernels::CodeShape dense = kernels::CodeShape::dense(s.dim);
+    s.codes = reader.get_array<std::uint8_t>("codes");
+    if (lists && s.codes.size() == s.rows * dense.stride) s.shape = dense;
+    else s.codes = reader.get_array<std::uint8_t>("codes", s.rows * s.shape.stride);
     s.uncoded = static_cast<std::size_t>(reader.get_int("uncoded", 0, static_cast<std::int64_t>(s.rows)));
   } else {
     s.encode_all();  // a file from before there were codes
@@ -151,7 +155,7 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
     impl->measured_recall.store(measured);
     impl->tuned_rows = static_cast<std::size_t>(reader.get_int("tuned_rows", 0, most));
   }
-  impl->store = load_store(reader, dim, impl->needs_norms2());
+  impl->store = load_store(reader, dim, impl->needs_norms2(), kind == IndexKind::kIvf);
   if (kind == IndexKind::kHnsw) {
     impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);
     impl->norm2_sum = reader.get_double("graph/norm2_sum");

@@ -12,10 +12,10 @@
 
 namespace etalage::retrieval {
 
-ItemStore::ItemStore(std::size_t dimension, std::size_t row_capacity, bool with_norms2)
-    : dim(dimension),
-      shape(dimension),
-      vectors(row_capacity * dimension, uninitialized),
+ItemStore::ItemStore(const kernels::CodeShape& records, std::size_t row_capacity, bool with_norms2)
+    : dim(records.dim),
+      shape(records),
+      vectors(row_capacity * dim, uninitialized),
       codes(row_capacity * shape.stride, uninitialized),
       norms2(with_norms2 ? row_capacity : 0, uninitialized),
       alive(row_capacity),
@@ -56,7 +56,7 @@ void ItemStore::take(std::size_t row, const ItemStore& from, std::size_t from_ro
 }
 
 ItemStore ItemStore::with_capacity(std::size_t row_capacity) const {
-  ItemStore out(dim, std::max(row_capacity, rows), keeps_norms2);
+  ItemStore out(shape, std::max(row_capacity, rows), keeps_norms2);
   if (!ids.empty()) out.keep_ids();
   std::uint8_t* flags = out.alive.mutable_data();
   for (std::size_t r = 0; r < rows; ++r) out.take(r, *this, r, flags);
@@ -65,7 +65,7 @@ ItemStore ItemStore::with_capacity(std::size_t row_capacity) const {
 }
 
 ItemStore ItemStore::gathered(std::span<const std::int32_t> chosen, int num_threads) const {
-  ItemStore out(dim, chosen.size(), keeps_norms2);
+  ItemStore out(shape, chosen.size(), keeps_norms2);
   for (std::size_t r = 0; r < chosen.size() && out.ids.empty(); ++r)
     if (id(static_cast<std::size_t>(chosen[r])) != static_cast<std::int64_t>(r)) out.keep_ids();
   std::uint8_t* flags = out.alive.mutable_data();

@@ -20,7 +20,9 @@ namespace etalage::retrieval {
 struct ItemStore {
   ItemStore() = default;
   /// Without norms2 where nobody reads them over and over.
-  ItemStore(std::size_t dimension, std::size_t row_capacity, bool with_norms2 = true);
+  ItemStore(std::size_t dimension, std::size_t row_capacity, bool with_norms2 = true)
+      : ItemStore(kernels::CodeShape(dimension), row_capacity, with_norms2) {}
+  ItemStore(const kernels::CodeShape& records, std::size_t row_capacity, bool with_norms2);
 
   std::size_t dim = 0;
   std::size_t rows = 0;  ///< published

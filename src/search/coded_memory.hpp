@@ -25,7 +25,6 @@ struct CodedMemory {
   std::vector<CodedQuery> queries;
   std::vector<BoundedBest> selections;
   std::vector<Bounded> candidates;
-  std::vector<std::int8_t> packed;
   std::vector<CodeTerms> terms;
   std::vector<float> thresholds;
   std::vector<Bounded*> found;
@@ -34,8 +33,8 @@ struct CodedMemory {
   std::vector<float> tails;
   BoundedScratch scratch;
 
-  /// Queries in groups, as CodeBlock wants them.
-  void pack(const CodeTable& table, const CodeShape& shape, std::span<const CodedQuery> from, std::size_t padded);
+  /// Queries of a block and their padding up to `padded`, as CodeBlock wants them. The queries' codes are not copied.
+  void set_queries(std::span<const CodedQuery> from, std::size_t padded);
 };
 
 }  // namespace etalage::search

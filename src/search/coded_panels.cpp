@@ -48,7 +48,7 @@ CodePanel CodedPanels::at(std::size_t begin) const noexcept {
   CodePanel out;
   out.codes = codes_ + p * panel * shape_.width;
   out.valid = std::min(panel, order_->rows.size() - begin);
-  out.width = shape_.width;
+  out.width = (shape_.dim + 3) / 4 * 4;
   out.indices = &order_->rows[begin];
   out.scale = tails;
   out.error = tails + panel;

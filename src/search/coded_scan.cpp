@@ -16,20 +16,16 @@ T* aligned(T* p) noexcept {
 
 }  // namespace
 
-void CodedMemory::pack(const CodeTable& table, const CodeShape& shape, std::span<const CodedQuery> queries, std::size_t padded) {
-  std::int8_t* to = at_least(packed, padded * shape.width);
+void CodedMemory::set_queries(std::span<const CodedQuery> from, std::size_t padded) {
   at_least(terms, padded);
   at_least(thresholds, padded);
   at_least(found, padded);
   at_least(counts, padded);
   for (std::size_t q = 0; q < padded; ++q) {
-    const CodedQuery& from = queries[std::min(q, queries.size() - 1)];
-    terms[q] = from.terms;
+    terms[q] = from[std::min(q, from.size() - 1)].terms;
     thresholds[q] = std::numeric_limits<float>::infinity();
     found[q] = nullptr;
     counts[q] = 0;
-    std::int8_t* group = to + q / table.group * table.group * shape.width + q % table.group * 4;
-    for (std::size_t f = 0; f < shape.width; f += 4) std::memcpy(group + f * table.group, from.terms.codes + f, 4);
   }
 }
 
@@ -69,7 +65,7 @@ void PanelBuilder::set(std::size_t i, const float* row) noexcept {
 
 CodePanel PanelBuilder::finish(std::size_t count, const std::uint32_t* indices, bool distance) noexcept {
   for (float* values : {scale_, error_, norm_, norm2_}) std::fill(values + count, values + table_.panel, 0.0f);
-  return {codes_, count, shape_.width, indices, scale_, error_, norm_, distance ? norm2_ : nullptr};
+  return {codes_, count, (shape_.dim + 3) / 4 * 4, indices, scale_, error_, norm_, distance ? norm2_ : nullptr};
 }
 
 }  // namespace etalage::search

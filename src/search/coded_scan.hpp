@@ -48,7 +48,7 @@ template <class Rules, class MakePanel>
 void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<const CodedQuery> queries, std::span<Rules> rules,
                       std::span<BoundedBest> selections, std::size_t rows, MakePanel make_panel, CodedMemory& memory) {
   const std::size_t padded = (queries.size() + table.group - 1) / table.group * table.group;
-  memory.pack(table, shape, queries, padded);
+  memory.set_queries(queries, padded);
   for (std::size_t q = 0; q < queries.size(); ++q) {
     memory.found[q] = selections[q].found;
     memory.counts[q] = selections[q].count;
@@ -62,7 +62,7 @@ void scan_coded_block(const CodeTable& table, const CodeShape& shape, std::span<
     const std::size_t count = std::min(table.panel, rows - begin);
     make_panel(begin, count, builder, indices);
     const CodePanel panel = builder.finish(count, indices, distance);
-    table.scan_panel(panel, {memory.packed.data(), queries.size(), memory.terms.data(), memory.thresholds.data(),
+    table.scan_panel(panel, {queries.size(), memory.terms.data(), memory.thresholds.data(),
                              memory.found.data(), memory.counts.data()});
     // Thresholds rise quickly at first.
     if (++scanned > kEagerPanels && scanned % kPanelsADrain != 0) continue;

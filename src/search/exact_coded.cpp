@@ -72,7 +72,7 @@ void scan_by_order(const ScoredRows& rows, const RowOrder& order, const CodeShap
     if (live.empty()) return;
     workspace.live_queries.clear();
     for (const std::size_t q : live) workspace.live_queries.push_back(memory.queries[q]);
-    memory.pack(codes, shape, workspace.live_queries, rounded_up(live.size(), codes.group));
+    memory.set_queries(workspace.live_queries, rounded_up(live.size(), codes.group));
     for (std::size_t i = 0; i < live.size(); ++i) {
       const BoundedBest& s = memory.selections[live[i]];
       memory.found[i] = s.found;
@@ -98,7 +98,7 @@ void scan_by_order(const ScoredRows& rows, const RowOrder& order, const CodeShap
       for (std::size_t i = 0; i < count; ++i) builder->set(i, rows.data + order.rows[begin + i] * rows.stride);
       panel = builder->finish(count, order.rows.data() + begin, false);
     }
-    codes.scan_panel(panel, {memory.packed.data(), live.size(), memory.terms.data(), memory.thresholds.data(), memory.found.data(),
+    codes.scan_panel(panel, {live.size(), memory.terms.data(), memory.thresholds.data(), memory.found.data(),
                              memory.counts.data()});
     if (++scanned % kPanelsADrain != 0) continue;
     std::size_t done = 0;

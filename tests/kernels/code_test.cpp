@@ -138,7 +138,7 @@ TEST_P(CodeLevels, PanelsFindWhatScoresFind) {
       memory.queries.resize(queries);
       for (std::size_t q = 0; q < queries; ++q)
         ASSERT_TRUE(encode_query(rows[table().panel + q], shape, table().query_max, true, &codes[q * shape.width], memory.queries[q]));
-      memory.pack(table(), shape, memory.queries, 2 * table().group);
+      memory.set_queries(memory.queries, 2 * table().group);
       PanelBuilder builder(table(), shape, memory);
       std::vector<std::uint8_t> records(table().panel * shape.stride);
       std::vector<std::uint32_t> indices;
@@ -154,7 +154,7 @@ TEST_P(CodeLevels, PanelsFindWhatScoresFind) {
         memory.found[q] = &found[q * 64];
         memory.thresholds[q] = q == 0 ? -1e30f : 0.0f;
       }
-      table().scan_panel(panel, {memory.packed.data(), queries, memory.terms.data(), memory.thresholds.data(), memory.found.data(), memory.counts.data()});
+      table().scan_panel(panel, {queries, memory.terms.data(), memory.thresholds.data(), memory.found.data(), memory.counts.data()});
       for (std::size_t q = 0; q < queries; ++q) {
         std::vector<float> scores(valid);
         table().scores(memory.queries[q].estimate(), shape, records.data(), nullptr, 0, valid, scores.data());

@@ -20,4 +20,5 @@ foreach(level scalar ${ETALAGE_SIMD_LEVELS})
   set_tests_properties(lists_test.forced_${level} PROPERTIES ENVIRONMENT ETALAGE_SIMD=${level}
                        SKIP_REGULAR_EXPRESSION "ETALAGE_SIMD is '${level}', must be one of")
 endforeach()
+etalage_test(retrieval/list_choice_test.cpp)
 etalage_test(retrieval/norm_tiers_test.cpp)

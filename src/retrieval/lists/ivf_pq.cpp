@@ -2,9 +2,11 @@
 #include "retrieval/lists/ivf_pq.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <string>
@@ -48,6 +50,33 @@ std::vector<std::size_t> sample_rows(const ItemStore& store, std::size_t most, s
   rows.resize(most);
   std::sort(rows.begin(), rows.end());
   return rows;
+}
+
+/// Something that probably more than `count` of n values are above, and not many more.
+float below_sampled(const float* values, std::size_t n, std::size_t count) {
+  constexpr std::size_t kSample = 256;
+  constexpr float kAll = -std::numeric_limits<float>::infinity();
+  if (n < 2 * kSample) return kAll;
+  std::array<float, kSample> sample;
+  for (std::size_t i = 0; i < kSample; ++i) sample[i] = values[i * n / kSample];
+  const double share = static_cast<double>(count) / static_cast<double>(n);
+  const double expected = share * kSample;
+  const auto rank = static_cast<std::size_t>(expected + 3 * std::sqrt(expected * (1 - share)) + 1);
+  if (rank >= kSample) return kAll;
+  // Halved towards the rank.
+  float low = *std::min_element(sample.begin(), sample.end());
+  float high = *std::max_element(sample.begin(), sample.end());
+  if (!(low > kAll) || !(high < std::numeric_limits<float>::infinity())) return kAll;
+  low = std::nextafter(low, kAll);
+  for (int step = 0; step < 12; ++step) {
+    const float middle = low + (high - low) / 2;
+    std::int32_t above = 0;
+    for (const float value : sample) above += value > middle ? 1 : 0;
+    if (above >= static_cast<std::int32_t>(rank)) low = middle;
+    else high = middle;
+    if (above >= static_cast<std::int32_t>(rank) && above <= static_cast<std::int32_t>(rank + 3)) break;
+  }
+  return low;
 }
 
 void residual(const float* x, const Array<float>& centroids, std::size_t nlist, std::size_t list, std::size_t dim, float* out) {
@@ -220,6 +249,11 @@ void IvfPq::rate(IndexMetric metric, const float* query, const float* dots, floa
 
 std::size_t IvfPq::gather_best(const float* ranks, std::size_t count, SearchScratch& scratch) const {
   std::uint64_t* keys = Scratch::Impl::at_least(scratch.keys, nlist_);
+  if (count > search::kBestColumns / 2) {
+    // What the best are above, by a sample and with three deviations to spare.
+    const std::size_t found = kernels::scan().collect(ranks, nlist_, 0, below_sampled(ranks, nlist_, count), keys);
+    return found >= count ? found : kernels::scan().collect(ranks, nlist_, 0, -std::numeric_limits<float>::infinity(), keys);
+  }
   return kernels::scan().collect(ranks, nlist_, 0, search::below_best(ranks, nlist_, count), keys);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -86,6 +88,7 @@ class IvfPq {
   void train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads);
   static constexpr int kTieredStep = 32;
   static constexpr std::size_t kMoreLists = 4;
+  static constexpr std::size_t kInOrder = 8;  // lists that are read best first
   // A list is a stretch of the arrays, which may lie in a file, and what was appended since.
   struct Tail {
     std::vector<std::int32_t> rows;
@@ -151,9 +154,20 @@ void IvfPq::visit_ranked(const float* ranks, std::size_t least, int nprobe, Sear
   const std::size_t first = std::min(static_cast<std::size_t>(tiered() ? kTieredStep : nprobe), nlist_);
   std::size_t met = 0;
   const auto enough = [&](std::size_t rank) { return (tiered() || rank >= first) && met >= least; };
-  // A heap of those that are better than all others: few are taken from it. When they are used up, of several times as many.
   std::size_t rank = 0;
-  for (std::size_t count = first; rank < nlist_ && !enough(rank); count = std::min(kMoreLists * count, nlist_)) {
+  if (!tiered()) {
+    // All of the best are read, in whatever order but that of the first few.
+    const auto some = [&](std::size_t n) { return scratch.keys.begin() + static_cast<std::ptrdiff_t>(n); };
+    const std::size_t found = gather_best(ranks, first, scratch);
+    const std::size_t wanted = std::min(first, found);
+    if (wanted < found) std::nth_element(some(0), some(wanted), some(found), std::greater<>());
+    const std::size_t in_order = std::min(wanted, kInOrder);
+    std::partial_sort(some(0), some(in_order), some(wanted), std::greater<>());
+    for (; rank < wanted; ++rank) met += take(static_cast<std::size_t>(kernels::key_index(scratch.keys[rank])));
+    if (enough(rank)) return;
+  }
+  // A heap of those that are better than all others: few are taken from it. When they are used up, of several times as many.
+  for (std::size_t count = tiered() ? first : std::min(kMoreLists * first, nlist_); rank < nlist_ && !enough(rank); count = std::min(kMoreLists * count, nlist_)) {
     std::size_t left = gather_best(ranks, count, scratch);
     const auto keys = scratch.keys.begin();
     std::make_heap(keys, keys + static_cast<std::ptrdiff_t>(left));

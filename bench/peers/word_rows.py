@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searches of real word vectors with the best settings of each side: build and search settings are chosen on held-out queries,
+and what they take is measured on others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from search_curve import front_of, seconds_at
+from word_vectors import split_words, word_vectors
+
+TARGETS = (0.95, 0.99)
+SHARES = [0.02, 0.03, 0.045, 0.06, 0.08, 0.11, 0.15, 0.2, 0.27]  # of lists or leaves
+RESCORED = [60, 100, 160]
+EFS = [24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768]
+
+
+def _candidates(side):
+    """(build, efforts) of a side."""
+    if side == "etalage lists":
+        return [({"nlist": n}, [int(s * n) for s in SHARES]) for n in (576, 1024, 2048)]
+    if side == "scann":
+        return [({"leaves": n}, [[int(s * n), r] for s in SHARES for r in RESCORED]) for n in (576, 1024, 2048)]
+    return [(build, EFS) for build in ({"M": 16, "ef_construction": 100}, {"M": 32, "ef_construction": 200})]
+
+
+def _chosen(b, side, label, kind, files, threads, data):
+    """{target: (build, the efforts around it)} that took least on the queries for choosing; from a file in `data` where they
+    were chosen before."""
+    file = None if data is None else Path(data) / f"words-{label.replace(' ', '-')}-{threads}.json"
+    if file is not None and file.exists():
+        return {float(t): found for t, found in json.loads(file.read_text()).items()}
+    worker = b.worker(side, threads)
+    best = {}
+    for build, efforts in _candidates(label):
+        answer = worker.ask(task="index_curve", threads=threads, **files, metric="cosine", kind=kind, build=build, efforts=efforts)
+        if "error" in answer:
+            print(f"words, {label} {build}: {answer['error'].strip().splitlines()[-1]}", flush=True)
+            continue
+        for target in TARGETS:
+            seconds = seconds_at(answer["points"], target)
+            if seconds is not None and (target not in best or seconds < best[target][0]):
+                known = {tuple(p): e for p, e in zip(answer["points"], efforts)}
+                front = front_of(answer["points"])
+                at = next(i for i, p in enumerate(front) if p[0] >= target)
+                best[target] = seconds, build, [known[tuple(p)] for p in front[max(0, at - 3) : at + 3]]
+    worker.close()
+    found = {target: found[1:] for target, found in best.items()}
+    if file is not None:
+        file.write_text(json.dumps(found))
+    return found
+
+
+def compare_words(b, args, truth) -> None:
+    """Prints the rows of args.rows over words; says so where there are none. truth(name, rows, queries): their ten best."""
+    try:
+        x, for_choice, queries = split_words(word_vectors(args.data))
+    except RuntimeError as error:
+        print(f"skipped: {error}", flush=True)
+        return
+    x = np.ascontiguousarray(x, np.float32)
+    b.queries = len(queries)
+    files = {"vectors": b.save("x.npy", x)}
+    choice = files | {"queries": b.save("c.npy", for_choice), "truth": b.save("ct.npy", truth("words-choice", x, for_choice))}
+    files |= {"queries": b.save("q.npy", queries), "truth": b.save("t.npy", truth("words", x, queries))}
+    works = [("lists", "ivf", "etalage lists", ("scann",)), ("graph", "hnsw", "etalage graph", ("hnswlib",))]
+    for threads in args.threads:
+        for row, kind, ours_label, peers in works:
+            if row not in args.rows:
+                continue
+            ours = _chosen(b, "etalage", ours_label, kind, choice, threads, args.data)
+            for peer in (p for p in peers if p in args.peers):
+                try:
+                    theirs = _chosen(b, peer, peer, peer if peer == "scann" else kind, choice, threads, args.data)
+                except RuntimeError as error:
+                    print(f"{peer}: {error}", flush=True)
+                    continue
+                for target in (t for t in TARGETS if t in ours and t in theirs):
+                    mine, their = ({"metric": "cosine", "build": build, "efforts": efforts} for build, efforts in (ours[target], theirs[target]))
+                    print(f"words, recall {target}: {kind} {mine['build']} beside {peer} {their['build']}", flush=True)
+                    b.compare(f"{kind}, {len(x):,} words, {threads} thr", files, mine | {"kind": kind},
+                              [(peer, peer, their | {"kind": peer if peer == "scann" else kind})], (target,), threads)
