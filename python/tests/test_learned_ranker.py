@@ -268,9 +268,10 @@ def test_trees_are_scored_natively(log, tmp_path):
     ranker = new(method="lambdarank", num_trees=40, min_rows_in_leaf=20, learning_rate=0.1).fit(log, share=0.3)
     report = ranker.report
     assert report["method"] == "lambdarank" and report["ndcg_trees"] >= report["ndcg_linear"]
+    assert report["start"] in ("linear", "nothing") and (ranker.linear_weights is None) == (report["start"] == "nothing")
     model = ranker._fitted()
     x = ranker.features(0, np.arange(20, dtype=np.int32))
-    expected = model.linear.predict(x) + (model.trees.predict(x) if model.trees is not None else 0)
+    expected = sum(part.predict(x) for part in (model.linear, model.trees) if part is not None)
     np.testing.assert_array_equal(ranker.score(0, None, np.arange(20)), expected.astype(np.float32))
     ranker.save(tmp_path / "r")
     np.testing.assert_array_equal(etalage.load(tmp_path / "r").recommend(1)[1], ranker.recommend(1)[1])

@@ -29,6 +29,7 @@ using retrieval::SearchScratch;
 namespace {
 
 constexpr std::size_t kListStretch = 1536;  // rows of a list between two selections
+constexpr std::size_t kFewWanted = 32;      // of more, list by list, most are scored in vain: the threshold comes too late
 
 /// The best k by score, ties by lower id; `ids` is null where rows are their ids.
 std::size_t write_best(std::vector<ScoredRow>& found, const std::int64_t* ids, std::size_t k, std::span<Neighbor> out) {

@@ -177,6 +177,69 @@ TEST(LearnedRanker, FeaturesAreWhatTheyAreCalled) {
     EXPECT_EQ(std::memcmp(&rows[c], &rows[3 * RankingFeatures::kColumns + c], sizeof(float)), 0) << "an item that comes again: " << c;
 }
 
+TEST(LearnedRanker, RepeatsAreCountedAndDrawnTowardsTheShopsRate) {
+  // Of the five steps two lead to the same item: 0 -> 0, 0 -> 0, 0 -> 1, 1 -> 2, 2 -> 0.
+  const Sequences past(Array<std::int64_t>(std::vector<std::int64_t>{0, 5, 7}), Array<std::int32_t>(std::vector<std::int32_t>{0, 0, 0, 1, 2, 2, 0}), {}, 4);
+  const ItemSignals signals = ItemSignals::of(past);
+  const double base = 2.5 / 6;
+  const auto odds = [&](double same, double steps) { return std::log((same + 10 * base) / (steps - same + 10 * (1 - base))); };
+  ASSERT_EQ(signals.again.size(), 4u);
+  EXPECT_NEAR(static_cast<double>(signals.again[0]), odds(2, 3), 1e-6);
+  EXPECT_NEAR(static_cast<double>(signals.again[1]), odds(0, 1), 1e-6);
+  EXPECT_NEAR(static_cast<double>(signals.again[3]), odds(0, 0), 1e-6);
+  EXPECT_TRUE(ItemSignals::of(Sequences(Array<std::int64_t>(std::vector<std::int64_t>{0, 1}), Array<std::int32_t>(std::vector<std::int32_t>{0}), {}, 2)).again.empty());
+
+  const std::vector<std::int32_t> history{1, 2, 1, 0, 0};
+  const std::vector<std::int32_t> items{0, 1, 3};
+  std::vector<float> rows(items.size() * RankingFeatures::kColumns);
+  RankingFeatures::Scratch scratch;
+  RankingFeatures::compute(signals, {history, {}, {}}, 10, items, rows.data(), RankingFeatures::kColumns, scratch);
+  const auto at = [&](std::size_t row, RankingFeatures::Column c) { return static_cast<double>(rows[row * RankingFeatures::kColumns + c]); };
+  EXPECT_NEAR(at(0, RankingFeatures::kRepeatRate), odds(2, 3), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kRepeatRun), std::log(2.0), 1e-6);
+  EXPECT_NEAR(at(0, RankingFeatures::kRepeats), std::log(3.0), 1e-6);
+  EXPECT_NEAR(at(1, RankingFeatures::kRepeats), std::log(3.0), 1e-6);
+  for (const std::size_t other : {1u, 2u})
+    for (const auto c : {RankingFeatures::kRepeatRate, RankingFeatures::kRepeatRun}) EXPECT_TRUE(std::isnan(at(other, c))) << other;
+  EXPECT_TRUE(std::isnan(at(2, RankingFeatures::kRepeats)));
+}
+
+TEST(LearnedRanker, SharesOfWhatIsNewAndOfWhatWasHad) {
+  const Shop s = shop();
+  const LearnedRankerModel ranker(sources(s.past), ItemSignals::of(s.past), s.past, {.candidates = kItems});  // every item is a candidate
+  const std::vector<std::int32_t> session{4, 9};
+  const Query query{.session = session, .exclude_seen = false, .exclude_last = false};
+  std::vector<std::int32_t> items(kItems);
+  for (std::int32_t i = 0; i < kItems; ++i) items[static_cast<std::size_t>(i)] = i;
+  const std::size_t f = ranker.num_features();
+  std::vector<float> rows(items.size() * f);
+  Scratch scratch;
+  ranker.features(query, items, {rows.data(), items.size(), f}, scratch);
+  for (std::size_t m = 0; m < 3; ++m) {
+    const auto at = [&](std::size_t i, RankingFeatures::SourceColumn c) { return static_cast<double>(rows[i * f + m * RankingFeatures::kColumnsOfSource + c]); };
+    double all = 0, fresh = 0, best = 0;
+    for (std::size_t i = 0; i < kItems; ++i) {
+      const double p = std::max(0.0, at(i, RankingFeatures::kScore));
+      all += p;
+      if (i == 4 || i == 9) continue;
+      fresh += p;
+      best = std::max(best, p);
+    }
+    ASSERT_GT(fresh, 0);
+    for (std::size_t i = 0; i < kItems; ++i) {
+      const double p = std::max(0.0, at(i, RankingFeatures::kScore));
+      if (i == 4 || i == 9) {
+        EXPECT_NEAR(at(i, RankingFeatures::kAgain), std::log(p / all + 1e-3), 1e-4) << m << ' ' << i;
+        EXPECT_TRUE(std::isnan(at(i, RankingFeatures::kNew)) && std::isnan(at(i, RankingFeatures::kSure)));
+      } else {
+        EXPECT_NEAR(at(i, RankingFeatures::kNew), std::log(p / fresh + 1e-3), 1e-4) << m << ' ' << i;
+        EXPECT_NEAR(at(i, RankingFeatures::kSure), std::log(best / fresh + 1e-3), 1e-4);
+        EXPECT_TRUE(std::isnan(at(i, RankingFeatures::kAgain)));
+      }
+    }
+  }
+}
+
 TEST(LearnedRanker, AGivenHistoryHasTheTimesOfTheKeptOneItEquals) {
   const Shop s = shop();
   const LearnedRankerModel ranker = made(s);

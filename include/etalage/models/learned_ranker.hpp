@@ -67,9 +67,11 @@ struct RankerScorer {
 ///
 ///   score(q, i) = linear(x(q, i)) + trees(x(q, i)),  i in C(q) = the union of the sources' best `candidates`
 ///
-/// Features   RankingFeatures: four columns of each source, over C(q): the score, z = (score - mean) / deviation, share =
-///            1 - above / n, top = 1 / (1 + above), above the candidates with a better score; then those of the item and
-///            the shopper. What is not known is NaN. One piece of code makes them for learning and for answering
+/// Features   RankingFeatures: columns of each source, over C(q): the score, z = (score - mean) / deviation, share =
+///            1 - above / n, top = 1 / (1 + above), above the candidates with a better score; with p = max(0, score): new =
+///            ln(p / sum of p over what the shopper does not have + .001), missing for what they have; again = ln(p / sum over
+///            C(q) + .001), missing for what they do not have; sure, the largest new of C(q), missing where new is. Then those of
+///            the item and the shopper. What is not known is NaN. One piece of code makes them for learning and for answering
 /// Scores     an item outside C(q) is placed among C(q). Scores of different queries are not comparable
 /// History    kept rows are in order, with their times where they are known. A history that is given without times and equals
 ///            the kept row has the times of that
@@ -138,6 +140,7 @@ class ETALAGE_EXPORT LearnedRankerModel final : public Recommender {
   [[nodiscard]] Query asked_of(const Query& query, Working& w) const;
   void gather(const Query& query, std::size_t per_source, Working& w) const;
   void compare(const Query& query, Working& w) const;
+  void weigh(const ShopperContext& shopper, Working& w) const;
   void rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const;
   [[nodiscard]] ShopperContext context_of(const Query& query, Working& w) const;
   void score_rows(const Query& query, std::span<const std::int32_t> items, std::span<float> out, std::span<float> by_models, Working& w) const;

@@ -20,6 +20,7 @@ namespace etalage {
 /// What a learned ranker knows of the products at one moment. Everything but counts may be absent (an empty array).
 struct ETALAGE_EXPORT ItemSignals {
   Array<float> counts;               ///< [items] events
+  Array<float> again;                ///< [items] log odds that the next event of a list is on the same item, smoothed; absent without lists of two
   Array<float> recent;               ///< [items] sum of 2^(-age / half-life) over events; needs times
   Array<std::int64_t> first_ms;      ///< [items] first event, UTC milliseconds; kNever without one
   Array<std::int64_t> last_ms;       ///< [items] last event; kNever without one
@@ -69,6 +70,9 @@ struct ShopperContext {
 ///   days_since            log(1 + days) since that event
 ///   anchor_last, _best, _mean   cosine with the last item, the best and the mean over the last `anchors` items
 ///   vector_last, _best, _mean   the same of the vectors
+///   repeat_rate           of the last item of the history: log odds that it follows itself (ItemSignals::again); missing for others
+///   repeat_run            of the last item: log of how many events in a row it has had; missing for others
+///   repeats               of items of the history: log(1 + its events that were not the first on their item); missing for others
 ///   placement, position   where the item stood; fixed when served
 class ETALAGE_EXPORT RankingFeatures {
  public:
@@ -76,17 +80,19 @@ class ETALAGE_EXPORT RankingFeatures {
   enum Column : std::size_t {
     kPopularity, kRecent, kTrend, kAgeDays, kIdleDays, kPrice, kHistory, kShopperIdleDays, kPopularityGap, kPriceGap, kPriceBand,
     kCategoryShare, kCategorySteps, kTimesTaken, kStepsSince, kDaysSince, kAnchorLast, kAnchorBest, kAnchorMean, kVectorLast,
-    kVectorBest, kVectorMean, kPlacement, kPosition, kColumns
+    kVectorBest, kVectorMean, kRepeatRate, kRepeatRun, kRepeats, kPlacement, kPosition, kColumns
   };
-  static constexpr std::size_t kColumnsOfSource = 4;  ///< score, z, share, top
-  /// Names of all columns, those of the sources first: "<name>.score", ".z", ".share", ".top".
+  /// Numbers of a source's columns.
+  enum SourceColumn : std::size_t { kScore, kZ, kShare, kTop, kNew, kAgain, kSure, kColumnsOfSource };
+  /// Names of all columns, those of the sources first: "<name>.score", ".z", ".share", ".top", ".new", ".again", ".sure".
   [[nodiscard]] static std::vector<std::string> names(std::span<const std::string> sources);
 
   /// Working memory, one a thread.
   struct Scratch {
     /// Place of an item among the candidates, -1 between calls.
     std::vector<std::int32_t> slot;  // [items], -1 between calls
-    std::vector<std::int32_t> anchors;  // newest items of the history
+    std::vector<std::int32_t> anchors;  ///< newest items of the history
+    std::vector<std::int32_t> seen;  ///< the history, ascending
   };
   /// Writes kColumns of each of items [n] to out + i * stride; placement and position are NaN. Items may repeat.
   static void compute(const ItemSignals& signals, const ShopperContext& shopper, std::size_t anchors,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a learned ranker learns from lists: the native linear ranker, and LightGBM's trees on what it leaves."""
+"""What a learned ranker learns from lists: the native linear ranker, and LightGBM's trees on what it leaves, or instead of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def learn(lists, names, ranker, k):
     linear = _core.LinearRanker.fit(rows, offsets, gains, weights, **options)
     said = {"method": method, "lists": int(len(lists["queries"])), "asked": int(lists["asked"]), "rows": int(len(rows)), "trees": 0}
     if method == "linear":
-        return linear, None, _bag(lists, None, ranker, k, options, 0), said
+        return linear, None, _bag(lists, None, ranker, k, options), said
     try:
         import lightgbm
     except ImportError:
@@ -35,34 +35,38 @@ def learn(lists, names, ranker, k):
     taught = np.add.reduceat(gains, offsets[:-1]) > 0 if len(offsets) > 1 else np.zeros(0, bool)
     folds = min(ranker.folds, int(taught.sum()))
     if folds < 2:
-        return linear, None, _bag(lists, None, ranker, k, options, 0), said
+        return linear, None, _bag(lists, None, ranker, k, options), said
     fold = np.random.default_rng(ranker.seed).permutation(len(taught)) % folds
-    curve = np.zeros(ranker.num_trees + 1)
+    curves = {start: np.zeros(ranker.num_trees + 1) for start in _STARTS}
     for f in range(folds):
         inside, outside = _part(lists, fold != f), _part(lists, fold == f)
         if not inside["gains"].any():
             continue
         own = _core.LinearRanker.fit(inside["rows"], inside["offsets"], inside["gains"], inside["weights"], **options)
-        start = own.predict(outside["rows"])
-        curve[0] += ndcg(start, outside, k)
-        grown = _grow(lightgbm, inside, own, ranker, k, ranker.num_trees)
-        for t, score in _staged(grown, outside["rows"], start, ranker.num_trees):
-            curve[t] += ndcg(score, outside, k)
-            curve[t - _STEP + 1:t] = curve[t]  # only every _STEP-th is looked at
-    curve /= folds
-    best = int(np.argmax(curve))
-    said.update(trees=best, ndcg_linear=float(curve[0]), ndcg_trees=float(curve[best]), k=int(k))
+        curves["linear"][0] += ndcg(own.predict(outside["rows"]), outside, k)
+        for start, curve in curves.items():
+            base = own if start == "linear" else None
+            grown = _grow(lightgbm, inside, base, ranker, k, ranker.num_trees)
+            for t, score in _staged(grown, outside["rows"], base, ranker.num_trees):
+                curve[t] += ndcg(score, outside, k)
+                curve[t - _STEP + 1:t] = curve[t]  # only every _STEP-th is looked at
+    for curve in curves.values():
+        curve /= folds
+    start = max(_STARTS, key=lambda s: curves[s].max())  # the linear ranker's where both are as good
+    best = int(np.argmax(curves[start]))
+    said.update(trees=best, ndcg_linear=float(curves["linear"][0]), ndcg_trees=float(curves[start][best]), start=start, k=int(k))
     if best == 0:
-        return linear, None, _bag(lists, None, ranker, k, options, 0), said
+        return linear, None, _bag(lists, None, ranker, k, options), said
+    linear = linear if start == "linear" else None
     grown = _grow(lightgbm, {**lists, "weights": weights}, linear, ranker, k, best)
     text = grown.model_to_string()
     gain = grown.feature_importance("gain")
     said["gain"] = {names[i]: float(gain[i]) for i in np.argsort(-gain)[:10] if gain[i] > 0}
-    return linear, _core.TreeEnsemble.from_bytes(text.encode()), _bag(lists, lightgbm, ranker, k, options, best), said
+    return linear, _core.TreeEnsemble.from_bytes(text.encode()), _bag(lists, lightgbm, ranker, k, options, best, start), said
 
 
-def _bag(lists, lightgbm, ranker, k, options, trees):
-    """What is learned as the ranker was, with as many trees, from each resample: lists count Poisson(1) times, those of a shopper together."""
+def _bag(lists, lightgbm, ranker, k, options, trees=0, start="linear"):
+    """What is learned as the ranker was, with as many trees on the same start, from each resample: lists count Poisson(1) times, those of a shopper together."""
     groups, own = lists.get("groups"), lists.get("weights")
     groups = np.arange(len(lists["queries"])) if groups is None else np.asarray(groups)
     taught = np.add.reduceat(lists["gains"], lists["offsets"][:-1]) > 0
@@ -70,8 +74,9 @@ def _bag(lists, lightgbm, ranker, k, options, trees):
     for m in range(ranker.bootstraps):
         counts = _core.bootstrap_weights(groups, taught.astype(np.uint8), ranker.seed, m)
         resample = {**lists, "weights": counts if own is None else counts * np.asarray(own, np.float32)}
-        linear = _core.LinearRanker.fit(lists["rows"], lists["offsets"], lists["gains"], resample["weights"], **options)
-        grown = None
+        linear, grown = None, None
+        if start == "linear":
+            linear = _core.LinearRanker.fit(lists["rows"], lists["offsets"], lists["gains"], resample["weights"], **options)
         if trees:
             drawn = _part(resample, counts > 0)
             grown = _core.TreeEnsemble.from_bytes(_grow(lightgbm, drawn, linear, ranker, k, trees).model_to_string().encode())
@@ -80,6 +85,7 @@ def _bag(lists, lightgbm, ranker, k, options, trees):
 
 
 _STEP = 10
+_STARTS = ("linear", "nothing")  # what trees are grown on
 
 
 def _grow(lightgbm, lists, linear, ranker, k, trees):
@@ -93,13 +99,14 @@ def _grow(lightgbm, lists, linear, ranker, k, trees):
     if lists.get("weights") is not None or (lists["gains"][labels > 0] != 1).any():
         each = np.ones(len(lists["offsets"]) - 1) if lists.get("weights") is None else np.asarray(lists["weights"], float)
         weight = np.where(labels > 0, lists["gains"], 1.0) * np.repeat(each, np.diff(lists["offsets"]))
-    data = lightgbm.Dataset(lists["rows"], labels, weight=weight, group=np.diff(lists["offsets"]), init_score=linear.predict(lists["rows"]))
+    start = None if linear is None else linear.predict(lists["rows"])
+    data = lightgbm.Dataset(lists["rows"], labels, weight=weight, group=np.diff(lists["offsets"]), init_score=start)
     return lightgbm.train(parameters, data, trees)
 
 
-def _staged(grown, rows, start, trees):
+def _staged(grown, rows, linear, trees):
     """(number of trees, scores) after every _STEP trees."""
-    score = start.copy()
+    score = np.zeros(len(rows)) if linear is None else linear.predict(rows)
     for t in range(_STEP, trees + 1, _STEP):
         score += grown.predict(rows, raw_score=True, start_iteration=t - _STEP, num_iteration=_STEP)
         yield t, score

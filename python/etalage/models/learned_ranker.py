@@ -22,7 +22,8 @@ class LearnedRanker(Recommender):
     """A second stage: other models propose candidates, and a ranker learned from what was taken puts them in order.
 
     sources        [(name, model), ...], a list of models, or a Blend, whose members are taken
-    method         "lambdarank": a linear ranker, and LightGBM's trees on what it leaves (needs lightgbm, to learn only);
+    method         "lambdarank": LightGBM's trees, on what a linear ranker leaves or from nothing, whatever cross-validation says
+                   (needs lightgbm, to learn only);
                    "linear": the native linear ranker alone; "auto": lambdarank where lightgbm is installed
     candidates     taken from each source
     l2             penalty of the linear ranker (mean loss of a list + l2 / 2 |w|^2)
@@ -124,7 +125,7 @@ class LearnedRanker(Recommender):
 
     @property
     def report(self):
-        """What was learned: method, lists, trees, cross-validated ndcg of the first stage's best source, linear and trees."""
+        """What was learned: method, lists, trees, what they start from, cross-validated ndcg of linear and trees."""
         return json.loads(self._fitted().learning).get("report", {})
 
     @property

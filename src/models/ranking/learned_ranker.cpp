@@ -23,6 +23,12 @@
 namespace etalage {
 namespace {
 
+constexpr double kLeastShare = 1e-3;  // below it shares tell nothing apart
+
+float log_share(float score, double mass) {
+  return static_cast<float>(std::log(std::max(0.0, static_cast<double>(score)) / mass + kLeastShare));
+}
+
 constexpr detail::MemberWords kWords{"source", "sources", "LearnedRanker", "a first stage"};
 constexpr std::size_t kMostModels = 256;
 
@@ -236,6 +242,24 @@ ShopperContext LearnedRankerModel::context_of(const Query& q, Working& w) const 
   return out;
 }
 
+// What each source's scores over the candidates come to.
+void LearnedRankerModel::weigh(const ShopperContext& shopper, Working& w) const {
+  w.had.assign(shopper.items.begin(), shopper.items.end());
+  std::sort(w.had.begin(), w.had.end());
+  w.mass.assign(sources_.size(), {});
+  for (std::size_t i = 0; i < w.items.size(); ++i) {
+    const bool had = std::binary_search(w.had.begin(), w.had.end(), w.items[i]);
+    for (std::size_t m = 0; m < sources_.size(); ++m) {
+      const auto score = static_cast<double>(w.scores[m * w.items.size() + i]);
+      if (!(score > 0)) continue;
+      w.mass[m].all += score;
+      if (had) continue;
+      w.mass[m].fresh += score;
+      w.mass[m].best_fresh = std::max(w.mass[m].best_fresh, score);
+    }
+  }
+}
+
 // After gather() of the same query.
 void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_t> items, float* out, Working& w) const {
   const std::size_t stride = num_features();
@@ -251,31 +275,42 @@ void LearnedRankerModel::rows_of(const Query& query, std::span<const std::int32_
       sources_[m].model->score(asked.of(*sources_[m].model), w.outside, {w.outside_scores.data() + m * w.outside.size(), w.outside.size()},
                                w.scratch[m]);
   }
+  const ShopperContext shopper = context_of(query, w);
+  weigh(shopper, w);
   std::size_t next_outside = 0;
   for (std::size_t k = 0; k < items.size(); ++k) {
     const auto at = std::lower_bound(w.items.begin(), w.items.end(), items[k]);
     const bool inside = at != w.items.end() && *at == items[k];
+    const bool had = std::binary_search(w.had.begin(), w.had.end(), items[k]);
     for (std::size_t m = 0; m < sources_.size(); ++m) {
       float* f = out + k * stride + m * RankingFeatures::kColumnsOfSource;
       const float s = inside ? w.scores[m * n + static_cast<std::size_t>(at - w.items.begin())]
                              : w.outside_scores[m * w.outside.size() + next_outside];
       if (!std::isfinite(s) || w.known[m] == 0) {
-        f[0] = f[1] = f[2] = f[3] = kMissing;
-        if (std::isfinite(s)) f[0] = s;
+        std::fill_n(f, static_cast<std::size_t>(RankingFeatures::kColumnsOfSource), kMissing);
+        if (std::isfinite(s)) f[RankingFeatures::kScore] = s;
         continue;
       }
       const std::uint64_t* keys = w.keys.data() + m * n;
       const auto above = static_cast<double>(
           std::lower_bound(keys, keys + w.known[m], kernels::rank_key(s, static_cast<std::uint32_t>(items[k])), std::greater<>()) - keys);
-      f[0] = s;
-      f[1] = static_cast<float>((static_cast<double>(s) - w.mean[m]) * w.inverse_deviation[m]);
-      f[2] = static_cast<float>(1 - above / static_cast<double>(w.known[m]));
-      f[3] = static_cast<float>(1 / (1 + above));
+      f[RankingFeatures::kScore] = s;
+      f[RankingFeatures::kZ] = static_cast<float>((static_cast<double>(s) - w.mean[m]) * w.inverse_deviation[m]);
+      f[RankingFeatures::kShare] = static_cast<float>(1 - above / static_cast<double>(w.known[m]));
+      f[RankingFeatures::kTop] = static_cast<float>(1 / (1 + above));
+      f[RankingFeatures::kNew] = f[RankingFeatures::kAgain] = f[RankingFeatures::kSure] = kMissing;
+      const auto& mass = w.mass[m];
+      if (had) {
+        if (mass.all > 0) f[RankingFeatures::kAgain] = log_share(s, mass.all);
+      } else if (mass.fresh > 0) {
+        f[RankingFeatures::kNew] = log_share(s, mass.fresh);
+        f[RankingFeatures::kSure] = log_share(static_cast<float>(mass.best_fresh), mass.fresh);
+      }
     }
     if (!inside) ++next_outside;
   }
   float* own = out + sources_.size() * RankingFeatures::kColumnsOfSource;
-  RankingFeatures::compute(signals_, context_of(query, w), static_cast<std::size_t>(options_.anchors), items, own, stride, w.features);
+  RankingFeatures::compute(signals_, shopper, static_cast<std::size_t>(options_.anchors), items, own, stride, w.features);
   for (std::size_t k = 0; k < items.size(); ++k) {
     own[k * stride + RankingFeatures::kPlacement] = options_.placement;
     own[k * stride + RankingFeatures::kPosition] = options_.position;

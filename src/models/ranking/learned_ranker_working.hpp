@@ -19,6 +19,13 @@ struct LearnedRankerModel::Working {
   std::vector<std::size_t> known;        // [sources]
   std::vector<double> mean;              // [sources]
   std::vector<double> inverse_deviation;
+  struct Mass {
+    double all = 0;
+    double fresh = 0;  // of items that the history lacks
+    double best_fresh = 0;
+  };
+  std::vector<Mass> mass;                // [sources] sums of positive scores over the candidates
+  std::vector<std::int32_t> had;         // the history, ascending
   std::vector<std::int32_t> outside;     // items asked for that nobody proposed
   std::vector<float> outside_scores;     // [sources x outside]
   std::vector<std::int32_t> history;

@@ -62,6 +62,34 @@ float dot(const float* a, const float* b, std::size_t n) {
   return static_cast<float>(sum);
 }
 
+constexpr double kRepeatPrior = 10;  // steps that an item's own rate must outweigh
+
+// ln(p / (1 - p)) of each item, p the share of steps from it that lead to it again, drawn towards that of all items.
+Array<float> repeat_log_odds(const Sequences& histories) {
+  const auto n = static_cast<std::size_t>(histories.num_items());
+  std::vector<double> steps(n, 0.0);
+  std::vector<double> same(n, 0.0);
+  double all = 0;
+  double all_same = 0;
+  for (std::int64_t l = 0; l < histories.size(); ++l) {
+    const auto list = histories.items_of(l);
+    for (std::size_t p = 0; p + 1 < list.size(); ++p) {
+      const double again = list[p] == list[p + 1] ? 1 : 0;
+      steps[static_cast<std::size_t>(list[p])] += 1;
+      same[static_cast<std::size_t>(list[p])] += again;
+      all += 1;
+      all_same += again;
+    }
+  }
+  if (all == 0) return {};
+  const double base = (all_same + 0.5) / (all + 1);
+  Array<float> out(n, uninitialized);
+  float* odds = out.mutable_data();
+  for (std::size_t i = 0; i < n; ++i)
+    odds[i] = static_cast<float>(std::log((same[i] + kRepeatPrior * base) / (steps[i] - same[i] + kRepeatPrior * (1 - base))));
+  return out;
+}
+
 // The last `anchors` items of the history, newest first, each once.
 std::vector<std::int32_t>& anchors_of(std::span<const std::int32_t> items, std::size_t anchors, std::vector<std::int32_t>& out) {
   out.clear();
@@ -79,6 +107,7 @@ ItemSignals ItemSignals::of(const Sequences& histories, double half_life_days, s
   s.counts = Array<float>(n);
   float* counts = s.counts.mutable_data();
   for (const std::int32_t i : histories.items()) counts[i] += 1.0f;
+  s.again = repeat_log_odds(histories);
   if (histories.has_times() && !histories.times().empty()) {
     s.now_ms = *std::max_element(histories.times().begin(), histories.times().end());
     s.recent = Array<float>(n);
@@ -150,6 +179,7 @@ void ItemSignals::set_facts(Array<float> item_prices, Array<std::int32_t> item_c
 
 void ItemSignals::save_state(StateWriter& w) const {
   w.put_array("counts", counts);
+  w.put_array("again", again);
   w.put_array("recent", recent);
   w.put_array("first_ms", first_ms);
   w.put_array("last_ms", last_ms);
@@ -171,6 +201,7 @@ ItemSignals ItemSignals::from_state(const StateReader& r) {
     into = r.get_array<T>(name);
     if (!into.empty() && into.size() != n) r.fail(name, "found " + std::to_string(into.size()) + " elements, expected none or one an item");
   };
+  optional("again", s.again);
   optional("recent", s.recent);
   optional("first_ms", s.first_ms);
   optional("last_ms", s.last_ms);
@@ -199,11 +230,11 @@ ItemSignals ItemSignals::from_state(const StateReader& r) {
 std::vector<std::string> RankingFeatures::names(std::span<const std::string> sources) {
   std::vector<std::string> out;
   for (const std::string& s : sources)
-    for (const char* what : {".score", ".z", ".share", ".top"}) out.push_back(s + what);
+    for (const char* what : {".score", ".z", ".share", ".top", ".new", ".again", ".sure"}) out.push_back(s + what);
   for (const char* name :
        {"popularity", "recent", "trend", "age_days", "idle_days", "price", "history", "shopper_idle_days", "popularity_gap", "price_gap",
         "price_band", "category_share", "category_steps", "times_taken", "steps_since", "days_since", "anchor_last", "anchor_best",
-        "anchor_mean", "vector_last", "vector_best", "vector_mean", "placement", "position"})
+        "anchor_mean", "vector_last", "vector_best", "vector_mean", "repeat_rate", "repeat_run", "repeats", "placement", "position"})
     out.emplace_back(name);
   return out;
 }
@@ -214,6 +245,12 @@ void RankingFeatures::compute(const ItemSignals& s, const ShopperContext& shoppe
   const Taste taste = taste_of(s, history);
   const auto now = shopper.now_ms ? shopper.now_ms : s.now_ms;
   const bool timed = now.has_value() && shopper.times.size() == history.size() && !history.empty();
+  std::size_t run = 0;
+  while (run < history.size() && history[history.size() - 1 - run] == history.back()) ++run;
+  scratch.seen.assign(history.begin(), history.end());
+  std::sort(scratch.seen.begin(), scratch.seen.end());
+  const auto distinct = static_cast<std::size_t>(std::unique(scratch.seen.begin(), scratch.seen.end()) - scratch.seen.begin());
+  const auto repeats = static_cast<float>(std::log1p(static_cast<double>(history.size() - distinct)));
   for (std::size_t k = 0; k < items.size(); ++k) {
     float* f = out + k * stride;
     std::fill_n(f, static_cast<std::size_t>(kColumns), kMissing);
@@ -259,6 +296,11 @@ void RankingFeatures::compute(const ItemSignals& s, const ShopperContext& shoppe
     if (taken > 0) {
       f[kStepsSince] = 1.0f / static_cast<float>(history.size() - newest);
       if (timed) f[kDaysSince] = log_days(shopper.times[newest], *now);
+      f[kRepeats] = repeats;
+      if (newest + 1 == history.size()) {
+        f[kRepeatRun] = static_cast<float>(std::log(static_cast<double>(run)));
+        if (!s.again.empty()) f[kRepeatRate] = s.again[i];
+      }
     }
   }
   if (history.empty()) return;
