@@ -4,9 +4,10 @@
     python bench/spark/scale.py [--quick] [--factors 128] [--hosts 20] [--cores 16] [--events 1e10] [--users 1e8] [--items 1e7] [--network 1.25]
                                 [--only growth,executors,driver] [--work FOLDER]
 
-Measures interactions() and sweeps of ALS on made-up events, doubling events, users, items, and executors (local-cluster with 1, 2
-and 4 processes of one core) one at a time, and what the driver holds for more and more users; --only does a part, and --work keeps what was found for the next call; prints the exponents of time, the bytes that blocks and factors have, and from both a
-sheet for a cluster: --hosts executors of --cores cores with --network GB/s each. What does not fit is said at the end.
+Measures interactions() and sweeps of ALS on made-up events, four times the events, users, items, and executors (local-cluster with
+1, 2 and 4 processes of one core) one at a time, and what the driver holds for more and more users; prints the exponents of time, the
+bytes that blocks and factors have, and from both a sheet for a cluster: --hosts executors of --cores cores with --network GB/s each.
+What does not fit is said at the end. --only does a part; --work keeps what was found for the next call.
 """
 
 import argparse

@@ -302,8 +302,8 @@ class MBGCNBD(_PurchaseModel):
         super().__init__(max_iterations, num_threads)
 
     def fit(self, frequency: object, recency: object = None, T: object = None, log_gaps: object = None, *, weights: object = None):
-        """As MBGNBD.fit. log_gaps (n,): sum of ln(gap) over a customer's gaps, with weights over those of all who share the row. Without it the likelihood is that of recency
-        alone, which tells less about k: prefer fit_events or Summaries, which have it.
+        """As MBGNBD.fit. log_gaps (n,): sum of ln(gap) over a customer's gaps, with weights over those of all who share the row.
+        Without it the likelihood is that of recency alone, which tells less about k: prefer fit_events or Summaries, which have it.
         frequency, recency, T, weights: as of the other models.
         """
         if isinstance(frequency, Summaries) and log_gaps is None:

@@ -50,7 +50,8 @@ def profiles(df, user="user", item="item", event=None, time="time", value=None, 
     now = None if now is None else int(to_ms(now, "now"))
     out, stage = _staged(out, overwrite, "copy the folder, or write the DataFrame")
     shutil.rmtree(stage, ignore_errors=True)
-    job = _Job(df, dict(user=user, item=item, event=event, time=time, value=value), os.path.join(stage, "work"), time_unit, on_error, partitions, True, None, ())
+    columns = dict(user=user, item=item, event=event, time=time, value=value)
+    job = _Job(df, columns, os.path.join(stage, "work"), time_unit, on_error, partitions, True, None, ())
     try:
         job.make(stage, catalog, options, now, file)
     except BaseException:
@@ -86,7 +87,8 @@ class _Job(EventJob):
             if sum(r["rows"] for r in done) != shape[0]:
                 raise RuntimeError(f"{sum(r['rows'] for r in done)} of {shape[0]} shoppers are in the table")
         if file:
-            self._tasks("writing the file", 1, "assemble", self.root, [r["first"] for r in parts], os.path.join(stage, "profiles.etalage"), "id bigint")
+            firsts = [r["first"] for r in parts]
+            self._tasks("writing the file", 1, "assemble", self.root, firsts, os.path.join(stage, "profiles.etalage"), "id bigint")
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _parts(self, reports, kinds, shape):
