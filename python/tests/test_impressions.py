@@ -86,7 +86,7 @@ def test_the_frame_is_read_by_arrow(models):
 
 def test_what_is_wrong_is_named(models):
     engine = Engine(models=models)
-    for error, match, how in [(ValueError, r"policy is 'best' \(str\), must be one of 'greedy'", "best"), (ValueError, "epsilon is 2", {"epsilon": 2}),
+    for error, match, how in [(ValueError, r"policy is 'best' \(str\), must be 'greedy'", "best"), (ValueError, "epsilon is 2", {"epsilon": 2}),
                               (ValueError, "exploration has 'eps'", {"eps": 0.1}), (TypeError, "exploration is 3", 3), (TypeError, "slots is 4", {"slots": 4}),
                               (ValueError, "pool is 1", {"pool": 1}), (ValueError, "temperature is 0", {"policy": "softmax", "temperature": 0.0})]:
         with pytest.raises(error, match=match):

@@ -75,3 +75,20 @@ def test_the_command_line_says_what_a_model_has(tmp_path):
     run = subprocess.run([sys.executable, "-m", "etalage", "train", str(log), "--user", "u", "--item", "i", "--time", "t", "--model", "als",
                           "--param", "factor=8", "--out", str(tmp_path / "als.etalage")], capture_output=True, text=True)
     assert run.returncode == 2 and "factors (in [1, 4096])" in run.stderr, run.stderr
+
+
+def test_an_engine_refuses_by_the_rules_that_its_docstring_lists():
+    from etalage.serving import Engine
+
+    rules, said, tried = Engine.param_rules(), " ".join(Engine.__doc__.split()), 0
+    assert rules["history_limit"] == "in [1, 65536]" and "interval_ms" not in rules
+    for name, rule in rules.items():
+        assert f"{name}=" in said and rule in said
+        for value, broken in beyond(rule, name != "trending_half_life_hours"):
+            whole = value if name == "trending_half_life_hours" else int(value)
+            with pytest.raises(ValueError, match=name) as error:
+                Engine(**{name: whole})
+            if value >= 0:  # what an unsigned field cannot hold is refused by its type
+                assert f"must be {broken}" in str(error.value)
+            tried += 1
+    assert tried >= 20

@@ -158,7 +158,7 @@ TEST(PopularityModel, ScoresExplainsAndRefusesWhatItHasNot) {
 TEST(PopularityModel, BadInputIsNamed) {
   PopularityOptions o;
   o.half_life_days = -1;
-  EXPECT_EQ(message_of([&] { PopularityModel{o}; }), "half_life_days is -1, must be >= 0 and finite");
+  EXPECT_EQ(message_of([&] { PopularityModel{o}; }), "half_life_days is -1, must be finite and >= 0");
   o.half_life_days = 3;
   EXPECT_NE(message_of([&] { PopularityModel{o}.fit(shop()); }).find("half_life_days is 3"), std::string::npos);
   PopularityModel m;
