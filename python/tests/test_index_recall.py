@@ -85,3 +85,15 @@ def test_few_items_and_bad_values():
             ItemIndex(4, recall=bad)
     with pytest.raises(TypeError):
         ItemIndex(4, recall="high")
+
+
+def test_lists_of_a_bulk_load_in_sorted_order_reach_the_target():
+    x = vectors(12_000, 24, 5)
+    x = x[np.argsort(x[:, 0])]
+    queries = vectors(1500, 24, 6)
+    exact, index = ItemIndex(24, kind="exact"), ItemIndex(24, kind="ivf", recall=0.95)
+    for made in (exact, index):
+        made.add(x, np.arange(len(x)))
+    reached = recall(index, exact, queries)
+    assert reached >= 0.94 and abs(index.measured_recall - reached) < 0.02
+    assert index.ids.tolist() == list(range(len(x)))

@@ -35,6 +35,17 @@ struct Measured {
   double error = 0;  // standard error of the mean
 };
 
+/// The list of each row.
+std::vector<std::uint32_t> lists_of_rows(const retrieval::IvfPq& lists, std::size_t rows) {
+  std::vector<std::uint32_t> out(rows);
+  for (std::size_t list = 0; list < lists.num_lists(); ++list) {
+    const retrieval::IvfPq::Stretch base = lists.stretch(list);
+    for (std::size_t i = 0; i < base.count; ++i) out[base.row(i)] = static_cast<std::uint32_t>(list);
+    for (const std::int32_t row : lists.appended(list)) out[static_cast<std::size_t>(row)] = static_cast<std::uint32_t>(list);
+  }
+  return out;
+}
+
 }  // namespace
 
 void ItemIndex::Impl::insert_tuned(MatrixView<const float> vectors, std::span<const std::int64_t> ids) {
@@ -112,15 +123,11 @@ void ItemIndex::Impl::tune() {
     if (kind == IndexKind::kIvf && search_by_lists({held_out.data(), count, width, held_out.stride()}, {found.data(), count, k}, counts, threads)) return;
     each(count, found, [&](const float* query, std::span<Neighbor> out, SearchScratch& s) { return search(query, out, nullptr, false, s); });
   };
-  const auto measure = [&](int effort, std::size_t count) {
-    setting.store(effort, std::memory_order_relaxed);
-    const bool hidden = kind == IndexKind::kHnsw && walk_together(held_out, std::span(rows).first(count), {found.data(), n, k}, counts);
-    if (!hidden) ask(count);
-    // By score, so that items that tie with the last one count.
+  // hits_of(i) of the k best of query i are found; whether itself is among them or was hidden.
+  const auto measured_over = [&](std::size_t count, bool hidden, const auto& hits_of) {
     double sum = 0, squares = 0;
     for (std::size_t i = 0; i < count; ++i) {
-      std::size_t hits = 0;
-      for (std::size_t j = 0; j < counts[i]; ++j) hits += found[i * k + j].score >= last[i] ? 1 : 0;
+      std::size_t hits = hits_of(i);
       if (!hidden && hits > 0) --hits;
       const double share = static_cast<double>(std::min(hits, k - 1)) / static_cast<double>(k - 1);
       sum += share;
@@ -131,8 +138,49 @@ void ItemIndex::Impl::tune() {
     m.error = std::sqrt(std::max(0.0, squares / static_cast<double>(count) - m.mean * m.mean) / static_cast<double>(n));  // all would have it
     return m;
   };
+  const auto measure = [&](int effort, std::size_t count) {
+    setting.store(effort, std::memory_order_relaxed);
+    const bool hidden = kind == IndexKind::kHnsw && walk_together(held_out, std::span(rows).first(count), {found.data(), n, k}, counts);
+    if (!hidden) ask(count);
+    // By score, so that items that tie with the last one count.
+    return measured_over(count, hidden, [&](std::size_t i) {
+      std::size_t hits = 0;
+      for (std::size_t j = 0; j < counts[i]; ++j) hits += found[i * k + j].score >= last[i] ? 1 : 0;
+      return hits;
+    });
+  };
   const double target = options.recall + 0.05 * (1 - options.recall);
   const auto reaches = [&](const Measured& m) { return m.mean - 2 * m.error >= target; };
+  if (kind == IndexKind::kIvf && !lists->tiered()) {
+    // All rows of a list that is read are scored: the ranks of the lists in which the best lie say it all, without a search.
+    const std::vector<std::uint32_t> list_of = lists_of_rows(*lists, store.rows);
+    std::vector<std::uint32_t> ranks(n * k);
+    detail::parallel_for(n, 64, threads, [&](std::size_t begin, std::size_t end, int) {
+      SearchScratch s;
+      for (std::size_t i = begin; i < end; ++i) {
+        lists->visit(metric, prepare(held_out.row(i), s.query), 0, 1, s, [](std::size_t) { return std::size_t{0}; });
+        for (std::size_t j = 0; j < k; ++j) {
+          const float own = s.list_ranks[list_of[static_cast<std::size_t>(store.find(truth[i * k + j].id))]];
+          const std::span<const float> of_lists(s.list_ranks.data(), lists->num_lists());
+          ranks[i * k + j] = static_cast<std::uint32_t>(std::count_if(of_lists.begin(), of_lists.end(), [own](float rank) { return rank > own; }));
+        }
+      }
+    });
+    const auto foretold = [&](int probes) {
+      return measured_over(n, false, [&](std::size_t i) {
+        const std::span<const std::uint32_t> of_query = std::span(ranks).subspan(i * k, k);
+        return static_cast<std::size_t>(
+            std::count_if(of_query.begin(), of_query.end(), [probes](std::uint32_t rank) { return rank < static_cast<std::uint32_t>(probes); }));
+      });
+    };
+    int too_few = 0, probes = most;
+    while (probes - too_few > 1) {
+      const int middle = too_few + (probes - too_few) / 2;
+      (reaches(foretold(middle)) ? probes : too_few) = middle;
+    }
+    measured_recall.store(measure(probes, n).mean);
+    return;
+  }
   // By some of the queries, that it costs little: doubled until it reaches, then halved in between to within an eighth.
   const std::size_t some = std::min(n, kSome);
   int low = 0, high = std::min(most, kind == IndexKind::kHnsw ? static_cast<int>(kBest) + 2 : 1);

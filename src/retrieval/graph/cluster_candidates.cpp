@@ -107,7 +107,7 @@ void ClusterCandidates::scan(std::span<const std::int32_t> rows, std::size_t kee
   for (std::size_t i = 0; i < rows.size(); ++i)
     search::query_of_record(space_.records + static_cast<std::size_t>(rows[i]) * shape.stride, shape, table.query_max, distance,
                             &m.codes[i * shape.width], m.queries[i]);
-  m.pack(table, shape, m.queries, (rows.size() + table.group - 1) / table.group * table.group);
+  m.set_queries(m.queries, (rows.size() + table.group - 1) / table.group * table.group);
   search::at_least(w.found, rows.size() * room);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     m.found[i] = &w.found[i * room];
@@ -132,7 +132,7 @@ void ClusterCandidates::scan(std::span<const std::int32_t> rows, std::size_t kee
       prefetch_record(space_.records, shape, static_cast<std::int32_t>(w.around[i]));
     builder.set_all(records, count);
     table.scan_panel(builder.finish(count, indices, distance),
-                     {m.packed.data(), rows.size(), m.terms.data(), m.thresholds.data(), m.found.data(), m.counts.data()});
+                     {rows.size(), m.terms.data(), m.thresholds.data(), m.found.data(), m.counts.data()});
     for (std::size_t i = 0; i < rows.size(); ++i)
       if (m.counts[i] > 2 * keep) shrink(i);
   }
