@@ -44,9 +44,8 @@ for name, policy in [("always the best", "greedy"), ("softmax", {"policy": "soft
 
 # Train the second stage on what was shown, and publish it beside the models.
 shown = engine.impressions()
-learned = {name: shown[name] for name in ("request", "user", "item", "position", "propensity", "time")}
 ranker = etalage.models.LearnedRanker([etalage.models.ALS(factors=16), etalage.models.Popularity()], method="linear")
-ranker.fit(store.log, impressions={**learned, "reward": shown["view"]})
+ranker.fit(store.log, impressions=shown, columns={"reward": "view"})
 after = Snapshot({"learned": ranker, **models}, mix={"standard": {"sources": {"learned": (50, 1.0)}, "fallback": ["popularity"]}})
 
 # Week two: half of the shoppers get it; who is in which half is a hash of their key.
@@ -55,8 +54,6 @@ new = Engine()
 new.publish(after)
 engine.explore("home", None)
 clicks = week(lambda user: new if arms.assign(user) == "learned" else engine, start + np.timedelta64(7, "D"))
-groups = [arms.assign(user) for user in data.user_ids]
-result = experiment.analyze(groups, {"clicks": [clicks[user] for user in data.user_ids]}, control="models", shares=arms.shares)
+result = experiment.analyze([arms.assign(user) for user in data.user_ids], {"clicks": list(clicks.values())}, control="models", shares=arms.shares)
 result.report(folder / "report.html", what="a ranker learned from one week of impressions", whom="all shoppers of a made-up shop, week two")
-print(f"clicks a shopper, learned less models: {result.rows[0].difference:+.3f}, interval {result.rows[0].interval}")
-print("wrote", folder / "report.html")
+print(f"clicks a shopper, learned less models: {result.rows[0].difference:+.3f}, interval {result.rows[0].interval}; wrote {folder / 'report.html'}")

@@ -18,7 +18,7 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 
 
 def rows(name):
-    key = "whole_categories" if name.startswith("xgboost") else "rows"
+    key = "whole_categories" if name.startswith(("xgboost", "catboost_one_hot")) else "rows"
     return np.array([[np.nan if x is None else x for x in row] for row in EXPECTED[key]])
 
 

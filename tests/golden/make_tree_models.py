@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/golden/trees: small models of LightGBM, XGBoost and CatBoost with the scores that each gives itself.
 
-    pip install lightgbm==4.7.0 xgboost==3.2.0 catboost==1.2.10 scikit-learn && python tests/golden/make_tree_models.py
+    pip install lightgbm==4.7.0 xgboost==3.2.0 catboost==1.2.10 pandas scikit-learn && python tests/golden/make_tree_models.py
 
 expected.json holds the rows (null: missing) and, for each file, the raw scores. Files that begin with refused_ are valid models
 that etalage does not score; expected.json holds a word that the error must name.
@@ -13,6 +13,7 @@ from pathlib import Path
 import catboost
 import lightgbm
 import numpy as np
+import pandas
 import xgboost
 
 FOLDER = Path(__file__).parent / "trees"
@@ -79,6 +80,21 @@ extreme("xgboost_parallel", MONEY, 2, objective="reg:absoluteerror", num_paralle
 cat("catboost_binary", catboost.CatBoostClassifier, YES, depth=3)
 cat("catboost_missing_is_high", catboost.CatBoostRegressor, MONEY, depth=4, nan_mode="Max")
 cat("catboost_classes", catboost.CatBoostClassifier, GRADE, depth=2)
+
+# One-hot splits: categories are whole numbers or text there, and one that it has not seen is no category of any split.
+table, asked = pandas.DataFrame(np.nan_to_num(X)), pandas.DataFrame(WHOLE)
+table[5] = table[5].astype(int).astype(str)
+asked[5] = ["missing" if c != c else str(int(c)) for c in WHOLE[:, 5]]
+pool = catboost.Pool(table, YES, cat_features=[5])
+model = catboost.CatBoostClassifier(iterations=4, depth=4, one_hot_max_size=64, verbose=0, thread_count=1, allow_writing_files=False).fit(pool)
+model.save_model(FOLDER / "catboost_one_hot.json", format="json", pool=pool)
+scores["catboost_one_hot.json"] = model.predict(asked, prediction_type="RawFormulaVal")
+model.save_model(FOLDER / "refused_unnamed_categories.json", format="json")
+refused["refused_unnamed_categories.json"] = "cat_features_hash does not name it"
+pool = catboost.Pool(table[[5]], YES, cat_features=[0])
+model = catboost.CatBoostClassifier(iterations=1, depth=1, one_hot_max_size=2, verbose=0, thread_count=1, allow_writing_files=False).fit(pool)
+model.save_model(FOLDER / "refused_ctr.json", format="json", pool=pool)
+refused["refused_ctr.json"] = "ctrs"
 
 model = lightgbm.train(dict(verbose=-1, linear_tree=True, num_leaves=3), lightgbm.Dataset(X, MONEY), 1)
 model.save_model(FOLDER / "refused_linear.txt")

@@ -16,8 +16,9 @@ namespace etalage {
 /// XGBoost   JSON and UBJSON (save_model) of gbtree and dart; raw scores are those of predict(output_margin=True). base_score
 ///           passes the link of the objective; rows and sums are float32, as there. Refused: gblinear, vector leaves, an
 ///           objective whose link is not known.
-/// CatBoost  JSON (save_model(format="json")) of symmetric trees over numerical features; raw scores are RawFormulaVal, with
-///           scale and bias. Refused: categorical, text and embedding features, non-symmetric trees.
+/// CatBoost  JSON (save_model(format="json")) of symmetric trees over numerical features and one-hot splits of categories that are whole
+///           numbers (saved with pool=, which names them); raw scores are RawFormulaVal, with scale and bias. Refused: statistics of
+///           categories (ctrs), text and embedding features, non-symmetric trees.
 ///
 /// All trees count, also those after an early stop's best iteration: save the model cut where it shall end.
 /// Errors    FormatError says what was found and expected, and names the objective or the kind of tree that is refused
