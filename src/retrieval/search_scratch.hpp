@@ -24,24 +24,29 @@ using search::ScoredRow;
 class Visited {
  public:
   void start(std::size_t rows) {
-    for (const std::uint32_t w : touched_) words_[w] = 0;
-    touched_.clear();
-    if (words_.size() < (rows + 63) / 64) words_.resize((rows + 63) / 64, 0);
+    for (std::size_t i = 0; i < count_; ++i) words_[touched_[i]] = 0;
+    count_ = 0;
+    if (words_.size() < (rows + 63) / 64) {
+      words_.resize((rows + 63) / 64, 0);
+      touched_.resize(words_.size() + 1);
+    }
   }
-  /// True the first time.
-  bool insert(std::int32_t row) {
+  /// True the first time. Without a branch: whether a row was seen nobody can predict.
+  bool insert(std::int32_t row) noexcept {
     const auto r = static_cast<std::uint32_t>(row);
     std::uint64_t& word = words_[r / 64];
     const std::uint64_t bit = std::uint64_t{1} << (r % 64);
-    if ((word & bit) != 0) return false;
-    if (word == 0) touched_.push_back(r / 64);
+    const bool fresh = (word & bit) == 0;
+    touched_[count_] = r / 64;
+    count_ += word == 0 ? 1 : 0;
     word |= bit;
-    return true;
+    return fresh;
   }
 
  private:
   std::vector<std::uint64_t> words_;
-  std::vector<std::uint32_t> touched_;
+  std::vector<std::uint32_t> touched_;  ///< [words + 1], the first count_ are words that are not 0
+  std::size_t count_ = 0;
 };
 
 /// A query in eight bits with the memory of its codes.
@@ -57,11 +62,12 @@ struct WalkState {
     std::uint32_t row;  ///< the top bit: its links were followed
   };
   Visited visited;
-  std::vector<Entry> pool;  ///< [ef + 1], best first
+  std::vector<Entry> pool;  ///< [ef + 2 M], best first
   std::size_t size = 0;
   std::size_t next = 0;     ///< the best entry whose links were not followed
   std::vector<std::int32_t> rows;
   std::vector<float> scores;
+  std::vector<Entry> news;  ///< [2 M], of the rows scored last those that get into the pool
   std::size_t pending = 0;  ///< rows that wait for their scores
   std::size_t scored = 0;   ///< vectors scored so far, over all walks
   std::vector<float> query;

@@ -91,15 +91,19 @@ TEST(ClusterCandidates, OfASmallSetAreItsNearestRows) {
   }
   const LinkSpace space{IndexMetric::kL2, store.vectors.data(), store.norms2.data(), 16, store.codes.data(), store.shape, 0};
   ASSERT_TRUE(ClusterCandidates::suit(space, kRows));
-  const ClusterCandidates clusters(space, kRows, 3, 2);
+  std::vector<std::uint8_t> is_hub(kRows);
+  for (std::size_t i = 0; i < kRows; i += 16) is_hub[i] = 1;
+  const ClusterCandidates clusters(space, is_hub, 3, 2);
   std::vector<int> seen(kRows);
   ClusterCandidates::Worker w;
   LinkScorer scorer(space);
   std::size_t hits = 0, all = 0;
   for (std::size_t c = 0; c < clusters.clusters(); ++c)
-    clusters.each(c, 100, w, [&](std::int32_t row, std::span<kernels::Bounded> found) {
+    clusters.each(c, 100, 20, w, [&](std::int32_t row, std::span<const kernels::Bounded> found, std::span<const kernels::Bounded> hubs) {
       ++seen[static_cast<std::size_t>(row)];
       ASSERT_EQ(found.size(), 100U);
+      ASSERT_EQ(hubs.size(), 20U);
+      for (const kernels::Bounded& b : hubs) ASSERT_EQ(b.index % 16, 0U);
       if (row % 500 != 0) return;
       std::vector<std::int32_t> rows(kRows);
       std::iota(rows.begin(), rows.end(), 0);

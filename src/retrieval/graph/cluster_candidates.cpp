@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "detail/parallel_for.hpp"
 #include "detail/random_stream.hpp"
@@ -22,6 +23,7 @@ constexpr double kMostClustersAtRoot = 4;      // of at most so many times the r
 constexpr std::size_t kMost = 4;               // means; larger ones are cut, so that many copies of one vector cost no more than others
 constexpr std::size_t kAroundACandidate = 240; // rows that a row is scored against for each candidate that is kept
 constexpr std::size_t kFewestAround = 4096;
+constexpr std::size_t kHubsShare = 8;          // hubs that a row is scored against, as a share of that
 constexpr std::size_t kNear = 512;             // clusters among which these are
 constexpr std::size_t kSample = 24;            // rows a cluster that centroids are trained on
 constexpr int kIterations = 4;
@@ -39,7 +41,9 @@ bool ClusterCandidates::suit(const LinkSpace& space, std::size_t rows) noexcept 
          kernels::code().panel != 0;
 }
 
-ClusterCandidates::ClusterCandidates(const LinkSpace& space, std::size_t rows, std::uint64_t seed, int num_threads) : space_(space) {
+ClusterCandidates::ClusterCandidates(const LinkSpace& space, std::vector<std::uint8_t> is_hub, std::uint64_t seed, int num_threads)
+    : space_(space), is_hub_(std::move(is_hub)) {
+  const std::size_t rows = is_hub_.size();
   const std::size_t k = std::min(rows / kMean, static_cast<std::size_t>(kMostClustersAtRoot * std::sqrt(static_cast<double>(rows))));
   const std::size_t most = kMost * (rows / k);
   const std::size_t sampled = std::min(rows, k * kSample);
@@ -92,11 +96,17 @@ ClusterCandidates::ClusterCandidates(const LinkSpace& space, std::size_t rows, s
 void ClusterCandidates::gather_around(std::size_t cluster, std::size_t keep, Worker& w) const {
   const std::size_t enough = std::max(kFewestAround, keep * kAroundACandidate);
   w.around.clear();
-  for (std::size_t i = 0; i < near_ && w.around.size() < enough; ++i)
-    for (const std::int32_t row : members(nearest_[cluster * near_ + i])) w.around.push_back(static_cast<std::uint32_t>(row));
+  w.sparse.clear();
+  for (std::size_t i = 0; i < near_ && (w.around.size() < enough || w.sparse.size() < enough / kHubsShare); ++i) {
+    const bool all = w.around.size() < enough;
+    for (const std::int32_t row : members(nearest_[cluster * near_ + i])) {
+      if (all) w.around.push_back(static_cast<std::uint32_t>(row));
+      if (is_hub_[static_cast<std::size_t>(row)] != 0) w.sparse.push_back(static_cast<std::uint32_t>(row));
+    }
+  }
 }
 
-void ClusterCandidates::scan(std::span<const std::int32_t> rows, std::size_t keep, Worker& w) const {
+void ClusterCandidates::scan(std::span<const std::int32_t> rows, std::size_t keep, std::span<const std::uint32_t> around, Worker& w) const {
   const kernels::CodeTable& table = kernels::code();
   const kernels::CodeShape& shape = space_.shape;
   const bool distance = space_.metric == IndexMetric::kL2;
@@ -120,16 +130,16 @@ void ClusterCandidates::scan(std::span<const std::int32_t> rows, std::size_t kee
     m.thresholds[i] = found[keep - 1].upper;
   };
   search::PanelBuilder builder(table, shape, m);
-  for (std::size_t begin = 0; begin < w.around.size(); begin += table.panel) {
-    const std::size_t count = std::min(table.panel, w.around.size() - begin);
+  for (std::size_t begin = 0; begin < around.size(); begin += table.panel) {
+    const std::size_t count = std::min(table.panel, around.size() - begin);
     const std::uint8_t* records[kernels::kMostPanel];
     std::uint32_t indices[kernels::kMostPanel] = {};
     for (std::size_t i = 0; i < count; ++i) {
-      indices[i] = w.around[begin + i];
+      indices[i] = around[begin + i];
       records[i] = space_.records + static_cast<std::size_t>(indices[i]) * shape.stride;
     }
-    for (std::size_t i = begin + table.panel, end = std::min(w.around.size(), i + table.panel); i < end; ++i)
-      prefetch_record(space_.records, shape, static_cast<std::int32_t>(w.around[i]));
+    for (std::size_t i = begin + table.panel, end = std::min(around.size(), i + table.panel); i < end; ++i)
+      prefetch_record(space_.records, shape, static_cast<std::int32_t>(around[i]));
     builder.set_all(records, count);
     table.scan_panel(builder.finish(count, indices, distance),
                      {rows.size(), m.terms.data(), m.thresholds.data(), m.found.data(), m.counts.data()});

@@ -52,7 +52,7 @@ class GraphLinker {
 
   void link_together(std::span<const std::int32_t> nodes);
   void choose(std::span<const std::int32_t> nodes, Worker& w);
-  void choose_among(std::int32_t node, std::span<const kernels::Bounded> found, Worker& w);
+  void choose_among(std::int32_t node, std::span<const kernels::Bounded> near, std::span<const kernels::Bounded> hubs, Worker& w);
   void take_chosen(std::int32_t node, std::int32_t layer, const WalkState& walk, Worker& w);
   /// The first `count` links of the lowest layer leave each other in place; nothing farther gets into a full list.
   void note_chosen(std::int32_t node, std::size_t count, float farthest);

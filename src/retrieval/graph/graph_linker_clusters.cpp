@@ -14,8 +14,8 @@ void GraphLinker::link_clusters(const ClusterCandidates& clusters) {
   std::vector<ClusterCandidates::Worker> workers(workers_.size());
   detail::parallel_for(clusters.clusters(), 1, threads_, [&](std::size_t begin, std::size_t, int thread) {
     Worker& w = *workers_[static_cast<std::size_t>(thread)];
-    clusters.each(begin, ef_ + 1, workers[static_cast<std::size_t>(thread)],
-                  [&](std::int32_t node, std::span<kernels::Bounded> found) { choose_among(node, found, w); });
+    clusters.each(begin, ef_ + 1, 2 * graph_.M_, workers[static_cast<std::size_t>(thread)],
+                  [&](std::int32_t node, std::span<const kernels::Bounded> near, std::span<const kernels::Bounded> hubs) { choose_among(node, near, hubs, w); });
   });
 
   // Who chose a node, in order of their numbers.
@@ -48,7 +48,7 @@ void GraphLinker::link_clusters(const ClusterCandidates& clusters) {
   for (auto& w : workers_) w->edges.clear();
 }
 
-void GraphLinker::choose_among(std::int32_t node, std::span<const kernels::Bounded> found, Worker& w) {
+void GraphLinker::choose_among(std::int32_t node, std::span<const kernels::Bounded> near, std::span<const kernels::Bounded> hubs, Worker& w) {
   const std::span<std::int32_t> places = graph_.places(node, 0);
   auto& rows = w.choice.rows;
   rows.clear();
@@ -56,11 +56,11 @@ void GraphLinker::choose_among(std::int32_t node, std::span<const kernels::Bound
     if (link < 0) break;
     rows.push_back(link);
   }
-  const auto has = places.begin() + static_cast<std::ptrdiff_t>(rows.size());
-  for (const kernels::Bounded& b : found) {
-    const auto row = static_cast<std::int32_t>(b.index);
-    if (row != node && std::find(places.begin(), has, row) == has) rows.push_back(row);
-  }
+  for (const auto found : {near, hubs})
+    for (const kernels::Bounded& b : found) rows.push_back(static_cast<std::int32_t>(b.index));
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  std::erase(rows, node);
   LinkScorer& scorer = w.scorers[0];
   scorer.set(node);
   auto& similarities = w.choice.similarities;

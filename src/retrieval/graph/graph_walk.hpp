@@ -12,13 +12,14 @@
 
 namespace etalage::retrieval {
 
-/// Copies the links of a node that `take` accepts; returns how many.
+/// Copies the links of a node that `take` accepts, to where there is room for all; returns how many.
 template <class Take>
 std::size_t gather_links(const GraphView& graph, std::int32_t node, std::int32_t layer, std::int32_t* out, Take take) {
   std::size_t n = 0;
   for (const std::int32_t link : graph.links(node, layer)) {
     if (link < 0) break;
-    if (take(link)) out[n++] = link;
+    out[n] = link;
+    n += take(link) ? 1 : 0;
   }
   return n;
 }
@@ -55,7 +56,8 @@ ScoredRow descend(const GraphView& graph, const Scorer& scorer, std::int32_t* ro
 /// walk_gather() and walk_score() in turn until walk_gather() says no. Results are in pool[0, size), best first.
 inline void walk_prepare(const GraphView& graph, std::size_t ef, WalkState& w) {
   w.visited.start(graph.nodes);
-  if (w.pool.size() < ef + 1) w.pool.resize(ef + 1);
+  Scratch::Impl::at_least(w.pool, ef + 2 * graph.M);
+  Scratch::Impl::at_least(w.news, 2 * graph.M);
   Scratch::Impl::at_least(w.rows, 2 * graph.M);
   Scratch::Impl::at_least(w.scores, 2 * graph.M);
 }
@@ -82,11 +84,8 @@ bool walk_gather(const GraphView& graph, const Scorer& scorer, WalkState& w, std
   WalkState::Entry& entry = w.pool[w.next];
   const auto row = static_cast<std::int32_t>(entry.row);
   entry.row |= kFollowed;
-  w.pending = gather_links(graph, row, layer, w.rows.data(), [&](std::int32_t r) {
-    if (!w.visited.insert(r)) return false;
-    scorer.prefetch(r);
-    return true;
-  });
+  w.pending = gather_links(graph, row, layer, w.rows.data(), [&](std::int32_t r) { return w.visited.insert(r); });
+  for (std::size_t i = 0; i < w.pending; ++i) scorer.prefetch(w.rows[i]);
   return true;
 }
 
@@ -107,16 +106,30 @@ void walk_score(const GraphView& graph, const Scorer& scorer, std::size_t ef, Wa
   scorer.rows(w.rows.data(), w.pending, w.scores.data());
   w.scored += w.pending;
   WalkState::Entry* pool = w.pool.data();
+  WalkState::Entry* news = w.news.data();
+  const float worst = w.size == ef ? pool[w.size - 1].score : -std::numeric_limits<float>::infinity();
+  std::size_t n = 0;
   for (std::size_t i = 0; i < w.pending; ++i) {
-    const float score = w.scores[i];
-    if (w.size == ef && !(score > pool[w.size - 1].score)) continue;
-    graph.prefetch(static_cast<std::size_t>(w.rows[i]));
-    const std::size_t at = walk_place(pool, w.size, score);
-    std::copy_backward(pool + at, pool + w.size, pool + w.size + 1);
-    pool[at] = {score, static_cast<std::uint32_t>(w.rows[i])};
-    w.size = std::min(w.size + 1, ef);
-    w.next = std::min(w.next, at);
+    news[n] = {w.scores[i], static_cast<std::uint32_t>(w.rows[i])};
+    n += w.scores[i] > worst ? 1 : 0;
   }
+  for (std::size_t i = 0; i < n; ++i) {
+    graph.prefetch(news[i].row);
+    const WalkState::Entry e = news[i];
+    std::size_t at = i;
+    for (; at > 0 && news[at - 1].score < e.score; --at) news[at] = news[at - 1];
+    news[at] = e;
+  }
+  // From the last one on, so that every entry of the pool moves once, past all that get in before it.
+  std::size_t end = w.size;
+  for (std::size_t i = n; i-- > 0;) {
+    const std::size_t at = walk_place(pool, end, news[i].score);
+    std::copy_backward(pool + at, pool + end, pool + end + i + 1);
+    pool[at + i] = news[i];
+    end = at;
+  }
+  if (n > 0) w.next = std::min(w.next, end);
+  w.size = std::min(w.size + n, ef);
   while (w.next < w.size && (pool[w.next].row & kFollowed) != 0) ++w.next;
   // Those after it are often the next ones.
   for (std::size_t i = w.next; i < std::min(w.next + kLinksAhead, w.size); ++i)

@@ -210,7 +210,11 @@ std::shared_ptr<HnswGraph> HnswGraph::build(const ItemIndexOptions& options, con
     linker.link(walked.subspan(begin, count));
     begin += count;
   }
-  if (clustered) linker.link_clusters(ClusterCandidates(space, rows, options.seed, num_threads));
+  if (clustered) {
+    std::vector<std::uint8_t> is_hub(rows);
+    for (const std::int32_t r : walked) is_hub[static_cast<std::size_t>(r)] = 1;
+    linker.link_clusters(ClusterCandidates(space, std::move(is_hub), options.seed, num_threads));
+  }
   linker.connect(order);
   graph->pack();
   return graph;
