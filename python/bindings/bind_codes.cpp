@@ -20,7 +20,7 @@ namespace etalage::python {
 namespace {
 
 template <class T>
-Array<T> column(const py::object& given, const char* name) {
+Array<T> array_or_none(const py::object& given, const char* name) {
   return given.is_none() ? Array<T>() : array_from_state<T>(from_numpy<T>(given, name, 1));
 }
 
@@ -28,8 +28,8 @@ std::shared_ptr<EventLog> log_of_codes(const py::object& users, const py::object
                                        const std::shared_ptr<IdMap>& item_ids, const py::object& events, std::vector<std::string> event_names,
                                        const py::object& times, const py::object& values) {
   EventLog::Columns c;
-  c.users = column<std::int32_t>(users, "users");
-  c.items = column<std::int32_t>(items, "items");
+  c.users = array_or_none<std::int32_t>(users, "users");
+  c.items = array_or_none<std::int32_t>(items, "items");
   if (!events.is_none()) {
     const auto given = from_numpy<std::int32_t>(events, "events", 1);
     Array<std::uint16_t> types(static_cast<std::size_t>(given.size()), uninitialized);
@@ -43,8 +43,8 @@ std::shared_ptr<EventLog> log_of_codes(const py::object& users, const py::object
     c.events = std::move(types);
   }
   c.event_names = std::move(event_names);
-  c.times_ms = column<std::int64_t>(times, "times");
-  c.values = column<float>(values, "values");
+  c.times_ms = array_or_none<std::int64_t>(times, "times");
+  c.values = array_or_none<float>(values, "values");
   c.user_ids = user_ids;
   c.item_ids = item_ids;
   return std::make_shared<EventLog>(EventLog(std::move(c)));

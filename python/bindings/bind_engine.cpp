@@ -25,6 +25,7 @@
 #include "numpy_helpers.hpp"
 #include "option_fields.hpp"
 #include "profile_helpers.hpp"
+#include "without_gil.hpp"
 
 namespace etalage::python {
 namespace {
@@ -38,13 +39,7 @@ struct Clock {
   }
 };
 
-template <class F>
-auto without_gil(const F& call) {
-  const py::gil_scoped_release release;
-  return call();
-}
-
-EngineOptions options_from(const py::dict& d) {
+EngineOptions engine_options_from(const py::dict& d) {
   EngineOptions o;
   EngineOptions::each(o, SetFromDict{d});
   o.events.now_ms = [clock = py::cast<std::shared_ptr<Clock>>(d["clock"])] { return clock->now(); };
@@ -344,7 +339,7 @@ void bind_engine(py::module_& m) {
 
   py::class_<EngineHandle>(m, "Engine", "The compiled part of etalage.serving.Engine.")
       .def(py::init([](const std::optional<std::filesystem::path>& path, const py::dict& options) {
-             EngineOptions o = options_from(options);
+             EngineOptions o = engine_options_from(options);
              const py::gil_scoped_release release;
              return std::make_unique<EngineHandle>(path ? std::make_unique<Engine>(*path, std::move(o)) : std::make_unique<Engine>(std::move(o)));
            }),
@@ -384,7 +379,7 @@ void bind_engine(py::module_& m) {
       .def("save", [](const Engine& e, const std::filesystem::path& path) { save(e, path); }, py::arg("path"), Release())
       .def_static("load",
                   [](const std::filesystem::path& path, const py::dict& options) {
-                    EngineOptions o = options_from(options);
+                    EngineOptions o = engine_options_from(options);
                     const py::gil_scoped_release release;
                     return std::make_unique<EngineHandle>(load_engine(path, std::move(o)));
                   },

@@ -17,6 +17,7 @@
 #include "etalage/evaluation/fit_check.hpp"
 #include "etalage/evaluation/split.hpp"
 #include "numpy_helpers.hpp"
+#include "without_gil.hpp"
 
 namespace etalage::python {
 namespace {
@@ -25,12 +26,6 @@ template <class Data>
 py::tuple parts(Split<Data>&& s) {
   return py::make_tuple(std::make_shared<Data>(std::move(s.train)), std::make_shared<Data>(std::move(s.valid)),
                         std::make_shared<Data>(std::move(s.test)));
-}
-
-template <class F>
-auto without_gil(const F& call) {
-  const py::gil_scoped_release release;
-  return call();
 }
 
 ResamplingOptions resampling(int samples, double confidence, std::uint64_t seed, int num_threads) {

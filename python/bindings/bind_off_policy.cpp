@@ -47,7 +47,7 @@ MatrixView<const double> view(const Doubles& a) {
 std::span<const std::int32_t> view(const Numbers& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
 std::span<const double> values(const Doubles& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
 
-OffPolicyOptions options_from(const py::dict& given) {
+OffPolicyOptions off_policy_options_from(const py::dict& given) {
   OffPolicyOptions o;
   if (given.contains("form")) {
     if (!py::isinstance<py::str>(given["form"])) throw py::type_error("form is " + describe(given["form"]) + ", must be a string");
@@ -85,7 +85,7 @@ void bind_off_policy(py::module_& m) {
         const OffPolicyLog log{view(r), view(p), view(t), view(ql), view(qt), view(ap), view(at), view(a), view(ac), view(c), view(g)};
         std::vector<OffPolicyEstimator> asked;
         for (const std::string& name : estimators) asked.push_back(off_policy_estimator(name));
-        const OffPolicyOptions o = options_from(options);
+        const OffPolicyOptions o = off_policy_options_from(options);
         std::vector<OffPolicyEstimate> found;
         {
           const py::gil_scoped_release release;

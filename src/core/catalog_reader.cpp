@@ -20,7 +20,7 @@ using detail::PlaceOfRow;
 
 [[noreturn]] void refuse(const PlaceOfRow& place, std::int64_t row, const std::string& what) { throw std::invalid_argument(place(row) + ": " + what); }
 
-std::string_view trimmed(std::string_view s) noexcept {
+std::string_view without_blanks(std::string_view s) noexcept {
   constexpr std::string_view blanks = " \t\r\n";
   const auto first = s.find_first_not_of(blanks);
   return first == std::string_view::npos ? std::string_view() : s.substr(first, s.find_last_not_of(blanks) - first + 1);
@@ -55,7 +55,7 @@ std::vector<std::vector<std::string>> lists(const Column& column, std::string_vi
   for (std::int64_t row = 0; row < column.size(); ++row) {
     std::vector<std::string>& list = out.emplace_back();
     const auto add = [&list](std::string_view piece) {
-      piece = trimmed(piece);
+      piece = without_blanks(piece);
       if (!piece.empty()) list.emplace_back(piece);
     };
     for (const std::string& text : detail::cell_strings(column, row)) {
@@ -77,7 +77,7 @@ Array<float> amounts(const Column& column, const PlaceOfRow& place) {
     const auto row = static_cast<std::int64_t>(i);
     // NaN stands for an unknown amount, as a missing cell does; of text, so does an empty one.
     const auto text = bad[i] != 0 ? detail::cell_string(column, row) : std::optional<std::string>();
-    if (bad[i] != 0 && text && !trimmed(*text).empty()) refuse(place, row, detail::why_no_number(column, row));
+    if (bad[i] != 0 && text && !without_blanks(*text).empty()) refuse(place, row, detail::why_no_number(column, row));
     if (bad[i] == 0 && out[i] < 0) refuse(place, row, column.name + " is " + detail::cell_text(column, row).value_or("") + ", must be >= 0");
     if (bad[i] == 0) continue;
     if (unknown.empty()) unknown.assign(out.begin(), out.end());

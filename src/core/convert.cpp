@@ -62,12 +62,6 @@ void fill(const Column& column, int num_threads, T* out, Reader reader, Convert 
 constexpr auto kNumbers = [](const ColumnChunk& c, auto&& f) { with_numbers(c, f); };
 constexpr auto kStrings = [](const ColumnChunk& c, auto&& f) { with_strings(c, f); };
 
-std::string_view trimmed(std::string_view s) noexcept {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
 std::optional<float> finite(double v) noexcept {
   const auto f = static_cast<float>(v);
   if (!std::isfinite(f)) return std::nullopt;

@@ -38,12 +38,6 @@ std::optional<std::int64_t> in_range(std::int64_t ms) noexcept {
   return ms;
 }
 
-std::string_view trimmed(std::string_view s) noexcept {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
 /// Offset in minutes of "Z", "+hh", "+hhmm" or "+hh:mm".
 std::optional<int> parse_zone(std::string_view z) noexcept {
   if (z == "Z" || z == "z") return 0;
@@ -58,6 +52,12 @@ std::optional<int> parse_zone(std::string_view z) noexcept {
 }
 
 }  // namespace
+
+std::string_view trimmed(std::string_view s) noexcept {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
+  return s;
+}
 
 std::optional<std::int64_t> parse_iso_time(std::string_view s) noexcept {
   s = trimmed(s);

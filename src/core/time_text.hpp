@@ -13,6 +13,9 @@ namespace etalage::detail {
 inline constexpr std::int64_t kMinTimeMs = -62135596800000;
 inline constexpr std::int64_t kMaxTimeMs = 253402300799999;
 
+/// Without the blanks and tabs around it.
+[[nodiscard]] std::string_view trimmed(std::string_view text) noexcept;
+
 /// ISO-8601: YYYY-MM-DD, then optionally 'T' or a space and hh:mm[:ss[.fraction]], then optionally Z or +hh[:]mm.
 /// '/' may stand for '-' in the date. Without a zone the time is UTC. Fractions are cut to milliseconds, downwards.
 [[nodiscard]] std::optional<std::int64_t> parse_iso_time(std::string_view text) noexcept;
