@@ -14,7 +14,7 @@
 namespace etalage::python {
 namespace {
 
-MatrixView<const double> view(const py::array_t<double, py::array::c_style>& a) {
+MatrixView<const double> matrix_view(const py::array_t<double, py::array::c_style>& a) {
   return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
 }
 
@@ -32,13 +32,13 @@ void bind_uplift(py::module_& m) {
              LinearUpliftOptions o;
              o.l2 = l2;
              const py::gil_scoped_release release;
-             u.fit(view(x), {a.data(), static_cast<std::size_t>(a.size())}, {y.data(), static_cast<std::size_t>(y.size())}, o);
+             u.fit(matrix_view(x), {a.data(), static_cast<std::size_t>(a.size())}, {y.data(), static_cast<std::size_t>(y.size())}, o);
            },
            py::arg("features"), py::arg("arms"), py::arg("outcome"), py::arg("l2"))
       .def("predict",
            [](const LinearUplift& u, const py::object& features) {
              const auto x = from_numpy<double>(features, "features", 2);
-             const auto rows = view(x);
+             const auto rows = matrix_view(x);
              std::vector<double> out(rows.rows() * u.num_treatments());
              {
                const py::gil_scoped_release release;
