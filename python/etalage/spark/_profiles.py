@@ -15,7 +15,7 @@ from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import Profiles
 from . import _folder as folder
-from ._events import EventJob, require_all
+from ._events import EventJob
 from ._lists import _staged, _uri
 from ._session import rows
 from ._worker import task
