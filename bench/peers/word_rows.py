@@ -23,7 +23,7 @@ def _candidates(side):
     if side == "etalage lists":
         return [({"nlist": n}, [int(s * n) for s in SHARES]) for n in (576, 1024, 2048)]
     if side == "scann":
-        return [({"leaves": n}, [[int(s * n), r] for s in SHARES for r in RESCORED]) for n in (576, 1024, 2048)]
+        return [({"leaves": n}, [[int(s * n), r] for s in SHARES for r in RESCORED]) for n in (576, 1024, 1500, 2048)]
     return [(build, EFS) for build in ({"M": 16, "ef_construction": 100}, {"M": 32, "ef_construction": 200})]
 
 

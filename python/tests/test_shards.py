@@ -181,7 +181,6 @@ def test_blocks_open_and_answer(events, tmp_path):
                                      {"tolerance": 0.02}, {"compute_objective": False}, {"factors": 64}])
 @pytest.mark.parametrize("most_whole", [512 << 20, 0])  # of the other side all in memory, or the rows that a block names
 def test_every_solver_has_the_bits_of_one_machine(events, tmp_path, options, most_whole, monkeypatch):
-    from etalage import _core
     from etalage.spark import _sweeps
     from etalage.spark._blocks import write_blocks
 

@@ -33,7 +33,7 @@ def each_alone(root: Path, build: Path) -> Path:
         return build
     alone = build / "each_alone"
     kept = [f"-D{line}" for line in cached
-            if line.startswith(("ETALAGE_BUILD_", "ETALAGE_SANITIZE:", "ETALAGE_THREADS:", "ETALAGE_WERROR:", "CMAKE_BUILD_TYPE:",
+            if line.startswith(("ETALAGE_BUILD_", "ETALAGE_WITH_", "ETALAGE_SANITIZE:", "ETALAGE_THREADS:", "ETALAGE_WERROR:", "CMAKE_BUILD_TYPE:",
                                 "CMAKE_CXX_COMPILER:", "Python_EXECUTABLE:"))]
     done = subprocess.run(["cmake", "-S", root, "-B", alone, "-G", "Ninja", *kept, "-DETALAGE_UNITY=OFF"], capture_output=True, text=True)
     if done.returncode:

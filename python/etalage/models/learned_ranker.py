@@ -13,7 +13,7 @@ from ._base import _KINDS, Recommender
 from ._progress import progress
 from ._ranker_data import history_lists, impression_lists, split_off
 from ._ranker_learning import METHODS, learn
-from ._reuse import fit_check, trainable, unfitted
+from ._reuse import trainable, unfitted
 from ._sequence import counted_items
 from .blend import Blend, _Members, _matrix, _require_one_scale, _together
 

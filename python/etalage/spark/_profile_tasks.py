@@ -28,8 +28,13 @@ def _row(names, *values):
     return pa.RecordBatch.from_arrays([pa.array([int(v)], pa.int64()) for v in values], names)
 
 
-def _save(profiles, path):
-    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+def _unfinished(root):
+    """A name for a file that is being written: in the folder that goes with the job, also where a worker dies."""
+    return os.path.join(root, f"{os.urandom(8).hex()}.tmp")
+
+
+def _save(profiles, root, path):
+    temporary = _unfinished(root)
     try:
         profiles.save(temporary)
         os.replace(temporary, path)
@@ -51,7 +56,7 @@ def known_products(batches, place, root, options):
             except FileNotFoundError:
                 pass
             made.set_ids(None, None)  # their keys are in the file at the end alone
-            _save(made, _products_path(root))
+            _save(made, root, _products_path(root))
         yield batch
 
 
@@ -77,7 +82,7 @@ def make_parts(batches, place, root, shape, count, kinds):
             raise RuntimeError(f"block {block} has events of {len(part)} shoppers, must have those of {last - first}")
         made.append(part)
         events += len(order)
-    _save(made, _part_path(root, ranges[numbers[0]][0]))
+    _save(made, root, _part_path(root, ranges[numbers[0]][0]))
     yield _row(["first", "users", "events", "newest"], ranges[numbers[0]][0], len(made), events, made.newest_ms)
 
 
@@ -97,10 +102,9 @@ def write_table(batches, place, stage, root, firsts, now):
                 columns[name] = pa.array(np.where(never, 0, columns[name]), pa.int64(), mask=never).cast(pa.timestamp("ms", tz="UTC"))
             table = pa.table({n: c if isinstance(c, (pa.Array, pa.ChunkedArray)) else pa.array(c, pa.string()) if c.dtype == object else pa.array(c)
                               for n, c in columns.items()})
-            path = os.path.join(stage, "table", f"part-{number:06d}.parquet")
-            temporary = os.path.join(stage, "table", f".{number:06d}.{os.urandom(4).hex()}")
+            temporary = _unfinished(root)
             pq.write_table(table, temporary)
-            os.replace(temporary, path)
+            os.replace(temporary, os.path.join(stage, "table", f"part-{number:06d}.parquet"))
             yield _row(["first", "rows"], firsts[number], table.num_rows)
 
 
@@ -114,5 +118,5 @@ def assemble(batches, place, root, firsts, path):
             for first in firsts:
                 made.append(_core.Profiles.load(_part_path(root, first), "header"))
             made.set_ids(*(_core.IdMap(blocks.read_keys(root, side, settings)) for side in ("users", "items")))
-            _save(made, path)
+            _save(made, root, path)
         yield batch

@@ -15,7 +15,7 @@ from .._catalogs import as_catalog
 from .._times import to_ms
 from ..profile import Profiles
 from . import _folder as folder
-from ._events import EventJob, require_all
+from ._events import EventJob
 from ._lists import _staged, _uri
 from ._session import rows
 from ._worker import task
@@ -49,7 +49,7 @@ def profiles(df, user="user", item="item", event=None, time="time", value=None, 
     catalog = as_catalog(catalog)
     now = None if now is None else int(to_ms(now, "now"))
     out, stage = _staged(out, overwrite, "copy the folder, or write the DataFrame")
-    shutil.rmtree(stage, ignore_errors=True)
+    stage = f"{stage}.{uuid.uuid4().hex}"  # of this call alone: tasks of another that was stopped may still write into theirs
     columns = dict(user=user, item=item, event=event, time=time, value=value)
     job = _Job(df, columns, os.path.join(stage, "work"), time_unit, on_error, partitions, True, None, ())
     try:

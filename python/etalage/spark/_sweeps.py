@@ -181,7 +181,7 @@ class Fit:
             side = side_of(half)
             if side not in self._memory:  # kept for all halves: new memory costs as much as filling it
                 self._memory[side] = aligned_rows(self.blocks.count(side), self.options["factors"])
-            x = self._memory[side]
+            x, self._mapped = self._memory[side], (None, {})  # of no half until it is whole
             for block, (first, last) in enumerate(self.blocks.ranges(side_of(half))):
                 x[first:last] = folder.read(self.block_path(half, block))["x"]
             self._turn(x, half + 1, threads)
