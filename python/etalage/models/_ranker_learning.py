@@ -49,11 +49,10 @@ def learn(lists, names, ranker, k):
             grown = _grow(lightgbm, inside, base, ranker, k, ranker.num_trees)
             for t, score in _staged(grown, outside["rows"], base, ranker.num_trees):
                 curve[t] += ndcg(score, outside, k)
-                curve[t - _STEP + 1:t] = curve[t]  # only every _STEP-th is looked at
     for curve in curves.values():
         curve /= folds
     start = max(_STARTS, key=lambda s: curves[s].max())  # the linear ranker's where both are as good
-    best = int(np.argmax(curves[start]))
+    best = int(np.argmax(curves[start]))  # only every _STEP-th was looked at, the others stand at 0
     said.update(trees=best, ndcg_linear=float(curves["linear"][0]), ndcg_trees=float(curves[start][best]), start=start, k=int(k))
     if best == 0:
         return linear, None, _bag(lists, None, ranker, k, options), said
