@@ -27,6 +27,7 @@ constexpr std::size_t kFewestItems = 2 * kQueries;
 constexpr std::size_t kBest = 10;
 constexpr int kMostEffort = 16384;
 constexpr int kTries = 8;
+constexpr float kLeastScale = 1e-12f;  // of a stored row that has codes as a query too
 constexpr std::size_t kSome = kQueries / 4;  // that a setting is first looked for with
 constexpr double kSlack = 0.15;              // of what is missing to 1, by which a setting may be better than it has to
 
@@ -81,18 +82,20 @@ void ItemIndex::Impl::tune() {
     return;
   }
   // Stored rows as queries are found with themselves on top, which does not count. Walks do not see them: a graph finds what
-  // it has links from. On upper layers they would, so that nodes of these are passed over.
+  // it has links from. On upper layers they would, so that nodes of these are passed over, and so are rows that are (nearly)
+  // zero: one query without codes, and none of them could be answered so.
   const std::vector<std::int32_t> live = in_order();
   const auto width = static_cast<std::size_t>(dim);
   constexpr std::size_t n = kQueries;
   std::vector<std::int32_t> rows(n);
   std::vector<float> copied(n * width);
   const retrieval::GraphView view = graph ? graph->view() : retrieval::GraphView();
+  const auto can_be_hidden = [&](std::size_t row) { return view.level(row) == 1 && store.tail(row).scale > kLeastScale; };
   for (std::size_t i = 0; i < n; ++i) {
     detail::RandomStream random(options.seed, live.size(), i);
     for (int tries = 0; tries < kTries; ++tries) {
       rows[i] = live[random.below(static_cast<std::uint32_t>(live.size()))];
-      if (!graph || view.level(static_cast<std::size_t>(rows[i])) == 1) break;
+      if (!graph || can_be_hidden(static_cast<std::size_t>(rows[i]))) break;
     }
     std::copy_n(store.vector(static_cast<std::size_t>(rows[i])), width, &copied[i * width]);
   }

@@ -81,6 +81,43 @@ TEST(GraphClusters, ManyCopiesOfOneVectorAreLinkedAndFound) {
   for (const Neighbor& n : found) EXPECT_EQ(n.score, 0.0F);
 }
 
+TEST_P(GraphClusters, MayHoldZeroVectors) {
+  Vectors x = clustered(kRows, 16, 50, 9);
+  for (std::size_t i = 0; i < kRows; i += 50) std::fill_n(x.data.begin() + static_cast<std::ptrdiff_t>(i * 16), 16, 0.0F);
+  const Vectors q = clustered(200, 16, 50, 10);
+  ItemIndex one(16, GetParam(), IndexKind::kHnsw, options_of(1));
+  ItemIndex two(16, GetParam(), IndexKind::kHnsw, options_of(2));
+  ItemIndex exact(16, GetParam(), IndexKind::kExact);
+  for (ItemIndex* index : {&one, &two, &exact}) index->add(x.view(), id_range(0, kRows));
+  EXPECT_EQ(one.distances_per_query(q.view(), 10), two.distances_per_query(q.view(), 10));
+  EXPECT_GE(test::recall(test::search_all(two, q, 10), test::search_all(exact, q, 10)), 0.9);
+}
+
+TEST(ClusterCandidates, OfAZeroRowAreTheShortest) {
+  if (kernels::code().panel == 0) GTEST_SKIP() << "no panels of eight bits on this CPU";
+  Vectors x = clustered(kRows, 16, 50, 11);
+  for (std::size_t i = 0; i < kRows; i += 100) std::fill_n(x.data.begin() + static_cast<std::ptrdiff_t>(i * 16), 16, 0.0F);
+  ItemStore store(16, kRows);
+  for (std::size_t i = 0; i < kRows; ++i) {
+    store.write(i, x.row(i).data(), static_cast<std::int64_t>(i));
+    store.publish();
+  }
+  const LinkSpace space{IndexMetric::kL2, store.vectors.data(), store.norms2.data(), 16, store.codes.data(), store.shape, 0};
+  const ClusterCandidates clusters(space, std::vector<std::uint8_t>(kRows, 1), 3, 2);
+  ClusterCandidates::Worker w;
+  std::size_t zeros = 0;
+  for (std::size_t c = 0; c < clusters.clusters(); ++c)
+    clusters.each(c, 100, 20, w, [&](std::int32_t row, std::span<const kernels::Bounded> found, std::span<const kernels::Bounded> hubs) {
+      if (row % 100 != 0) return;
+      ++zeros;
+      ASSERT_EQ(found.size(), 100U);
+      ASSERT_EQ(hubs.size(), 20U);
+      for (const auto near : {found, hubs})
+        for (const kernels::Bounded& b : near) ASSERT_EQ(b.index % 100, 0U);
+    });
+  EXPECT_EQ(zeros, kRows / 100);
+}
+
 TEST(ClusterCandidates, OfASmallSetAreItsNearestRows) {
   if (kernels::code().panel == 0) GTEST_SKIP() << "no panels of eight bits on this CPU";
   const Vectors x = clustered(kRows, 16, 50, 8);

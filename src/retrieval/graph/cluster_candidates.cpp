@@ -114,9 +114,17 @@ void ClusterCandidates::scan(std::span<const std::int32_t> rows, std::size_t kee
   search::CodedMemory& m = w.memory;
   search::at_least(m.codes, rows.size() * shape.width);
   m.queries.resize(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    search::query_of_record(space_.records + static_cast<std::size_t>(rows[i]) * shape.stride, shape, table.query_max, distance,
-                            &m.codes[i * shape.width], m.queries[i]);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::int8_t* codes = &m.codes[i * shape.width];
+    if (search::query_of_record(space_.records + static_cast<std::size_t>(rows[i]) * shape.stride, shape, table.query_max, distance, codes, m.queries[i]))
+      continue;
+    // A row without a scale is as good as zero: its product with all is 0, and near it are the shortest rows.
+    std::fill_n(codes, shape.width, std::int8_t{0});
+    m.queries[i] = {};
+    m.queries[i].distance = distance;
+    m.queries[i].terms.codes = codes;
+    m.queries[i].terms.per_norm2 = distance ? -0.5f : 0.0f;
+  }
   m.set_queries(m.queries, (rows.size() + table.group - 1) / table.group * table.group);
   search::at_least(w.found, rows.size() * room);
   for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -20,7 +20,7 @@ void GraphLinker::link_clusters(const ClusterCandidates& clusters) {
 
   // Who chose a node, in order of their numbers.
   const std::size_t nodes = arrays_.levels.size();
-  std::vector<std::uint32_t> ends(nodes + 1);
+  std::vector<std::size_t> ends(nodes + 1);
   const auto each_link = [&](const auto& visit) {
     for (std::size_t i = 0; i < nodes; ++i)
       for (const std::int32_t link : graph_.places(static_cast<std::int32_t>(i), 0)) {
