@@ -551,3 +551,7 @@ def test_arguments_are_named_whatever_they_hold(tmp_path):
     for argument in ("duplicates", "negative_values", "normalize_users", "value_transform"):
         with pytest.raises(ValueError, match=f"^{argument} is '.ud800', must be '"):
             log.interactions(**{argument: "\ud800"})
+    for call, argument in ((etalage.serving.Filter.brand, "brand"), (etalage.serving.Filter.items, "items"),
+                           (lambda text: etalage.models.LinearSequence(l2=text), "l2")):
+        with pytest.raises((TypeError, ValueError), match=f"^{argument} is '.ud800'"):
+            call("\ud800")
