@@ -19,7 +19,7 @@ enum class Shown : std::uint8_t { kGiven, kInUse };
 
 [[nodiscard]] inline bool says_auto(const py::dict& options, const char* name) {
   const py::object value = options[name];
-  return py::isinstance<py::str>(value) && value.cast<std::string>() == "auto";
+  return py::isinstance<py::str>(value) && value.equal(py::str("auto"));
 }
 
 template <class T>

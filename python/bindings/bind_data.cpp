@@ -37,7 +37,9 @@ E choice_named(const char* argument, const std::string& text, const std::string&
 template <class E>
 E choice_named(const char* argument, const py::object& given, const std::vector<std::string>& others = {}) {
   const bool text = py::isinstance<py::str>(given);
-  return choice_named<E>(argument, text ? given.cast<std::string>() : std::string(), text ? std::string(py::repr(given)) : describe(given), others);
+  for (const auto& [word, choice] : option_names<E>)
+    if (text && given.equal(py::str(word))) return choice;
+  return choice_named<E>(argument, std::string(), text ? std::string(py::repr(given)) : describe(given), others);
 }
 
 void set_transform(InteractionOptions& o, const py::object& transform, const py::object& normalize) {
@@ -45,14 +47,15 @@ void set_transform(InteractionOptions& o, const py::object& transform, const py:
   if (transform.is_none()) return;
   if (py::isinstance<py::tuple>(transform) || py::isinstance<py::list>(transform)) {
     const py::list pair(transform);
-    if (pair.size() == 2 && py::isinstance<py::str>(pair[0]) && pair[0].cast<std::string>() == "cap" && PyNumber_Check(pair[1].ptr()) != 0) {
+    if (pair.size() == 2 && py::isinstance<py::str>(pair[0]) && py::object(pair[0]).equal(py::str("cap")) && PyNumber_Check(pair[1].ptr()) != 0) {
       o.value_transform = ValueTransform::kCap;
       o.value_cap = py::float_(py::object(pair[1]));
       return;
     }
   }
-  const std::string word = py::isinstance<py::str>(transform) ? transform.cast<std::string>() : std::string();
-  o.value_transform = choice_named<ValueTransform>("value_transform", word, std::string(py::repr(transform)), {"('cap', x)", "None"});
+  const std::vector<std::string> others{"('cap', x)", "None"};
+  o.value_transform = py::isinstance<py::str>(transform) ? choice_named<ValueTransform>("value_transform", transform, others)
+                                                         : choice_named<ValueTransform>("value_transform", "", std::string(py::repr(transform)), others);
 }
 
 /// How a log becomes a matrix, as it was given.

@@ -36,7 +36,7 @@ std::vector<std::string> product_keys(const py::args& keys) {
   each_of(keys, [&](py::handle k) {
     if (!py::isinstance<py::str>(k) && (PyBool_Check(k.ptr()) || !PyIndex_Check(k.ptr())))
       throw py::type_error("items holds " + describe(k) + ", must be keys: str or int");
-    out.push_back(py::str(k).cast<std::string>());
+    out.push_back(text_from(py::str(k), "items"));
   });
   return out;
 }
@@ -45,7 +45,7 @@ std::vector<std::string> texts_from(const py::args& values, const char* argument
   std::vector<std::string> out;
   each_of(values, [&](py::handle v) {
     if (!py::isinstance<py::str>(v)) throw py::type_error(std::string(argument) + " is " + describe(v) + ", must be str");
-    out.push_back(v.cast<std::string>());
+    out.push_back(text_from(v, argument));
   });
   return out;
 }

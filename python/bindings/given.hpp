@@ -51,7 +51,7 @@ struct Given {
       throw py::type_error(std::string(name) + " is " + describe(given) + ", must be a mapping of names to numbers");
     for (const auto& entry : py::dict(py::reinterpret_borrow<py::object>(given))) {
       if (!py::isinstance<py::str>(entry.first)) throw py::type_error(std::string(name) + " names " + describe(entry.first) + ", must be a mapping of names to numbers");
-      const auto key = py::cast<std::string>(entry.first);
+      const std::string key = text_from(entry.first, name);
       read(entry.second, (std::string(name) + "['" + key + "']").c_str(), value[key]);
     }
   }

@@ -93,7 +93,11 @@ std::shared_ptr<const void> keep_alive(py::object object) {
 std::string describe(py::handle value) {
   if (value.is_none()) return "None";
   std::string text = py::repr(value);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  if (text.size() > 60) {
+    std::size_t kept = 57;
+    while (kept > 0 && (static_cast<unsigned char>(text[kept]) & 0xc0) == 0x80) --kept;  // not within a character
+    text = text.substr(0, kept) + "...";
+  }
   return text + " (" + std::string(py::str(py::type::handle_of(value).attr("__name__"))) + ")";
 }
 

@@ -26,8 +26,9 @@ template <class T>
 void set_option(const py::dict& options, const char* name, T& field) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
-  const bool is_bool = PyBool_Check(value.ptr()) ||
-                       std::string(py::str(py::type::handle_of(value).attr("__name__"))) == "bool_";
+  // numpy's own are called bool_ before numpy 2.
+  const std::string type = py::str(py::type::handle_of(value).attr("__name__"));
+  const bool is_bool = type == "bool" || type == "bool_";
   const auto refuse = [&](const char* rule) {
     throw py::type_error(std::string(name) + " is " + describe(value) + ", must be " + rule);
   };
@@ -37,7 +38,10 @@ void set_option(const py::dict& options, const char* name, T& field) {
   } else if constexpr (std::is_integral_v<T>) {
     if (is_bool || !PyIndex_Check(value.ptr())) refuse("an integer");
     const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-    if (!integer) throw py::error_already_set();
+    if (!integer) {  // an array of several
+      PyErr_Clear();
+      refuse("an integer");
+    }
     const bool low = PyObject_RichCompareBool(integer.ptr(), py::int_(std::numeric_limits<T>::min()).ptr(), Py_LT) == 1;
     if (low || PyObject_RichCompareBool(integer.ptr(), py::int_(std::numeric_limits<T>::max()).ptr(), Py_GT) == 1)
       throw std::invalid_argument(std::string(name) + " is " + std::string(py::str(integer)) + ", must be in [" +
@@ -48,17 +52,33 @@ void set_option(const py::dict& options, const char* name, T& field) {
     if (is_bool || (!PyIndex_Check(value.ptr()) && !PyFloat_Check(value.ptr()) && !py::hasattr(value, "__float__")))
       refuse("a number");
     const double number = PyFloat_AsDouble(value.ptr());
-    if (number == -1.0 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    if (number == -1.0 && PyErr_Occurred() != nullptr) {
+      const bool too_large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
+      PyErr_Clear();
+      if (too_large) throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be a number that a float64 holds");
+      refuse("a number");
+    }
     field = static_cast<T>(number);
   }
+}
+
+/// A string's bytes; TypeError for anything else, ValueError for half a surrogate pair, which UTF-8 has no bytes for.
+[[nodiscard]] inline std::string text_from(py::handle value, const char* name) {
+  if (!py::isinstance<py::str>(value)) throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a string");
+  py::ssize_t size = 0;
+  const char* bytes = PyUnicode_AsUTF8AndSize(value.ptr(), &size);
+  if (bytes == nullptr) {
+    PyErr_Clear();
+    throw std::invalid_argument(std::string(name) + " is " + describe(value) + ", must be text that UTF-8 can write");
+  }
+  return {bytes, static_cast<std::size_t>(size)};
 }
 
 /// The same for text, for what None leaves out, and for a list of numbers.
 inline void set_option(const py::dict& options, const char* name, std::string& field) {
   if (!options.contains(name)) return;
   const py::object value = options[name];
-  if (!py::isinstance<py::str>(value)) throw py::type_error(std::string(name) + " is " + describe(value) + ", must be a string");
-  field = py::cast<std::string>(value);
+  field = text_from(value, name);
 }
 template <class T>
 void set_option(const py::dict& options, const char* name, std::optional<T>& field) {
@@ -88,7 +108,7 @@ void set_choice(const py::dict& options, const char* name, E& field, const Choic
   if (!options.contains(name)) return;
   const py::object value = options[name];
   for (const auto& [text, choice] : choices) {
-    if (py::isinstance<py::str>(value) && value.cast<std::string>() == text) {
+    if (py::isinstance<py::str>(value) && value.equal(py::str(text))) {
       field = choice;
       return;
     }

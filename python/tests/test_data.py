@@ -532,3 +532,26 @@ def test_concat():
         EventLog.concat([log_of([(1, 1, 5)], ("user", "item", "time")), log_of([(1, 1)], ("user", "item"))])
     with pytest.raises(ValueError, match="user keys are strings in one log and integers in another"):
         EventLog.concat([log_of([("a", 1)], ("user", "item")), log_of([(1, 1)], ("user", "item"))])
+
+
+def test_arguments_are_named_whatever_they_hold(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n1,2\n3,4\n")
+    log = EventLog.from_csv(path, header=np.True_, num_threads=np.int64(1))
+    assert len(log) == 2
+    for argument, value, error, rule in (
+            ("num_threads", np.True_, TypeError, "an integer"), ("num_threads", np.array([1, 2]), TypeError, "an integer"),
+            ("user", "\ud800", ValueError, "text that UTF-8 can write"), ("header", "a" + "\u00e9" * 100, TypeError, "True or False")):
+        with pytest.raises(error, match=f"^{argument} is .*must be {rule}"):
+            EventLog.from_csv(path, **{argument: value})
+    for value, error, rule in ((np.True_, TypeError, "a number"), (np.array([3.0, 4.0]), TypeError, "a number"),
+                               (10**400, ValueError, "a number that a float64 holds")):
+        with pytest.raises(error, match=f"^idle_minutes is .*must be {rule}"):
+            log.sequences(idle_minutes=value)
+    for argument in ("duplicates", "negative_values", "normalize_users", "value_transform"):
+        with pytest.raises(ValueError, match=f"^{argument} is '.ud800', must be '"):
+            log.interactions(**{argument: "\ud800"})
+    for call, argument in ((etalage.serving.Filter.brand, "brand"), (etalage.serving.Filter.items, "items"),
+                           (lambda text: etalage.models.LinearSequence(l2=text), "l2")):
+        with pytest.raises((TypeError, ValueError), match=f"^{argument} is '.ud800'"):
+            call("\ud800")

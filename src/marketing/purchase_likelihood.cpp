@@ -89,6 +89,7 @@ void check_histories(const PurchaseHistories& customers) {
   detail::require(customers.log_gaps.empty() || customers.log_gaps.size() == n, "log_gaps.size()", customers.log_gaps.size(), "that of frequency, or 0");
   detail::require(customers.weights.empty() || customers.weights.size() == n, "weights.size()", customers.weights.size(), "that of frequency, or 0");
   constexpr double kMostPurchases = 1e9;
+  constexpr double kMostSharing = 1e9;  // customers of all rows are counted
   for (std::size_t i = 0; i < n; ++i) {
     const double x = customers.frequency[i];
     const double tx = customers.recency[i];
@@ -100,7 +101,7 @@ void check_histories(const PurchaseHistories& customers) {
     require_row(x == 0 || tx > 0, "recency", i, tx, "> 0 where frequency is > 0: purchases of one moment are one");
     if (!customers.log_gaps.empty()) require_row(std::isfinite(customers.log_gaps[i]), "log_gaps", i, customers.log_gaps[i], "finite");
     if (!customers.weights.empty())
-      require_row(std::isfinite(customers.weights[i]) && customers.weights[i] > 0, "weights", i, customers.weights[i], "finite and > 0: customers who share the row");
+      require_row(customers.weights[i] > 0 && customers.weights[i] <= kMostSharing, "weights", i, customers.weights[i], "in (0, 1e9]: customers who share the row");
   }
 }
 

@@ -85,7 +85,7 @@ TEST(LifetimeModel, RowsWithWeightsAreAsManyCustomers) {
     EXPECT_EQ(each.k(), rows.k());
   }
   LifetimeModel model(LifetimeKind::kBgNbd);
-  for (const double wrong : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+  for (const double wrong : {0.0, -1.0, 1.1e9, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     weights[2] = wrong;
     EXPECT_THROW(model.fit({one.x, one.tx, one.age, {}, weights}), std::invalid_argument);
   }

@@ -21,7 +21,7 @@ struct PurchaseHistories {
   std::span<const double> age;        ///< T: from the first purchase to the end of observation, >= t_x
   /// MBG/CNBD-k alone: sum over the x gaps between purchases of ln(gap), or empty (see LifetimeModel).
   std::span<const double> log_gaps = {};
-  /// Customers who share a row, > 0; empty means 1 each. log_gaps is then their sum. Fits alone read it.
+  /// Customers who share a row, in (0, 1e9]; empty means 1 each. log_gaps is then their sum. Fits alone read it.
   std::span<const double> weights = {};
 };
 
