@@ -13,6 +13,7 @@ namespace etalage::serving {
 namespace {
 
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+constexpr std::size_t kMostOpinions = std::size_t{1} << 21;  // of an answer: its record has to fit the journal; places beyond show the best
 
 std::size_t shown_of(const RulePlan::Cap& cap, std::int32_t group, const RankScratch::Impl& s) noexcept {
   std::size_t n = 0;
@@ -177,6 +178,7 @@ class Selection {
       elsewhere = s_.taken[e] == 0 && s_.blocked[e] == 0 && std::popcount(bits & s_.shares[e]) > most;
     if (elsewhere) return best(bits);
     const std::size_t n = x.entries.size();
+    if (s_.second.models * n > kMostOpinions - std::min(kMostOpinions, x.opinions.size())) return best(bits);
     const std::size_t first = x.values.size();
     x.values.insert(x.values.end(), x.gains.begin(), x.gains.end());
     std::span<const ShownCounts> counts;
