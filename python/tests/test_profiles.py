@@ -115,7 +115,7 @@ def test_bad_input_is_named(store):
     p.observe(0, 0, "order", "2024-05-01")
     p.observe(0, 0, "wish", "2024-05-02")
     assert p.user(0).orders == 1 and p.user(0).events == 1
-    with pytest.raises(ValueError, match="one of"):
+    with pytest.raises(ValueError, match="must be .ignore., .view."):
         Profiles(roles={"order": "sale"})
 
 

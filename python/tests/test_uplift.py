@@ -232,7 +232,7 @@ def test_trees_with_few_rows_and_odd_features():
     found = uplift.UpliftForest(trees=5, min_arm=2).fit(x, t, y).predict(x)
     assert np.isfinite(found).all()
     for bad in (dict(max_depth=0), dict(min_arm=0), dict(bins=1)):
-        with pytest.raises(ValueError, match="at least"):
+        with pytest.raises(ValueError, match="must be >= "):
             uplift.UpliftTree(**bad)
 
 
