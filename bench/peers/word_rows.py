@@ -15,7 +15,7 @@ from word_vectors import split_words, word_vectors
 TARGETS = (0.95, 0.99)
 SHARES = [0.02, 0.03, 0.045, 0.06, 0.08, 0.11, 0.15, 0.2, 0.27]  # of lists or leaves
 RESCORED = [60, 100, 160]
-EFS = [24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768]
+EFS = [24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536]
 
 
 def _candidates(side):
@@ -24,7 +24,8 @@ def _candidates(side):
         return [({"nlist": n}, [int(s * n) for s in SHARES]) for n in (576, 1024, 2048)]
     if side == "scann":
         return [({"leaves": n}, [[int(s * n), r] for s in SHARES for r in RESCORED]) for n in (576, 1024, 1500, 2048)]
-    return [(build, EFS) for build in ({"M": 16, "ef_construction": 100}, {"M": 32, "ef_construction": 200})]
+    builds = [{"M": 16, "ef_construction": 100}, {"M": 32, "ef_construction": 200}]
+    return [(build, EFS) for build in builds + [{"M": 24, "ef_construction": 400}] * (side == "etalage graph")]
 
 
 def _chosen(b, side, label, kind, files, threads, data):
@@ -50,6 +51,7 @@ def _chosen(b, side, label, kind, files, threads, data):
     worker.close()
     found = {target: found[1:] for target, found in best.items()}
     if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(found))
     return found
 
