@@ -177,13 +177,9 @@ keep_history=False) and the keys of {users:.0e} users as objects, about {users *
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--quick", action="store_true")
-    p.add_argument("--factors", type=int, default=128)
-    p.add_argument("--hosts", type=int, default=20)
-    p.add_argument("--cores", type=int, default=16)
-    p.add_argument("--events", type=float, default=1e10)
-    p.add_argument("--users", type=float, default=1e8)
-    p.add_argument("--items", type=float, default=1e7)
-    p.add_argument("--network", type=float, default=1.25)
+    shop = {"factors": 128, "hosts": 20, "cores": 16, "events": 1e10, "users": 1e8, "items": 1e7, "network": 1.25}
+    for name, default in shop.items():
+        p.add_argument(f"--{name}", type=type(default), default=default)
     p.add_argument("--only", default="growth,executors,driver")
     p.add_argument("--work", help="a folder that keeps what is measured on, and what was found")
     args = p.parse_args()

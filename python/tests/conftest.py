@@ -10,3 +10,13 @@ import etalage
 def catalog(store):
     """What the file's own made-up shop sells."""
     return etalage.Catalog.from_frame(store.catalog.to_dict(), name="name", category="category", brand="brand", price="price")
+
+
+@pytest.fixture(scope="module")
+def running():
+    """A real Spark in this process and its workers."""
+    from test_spark import session
+
+    made = session("local[2]")
+    yield made
+    made.stop()

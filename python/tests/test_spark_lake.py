@@ -9,16 +9,9 @@ import scipy.sparse as sp
 
 import etalage
 from etalage import spark
-from test_spark import EVENTS, NAMES, WEIGHTS, digest, equal, lists, local, same, session, table, wanted
+from test_spark import EVENTS, NAMES, WEIGHTS, digest, equal, lists, local, same, table, wanted
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def running():
-    made = session("local[2]")
-    yield made
-    made.stop()
 
 
 @pytest.fixture(scope="module")

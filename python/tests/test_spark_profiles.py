@@ -10,17 +10,10 @@ import etalage
 from etalage import _core, spark
 from etalage.marketing import lifetime
 from etalage.profile import Profiles
-from test_spark import EVENTS, NAMES, session, table
+from test_spark import EVENTS, NAMES, table
 
 pytestmark = pytest.mark.slow
 ROLES = {"back": "return"}
-
-
-@pytest.fixture(scope="module")
-def running():
-    made = session("local[2]")
-    yield made
-    made.stop()
 
 
 @pytest.fixture(scope="module")

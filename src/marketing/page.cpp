@@ -235,8 +235,6 @@ FoundPage search(const PageProblem& p, const PageCells& cells, std::span<const s
 
 }  // namespace
 
-void PageOptions::validate() const { require_options(*this); }
-
 PageLayout compose_page(const PageProblem& p, const PageOptions& options) {
   options.validate();
   check_page(p);
@@ -283,5 +281,7 @@ std::int64_t page_period(std::string_view shopper, std::string_view salt, std::i
   const std::int64_t moved = now + period / kSlots * part + period % kSlots * part / kSlots;
   return moved / period - (moved % period < 0 ? 1 : 0);
 }
+
+void PageOptions::validate() const { require_options(*this); }
 
 }  // namespace etalage::marketing

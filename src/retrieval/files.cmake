@@ -5,6 +5,11 @@ target_sources(etalage PRIVATE
   src/retrieval/graph/graph_linker.cpp
   src/retrieval/graph/graph_linker_clusters.cpp
   src/retrieval/graph/hnsw_graph.cpp
+  src/retrieval/graph/link_choice.cpp
+  src/retrieval/lists/ivf_pq.cpp
+  src/retrieval/lists/kmeans.cpp
+  src/retrieval/lists/list_batch.cpp
+  src/retrieval/lists/norm_tiers.cpp
   src/retrieval/id_table.cpp
   src/retrieval/index_rows.cpp
   src/retrieval/item_index.cpp
@@ -14,9 +19,4 @@ target_sources(etalage PRIVATE
   src/retrieval/item_index_search.cpp
   src/retrieval/item_index_state.cpp
   src/retrieval/item_index_tuning.cpp
-  src/retrieval/item_store.cpp
-  src/retrieval/lists/ivf_pq.cpp
-  src/retrieval/lists/kmeans.cpp
-  src/retrieval/lists/list_batch.cpp
-  src/retrieval/graph/link_choice.cpp
-  src/retrieval/lists/norm_tiers.cpp)
+  src/retrieval/item_store.cpp)

@@ -12,23 +12,16 @@
 
 #include "retrieval/index_data.hpp"
 #include "retrieval/lists/ivf_pq.hpp"
+#include "retrieval/stored_rows.hpp"
 
 namespace etalage::retrieval {
 namespace {
 
+using test::store_of;
 using test::Vectors;
 
 constexpr std::size_t kDim = 8;
 constexpr std::size_t kLists = 600;
-
-ItemStore store_of(const Vectors& v) {
-  ItemStore store(v.dim, v.rows());
-  for (std::size_t i = 0; i < v.rows(); ++i) {
-    store.write(i, v.row(i).data(), static_cast<std::int64_t>(i));
-    store.publish();
-  }
-  return store;
-}
 
 class ListChoice : public testing::Test {
  protected:

@@ -14,24 +14,17 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/index_data.hpp"
 #include "retrieval/scorer.hpp"
+#include "retrieval/stored_rows.hpp"
 
 namespace etalage::retrieval {
 namespace {
 
 using test::heavy_tailed;
 using test::id_range;
+using test::store_of;
 using test::Vectors;
 
 constexpr std::size_t kDim = 32;
-
-ItemStore store_of(const Vectors& v) {
-  ItemStore store(v.dim, v.rows());
-  for (std::size_t i = 0; i < v.rows(); ++i) {
-    store.write(i, v.row(i).data(), static_cast<std::int64_t>(i));
-    store.publish();
-  }
-  return store;
-}
 
 std::vector<std::vector<std::size_t>> lists_of(const NormTiers& tiers, const ItemStore& store) {
   std::vector<std::vector<std::size_t>> lists(tiers.num_lists());

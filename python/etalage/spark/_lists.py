@@ -227,6 +227,11 @@ def _commit(stage, out, counts, partitions, overwrite):
         if name not in wanted:
             os.remove(os.path.join(stage, name))
     os.replace(os.path.join(stage, "job.json"), os.path.join(stage, "_SUCCESS"))
+    give_name(stage, out, overwrite)
+
+
+def give_name(stage, out, overwrite):
+    """The finished folder `stage` becomes `out`."""
     if os.path.lexists(out):
         if not overwrite:
             raise FileExistsError(f"out is {out!r}, which exists by now; the result is in {stage!r}")

@@ -16,7 +16,7 @@ from .._times import to_ms
 from ..profile import Profiles
 from . import _folder as folder
 from ._events import EventJob
-from ._lists import _staged, _uri
+from ._lists import _staged, _uri, give_name
 from ._session import rows
 from ._worker import task
 
@@ -57,7 +57,7 @@ def profiles(df, user="user", item="item", event=None, time="time", value=None, 
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         raise
-    _publish(stage, out, overwrite)
+    give_name(stage, out, overwrite)
     key = "string" if job.types[0][1] == "string" else "bigint"
     return job.session.read.schema(f"user {key}, {_TABLE}").parquet(_uri(os.path.join(out, "table")))
 
@@ -115,16 +115,3 @@ def _check_roles(kinds, options):
     zeros = np.zeros(max(1, len(kinds)), np.int32)
     log = _core.log_of_codes(zeros, zeros, None, None, np.arange(len(kinds), dtype=np.int32) if kinds else None, kinds, zeros.astype(np.int64))
     Profiles(None, **options).add(log)
-
-
-def _publish(stage, out, overwrite):
-    """Gives the stage its name."""
-    if os.path.lexists(out):
-        if not overwrite:
-            raise FileExistsError(f"out is {out!r}, which exists by now; the result is in {stage!r}")
-        old = f"{stage}.{uuid.uuid4().hex}"
-        os.rename(out, old)
-        os.rename(stage, out)
-        shutil.rmtree(old, ignore_errors=True) if os.path.isdir(old) else os.remove(old)
-    else:
-        os.rename(stage, out)
