@@ -23,6 +23,7 @@ enum class PlacePolicy : std::uint8_t {
   /// epsilon: p = (1 - epsilon) share of the models whose best it is + epsilon / n (Bietti, Agarwal, Langford, JMLR 2021, bag)
   kBootstrap
 };
+/// As options spell them.
 template <>
 inline constexpr auto option_names<PlacePolicy> = std::to_array<OptionName<PlacePolicy>>(
     {{"greedy", PlacePolicy::kGreedy}, {"epsilon", PlacePolicy::kEpsilon}, {"softmax", PlacePolicy::kSoftmax},

@@ -23,6 +23,7 @@ enum class Durability : std::uint8_t {
   kInterval,    ///< within interval_ms, by a thread of the journal's own
   kNone         ///< when sync() is called or the system sees fit; a killed process loses at most interval_ms
 };
+/// As options spell them.
 template <>
 inline constexpr auto option_names<Durability> = std::to_array<OptionName<Durability>>(
     {{"every event", Durability::kEveryEvent}, {"interval", Durability::kInterval}, {"none", Durability::kNone}});

@@ -18,6 +18,7 @@ enum class Normalization : std::uint8_t {
   kMinMax,  ///< (s - min) / (max - min); 1 where all are equal
   kNone     ///< s
 };
+/// As options spell them.
 template <>
 inline constexpr auto option_names<Normalization> =
     std::to_array<OptionName<Normalization>>({{"rank", Normalization::kRank}, {"min_max", Normalization::kMinMax}, {"none", Normalization::kNone}});

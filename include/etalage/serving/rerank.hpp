@@ -14,6 +14,7 @@ namespace etalage {
 
 /// How an answer is made various.
 enum class RerankMethod : std::uint8_t { kNone, kMmr, kDpp, kCalibrated };
+/// As options spell them.
 template <>
 inline constexpr auto option_names<RerankMethod> = std::to_array<OptionName<RerankMethod>>(
     {{"none", RerankMethod::kNone}, {"mmr", RerankMethod::kMmr}, {"dpp", RerankMethod::kDpp}, {"calibrated", RerankMethod::kCalibrated}});
@@ -23,6 +24,7 @@ enum class Likeness : std::uint8_t {
   kVectors,    ///< cosine of their vectors; a zero vector is like nothing
   kCategories  ///< levels that their category paths share from the root / sqrt(product of the paths' lengths)
 };
+/// As options spell them.
 template <>
 inline constexpr auto option_names<Likeness> =
     std::to_array<OptionName<Likeness>>({{"vectors", Likeness::kVectors}, {"categories", Likeness::kCategories}});
