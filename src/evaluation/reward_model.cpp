@@ -21,7 +21,6 @@ using Vector = Eigen::VectorXd;
 using evaluation::require_entry;
 
 constexpr int kNewtonSteps = 30;
-constexpr std::int32_t kMostFolds = 1000;  // each is a model of all the others
 
 double link(double margin, bool logistic) { return logistic ? 1 / (1 + std::exp(-margin)) : margin; }
 
