@@ -20,6 +20,7 @@ using retrieval::AccessGate;
 using retrieval::BoundSelector;
 using retrieval::IndexRules;
 using retrieval::IvfPq;
+using retrieval::kListStretch;
 using retrieval::ListBatch;
 using retrieval::ListsView;
 using retrieval::ScoredRow;
@@ -28,7 +29,6 @@ using retrieval::SearchScratch;
 
 namespace {
 
-constexpr std::size_t kListStretch = 1536;  // rows of a list between two selections
 constexpr std::size_t kFewWanted = 32;      // of more, list by list, most are scored in vain: the threshold comes too late
 
 /// The best k by score, ties by lower id; `ids` is null where rows are their ids.

@@ -20,7 +20,6 @@ constexpr std::size_t kMostKept = std::size_t{1} << 22;    // the same of rows t
 constexpr std::size_t kQueryBlock = 24;    // queries whose lists are chosen together
 constexpr std::size_t kMostFirst = 64;     // queries that read a first list together, at most
 constexpr std::size_t kMostOn = 1024;      // the same of a later one
-constexpr std::size_t kListStretch = 1536;  // rows of a first list between two selections
 constexpr std::size_t kLead = 3;           // times k rows, in the best lists, are read before others
 constexpr std::size_t kNear = 16;          // of so many lists one is read before the rest: it raises the threshold
 constexpr float kInfinity = std::numeric_limits<float>::infinity();

@@ -21,6 +21,9 @@
 
 namespace etalage::retrieval {
 
+/// Rows of a list between two selections.
+inline constexpr std::size_t kListStretch = 1536;
+
 /// Live rows of a list.
 [[nodiscard]] std::size_t count_live(const IvfPq::Stretch& base, std::span<const std::int32_t> appended, const std::uint8_t* alive) noexcept;
 
