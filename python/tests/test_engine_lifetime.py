@@ -43,9 +43,10 @@ def data(log):
 
 def counted(call, seconds=10.0):
     """How often another thread got to count while this one calls, and how often it called: until it counted, or so long."""
-    count, stop = [0], threading.Event()
+    count, go, stop = [0], threading.Event(), threading.Event()
 
     def counting():
+        go.wait()  # what it counted before the interval was set would be taken for the call's
         while not stop.is_set():
             count[0] += 1
             time.sleep(0)  # lets go at once
@@ -56,6 +57,7 @@ def counted(call, seconds=10.0):
     try:
         # Nobody is asked to give the GIL up, so that the other thread counts when a call lets go of it and at no other time.
         sys.setswitchinterval(10)
+        go.set()
         calls, end = 0, time.monotonic() + seconds
         while count[0] < 2 and time.monotonic() < end:
             call()
@@ -63,6 +65,7 @@ def counted(call, seconds=10.0):
     finally:
         sys.setswitchinterval(interval)
         stop.set()
+        go.set()
         thread.join()
     return count[0], calls
 
