@@ -93,9 +93,9 @@ def test_linear_sequence_answers_while_it_fits(method):
     phases = []
 
     def listen(progress):
-        phases.append((time.perf_counter(), progress.phase))
+        phases.append((time.process_time(), progress.phase))
 
-    started = time.perf_counter()
+    started = time.process_time()
     model.fit(data, callback=listen)
     moments = [started] + [at for at, _ in phases]
     assert len(phases) >= 3, phases
