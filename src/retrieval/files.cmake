@@ -19,4 +19,5 @@ target_sources(etalage PRIVATE
   src/retrieval/item_index_search.cpp
   src/retrieval/item_index_state.cpp
   src/retrieval/item_index_tuning.cpp
-  src/retrieval/item_store.cpp)
+  src/retrieval/item_store.cpp
+  src/retrieval/stored_rows.cpp)

@@ -161,7 +161,7 @@ void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const st
       x = unit.data();
     }
     store.write(store.rows + i, x, ids[i]);
-    norm2_sum += static_cast<double>(store.norm2(store.rows + i));
+    norm2_sum += static_cast<double>(store.norm2_of(x));
   }
   switch (kind) {
     case IndexKind::kExact: publish_plain(target); break;
@@ -170,7 +170,7 @@ void ItemIndex::Impl::insert(MatrixView<const float> vectors, std::span<const st
       link_and_publish(target);
       break;
     case IndexKind::kIvf:
-    case IndexKind::kIvfPq: encode_and_publish(target); break;
+    case IndexKind::kIvfPq: encode_and_publish(vectors); break;
   }
   tidy();
 }
@@ -218,10 +218,22 @@ void ItemIndex::Impl::link_and_publish(std::size_t target) {
   }
 }
 
-void ItemIndex::Impl::encode_and_publish(std::size_t target) {
-  if (!lists) return publish_plain(target);
+void ItemIndex::Impl::encode_and_publish(MatrixView<const float> vectors) {
   const std::size_t first = store.rows;
-  const IvfPq::Encoded encoded = lists->encode(store, first, target, options.num_threads);
+  const std::size_t target = first + vectors.rows();
+  if (!lists) return publish_plain(target);
+  const auto rows_at = [&](std::size_t begin, std::size_t end, std::vector<float>& memory) -> const float* {
+    if (!store.split) return store.vector(first + begin);
+    memory.resize((end - begin) * store.dim);
+    for (std::size_t i = begin; i < end; ++i) {
+      float* to = &memory[(i - begin) * store.dim];
+      if (metric == IndexMetric::kCosine) retrieval::normalize(vectors.row(i).data(), store.dim, to);
+      else std::copy_n(vectors.row(i).data(), store.dim, to);
+    }
+    return memory.data();
+  };
+  const IvfPq::Encoded encoded =
+      lists->encode(target - first, rows_at, store.norms2.empty() ? nullptr : store.norms2.data() + first, options.num_threads);
   while (store.rows < target) {
     const AccessGate::Exclusive section(gate);
     ++generation;
@@ -249,7 +261,7 @@ std::shared_ptr<IvfPq> ItemIndex::Impl::train_lists(ItemStore& fresh) const {
   if (kind == IndexKind::kIvfPq) return IvfPq::train(fresh, metric, options, true, options.num_threads);
   std::vector<std::int32_t> sorted;
   auto trained = IvfPq::train(fresh, metric, options, false, options.num_threads, &sorted);
-  if (trained) fresh = fresh.gathered(sorted, link_threads());
+  if (trained) fresh = fresh.gathered(sorted, link_threads(), splits_rows());
   return trained;
 }
 

@@ -64,7 +64,7 @@ struct Block {
       selection.k = k;
       memory.selections.push_back(selection);
       rules.push_back({view.ids.data(), nullptr, view.codes.data(), &view.shape,
-                       Scorer(metric, q, view.vectors.data(), shape.dim), &memory.queries.back()});
+                       Scorer(metric, q, view.stored()), &memory.queries.back()});
       names.push_back(first + i);
     }
   }

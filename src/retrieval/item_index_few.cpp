@@ -234,9 +234,10 @@ bool ItemIndex::Impl::search_among_few(MatrixView<const float> queries, MatrixVi
     rows.rows = list.size();
     rows.dim = dimension;
     rows.vectors.resize(rows.rows * dimension);
+    const retrieval::StoredRows stored = store.stored();
     for (std::size_t i = 0; i < rows.rows; ++i) {
       const auto row = static_cast<std::size_t>(list[i]);
-      std::copy_n(store.vector(row), dimension, &rows.vectors[i * dimension]);
+      stored.copy(row, &rows.vectors[i * dimension]);
       rows.ids.push_back(store.id(row));
     }
   }

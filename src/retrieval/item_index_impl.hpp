@@ -65,12 +65,17 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
     if (kind == IndexKind::kIvfPq) return metric != IndexMetric::kCosine;
     return (kind == IndexKind::kIvf || kind == IndexKind::kHnsw) && metric == IndexMetric::kDot;
   }
+  /// Trained lists without codes of their own read records: float32 rows are asked for a few at a time.
+  [[nodiscard]] bool splits_rows() const noexcept {
+    return kind == IndexKind::kIvf && store.dim >= retrieval::kFewestSplit && store.dim <= retrieval::kMostSplit;
+  }
   [[nodiscard]] bool has_lists() const noexcept { return kind == IndexKind::kIvfPq || kind == IndexKind::kIvf; }
 
   // Mutation; `writer` is held.
   void insert(MatrixView<const float> vectors, std::span<const std::int64_t> ids);
   void link_and_publish(std::size_t target);
-  void encode_and_publish(std::size_t target);
+  /// The vectors are those written behind the published rows.
+  void encode_and_publish(MatrixView<const float> vectors);
   void publish_plain(std::size_t target);
   void rebuild();
   void tidy();

@@ -97,7 +97,7 @@ std::size_t ItemIndex::Impl::search_lists(const float* query, std::size_t k, std
     // All that is left is known before one of it is scored: one selection from the bounds of all.
     const std::size_t n = s.rows.size();
     if (!coded || n <= 2 * k) return scan_rows(query, s.rows.data(), n, out, s);
-    const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &s.codes.query};
+    const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.stored()), &s.codes.query};
     float* bounds = Scratch::Impl::at_least(s.scores, BoundSelector::padded(n));
     kernels::code().scores(s.codes.query.terms, store.shape, store.codes.data(), s.rows.data(), 0, n, bounds);
     s.scored += n;
@@ -107,7 +107,7 @@ std::size_t ItemIndex::Impl::search_lists(const float* query, std::size_t k, std
     return write_best(s.results, rules.ids, k, out);
   }
   const std::uint8_t* alive = store.dead() != 0 ? store.alive.data() : nullptr;
-  const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &s.codes.query};
+  const IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.stored()), &s.codes.query};
   float threshold = -std::numeric_limits<float>::infinity();
   float* bounds = Scratch::Impl::at_least(s.scores, BoundSelector::padded(kListStretch));
   s.results.clear();

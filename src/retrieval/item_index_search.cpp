@@ -90,7 +90,7 @@ std::size_t ItemIndex::Impl::search_exact(const float* query, std::span<Neighbor
 
 std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* list, std::size_t rows, std::span<Neighbor> out,
                                        SearchScratch& s) const {
-  const Scorer scorer(metric, query, store.vectors.data(), store.dim);
+  const Scorer scorer(metric, query, store.stored());
   const std::size_t k = std::min(out.size(), rows);
   if (k == 0) return 0;
   // Rows of a list are cache misses, fewer of them in bytes.
@@ -133,7 +133,7 @@ std::size_t ItemIndex::Impl::scan_rows(const float* query, const std::int32_t* l
 template <class Estimates>
 std::size_t ItemIndex::Impl::take_best(const float* query, const search::CodedQuery& coded, const Estimates& estimates,
                                        std::span<Neighbor> out, SearchScratch& s) const {
-  IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.vectors.data(), store.dim), &coded};
+  IndexRules rules{store.ids.data(), nullptr, store.codes.data(), &store.shape, Scorer(metric, query, store.stored()), &coded};
   BoundedBest selection;
   selection.found = Scratch::Impl::at_least(s.candidates, estimates.size());
   selection.k = std::min(out.size(), estimates.size());
@@ -186,7 +186,7 @@ template <class Allowed>
 bool ItemIndex::Impl::search_approximately(const float* query, std::size_t k, std::size_t candidates, Allowed allowed,
                                            SearchScratch& s) const {
   const bool coded = store.uncoded == 0 && encode(query, s.codes);
-  const Scorer scorer(metric, query, store.vectors.data(), store.dim);
+  const Scorer scorer(metric, query, store.stored());
   if (kind == IndexKind::kHnsw) {
     const std::size_t ef = std::max(k, static_cast<std::size_t>(ef_search.load(std::memory_order_relaxed)));
     const retrieval::GraphView view = graph->view();

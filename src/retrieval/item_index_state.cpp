@@ -9,6 +9,7 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "core/option_state.hpp"
 #include "retrieval/item_index_impl.hpp"
+#include "retrieval/stored_rows.hpp"
 
 namespace etalage {
 
@@ -28,7 +29,13 @@ void put_prefix(StateWriter& writer, const std::string& name, const Array<T>& a,
 void save_store(StateWriter& writer, const ItemStore& s) {
   writer.put_int("rows", static_cast<std::int64_t>(s.rows));
   writer.put_int("live", static_cast<std::int64_t>(s.live));
-  put_prefix(writer, "vectors", s.vectors, s.rows * s.dim);
+  if (s.split) {
+    put_prefix(writer, "split/rest", s.parts.rest, s.rows * kernels::SplitShape::bytes(s.dim));
+    put_prefix(writer, "split/odd", s.parts.odd, s.parts.odd.size());
+    put_prefix(writer, "split/odd_vectors", s.parts.odd_vectors, s.parts.odd_vectors.size());
+  } else {
+    put_prefix(writer, "vectors", s.vectors, s.rows * s.dim);
+  }
   put_prefix(writer, "codes", s.codes, s.rows * s.shape.stride);
   writer.put_int("uncoded", static_cast<std::int64_t>(s.uncoded));
   if (s.falling > 1) writer.put_int("falling", static_cast<std::int64_t>(s.falling));
@@ -53,7 +60,16 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2, bool 
   s.shape = kernels::CodeShape(s.dim);
   s.rows = static_cast<std::size_t>(reader.get_int("rows", 0, std::numeric_limits<std::int32_t>::max()));
   s.live = static_cast<std::size_t>(reader.get_int("live", 0, static_cast<std::int64_t>(s.rows)));
-  s.vectors = reader.get_array<float>("vectors", s.rows * s.dim);
+  s.split = lists && reader.has("split/rest");
+  if (s.split) {
+    if (s.dim < retrieval::kFewestSplit || s.dim > retrieval::kMostSplit) reader.fail("dim", "found " + std::to_string(dim) + " dimensions of split rows");
+    s.parts.rest = reader.get_array<std::uint8_t>("split/rest", s.rows * kernels::SplitShape::bytes(s.dim));
+    s.parts.odd = reader.get_array<std::int32_t>("split/odd");
+    s.parts.odd_vectors = reader.get_array<float>("split/odd_vectors", s.parts.odd.size() * s.dim);
+    if (!reader.has("codes")) reader.fail("codes", "found none beside split rows");
+  } else {
+    s.vectors = reader.get_array<float>("vectors", s.rows * s.dim);
+  }
   s.ids = reader.get_array<std::int64_t>("ids", s.rows);
   const Array<float> norms2 = reader.get_array<float>("norms2", s.rows);
   s.keeps_norms2 = with_norms2;
@@ -82,10 +98,17 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2, bool 
     if (!(norm <= ItemStore::kFallingSlack * shortest)) reader.fail("falling", "found a longer row at " + std::to_string(r));
     shortest = std::min(shortest, norm);
   }
+  const retrieval::StoredRows stored = s.stored();
+  std::vector<float> memory(s.dim);
+  for (std::size_t i = 0; i < s.parts.odd.size(); ++i)
+    if (s.parts.odd[i] < 0 || static_cast<std::size_t>(s.parts.odd[i]) >= s.rows || (i > 0 && s.parts.odd[i] <= s.parts.odd[i - 1]))
+      reader.fail("split/odd", "found row " + std::to_string(s.parts.odd[i]) + ", expected rows of the index, ascending");
+  for (std::size_t r = 0; s.split && r < s.rows; ++r)
+    if (!stored.join(r, memory.data()) && !stored.has_odd(r)) reader.fail("split/odd", "found no values of row " + std::to_string(r));
   // As add() refuses them: scores stay finite. The norms of the file may be another index's.
   for (std::size_t r = 0; r < s.rows; ++r)
-    if (!(s.norm2_of(s.vector(r)) < std::numeric_limits<float>::max() / 4))
-      reader.fail("vectors", "found a value that is not finite or a squared norm of 8e37 or more in row " + std::to_string(r));
+    if (!(s.norm2_of(stored.row(r, memory.data())) < std::numeric_limits<float>::max() / 4))
+      reader.fail(s.split ? "split/rest" : "vectors", "found a value that is not finite or a squared norm of 8e37 or more in row " + std::to_string(r));
   for (const float x : norms2)
     if (!(x >= 0) || !(x < std::numeric_limits<float>::max() / 4)) reader.fail("norms2", "found a squared norm that is negative, not finite or 8e37 or more");
   for (std::size_t r = 0; r < s.rows; ++r)
@@ -168,7 +191,9 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
       impl->linked_radii.push_back({linked_radii[i], static_cast<std::int64_t>(linked_radii[i + 1])});
     }
   }
-  if (impl->has_lists() && reader.get_bool("trained"))
+  const bool trained = impl->has_lists() && reader.get_bool("trained");
+  if (impl->store.split && !trained) reader.fail("trained", "found split rows without lists");
+  if (trained)
     impl->lists = std::make_shared<IvfPq>(reader, o, kind == IndexKind::kIvfPq, impl->store.dim, impl->store.rows);
   return std::shared_ptr<ItemIndex>(new ItemIndex(std::move(impl)));
 }

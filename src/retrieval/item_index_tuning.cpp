@@ -97,7 +97,7 @@ void ItemIndex::Impl::tune() {
       rows[i] = live[random.below(static_cast<std::uint32_t>(live.size()))];
       if (!graph || can_be_hidden(static_cast<std::size_t>(rows[i]))) break;
     }
-    std::copy_n(store.vector(static_cast<std::size_t>(rows[i])), width, &copied[i * width]);
+    store.stored().copy(static_cast<std::size_t>(rows[i]), &copied[i * width]);
   }
   const MatrixView<const float> held_out(copied.data(), n, width);
   const std::size_t k = std::min(kBest + 1, store.live);

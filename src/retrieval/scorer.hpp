@@ -10,6 +10,7 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "kernels/row_scores.hpp"
 #include "retrieval/item_store.hpp"
+#include "retrieval/stored_rows.hpp"
 #include "search/coded_query.hpp"
 
 namespace etalage::retrieval {
@@ -25,30 +26,41 @@ inline void normalize(const float* in, std::size_t dim, float* out) noexcept {
 /// The scores of one prepared query (of length one for the cosine) against stored rows.
 class Scorer {
  public:
-  Scorer(IndexMetric metric, const float* query, const float* data, std::size_t dim)
-      : score_(metric == IndexMetric::kL2 ? kernels::row_scores().negative_l2 : kernels::row_scores().dot),
-        query_(query),
-        data_(data),
-        dim_(dim) {}
+  Scorer(IndexMetric metric, const float* query, const StoredRows& rows)
+      : score_(metric == IndexMetric::kL2 ? kernels::row_scores().negative_l2 : kernels::row_scores().dot), query_(query), rows_(rows) {}
+  Scorer(IndexMetric metric, const float* query, const float* data, std::size_t dim) : Scorer(metric, query, StoredRows(data, dim)) {}
 
-  void rows(const std::int32_t* rows, std::size_t n, float* out) const noexcept { score_(query_, data_, dim_, rows, 0, n, out); }
-  void range(std::size_t first, std::size_t n, float* out) const noexcept { score_(query_, data_, dim_, nullptr, first, n, out); }
+  void rows(const std::int32_t* rows, std::size_t n, float* out) const noexcept {
+    if (!rows_.split()) return score_(query_, rows_.data(), rows_.dim(), rows, 0, n, out);
+    joined(n, out, [rows](std::size_t i) { return static_cast<std::size_t>(rows[i]); });
+  }
+  void range(std::size_t first, std::size_t n, float* out) const noexcept {
+    if (!rows_.split()) return score_(query_, rows_.data(), rows_.dim(), nullptr, first, n, out);
+    joined(n, out, [first](std::size_t i) { return first + i; });
+  }
   [[nodiscard]] float one(std::int32_t row) const noexcept {
     float out = 0;
-    score_(query_, data_, dim_, &row, 0, 1, &out);
+    rows(&row, 1, &out);
     return out;
   }
-  void prefetch(std::int32_t row) const noexcept {
-    const float* data = data_ + static_cast<std::size_t>(row) * dim_;
-    for (std::size_t f = 0; f < dim_; f += 64 / sizeof(float)) __builtin_prefetch(data + f);
-  }
+  void prefetch(std::int32_t row) const noexcept { rows_.prefetch(static_cast<std::size_t>(row)); }
   [[nodiscard]] const float* query() const noexcept { return query_; }
 
  private:
+  /// A row's score depends on query and row alone, so that those of split rows, joined one by one, are the same.
+  template <class RowOf>
+  void joined(std::size_t n, float* out, const RowOf& row_of) const noexcept {
+    constexpr std::size_t kAhead = 3;
+    float memory[kMostSplit];
+    for (std::size_t i = 0; i < n; ++i) {
+      if (i + kAhead < n) rows_.prefetch(row_of(i + kAhead));
+      score_(query_, rows_.row(row_of(i), memory), rows_.dim(), nullptr, 0, 1, &out[i]);
+    }
+  }
+
   decltype(kernels::RowScores::dot) score_;
   const float* query_;
-  const float* data_;
-  std::size_t dim_;
+  StoredRows rows_;
 };
 
 inline constexpr std::size_t kFewestCodedDimensions = 8;  ///< below, eight bits save nothing

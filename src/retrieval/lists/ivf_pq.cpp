@@ -116,7 +116,8 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, 
   }
 
   // Rows of a list lie together: that is what a search reads.
-  const Encoded all = out->encode(store, 0, store.rows, num_threads);
+  const Encoded all = out->encode(
+      store.rows, [&](std::size_t begin, std::size_t, std::vector<float>&) { return store.vector(begin); }, store.norms2.data(), num_threads);
   std::vector<std::int64_t> offsets(out->nlist_ + 1, 0);
   for (std::size_t r = 0; r < store.rows; ++r)
     if (store.is_alive(r)) ++offsets[all.lists[r] + 1];
@@ -203,19 +204,21 @@ void IvfPq::train_codes(const std::vector<float>& data, const ItemIndexOptions& 
   code_half_norms_ = Array<float>(half_norms);
 }
 
-IvfPq::Encoded IvfPq::encode(const ItemStore& store, std::size_t begin, std::size_t end, int num_threads) const {
+IvfPq::Encoded IvfPq::encode(std::size_t count, const RowsAt& rows_at, const float* norms2, int num_threads) const {
   Encoded out;
-  out.lists.resize(end - begin);
-  out.codes.resize((end - begin) * m_);
+  out.lists.resize(count);
+  out.codes.resize(count * m_);
   const std::size_t sub = m_ == 0 ? 0 : dim_ / m_;
-  detail::parallel_for(end - begin, 24 * kNearestBlock, num_threads, [&](std::size_t b, std::size_t e, int) {
+  detail::parallel_for(count, 24 * kNearestBlock, num_threads, [&](std::size_t b, std::size_t e, int) {
     std::vector<float> scores(std::max(kNearestBlock * nlist_, ksub_));
     std::vector<float> rest(dim_);
+    std::vector<float> memory;
+    const float* rows = rows_at(b, e, memory);
     if (!tiered())
-      nearest_centroids(store.vector(begin + b), e - b, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data(), &out.lists[b]);
+      nearest_centroids(rows, e - b, dim_, centroids_.data(), half_norms_.data(), nlist_, scores.data(), &out.lists[b]);
     for (std::size_t i = b; i < e; ++i) {
-      const float* x = store.vector(begin + i);
-      if (tiered()) out.lists[i] = static_cast<std::uint32_t>(tiers_->list_of(x, store.norms2[begin + i], scores.data()));
+      const float* x = rows + (i - b) * dim_;
+      if (tiered()) out.lists[i] = static_cast<std::uint32_t>(tiers_->list_of(x, norms2[i], scores.data()));
       if (m_ == 0) continue;
       residual(x, centroids_, nlist_, out.lists[i], dim_, rest.data());
       for (std::size_t part = 0; part < m_; ++part)

@@ -34,13 +34,16 @@ class IvfPq {
                                                      bool quantise, int num_threads, std::vector<std::int32_t>* sorted = nullptr);
   IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool quantised, std::size_t dim, std::size_t rows);
 
-  /// List and code of rows [begin, end) that are written but need not be published.
+  /// List and code of rows.
   struct Encoded {
     std::vector<std::uint32_t> lists;
     std::vector<std::uint8_t> codes;
   };
-  [[nodiscard]] Encoded encode(const ItemStore& store, std::size_t begin, std::size_t end, int num_threads) const;
-  /// Takes encoded row begin + i in as `row`.
+  /// Rows [begin, end) of those that are encoded, one after the other; may lie in the memory, which it sizes.
+  using RowsAt = std::function<const float*(std::size_t begin, std::size_t end, std::vector<float>& memory)>;
+  /// Of `count` rows; norms2 [count] where there are tiers.
+  [[nodiscard]] Encoded encode(std::size_t count, const RowsAt& rows_at, const float* norms2, int num_threads) const;
+  /// Takes encoded row i in as `row`.
   void append(const Encoded& encoded, std::size_t i, std::int32_t row);
 
   /// The best `keep` rows by approximate score that `allowed` accepts, from the nprobe best lists and further ones while

@@ -85,7 +85,7 @@ void ListBatch::run(MatrixView<const float> queries, std::size_t begin, std::siz
 IndexRules ListBatch::rules_of(std::size_t i) noexcept {
   const RowsView& m = view_.rows;
   return {m.ids.data(), view_.alive.empty() ? nullptr : view_.alive.data(), m.codes.data(), &m.shape,
-          Scorer(metric_, unit(i), m.vectors.data(), m.shape.dim), &coded_queries_[i]};
+          Scorer(metric_, unit(i), m.stored()), &coded_queries_[i]};
 }
 
 void ListBatch::prepare(MatrixView<const float> queries) {
@@ -226,8 +226,7 @@ void ListBatch::read_on(std::size_t list, std::span<const std::uint32_t> queries
   search::PanelBuilder builder(table, view_.rows.shape, m);
   std::uint32_t indices[kernels::kMostPanel];
   const std::uint8_t* alive = view_.alive.empty() ? nullptr : view_.alive.data();
-  const float* vectors = view_.rows.vectors.data();
-  const std::size_t dim = view_.rows.shape.dim;
+  const StoredRows stored = view_.rows.stored();
   for (std::size_t at = 0; at < rows.size(); at += table.panel) {
     table.scan_panel(panel_at(rows, at, builder, indices), block);
     // All rows that are to be scored are on their way before the first is.
@@ -237,7 +236,7 @@ void ListBatch::read_on(std::size_t list, std::span<const std::uint32_t> queries
       for (std::size_t c = 0; c < m.counts[q]; ++c) {
         const std::uint32_t row = m.found[q][c].index;
         if (alive != nullptr && alive[row] == 0) continue;
-        detail::prefetch(vectors + row * dim, dim * sizeof(float));
+        stored.prefetch(row);
         w.pending.push_back({static_cast<std::uint32_t>(q), static_cast<std::int32_t>(row)});
       }
       m.counts[q] = 0;
