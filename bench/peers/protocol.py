@@ -34,16 +34,65 @@ def recall(found, exact) -> float:
     return sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist())) / exact.size
 
 
+class Unfinished(RuntimeError):
+    """An index that is not whole within the seconds given; what there is of it was kept."""
+
+
+class KeptIndex:
+    """The file of an index that is built once and read from then on, with what its building took beside it. at_most: seconds
+    after which a side that can go on from a part of an index leaves off with Unfinished."""
+
+    def __init__(self, path, at_most=None):
+        self.path, self.at_most = path, at_most
+        self.part, self._facts = f"{path}.part", f"{path}.json"
+        self._was_there = os.path.exists(path)
+
+    def load(self):
+        """The path where the index is whole, else None."""
+        return self.path if self._was_there else None
+
+    def save(self, write) -> None:
+        """write(path): to a name of its own first, so that a file under the right name is whole."""
+        write(self.part)
+        os.replace(self.part, self.path)
+
+    def leave_off(self, write, seconds: float, done: str) -> None:
+        write(self.part)
+        self._note({"build_seconds": self._earlier() + seconds})
+        raise Unfinished(f"{done} are in {self.part}: the same command goes on from there")
+
+    def facts(self, built: dict) -> dict:
+        """Seconds and MB that its building took, those of calls that left off included."""
+        if not self._was_there:
+            self._note(built | {"build_seconds": self._earlier() + built["build_seconds"]})
+        with open(self._facts) as file:
+            return json.load(file)
+
+    def _earlier(self) -> float:
+        if not os.path.exists(self._facts):
+            return 0.0
+        with open(self._facts) as file:
+            return json.load(file)["build_seconds"]
+
+    def _note(self, built: dict) -> None:
+        with open(self._facts, "w") as out:
+            json.dump(built, out)
+
+
 def index_curve_task(make):
     """The task index_curve from make(x, metric, kind, build, threads, allowed) -> search(queries, k, effort): recall and
-    seconds of all queries at each effort. The index is built in the untimed first call."""
+    seconds of all queries at each effort. The index is built in the untimed first call, or, where `keep` names a file, read
+    from there once it was built: make takes a KeptIndex then."""
     import numpy as np
 
-    def index_curve(vectors, queries, truth, metric, kind, build, efforts, threads, allowed=None):
+    def index_curve(vectors, queries, truth, metric, kind, build, efforts, threads, allowed=None, keep=None, at_most=None):
         x, q, exact = np.load(vectors), np.load(queries), np.load(truth)
+        file = None if keep is None else KeptIndex(keep, at_most)
         before, started = rss_mb(), time.perf_counter()
-        search = make(x, metric, kind, build, threads, None if allowed is None else np.load(allowed))
+        search = make(x, metric, kind, build, threads, None if allowed is None else np.load(allowed), **({"keep": file} if file else {}))
         built = {"build_seconds": time.perf_counter() - started, "index_mb": rss_mb() - before}
+        if file is not None:
+            built = file.facts(built)
 
         def work():
             points = []

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Approximate, exact and filtered search beside other libraries, at recall@10 of exactly 0.95 and 0.99.
 
-    python bench/peers/search_benchmark.py [--rows graph lists exact filter] [--sets clustered words FOLDER] [--vectors 500000] [--dim 96]
+    python bench/peers/search_benchmark.py [--rows graph lists exact filter graph_build] [--sets clustered words FOLDER] [--vectors 500000] [--dim 96]
                                            [--threads 1 2] [--rounds 5] [--peers hnswlib faiss usearch voyager scann]
+                                           [--data FOLDER] [--build-at-most SECONDS]
 
 Each side builds its index once, in a process of its own, and answers all queries at several efforts; the time at a recall is
 interpolated (log seconds over recall) from the points around it. Sides alternate; ratios are medians over the rounds with
 their 95 % interval. A ratio above 1 means that etalage is faster.
+
+graph_build (words alone) sets the seconds of building a graph beside hnswlib's. With --data the vectors, their true neighbours, the
+settings chosen for words and the graphs of words are kept, so that a run after the first only searches. --build-at-most lets a long
+build of hnswlib leave off after so many seconds; the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -113,7 +118,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="+", default=["hnswlib", "faiss", "usearch", "voyager", "scann"])
-    parser.add_argument("--data", help="a folder in which made vectors and true neighbours are kept from run to run")
+    parser.add_argument("--data", help="a folder in which vectors, true neighbours, settings and graphs are kept from run to run")
+    parser.add_argument("--build-at-most", type=float, metavar="SECONDS", help="of one call, for a graph of hnswlib that --data keeps")
     parser.add_argument("--environments", default="build/peers")
     parser.add_argument("--out", default="build/peers/results")
     args = parser.parse_args()

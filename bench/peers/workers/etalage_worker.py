@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from protocol import index_curve_task, serve, task, timed_fit  # noqa: E402
+from protocol import index_curve_task, recall, serve, task, timed_fit  # noqa: E402
 from serving_tasks import use_etalage  # noqa: E402
 
 import etalage  # noqa: E402
@@ -89,6 +90,20 @@ def index_build(vectors, metric, kind, options, threads):
 
 
 @task
+def graph_build(vectors, queries, truth, metric, build, effort, threads):
+    """Seconds of a build, and what a search finds in what was built."""
+    x, q, exact = np.load(vectors), np.load(queries), np.load(truth)
+
+    def work():
+        started = time.perf_counter()
+        index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind="hnsw", num_threads=threads, ef_search=effort, **build)
+        index.add(x, np.arange(len(x), dtype=np.int64))
+        return {"seconds": time.perf_counter() - started, "recall": recall(index.search(q, exact.shape[1])[0], exact)}
+
+    return work
+
+
+@task
 def index_search(vectors, queries, truth, metric, kind, options, threads):
     x, q, exact = np.load(vectors), np.load(queries), np.load(truth)
     index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind=kind, num_threads=threads, **options)
@@ -101,9 +116,14 @@ def index_search(vectors, queries, truth, metric, kind, options, threads):
     return work
 
 
-def _searcher(x, metric, kind, build, threads, allowed):
-    index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind=kind, num_threads=threads, **build)
-    index.add(x, np.arange(len(x), dtype=np.int64))
+def _searcher(x, metric, kind, build, threads, allowed, keep=None):
+    if keep is not None and keep.load():
+        index = etalage.load(keep.load())
+    else:
+        index = etalage.retrieval.ItemIndex(x.shape[1], metric=metric, kind=kind, num_threads=threads, **build)
+        index.add(x, np.arange(len(x), dtype=np.int64))
+        if keep is not None:
+            keep.save(index.save)
     allow = None if allowed is None else etalage.retrieval.ItemFilter(allow=allowed)
 
     def search(q, k, effort):
