@@ -31,6 +31,15 @@ void set_option(const py::dict& options, const char* name, Auto<T>& field) {
     throw py::type_error(std::string(name) + " is " + describe(options[name]) + ", must be " + rule + " or 'auto'");
   }
   T value = field.value();
+  if constexpr (std::is_enum_v<T>) {
+    const py::object said = options[name];
+    for (const auto& [word, choice] : option_names<T>)
+      if (py::isinstance<py::str>(said) && said.equal(py::str(word))) {
+        field = choice;
+        return;
+      }
+    throw std::invalid_argument(std::string(name) + " is " + describe(said) + ", must be " + words_of_auto_choices<T>());
+  }
   set_option(options, name, value);
   field = value;
 }

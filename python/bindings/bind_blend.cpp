@@ -24,8 +24,8 @@ BlendOptions blend_options_from(py::dict d) {
   return options_from_dict<BlendOptions>(d);
 }
 
-py::dict to_dict(const BlendOptions& o) {
-  py::dict d = options_to_dict(o);
+py::dict to_dict(const BlendOptions& o, Shown what = Shown::kGiven) {
+  py::dict d = options_to_dict(o, what);
   if (o.weights.empty()) d["weights"] = py::none();
   return d;
 }
@@ -43,6 +43,14 @@ void bind_blend(py::module_& m) {
       .def_static("check_options", [](const py::dict& options) { (void)blend_options_from(options); }, py::arg("options"))
       .def_static("rules", &option_rules<BlendOptions>, "What each option must be, in words.")
       .def_property_readonly("options", [](const BlendModel& b) { return to_dict(b.options()); })
+      .def_property_readonly(
+          "resolved",
+          [](const BlendModel& b) {
+            py::dict d = to_dict(b.options(), Shown::kInUse);
+            d["weights"] = numbers({b.weights().begin(), b.weights().end()});
+            return d;
+          },
+          "Options as they are in use.")
       .def_property_readonly(
           "members",
           [](const BlendModel& b) {

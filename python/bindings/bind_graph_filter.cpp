@@ -39,7 +39,11 @@ void bind_graph_filter(py::module_& m) {
            py::arg("options"))
       .def_static("rules", &option_rules<GraphFilterOptions>, "What each option must be, in words.")
       .def_property_readonly("options", [](const GraphFilterModel& g) { return to_dict(g.options()); })
-      .def_property_readonly("resolved", [](const GraphFilterModel& g) { return to_dict(g.options(), Shown::kInUse); })
+      .def_property_readonly("resolved", [](const GraphFilterModel& g) {
+        GraphFilterOptions o = g.options();
+        if (o.low_pass_factors < 0) o.low_pass_factors = GraphFilterOptions::default_factors(g.num_users(), g.num_items());
+        return to_dict(o, Shown::kInUse);
+      })
       .def_static("settled",
                   [](const py::dict& options, std::int64_t users, std::int64_t items, std::int64_t pairs, double item_mean) {
                     return to_dict(settled(graph_filter_options_from(options), shape_from(users, items, pairs, item_mean)), Shown::kInUse);

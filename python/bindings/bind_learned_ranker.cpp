@@ -104,6 +104,7 @@ void bind_learned_ranker(py::module_& m) {
       .def_static("check_options", [](const py::dict& options) { (void)options_from_dict<LearnedRankerOptions>(options); }, py::arg("options"))
       .def_static("rules", &option_rules<LearnedRankerOptions>, "What each option must be, in words.")
       .def_property_readonly("options", [](const LearnedRankerModel& r) { return options_to_dict(r.options()); })
+      .def_property_readonly("resolved", [](const LearnedRankerModel& r) { return options_to_dict(r.options(), Shown::kInUse); })
       .def_property("learning", [](const LearnedRankerModel& r) { return r.options().learning; }, &LearnedRankerModel::set_learning)
       .def("set_served_at", &LearnedRankerModel::set_served_at, py::arg("placement"), py::arg("position"))
       .def_property_readonly("served_at", [](const LearnedRankerModel& r) { return py::make_tuple(r.options().placement, r.options().position); },

@@ -19,16 +19,19 @@
 
 namespace etalage::python {
 
+inline constexpr const char* kExcludeLastWords = "'auto', 'session', True or False";
+
 struct SetFromDict {
   const py::dict& d;
-  /// "auto", True or False.
-  void operator()(const char* name, ExcludeLast& field, const OptionRule& = {}) const {
-    if (!d.contains(name)) return;
-    const py::object value = d[name];
-    bool yes = false;
-    if (py::isinstance<py::str>(value)) {
-      set_choice(d, name, field, {{"auto", ExcludeLast::kAuto}});
+  /// "auto", "session", True or False.
+  void operator()(const char* name, Auto<ExcludeLast>& field, const OptionRule& = {}) const {
+    if (!d.contains(name) || says_auto(d, name)) return;
+    if (py::isinstance<py::str>(d[name])) {
+      if (!py::object(d[name]).equal(py::str("session")))
+        throw std::invalid_argument(std::string(name) + " is " + describe(d[name]) + ", must be " + kExcludeLastWords);
+      field = ExcludeLast::kSession;
     } else {
+      bool yes = false;
       set_option(d, name, yes);
       field = yes ? ExcludeLast::kYes : ExcludeLast::kNo;
     }
@@ -51,7 +54,7 @@ struct PutIntoDict {
  private:
   template <class T>
   static py::object to_python(const T& field) {
-    if constexpr (std::is_same_v<T, ExcludeLast>) return field == ExcludeLast::kAuto ? py::object(py::str("auto")) : py::object(py::bool_(field == ExcludeLast::kYes));
+    if constexpr (std::is_same_v<T, ExcludeLast>) return field == ExcludeLast::kSession ? py::object(py::str("session")) : py::object(py::bool_(field == ExcludeLast::kYes));
     else if constexpr (std::is_enum_v<T>) return py::str(name_of_choice(field));
     else if constexpr (std::is_same_v<T, float>) return shortest(field);
     else if constexpr (std::is_same_v<T, std::vector<float>>) return numbers(field);
@@ -61,8 +64,12 @@ struct PutIntoDict {
 
 template <class T>
 [[nodiscard]] std::string words_of_rule(const OptionRule& rule) {
-  if constexpr (std::is_same_v<T, ExcludeLast>) return std::string("'auto', True or False");
-  else if constexpr (std::is_enum_v<T>) return words_of_choices<T>();
+  if constexpr (is_auto_option<T>) {
+    using Value = std::remove_cvref_t<decltype(std::declval<const T&>().value())>;
+    if constexpr (std::is_same_v<Value, ExcludeLast>) return kExcludeLastWords;
+    else if constexpr (std::is_enum_v<Value>) return words_of_auto_choices<Value>();
+    else return words_of_rule<Value>(rule);
+  } else if constexpr (std::is_enum_v<T>) return words_of_choices<T>();
   else return std::string(rule.words());
 }
 
@@ -87,9 +94,7 @@ template <class O>
   py::dict d;
   const O usual;
   O::each(usual, [&](const char* name, const auto& field, const OptionRule& rule) {
-    using T = std::remove_cvref_t<decltype(field)>;
-    if constexpr (is_auto_option<T>) d[name] = words_of_rule<std::remove_cvref_t<decltype(field.value())>>(rule);
-    else d[name] = words_of_rule<T>(rule);
+    d[name] = words_of_rule<std::remove_cvref_t<decltype(field)>>(rule);
   });
   return d;
 }

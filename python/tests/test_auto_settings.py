@@ -3,6 +3,7 @@
 
 import copy
 import gzip
+import inspect
 import os
 import pickle
 from pathlib import Path
@@ -58,6 +59,96 @@ def test_auto_fits_whatever_there_is(kind):
         model = getattr(etalage.models, kind)().fit(sp.csr_matrix(np.ones(shape, np.float32)))
         assert model.resolved.get("factors", 1) <= min(shape)
     getattr(etalage.models, kind)().fit(sp.csr_matrix((3, 4), dtype=np.float32))
+
+
+@pytest.fixture(scope="module")
+def log():
+    rng = np.random.default_rng(6)
+    n = 900
+    return etalage.EventLog.from_frame({"user": rng.integers(0, 60, n), "item": rng.integers(0, 25, n), "time": np.arange(n) * 3600}, time="time",
+                                       time_unit="s")
+
+
+MODELS = [n for n in etalage.models.__all__ if inspect.isclass(getattr(etalage.models, n)) and issubclass(getattr(etalage.models, n), etalage.models.Recommender)
+          and n != "Recommender"]
+SEVERAL = {"Blend": "members", "LearnedRanker": "sources"}
+MORE = {"partial_fit_users", "partial_fit_items", "add_sessions"}
+
+
+def fitted(name, log):
+    """As constructed, on the log; what holds others on one that goes by order and one that does not."""
+    cls = getattr(etalage.models, name)
+    if name in SEVERAL:
+        return cls([("next", etalage.models.Transitions()), ("rows", etalage.models.EASE())]).fit(log)
+    if name == "Vectors":
+        rng = np.random.default_rng(1)
+        return cls().fit(rng.random((log.num_users, 4), np.float32), rng.random((log.num_items, 4), np.float32))
+    return cls().fit(log)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_that_is_resolved_is_auto(name, log, tmp_path):
+    model = fitted(name, log)
+    own = {n: v for n, v in model.resolved.items() if n not in SEVERAL.values()}
+    assert set(model.resolved) == set(model.get_params())
+    assert "auto" not in [v for v in own.values() if isinstance(v, str)], own
+    held = getattr(model, "fitted_members", None) or getattr(model, "fitted_sources", None) or {}
+    assert all("auto" not in [v for v in m.resolved.values() if isinstance(v, str)] for m in held.values())
+    model.save(tmp_path / "model")
+    for other in (etalage.load(tmp_path / "model"), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert {n: other.resolved[n] for n in own} == own
+        assert {n: other.get_params()[n] for n in own} == {n: model.get_params()[n] for n in own}  # still chosen by the next fit
+    given = type(model)(**own, **{n: getattr(model, n) for n in SEVERAL.values() if hasattr(model, n)})  # each a value that may be given
+    assert {n: given.get_params()[n] for n in own if own[n] != given.get_params()[n]} == {}
+    row = sp.csr_matrix(np.eye(1, log.num_items, dtype=np.float32))
+    for call in MORE & set(dir(model)):
+        if call == "add_sessions":
+            getattr(model, call)(log)
+        elif name == "Vectors":
+            getattr(model, call)([0], np.ones((1, 4), np.float32))
+        else:
+            try:
+                getattr(model, call)([0], row if call == "partial_fit_users" else sp.csr_matrix(np.eye(1, log.num_users, dtype=np.float32)))
+            except NotImplementedError:
+                continue
+        assert "auto" not in [v for v in model.resolved.values() if isinstance(v, str)], call
+
+
+@pytest.mark.parametrize("name", ["Transitions", "SequentialRules", "SessionKNN", "LinearSequence", "Item2Vec"])
+def test_exclude_last_says_what_the_data_decided(name):
+    ring = np.arange(2000) // 10 % 7 + np.tile(np.arange(10), 200)
+    lists = {again: etalage.Sequences(np.arange(201) * 10, (ring // (2 if again else 1) % 17).astype(np.int32), num_items=17) for again in (False, True)}
+    cls = getattr(etalage.models, name)
+    session, no = (cls().fit(lists[again]) for again in (False, True))
+    assert (session.resolved["exclude_last"], no.resolved["exclude_last"]) == ("session", False)
+    assert session.exclude_last == "auto" and cls(exclude_last=True).fit(lists[True]).resolved["exclude_last"] is True
+    asked = {"k": 17, "filter_already_liked_items": False}
+    given = cls(exclude_last="session").fit(lists[True])
+    assert given.resolved["exclude_last"] == "session" and 5 not in given.recommend_session([4, 5], **asked)[0]
+    assert 5 in no.recommend_session([4, 5], **asked)[0] and 5 not in session.recommend_session([4, 5], **asked)[0]
+    blend = etalage.models.Blend([("a", cls()), ("b", etalage.models.Transitions(exclude_last=True))])
+    assert [blend.fit(lists[again]).resolved["exclude_last"] for again in (False, True)] == ["session", False]
+    if hasattr(session, "add_sessions"):
+        session.add_sessions(lists[True])
+        assert session.resolved["exclude_last"] is False and 5 in session.recommend_session([4, 5], **asked)[0]
+    with pytest.raises(ValueError, match="exclude_last is 'visit' .str., must be 'auto', 'session', True or False"):
+        cls(exclude_last="visit")
+
+
+def test_methods_say_how_it_was_solved(rows):
+    assert etalage.models.EASE().fit(rows).resolved["method"] == "exact"
+    tight = etalage.models.EASE(memory_budget=1000).fit(rows)
+    assert tight.resolved["method"] == "approximate" and tight.method == "auto"
+    assert tight.fit(rows[:5]).resolved["method"] == "approximate"
+    assert tight.set_params(memory_budget=1 << 30).fit(rows).resolved["method"] == "exact"
+    with pytest.raises(ValueError, match="memory_budget is 1000, must be at least"):
+        etalage.models.EASE(method="exact", memory_budget=1000).fit(rows)
+    lists = etalage.Sequences(np.arange(101) * 10, np.tile(np.arange(20), 50).astype(np.int32), num_items=20)
+    for budget, method in ((1 << 20, "exact"), (100, "candidates")):
+        model = etalage.models.LinearSequence(memory_budget=budget).fit(lists)
+        assert model.resolved["method"] == method and model.method == "auto"
+    with pytest.raises(ValueError, match="method is 'fast' .str., must be 'auto', 'exact' or 'candidates'"):
+        etalage.models.LinearSequence(method="fast")
 
 
 def test_what_is_given_stays_and_leads(rows):

@@ -37,6 +37,14 @@ template <class E>
   return words_of_choices(option_names<E>, others);
 }
 
+/// "'auto', 'exact' or 'candidates'", of an enumeration that a fit chooses from unless a value is given.
+template <class E>
+[[nodiscard]] std::string words_of_auto_choices() {
+  std::vector<OptionName<E>> choices{{"auto", E{}}};
+  choices.insert(choices.end(), option_names<E>.begin(), option_names<E>.end());
+  return words_of_choices(choices);
+}
+
 template <class T>
 inline constexpr bool is_option_list = false;
 template <class T>
@@ -50,7 +58,14 @@ inline constexpr bool is_optional_option<std::optional<T>> = true;
 template <class T>
 void require_option(const char* name, const T& value, const OptionRule& rule) {
   if constexpr (is_auto_option<T>) {
-    require_option(name, value.value(), rule);
+    using E = std::remove_cvref_t<decltype(value.value())>;
+    if constexpr (std::is_enum_v<E>) {
+      for (const auto& choice : option_names<E>)
+        if (choice.second == value.value()) return;
+      throw std::invalid_argument(detail::violated(name, static_cast<std::int64_t>(value.value()), words_of_auto_choices<E>().c_str()));
+    } else {
+      require_option(name, value.value(), rule);
+    }
   } else if constexpr (is_optional_option<T>) {
     if (value) require_option(name, *value, rule);
   } else if constexpr (is_option_list<T>) {

@@ -13,6 +13,7 @@
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/random_walk.hpp"
 #include "etalage/models/warp.hpp"
+#include "models/linear/ease_memory.hpp"
 
 namespace etalage {
 namespace {
@@ -114,6 +115,7 @@ WarpOptions settled(WarpOptions o, const DataShape& s) {
 
 EaseOptions settled(EaseOptions o, const DataShape& s) {
   o.l2.settle(s.dense() ? 200.0f : 100.0f);
+  o.method.settle(detail::ease_method(o, static_cast<double>(s.users), static_cast<double>(s.items)));
   return o;
 }
 

@@ -75,7 +75,7 @@ TEST(OptionRule, ErrorsNameFieldValueAndTheBrokenPart) {
   EXPECT_EQ(said_by(blend), "weights is -1, must be finite and >= 0");
   blend = {};
   blend.exclude_last = static_cast<ExcludeLast>(7);
-  EXPECT_EQ(said_by(blend), "exclude_last is 7, must be 'auto', 'true' or 'false'");
+  EXPECT_EQ(said_by(blend), "exclude_last is 7, must be 'auto', 'session', 'true' or 'false'");
   ItemIndexOptions index;
   index.recall = 1;
   EXPECT_EQ(said_by(index), "recall is 1, must be in [0, 1) (0 leaves ef_search and nprobe as they are)");

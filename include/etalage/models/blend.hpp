@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
@@ -37,7 +38,8 @@ struct ETALAGE_EXPORT BlendOptions {
   std::vector<float> weights = {};  ///< one a member, >= 0, not all 0; empty means equal ones, until learn_weights()
   std::int32_t candidates = 500;  ///< taken from each member, >= 1; more where more results are asked for
   float rrf_constant = 60;        ///< of kReciprocalRank, > 0
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< kAuto: what a session shows last, unless a member would list it
+  /// Leave out the newest item of a query. Not given: as the members do to which order matters; one that lists it has the last word.
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);
   int num_threads = 0;            ///< of batch calls that do not say; 0 means all CPUs this process may use
   void validate() const;          ///< throws std::invalid_argument: option, value, rule
   /// visit("name", field, rule) for each option: what files and bindings read and write.

@@ -16,21 +16,21 @@ namespace etalage {
 
 /// How the weights are found.
 enum class EaseMethod : std::uint8_t {
-  kAuto,        ///< exact where its memory fits the budget, else approximate
   kExact,       ///< the closed form over all items
   kApproximate  ///< the same closed form for each item over its num_candidates most similar items alone
 };
 /// As options spell them.
 template <>
 inline constexpr auto option_names<EaseMethod> = std::to_array<OptionName<EaseMethod>>(
-    {{"auto", EaseMethod::kAuto}, {"exact", EaseMethod::kExact}, {"approximate", EaseMethod::kApproximate}});
+    {{"exact", EaseMethod::kExact}, {"approximate", EaseMethod::kApproximate}});
 
 /// Settings of the linear item-item model with a closed form.
 struct ETALAGE_EXPORT EaseOptions {
   Auto<float> l2 = Auto<float>::unless_given(100);  ///< ridge on the weights, > 0
   float popularity_penalty = 0;     ///< p: weights for an item are divided by (its users)^p, in [0, 1]
   std::int32_t num_neighbors = 0;   ///< weights kept of each item, those of largest size; 0 keeps all
-  EaseMethod method = EaseMethod::kAuto;  ///< exact, or blocks of neighbours
+  /// Not given: exact where its memory fits the budget, else approximate.
+  Auto<EaseMethod> method = Auto<EaseMethod>::unless_given(EaseMethod::kExact);
   std::int64_t memory_budget = std::int64_t{8} << 30;  ///< bytes that an exact fit may take, > 0; see Cost
   std::int32_t num_candidates = 500;                   ///< of the approximate method, >= 1
   bool keep_history = true;         ///< keep the training rows in the model, whose scores rest on them

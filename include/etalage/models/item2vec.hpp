@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/array.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
@@ -27,7 +28,7 @@ struct ETALAGE_EXPORT Item2VecOptions {
   float query_decay = 5.0f;         ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
   std::int32_t max_history = 50;    ///< newest items of a query that count, >= 1
   bool compute_objective = true;    ///< mean loss of the epoch's pairs, before their steps, into the report
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);  ///< leave out the newest item of a query
   bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;              ///< 0 means all CPUs this process may use
   std::uint64_t seed = 42;  ///< of start and draws; equal seeds, equal models for one thread
@@ -75,7 +76,7 @@ class ETALAGE_EXPORT Item2VecModel final : public SequenceModel {
   [[nodiscard]] static std::shared_ptr<Item2VecModel> from_state(const StateReader& reader);
 
  protected:
-  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
+  [[nodiscard]] Auto<ExcludeLast>* exclude_last_option() noexcept override { return &options_.exclude_last; }
   void add_scores(const OrderedItems& history, detail::SparseScores& scores, detail::SequenceScratch& scratch) const override;
   void add_similar(std::int32_t item, detail::SparseScores& scores, detail::SequenceScratch& scratch) const override;
   void add_parts(const OrderedItems& history, std::int32_t item, std::span<float> parts,

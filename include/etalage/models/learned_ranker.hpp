@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/csr_matrix.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/sequences.hpp"
@@ -29,7 +30,8 @@ namespace etalage {
 struct ETALAGE_EXPORT LearnedRankerOptions {
   std::int32_t candidates = 200;  ///< taken from each source, >= 1; more where more results are asked for
   std::int32_t anchors = 10;      ///< newest items of a history that similarity is measured to, >= 1
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< kAuto: what a session shows last, unless a source would list it
+  /// Leave out the newest item of a query. Not given: as the sources do to which order matters; one that lists it has the last word.
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);
   float placement = std::numeric_limits<float>::quiet_NaN();  ///< served as this; NaN: not known
   float position = std::numeric_limits<float>::quiet_NaN();   ///< served as this; NaN: not known
   double half_life_days = 30;     ///< of the signal "recent", > 0

@@ -16,16 +16,15 @@ namespace etalage {
 
 /// How the ridge regression of a linear sequence model is solved.
 enum class LinearSequenceMethod : std::uint8_t {
-  kAuto,   ///< exact where the Gram matrix fits memory_budget, else by candidates
   kExact,  ///< every item may speak for every item
   kCandidates  ///< for each target the num_candidates strongest sources, solved among themselves exactly
 };
 /// As options spell them.
 template <>
 inline constexpr auto option_names<LinearSequenceMethod> = std::to_array<OptionName<LinearSequenceMethod>>(
-    {{"auto", LinearSequenceMethod::kAuto}, {"exact", LinearSequenceMethod::kExact}, {"candidates", LinearSequenceMethod::kCandidates}});
+    {{"exact", LinearSequenceMethod::kExact}, {"candidates", LinearSequenceMethod::kCandidates}});
 
-/// Settings of the linear sequence model. Those that are Auto are tried at fit on held out items where they are not given: see settled().
+/// Settings of the linear sequence model. Numbers that are Auto are tried at fit on held out items where they are not given: see settled().
 struct ETALAGE_EXPORT LinearSequenceOptions {
   Auto<float> l2 = Auto<float>::unless_given(100);  ///< ridge, > 0
   Auto<float> ridge_exponent = Auto<float>::unless_given(0.4f);  ///< the ridge on source i is l2 (square sum of i)^this, in [0, 1]
@@ -36,11 +35,12 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
   Auto<float> column_exponent = Auto<float>::unless_given(0.2f);  ///< a target's weights are divided by (its count)^this, >= 0
   Auto<float> query_decay = Auto<float>::unless_given(2);  ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
   std::int32_t max_history = 50;    ///< newest items of a query that count, >= 1
-  LinearSequenceMethod method = LinearSequenceMethod::kAuto;  ///< closed form over all items, or over kept pairs
+  /// Not given: exact where the Gram matrix fits memory_budget, else by candidates.
+  Auto<LinearSequenceMethod> method = Auto<LinearSequenceMethod>::unless_given(LinearSequenceMethod::kExact);
   std::int64_t memory_budget = std::int64_t{256} << 20;  ///< bytes for the Gram matrix of the exact method, > 0
   std::int32_t num_candidates = 200;  ///< sources of each target, >= 1
   std::int32_t num_neighbors = 0;   ///< weights kept for each source, the largest by size; 0 keeps all
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);  ///< leave out the newest item of a query
   bool keep_history = true;         ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;              ///< 0 means all CPUs
   void validate() const;            ///< throws std::invalid_argument: field, value, bound
@@ -93,7 +93,7 @@ class ETALAGE_EXPORT LinearSequenceModel final : public DirectedItemModel {
   [[nodiscard]] static std::shared_ptr<LinearSequenceModel> from_state(const StateReader& reader);
 
  protected:
-  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
+  [[nodiscard]] Auto<ExcludeLast>* exclude_last_option() noexcept override { return &options_.exclude_last; }
 
  private:
   LinearSequenceOptions options_;

@@ -51,14 +51,14 @@ struct Query {
 
 /// Whether a model leaves out the newest item of a query, what the shopper is looking at, where the query does not say.
 enum class ExcludeLast : std::uint8_t {
-  kAuto,  ///< that of a session, unless the data show that the same item follows itself
-  kYes,   ///< that of a session, or of a history where there is no session
-  kNo
+  kSession,  ///< that of a session, which is going on; not that of a history
+  kYes,      ///< that of a session, or of a history where there is no session
+  kNo        ///< what is newest is listed like anything else
 };
 /// As options spell them.
 template <>
 inline constexpr auto option_names<ExcludeLast> = std::to_array<OptionName<ExcludeLast>>(
-    {{"auto", ExcludeLast::kAuto}, {"true", ExcludeLast::kYes}, {"false", ExcludeLast::kNo}});
+    {{"session", ExcludeLast::kSession}, {"true", ExcludeLast::kYes}, {"false", ExcludeLast::kNo}});
 
 /// What a model was fitted on, without order, values and times: equal for equal sets of (user, item) pairs. Two sums of
 /// 64 hashed bits, so that sets which do not overlap add up.

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
@@ -28,15 +29,15 @@ struct SequenceScratch;
 /// Scores     score(q, j) = what the model says + 1e-6 * count(j) / largest count. The last term orders what the model
 ///            says nothing about by popularity; it is the whole answer to an empty history
 /// Lists      always min(k, allowed) long
-/// Newest     the newest item of a session is what the shopper is looking at: kAuto leaves it out unless kRepeatShare or more
-///            of the steps from an item to the next, in what was fitted and added, go to the same item. kYes leaves out the
-///            newest item of a history too, where there is no session
+/// Newest     the newest item of a session is what the shopper is looking at: where options do not say, it is left out
+///            (kSession) unless kRepeatShare or more of the steps from an item to the next, in what was fitted and added, go to
+///            the same item (kNo). kYes leaves out the newest item of a history too, where there is no session
 /// Explain    one part for each distinct item of the history, repeats added up; the parts and the popularity term sum
 ///            to the score
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 class ETALAGE_EXPORT SequenceModel : public Recommender {
  public:
-  /// From this share of immediate repeats on kAuto lists the newest item.
+  /// From this share of immediate repeats on the newest item is listed where options do not say.
   static constexpr double kRepeatShare = 0.05;
   [[nodiscard]] std::int32_t num_users() const noexcept override { return num_users_; }
   [[nodiscard]] std::int32_t num_items() const noexcept override { return static_cast<std::int32_t>(counts_.size()); }
@@ -49,10 +50,12 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   /// Steps from an item of a list to the next, and how many of them go to the same item.
   [[nodiscard]] std::int64_t num_steps() const noexcept { return num_steps_; }
   [[nodiscard]] std::int64_t num_repeats() const noexcept { return num_repeats_; }
-  /// kAuto, as the data decide it.
+  /// Whether num_repeats() of num_steps() are kRepeatShare or more.
   [[nodiscard]] bool repeats_happen() const noexcept {
     return static_cast<double>(num_repeats_) >= kRepeatShare * static_cast<double>(std::max<std::int64_t>(num_steps_, 1));
   }
+  /// What holds for queries that do not say: as options have it, or as the data decide.
+  [[nodiscard]] ExcludeLast exclude_last() const noexcept { return exclude_last_; }
   [[nodiscard]] bool excludes_last(const Query& query) const noexcept override;
 
   /// Replaces the kept rows; columns in order, oldest first. Their times are not known.
@@ -77,10 +80,10 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   };
 
   SequenceModel() = default;
-  /// The model's own exclude_last, as its options have it.
   /// When a query is asked that does not say so.
   [[nodiscard]] virtual std::optional<std::int64_t> default_now() const noexcept { return newest_ms_; }
-  [[nodiscard]] virtual ExcludeLast exclude_last_option() const noexcept { return ExcludeLast::kAuto; }
+  /// The model's option of this name, which what is counted settles; null without one.
+  [[nodiscard]] virtual Auto<ExcludeLast>* exclude_last_option() noexcept { return nullptr; }
   /// Counts items and takes ids and, if wanted, rows. std::invalid_argument without a list or an item.
   void take_sequences(const Sequences& sequences, bool keep_history);
   /// Adds the counts and times of more sessions; grows the catalogue to hold their items.
@@ -111,6 +114,7 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   [[nodiscard]] float prior(std::int32_t item) const noexcept { return counts_[static_cast<std::size_t>(item)] * prior_scale_; }
   void set_largest_count(float count) noexcept;
   void count_steps(const Sequences& sequences) noexcept;
+  void settle_exclude_last() noexcept;
   std::size_t best(detail::SparseScores& scores, std::span<const std::int32_t> excluded, const ItemFilter* filter,
                    std::span<ItemScore> out, Scratch& scratch) const;
 
@@ -123,6 +127,7 @@ class ETALAGE_EXPORT SequenceModel : public Recommender {
   Array<std::int64_t> history_times_;
   std::int64_t num_steps_ = 0;
   std::int64_t num_repeats_ = 0;
+  ExcludeLast exclude_last_ = ExcludeLast::kSession;
 };
 
 /// Each user's items in order as CSR rows with values of 1, repeats kept; times go to `times` where there are any.

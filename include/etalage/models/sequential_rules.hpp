@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
@@ -22,7 +23,7 @@ struct ETALAGE_EXPORT SequentialRulesOptions {
   std::int32_t num_neighbors = 500;  ///< strongest rules kept for each item, >= 1
   float query_decay = 0;             ///< places after which an item of the query weighs 1/e; 0 means all weigh the same
   std::int32_t max_history = 1;      ///< newest items of a query whose rules count, >= 1
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);  ///< leave out the newest item of a query
   bool keep_history = true;          ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;               ///< 0 means all CPUs
   void validate() const;             ///< throws std::invalid_argument: field, value, bound
@@ -57,7 +58,7 @@ class ETALAGE_EXPORT SequentialRulesModel final : public DirectedItemModel {
   [[nodiscard]] static std::shared_ptr<SequentialRulesModel> from_state(const StateReader& reader);
 
  protected:
-  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
+  [[nodiscard]] Auto<ExcludeLast>* exclude_last_option() noexcept override { return &options_.exclude_last; }
 
  private:
   SequentialRulesOptions options_;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
@@ -45,7 +46,7 @@ struct ETALAGE_EXPORT SessionKnnOptions {
   float length_exponent = 0;                ///< similarity is divided by (distinct items of the session)^this, >= 0
   float session_decay_days = 0;             ///< similarity falls by exp(-age / this); 0 means no decay; needs times
   std::int32_t max_history = 50;            ///< newest items of a query that count, >= 1
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);  ///< leave out the newest item of a query
   bool keep_history = true;                 ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;                      ///< 0 means all CPUs; for batches
   void validate() const;                    ///< throws std::invalid_argument: field, value, bound
@@ -101,7 +102,7 @@ class ETALAGE_EXPORT SessionKnnModel final : public SequenceModel {
   [[nodiscard]] static std::shared_ptr<SessionKnnModel> from_state(const StateReader& reader);
 
  protected:
-  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
+  [[nodiscard]] Auto<ExcludeLast>* exclude_last_option() noexcept override { return &options_.exclude_last; }
   void add_scores(const OrderedItems& history, detail::SparseScores& scores, detail::SequenceScratch& scratch) const override;
   void add_similar(std::int32_t item, detail::SparseScores& scores, detail::SequenceScratch& scratch) const override;
   void add_parts(const OrderedItems& history, std::int32_t item, std::span<float> parts,

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "etalage/core/auto_option.hpp"
 #include "etalage/core/option_names.hpp"
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
@@ -24,7 +25,7 @@ struct ETALAGE_EXPORT TransitionsOptions {
   float column_exponent = 0.2f;   ///< and by (sum of column j)^this, >= 0
   float query_decay = 2.0f;       ///< places after which an item of the query weighs 1/e, >= 0; 0 means all weigh the same
   std::int32_t max_history = 50;  ///< newest items of a query that count, >= 1
-  ExcludeLast exclude_last = ExcludeLast::kAuto;  ///< leave out the newest item of a query
+  Auto<ExcludeLast> exclude_last = Auto<ExcludeLast>::unless_given(ExcludeLast::kSession);  ///< leave out the newest item of a query
   bool keep_history = true;       ///< keep the lists, so that a user can be asked for by index
   int num_threads = 0;            ///< 0 means all CPUs
   void validate() const;          ///< throws std::invalid_argument: field, value, bound
@@ -63,7 +64,7 @@ class ETALAGE_EXPORT TransitionsModel final : public DirectedItemModel {
   [[nodiscard]] static std::shared_ptr<TransitionsModel> from_state(const StateReader& reader);
 
  protected:
-  [[nodiscard]] ExcludeLast exclude_last_option() const noexcept override { return options_.exclude_last; }
+  [[nodiscard]] Auto<ExcludeLast>* exclude_last_option() noexcept override { return &options_.exclude_last; }
 
  private:
   struct Sums;

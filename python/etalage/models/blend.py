@@ -40,7 +40,8 @@ class Blend(Recommender):
     weights       one number a member, or None: equal ones, or learned when fit() gets `valid`
     candidates    taken from each member
     rrf_constant  of "rrf": 1 / (rrf_constant + rank)
-    exclude_last  never recommend what a session shows last: True, False, or "auto": unless a member lists it
+    exclude_last  never recommend what a session shows last: "session"; True, the newest of a history too, where there is no
+                  session; False; or "auto": False where a member lists it or none goes by order, else as they do
     num_threads   of batch calls; 0 means all CPUs this process may use
 
     fit() works on copies of the models that were given; fitted_members has them. The weights in use are `weights_`.

@@ -19,8 +19,9 @@ class Item2Vec(SequenceRecommender):
     query_decay, max_history   places after which an item of the query weighs 1/e; newest items that count
     compute_objective   put the mean loss of each epoch's pairs into the report
     seed                equal seeds give equal bits on one SIMD level, for any number of threads
-    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
-                       the data show that the same product follows itself (a twentieth of the steps or more)
+    exclude_last       never recommend what a session shows last, the product being looked at: "session"; True, the newest of a
+                       history too, where there is no session; False; or "auto": False where the data show that the same product
+                       follows itself (a twentieth of the steps or more), else "session"
     """
 
     _kind = "Item2Vec"

@@ -40,7 +40,8 @@ class LearnedRanker(Recommender):
     bootstraps     models of a bag, 0 or 2 to 256, each learned as the ranker is from a bootstrap resample (Poisson(1) counts of shoppers where
                    they are known, else of lists): for Engine.explore("bootstrap") alone, answers do not read them. Learning takes as many
                    times longer, and so does scoring an answer that explores by them
-    exclude_last   never recommend what a session shows last: True, False, or "auto": unless a source lists it
+    exclude_last   never recommend what a session shows last: "session"; True, the newest of a history too, where there is no
+                   session; False; or "auto": False where a source lists it or none goes by order, else as they do
     seed           of drawn candidates, folds and trees
     num_threads    of batch calls and of learning; 0 means all CPUs this process may use
 
@@ -127,6 +128,12 @@ class LearnedRanker(Recommender):
     def report(self):
         """What was learned: method, lists, trees, what they start from, cross-validated ndcg of linear and trees."""
         return json.loads(self._fitted().learning).get("report", {})
+
+    @property
+    def resolved(self):
+        """The parameters as the last fit used them: a dict of all of them, with values in the place of "auto"; {} before a fit."""
+        used = super().resolved
+        return used | {"method": self.report.get("method", used["method"])} if used else used
 
     @property
     def linear_weights(self):

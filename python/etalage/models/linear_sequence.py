@@ -19,8 +19,9 @@ class LinearSequence(SequenceRecommender):
     l2, ridge_exponent, decay, column_exponent and query_decay are "auto": tried at fit on the last items of some of the
     lists by models that have not seen them (four to six smaller fits, fewer where some are given; `resolved` says what they became). With fewer than 200 such
     items they are 100, 0.4, 2, 0.2 and 2. Give all five and one fit is all there is.
-    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
-                       the data show that the same product follows itself (a twentieth of the steps or more)
+    exclude_last       never recommend what a session shows last, the product being looked at: "session"; True, the newest of a
+                       history too, where there is no session; False; or "auto": False where the data show that the same product
+                       follows itself (a twentieth of the steps or more), else "session"
     """
 
     _kind = "LinearSequence"

@@ -13,8 +13,9 @@ class SequentialRules(SequenceRecommender):
     min_support     rules whose weights sum to less are dropped
     num_neighbors   strongest rules kept for each item
     max_history     newest items of a query whose rules count; query_decay: places after which one weighs 1/e
-    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
-                       the data show that the same product follows itself (a twentieth of the steps or more)
+    exclude_last       never recommend what a session shows last, the product being looked at: "session"; True, the newest of a
+                       history too, where there is no session; False; or "auto": False where the data show that the same product
+                       follows itself (a twentieth of the steps or more), else "session"
     """
 
     _kind = "SequentialRules"

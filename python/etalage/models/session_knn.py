@@ -18,8 +18,9 @@ class SessionKNN(SequenceRecommender):
     length_exponent    long sessions weigh less
     session_decay_days   old sessions weigh less; needs times
     max_history        newest items of a query that count
-    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
-                       the data show that the same product follows itself (a twentieth of the steps or more)
+    exclude_last       never recommend what a session shows last, the product being looked at: "session"; True, the newest of a
+                       history too, where there is no session; False; or "auto": False where the data show that the same product
+                       follows itself (a twentieth of the steps or more), else "session"
     """
 
     _kind = "SessionKNN"

@@ -12,8 +12,9 @@ class Transitions(SequenceRecommender):
     decay, window       places after which a pair's weight falls to 1/e (0: no decay); pairs farther apart do not count
     row_exponent, column_exponent   how strongly an item's sums are divided out of its pairs
     query_decay, max_history        places after which an item of the query weighs 1/e; newest items that count
-    exclude_last       never recommend what a session shows last, the product being looked at: True, False, or "auto": unless
-                       the data show that the same product follows itself (a twentieth of the steps or more)
+    exclude_last       never recommend what a session shows last, the product being looked at: "session"; True, the newest of a
+                       history too, where there is no session; False; or "auto": False where the data show that the same product
+                       follows itself (a twentieth of the steps or more), else "session"
     """
 
     _kind = "Transitions"

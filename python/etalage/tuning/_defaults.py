@@ -75,4 +75,5 @@ def defaults(model, data) -> dict:
         return {}
     fresh, s = _KINDS[kind](), shape_of(data)
     settled = fresh._settled(s.users, s.items, s.pairs, s.item_mean)
-    return {n: settled[n] for n, v in fresh.get_params().items() if v == "auto" and settled.get(n, "auto") != "auto"}
+    # How EASE is solved follows from memory_budget and says nothing about quality; given, it would bind a fit on more data.
+    return {n: settled[n] for n, v in fresh.get_params().items() if v == "auto" and n in settled and n != "method"}

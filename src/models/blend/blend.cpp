@@ -63,6 +63,7 @@ void BlendModel::set_weights(std::span<const float> weights) {
   for (const float w : weights) sum += static_cast<double>(w);
   weights_.clear();
   for (const float w : weights) weights_.push_back(static_cast<float>(static_cast<double>(w) / sum));
+  options_.exclude_last.settle(detail::members_exclude_last(members_, weights_));
 }
 
 BlendModel::Working& BlendModel::working(Scratch& scratch) const {
@@ -77,8 +78,7 @@ bool BlendModel::is_cold(const Query& query) const noexcept {
 
 bool BlendModel::excludes_last(const Query& query) const noexcept {
   if (query.exclude_last) return *query.exclude_last;
-  if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
-  return detail::members_exclude_last(members_, query, weights_);
+  return detail::excludes_last(options_.exclude_last, query);
 }
 
 std::size_t BlendModel::list_length(std::size_t k) const noexcept {
@@ -335,6 +335,7 @@ std::shared_ptr<BlendModel> BlendModel::from_state(const StateReader& outer) {
   }
   if (weights.size() != count) reader.fail("weights", "found " + std::to_string(weights.size()) + " of them, expected one a member");
   model->weights_ = weights;
+  model->options_.exclude_last.settle(detail::members_exclude_last(model->members_, weights));
   model->user_ids_ = nullptr;
   model->item_ids_ = nullptr;
   model->history_ = {};

@@ -89,15 +89,18 @@ bool all_cold(std::span<const BlendMember> members, const MemberQuery& asked) no
   return std::all_of(members.begin(), members.end(), [&](const BlendMember& m) { return m.model->is_cold(asked.of(*m.model)); });
 }
 
-bool members_exclude_last(std::span<const BlendMember> members, const Query& query, std::span<const float> weights) noexcept {
+ExcludeLast members_exclude_last(std::span<const BlendMember> members, std::span<const float> weights) noexcept {
   bool any = false;
+  bool always = true;
   for (std::size_t m = 0; m < members.size(); ++m) {
     if (!weights.empty() && !(weights[m] > 0)) continue;
-    if (dynamic_cast<const SequenceModel*>(members[m].model.get()) == nullptr) continue;
-    if (!members[m].model->excludes_last(query)) return false;
+    const auto* model = dynamic_cast<const SequenceModel*>(members[m].model.get());
+    if (model == nullptr) continue;
+    if (model->exclude_last() == ExcludeLast::kNo) return ExcludeLast::kNo;
+    always = always && model->exclude_last() == ExcludeLast::kYes;
     any = true;
   }
-  return any;
+  return !any ? ExcludeLast::kNo : always ? ExcludeLast::kYes : ExcludeLast::kSession;
 }
 
 }  // namespace etalage::detail

@@ -72,8 +72,12 @@ class MemberQuery {
 
 /// Whether the query says nothing that any of them can use.
 [[nodiscard]] bool all_cold(std::span<const BlendMember> members, const MemberQuery& asked) noexcept;
-/// Whether the newest item of a query that does not say is left out: those to which order matters decide, and one that would list it has
+/// Whether the newest item of queries that do not say is left out: those to which order matters decide, and one that would list it has
 /// the last word. weights: [members] or empty for 1 each; a member of weight 0 is not asked.
-[[nodiscard]] bool members_exclude_last(std::span<const BlendMember> members, const Query& query, std::span<const float> weights = {}) noexcept;
+[[nodiscard]] ExcludeLast members_exclude_last(std::span<const BlendMember> members, std::span<const float> weights = {}) noexcept;
+/// What an option means for a query that does not say.
+[[nodiscard]] inline bool excludes_last(ExcludeLast option, const Query& query) noexcept {
+  return option == ExcludeLast::kYes || (option == ExcludeLast::kSession && !query.session.empty());
+}
 
 }  // namespace etalage::detail

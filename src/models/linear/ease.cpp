@@ -20,6 +20,7 @@
 #include "kernels/als_kernels.hpp"
 #include "models/linear/column_fit.hpp"
 #include "models/linear/ease_dual.hpp"
+#include "models/linear/ease_memory.hpp"
 #include "models/neighbour/sparse_product.hpp"
 #include "models/linear/sparse_first_inverse.hpp"
 #include "models/training_data.hpp"
@@ -131,17 +132,15 @@ bool solve_gram(float* a, std::size_t n, const EaseOptions& o, const std::vector
 enum class Way : std::uint8_t { kItems, kUsers, kApproximate };
 
 /// How fit() goes about data of this size.
-Way way_of(const EaseOptions& options, double users, double items) {
-  // In place over the items; or over the users, beside W.
-  const double primal = 4 * items * items;
-  const double dual = 4 * users * users + (options.num_neighbors > 0 ? 24 * items * std::min<double>(items, options.num_neighbors) : primal);
+Way way_of(EaseOptions options, double users, double items) {
+  const detail::EaseBytes bytes = detail::ease_bytes(options, users, items);
   const auto budget = static_cast<double>(options.memory_budget);
-  const bool fits = std::min(primal, dual) <= budget;
-  if (options.method == EaseMethod::kExact && !fits)
+  options.method.settle(detail::ease_method(options, users, items));
+  if (options.method == EaseMethod::kApproximate) return Way::kApproximate;
+  if (bytes.least() > budget)
     throw std::invalid_argument("memory_budget is " + std::to_string(options.memory_budget) + ", must be at least " +
-                                std::to_string(static_cast<std::int64_t>(std::min(primal, dual))) + " bytes for the exact method");
-  if (!fits || options.method == EaseMethod::kApproximate) return Way::kApproximate;
-  return primal > budget || (users < 0.8 * items && dual <= budget) ? Way::kUsers : Way::kItems;
+                                std::to_string(static_cast<std::int64_t>(bytes.least())) + " bytes for the exact method");
+  return bytes.over_items > budget || (users < 0.8 * items && bytes.over_users <= budget) ? Way::kUsers : Way::kItems;
 }
 
 }  // namespace
@@ -195,6 +194,7 @@ std::shared_ptr<EaseModel> EaseModel::from_gram(const EaseOptions& options, cons
   if (!whole || found != (way == Way::kItems ? items : 0))
     throw std::invalid_argument("blocks have " + std::to_string(found) + " rows, must have one of " + std::to_string(items) +
                                 " columns for each of the data's items, and none where the model is solved over users");
+  model->options_.method.settle(EaseMethod::kExact);
   FitReport report;
   if (way == Way::kUsers) {
     report = model->fit_exact(data, {}, true);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/option_check.hpp"
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "etalage/error.hpp"
 #include "etalage/models/sequence_model.hpp"
@@ -68,6 +69,7 @@ LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSig
     if (!user_ids_ && !item_ids_ && (s.model->user_ids() || s.model->item_ids())) set_ids(s.model->user_ids(), s.model->item_ids());
   fitted_on_ = detail::fitted_on_of(sources_);
   newest_ms_ = detail::newest_of(sources_);
+  options_.exclude_last.settle(detail::members_exclude_last(sources_));
 }
 
 LearnedRankerModel::LearnedRankerModel(std::vector<BlendMember> sources, ItemSignals signals, const Sequences& histories,
@@ -146,8 +148,7 @@ bool LearnedRankerModel::is_cold(const Query& query) const noexcept {
 
 bool LearnedRankerModel::excludes_last(const Query& query) const noexcept {
   if (query.exclude_last) return *query.exclude_last;
-  if (options_.exclude_last != ExcludeLast::kAuto) return options_.exclude_last == ExcludeLast::kYes;
-  return detail::members_exclude_last(sources_, query);
+  return detail::excludes_last(options_.exclude_last, query);
 }
 
 void LearnedRankerModel::set_history(CsrMatrix history) {
@@ -389,14 +390,10 @@ void LearnedRankerModel::rank(const Query& query, std::span<const std::int32_t> 
 void LearnedRankerModel::save_state(StateWriter& outer) const {
   SharingWriter writer(outer);
   Recommender::save_state(writer);
-  writer.put_int("options/candidates", options_.candidates);
-  writer.put_int("options/anchors", options_.anchors);
-  writer.put_int("options/exclude_last", static_cast<std::int64_t>(options_.exclude_last));
+  put_options(writer, options_);
   // Below what is allowed: not known.
   writer.put_double("options/placement", std::isnan(options_.placement) ? -1 : static_cast<double>(options_.placement));
   writer.put_double("options/position", std::isnan(options_.position) ? 0 : static_cast<double>(options_.position));
-  writer.put_double("options/half_life_days", options_.half_life_days);
-  writer.put_int("options/neighbors", options_.neighbors);
   writer.put_string("options/recipe", options_.learning);
   ScopedWriter signals(writer, "signals/");
   signals_.save_state(signals);
@@ -412,14 +409,9 @@ void LearnedRankerModel::save_state(StateWriter& outer) const {
 
 std::shared_ptr<LearnedRankerModel> LearnedRankerModel::from_state(const StateReader& outer) {
   const SharingReader reader(outer);
-  LearnedRankerOptions o;
-  o.candidates = static_cast<std::int32_t>(reader.get_int("options/candidates", 1, std::numeric_limits<std::int32_t>::max()));
-  o.anchors = static_cast<std::int32_t>(reader.get_int("options/anchors", 1, std::numeric_limits<std::int32_t>::max()));
-  o.exclude_last = static_cast<ExcludeLast>(reader.get_int("options/exclude_last", 0, 2));
+  auto o = get_options<LearnedRankerOptions>(reader);
   if (const double p = reader.get_double("options/placement"); p >= 0) o.placement = static_cast<float>(p);
   if (const double p = reader.get_double("options/position"); p >= 1) o.position = static_cast<float>(p);
-  o.half_life_days = reader.get_double("options/half_life_days");
-  o.neighbors = static_cast<std::int32_t>(reader.get_int("options/neighbors", 1, std::numeric_limits<std::int32_t>::max()));
   o.learning = reader.get_string("options/recipe");
   std::vector<BlendMember> sources = detail::get_members(reader, kWords);
   std::shared_ptr<LearnedRankerModel> model;

@@ -244,12 +244,13 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
   const auto n = static_cast<std::size_t>(sequences.num_items());
   const double bytes = 4.0 * static_cast<double>(n) * static_cast<double>(n);
   const bool fits = bytes <= static_cast<double>(options_.memory_budget);
-  if (options_.method == LinearSequenceMethod::kExact && !fits)
+  if (options_.method.given() && options_.method == LinearSequenceMethod::kExact && !fits)
     throw std::invalid_argument("memory_budget is " + std::to_string(options_.memory_budget) + ", must be at least 4 num_items^2 = " +
                                 std::to_string(static_cast<std::int64_t>(bytes)) + " bytes for the exact method");
   bool stopped = false;
-  const LinearSequenceOptions o = settled(options_, sequences, callback, &stopped);
-  const bool exact = fits && o.method != LinearSequenceMethod::kCandidates;
+  LinearSequenceOptions o = settled(options_, sequences, callback, &stopped);
+  o.method.settle(fits ? LinearSequenceMethod::kExact : LinearSequenceMethod::kCandidates);
+  const bool exact = o.method == LinearSequenceMethod::kExact;
   const Sources sources(sequences, o);
   detail::Watch watch(callback);
   if (stopped) watch.stop();
@@ -286,8 +287,8 @@ FitReport LinearSequenceModel::fit(const Sequences& sequences, const ProgressCal
       if (!sources.places_of(j).empty())
         c[j] = static_cast<float>(std::pow(static_cast<double>(sources.places_of(j).size()), -static_cast<double>(o.column_exponent)));
   }
-  take_sequences(sequences, o.keep_history);
   options_ = o;
+  take_sequences(sequences, o.keep_history);
   set_query_weights(o.query_decay, o.max_history);
   set_weights(std::move(weights), {}, std::move(column_scale));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

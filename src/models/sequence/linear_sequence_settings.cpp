@@ -92,7 +92,7 @@ std::vector<double> worths(const LinearSequenceModel& model, const Held& held, c
   const std::size_t decays = asked.query_decays.size();
   const std::size_t exponents = asked.column_exponents.size();
   const std::size_t pairs = decays * exponents;
-  const bool without_last = o.exclude_last == ExcludeLast::kYes || (o.exclude_last == ExcludeLast::kAuto && !model.repeats_happen());
+  const bool without_last = model.exclude_last() != ExcludeLast::kNo;
   std::vector<float> scale(n * exponents, 0.0f);
   for (std::size_t j = 0; j < n; ++j)
     for (std::size_t c = 0; c < exponents; ++c)

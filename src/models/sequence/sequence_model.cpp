@@ -157,12 +157,20 @@ void SequenceModel::count_steps(const Sequences& sequences) noexcept {
       num_repeats_ += items[p] == items[p - 1] ? 1 : 0;
     }
   }
+  settle_exclude_last();
 }
 
 bool SequenceModel::excludes_last(const Query& query) const noexcept {
   if (query.exclude_last) return *query.exclude_last;
-  const ExcludeLast own = exclude_last_option();
-  return own == ExcludeLast::kYes || (own == ExcludeLast::kAuto && !query.session.empty() && !repeats_happen());
+  return exclude_last_ == ExcludeLast::kYes || (exclude_last_ == ExcludeLast::kSession && !query.session.empty());
+}
+
+void SequenceModel::settle_exclude_last() noexcept {
+  exclude_last_ = repeats_happen() ? ExcludeLast::kNo : ExcludeLast::kSession;
+  if (Auto<ExcludeLast>* option = exclude_last_option(); option != nullptr) {
+    option->settle(exclude_last_);
+    exclude_last_ = option->value();
+  }
 }
 
 void SequenceModel::set_counts(Array<float> counts) {
@@ -337,11 +345,9 @@ void SequenceModel::load_sequences(const StateReader& reader) {
   if (reader.get_bool("has_history_times"))
     history_times_ = reader.get_array<std::int64_t>("history_times", history_.columns.size());
   if (reader.get_bool("has_newest")) newest_ms_ = reader.get_int("newest_ms");
-  // Files of older versions count none: kAuto leaves the newest item out.
-  if (reader.has("num_steps")) {
-    num_steps_ = reader.get_int("num_steps", 0, std::numeric_limits<std::int64_t>::max());
-    num_repeats_ = reader.get_int("num_repeats", 0, num_steps_);
-  }
+  num_steps_ = reader.get_int("num_steps", 0, std::numeric_limits<std::int64_t>::max());
+  num_repeats_ = reader.get_int("num_repeats", 0, num_steps_);
+  settle_exclude_last();
   const double most = reader.get_double("largest_count");
   if (!(most >= 0 && most <= static_cast<double>(std::numeric_limits<float>::max())))
     reader.fail("largest_count", "found " + std::to_string(most) + ", expected a number >= 0 that float32 holds");
