@@ -3,18 +3,26 @@
 # For builds that nobody edits (the wheel): after a change a whole group is compiled anew. A name in an unnamed namespace is
 # used once in a folder, which tests/architecture holds.
 
-# etalage_unity(TARGET SIZE): groups of at most SIZE files, none of which crosses a folder.
+# etalage_unity(TARGET SIZE): groups of at most SIZE files, about equally many in each, none of which crosses a folder.
 function(etalage_unity target size)
   get_target_property(sources ${target} SOURCES)
+  list(FILTER sources EXCLUDE REGEX "^\\$<")
   foreach(source ${sources})
     cmake_path(GET source PARENT_PATH folder)
     string(MAKE_C_IDENTIFIER "g${folder}" group)
-    if(NOT DEFINED count_${group})
-      set(count_${group} 0)
-    endif()
-    math(EXPR batch "${count_${group}} / ${size}")
-    math(EXPR count_${group} "${count_${group}} + 1")
-    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group}_${batch})
+    list(APPEND groups ${group})
+    list(APPEND files_${group} ${source})
+  endforeach()
+  list(REMOVE_DUPLICATES groups)
+  foreach(group ${groups})
+    list(LENGTH files_${group} count)
+    math(EXPR batches "(${count} + ${size} - 1) / ${size}")
+    set(at 0)
+    foreach(source ${files_${group}})
+      math(EXPR batch "${at} * ${batches} / ${count}")
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group}_${batch})
+      math(EXPR at "${at} + 1")
+    endforeach()
   endforeach()
   # GCC takes every file of a group for a header, in which a private type with a member of an unnamed one would be a fault.
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)

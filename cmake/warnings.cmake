@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 function(etalage_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion)
+  if(ETALAGE_WARNINGS OR ETALAGE_WERROR)
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion)
+  endif()
   if(ETALAGE_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every binding needs to cross between numpy and the library. Errors name the argument, the value and the rule.
+// Every binding reads pybind11's casters from here at the latest: what a std::vector or a path becomes is the same in all.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
 #include <algorithm>
 #include <cstdint>

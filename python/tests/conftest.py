@@ -5,6 +5,8 @@ import pytest
 
 import etalage
 
+pytest.register_assert_rewrite("spark_jobs")
+
 
 @pytest.fixture(scope="module")
 def catalog(store):
@@ -15,7 +17,7 @@ def catalog(store):
 @pytest.fixture(scope="module")
 def running():
     """A real Spark in this process and its workers."""
-    from test_spark import session
+    from spark_jobs import session
 
     made = session("local[2]")
     yield made

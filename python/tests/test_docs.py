@@ -21,7 +21,7 @@ def blocks(page):
 
 
 # A call whose arguments are a shop's own (mails, consent, earlier campaigns); test_audience.py makes such calls.
-OWN = {"marketing/audiences.md", "spark.md"}  # test_spark.py runs the latter
+OWN = {"marketing/audiences.md", "spark.md"}  # test_spark_lists.py runs the latter
 PAGES = sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md") if blocks(p.relative_to(DOCS)) and str(p.relative_to(DOCS)) not in OWN)
 
 

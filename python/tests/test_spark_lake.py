@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 import etalage
 from etalage import spark
-from test_spark import EVENTS, NAMES, WEIGHTS, digest, equal, lists, local, same, table, wanted
+from spark_jobs import EVENTS, NAMES, WEIGHTS, digest, equal, lists, local, same, table, wanted
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import etalage
 from etalage import _core, spark
 from etalage.marketing import lifetime
 from etalage.profile import Profiles
-from test_spark import EVENTS, NAMES, table
+from spark_jobs import EVENTS, NAMES, table
 
 pytestmark = pytest.mark.slow
 ROLES = {"back": "return"}

@@ -10,7 +10,7 @@ import pytest
 import etalage
 from etalage import spark
 from etalage.spark._worker import task
-from test_spark import session
+from spark_jobs import session
 
 pytestmark = pytest.mark.slow
 

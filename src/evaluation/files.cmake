@@ -18,4 +18,3 @@ target_sources(etalage PRIVATE
   src/evaluation/split.cpp
   src/evaluation/statistics.cpp
   src/evaluation/tie_groups.cpp)
-set_source_files_properties(src/evaluation/reward_model.cpp PROPERTIES COMPILE_DEFINITIONS EIGEN_NO_DEBUG)

@@ -43,5 +43,3 @@ target_sources(etalage PRIVATE
 
 # Alternating least squares with features.
 target_sources(etalage PRIVATE src/models/factor/feature_als.cpp src/models/factor/feature_regression.cpp)
-# Eigen's own checks end in abort(), which a guest must not call whatever the host's flags are.
-set_source_files_properties(src/models/cold_start/cold_start.cpp src/models/ranking/linear_ranker.cpp src/models/graph/randomized_svd.cpp PROPERTIES COMPILE_DEFINITIONS EIGEN_NO_DEBUG)

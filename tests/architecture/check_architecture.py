@@ -46,6 +46,11 @@ THIRD_PARTY = {  # pattern of an include: folders under src/ that may have it (n
     r"nlohmann/": {"serving", "trees"},
     r"iostream": set(),
 }
+# Headers that are long to read and that no interface needs: not in public ones, which every host's file reads.
+HEAVY = re.compile(r"regex|[io]?stream|[sfo]stream|[io]fstream|iomanip|random|future|thread")
+# Where the bindings read pybind11's casters, and what would give one file another caster than the others.
+CASTERS = "numpy_helpers.hpp"
+FOREIGN_CASTERS = re.compile(r"pybind11/(stl_bind|functional|chrono|complex|eigen|embed|operators|iostream)")
 DEFINES = re.compile(r"^(?:class|struct) (?:ETALAGE_EXPORT )?(\w+)(?: final)?(?: :[^:].*)? \{$", re.M)
 FORWARD = re.compile(r"^(?:class|struct) (\w+);$", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
@@ -107,6 +112,8 @@ def check_file(path: Path, root: Path, types: dict[str, set[str]]) -> list[str]:
         target = home_of(inner)
         if not may_see(room, target) and inner not in EXTRA.get(room, ()):
             found.append(f"{where}: room {room} includes {name}, but may see only {', '.join(sorted(ROOMS[room])) or 'nothing'}")
+        if public and HEAVY.fullmatch(name):
+            found.append(f"{where}: a public header includes {name}, which is long to read")
         if public and target in ("detail", "kernels", "search"):
             found.append(f"{where}: a public header includes the private {name}")
     for name in FORWARD.findall(text):
@@ -118,12 +125,29 @@ def check_file(path: Path, root: Path, types: dict[str, set[str]]) -> list[str]:
     return found
 
 
+def check_bindings(root: Path) -> list[str]:
+    """Every file of the bindings sees the same casters: a type that one file converts and another passes as a class would be two functions of one name."""
+    folder = root / "python" / "bindings"
+    includes = {p.name: INCLUDE.findall(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*.?pp"))}
+
+    def reaches(name: str, seen: set[str]) -> bool:
+        if name in seen or name not in includes:
+            return False
+        seen.add(name)
+        return name == CASTERS or any(reaches(i, seen) for i in includes[name])
+
+    found = [f"python/bindings/{f}: includes {i}, which belongs into {CASTERS} or nowhere" for f, names in includes.items() for i in names
+             if FOREIGN_CASTERS.match(i)]
+    found += [f"python/bindings/{f}: does not see {CASTERS}, where the casters are" for f in includes if f.startswith("bind_") and not reaches(f, set())]
+    return found
+
+
 def check_tree(root: Path) -> list[str]:
     files = sorted(p for top in ("include", "src") for p in (root / top).rglob("*") if p.suffix in (".hpp", ".cpp", ".h", ".inc"))
     if not files:
         return [f"{root}: no sources found"]
     types = defined_in(files, root)
-    return [v for f in files for v in check_file(f, root, types)]
+    return [v for f in files for v in check_file(f, root, types)] + check_bindings(root)
 
 
 def check_symbols(archive: Path) -> list[str]:
@@ -154,9 +178,13 @@ def self_test() -> list[str]:
         "src/core/m.cpp": spdx + '#include "etalage/extend/candidate_source.hpp"\n',
         "include/etalage/models/o.hpp": spdx + "class Model {\n};\n",
         "src/core/p.cpp": spdx + "class Model;\n",
+        "include/etalage/core/q.hpp": spdx + "#include <sstream>\n",
+        "python/bindings/bind_r.cpp": spdx + "#include <pybind11/stl.h>\n",
+        "python/bindings/bind_s.cpp": spdx + '#include "numpy_helpers.hpp"\n#include <pybind11/stl_bind.h>\n',
+        "python/bindings/numpy_helpers.hpp": spdx + "#include <pybind11/stl.h>\n",
         "src/kernels/n.cpp": spdx + '#include "search/best.hpp"\n',
     }
-    right = {"include/etalage/models/o.hpp"}
+    right = {"include/etalage/models/o.hpp", "python/bindings/numpy_helpers.hpp"}
     missed = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -24,16 +24,16 @@ constexpr const char* kName = "spend.ledger";
 constexpr std::uint32_t kLedgerMagic = 0x4C50'5345;  // "ESPL"
 
 /// One a change of what is reserved, little-endian as all files of the library; the number in the sequence tells a lost record.
-struct Record {
+struct SpendRecord {
   std::uint32_t magic;
   std::uint32_t budget;
   std::int64_t reserved;
   std::uint64_t number;
   std::uint64_t checksum;
 };
-static_assert(sizeof(Record) == 32);
+static_assert(sizeof(SpendRecord) == 32);
 
-std::uint64_t checksum_of(const Record& r) { return XXH3_64bits(&r, offsetof(Record, checksum)); }
+std::uint64_t checksum_of(const SpendRecord& r) { return XXH3_64bits(&r, offsetof(SpendRecord, checksum)); }
 
 }  // namespace
 
@@ -63,10 +63,10 @@ struct SpendLedger::Impl {
   serving::ForkGuard process;
 
   void append(JournalFile& to, std::uint64_t& at, std::size_t budget, std::int64_t reserved) {
-    Record r{kLedgerMagic, static_cast<std::uint32_t>(budget), reserved, number, 0};
+    SpendRecord r{kLedgerMagic, static_cast<std::uint32_t>(budget), reserved, number, 0};
     r.checksum = checksum_of(r);
     to.write(at, std::as_bytes(std::span(&r, 1)));
-    at += sizeof(Record);
+    at += sizeof(SpendRecord);
     ++number;
   }
 
@@ -79,12 +79,12 @@ struct SpendLedger::Impl {
     const std::uint64_t size = old->size();
     std::vector<bool> seen(budgets.size());
     const auto fail = [&](std::uint64_t at, const std::string& what) { throw FormatError(path.string() + ": record " + std::to_string(at) + " " + what); };
-    for (std::uint64_t i = 0; i * sizeof(Record) < size; ++i) {
-      Record r{};
-      const std::size_t read = old->read(i * sizeof(Record), std::as_writable_bytes(std::span(&r, 1)));
-      const bool whole = read == sizeof(Record) && r.magic == kLedgerMagic && r.checksum == checksum_of(r);
+    for (std::uint64_t i = 0; i * sizeof(SpendRecord) < size; ++i) {
+      SpendRecord r{};
+      const std::size_t read = old->read(i * sizeof(SpendRecord), std::as_writable_bytes(std::span(&r, 1)));
+      const bool whole = read == sizeof(SpendRecord) && r.magic == kLedgerMagic && r.checksum == checksum_of(r);
       if (!whole) {
-        if ((i + 1) * sizeof(Record) >= size && i > 0) break;
+        if ((i + 1) * sizeof(SpendRecord) >= size && i > 0) break;
         fail(i, "is damaged");
       }
       if (r.number != i) fail(i, "is numbered " + std::to_string(r.number) + ": records are missing");
