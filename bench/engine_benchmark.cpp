@@ -7,7 +7,7 @@
 //   build/bench/engine_benchmark offers [products seconds]          10,000 set_price() a second beside readers
 //
 // run: one thread asks for known shoppers (k 20, 300 candidates from the index, a filter that leaves half, five rules,
-// MMR), each after a new event of his, which is folded in; another observes 5,000 events a second into a journal flushed
+// MMR), each after a new event of theirs, which is folded in; another observes 5,000 events a second into a journal flushed
 // every 50 ms; a third publishes a prepared snapshot every 3 seconds. Recall@300 of the index under the filter is printed
 // beside, against reading every row. The time of a request is that of recommend(); observe() is not in it.
 //

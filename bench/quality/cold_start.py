@@ -80,7 +80,7 @@ def split(log, catalog, seed, factors):
 
 
 def exploration(log, cold, model, users, wanted, cold_factors, seed):
-    """Each round one user is shown his ten best known products, or nine and a new one at the fifth place. He clicks what he
+    """Each round one user is shown their ten best known products, or nine and a new one at the fifth place. They click what they
     went on to touch (held-out part) or touched (known part); clicks are counted against a list without the slot."""
     rng = np.random.default_rng(seed)
     known = model.user_items

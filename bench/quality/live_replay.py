@@ -5,8 +5,8 @@
 
 Before each purchase (all lines of one customer at one time) both engines are asked for 20 products; then one of them is
 told of the purchase by observe(), the other is not and stays as its models were fitted. recall@20 and ndcg@20 of a
-customer are means over his purchases; differences are paired by customer, with 95 % bootstrap intervals. A second line
-leaves out each customer's first purchase, before which there is little news of him.
+customer are means over their purchases; differences are paired by customer, with 95 % bootstrap intervals. A second line
+leaves out each customer's first purchase, before which there is little news of them.
 
 Online Retail: models of the purchases before 2010-11-01, repeats count. Synthetic store: its last fifth by time, views
 and carts are told too, and what is bought counts.
@@ -96,7 +96,7 @@ def run(name, load, data, limit):
     rng = np.random.default_rng(0)
     print(f"\n{name}: {len(rows)} events, {sum(map(len, per_user.values()))} purchases of {len(means)} customers")
     print(f"{'':34s}{'with observe()':>16s}{'without':>10s}   difference, 95 %")
-    for label, values in (("all purchases", means), ("after his first one", later)):
+    for label, values in (("all purchases", means), ("after their first one", later)):
         draws = rng.integers(0, len(values), (2000, len(values)))
         for m, metric in enumerate(("recall@20", "ndcg@20")):
             difference = values[:, 0, m] - values[:, 1, m]

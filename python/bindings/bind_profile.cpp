@@ -73,7 +73,7 @@ py::dict table(const Profiles& p, std::int64_t now) {
     hour[i] = largest(u.sums().hours);
     weekday[i] = largest(u.sums().weekdays);
     segment.append(std::string(lifecycle_name(u.lifecycle(now, p.options()))));
-    // The deepest of what he likes best: a root says least.
+    // The deepest of what they like best: a root says least.
     const auto liked = u.categories();
     std::int32_t best = -1;
     for (const Affinity& a : liked)

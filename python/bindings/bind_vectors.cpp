@@ -7,19 +7,10 @@
 #include "etalage/models/vectors.hpp"
 #include "model_helpers.hpp"
 #include "numpy_helpers.hpp"
-#include "option_helpers.hpp"
+#include "option_fields.hpp"
 
 namespace etalage::python {
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, VectorMetric>> kMetrics = {{"dot", VectorMetric::kDot},
-                                                                                  {"cosine", VectorMetric::kCosine}};
-
-VectorsOptions vectors_options_from(const py::dict& d) {
-  VectorsOptions o;
-  set_choice(d, "metric", o.metric, kMetrics);
-  return o;
-}
 
 std::shared_ptr<VectorsModel> partial_fit(const std::shared_ptr<VectorsModel>& model, py::handle indices, py::handle rows, const std::shared_ptr<IdMap>& ids, bool users) {
   const Array<std::int32_t> index = wrap(from_numpy<std::int32_t>(indices, users ? "user_index" : "item_index", 1));
@@ -38,20 +29,16 @@ void bind_vectors(py::module_& m) {
       .def(py::init([](const py::object& user_vectors, const py::object& item_vectors, const py::dict& options) {
              const auto users = from_numpy<float>(user_vectors, "user_vectors", 2);
              const auto items = from_numpy<float>(item_vectors, "item_vectors", 2);
-             const VectorsOptions o = vectors_options_from(options);
+             const auto o = options_from_dict<VectorsOptions>(options);
              const MatrixView<const float> user_view = float_rows(users);
              const MatrixView<const float> item_view = float_rows(items);
              const py::gil_scoped_release release;
              return std::make_shared<VectorsModel>(user_view, item_view, o);
            }),
            py::arg("user_vectors"), py::arg("item_vectors"), py::arg("options"))
-      .def_static("check_options", [](const py::dict& options) { (void)vectors_options_from(options); }, py::arg("options"))
-      .def_property_readonly("options",
-                             [](const VectorsModel& v) {
-                               py::dict d;
-                               d["metric"] = name_of_choice(v.options().metric, kMetrics);
-                               return d;
-                             })
+      .def_static("check_options", [](const py::dict& options) { (void)options_from_dict<VectorsOptions>(options); }, py::arg("options"))
+      .def_static("rules", &option_rules<VectorsOptions>, "What each option must be, in words.")
+      .def_property_readonly("options", [](const VectorsModel& v) { return options_to_dict(v.options()); })
       .def("copy", [](const VectorsModel& v) { return std::make_shared<VectorsModel>(v); })
       .def("partial_fit_users",
            [](const std::shared_ptr<VectorsModel>& v, const py::object& index, const py::object& rows, const std::shared_ptr<IdMap>& ids) {

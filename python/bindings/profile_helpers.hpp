@@ -25,7 +25,7 @@ namespace py = pybind11;
 
 /// One shopper at one moment, as etalage.profile.UserProfile reads it.
 [[nodiscard]] py::dict profile_fields(const UserProfile& user, const ItemFacts& facts, const ProfileOptions& options, std::int64_t now);
-/// Arrays of what he may buy again.
+/// Arrays of what they may buy again.
 [[nodiscard]] py::dict due_fields(const std::vector<BuyAgain>& list);
 
 }  // namespace etalage::python

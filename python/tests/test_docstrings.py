@@ -76,7 +76,7 @@ def arguments(found, owner):
         return []
 
 
-# What calls give back, which nobody makes himself.
+# What calls give back, which nobody makes by hand.
 _RESULTS = {"StoreCatalog", "SyntheticStore", "Comparison", "Evaluation", "FoldComparison", "Difference", "ExperimentResult", "Estimate",
             "OffPolicyResult", "Audience", "Summaries", "IntentEvaluation", "UserProfile", "SearchResult", "Split", "DataShape"}
 

@@ -33,7 +33,7 @@ namespace {
 
 constexpr std::int32_t kSize = 40;
 
-// User u bought every item of his own parity but item u.
+// User u bought every item of their own parity but item u.
 CsrMatrix checkerboard() {
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> columns;

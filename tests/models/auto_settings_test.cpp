@@ -10,11 +10,13 @@
 #include "etalage/core/interactions.hpp"
 #include "etalage/io/serialization.hpp"
 #include "etalage/models/als.hpp"
+#include "etalage/models/blend.hpp"
 #include "etalage/models/bpr.hpp"
 #include "etalage/models/ease.hpp"
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item_knn.hpp"
 #include "etalage/models/random_walk.hpp"
+#include "etalage/models/transitions.hpp"
 #include "etalage/models/warp.hpp"
 
 namespace etalage {
@@ -22,6 +24,7 @@ namespace {
 
 const DataShape kGowalla{29'858, 40'981, 810'128, 810'128.0 / 40'981};
 const DataShape kMovies{610, 9'724, 80'000, 8.9};
+const DataShape kStore{2'000, 1'000, 17'210, 17.7};  // dense, and rows of nine
 const DataShape kShort{50'000, 20'000, 150'000, 3.0};
 
 Interactions small(std::int32_t users, std::int32_t items) {
@@ -66,6 +69,8 @@ TEST(AutoSettings, FollowTheTable) {
   EXPECT_EQ(settled(ItemKnnOptions{}, kShort).shrinkage, 10.0f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kGowalla, false).alpha, 1.0f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kGowalla, false).beta, 0.0f);
+  EXPECT_EQ(settled(RandomWalkOptions{}, kMovies, false).alpha, 1.2f);
+  EXPECT_EQ(settled(RandomWalkOptions{}, kStore, false).alpha, 1.0f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kMovies, true).num_neighbors, 2000);
   EXPECT_EQ(settled(RandomWalkOptions{}, kShort, true).beta, 0.0f);
   EXPECT_EQ(settled(EaseOptions{}, kMovies).l2, 200.0f);
@@ -151,6 +156,57 @@ TEST(AutoSettings, AreChosenByEveryFitAndKeptInTheFile) {
   keeps_them(RandomWalkModel{});
   keeps_them(EaseModel{});
   keeps_them(GraphFilterModel{});
+}
+
+TEST(AutoSettings, EaseSaysHowItWasSolvedInItsFileToo) {
+  const Interactions data = small(30, 12);
+  for (const bool tight : {false, true}) {
+    EaseOptions o;
+    if (tight) o.memory_budget = 100;
+    EaseModel model(o);
+    model.fit(data);
+    const EaseMethod used = tight ? EaseMethod::kApproximate : EaseMethod::kExact;
+    EXPECT_EQ(model.options().method.value(), used);
+    EXPECT_FALSE(model.options().method.given());
+    const auto file = save_to_memory(model);
+    const auto again = std::dynamic_pointer_cast<EaseModel>(load_from_memory(file));
+    EXPECT_EQ(again->options().method.value(), used);
+    EXPECT_FALSE(again->options().method.given());
+  }
+  EaseModel given({.method = EaseMethod::kExact, .memory_budget = 100});
+  EXPECT_THROW(given.fit(data), std::invalid_argument);
+}
+
+TEST(AutoSettings, ExcludeLastFollowsWhatIsCounted) {
+  const auto ring = [](std::int32_t step) {  // step 0: the same item again and again
+    std::vector<std::int64_t> offsets{0};
+    std::vector<std::int32_t> items;
+    for (std::int32_t list = 0; list < 20; ++list) {
+      for (std::int32_t place = 0; place < 6; ++place) items.push_back((list + place * step) % 9);
+      offsets.push_back(static_cast<std::int64_t>(items.size()));
+    }
+    return Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 9);
+  };
+  TransitionsModel model;
+  model.fit(ring(1));
+  EXPECT_EQ(model.options().exclude_last.value(), ExcludeLast::kSession);
+  const std::vector<std::int32_t> shown{3, 4};
+  EXPECT_TRUE(model.excludes_last({.session = shown}));
+  EXPECT_FALSE(model.excludes_last({.history = shown}));
+  const auto members = [](const TransitionsModel& m) { return std::vector<BlendMember>{{"a", std::make_shared<TransitionsModel>(m)}}; };
+  EXPECT_EQ(BlendModel(members(model), {}).options().exclude_last.value(), ExcludeLast::kSession);
+  model.add_sessions(ring(0));
+  const auto file = save_to_memory(model);
+  for (const auto& m : {std::make_shared<TransitionsModel>(model), std::dynamic_pointer_cast<TransitionsModel>(load_from_memory(file))}) {
+    EXPECT_EQ(m->options().exclude_last.value(), ExcludeLast::kNo);
+    EXPECT_FALSE(m->options().exclude_last.given());
+    EXPECT_FALSE(m->excludes_last({.session = shown}));
+  }
+  EXPECT_EQ(BlendModel(members(model), {}).options().exclude_last.value(), ExcludeLast::kNo);
+  TransitionsModel always({.exclude_last = ExcludeLast::kYes});
+  always.fit(ring(0));
+  EXPECT_TRUE(always.excludes_last({.history = shown}));
+  EXPECT_EQ(BlendModel(members(always), {}).options().exclude_last.value(), ExcludeLast::kYes);
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ TEST(Blend, ScoresAreTheFormula) {
   }
 }
 
-/// Everybody buys what he had again: only a member that ranks the history first is right, and only if it may name it.
+/// Everybody buys what they had again: only a member that ranks the history first is right, and only if it may name it.
 TEST(Blend, LearnsWithWhatWasSeenWhereThatIsBoughtAgain) {
   const CsrMatrix all = tastes(2, 2);
   const Interactions train(all);

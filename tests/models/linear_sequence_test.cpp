@@ -198,7 +198,7 @@ TEST(RepeatPurchaseModel, EqualsItsFormula) {
     const double z = (std::log(static_cast<double>(days)) - mean) / sigma;
     const double f = std::exp(-z * z / 2) / (days * sigma * std::sqrt(2 * std::acos(-1.0)));
     EXPECT_NEAR(static_cast<double>(scores[0]), a * f / (1 - a * 0.5 * std::erfc(-z / std::sqrt(2.0))), 1e-5);
-    EXPECT_LT(scores[2], 2e-6f) << "never bought by him";
+    EXPECT_LT(scores[2], 2e-6f) << "never bought by them";
   }
   // What comes back every ten days is due before what comes every forty.
   model.set_now(140 * kDay);

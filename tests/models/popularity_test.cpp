@@ -117,7 +117,7 @@ TEST(PopularityModel, DecaysByTheTimesOfSequences) {
   o.count = PopularityOptions::Count::kUsers;
   PopularityModel users(o);
   users.fit(s);
-  EXPECT_FLOAT_EQ(users.scores()[0], 0.25f) << "one user, by his newest event";
+  EXPECT_FLOAT_EQ(users.scores()[0], 0.25f) << "one user, by their newest event";
 }
 
 TEST(PopularityModel, PartialFitEqualsAFitOnTheNewRows) {

@@ -210,7 +210,7 @@ TEST(PurchaseIntent, FindsWhatIsPlanted) {
   PurchaseIntent intent({.horizon_days = 5});
   intent.fit(log, *facts());
   const IntentEvaluation e = intent.evaluate(log, *facts(), kStart + 250 * kDay);
-  EXPECT_GT(e.summary.auc, 0.95) << "who buys, and whether half of his gap has gone by";
+  EXPECT_GT(e.summary.auc, 0.95) << "who buys, and whether half of their gap has gone by";
   PurchaseIntent rfm({.horizon_days = 5, .columns = IntentColumns::kRfm});
   rfm.fit(log, *facts());
   for (const auto& t : rfm.regression().terms()) EXPECT_LT(t.column, 3);

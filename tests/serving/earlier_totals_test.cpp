@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What falls out of a shopper's history stays in his totals: the profile of all his events is the reference.
+// What falls out of a shopper's history stays in their totals: the profile of all their events is the reference.
 #include <gtest/gtest.h>
 
 #include <cmath>

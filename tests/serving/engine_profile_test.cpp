@@ -355,7 +355,7 @@ TEST_F(EngineColdStart, ANewcomerIsHisSegmentUntilHeHasDoneMore) {
   for (const char* item : {"i1", "i5", "i9", "i13", "i17", "i21", "i25", "i29"}) engine.observe({"new", item, "purchase"});
   const Answer first = engine.recommend({.user = "new", .k = 10, .segment = "south"});
   EXPECT_GE(taste(first, 1), 7);
-  // The same from the cache; and one whom the model knows is himself whatever his segment.
+  // The same from the cache; and one whom the model knows is themselves whatever their segment.
   const Answer again = engine.recommend({.user = "new", .k = 10, .segment = "south"});
   for (std::size_t i = 0; i < 10; ++i) {
     EXPECT_EQ(first.items[i].item, again.items[i].item);

@@ -298,7 +298,7 @@ TEST(EventStore, ErasureLeavesNoTraceInMemoryOrOnDisk) {
       for (EventStore* s : {&store, &without}) s->observe({"bob", item, type, kNow - 1000 + i});
       store.observe({secret, named("i", i % 5), type, kNow - 1000 + i});
     }
-    store.observe({secret, "only hers", "purchase", kNow});
+    store.observe({secret, "only theirs", "purchase", kNow});
     EXPECT_EQ(store.erased_ms(secret), 0);
     store.erase_user(secret);
     EXPECT_EQ(store.erased_ms(secret), kNow);

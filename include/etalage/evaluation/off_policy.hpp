@@ -24,6 +24,10 @@ class ETALAGE_EXPORT TooFewError : public std::invalid_argument {
 };
 
 /// w = target / propensity, r the reward, q the reward model at the logged action, v its mean under the target.
+/// kIps is right on average and wrong by a few large weights; kSnips steadier, and drawn to what the log did where overlap is small. kDr is
+/// the first to take with a reward model, unless weights are large and the model poor; kSwitchDr and kDros bound the weights there, where the
+/// model has seen least. kDm rests on the model alone, and its interval knows nothing of the model's error. kMips is for many actions, and
+/// wrong where the reward depends on more than the embedding. kReplay needs a log that was drawn uniformly (docs/loop.md).
 enum class OffPolicyEstimator : std::uint8_t {
   kReplay,    ///< mean r of the rows where a deterministic target does what was logged (Li et al., WSDM 2011)
   kDm,        ///< direct method: mean v

@@ -20,7 +20,7 @@ struct Neighbor {
 };
 
 /// Vectors by id, and which of them score best against a query: what a model of vectors asks instead of reading all its
-/// rows. ItemIndex is one; a host may bring its own.
+/// rows. ItemIndex is one, FaissIndex (of the target etalage::faiss, which links FAISS and a BLAS) another; a host may bring its own.
 class ETALAGE_EXPORT VectorIndex : public Storable {
  public:
   ~VectorIndex() override;

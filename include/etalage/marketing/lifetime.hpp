@@ -26,6 +26,9 @@ struct PurchaseHistories {
 };
 
 /// Which model of purchases and of leaving.
+/// kMbgNbd lets a customer leave after the first purchase too, which kBgNbd does not: take it where many buy once. kParetoNbd lets them leave
+/// at any time, and is fitted slower, for its likelihood is an integral. kMbgCnbd is for regular buyers, whom random gaps think alive for
+/// too long when they fall silent; without the gaps themselves there is little to tell its k from. Compare likelihoods in one unit of time.
 enum class LifetimeKind : std::uint8_t {
   kBgNbd,     ///< Fader, Hardie, Lee, Marketing Science 24(2), 2005: may stop after each repeat purchase
   kMbgNbd,    ///< Batislam, Denizel, Filiztekin, IJRM 24(3), 2007: also after the first one

@@ -20,7 +20,9 @@
 
 namespace etalage {
 
-/// How the least-squares problem of one row is solved. All three minimise the same objective.
+/// How the least-squares problem of one row is solved. All three minimise the same objective. kConjugateGradient is as good as exact after
+/// a few sweeps and the cheapest; kSubspace is for many factors, where exact is too slow and conjugate gradients converge slowly;
+/// kCholesky for few factors, or where each row must be at its minimum.
 enum class AlsSolver : std::uint8_t {
   kCholesky,           ///< exactly; O(|S| f^2 + f^3) a row
   kConjugateGradient,  ///< `cg_steps` preconditioned steps from the row's last value; O(|S| f) a step, O(f^2) a row and half sweep
@@ -75,6 +77,9 @@ struct ETALAGE_EXPORT AlsOptions {
 ///                                        sqrt(1 + a0) times theirs, the ranking the same
 ///            docs/models/als.md has these for weighted values too
 /// Shapes     user_items CSR [n_users x n_items]; factors float32 row-major [n x f]
+/// Choose     for millions of users or items: 4 f bytes a row, answers from vectors through an index, new rows without a refit. On sparse
+///            data neighbours and graph filters rank better (docs/models has both on Gowalla); order and time are not used, and
+///            under some five pairs a row are mostly regularization
 /// Cost       per sweep as said at AlsSolver, for every user and item; 4 f (n_users + n_items) bytes
 /// Threads    const members are safe to call concurrently; fit() and partial_fit_*() need exclusive access
 /// Repeats    bit-identical for equal seed and SIMD level, whatever num_threads is; between SIMD levels factors of a

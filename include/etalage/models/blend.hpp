@@ -20,7 +20,9 @@
 
 namespace etalage {
 
-/// How a member's scores of a query's n candidates become comparable with another's.
+/// How a member's scores of a query's n candidates become comparable with another's: kRank where scores have nothing in common or odd
+/// outliers, kZScore where they are spread alike (the most accurate with factors and filters), kReciprocalRank where members are to be
+/// trusted at the top of their lists only.
 enum class FusionMethod : std::uint8_t {
   kRank,           ///< 1 - (rank - 1) / n: the share of the candidates that are not above
   kZScore,         ///< (score - mean) / standard deviation over the candidates
@@ -71,6 +73,8 @@ struct BlendMember {
 ///            member's own explanation, evenly where it has none; the parts sum to the score
 /// Weights    learn_weights() maximises NDCGat k by coordinate search on held-out rows; the same answer for any number of
 ///            threads
+/// Choose     where several models err differently: usually the most accurate, at the cost of all members' queries. Not where one is much better
+///            than the rest, or where a few milliseconds a query are too many
 /// Cost       a query is one recommend() and one score() of each member. Memory: the members; a file holds an array that
 ///            several of them share once
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region

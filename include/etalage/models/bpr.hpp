@@ -41,6 +41,8 @@ struct ETALAGE_EXPORT BprOptions {
 /// Bayesian personalized ranking: a liked item should score above one that is not.
 /// Minimises  sum over samples (u, i, j) of  -ln sigma(x_u . (y_i - y_j)) + regularization / 2 (|x_u|^2 + |y_i|^2 + |y_j|^2)
 /// Shapes     user_items CSR [n_users x n_items]; factors float32 row-major [n x f], one column more with item_bias
+/// Choose     when the order of a list counts and values do not: likes alone are used, how often or how much is not. ALS fits faster and
+///            takes new rows without a refit; neighbours and graph filters rank better on sparse data
 /// Cost       an epoch O(nnz f) with uniform and popular negatives, O(nnz f num_candidates) with dynamic ones;
 ///            4 f (n_users + n_items) + 8 nnz bytes
 /// Threads    const members are safe to call concurrently; fit() needs exclusive access

@@ -48,6 +48,8 @@ struct ETALAGE_EXPORT ColdStartOptions {
 /// ridge regression on unit-length attributes; higher powers add products of so many of them (comedy AND war) unnamed.
 /// Somebody with no attributes, or none that is known, gets m.
 /// Shapes     attributes [n x d] sparse, factors [n x f]
+/// Choose     to give factors to what is new behind any fitted factor model. FeatureALS learns factors and features together instead, by a fit
+///            of its own; the work here grows with the cube of different rows of attributes
 /// Cost       fit: r^3 / 3 for r different rows (some seconds for 4096) and r^2 f; predict: a product with all r rows
 /// Repeats    the same bits for any num_threads
 /// Threads    const members are safe to call concurrently; fit needs exclusive access

@@ -52,6 +52,9 @@ struct ETALAGE_EXPORT EaseOptions {
 ///            then W(i, j) n_j^-p, n_j the users of j, p = popularity_penalty: not the minimum any more, but less of what sells
 ///            anyway
 /// Shapes     user_items CSR [n_users x n_items], any finite values; W [n_items x n_items]
+/// Choose     for up to some ten thousand items, where it is hard to beat; beyond, the exact method costs memory by the square and time by
+///            the cube of the items. The approximate one keeps nearly all of the accuracy (98 % or more where both were measured) in memory
+///            that grows with the items; num_neighbors makes answers small. Very sparse data go to graph filters; each fit is from scratch
 /// Cost       exact: num_items^3 flops, half of them where items share few users (rows of the Gram matrix with few
 ///            entries are eliminated first), and 4 num_items^2 bytes, in place, which W keeps (sparse with num_neighbors); with
 ///            fewer users than items, and 4 num_users^2 bytes more in the budget, num_users^3 flops (Woodbury's identity)

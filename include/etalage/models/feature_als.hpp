@@ -44,6 +44,8 @@ struct ETALAGE_EXPORT FeatureAlsOptions {
 ///            residual of 1e-8), items, V. The objective never rises but for rounding
 /// Shapes     user_features CSR [n_users x n_user_features], item_features CSR [n_items x n_item_features], any values;
 ///            U [n_user_features x f], V [n_item_features x f]
+/// Choose     where new products or shoppers come with attributes and are to have factors of the same model. ColdStart does that behind a
+///            model that is there already, without another fit; features that say little cost time and change nothing
 /// Cost       a sweep as AlsModel, and about 4 f nnz(features) for each step of the regressions
 /// Threads    const members are safe to call concurrently; fit(), add_users() and add_items() need exclusive access
 /// Repeats    bit-identical for equal seed and SIMD level, whatever num_threads is

@@ -107,6 +107,8 @@ struct ETALAGE_EXPORT GraphFilterOptions {
 /// Similar    items: row i of the filter, the scores of somebody whose history is i alone. Users: v is like u by
 ///            sum_i R_ui R_vi / (d_i^(a+b) d_v^u), the weight with which v's purchases enter u's scores
 /// Explain    history item i gives h_i times entry (i, j) of the filter; these parts sum to the score
+/// Choose     for sparse data of any size: nothing but an SVD is fitted, and it leads there (docs/models, Gowalla). Queries cost more where an
+///            item is bought by a large share of all users, and several orders of the polynomial read all of R
 /// Cost       fit: the SVD, O(iterations (nnz f + items f^2) + f^3). A query: with coefficients {0, c} the rows of the
 ///            users who share an item with the history, otherwise one pass over R and its transpose for each order;
 ///            and items x f for the low pass. Memory 16 nnz + 4 items f bytes

@@ -54,6 +54,7 @@ struct ETALAGE_EXPORT Item2VecOptions {
 /// Scores     sum over the newest max_history items p of the history, w_p = exp(-age / query_decay), of
 ///            w_p cos(v_p, v_j) / sum w_p; one part for each
 /// Shapes     item_vectors float32 [num_items x factors]; zero rows for items that never occurred
+/// Choose     where the vectors themselves are wanted. Transitions and SessionKNN predict the next item better and fit in a second
 /// Cost       fit O(epochs x pairs x factors x num_negatives), pairs up to 2 x window x events; 12 bytes for each pair of
 ///            items that occurs in the window, 8 for each pair of an epoch; a query O((history + num_items) factors)
 /// Threads    const members are safe to call concurrently; fit() needs exclusive access

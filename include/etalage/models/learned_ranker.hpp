@@ -77,6 +77,8 @@ struct RankerScorer {
 /// Scores     an item outside C(q) is placed among C(q). Scores of different queries are not comparable
 /// History    kept rows are in order, with their times where they are known. A history that is given without times and equals
 ///            the kept row has the times of that
+/// Choose     where there is a log of what was taken, or of what was shown, to learn an order from; a Blend needs a few weights only, and less
+///            data. It orders what its sources propose and finds nothing that they do not
 /// Cost       a query is one recommend() and one score() of each source, and one row of features a candidate
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 /// Errors     std::invalid_argument (names, sizes, features), NotFittedError before set_scorer()

@@ -74,6 +74,8 @@ struct ETALAGE_EXPORT LinearSequenceOptions {
 ///            (the 1000 largest weights of each target are kept). By candidates: for each j the sources i with the largest K(i, j) / sqrt(G_ii), and their block of G + R alone
 /// Scores     as DirectedItemModel says, with W = B, r = 1, c(j) = count(j)^-column_exponent
 /// Settings   options that are not given are settled() first, by four to six smaller fits, fewer where some are given; options() then says what they became
+/// Choose     for histories in order where several past items say the same thing, which counting adds up twice. Transitions is fitted faster
+///            and learns new lists without a refit. By candidates memory stays 8 n m however large the catalogue
 /// Cost       G and K O(events x window^2); exact 4 n^2 bytes and about n^3 flops for n items; by candidates n times
 ///            (m^3 / 3 flops), m = num_candidates, 8 n m bytes kept
 /// Repeats    bit-identical for any num_threads

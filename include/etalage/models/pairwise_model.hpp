@@ -30,9 +30,9 @@ inline constexpr auto option_names<SgdOptimizer> = std::to_array<OptionName<SgdO
 
 /// Who is set against a liked item. Items that the user likes are never drawn.
 enum class NegativeSampling : std::uint8_t {
-  kUniform,     ///< any item
-  kPopularity,  ///< an item in proportion to its number of users
-  kDynamic      ///< the best scored of `num_candidates` uniform ones (Zhang et al., SIGIR 2013)
+  kUniform,     ///< any item: the fastest epochs, more of the long tail
+  kPopularity,  ///< an item in proportion to its number of users: holds popular items down
+  kDynamic      ///< the best scored of `num_candidates` uniform ones (Zhang et al., SIGIR 2013): by far the best lists, and as many scores a step
 };
 /// As options spell them.
 template <>

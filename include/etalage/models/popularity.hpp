@@ -45,6 +45,7 @@ inline constexpr auto option_names<PopularityOptions::Count> =
 ///            s_gi = sum over the segment's users of their weight of i + prior s_i / sum_j s_j; everybody else by s_i
 /// Score      s_i = sum over events of i of weight * 2^(-(now - time) / half_life), or distinct users of i
 /// Shapes     user_items CSR [n_users x n_items]; scores float32 [n_items]
+/// Choose     as the yardstick, and as the answer to whom nothing is known of; it shows everybody the same few products
 /// Cost       fit O(nnz + n_items log n_items); a query O(k + seen + denied), however large the catalogue;
 ///            20 bytes an item
 /// Threads    const members are safe to call concurrently; fit() and partial_fit_*() need exclusive access

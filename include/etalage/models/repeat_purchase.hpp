@@ -46,6 +46,7 @@ struct ETALAGE_EXPORT RepeatPurchaseOptions {
 ///            a(i, m) alone where times are not known. Items not in the history score 0. Plus the popularity term, which
 ///            counts repeat purchases first (counts() is r_i + count_i / 1000)
 /// Explain    the item's own h is the one part
+/// Choose     for goods that are bought again, beside a model of what is new (Blend); it knows nothing where nobody buys twice
 /// Cost       fit O(events log events of a user); a query O(history log history)
 /// Repeats    bit-identical
 /// Errors     std::invalid_argument (options, no lists), NotFittedError; UnsupportedError for similar_items, similar_users

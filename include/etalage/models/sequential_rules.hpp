@@ -42,6 +42,8 @@ struct ETALAGE_EXPORT SequentialRulesOptions {
 /// W(i, j)    confidence: sum over pairs of places of i and, d <= max_gap places behind it, j of weight(d), divided by
 ///            the occurrences of i. A gap never crosses from one list to the next
 /// Scores     as DirectedItemModel says; by default from the newest item alone
+/// Choose     for the next click on a page of which nothing else is known, or where a merchant must be able to read the rules; Transitions and
+///            SessionKNN are ahead where more than the newest item is known
 /// Cost       fit O(events x max_gap) time; num_items x num_neighbors x 8 bytes at most
 /// Repeats    bit-identical for any num_threads
 /// Errors     std::invalid_argument (options, no lists), NotFittedError; UnsupportedError for similar_users

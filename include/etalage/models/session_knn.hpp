@@ -78,6 +78,8 @@ struct ETALAGE_EXPORT SessionKnnOptions {
 /// Explain     a neighbour's vote is divided among the items it shares with the query by their w(i)
 /// Index       each item's newest m sessions, newest first, so that a query stops early; new sessions are appended in
 ///             time proportional to their length, and merged from time to time
+/// Choose      for sessions of visitors whom nobody knows; new sessions count at once. Long purchase histories rarely look alike: Transitions
+///             or LinearSequence there, whose queries cost less too
 /// Cost        fit O(events); a query O(items x m + k x length); 8 bytes an event
 /// Repeats     bit-identical
 /// Errors      std::invalid_argument (options, no lists), NotFittedError; UnsupportedError for similar_users

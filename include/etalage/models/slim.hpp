@@ -38,6 +38,7 @@ struct ETALAGE_EXPORT SlimOptions {
 ///            candidates of j, and w >= 0 with non_negative; W(i, j) = w_i. Candidates are the num_candidates items of
 ///            largest cosine with j; with num_candidates >= the items that share a user with j nothing is left out
 /// Solver     coordinate descent on the candidates' Gram matrix, cyclic, from 0
+/// Choose     as EASE, where weights must be few and not negative: smaller to keep and easier to explain, slower to fit
 /// Cost       num_items x (sum over users of (candidates that they have)^2 + sweeps x candidates x non-zeros) flops; 8 bytes
 ///            a candidate and a weight
 /// Threads    items are spread over threads; const members are safe to call concurrently, fit() needs exclusive access

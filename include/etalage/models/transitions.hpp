@@ -45,6 +45,8 @@ struct ETALAGE_EXPORT TransitionsOptions {
 /// W(i, j)    sum over pairs of places p of i and q of j in one list, d = |p - q| in [1, window], of
 ///            (q > p ? forward : backward) exp(-(d - 1) / decay)
 /// Scores     as DirectedItemModel says, with r(i) = (sum_j W(i, j))^-row_exponent, c(j) = (sum_i W(i, j))^-column_exponent
+/// Choose     for purchases or clicks in order, "what next?": fitted by counting, kept current by add_sessions(). Where tastes last and order
+///            says little, EASE or ALS; LinearSequence is ahead where several past items say the same thing, and must be refitted
 /// Cost       fit O(events x window) time; 8 bytes for each pair of items that occurs within the window
 /// Repeats    bit-identical for any num_threads
 /// Errors     std::invalid_argument (options, no lists), NotFittedError; UnsupportedError for similar_users

@@ -49,6 +49,8 @@ struct ETALAGE_EXPORT UserKnnOptions {
 /// Cold start a query without any history or session is answered by popularity: the share of the users that have j
 /// Similar    users by s, the others (which share nothing) follow with 0; items by the cosine of their sets of users
 /// Explain    a history item's part is what it adds to the similarities that speak for the item: parts sum to the score
+/// Choose     where users are few and items many, or to blend: nothing is trained, but a query goes through all users of its items,
+///            so popular items make it slow
 /// Cost       fit O(nnz); a query goes through the users of its items; memory 24 bytes an interaction
 /// Threads    const members are safe to call concurrently; a single query never opens a parallel region
 /// Repeats    bit-identical

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "etalage/core/matrix_view.hpp"
+#include "etalage/core/option_names.hpp"
 #include "etalage/export.hpp"
 #include "etalage/models/factor_model.hpp"
 
@@ -14,10 +15,19 @@ namespace etalage {
 
 /// How two vectors are compared.
 enum class VectorMetric : std::uint8_t { kDot, kCosine };
+/// As options spell them.
+template <>
+inline constexpr auto option_names<VectorMetric> = std::to_array<OptionName<VectorMetric>>({{"dot", VectorMetric::kDot}, {"cosine", VectorMetric::kCosine}});
 
 /// Settings of VectorsModel.
-struct VectorsOptions {
+struct ETALAGE_EXPORT VectorsOptions {
   VectorMetric metric = VectorMetric::kDot;  ///< how a user's and an item's vector are compared
+  void validate() const;                     ///< throws std::invalid_argument: option, value, rule
+  /// visit("name", field, rule) for each option: what files and bindings read and write.
+  template <class Options, class Visit>
+  static void each(Options& o, const Visit& visit) {
+    visit_options(visit, "metric", o.metric);
+  }
 };
 
 /// Serves the user and item vectors of any outside model: a two-tower network, text embeddings, another library.
@@ -28,6 +38,7 @@ struct VectorsOptions {
 /// Fold-in    somebody known by history and session alone is the mean of their items' vectors; history_values weigh it
 ///            (sum of v y over sum of |v|), session items count 1 each
 /// Similar    by cosine with either metric
+/// Choose     to serve what was trained elsewhere by the same calls as any model; ItemIndex alone, where there are no users
 /// Cost       4 dim (num_users + num_items) bytes; nothing is trained
 /// Threads    const members are safe to call concurrently; partial_fit_* need exclusive access
 /// Errors     std::invalid_argument (shapes, values that are not finite), std::out_of_range

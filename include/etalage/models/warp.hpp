@@ -47,6 +47,8 @@ struct ETALAGE_EXPORT WarpOptions {
 ///            most are made, and the violators that they hold are used, or no step taken; at most n_items / 16, for the best of
 ///            a small catalogue is what the user will like next.
 /// Shapes     user_items CSR [n_users x n_items]; factors float32 row-major [n x f], one column more with item_bias
+/// Choose     as BPR, where the first places count most. It fits longer the better it gets, since violations grow rare, and too much
+///            regularization collapses it; ALS of more factors and graph filters are ahead of it on sparse data
 /// Cost       an epoch O(nnz f (trials + 3)), the mean number of trials growing towards max_trials as the fit gets better;
 ///            4 f (n_users + n_items) + 8 nnz bytes
 /// Threads    const members are safe to call concurrently; fit() needs exclusive access

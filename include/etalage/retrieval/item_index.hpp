@@ -17,14 +17,25 @@
 
 namespace etalage {
 
-/// How a query and a stored vector are compared.
+/// How a query and a stored vector are compared: kDot for factors of models, whose lengths say how popular an item is; kCosine for text and
+/// image vectors; kL2 where distances were what was trained.
 enum class IndexMetric : std::uint8_t {
   kCosine,  ///< q.x / (|q| |x|); a zero vector has cosine 0 with everything
   kDot,     ///< q.x
   kL2       ///< -|q - x|^2
 };
 
-/// How vectors are found.
+/// How vectors are found. All kinds keep the float rows and a byte a dimension, and score what they answer from float rows.
+///
+/// kExact   up to some hundred thousand items in batches, some ten thousand one by one; or as the yardstick
+/// kHnsw    cosine and distance, one query at a time at a high recall; ef_search trades time for recall at any moment. It takes longest to
+///          build, adds 8 M + 12 bytes an item, and links anew when it compacts
+/// kIvf     factors under inner product, and batches under any metric: each list is read once for all queries that want it. Quick to build;
+///          nprobe trades. Lists need 30 items each to train on; searches are exact until then
+/// kIvfPq   reads the fewest bytes a row: for catalogues beyond the cache where memory's speed is the limit. nprobe and rescore_factor
+///          trade; codes need 10 items a centroid to train on
+///
+/// With options.recall the search setting is measured and set by the index itself, for up to a quarter of the build's time.
 enum class IndexKind : std::uint8_t {
   kExact,  ///< reads every vector
   kHnsw,   ///< a navigable graph

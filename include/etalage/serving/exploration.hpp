@@ -13,6 +13,11 @@
 namespace etalage {
 
 /// How the product of an explored place is drawn among the candidates that may stand there.
+/// kEpsilon where weights of the log need a known bound, n / epsilon; kSoftmax where what is nearly as good should be shown nearly as often;
+/// kSquareCb where exploration should shrink where the ranking is sure; kThompson where many products are new and clicks are what counts,
+/// at an integral over a grid for each drawn place; kBootstrap where a LearnedRanker orders the page and what it learned is unsure, at as
+/// many scorings more as the bag has models. Whatever is drawn costs what the best would have earned there: docs/loop.md has a shop in
+/// which two percent did not pay for themselves in five weeks.
 enum class PlacePolicy : std::uint8_t {
   kGreedy,    ///< the best one: nothing is explored
   kEpsilon,   ///< uniform with probability epsilon, else the best: p = epsilon / n, and 1 - epsilon more for the best

@@ -17,7 +17,9 @@
 
 namespace etalage {
 
-/// When an appended record is safe from a power loss.
+/// When an appended record is safe from a power loss. kEveryEvent is for orders: each call waits for the disk, and threads that come at
+/// once share a flush. kInterval is for most shops: nobody waits, and a loss of power takes interval_ms of events at most. kNone is for
+/// replays and tests.
 enum class Durability : std::uint8_t {
   kEveryEvent,  ///< append() returns once it is; threads that append at once share one flush
   kInterval,    ///< within interval_ms, by a thread of the journal's own

@@ -13,6 +13,10 @@
 namespace etalage {
 
 /// How an answer is made various.
+/// kMmr takes the best of relevance less likeness to what is chosen, kDpp the set of largest volume, kCalibrated the mix of categories that
+/// the shopper's own history has. All cost accuracy as diversity grows: on MovieLens nDCG@20 falls by 1 % (kMmr), 2 % (kDpp) and 2 %
+/// (kCalibrated at .3) for .1 of it, and by 4, 10 and 2 % for .3 (docs/rules.md); kDpp takes about a third longer than kMmr, and kMmr about
+/// three times as long as no re-ranking. kCalibrated is the one to take where the parts of a list should be in proportion.
 enum class RerankMethod : std::uint8_t { kNone, kMmr, kDpp, kCalibrated };
 /// As options spell them.
 template <>

@@ -15,7 +15,7 @@ N = 50
 
 
 def checkerboard(n=N):
-    """User u bought every other item, those of his own parity, but not item u: for u that is the one right answer."""
+    """User u bought every other item, those of their own parity, but not item u: for u that is the one right answer."""
     rows = np.zeros((n, n), np.float32)
     rows[::2, ::2] = rows[1::2, 1::2] = 1
     np.fill_diagonal(rows, 0)

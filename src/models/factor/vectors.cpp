@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_check.hpp"
+#include "core/option_state.hpp"
 #include "detail/check.hpp"
 #include "models/factor/row_norms.hpp"
 
@@ -72,12 +74,15 @@ void check_vector(std::span<const float> vector, const char* argument, std::size
 
 }  // namespace
 
+void VectorsOptions::validate() const { require_options(*this); }
+
 VectorsModel::VectorsModel(MatrixView<const float> user_vectors, MatrixView<const float> item_vectors,
                            VectorsOptions options)
     : VectorsModel(packed(user_vectors), packed(item_vectors), dimension(user_vectors, item_vectors), options) {}
 
 VectorsModel::VectorsModel(Array<float> user_vectors, Array<float> item_vectors, std::int32_t dim, VectorsOptions options)
     : options_(options) {
+  options_.validate();
   detail::require(dim >= 1, "dim", dim, ">= 1");
   const std::int32_t num_users = rows_of(user_vectors, dim, "user_vectors");
   const std::int32_t num_items = rows_of(item_vectors, dim, "item_vectors");
@@ -155,14 +160,12 @@ void VectorsModel::fold_in(const Query& query, std::span<float> factor, Scratch&
 
 void VectorsModel::save_state(StateWriter& writer) const {
   FactorModel::save_state(writer);
-  writer.put_string("metric", options_.metric == VectorMetric::kCosine ? "cosine" : "dot");
+  put_options(writer, options_);
 }
 
 std::shared_ptr<VectorsModel> VectorsModel::from_state(const StateReader& reader) {
   std::shared_ptr<VectorsModel> model(new VectorsModel());
-  const std::string metric = reader.get_string("metric");
-  if (metric != "dot" && metric != "cosine") reader.fail("metric", "found '" + metric + "', expected dot or cosine");
-  model->options_.metric = metric == "cosine" ? VectorMetric::kCosine : VectorMetric::kDot;
+  model->options_ = get_options<VectorsOptions>(reader);
   model->load_factors(reader);
   model->load_base(reader);
   return model;
