@@ -15,6 +15,7 @@
 
 #include "etalage/core/arrow.hpp"
 #include "core/arrow_abi.hpp"
+#include "core/large_array.hpp"
 
 namespace etalage::python {
 namespace {
@@ -247,10 +248,10 @@ ArrowArrayStream stream_of_array(ArrowSchema& schema, ArrowArray& array) {
 
 /// With times and values in memory of their own: the reader shares them where they need no conversion, and what pandas,
 /// polars and pyarrow hand over may be the memory of numpy arrays that somebody goes on writing to.
-EventLog owned(const EventLog& log) {
+EventLog owned(const EventLog& log, int num_threads) {
   EventLog::Columns c = log.columns();
-  c.times_ms = Array<std::int64_t>(c.times_ms.view());
-  c.values = Array<float>(c.values.view());
+  c.times_ms = detail::large_copy(c.times_ms.view(), num_threads);
+  c.values = detail::large_copy(c.values.view(), num_threads);
   return EventLog(std::move(c), log.report(), EventLog::Checked{});
 }
 
@@ -358,7 +359,7 @@ EventLog log_from_frame(const py::object& frame, const EventColumns& columns) {
     if (*name && std::find(names.begin(), names.end(), **name) == names.end()) names.push_back(**name);
   EventLog log;
   read_frame(frame, names, columns.on_error == OnError::kSkip, [&](ArrowArrayStream* stream, std::span<const UnreadableCell> unreadable) {
-    log = owned(read_arrow(stream, columns, unreadable));
+    log = owned(read_arrow(stream, columns, unreadable), columns.num_threads);
   });
   return log;
 }
@@ -379,7 +380,7 @@ EventLog log_by_column(const py::object& reader, const EventColumns& columns) {
   } closed{reader};
   {
     const py::gil_scoped_release release;
-    log = owned(read_arrow_by_column(
+    const EventLog read = read_arrow_by_column(
         [&](const std::string& name, ArrowArrayStream* to) {
           const py::gil_scoped_acquire gil;
           const py::object capsule = reader.attr("open")(name);
@@ -387,7 +388,8 @@ EventLog log_by_column(const py::object& reader, const EventColumns& columns) {
           *to = *from;
           from->release = nullptr;  // moved: the capsule has none to release
         },
-        columns));
+        columns);
+    log = owned(read, columns.num_threads);
   }
   return log;
 }

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/large_array.hpp"
 #include "core/time_text.hpp"
 #include "detail/parallel_for.hpp"
 
@@ -118,6 +119,17 @@ void check_unit(const Column& column, std::span<const std::int64_t> times, std::
   throw std::invalid_argument("column '" + column.name + "' is of type " + type_name(column.type) + ", must be " + wanted);
 }
 
+/// Calls refuse(i) for values that are not good. Nearly always all are, which a loop without branches tells.
+template <class T, class Good, class Refuse>
+void refuse_unless(std::span<const T> values, int num_threads, Good good, Refuse refuse) {
+  parallel_for(values.size(), kGrain, num_threads, [&](std::size_t b, std::size_t e, int) {
+    int wrong = 0;
+    for (std::size_t i = b; i < e; ++i) wrong |= good(values[i]) ? 0 : 1;
+    for (std::size_t i = b; i < e && wrong != 0; ++i)
+      if (!good(values[i])) refuse(static_cast<std::int64_t>(i));
+  });
+}
+
 }  // namespace
 
 Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>& unit, std::span<std::uint8_t> bad,
@@ -127,22 +139,23 @@ Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>
     throw std::invalid_argument("column '" + column.name + "' holds numbers of type " + type_name(column.type) +
                                 " and time_unit is not given, must be one of s, ms, us, ns");
   if (column.type == ColumnType::kBool || column.type == ColumnType::kList) wrong_type(column, "a date, a timestamp, ISO-8601 text or numbers with time_unit");
-  const auto refuse = [&](std::int64_t i) { bad[static_cast<std::size_t>(i)] |= mark; };
+  const auto mark_bad = [&](std::int64_t i) { bad[static_cast<std::size_t>(i)] |= mark; };
   const bool stored_ms = (column.type == ColumnType::kTimestamp && column.unit == TimeUnit::kMillisecond) ||
                          column.type == ColumnType::kDate64 ||
                          (column.type == ColumnType::kInt64 && unit == TimeUnit::kMillisecond);
   if (stored_ms) {
     if (auto shared = borrowed<std::int64_t>(column, column.type)) {
-      parallel_for(shared->size(), kGrain, num_threads, [&](std::size_t b, std::size_t e, int) {
-        for (std::size_t i = b; i < e; ++i)
-          if ((*shared)[i] < kMinTimeMs || (*shared)[i] > kMaxTimeMs) refuse(static_cast<std::int64_t>(i));
-      });
+      refuse_unless(shared->view(), num_threads, [](std::int64_t t) { return t >= kMinTimeMs && t <= kMaxTimeMs; }, mark_bad);
       if (numbers) check_unit(column, shared->view(), bad, *unit);
       return *shared;
     }
   }
-  Array<std::int64_t> out(static_cast<std::size_t>(column.size()));
+  Array<std::int64_t> out = large_array<std::int64_t>(static_cast<std::size_t>(column.size()), num_threads);
   std::int64_t* to = out.mutable_data();
+  const auto refuse = [&](std::int64_t i) {
+    to[i] = 0;
+    mark_bad(i);
+  };
   if (column.has_strings() || column.type == ColumnType::kNull) {
     fill(column, num_threads, to, kStrings, [&](std::string_view s) { return parse_time(s, unit); }, refuse, refuse);
     if (unit) check_unit(column, out.view(), bad, *unit);
@@ -171,16 +184,17 @@ Array<std::int64_t> to_times(const Column& column, const std::optional<TimeUnit>
 Array<float> to_floats(const Column& column, std::span<std::uint8_t> bad, std::uint8_t mark, int num_threads, bool nullable) {
   const bool numbers = holds_numbers(column) || column.type == ColumnType::kBool;
   if (!numbers && !column.has_strings() && column.type != ColumnType::kNull) wrong_type(column, "a number");
-  const auto refuse = [&](std::int64_t i) { bad[static_cast<std::size_t>(i)] |= mark; };
+  const auto mark_bad = [&](std::int64_t i) { bad[static_cast<std::size_t>(i)] |= mark; };
   if (auto shared = borrowed<float>(column, ColumnType::kFloat32)) {
-    parallel_for(shared->size(), kGrain, num_threads, [&](std::size_t b, std::size_t e, int) {
-      for (std::size_t i = b; i < e; ++i)
-        if (!std::isfinite((*shared)[i])) refuse(static_cast<std::int64_t>(i));
-    });
+    refuse_unless(shared->view(), num_threads, [](float v) { return std::abs(v) <= std::numeric_limits<float>::max(); }, mark_bad);
     return *shared;
   }
-  Array<float> out(static_cast<std::size_t>(column.size()));
+  Array<float> out = large_array<float>(static_cast<std::size_t>(column.size()), num_threads);
   float* to = out.mutable_data();
+  const auto refuse = [&](std::int64_t i) {
+    to[i] = 0;
+    mark_bad(i);
+  };
   const auto missing = [&](std::int64_t i) {
     if (nullable) to[i] = std::numeric_limits<float>::quiet_NaN();
     else refuse(i);

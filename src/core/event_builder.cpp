@@ -111,8 +111,9 @@ class Builder {
 
   /// Frees the column's memory unless a row was refused for it.
   void close(Column& column, std::uint8_t mark) const {
-    const bool named = std::any_of(bad_.begin(), bad_.end(), [mark](std::uint8_t b) { return (b & mark) != 0; });
-    if (named) return;
+    std::uint8_t named = 0;
+    for (const std::uint8_t b : bad_) named |= b;
+    if ((named & mark) != 0) return;
     column.chunks.clear();
     column.owner.reset();
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -10,8 +11,8 @@
 
 #include "core/event_weights.hpp"
 #include "core/group_rows.hpp"
-#include "core/item_order.hpp"
 #include "core/large_array.hpp"
+#include "core/pair_sort.hpp"
 #include "core/value_transform.hpp"
 #include "detail/parallel_for.hpp"
 #include "etalage/core/event_log.hpp"
@@ -21,13 +22,7 @@ namespace {
 
 using detail::EventWeights;
 
-/// Weights that decay need double precision until they are one: old ones underflow float32, and so their sum's sign.
-template <class Weight>
-struct Entry {
-  std::int32_t user;
-  std::int32_t item;
-  Weight weight;
-};
+using detail::PairEntry;
 
 /// Whether what is left of a sum of float32 values of these magnitudes is but their rounding. Whole numbers are exact.
 bool is_rounding(double left, double magnitudes) noexcept {
@@ -74,10 +69,10 @@ class Merger {
   double newest_ = 1;
 };
 
-/// Rows that lie in pieces: piece p holds the merged rows of its users, one after the other.
-template <class Weight>
-CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t users_per_piece, Array<std::int64_t> offsets,
-                   const std::vector<const Entry<Weight>*>& pieces, int num_threads) {
+/// Rows that lie in pieces: piece p holds the merged rows of its users, one after the other, items in the low item_bits.
+template <class Key, class Weight>
+CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, int item_bits, std::size_t users_per_piece, Array<std::int64_t> offsets,
+                   const std::vector<const PairEntry<Key, Weight>*>& pieces, int num_threads) {
   CsrMatrix out;
   out.rows = num_users;
   out.cols = num_items;
@@ -88,12 +83,13 @@ CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t u
   out.values = detail::large_array<float>(nnz, num_threads);
   std::int32_t* columns = out.columns.mutable_data();
   float* values = out.values.mutable_data();
+  const Key items = (Key{1} << item_bits) - 1;
   detail::parallel_for(pieces.size(), 1, num_threads, [&](std::size_t p, std::size_t, int) {
     const std::size_t first = std::min(p * users_per_piece, static_cast<std::size_t>(num_users));
     const std::size_t last = std::min(first + users_per_piece, static_cast<std::size_t>(num_users));
-    const Entry<Weight>* from = pieces[p];
+    const PairEntry<Key, Weight>* from = pieces[p];
     for (auto j = static_cast<std::size_t>(o[first]); j < static_cast<std::size_t>(o[last]); ++j, ++from) {
-      columns[j] = from->item;
+      columns[j] = static_cast<std::int32_t>(from->pair & items);
       values[j] = static_cast<float>(from->weight);  // was one already, if stored wider
     }
   });
@@ -101,64 +97,81 @@ CsrMatrix assemble(std::int32_t num_users, std::int32_t num_items, std::size_t u
   return out;
 }
 
-/// Sums, maxima and lasts in log order: one scatter, then each block of users in cache.
-template <class Weight>
-CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
+/// Sums, maxima and lasts in log order: one scatter, then each block of users in cache. Key: what holds a block's user and
+/// an item side by side.
+template <class Key, class Weight>
+CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options, int item_bits, int block_bits) {
+  using Entry = PairEntry<Key, Weight>;
   const auto& c = log.columns();
-  Array<Entry<Weight>> entries;
+  Array<Entry> entries;
   const auto users = static_cast<std::size_t>(log.num_users());
-  const std::vector<std::size_t> borders = detail::partition<Entry<Weight>>(
-      c.users.size(), users, options.num_threads, [&](std::size_t i) { return c.users[i]; },
-      [&](std::size_t i) { return weights.counts(i); },
-      [&](std::size_t i) {
-        const double w = weights.quantity(i) * weights.factor(i);
-        if constexpr (std::is_same_v<Weight, double>) return Entry<Weight>{c.users[i], c.items[i], w};
-        else return Entry<Weight>{c.users[i], c.items[i], detail::stored_weight(w)};
-      },
-      entries);
-  Entry<Weight>* all = entries.mutable_data();
-  Array<std::int64_t> counts(users + 1);
+  const std::size_t per_block = std::size_t{1} << block_bits;
+  const std::int32_t* user_of = c.users.data();
+  const std::int32_t* item_of = c.items.data();
+  const auto pair_of = [=](std::size_t i) {
+    return static_cast<Key>(static_cast<Key>(user_of[i] & static_cast<std::int32_t>(per_block - 1)) << item_bits | static_cast<Key>(item_of[i]));
+  };
+  const auto dealt = [&](auto keep, auto weight_of) {
+    return detail::partition<Entry>(
+        c.users.size(), users, block_bits, options.num_threads, [=](std::size_t i) { return user_of[i]; }, keep,
+        [=](std::size_t i) {
+          if constexpr (std::is_same_v<Weight, double>) return Entry{pair_of(i), weight_of(i)};
+          else return Entry{pair_of(i), detail::stored_weight(weight_of(i))};
+        },
+        entries);
+  };
+  const float* value_of = c.values.data();
+  // The usual ways are loops over plain columns.
+  const std::vector<std::size_t> borders =
+      !weights.plain() ? dealt([&](std::size_t i) { return weights.counts(i); }, [&](std::size_t i) { return weights.quantity(i) * weights.factor(i); })
+      : value_of == nullptr ? dealt([](std::size_t) { return true; }, [](std::size_t) { return 1.0; })
+                            : dealt([=](std::size_t i) { return value_of[i] != 0; }, [=](std::size_t i) { return static_cast<double>(value_of[i]); });
+  Entry* all = entries.mutable_data();
+  Array<std::int64_t> counts = detail::large_array<std::int64_t>(users + 1, options.num_threads);
   std::int64_t* row_size = counts.mutable_data() + 1;
-  std::vector<const Entry<Weight>*> pieces(borders.size() - 1);
-  constexpr std::size_t per_block = std::size_t{1} << detail::kBlockBits;
-  detail::parallel_for(pieces.size(), 1, options.num_threads, [&](std::size_t block, std::size_t, int) {
-    Entry<Weight>* const begin = all + borders[block];
+  counts.mutable_data()[0] = 0;
+  std::vector<const Entry*> pieces(borders.size() - 1);
+  const bool as_they_are = options.duplicates != Duplicates::kBinary;
+  std::vector<detail::PairSort<Key, Weight>> sorts(static_cast<std::size_t>(detail::resolve_threads(options.num_threads)));
+  detail::parallel_for(pieces.size(), 1, options.num_threads, [&](std::size_t block, std::size_t, int thread) {
+    Entry* const begin = all + borders[block];
     const std::size_t n = borders[block + 1] - borders[block];
-    const std::size_t first = block * per_block;
+    const std::size_t first = block << block_bits;
+    const std::size_t here = std::min(per_block, users - std::min(users, first));
     pieces[block] = begin;
-    std::vector<std::size_t> at(per_block + 1, 0);
-    for (std::size_t j = 0; j < n; ++j) ++at[static_cast<std::size_t>(begin[j].user) - first + 1];
-    for (std::size_t u = 0; u < per_block; ++u) at[u + 1] += at[u];
-    std::vector<std::int32_t> items(n);
-    std::vector<Weight> values(n);
-    std::vector<std::size_t> cursor(at.begin(), at.end() - 1);
-    for (std::size_t j = 0; j < n; ++j) {
-      const std::size_t to = cursor[static_cast<std::size_t>(begin[j].user) - first]++;
-      items[to] = begin[j].item;
-      values[to] = begin[j].weight;
-    }
-    Entry<Weight>* out = begin;
+    auto& sort = sorts[static_cast<std::size_t>(thread)];
+    const Entry* const sorted = sort(begin, n, item_bits, block_bits);
+    for (std::size_t u = 0; u < here; ++u) row_size[first + u] = sort.rows()[u];
+    Entry* out = begin;
     Merger merger(options.duplicates, weights.decays());
-    detail::ItemOrder item_order;
-    for (std::size_t u = 0; u < per_block && first + u < users; ++u) {
-      const std::int32_t* item_of = items.data() + at[u];
-      const Weight* value_of = values.data() + at[u];
-      const std::size_t size = at[u + 1] - at[u];
-      const std::uint32_t* order = item_order(item_of, size);
-      const Entry<Weight>* const row = out;
-      for (std::size_t j = 0; j < size;) {
-        const std::int32_t item = item_of[order[j]];
-        const auto value = [&](std::size_t k) { return static_cast<double>(value_of[order[k]]); };
-        merger.begin(value(j));
-        for (++j; j < size && item_of[order[j]] == item; ++j) merger.add(value(j));
-        const auto user = static_cast<std::int32_t>(first + u);
-        const float w = merger.end(user, item);
-        if (w != 0) *out++ = {user, item, w};
+    for (std::size_t j = 0; j < n;) {
+      const Key pair = sorted[j].pair;
+      const std::size_t b = j++;
+      const auto one = static_cast<double>(sorted[b].weight);
+      if (const float w = detail::stored_weight(one); as_they_are && (j == n || sorted[j].pair != pair) && w != 0 && std::isfinite(w)) {
+        *out++ = {pair, w};
+        continue;
       }
-      row_size[first + u] = out - row;
+      merger.begin(one);
+      for (; j < n && sorted[j].pair == pair; ++j) merger.add(static_cast<double>(sorted[j].weight));
+      const std::size_t user = first + static_cast<std::size_t>(pair >> item_bits);
+      const float w = merger.end(static_cast<std::int32_t>(user), static_cast<std::int32_t>(pair & ((Key{1} << item_bits) - 1)));
+      row_size[user] -= static_cast<std::int64_t>(j - b);
+      if (w == 0) continue;
+      *out++ = {pair, w};
+      ++row_size[user];
     }
   });
-  return assemble(log.num_users(), log.num_items(), per_block, std::move(counts), pieces, options.num_threads);
+  return assemble(log.num_users(), log.num_items(), item_bits, per_block, std::move(counts), pieces, options.num_threads);
+}
+
+/// The same by the narrowest words: a user of a block beside an item in 32 bits, unless there are too many items.
+template <class Weight>
+CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
+  const int item_bits = std::max<int>(1, std::bit_width(static_cast<std::uint32_t>(std::max(0, log.num_items() - 1))));
+  if (item_bits <= 22)
+    return merge_in_log_order<std::uint32_t, Weight>(log, weights, options, item_bits, std::min(detail::kBlockBits, 32 - item_bits));
+  return merge_in_log_order<std::uint64_t, Weight>(log, weights, options, item_bits, detail::kBlockBits);
 }
 
 /// What needs every pair's events in order of time, or the age of each: the newest weight, returns, marks that decay.
@@ -167,7 +180,9 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
   const detail::RowGroups groups = detail::group_rows(c.users, log.num_users(), options.num_threads);
   const auto users = static_cast<std::size_t>(log.num_users());
   constexpr std::size_t grain = 1024;
-  std::vector<std::vector<Entry<float>>> results(std::max<std::size_t>(1, detail::num_chunks(users, grain)));
+  constexpr int item_bits = 31;
+  using Entry = PairEntry<std::uint32_t, float>;
+  std::vector<std::vector<Entry>> results(std::max<std::size_t>(1, detail::num_chunks(users, grain)));
   Array<std::int64_t> counts(users + 1);
   std::int64_t* row_size = counts.mutable_data() + 1;
   struct Event {
@@ -177,7 +192,7 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
     double left;  // quantity that no return has taken back
   };
   detail::parallel_for(users, grain, options.num_threads, [&](std::size_t first, std::size_t last, int) {
-    std::vector<Entry<float>>& out = results[first / grain];
+    std::vector<Entry>& out = results[first / grain];
     std::vector<Event> events;
     std::vector<std::size_t> open;
     Merger merger(options.duplicates, weights.decays());
@@ -226,15 +241,15 @@ CsrMatrix merge_in_time_order(const EventLog& log, const EventWeights& weights, 
         }
         const auto user = static_cast<std::int32_t>(u);
         const float w = any ? merger.end(user, events[b].item) : 0.0f;
-        if (w != 0) out.push_back({user, events[b].item, w});
+        if (w != 0) out.push_back({static_cast<std::uint32_t>(events[b].item), w});
         b = e;
       }
       row_size[u] = static_cast<std::int64_t>(out.size() - before);
     }
   });
-  std::vector<const Entry<float>*> pieces;
+  std::vector<const Entry*> pieces;
   for (const auto& r : results) pieces.push_back(r.data());
-  return assemble(log.num_users(), log.num_items(), grain, std::move(counts), pieces, options.num_threads);
+  return assemble(log.num_users(), log.num_items(), item_bits, grain, std::move(counts), pieces, options.num_threads);
 }
 
 /// Empties rows and columns that are too short, until none is.

@@ -23,6 +23,8 @@ class EventWeights {
     const double w = type_weights_.empty() ? 1.0 : type_weights_[columns_->events[i]];
     return decays() ? w * decay(i) : w;
   }
+  /// Whether an event's weight is its quantity alone.
+  [[nodiscard]] bool plain() const noexcept { return type_weights_.empty() && !decays(); }
   [[nodiscard]] bool decays() const noexcept { return half_life_ms_ > 0; }
   /// 2^(-age / half-life), 1 without decay. The age counts up to 800 half-lives, so that in double precision no weight
   /// of a float32 value underflows and what is summed keeps its sign.

@@ -21,9 +21,9 @@ inline constexpr int kBlockBits = 12;
 /// make(i) -> Entry for i in [0, n), key(i) -> [0, num_keys); keep(i) leaves entries out.
 /// Returns the entries block by block and the blocks' borders [blocks + 1].
 template <class Entry, class KeyOf, class Keep, class Make>
-std::vector<std::size_t> partition(std::size_t n, std::size_t num_keys, int num_threads, KeyOf key, Keep keep, Make make,
+std::vector<std::size_t> partition(std::size_t n, std::size_t num_keys, int block_bits, int num_threads, KeyOf key, Keep keep, Make make,
                                    Array<Entry>& entries) {
-  const std::size_t blocks = (num_keys >> kBlockBits) + 1;
+  const std::size_t blocks = (num_keys >> block_bits) + 1;
   // Few, large ranges: every range has a row of counts.
   const std::size_t grain = std::max<std::size_t>(262144, (n + 63) / 64);
   const std::size_t ranges = num_chunks(n, grain);
@@ -31,7 +31,7 @@ std::vector<std::size_t> partition(std::size_t n, std::size_t num_keys, int num_
   parallel_for(n, grain, num_threads, [&](std::size_t b, std::size_t e, int) {
     std::size_t* count = cursor.data() + b / grain * blocks;
     for (std::size_t i = b; i < e; ++i)
-      if (keep(i)) ++count[static_cast<std::size_t>(key(i)) >> kBlockBits];
+      if (keep(i)) ++count[static_cast<std::size_t>(key(i)) >> block_bits];
   });
   std::vector<std::size_t> borders(blocks + 1, 0);
   std::size_t total = 0;
@@ -49,7 +49,7 @@ std::vector<std::size_t> partition(std::size_t n, std::size_t num_keys, int num_
   parallel_for(n, grain, num_threads, [&](std::size_t b, std::size_t e, int) {
     std::size_t* at = cursor.data() + b / grain * blocks;
     for (std::size_t i = b; i < e; ++i)
-      if (keep(i)) to[at[static_cast<std::size_t>(key(i)) >> kBlockBits]++] = make(i);
+      if (keep(i)) to[at[static_cast<std::size_t>(key(i)) >> block_bits]++] = make(i);
   });
   return borders;
 }
@@ -72,7 +72,7 @@ inline RowGroups group_rows(std::span<const std::int32_t> keys, std::int32_t num
   Array<Entry> entries;
   const auto k = static_cast<std::size_t>(num_keys);
   const std::vector<std::size_t> borders = partition<Entry>(
-      keys.size(), k, num_threads, [&](std::size_t i) { return keys[i]; }, [](std::size_t) { return true; },
+      keys.size(), k, kBlockBits, num_threads, [&](std::size_t i) { return keys[i]; }, [](std::size_t) { return true; },
       [&](std::size_t i) { return Entry{static_cast<std::int64_t>(i), keys[i]}; }, entries);
   RowGroups out{Array<std::int64_t>(k + 1), large_array<std::int64_t>(keys.size(), num_threads)};
   std::int64_t* offsets = out.offsets.mutable_data();

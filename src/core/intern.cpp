@@ -138,7 +138,7 @@ SharedIdMap make_map(const std::vector<StringRef>& keys, int num_threads) {
 template <class Policy>
 std::size_t estimate_keys(const Column& column) {
   constexpr std::int64_t runs = 64;
-  constexpr std::int64_t per_run = 512;
+  constexpr std::int64_t per_run = 256;
   if (column.size() < (std::int64_t{1} << 20)) return 0;
   InternTable<Policy> table(runs * per_run);
   std::vector<std::int32_t> codes(per_run);

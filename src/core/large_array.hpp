@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 
 #include "detail/huge_pages.hpp"
 #include "detail/parallel_for.hpp"
@@ -27,6 +29,15 @@ Array<T> large_array(std::size_t n, int num_threads) {
   if (n == 0) return a;
   prefer_huge_pages(a.mutable_data(), n * sizeof(T));
   if (n * sizeof(T) >= kWorthTouching) touch_pages(a.mutable_data(), n * sizeof(T), num_threads);
+  return a;
+}
+
+template <class T>
+Array<T> large_copy(std::span<const T> from, int num_threads) {
+  Array<T> a = large_array<T>(from.size(), num_threads);
+  T* to = a.mutable_data();
+  parallel_for(from.size(), 262144, num_threads,
+               [&](std::size_t b, std::size_t e, int) { std::copy(from.begin() + static_cast<std::ptrdiff_t>(b), from.begin() + static_cast<std::ptrdiff_t>(e), to + b); });
   return a;
 }
 

@@ -16,7 +16,6 @@
 #include "core/event_builder.hpp"
 #include "core/hash.hpp"
 #include "core/intern.hpp"
-#include "core/item_order.hpp"
 #include "core/time_text.hpp"
 #include "etalage/core/event_log.hpp"
 
@@ -325,25 +324,6 @@ TEST(InternKeys, MapsAreThoseOfTheirKeys) {
 }
 
 }  // namespace intern_ways
-
-TEST(ItemOrder, IsAStableSortByItem) {
-  etalage::detail::ItemOrder item_order;
-  std::uint64_t x = 5;
-  for (std::size_t n = 0; n < 120; ++n)
-    for (const std::uint64_t range : {std::uint64_t{1}, std::uint64_t{7}, std::uint64_t{2147483648}}) {
-      std::vector<std::int32_t> items;
-      for (std::size_t i = 0; i < n; ++i) {
-        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
-        items.push_back(static_cast<std::int32_t>((x >> 33) % range));
-      }
-      if (n > 2) items[n / 2] = std::numeric_limits<std::int32_t>::max();
-      std::vector<std::uint32_t> expected(n);
-      std::iota(expected.begin(), expected.end(), 0U);
-      std::stable_sort(expected.begin(), expected.end(), [&](std::uint32_t a, std::uint32_t b) { return items[a] < items[b]; });
-      const std::uint32_t* order = item_order(items.data(), n);
-      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), order)) << n << " of " << range;
-    }
-}
 
 TEST(HashKey, NeverChanges) {
   // The hash as files hold it: eight bytes at a time, then the rest byte by byte.
