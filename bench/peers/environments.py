@@ -16,7 +16,7 @@ PEERS = {
     "hnswlib": ["hnswlib==0.8.0", "numpy<2.3", "setuptools"],
     "usearch": ["usearch", "numpy<2.3"],
     "openblas": ["numpy"],
-    "rusket": ["rusket==0.1.101", "polars==2.1.0", "pyarrow==26.0.1", "numpy<3", "scipy", "pandas"],
+    "rusket": ["rusket==0.1.101", "polars==2.1.0", "pyarrow==26.0.1", "numpy<3", "scipy", "pandas", "mlxtend==0.25.0"],
     "scann": ["scann==1.4.2"],
     "scipy": ["numpy", "scipy"],
     "voyager": ["voyager", "numpy<2.3"],

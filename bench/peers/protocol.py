@@ -111,7 +111,7 @@ def index_curve_task(make):
 
 
 def timed_fit(fit, factors, out):
-    """work() of a training task: seconds of fit(), and where `out` is a path the factors(model) -> (users, items) there."""
+    """work() of a task: seconds of fit(), and where `out` is a path the factors(model) -> (users, items) there."""
     import numpy as np
 
     def work():

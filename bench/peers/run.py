@@ -2,7 +2,7 @@
 """etalage beside what a user would pick instead, both sides in one run.
 
     python bench/peers/run.py [--only als als_synthetic als_to_recall bpr topk topk_million neighbours ease index fold_in
-                              evaluate open rusket events] [--data ../shared/data] [--threads 2]
+                              evaluate open rusket events] [--rusket als bpr itemknn ease itemsets lists] [--data ../shared/data] [--threads 2]
                               [--out bench/results]
 
 Each peer is installed in an environment of its own under build/peers on first use. Two sides alternate until the 95 %
@@ -197,6 +197,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=25, help="at most so many pairs a row")
     parser.add_argument("--factors", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--against", nargs="+", help="of the rows of ALS sweeps those against these: 'irspack CG' 'implicit CG' ...")
+    parser.add_argument("--rusket", nargs="+", choices=rusket_rows.ROWS, default=rusket_rows.ROWS, help="of the rows beside rusket these")
     parser.add_argument("--large", action="store_true", help="rows that need 7 GB and minutes: EASE on Gowalla")
     parser.add_argument("--catalogue", type=int, default=1_000_000, help="items of the large fold-in row")
     parser.add_argument("--events", type=int, default=20_000_000, help="size of the synthetic ALS row")

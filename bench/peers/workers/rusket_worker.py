@@ -18,6 +18,10 @@ def factors_of(model):
     return np.asarray(model.user_factors), np.asarray(model.item_factors)
 
 
+def as_lists(found):
+    return found, np.empty(0)
+
+
 def fitted(model, rows):
     model.fit(rows)
     return model
@@ -50,13 +54,7 @@ def neighbours(train, model, options, k, threads, out=None):
     """A fit and the k best of every user, their own rows filtered: it has no call for all of them."""
     rows = sp.load_npz(train).tocsr()
 
-    def work():
-        found = lists_of(fitted(getattr(rusket, model)(**options), rows), range(rows.shape[0]), k)
-        if out:
-            np.savez(out, users=found, items=np.empty(0))
-        return {"checksum": int(found.astype(np.int64).sum())}
-
-    return work
+    return timed_fit(lambda: lists_of(fitted(getattr(rusket, model)(**options), rows), range(rows.shape[0]), k), as_lists, out)
 
 
 def lists_of(model, users, k):
@@ -73,13 +71,8 @@ def topk(users, items, seen, k, threads, out=None):
     model = rusket.ALS.from_factors(np.load(users), np.load(items))
     rows = sp.load_npz(seen).tocsr()
 
-    def work():
-        frame = model.batch_recommend(n=k, exclude_seen=False, exclude=rows)
-        if out:
-            np.savez(out, users=frame[frame.columns[1]].to_numpy().reshape(-1, k), items=np.empty(0))
-        return {"checksum": int(frame[frame.columns[1]].cast(int).sum())}
-
-    return work
+    return timed_fit(lambda: model.batch_recommend(n=k, exclude_seen=False, exclude=rows),
+                     lambda frame: as_lists(frame[frame.columns[1]].to_numpy().reshape(-1, k)), out)
 
 
 if __name__ == "__main__":
