@@ -109,10 +109,7 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, 
     const auto rows = sample_rows(store, std::max(kListSample * nlist, kCodeSample * ksub), options.seed);
     std::vector<float> data(rows.size() * dim);
     for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(&data[i * dim], store.vector(rows[i]), dim * sizeof(float));
-    // Where only directions count, centroids have none but that: a mean is the shorter the wider its rows lie, and by nearness the
-    // list of a wide one, which reaches as far, would come too late.
-    const bool directions = metric == IndexMetric::kCosine && !quantise;
-    Centroids lists = kmeans(data, rows.size(), dim, nlist, kIterations, options.seed, num_threads, directions);
+    Centroids lists = kmeans(data, rows.size(), dim, nlist, kIterations, options.seed, num_threads);
     out->centroids_ = Array<float>(lists.columns);
     out->half_norms_ = Array<float>(lists.half_norms);
     if (quantise) out->train_codes(data, options, num_threads);

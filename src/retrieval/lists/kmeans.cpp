@@ -18,12 +18,6 @@ void set_half_norms(Centroids& c, std::size_t dim, std::size_t k) {
     for (std::size_t j = 0; j < k; ++j) c.half_norms[j] += 0.5f * c.columns[f * k + j] * c.columns[f * k + j];
 }
 
-/// Of directions: a centroid without one is as far from a row as one at a right angle, not nearer than those.
-void set_half_norms_of_directions(Centroids& c, std::size_t dim, std::size_t k) {
-  set_half_norms(c, dim, k);
-  std::replace(c.half_norms.begin(), c.half_norms.end(), 0.0f, 0.5f);
-}
-
 void to_unit(Centroids& c, std::size_t dim, std::size_t k) {
   set_half_norms(c, dim, k);
   for (std::size_t j = 0; j < k; ++j) {
@@ -74,12 +68,11 @@ Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t d
   for (std::size_t j = 0; j < k; ++j)
     for (std::size_t f = 0; f < dim; ++f) c.columns[f * k + j] = data[order[j] * dim + f];
 
-  const auto set_norms = [&] { directions ? set_half_norms_of_directions(c, dim, k) : set_half_norms(c, dim, k); };
   std::vector<std::uint32_t> cluster(rows);
   std::vector<double> sums(dim * k);
   std::vector<std::size_t> sizes(k);
   for (int iteration = 0; iteration < iterations; ++iteration) {
-    set_norms();
+    set_half_norms(c, dim, k);
     detail::parallel_for(rows, 256, num_threads, [&](std::size_t begin, std::size_t end, int) {
       std::vector<float> scores(kNearestBlock * k);
       nearest_centroids(&data[begin * dim], end - begin, dim, c.columns.data(), c.half_norms.data(), k, scores.data(), &cluster[begin]);
@@ -108,7 +101,7 @@ Centroids kmeans(const std::vector<float>& data, std::size_t rows, std::size_t d
     }
     if (directions) to_unit(c, dim, k);
   }
-  set_norms();
+  set_half_norms(c, dim, k);
   return c;
 }
 

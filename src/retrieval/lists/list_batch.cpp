@@ -21,7 +21,7 @@ constexpr std::size_t kQueryBlock = 24;    // queries whose lists are chosen tog
 constexpr std::size_t kMostFirst = 64;     // queries that read a first list together, at most
 constexpr std::size_t kMostOn = 1024;      // the same of a later one
 constexpr std::size_t kLead = 3;           // times k rows, in the best lists, are read before others
-constexpr std::size_t kNear = 16;          // of so many lists one is read before the rest: it raises the threshold
+constexpr std::size_t kNear = 16;          // of so many lists of tiers one is read before the rest: it raises the threshold
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Held for a few comparisons.
@@ -124,13 +124,15 @@ void ListBatch::prepare(MatrixView<const float> queries) {
 
 void ListBatch::collect_requests() {
   const std::size_t lists = view_.live.size();
+  // A list that is read twice is put into panels twice. By nearness the first lists make the threshold nearly what it will be.
+  const auto near_of = [&](std::size_t wanted) { return view_.lists->tiered() ? wanted / kNear : 0; };
   const auto each = [&](auto&& take) {
     for (std::size_t c = 0; c < chosen_.size(); ++c) {
       std::size_t p = 0;
       for (std::size_t i = 0; i < chosen_[c].ends.size(); ++i) {
         const std::size_t query = c * kQueryBlock + i;
         std::size_t left = chosen_[c].ends[i] - p;
-        std::size_t near = left / kNear;
+        std::size_t near = near_of(left);
         for (std::size_t met = 0; left > 0; --left, ++p) {
           const std::uint32_t list = chosen_[c].lists[p];
           const bool leads = met < kLead * k_;

@@ -45,7 +45,7 @@ struct ListsView {
 };
 
 /// Rounds of queries over lists that are read in eight bits: each list once for all queries of the round that want it.
-/// A query's best lists come first. They give it a threshold, against which bounds of the others, nearer ones before
+/// A query's best lists come first. They give it a threshold, against which bounds of the others, of tiers nearer ones before
 /// farther ones, are compared as they are made. The best k that it knows of are shared by all threads, so that each hit raises the threshold for all.
 class ListBatch {
  public:
