@@ -2,15 +2,19 @@
 """Models as constructed on shapes of data that their rules were not made on: shares of rows and items of the sets, synthetic stores.
 
     python bench/quality/auto_shapes.py [--data ../shared/data] [--models ALS BPR] [--shapes gowalla/4] [--threads 2]
+    python bench/quality/auto_shapes.py --results shapes.jsonl --seconds 180      again and again, until nothing is left to measure
+    python bench/quality/auto_shapes.py --results shapes.jsonl --table            what was found, as in docs/tuning.md
 
 Each model as it stands, "auto", is fitted beside the settings that it had before there were rules ("plain") and beside the rule with its
-most telling parameter at a third and three times of what it says (or so far as the parameter goes). All are measured with ndcg@20 on the
-part of each user's row that was held out. The last column is auto in parts of the best of them: near 1 where the rule holds.
+most telling parameter at a third and three times of what it says (exponents of walks .25 below and above). All are measured with ndcg@20 on the
+part of each user's row that was held out. The last column is auto in parts of the best of them: near 1 where the rule holds. With
+--results each fit is a line of that file, and those that are there already are not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pathlib
 import sys
@@ -51,10 +55,12 @@ def shapes(data):
     """(name, function that gives head and tail as CSR matrices)."""
     import datasets
 
-    for name, load in (("gowalla", datasets.gowalla), ("beibei", datasets.beibei)):
-        for part in (2, 4):
+    for users, items in STORES[:3]:
+        yield f"store {users} x {items}", lambda users=users, items=items: store(users, items)
+    for part in (8, 4, 2):
+        for name, load in (("gowalla", datasets.gowalla), ("beibei", datasets.beibei)):
             yield f"{name}/{part}", lambda load=load, part=part: share(load(data)["head"], load(data)["tail"], part)
-    for users, items in STORES:
+    for users, items in STORES[3:]:
         yield f"store {users} x {items}", lambda users=users, items=items: store(users, items)
 
 
@@ -75,12 +81,44 @@ def candidates(kind: str, data):
     yield "plain", PLAIN[kind]
     name = TELLING[kind]
     value = etalage.tuning.defaults(kind, data)[name]
-    for label, factor in (("/ 3", 1 / 3), ("x 3", 3.0)):
-        if kind in ("P3alpha", "RP3beta"):  # exponents
-            moved = max(0.05, value + (0.25 if factor > 1 else -0.25))
+    if kind in ("P3alpha", "RP3beta"):  # exponents
+        for label, step in (("- 0.25", -0.25), ("+ 0.25", 0.25)):
+            yield f"{name} {label}", {name: max(0.05, value + step)}
+    else:
+        for label, factor in (("/ 3", 1 / 3), ("x 3", 3.0)):
+            yield f"{name} {label}", {name: value * factor}
+
+
+def read(path) -> dict:
+    """{(shape, model, settings): ndcg@20, or None where it could not be fitted}, and {shape: its line} under None."""
+    found: dict = {None: {}}
+    if path is None or not pathlib.Path(path).exists():
+        return found
+    for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "said" in row:
+            found[None][row["shape"]] = row["said"]
         else:
-            moved = value * factor
-        yield f"{name} {label}", {name: moved}
+            found[row["shape"], row["model"], row["settings"]] = row["ndcg"]
+    return found
+
+
+def table(found: dict) -> str:
+    """A row a shape, a column a model: auto, and in brackets in parts of the best."""
+    shown = list(found[None])
+    kinds = [k for k in PLAIN if any(s is not None and s[1] == k for s in found if s is not None)]
+    lines = ["| shape | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    for shape in shown:
+        cells = []
+        for kind in kinds:
+            values = {key[2]: v for key, v in found.items() if key is not None and key[:2] == (shape, kind) and v is not None}
+            if "auto" not in values or len(values) < 2:
+                cells.append("-")
+                continue
+            best = max(values, key=values.get)
+            cells.append(f"{values['auto']:.4f} ({values['auto'] / max(values[best], 1e-9):.2f}{'' if best == 'auto' else ', ' + best})")
+        lines.append(f"| {shape} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -89,33 +127,61 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(PLAIN), choices=list(PLAIN))
     parser.add_argument("--shapes", nargs="+", help="only shapes whose name begins so")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--results", help="a file of what was measured, that is added to")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no fit after so many")
+    parser.add_argument("--table", action="store_true", help="print what the file of results has, and measure nothing")
     args = parser.parse_args()
+    began, known = time.perf_counter(), read(args.results)
+    if args.table:
+        print(table(known))
+        return
     import etalage
     from datasets import Missing
     from etalage.evaluation import evaluate
 
+    def note(row):
+        if args.results:
+            with open(args.results, "a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
+
     for name, load in shapes(args.data):
         if args.shapes and not any(name.startswith(s) for s in args.shapes):
             continue
+        # auto, plain and the two beside the rule
+        if name in known[None] and all(sum(key is not None and key[:2] == (name, kind) for key in known) == 4 for kind in args.models):
+            continue
+        if time.perf_counter() - began > args.seconds:
+            return
         try:
             head, tail = load()
         except Missing as missing:
             print(f"{name}: skipped, {missing}")
             continue
         s = etalage.tuning.shape_of(head)
-        print(f"{name}: {s.users} x {s.items}, {s.pairs} pairs, density {s.density:.4f}, row mean {s.row_mean:.1f}"
-              f"{', dense' if s.dense else ', short' if s.short else ''}", flush=True)
+        said = (f"{s.users} x {s.items}, {s.pairs} pairs, density {s.density:.4f}, row mean {s.row_mean:.1f}"
+                f"{', dense' if s.dense else ', short' if s.short else ''}")
+        print(f"{name}: {said}", flush=True)
+        if name not in known[None]:
+            known[None][name] = said
+            note({"shape": name, "said": said})
         for kind in args.models:
-            found, began = {}, time.perf_counter()
+            found, started = {}, time.perf_counter()
             for label, params in candidates(kind, head):
-                try:
-                    model = getattr(etalage.models, kind)(**params, num_threads=args.threads).fit(head)
-                except (ValueError, etalage.NumericalError):
-                    continue  # beyond what the parameter may be
-                found[label] = evaluate(model, head, tail, k=(20,), metrics=("ndcg",), num_threads=args.threads)["ndcg@20"]
+                key = (name, kind, label)
+                if key not in known:
+                    if time.perf_counter() - began > args.seconds:
+                        return
+                    try:
+                        model = getattr(etalage.models, kind)(**params, num_threads=args.threads).fit(head)
+                        known[key] = evaluate(model, head, tail, k=(20,), metrics=("ndcg",), num_threads=args.threads)["ndcg@20"]
+                    except (ValueError, etalage.NumericalError):
+                        known[key] = None  # beyond what the parameter may be
+                    note({"shape": name, "model": kind, "settings": label, "ndcg": known[key]})
+                if known[key] is not None:
+                    found[label] = known[key]
             best = max(found.values())
             print(f"  {kind:12}" + "  ".join(f"{label} {value:.4f}" for label, value in found.items())
-                  + f"   {found['auto'] / max(best, 1e-9):.3f}   ({time.perf_counter() - began:.0f} s)", flush=True)
+                  + f"   {found['auto'] / max(best, 1e-9):.3f}   ({time.perf_counter() - started:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

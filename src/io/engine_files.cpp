@@ -65,7 +65,7 @@ std::unique_ptr<Engine> load_engine(const std::filesystem::path& path, EngineOpt
   return io::make_from(file, [&](const StateReader& reader) {
     auto engine = std::make_unique<Engine>(std::move(options));
     engine->events().load_state(ScopedReader(reader, "live/"));
-    if (reader.has("impressions/newest")) engine->impressions().load_state(ScopedReader(reader, "impressions/"));  // not in older files
+    engine->impressions().load_state(ScopedReader(reader, "impressions/"));
     if (reader.get_bool("has_snapshot")) engine->publish(snapshot_in(reader));
     return engine;
   });

@@ -73,7 +73,8 @@ AlsOptions settled(AlsOptions o, const DataShape& s) {
     o.nu.settle(0.0f);
     return o;
   }
-  double weight = std::clamp(0.02 * std::pow(s.density() / 1e-3, 4.0 / 3), 0.01, 1.0);
+  // Where rows are short the mean row says little of how much was seen and not wanted.
+  double weight = std::clamp(0.02 * std::pow(s.density() / 1e-3, 4.0 / 3), 0.01, s.is_short() ? 0.02 : 1.0);
   if (o.unobserved_weight.given()) weight = static_cast<double>(o.unobserved_weight.value());
   // Whoever gives alpha means the weight of what was observed: that of the rest keeps its proportion.
   double scale = 1;
@@ -144,8 +145,10 @@ ItemKnnOptions settled(ItemKnnOptions o, const DataShape& s) {
 }
 
 RandomWalkOptions settled(RandomWalkOptions o, const DataShape& s, bool with_beta) {
+  // Rows of dense data that hold little, as of small shops: what leads from them is worth more than what holds it back.
+  const bool few = s.dense() && static_cast<double>(s.pairs) < 20.0 * static_cast<double>(s.users);
   if (!with_beta) {
-    o.alpha.settle(s.dense() ? 1.2f : s.is_short() ? 0.6f : 1.0f);
+    o.alpha.settle(s.is_short() || few ? 0.6f : s.dense() ? 1.2f : 1.0f);
     o.beta.settle(0.0f);
     o.num_neighbors.settle(500);
     return o;
@@ -153,7 +156,8 @@ RandomWalkOptions settled(RandomWalkOptions o, const DataShape& s, bool with_bet
   o.alpha.settle(s.is_short() ? 0.6f : 0.7f);
   // Popularity is divided out the more, the denser the matrix; less so where items have too few users to be told apart.
   const double beta = 0.16 * std::log(std::max(s.density(), kTiny) / 2.5e-4) * std::min(1.0, s.item_mean / 8);
-  o.beta.settle(static_cast<float>(rounded(std::clamp(beta, 0.0, 0.6), 1e3)));
+  const double most = s.is_short() && static_cast<double>(s.pairs) < 5.0 * static_cast<double>(s.users) ? 0.05 : 0.6;
+  o.beta.settle(static_cast<float>(rounded(std::clamp(beta, 0.0, most) * (few ? 0.5 : 1.0), 1e3)));
   o.num_neighbors.settle(s.dense() ? 2000 : 500);
   return o;
 }

@@ -57,7 +57,7 @@ void save_store(StateWriter& writer, const ItemStore& s) {
 ItemStore load_store(const StateReader& reader, int dim, bool with_norms2, bool lists) {
   ItemStore s;
   s.dim = static_cast<std::size_t>(dim);
-  s.shape = kernels::CodeShape(s.dim);
+  s.shape = lists ? kernels::CodeShape::dense(s.dim) : kernels::CodeShape(s.dim);  // lists' records lie without gaps
   s.rows = static_cast<std::size_t>(reader.get_int("rows", 0, std::numeric_limits<std::int32_t>::max()));
   s.live = static_cast<std::size_t>(reader.get_int("live", 0, static_cast<std::int64_t>(s.rows)));
   s.split = lists && reader.has("split/rest");
@@ -79,16 +79,8 @@ ItemStore load_store(const StateReader& reader, int dim, bool with_norms2, bool 
   if ((slots.size() & (slots.size() - 1)) != 0 || slots.size() < 2 * s.live)
     reader.fail("slots", "found " + std::to_string(slots.size()) + " slots, expected a power of two of at least twice the items");
   s.table = IdTable(slots);
-  if (reader.has("codes")) {
-    // Lists' records lie without gaps, in files from before that on lines as all others.
-    const kernels::CodeShape dense = kernels::CodeShape::dense(s.dim);
-    s.codes = reader.get_array<std::uint8_t>("codes");
-    if (lists && s.codes.size() == s.rows * dense.stride) s.shape = dense;
-    else s.codes = reader.get_array<std::uint8_t>("codes", s.rows * s.shape.stride);
-    s.uncoded = static_cast<std::size_t>(reader.get_int("uncoded", 0, static_cast<std::int64_t>(s.rows)));
-  } else {
-    s.encode_all();  // a file from before there were codes
-  }
+  s.codes = reader.get_array<std::uint8_t>("codes", s.rows * s.shape.stride);
+  s.uncoded = static_cast<std::size_t>(reader.get_int("uncoded", 0, static_cast<std::int64_t>(s.rows)));
   if (reader.has("falling")) s.falling = static_cast<std::size_t>(reader.get_int("falling", 0, static_cast<std::int64_t>(s.rows)));
   if (!reader.verify()) return s;
 
@@ -155,7 +147,7 @@ void ItemIndex::save_state(StateWriter& writer) const {
       linked_radii.push_back(linked.radius2);
       linked_radii.push_back(static_cast<double>(linked.rows));
     }
-    writer.put_doubles("graph/eras", linked_radii);
+    writer.put_doubles("graph/linked_radii", linked_radii);
     writer.put_double("graph/norm2_sum", impl_->norm2_sum);
   }
   if (impl_->has_lists()) {
@@ -183,11 +175,11 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
     impl->graph = std::make_shared<HnswGraph>(reader, o.M, impl->store.rows);
     impl->norm2_sum = reader.get_double("graph/norm2_sum");
     if (!(impl->norm2_sum >= 0) || !std::isfinite(impl->norm2_sum)) reader.fail("graph/norm2_sum", "found a value out of range");
-    const std::vector<double> linked_radii = reader.get_doubles("graph/eras");
-    if (linked_radii.size() % 2 != 0) reader.fail("graph/eras", "found an odd number of values");
+    const std::vector<double> linked_radii = reader.get_doubles("graph/linked_radii");
+    if (linked_radii.size() % 2 != 0) reader.fail("graph/linked_radii", "found an odd number of values");
     for (std::size_t i = 0; i < linked_radii.size(); i += 2) {
       if (!(linked_radii[i] >= 0) || !(linked_radii[i + 1] >= 0) || !(linked_radii[i + 1] <= static_cast<double>(most)))
-        reader.fail("graph/eras", "found a value out of range");
+        reader.fail("graph/linked_radii", "found a value out of range");
       impl->linked_radii.push_back({linked_radii[i], static_cast<std::int64_t>(linked_radii[i + 1])});
     }
   }

@@ -169,7 +169,7 @@ void ItemIndex::Impl::tune() {
         }
       }
     });
-    const auto foretold = [&](int probes) {
+    const auto predicted = [&](int probes) {
       return measured_over(n, false, [&](std::size_t i) {
         const std::span<const std::uint32_t> of_query = std::span(ranks).subspan(i * k, k);
         return static_cast<std::size_t>(
@@ -179,7 +179,7 @@ void ItemIndex::Impl::tune() {
     int too_few = 0, probes = most;
     while (probes - too_few > 1) {
       const int middle = too_few + (probes - too_few) / 2;
-      (reaches(foretold(middle)) ? probes : too_few) = middle;
+      (reaches(predicted(middle)) ? probes : too_few) = middle;
     }
     measured_recall.store(measure(probes, n).mean);
     return;

@@ -207,10 +207,6 @@ TreeEnsemble TreeEnsemble::from_state(const StateReader& reader) {
   const Array<std::int32_t> feature = reader.get_array<std::int32_t>("feature");
   const std::size_t n = feature.size();
   const auto features = static_cast<std::int32_t>(reader.get_int("features", 1, std::int64_t{1} << 30));
-  if (!reader.has("flag"))  // files of before there were kinds of missing values
-    return TreeEnsemble(feature, reader.get_array<double>("threshold", n), reader.get_array<std::int32_t>("left", n),
-                        reader.get_array<std::int32_t>("right", n), reader.get_array<std::uint8_t>("nan_left", n),
-                        reader.get_array<double>("value", n), reader.get_array<std::int32_t>("roots"), reader.get_double("base"), features);
   TreeEnsembleParts p;
   p.feature = feature;
   p.threshold = reader.get_array<double>("threshold", n);

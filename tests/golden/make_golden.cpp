@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the golden files of the current format version that are not there yet:
 //   cmake --build build --target make_golden && build/tests/make_golden tests/golden/v1
-// A file that is there is never written again: it stands for what earlier libraries wrote.
+// A file that is there is not written again: after a release it stands for what earlier libraries wrote.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +18,7 @@
 #include "profile/intent_sample.hpp"
 #include "profile/profile_data.hpp"
 #include "serving/engine_sample.hpp"
+#include "serving/journal_sample.hpp"
 
 int main(int argc, char** argv) {
   using namespace etalage;
@@ -66,7 +67,15 @@ int main(int argc, char** argv) {
   write_object("Snapshot", *quiet.snapshot(), testing::engine_answers(quiet));
   const auto engine = testing::sample_engine();
   write_object("Engine", *engine, testing::engine_answers(*engine));
-  if (!std::filesystem::exists(dir / "Journal")) write_answers("Journal", testing::sample_journal(dir / "Journal"));
+  if (!std::filesystem::exists(dir / "Journal")) {
+    (void)testing::sample_journal(dir / "Journal");
+    write_answers("Journal", testing::sample_journal(dir / "Journal"));  // as it is recovered: items are numbered anew
+  }
+  if (!std::filesystem::exists(dir / "JournalLog")) {
+    EventStore store(dir / "JournalLog", testing::log_sample_options());
+    testing::log_sample_events(store);
+    write_answers("JournalLog", testing::store_answers(store));
+  }
   write("Tiny", testing::tiny_model());
   for (const testing::SampleModel& sample : testing::sample_models()) {
     const auto model = sample.make();

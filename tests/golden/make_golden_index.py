@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrote ItemIndex*-<name>.etalage and .txt with an installed etalage: python make_golden_index.py PREFIX DIRECTORY. A file
-that is there is never written again: it stands for what earlier libraries wrote."""
+"""Writes ItemIndex-<name>.etalage and .txt with an installed etalage: python make_golden_index.py DIRECTORY. A file
+that is there is not written again: after a release it stands for what earlier libraries wrote."""
 
 import sys
 from pathlib import Path
@@ -9,14 +9,14 @@ import numpy as np
 
 import etalage
 
-prefix, directory = sys.argv[1], Path(sys.argv[2])
+directory = Path(sys.argv[1])
 rng = np.random.default_rng(5)
 vectors = rng.standard_normal((300, 12)).astype(np.float32)
 queries = rng.standard_normal((8, 12)).astype(np.float32)
 OPTIONS = {"exact": {}, "hnsw": {"M": 4, "deterministic": True}, "ivf_pq": {"nlist": 4, "pq_bits": 4, "nprobe": 4},
            "ivf": {"nlist": 6, "nprobe": 2}, "ivf_cosine": {"nlist": 6, "nprobe": 2, "metric": "cosine"}}
 for name, options in OPTIONS.items():
-    path = directory / f"{prefix}-{name}.etalage"
+    path = directory / f"ItemIndex-{name}.etalage"
     if path.exists():
         continue
     index = etalage.retrieval.ItemIndex(12, **{"metric": "dot", "kind": name.removesuffix("_cosine"), "num_threads": 1, **options})

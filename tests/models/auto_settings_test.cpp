@@ -58,6 +58,7 @@ TEST(AutoSettings, FollowTheTable) {
   const AlsOptions als = settled(AlsOptions{}, kGowalla);
   EXPECT_EQ(als.factors, 256);
   EXPECT_EQ(als.iterations, 14);
+  EXPECT_EQ(settled(AlsOptions{}, DataShape{4'964, 1'994, 16'607, 8.3}).unobserved_weight, 0.02f);
   EXPECT_EQ(als.nu, 1.0f);
   EXPECT_EQ(als.alpha.value(), als.unobserved_weight.value());
   EXPECT_NEAR(als.unobserved_weight.value(), 0.02 * std::pow(kGowalla.density() / 1e-3, 4.0 / 3), 1e-6);
@@ -70,7 +71,9 @@ TEST(AutoSettings, FollowTheTable) {
   EXPECT_EQ(settled(RandomWalkOptions{}, kGowalla, false).alpha, 1.0f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kGowalla, false).beta, 0.0f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kMovies, false).alpha, 1.2f);
-  EXPECT_EQ(settled(RandomWalkOptions{}, kStore, false).alpha, 1.0f);
+  EXPECT_EQ(settled(RandomWalkOptions{}, kStore, false).alpha, 0.6f);
+  EXPECT_NEAR(settled(RandomWalkOptions{}, kStore, true).beta.value(), 0.283, 1e-3);
+  EXPECT_EQ(settled(RandomWalkOptions{}, DataShape{4'964, 1'994, 16'607, 8.3}, true).beta, 0.05f);
   EXPECT_EQ(settled(RandomWalkOptions{}, kMovies, true).num_neighbors, 2000);
   EXPECT_EQ(settled(RandomWalkOptions{}, kShort, true).beta, 0.0f);
   EXPECT_EQ(settled(EaseOptions{}, kMovies).l2, 200.0f);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Index files as earlier libraries wrote them: tests/golden/v1/ItemIndex-<kind>.etalage before rows were also kept in
-// eight bits, ItemIndexCodes-<kind>.etalage since; ItemIndexLists-<name>.etalage before rows were sorted by their lists. Beside each the answers it gave.
+// Index files tests/golden/v1/ItemIndex-<name>.etalage as tests/golden/make_golden_index.py wrote them; beside each the answers it gave.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -46,9 +45,7 @@ TEST_P(GoldenIndex, AnswersAsItDid) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenIndex,
-                         ::testing::Values("ItemIndex-exact", "ItemIndex-hnsw", "ItemIndex-ivf_pq", "ItemIndexCodes-exact",
-                                         "ItemIndexCodes-hnsw", "ItemIndexCodes-ivf_pq", "ItemIndexLists-ivf",
-                                         "ItemIndexLists-ivf_cosine"),
+                         ::testing::Values("ItemIndex-exact", "ItemIndex-hnsw", "ItemIndex-ivf", "ItemIndex-ivf_cosine", "ItemIndex-ivf_pq"),
                          [](const auto& p) {
                            std::string name = p.param;
                            for (char& c : name) c = c == '-' || c == '_' ? 'X' : c;

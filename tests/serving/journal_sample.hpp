@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The event store that the golden journal "JournalLog" holds: segments without a compaction, every kind of record that
-// the journal had before it kept event types and a manifest.
+// The event store that the golden journal "JournalLog" holds: segments without a compaction, events, a merge and an
+// erasure.
 #pragma once
 
 #include <filesystem>

@@ -93,7 +93,7 @@ struct JournalRecovery {
 ///               durable after each flush. A tail behind the mark that does not check is cut and reported. Damage before it,
 ///               and a missing file, are FormatError, never cut; with JournalOptions::repair the records that are lost are
 ///               counted, those behind them are kept, and damaged segments are copied before they are changed. A damaged
-///               compaction cannot be repaired. A folder without a manifest is one of earlier versions and is given one
+///               compaction cannot be repaired. A folder without a manifest is given one
 /// Full disk     append() and sync() throw JournalWriteError, a std::filesystem::filesystem_error with ENOSPC: either the
 ///               record was accepted, stays in memory and is written as soon as there is room (each append tries), or it
 ///               was refused for good; pending() says which. The same for any other failure: bytes since the last good

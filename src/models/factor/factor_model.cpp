@@ -459,13 +459,9 @@ void FactorModel::load_factors(const StateReader& reader) {
   check("item_factors", item_factors);
   if (factors == 0) return;  // saved before it was fitted
   take_factors(std::move(user_factors), num_users, std::move(item_factors), num_items, factors);
-  if (reader.has("cold_start")) {
-    cold_start_ = reader.get_array<float>("cold_start", static_cast<std::size_t>(factors));
-    check("cold_start", cold_start_);
-  } else {
-    learn_cold_start();  // a file of an older version
-  }
-  if (!reader.has("has_index") || !reader.get_bool("has_index")) return;  // files of the first version know no index
+  cold_start_ = reader.get_array<float>("cold_start", static_cast<std::size_t>(factors));
+  check("cold_start", cold_start_);
+  if (!reader.has("has_index") || !reader.get_bool("has_index")) return;
   try {
     set_index(reader.get_index("index"));
   } catch (const std::invalid_argument& e) {

@@ -100,8 +100,7 @@ void ItemSimilarityModel::accumulate(const Query& query, Scratch& scratch) const
   float* scores = Scratch::Impl::at_least(scratch.impl().floats, n);
   const auto history = history_of(query);
   if (history.empty() && query.session.empty()) {
-    if (popularity_.empty()) std::fill_n(scores, n, 0.0f);
-    else std::copy(popularity_.begin(), popularity_.end(), scores);
+    std::copy(popularity_.begin(), popularity_.end(), scores);
     return;
   }
   std::fill_n(scores, n, 0.0f);
@@ -196,7 +195,7 @@ Explanation ItemSimilarityModel::explain(const Query& query, std::int32_t item, 
   Explanation e;
   const auto history = history_of(query);
   if (history.empty() && query.session.empty()) {
-    e.total = popularity_.empty() ? 0.0f : popularity_[static_cast<std::size_t>(item)];
+    e.total = popularity_[static_cast<std::size_t>(item)];
     return e;
   }
   Scratch scratch;
@@ -227,7 +226,7 @@ void ItemSimilarityModel::save_state(StateWriter& writer) const {
 void ItemSimilarityModel::load_weights(const StateReader& reader) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   num_users_ = static_cast<std::int32_t>(reader.get_int("num_users", 0, kMost));
-  if (reader.has("dense") && reader.get_bool("dense")) {
+  if (reader.get_bool("dense")) {
     num_items_ = static_cast<std::int32_t>(reader.get_int("num_items", 0, kMost));
     const auto n = static_cast<std::size_t>(num_items_);
     dense_ = reader.get_array<float>("dense_weights", n * n);
@@ -241,12 +240,7 @@ void ItemSimilarityModel::load_weights(const StateReader& reader) {
     num_items_ = static_cast<std::int32_t>(weights_.rows);
   }
   fitted_ = true;
-  // Files of the first writers have neither.
-  if (!reader.has("report/seconds")) return;
-  popularity_ = reader.get_array<float>("popularity");
-  // Empty in what was saved of a model that came from such a file.
-  if (!popularity_.empty() && popularity_.size() != static_cast<std::size_t>(num_items_))
-    reader.fail("popularity", "found " + std::to_string(popularity_.size()) + " elements, expected none or " + std::to_string(num_items_));
+  popularity_ = reader.get_array<float>("popularity", static_cast<std::size_t>(num_items_));
   if (reader.verify() && !detail::all_finite(popularity_.view())) reader.fail("popularity", "found a value that is not finite");
   report_ = get_report(reader);
 }

@@ -244,10 +244,8 @@ void PairwiseModel::load_pairwise(const StateReader& reader) {
   if (fitted() && factors() != width)
     reader.fail("factors", "found " + std::to_string(factors()) + ", expected " + std::to_string(width));
   load_base(reader);
-  if (reader.has("unknown_items")) {
-    unknown_items_ = reader.get_array<std::int32_t>("unknown_items");
-    if (!std::is_sorted(unknown_items_.begin(), unknown_items_.end())) reader.fail("unknown_items", "found items that do not ascend");
-  }
+  unknown_items_ = reader.get_array<std::int32_t>("unknown_items");
+  if (!std::is_sorted(unknown_items_.begin(), unknown_items_.end())) reader.fail("unknown_items", "found items that do not ascend");
   report_ = get_report(reader);
 }
 

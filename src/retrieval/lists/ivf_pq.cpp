@@ -356,7 +356,7 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   trained_on_ = static_cast<std::size_t>(reader.get_int("ivf/trained_on", 0, std::int64_t{1} << 31));
   centroids_ = reader.get_array<float>("ivf/centroids", dim_ * nlist_);
   half_norms_ = reader.get_array<float>("ivf/half_norms", nlist_);
-  if (reader.has("ivf/spreads")) {  // not in files from before there were tiers
+  if (reader.has("ivf/spreads")) {  // of inner products
     spreads_ = reader.get_array<float>("ivf/spreads", nlist_);
     tiers_ = std::make_shared<const NormTiers>(reader, dim_, nlist_);
     if (quantised) reader.fail("ivf/spreads", "found tiers of lists in an index with codes");
@@ -364,7 +364,7 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   codebook_ = reader.get_array<float>("ivf/codebook", dim_ * ksub_);
   code_half_norms_ = reader.get_array<float>("ivf/code_half_norms", m_ * ksub_);
   offsets_ = reader.get_array<std::int64_t>("ivf/offsets", nlist_ + 1);
-  sorted_ = reader.has("ivf/order");  // not in files from before rows were sorted
+  sorted_ = !quantised;
   const char* rows_name = sorted_ ? "ivf/order" : "ivf/rows";
   rows_ = reader.get_array<std::int32_t>(rows_name);
   tails_.resize(nlist_);
@@ -372,7 +372,7 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   else codes_ = reader.get_array<std::uint8_t>("ivf/codes", rows_.size() * m_);
   if (offsets_[0] != 0 || offsets_.back() != static_cast<std::int64_t>(rows_.size()))
     reader.fail("ivf/offsets", "found offsets that do not span the rows");
-  if (sorted_ && (quantised || rows_.size() > store_rows)) reader.fail(rows_name, "found an order of other rows");
+  if (sorted_ && rows_.size() > store_rows) reader.fail(rows_name, "found an order of other rows");
   if (!reader.verify()) return;
   for (const auto& [name, values] : {std::pair("ivf/centroids", &centroids_), std::pair("ivf/half_norms", &half_norms_), std::pair("ivf/spreads", &spreads_),
                                      std::pair("ivf/codebook", &codebook_), std::pair("ivf/code_half_norms", &code_half_norms_)})

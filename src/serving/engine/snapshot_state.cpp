@@ -202,7 +202,7 @@ void Snapshot::save_state(StateWriter& w) const {
   w.put_int("rerank/window", parts_.rerank.window);
   w.put_double("rerank/smoothing", parts_.rerank.smoothing);
   w.put_string("calibrate_by", parts_.calibrate_by);
-  // Fields of later versions: readers ask for them with has().
+  // Where there are any.
   std::vector<std::string> plans;
   for (const auto& [name, prices] : parts_.offer_prices) {
     const std::string prefix = "offer_prices" + std::to_string(plans.size()) + "/";
@@ -261,7 +261,7 @@ std::shared_ptr<const Snapshot> Snapshot::from_state(const StateReader& r, const
   if (r.get_bool("has_content_index")) p.content_index = ItemIndex::from_state(ScopedReader(r, "content_index/"));
   if (r.get_bool("has_profiles")) p.profiles = Profiles::from_state(ScopedReader(r, "profiles/"));
   if (r.get_bool("has_intent")) p.intent = PurchaseIntent::from_state(ScopedReader(r, "intent/"));
-  if (r.has("has_ranker") && r.get_bool("has_ranker")) {  // files of older versions have none
+  if (r.get_bool("has_ranker")) {
     p.ranker = std::dynamic_pointer_cast<const LearnedRankerModel>(get_model(r, "ranker/", make_model));
     if (!p.ranker) r.fail("ranker/kind", "found a model of another kind, expected LearnedRanker");
   }

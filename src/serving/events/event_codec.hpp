@@ -36,7 +36,6 @@ template <class Type>
 
 /// The first byte of a record of the log. 1 to 15: events and shoppers. 16 to 31: products (stock, price, attributes).
 enum class LogKind : std::uint8_t {
-  kEvent = 1,       ///< as a7b1253 and before wrote it: time, value, type's name, user, item; read, not written
   kMerge = 2,       ///< from, to
   kErase = 3,       ///< time, user
   kTypedEvent = 4,  ///< arrival, time, value, meaning of the type, its name, user, item
@@ -46,10 +45,8 @@ enum class LogKind : std::uint8_t {
 
 /// The first byte of a record of a compaction. 1 to 15: events and shoppers. 16 to 31: products.
 enum class StateKind : std::uint8_t {
-  kBegin = 1,       ///< version, half-life, newest event, types; since version 2 with their meaning
+  kBegin = 1,       ///< version, half-life, newest event, types with their meaning
   kItems = 2,       ///< keys, in the order of the numbers that the records behind it use
-  kUser = 3,        ///< of version 1: key, version, history, seen
-  kItem = 4,        ///< of version 1: number, counter as a logarithm, partners
   kErased = 5,      ///< hash of a key, time
   kShopper = 6,     ///< key, version, last activity, flags, history with the pairs it counted, seen
   kCounters = 7,    ///< number, counter, partners

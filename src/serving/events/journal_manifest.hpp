@@ -30,7 +30,7 @@ class Manifest {
   /// Reads what is there. FormatError for a damaged manifest, unless `repair`.
   Manifest(JournalFiles& files, const std::filesystem::path& directory, bool repair);
 
-  /// Zeros for a folder without a manifest, as journals before it were.
+  /// Zeros for a folder without a manifest: one that was just begun.
   [[nodiscard]] const Mark& found() const noexcept { return found_; }
   /// After a flush of events. A failure is nobody's: the mark before it still holds.
   void note(const Mark& mark) noexcept;

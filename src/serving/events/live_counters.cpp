@@ -48,12 +48,6 @@ Counter sum(const Counter& a, const Counter& b, double sign, std::uint32_t event
 TrendingCounters::TrendingCounters(double half_life_ms, std::size_t leaders)
     : half_life_ms_(half_life_ms), limit_(leaders), shards_(kItemShards), threshold_(-std::numeric_limits<double>::infinity()) {}
 
-Counter TrendingCounters::from_level(double level) noexcept {
-  if (!std::isfinite(level)) return {};
-  const double whole = std::floor(level);
-  return normal(std::exp2(level - whole), whole, kUnknownEvents);
-}
-
 Counter TrendingCounters::term(float weight, std::int64_t time_ms) const noexcept {
   const double age = static_cast<double>(time_ms) / half_life_ms_;
   const double whole = std::floor(age);

@@ -30,7 +30,7 @@ class TrendingCounters {
   struct Counter {
     double mantissa = 0;        ///< in [0.5, 1); 0 for nothing
     std::int32_t exponent = 0;
-    std::uint32_t events = 0;   ///< that are in; kUnknownEvents where nobody counted
+    std::uint32_t events = 0;   ///< that are in; kUnknownEvents where that is beyond counting
     [[nodiscard]] bool operator==(const Counter&) const noexcept = default;
   };
   static constexpr std::uint32_t kUnknownEvents = UINT32_MAX;
@@ -50,9 +50,6 @@ class TrendingCounters {
   /// While loading, before rebuild(): a counter as counter() gave it, `shift` half-lives later.
   void set_counter(std::int32_t item, Counter counter, double shift = 0);
   void rebuild();
-
-  /// The counter whose logarithm to base 2 is `level`; how journals of version 1 keep it.
-  [[nodiscard]] static Counter from_level(double level) noexcept;
 
  private:
   struct Leader {

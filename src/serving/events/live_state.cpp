@@ -49,13 +49,6 @@ std::uint16_t LiveState::replayed_type(TypeMeaning meaning) {
   return at;
 }
 
-std::uint16_t LiveState::named_type(std::string_view name) const {
-  if (const int type = type_of(name); type >= 0) return static_cast<std::uint16_t>(type);
-  throw UnnamedType("event_types lacks '" + std::string(name.substr(0, 100)) +
-                              "', of which the journal has events, and must have it: the journal was written before journals kept their types; open it "
-                              "once with the types that it was written under");
-}
-
 std::size_t LiveState::shard_number(KeyView user) noexcept { return static_cast<std::size_t>(hash_of(user) >> 20) % kUserShards; }
 
 LiveState::User* LiveState::record_at(std::int32_t index) const noexcept {

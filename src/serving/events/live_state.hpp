@@ -52,12 +52,6 @@ struct TypeMeaning {
   [[nodiscard]] float demand(float value) const noexcept { return purchase && value < 0 ? 0 : trending; }
 };
 
-/// An event of a journal that does not say what its type means, when the options do not either.
-class UnnamedType : public std::invalid_argument {
- public:
-  using std::invalid_argument::invalid_argument;
-};
-
 void put_meaning(ByteWriter& w, const TypeMeaning& type);
 [[nodiscard]] TypeMeaning get_meaning(ByteReader& r);  ///< FormatError for what no option could have said
 void put_event(ByteWriter& w, const SettledEvent& event, const TypeMeaning& type);
@@ -86,8 +80,7 @@ class LiveState {
   /// All of those beyond the limits of number and bytes.
   std::size_t enforce_caps(std::size_t at_most, const NumberForgotten& number);
 
-  /// A record of the journal. FormatError for one that none of this library's writes; std::invalid_argument for an event of
-  /// a journal that does not say what its type means, when the options do not either.
+  /// A record of the journal. FormatError for one that this library does not write.
   void replay(std::uint64_t sequence, std::span<const std::byte> payload);
   /// What save() put; finish_loading() after the last record.
   void load(std::span<const std::byte> record);
@@ -183,8 +176,6 @@ class LiveState {
 
   /// Type of a replayed record, appended if it is none of the options'.
   std::uint16_t replayed_type(TypeMeaning meaning);
-  /// The same for a record that gives the name alone, as journals of version 1 do.
-  std::uint16_t named_type(std::string_view name) const;
   UserView::Seen& seen_of(User& user, std::int32_t item, std::int64_t time_ms) const;
   /// After the event at this place of the history came in.
   void note_seen(User& user, std::size_t place) const;
@@ -203,8 +194,8 @@ class LiveState {
   void load_record(std::span<const std::byte> record);
   void load_begin(ByteReader& r);
   void load_items(ByteReader& r);
-  void load_counters(ByteReader& r, bool old);
-  void load_shopper(ByteReader& r, bool old);
+  void load_counters(ByteReader& r);
+  void load_shopper(ByteReader& r);
   void load_earlier(ByteReader& r);
   [[nodiscard]] std::int32_t checked_item(std::int32_t item) const;
 
@@ -224,7 +215,6 @@ class LiveState {
   std::int64_t erased_before_ms_ = 0;                             // marks up to here were dropped and stand for everybody
   std::atomic<bool> any_erased_{false};
   std::atomic<std::int64_t> newest_ms_{0};
-  std::uint32_t saved_version_ = 0;         // while loading
   double saved_half_life_ms_ = 0;           // while loading
   std::vector<std::uint16_t> saved_types_;  // while loading: the file's types -> ours
 };

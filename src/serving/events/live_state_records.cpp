@@ -25,8 +25,6 @@ template <class Read>
 void as_record(const Read& read) {
   try {
     read();
-  } catch (const UnnamedType&) {
-    throw;
   } catch (const std::invalid_argument& e) {
     ByteReader::fail(e.what());
   }
@@ -77,16 +75,13 @@ void LiveState::replay_record(std::uint64_t sequence, std::span<const std::byte>
   const Number number = [sequence] { return sequence; };
   const auto kind = r.get<std::uint8_t>();
   switch (static_cast<LogKind>(kind)) {
-    case LogKind::kEvent:
     case LogKind::kTypedEvent: {
-      const bool typed = static_cast<LogKind>(kind) == LogKind::kTypedEvent;
       SettledEvent e{};
       e.replayed = true;
-      if (typed) e.arrival_ms = r.get_time();
+      e.arrival_ms = r.get_time();
       e.time_ms = r.get_time();
-      if (!typed) e.arrival_ms = e.time_ms;
       e.value = r.get_finite();
-      e.type = typed ? replayed_type(get_meaning(r)) : named_type(r.get_text());
+      e.type = replayed_type(get_meaning(r));
       e.user = r.get_key();
       e.item = r.get_key();
       observe(e, number);
@@ -262,19 +257,16 @@ std::int32_t LiveState::checked_item(std::int32_t item) const {
 }
 
 void LiveState::load_begin(ByteReader& r) {
-  saved_version_ = r.get<std::uint32_t>();
-  if (saved_version_ != 1 && saved_version_ != kStateVersion)
-    ByteReader::fail("found version " + std::to_string(saved_version_) + ", expected 1 or 2; upgrade etalage to read it");
+  if (const auto version = r.get<std::uint32_t>(); version != kStateVersion)
+    ByteReader::fail("found version " + std::to_string(version) + ", expected " + std::to_string(kStateVersion) + "; upgrade etalage to read it");
   saved_half_life_ms_ = r.get<double>();
   if (!(saved_half_life_ms_ > 0)) ByteReader::fail("found a half-life that is not above 0");
   newest_ms_ = r.get_time();
-  if (saved_version_ != 1) {
-    erased_before_ms_ = r.get_time();
-    any_erased_ = erased_before_ms_ != 0;
-  }
+  erased_before_ms_ = r.get_time();
+  any_erased_ = erased_before_ms_ != 0;
   const auto n = r.get_count(4);
   saved_types_.clear();
-  for (std::uint32_t i = 0; i < n; ++i) saved_types_.push_back(saved_version_ == 1 ? named_type(r.get_text()) : replayed_type(get_meaning(r)));
+  for (std::uint32_t i = 0; i < n; ++i) saved_types_.push_back(replayed_type(get_meaning(r)));
 }
 
 void LiveState::load_items(ByteReader& r) {
@@ -285,18 +277,14 @@ void LiveState::load_items(ByteReader& r) {
   }
 }
 
-void LiveState::load_counters(ByteReader& r, bool old) {
+void LiveState::load_counters(ByteReader& r) {
   const std::int32_t item = checked_item(r.get<std::int32_t>());
   TrendingCounters::Counter counter;
-  if (old) {
-    counter = TrendingCounters::from_level(r.get<double>());
-  } else {
-    counter.mantissa = r.get<double>();
-    counter.exponent = r.get<std::int32_t>();
-    counter.events = r.get<std::uint32_t>();
-    if (!(counter.mantissa == 0 || (counter.mantissa >= 0.5 && counter.mantissa < 1))) ByteReader::fail("found a counter whose mantissa is not in [0.5, 1)");
-    if (std::abs(static_cast<double>(counter.exponent)) > TrendingCounters::kMostExponent) ByteReader::fail("found a counter whose exponent no time makes");
-  }
+  counter.mantissa = r.get<double>();
+  counter.exponent = r.get<std::int32_t>();
+  counter.events = r.get<std::uint32_t>();
+  if (!(counter.mantissa == 0 || (counter.mantissa >= 0.5 && counter.mantissa < 1))) ByteReader::fail("found a counter whose mantissa is not in [0.5, 1)");
+  if (std::abs(static_cast<double>(counter.exponent)) > TrendingCounters::kMostExponent) ByteReader::fail("found a counter whose exponent no time makes");
   const auto n = r.get_count(8);
   std::vector<CoPurchases::Partner> partners;
   for (std::uint32_t i = 0; i < n; ++i) {
@@ -312,21 +300,16 @@ void LiveState::load_counters(ByteReader& r, bool old) {
   if (!partners.empty()) together.set_partners(item, std::move(partners));
 }
 
-void LiveState::load_shopper(ByteReader& r, bool old) {
+void LiveState::load_shopper(ByteReader& r) {
   const KeyView key = r.get_key();
   if (find_user(key) != nullptr) ByteReader::fail("found a shopper twice");
   User& user = new_user(key);
   user.version = r.get<std::uint64_t>();
-  bool customer = false;
-  if (!old) {
-    user.last_ms = r.get_time();
-    const auto flags = r.get<std::uint8_t>();
-    if (flags > kKnownShopperFlags) ByteReader::fail("found flags " + std::to_string(flags) + " of a shopper; upgrade etalage to read it");
-    customer = (flags & kCustomerFlag) != 0;
-    user.whole = (flags & kFallenFlag) == 0;
-  }
-  const auto n = r.get_count(old ? 18 : 22);
-  std::vector<std::int32_t> partners;
+  user.last_ms = r.get_time();
+  const auto flags = r.get<std::uint8_t>();
+  if (flags > kKnownShopperFlags) ByteReader::fail("found flags " + std::to_string(flags) + " of a shopper; upgrade etalage to read it");
+  user.whole = (flags & kFallenFlag) == 0;
+  const auto n = r.get_count(22);
   for (std::uint32_t i = 0; i < n; ++i) {
     Past p{};
     p.time_ms = r.get_time();
@@ -336,21 +319,11 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
     const auto type = r.get<std::uint16_t>();
     if (type >= saved_types_.size()) ByteReader::fail("found type " + std::to_string(type) + ", expected one that was named before");
     p.type = saved_types_[type];
-    p.tag = old ? 0 : r.get<std::uint32_t>();
-    if (old && types_[p.type].buys(p.value)) {
-      // Version 1 does not say in which pairs a purchase was counted: those of the kept history, in its order.
-      partners_of(user.history, p.item, p.time_ms, partners);
-      if (!partners.empty()) p.tag = user.next_tag++;
-      for (const std::int32_t partner : partners) user.pairs.push_back({p.tag, p.item, partner});
-    }
-    if (old) {
-      user.last_ms = std::max(user.last_ms, p.time_ms);
-      customer = customer || types_[p.type].purchase;
-    }
+    p.tag = r.get<std::uint32_t>();
     user.next_tag = std::max(user.next_tag, p.tag == UINT32_MAX ? p.tag : p.tag + 1);
     user.history.push_back(p);
   }
-  const auto q = old ? 0 : r.get_count(12);
+  const auto q = r.get_count(12);
   for (std::uint32_t i = 0; i < q; ++i) {
     Pair p{};
     p.tag = r.get<std::uint32_t>();
@@ -369,9 +342,7 @@ void LiveState::load_shopper(ByteReader& r, bool old) {
     if (!user.seen.empty() && s.item <= user.seen.back().item) ByteReader::fail("found a shopper's products out of order");
     user.seen.push_back(s);
   }
-  user.customer = becomes_customer(key, customer);
-  // Version 1 does not say whether anything has fallen out: a full history may have lost some.
-  if (old) user.whole = user.history.size() < static_cast<std::size_t>(options_.history_limit);
+  user.customer = becomes_customer(key, (flags & kCustomerFlag) != 0);
 }
 
 void LiveState::load_earlier(ByteReader& r) {
@@ -391,10 +362,8 @@ void LiveState::load_record(std::span<const std::byte> record) {
   switch (static_cast<StateKind>(kind)) {
     case StateKind::kBegin: load_begin(r); break;
     case StateKind::kItems: load_items(r); break;
-    case StateKind::kItem: load_counters(r, true); break;
-    case StateKind::kCounters: load_counters(r, false); break;
-    case StateKind::kUser: load_shopper(r, true); break;
-    case StateKind::kShopper: load_shopper(r, false); break;
+    case StateKind::kCounters: load_counters(r); break;
+    case StateKind::kShopper: load_shopper(r); break;
     case StateKind::kEarlier: load_earlier(r); break;
     case StateKind::kOffers:
       offers.load(r, [this](std::int32_t item) { return checked_item(item); });
