@@ -36,25 +36,31 @@ double reward_of(const Impression::Place& place, const std::map<std::string, dou
   return sum;
 }
 
-/// The probabilities of the places under the policy that `shown` names, given the places above or over all that could stand there.
-std::vector<double> probabilities_of(const Impression& shown, bool marginals, const char* whose) {
-  std::vector<double> out;
-  if (marginals) {
-    for (const Impression::Marginal& m : shown.marginals(kWalks)) {
-      if (!(m.probability >= 0))
-        throw std::invalid_argument("form is 'independent', which needs marginals, and the " + std::string(whose) + " of place " + std::to_string(out.size() + 1) +
-                                    " of " + named(shown) + " is not known: variety, a cap or a share changes what is left; ask for 'reward_interaction'");
-      out.push_back(m.probability);
-    }
-    return out;
-  }
+/// The answer as it would be on record had this policy drawn the same products.
+Impression drawn_by(Impression shown, const Exploration& policy) {
+  shown.how = policy;
   std::vector<double> p;
-  for (const Impression::Place& place : shown.places) {
-    out.push_back(1);
+  for (Impression::Place& place : shown.places) {
     if (!place.explored) continue;
     p.resize(place.values.size());
-    exploration_probabilities(shown.how, place.values, place.counts, p, place.opinions);
-    out.back() = p[place.chosen];
+    exploration_probabilities(policy, place.values, place.counts, p, place.opinions);
+    place.propensity = p[place.chosen];
+  }
+  return shown;
+}
+
+/// The probabilities of the places, given the ones above or over all that could stand there.
+std::vector<double> probabilities_of(const Impression& shown, bool marginals) {
+  std::vector<double> out;
+  if (!marginals) {
+    for (const Impression::Place& place : shown.places) out.push_back(place.propensity);
+    return out;
+  }
+  for (const Impression::Marginal& m : shown.marginals(kWalks)) {
+    if (!(m.probability >= 0))
+      throw std::invalid_argument("form is 'independent', which needs marginals, and that of place " + std::to_string(out.size() + 1) + " of " + named(shown) +
+                                  " is not known: variety, a cap or a share changes what is left; ask for 'reward_interaction'");
+    out.push_back(m.probability);
   }
   return out;
 }
@@ -78,9 +84,7 @@ class Rows {
   }
 
   void add(const Impression& shown, std::vector<double> targets) {
-    std::vector<double> logged;
-    if (options_.marginals) logged = probabilities_of(shown, true, "probability");
-    else for (const Impression::Place& p : shown.places) logged.push_back(p.propensity);
+    std::vector<double> logged = probabilities_of(shown, options_.marginals);
     std::vector<double> rewards;
     for (const Impression::Place& p : shown.places) rewards.push_back(reward_of(p, out_.worth));
     out_.places = std::max(out_.places, rewards.size());
@@ -131,9 +135,7 @@ WhatIf Engine::what_if(const Exploration& policy, const WhatIfOptions& options) 
     if (policy.policy == PlacePolicy::kBootstrap && !asked)
       throw std::invalid_argument("policy is 'bootstrap', and " + named(shown) + " was drawn by '" + std::string(exploration_name(shown.how.policy)) +
                                   "': its record does not say what bootstrapped models would have done");
-    Impression other = shown;
-    other.how = policy;
-    rows.add(shown, probabilities_of(other, options.marginals, "target's probability"));
+    rows.add(shown, probabilities_of(drawn_by(shown, policy), options.marginals));
   });
   return rows.finish();
 }
