@@ -117,6 +117,7 @@
 #include "etalage/serving/rules.hpp"
 #include "etalage/serving/snapshot.hpp"
 #include "etalage/serving/spend_ledger.hpp"
+#include "etalage/serving/what_if.hpp"
 #include "etalage/trees/tree_ensemble.hpp"
 #include "etalage/trees/tree_model.hpp"
 #include "etalage/version.hpp"

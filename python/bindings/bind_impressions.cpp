@@ -124,60 +124,25 @@ py::dict impressions(const Engine& engine, int draws, std::uint64_t seed) {
   return d;
 }
 
-/// Rewards, logged and target probabilities [n x places] of answers that explored, and a number for each shopper.
-py::dict what_if(const Engine& engine, const py::dict& policy, const std::optional<std::string>& placement, const std::map<std::string, double>& reward) {
-  const Exploration how = exploration_from(policy);
-  const std::optional<Placement> where = placement ? std::optional(placement_of(*placement)) : std::nullopt;
-  std::vector<std::vector<double>> rewards, logged, target;
-  std::vector<std::int64_t> shopper;
-  std::size_t places = 0;
-  std::size_t left_out = 0;
+/// WhatIf of a policy, or of a snapshot where one is given.
+py::dict what_if(const Engine& engine, const std::optional<py::dict>& policy, std::shared_ptr<Snapshot> snapshot, const std::optional<py::dict>& exploration,
+                 const std::optional<std::string>& placement, std::map<std::string, double> worth, bool marginals) {
+  WhatIfOptions options;
+  if (placement) options.placement = placement_of(*placement);
+  if (exploration) options.exploration = exploration_from(*exploration);
+  options.worth = std::move(worth);
+  options.marginals = marginals;
+  const Exploration how = policy ? exploration_from(*policy) : Exploration{};
+  WhatIf w;
   {
     const py::gil_scoped_release release;
-    std::map<Key, std::int64_t> numbers;
-    std::int64_t next = 0;
-    engine.impressions().each([&](const Impression& shown) {
-      if (where && shown.placement != *where) return;
-      if (std::none_of(shown.places.begin(), shown.places.end(), [](const Impression::Place& p) { return p.explored; })) {
-        ++left_out;
-        return;
-      }
-      std::vector<double> r, p, t, probabilities;
-      for (const Impression::Place& place : shown.places) {
-        std::map<std::string, int> left;
-        for (const Impression::Reaction& reaction : place.reactions) left[reaction.event] = 1;
-        double sum = 0;
-        for (const auto& [event, once] : left)
-          if (const auto at = reward.find(event); at != reward.end()) sum += at->second;
-        r.push_back(sum);
-        p.push_back(place.propensity);
-        double would = 1;
-        if (place.explored) {
-          probabilities.resize(place.values.size());
-          if (how.policy == PlacePolicy::kBootstrap && place.opinions.empty())
-            throw std::invalid_argument("policy is 'bootstrap', and request " + std::to_string(shown.request) + " was drawn by '" +
-                                        std::string(exploration_name(shown.how.policy)) + "': its record does not say what bootstrapped models would have done");
-          exploration_probabilities(how, place.values, place.counts, probabilities, place.opinions);
-          would = probabilities[place.chosen];
-        }
-        t.push_back(would);
-      }
-      places = std::max(places, r.size());
-      rewards.push_back(std::move(r));
-      logged.push_back(std::move(p));
-      target.push_back(std::move(t));
-      shopper.push_back(shown.user ? numbers.try_emplace(*shown.user, static_cast<std::int64_t>(numbers.size())).first->second : -++next);
-    });
+    w = snapshot ? engine.what_if(std::move(snapshot), options) : engine.what_if(how, options);
   }
-  const std::size_t n = rewards.size();
-  const auto matrix = [&](const std::vector<std::vector<double>>& rows, double padding) {
-    std::vector<double> flat(n * places, padding);
-    for (std::size_t i = 0; i < n; ++i) std::copy(rows[i].begin(), rows[i].end(), flat.begin() + static_cast<std::ptrdiff_t>(i * places));
-    return take(std::move(flat)).attr("reshape")(n, places);
-  };
+  const auto matrix = [&](std::vector<double>&& rows) { return take(std::move(rows)).attr("reshape")(w.rows, w.places); };
   py::dict d;
-  put(d, "rewards", matrix(rewards, 0), "propensities", matrix(logged, 1), "target", matrix(target, 1), "shopper", take(std::move(shopper)),
-      "left_out", left_out);
+  put(d, "rewards", matrix(std::move(w.rewards)), "propensities", matrix(std::move(w.propensities)), "target", matrix(std::move(w.targets)), "shopper",
+      take(std::move(w.shoppers)), "worth", w.worth, "not_drawn", w.not_drawn, "without_question", w.without_question, "before_training", w.before_training,
+      "shopper_changed", w.shopper_changed);
   return d;
 }
 
@@ -188,7 +153,8 @@ void bind_impressions(py::module_& m) {
   m.def("engine_explore", &explore, py::arg("engine"), py::arg("placement"), py::arg("how").none(true));
   m.def("engine_fatigue", &fatigue, py::arg("engine"), py::arg("placement"), py::arg("how").none(true));
   m.def("engine_impressions", &impressions, py::arg("engine"), py::arg("draws"), py::arg("seed"));
-  m.def("engine_what_if", &what_if, py::arg("engine"), py::arg("policy"), py::arg("placement").none(true), py::arg("reward"));
+  m.def("engine_what_if", &what_if, py::arg("engine"), py::arg("policy").none(true), py::arg("snapshot").none(true),
+        py::arg("exploration").none(true), py::arg("placement").none(true), py::arg("worth"), py::arg("marginals"));
   m.def("engine_replays",
         [](const Engine& engine, std::uint64_t request) {
           const auto shown = engine.impressions().find(request);

@@ -26,7 +26,7 @@ Array<T> facts(const py::object& given, const char* name, int ndim) {
 
 py::dict to_dict(const RankingLists& lists, std::size_t features) {
   py::dict d;
-  put(d, "offsets", take(lists.offsets), "queries", take(lists.queries), "relevant", take(lists.relevant), "items", take(lists.items),
+  put(d, "offsets", take(lists.offsets), "queries", take(lists.queries), "groups", take(lists.groups), "relevant", take(lists.relevant), "items", take(lists.items),
       "gains", take(lists.gains), "rows", take(lists.rows, {static_cast<py::ssize_t>(lists.items.size()), static_cast<py::ssize_t>(features)}),
       "asked", lists.asked);
   return d;

@@ -267,16 +267,21 @@ def test_the_report_is_one_file_that_asks_for_nothing(tmp_path):
                  "chi-square", "95 %"):
         assert part in text
     assert "<visits>" not in text and not re.search(r'(src|href)\s*=\s*"(?!#)', text.replace("xlink:href", "href")) and "<script" not in text
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        assert "<svg" not in text
-    else:
-        assert text.count("<svg") == 1
+    assert text.count("<svg") == 1 and text.count("<circle") == 2 and 'class="decided"' in text
     r.report(tmp_path / "again.html", what="a new ranker", whom="all who came in May")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
     with pytest.raises(OSError):
         r.report(tmp_path / "no" / "folder.html")
+
+
+def test_a_report_without_jinja2_names_the_extra(tmp_path, monkeypatch):
+    import sys
+
+    groups, money, _ = shop(effect=1.0)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r"etalage\[report\]"):
+        analyze(groups, {"money": money}, control="control").report(tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_that_are_no_numbers_are_named(tmp_path):

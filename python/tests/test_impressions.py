@@ -95,10 +95,12 @@ def test_what_is_wrong_is_named(models):
         engine.explore("front", "epsilon")
     with pytest.raises(ValueError, match="impression_days is 0"):
         Engine(impression_days=0)
-    with pytest.raises(ValueError, match="no answer on record was drawn"):
+    with pytest.raises(ValueError, match="no answer on record can be asked"):
         engine.what_if("greedy")
-    with pytest.raises(TypeError, match="another snapshot"):
+    with pytest.raises(ValueError, match="no answer on record can be asked"):
         engine.what_if(engine.snapshot)
+    with pytest.raises(TypeError, match="policy_or_snapshot is 3"):
+        engine.what_if(3)
     with pytest.raises(ValueError, match="request is 7"):
         engine.replays(7)
 

@@ -10,6 +10,7 @@ target_sources(etalage PRIVATE
   src/serving/engine/engine_impressions.cpp
   src/serving/engine/engine_metrics.cpp
   src/serving/engine/engine_request.cpp
+  src/serving/engine/engine_what_if.cpp
   src/serving/engine/epochs.cpp
   src/serving/engine/customer_life.cpp
   src/serving/engine/offer_desk.cpp
@@ -38,6 +39,7 @@ target_sources(etalage PRIVATE
   src/serving/ranking/live_sources.cpp
   src/serving/events/live_state.cpp
   src/serving/events/live_state_records.cpp
+  src/serving/events/live_state_views.cpp
   src/serving/ranking/mixer.cpp
   src/serving/events/observe_log.cpp
   src/serving/rules/predicate.cpp

@@ -52,6 +52,7 @@ struct ETALAGE_EXPORT LearnedRankerOptions {
 struct ETALAGE_EXPORT RankingLists {
   std::vector<std::int64_t> offsets{0};   ///< [lists + 1]
   std::vector<std::int32_t> queries;      ///< [lists] which of the queries asked for
+  std::vector<std::int32_t> groups;       ///< [lists] lists of one shopper or visit have one number: what a resample draws together
   std::vector<std::int32_t> relevant;     ///< [lists] what was held out, whether a candidate or not
   std::vector<std::int32_t> items;        ///< [rows]
   std::vector<float> gains;               ///< [rows] 1 where the item was held out

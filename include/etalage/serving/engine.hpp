@@ -25,6 +25,7 @@
 #include "etalage/serving/ranker.hpp"
 #include "etalage/serving/request.hpp"
 #include "etalage/serving/snapshot.hpp"
+#include "etalage/serving/what_if.hpp"
 
 namespace etalage {
 
@@ -205,6 +206,15 @@ class ETALAGE_EXPORT Engine {
   /// What was shown and what it caused.
   [[nodiscard]] ImpressionLog& impressions() noexcept;
   [[nodiscard]] const ImpressionLog& impressions() const noexcept;
+
+  /// What another exploration of the same places would have done in the answers on record that were drawn.
+  /// std::invalid_argument: a policy that a record does not explain ("bootstrap" without opinions, marginals that are not known).
+  [[nodiscard]] WhatIf what_if(const Exploration& policy, const WhatIfOptions& options = {}) const;
+  /// What another snapshot would have shown in them: each question is asked again, of this snapshot, as of then: the shopper's events,
+  /// and what they were shown, up to that moment. Left out are answers whose question or shopper of then is not known any more, and those
+  /// from before the snapshot's trained_ms, whose outcome its models may have been fitted on. Catalogue, offers, trending products and
+  /// what is bought together are as of now. Costs an answer a record; nothing is logged, counted or cached.
+  [[nodiscard]] WhatIf what_if(std::shared_ptr<const Snapshot> snapshot, const WhatIfOptions& options = {}) const;
 
   [[nodiscard]] Answer recommend(const Request& request) const;  ///< copies an answer out; the other form reuses memory
 

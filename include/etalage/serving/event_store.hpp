@@ -110,6 +110,8 @@ struct UserView {
   std::vector<std::int32_t> session;  ///< items of the session that is going on, oldest first; empty after the idle time
   std::vector<Seen> seen;             ///< by item
   EarlierTotals earlier;              ///< what fell out of the history
+  /// A number of the history's times and values: two histories of one shopper with the same number and length are the same one.
+  [[nodiscard]] std::uint64_t mark() const noexcept;
 };
 
 /// Everything live, from one log: sessions, histories, seen items, trending, co-purchases.
@@ -203,6 +205,10 @@ class ETALAGE_EXPORT EventStore {
 
   /// False, and an empty view, for a user without events.
   bool read_user(KeyView user, UserView& out) const;
+  /// The shopper as they stood when their history had this many events and this mark, at that moment; version is today's. False, and
+  /// an empty view, when that cannot be told any more: events have fallen out of the history since, came in late or from a visitor who
+  /// turned out to be them, or the shopper is gone. An unknown shopper of then (0 events) is index -1.
+  bool read_user_then(KeyView user, std::uint32_t events, std::uint64_t mark, std::int64_t time_ms, UserView& out) const;
   /// Up to out.size() leading items with their counters as of now, best first, ties by lower index; returns how many.
   std::size_t trending(std::span<std::pair<std::int32_t, float>> out) const;
   /// Up to out.size() items most often bought together with this one, with counts; returns how many.

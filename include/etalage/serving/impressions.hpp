@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/option_names.hpp"
@@ -24,6 +25,7 @@ namespace etalage {
 struct ETALAGE_EXPORT ImpressionOptions {
   int keep_days = 90;                                    ///< what was shown earlier is forgotten; >= 1
   std::uint64_t max_bytes = std::uint64_t{256} << 20;    ///< of memory, and about of disk: the oldest go first; >= 1 MiB
+  bool keep_requests = true;                             ///< with each answer what was asked for, which what_if() of a snapshot needs
   int attribution_hours = 24;                            ///< an event without a request's number belongs to the newest impression of the product
                                                          ///< to that shopper within this time; 0: to none
   void validate() const;                                 ///< throws std::invalid_argument: option, value, rule
@@ -31,7 +33,7 @@ struct ETALAGE_EXPORT ImpressionOptions {
   template <class Options, class Visit>
   static void each(Options& o, const Visit& visit) {
     visit_options(visit, "impression_days", o.keep_days, OptionRule(">= 1"), "impression_bytes", o.max_bytes, OptionRule(">= 1048576"),
-                  "attribution_hours", o.attribution_hours, OptionRule(">= 0 (0 means to none)"));
+                  "impression_requests", o.keep_requests, "attribution_hours", o.attribution_hours, OptionRule(">= 0 (0 means to none)"));
   }
 };
 
@@ -43,6 +45,8 @@ struct ETALAGE_EXPORT Impression {
     std::int64_t time_ms = 0;  ///< UTC
     float value = 1;  ///< as it was told
     bool by_request = false;  ///< tied by the request's number; else by last touch within the window
+    bool purchase = false;    ///< whether the type was a purchase
+    bool returns = false;     ///< whether it took the newest purchase of the place back
   };
   /// One product where it stood.
   struct Place {
@@ -57,6 +61,23 @@ struct ETALAGE_EXPORT Impression {
     std::size_t chosen = 0;           ///< among these
     std::vector<Reaction> reactions;  ///< in order of arrival
   };
+  /// What was asked for, so that it can be asked again.
+  struct Question {
+    std::size_t k = 0;                                  ///< products wanted
+    std::string filter;                                 ///< Predicate::to_json(), "" without
+    std::vector<Key> anchors;                           ///< as in Request
+    std::vector<Key> session;                           ///< likewise
+    std::vector<std::pair<Key, float>> given;           ///< likewise
+    std::vector<float> query_vector;                    ///< likewise
+    std::string segment;                                ///< likewise
+    std::string place;                                  ///< likewise
+    bool exclude_seen = true;                           ///< as it was answered
+    bool fill = true;                                   ///< likewise
+    std::uint32_t events = 0;                           ///< that the shopper's kept history had
+    std::uint64_t mark = 0;                             ///< UserView::mark() of that history
+    /// Longer ones (thousands of given candidates, a long list in a filter) are not kept.
+    static constexpr std::size_t kMostBytes = std::size_t{1} << 16;
+  };
   std::uint64_t request = 0;  ///< number of the answer, from 1 on
   std::int64_t time_ms = 0;  ///< UTC milliseconds of the answer
   std::optional<Key> user;  ///< who asked; none: nobody known
@@ -64,6 +85,7 @@ struct ETALAGE_EXPORT Impression {
   std::uint64_t snapshot = 0;  ///< version of the snapshot that answered
   Exploration how = {};        ///< policy, its parameter and `pool`; slots and share are those of the places that say explored
   std::uint64_t seed = 0;      ///< of the draws
+  std::optional<Question> question = {};  ///< nothing: not kept, or answered before questions were
   std::vector<Place> places;  ///< from the top
 
   /// The probability of what stood at a place whatever stands above it, as against Place::propensity.
@@ -87,7 +109,9 @@ struct ETALAGE_EXPORT Impression {
 /// Credit     a reaction is tied to a place by the request's number, or by last touch. A return takes the credit of the shopper's newest
 ///            purchase of the product back. The same event of the same place is counted once
 /// Erasure    of a shopper, and of the visitors that became them: from memory at once, from disk with the next compaction
-/// Memory     what is on record, encoded: about 35 bytes a place and 100 a request, 8 more for each candidate of an explored place
+/// Memory     what is on record, encoded: about 35 bytes a place and 120 a request, 8 more for each candidate of an explored place; with
+///            keep_requests what was asked for too: the filter's text, 5 bytes and the key for each anchor, 9 and the key for each given
+///            candidate, 4 for each number of a query vector
 /// Threads    every member may be called concurrently
 /// Errors     std::invalid_argument (an unknown request, a product that it did not show, a time before it), those of Journal
 class ETALAGE_EXPORT ImpressionLog {
@@ -131,8 +155,9 @@ class ETALAGE_EXPORT ImpressionLog {
   /// How often a product was shown, and at how many of these places somebody reacted.
   [[nodiscard]] ShownCounts counts_of(KeyView item) const;
   /// What a shopper was shown at and after from_ms, in their newest `most` answers, newest first: each product, and whether they reacted to
-  /// it there. Under the lock: `visit` must not call back.
-  void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView item, bool reacted)>& visit) const;
+  /// it there. Under the lock: `visit` must not call back. With the number of a request: what was before its answer alone.
+  void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView item, bool reacted)>& visit,
+                     std::uint64_t before = 0) const;
 
   void sync();  ///< makes all that was told durable
   void compact();  ///< replaces the log by what it amounts to

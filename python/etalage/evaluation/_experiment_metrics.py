@@ -93,7 +93,7 @@ class ExperimentResult:
 
     def report(self, path: Any, *, what: str = "", whom: str = "") -> None:
         """One HTML file that needs no network: what ran, on whom, every metric with its interval and definition, what it means.
-        what and whom are the shop's own words. A picture is drawn where matplotlib is installed."""
+        what and whom are the shop's own words. Needs Jinja2 (etalage[report])."""
         from ._experiment_report import write
 
         write(self, path, what, whom)

@@ -55,6 +55,7 @@ class OffPolicyResult(Mapping[str, Estimate]):
 
     def __init__(self, estimates: dict[str, Estimate]) -> None:
         self._estimates = estimates
+        self.left_out: dict[str, int] = {}  # of Engine.what_if: answers on record that were not asked, by reason
 
     def __getitem__(self, name: str) -> Estimate:
         return self._estimates[name]
@@ -71,6 +72,7 @@ class OffPolicyResult(Mapping[str, Estimate]):
             interval = f"[{e.interval[0]:.6f}, {e.interval[1]:.6f}]"
             lines.append(f"{name:<10} {e.value:>10.6f}  {interval:<24} {e.ess:>9.1f} {e.largest_weight:>9.2f}  {e.assumes}")
             lines.extend(f"{'':<10} note: {note}" for note in e.notes)
+        lines.extend(f"left out: {count} answers ({reason})" for reason, count in self.left_out.items())
         return "\n".join(lines)
 
     __repr__ = __str__

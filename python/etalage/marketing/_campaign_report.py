@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import math
 import os
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from ..evaluation._experiment_report import STYLE, write_whole
-from ..evaluation._report import html_table
+from ..evaluation._pages import intervals_picture, render, write_whole
 
 
 def sentences(result):
@@ -40,29 +38,18 @@ def write(result, path, plan, name, what):
     for argument, value in (("name", name), ("what", what)):
         if not isinstance(value, str):
             raise TypeError(f"{argument} is {value!r}, must be text")
-    parts = [f"<h1>{escape(name)}</h1>"]
-    if not result.randomised:
-        parts.append(f'<p class="warning">There is no control group to compare with: {escape(result.why_not)}. What follows describes those written to, and does '
-                     "not say what writing to them caused.</p>")
-    parts += ["<h2>What it means</h2>", f"<ul>{''.join(f'<li>{escape(s)}</li>' for s in sentences(result))}</ul>", "<h2>Whom, and what</h2>",
-              f"<p>{escape(what) or 'Not described.'}</p>",
-              f"<p>{result.sent} shoppers were written to, {result.held_out} of the chosen were held out.</p>"]
-    if plan is not None:
-        parts.append(_planned(plan))
-    parts += ["<h2>Outcomes</h2>", html_table(_table(result))]
-    if result.randomised:
-        parts.append(_picture(result))
-    parts += ["<h2>Definitions</h2>", f"<ul>{''.join(f'<li>{d}</li>' for d in _definitions(result))}</ul>"]
-    write_whole(Path(os.fspath(path)), f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title><style>\n{STYLE}</style></head><body>\n'
-                + "\n".join(parts) + "\n</body></html>\n")
+    write_whole(Path(os.fspath(path)), render(
+        "campaign.html", title=name, randomised=result.randomised, why_not=result.why_not, sentences=sentences(result), what=what, sent=result.sent,
+        held_out=result.held_out, budget=None if plan is None else _planned(plan), outcomes=_table(result),
+        picture=_picture(result) if result.randomised else None, definitions=_definitions(result)))
 
 
 def _planned(plan):
     a = plan.allocation
     rows = [[f"budget {b}", _number(limit), _number(a.spent[b]), _number(plan.spent[b]), _number(a.prices[b])] for b, limit in enumerate(plan.budgets)]
-    return ("<h2>Budget</h2>" + html_table(dict(zip(("", "limit", "planned", "spent without those held out", "worth of one more"), map(list, zip(*rows)))))
-            + f"<p>{len(plan)} of {plan.population} shoppers were chosen, worth {_number(a.value)} by the values given; no choice within the budgets is worth more than "
-            f"{_number(a.bound)} (gap {100 * a.gap:.2g} %).</p>")
+    return {"table": dict(zip(("", "limit", "planned", "spent without those held out", "worth of one more"), map(list, zip(*rows)))),
+            "text": f"{len(plan)} of {plan.population} shoppers were chosen, worth {_number(a.value)} by the values given; no choice within the budgets is worth "
+                    f"more than {_number(a.bound)} (gap {100 * a.gap:.2g} %)."}
 
 
 def _table(result):
@@ -79,24 +66,21 @@ def _table(result):
 
 
 def _definitions(result):
-    out = [f"<b>{escape(n)}</b>: {escape(result.definitions.get(n, 'by shopper, as given; not defined further'))}"
-           for n in dict.fromkeys(e.outcome for e in result.effects)]
+    out = [(n, result.definitions.get(n, "by shopper, as given; not defined further")) for n in dict.fromkeys(e.outcome for e in result.effects)]
     if result.randomised:
-        out += ["<b>Incremental</b>: mean of those written to less the mean of those held out, who were chosen alike and drawn by chance, times how many were "
-                "written to.",
-                f"Interval: {100 * result.confidence:g} %, normal, variances of both groups apart, shoppers as units; for one look at the end. Among twenty rows without "
-                "any effect one looks decided."]
+        out += [("Incremental", "mean of those written to less the mean of those held out, who were chosen alike and drawn by chance, times how many were "
+                                "written to."),
+                ("Interval", f"{100 * result.confidence:g} %, normal, variances of both groups apart, shoppers as units; for one look at the end. Among twenty "
+                             "rows without any effect one looks decided.")]
     return out
 
 
 def _picture(result):
-    """Totals over all offers with intervals as inline SVG; nothing without matplotlib."""
-    from ..evaluation._experiment_report import intervals_svg
-
+    """Totals over all offers with intervals; None where there is nothing to draw."""
     rows = [e for e in result.effects if not math.isnan(e.difference) and e.held_out_mean]
     scale = [100 / abs(e.held_out_mean) for e in rows]
-    return intervals_svg([e.outcome if e.offer is None else f"{e.outcome}, {e.offer}" for e in rows], [e.difference * s for e, s in zip(rows, scale)],
-                         [tuple(x * s for x in e.interval) for e, s in zip(rows, scale)], "difference to those held out in % of their mean, interval")
+    return intervals_picture([e.outcome if e.offer is None else f"{e.outcome}, {e.offer}" for e in rows], [e.difference * s for e, s in zip(rows, scale)],
+                             [tuple(x * s for x in e.interval) for e, s in zip(rows, scale)], "Difference to those held out in % of their mean, with its interval")
 
 
 def _number(x):

@@ -64,7 +64,8 @@ class Engine:
     Other options are listed below. param_rules() says what they must be.
 
     exploration: {placement: what explore() takes}. Impressions: impression_days and impression_bytes are how long and how much of what was
-      shown is kept, attribution_hours how long it is credited with events that name no request.
+      shown is kept, impression_requests (True) whether with what was asked for, which what_if() of a snapshot needs, attribution_hours how
+      long it is credited with events that name no request.
 
     Every method may be called from any number of threads; none holds the GIL while it works. close(), or leaving `with
     Engine(...) as engine:`, makes what was observed durable, ends the engine's threads and lets go of the folder; calls on a
@@ -241,16 +242,25 @@ class Engine:
         """
         return _core.engine_replays(self._core, _request_number(request_id, "request_id"))
 
-    def what_if(self, policy, *, placement=None, reward=None, form="reward_interaction", estimators=None, **options):
-        """What another exploration of the same places would have earned, from the log of this one: evaluation.off_policy.estimate() on the
-        answers that were drawn. Mapping of estimators to value (reward an answer), interval and ess.
+    def what_if(self, policy_or_snapshot, *, placement=None, reward=None, form="reward_interaction", estimators=None, exploration=None, **options):
+        """What another exploration of the same places, or another Snapshot, would have earned, from the log of this one:
+        evaluation.off_policy.estimate() on the answers that were drawn. Mapping of estimators to value (reward an answer), interval and
+        ess; its `left_out` counts the answers that could not be asked, by reason.
 
-        policy: what explore() takes; {"policy": "greedy"} asks for the best everywhere. slots, max_share and pool are those of the log.
-        placement: of one alone. reward: types of events that count 1 each, once a place, or {type: worth}; by default all but "return".
-        form, estimators, options: those of off_policy.estimate(); shoppers are its groups.
-        TooFewError under the stated effective sample size; ValueError where nothing was drawn.
+        policy_or_snapshot: what explore() takes; {"policy": "greedy"} asks for the best everywhere, slots, max_share and pool are those
+          of the log. Or a Snapshot (a loaded one, another engine's `snapshot`), which is asked each question again as of then: of the
+          shopper's events, and of what they were shown, up to that moment. Left out are questions that are not on record
+          (without_question), shoppers whose events of then cannot be told any more (shopper_changed), and answers from before the
+          snapshot was trained, whose outcome it may know (before_training). Catalogue, offers, trending products, what is bought together and
+          fatigue() are as of now. Costs an answer a record.
+        exploration: how a snapshot would draw its places, as explore() takes it; by default it shows its best. Not "thompson".
+        placement: of one alone. reward: types of events that count 1 each, once a place, or {type: worth}; by default all that take
+          nothing back. A purchase that was returned earns nothing, unless `reward` says what the return is worth.
+        form, estimators, options: those of off_policy.estimate(); shoppers are its groups. "independent" is given marginals.
+        TooFewError under the stated effective sample size; ValueError where no answer can be asked, and where a marginal is not known.
         """
-        return what_if(self._core, policy, placement, reward, self._types, form, estimators, options)
+        other = policy_or_snapshot._core if isinstance(policy_or_snapshot, Snapshot) else policy_or_snapshot
+        return what_if(self._core, other, placement, reward, self._types, form, estimators, exploration, options)
 
     def set_available(self, item, available, place=None):
         """A product is sold out (False), or to be had (True), from the next request on and without publishing; None takes

@@ -83,23 +83,37 @@ class Impressions:
         return f"Impressions({len(np.unique(self.columns['request']))} answers, {len(self)} places)"
 
 
-def what_if(core, policy, placement, reward, types, form, estimators, options):
+# Why an answer on record is left out of what_if, in words.
+_LEFT_OUT = {
+    "not_drawn": "of which no place was drawn: they say nothing of others; log answers under explore()",
+    "without_question": "whose record does not say what was asked for (impression_requests=False, more than 64 KiB, or written before it was kept)",
+    "before_training": "from before the snapshot was trained, whose outcome its models may know; train it on what came before, or wait for newer ones",
+    "shopper_changed": "of shoppers whose events of then cannot be told any more (history_limit, late or merged events, a limit that removed them)",
+}
+
+
+def what_if(core, policy, placement, reward, types, form, estimators, explore, options):
     from ..evaluation import off_policy
 
-    if not isinstance(policy, (str, Mapping)):
-        raise TypeError(f"policy is {policy!r}, must be the exploration of another policy, as explore() takes it: what another snapshot would "
-                        "have shown was not drawn, so the log says nothing of it")
-    how = exploration(policy)
-    if reward is None:
-        reward = [t for t in types if t != "return"]
-    worth = dict.fromkeys([reward] if isinstance(reward, str) else reward, 1.0) if not isinstance(reward, Mapping) else dict(reward)
+    snapshot = policy if isinstance(policy, _core.Snapshot) else None
+    if snapshot is None and not isinstance(policy, (str, Mapping)):
+        raise TypeError(f"policy_or_snapshot is {policy!r}, must be the exploration of another policy, as explore() takes it, or a Snapshot")
+    how = None if snapshot is not None else exploration(policy)
+    if explore is not None and snapshot is None:
+        raise ValueError("exploration is given, must come with a snapshot; a policy is one itself")
+    worth = dict.fromkeys([reward] if isinstance(reward, str) else reward or (), 1.0) if not isinstance(reward, Mapping) else dict(reward)
     unknown = [name for name in worth if name not in types]
     if unknown:
         raise ValueError(f"reward names {unknown[0]!r}, must be of the engine's event types {', '.join(types)}")
-    logged = _core.engine_what_if(core, how, placement, {name: float(v) for name, v in worth.items()})
+    logged = _core.engine_what_if(core, how, snapshot, exploration(explore), placement, {name: float(v) for name, v in worth.items()}, form == "independent")
+    left_out = {reason: logged[reason] for reason in _LEFT_OUT if logged[reason]}
     if len(logged["rewards"]) == 0:
-        raise ValueError("no answer on record was drawn" + (f" for placement {placement!r}" if placement else "") +
-                         ": log answers under explore() first; a log of one list for everybody says nothing of others")
-    low, high = min(0.0, *worth.values()), max(1.0, sum(max(v, 0.0) for v in worth.values()))
-    return off_policy.estimate(logged["rewards"], logged["propensities"], logged["target"], estimators, form=form, groups=logged["shopper"],
-                               reward_range=(low, high), **options)
+        raise ValueError("no answer on record can be asked" + (f" for placement {placement!r}" if placement else "") +
+                         (": " + "; ".join(f"{n} {_LEFT_OUT[reason]}" for reason, n in left_out.items()) if left_out else ": nothing was logged"))
+    worth = logged["worth"]
+    low = min(0.0, sum(min(v, 0.0) for v in worth.values()))
+    high = max(1.0, sum(max(v, 0.0) for v in worth.values()))
+    result = off_policy.estimate(logged["rewards"], logged["propensities"], logged["target"], estimators, form=form, groups=logged["shopper"],
+                                 reward_range=(low, high), **options)
+    result.left_out = left_out
+    return result

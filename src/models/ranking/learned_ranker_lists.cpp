@@ -73,6 +73,7 @@ RankingLists LearnedRankerModel::lists_of(std::size_t queries, const std::functi
     One& one = found[q];
     if (one.items.empty()) continue;
     out.queries.push_back(static_cast<std::int32_t>(q));
+    out.groups.push_back(static_cast<std::int32_t>(q));
     out.relevant.push_back(static_cast<std::int32_t>(relevant(q).size()));
     out.items.insert(out.items.end(), one.items.begin(), one.items.end());
     out.gains.insert(out.gains.end(), one.gains.begin(), one.gains.end());
@@ -132,11 +133,14 @@ RankingLists LearnedRankerModel::lists_next(const Sequences& given, bool last_on
   }
   const std::size_t n = std::min(places.size(), static_cast<std::size_t>(max_places));
   const auto place = [&](std::size_t i) { return places[i * places.size() / n]; };
-  return lists_of(n,
-                  [&](std::size_t i) {
-                    return Query{.session = given.items_of(place(i).first).first(place(i).second), .exclude_seen = exclude_seen, .history_given = true};
-                  },
-                  [&](std::size_t i) { return given.items_of(place(i).first).subspan(place(i).second, 1); }, max_negatives, seed, num_threads);
+  RankingLists out = lists_of(n,
+                              [&](std::size_t i) {
+                                const auto [list, at] = place(i);
+                                return Query{.session = given.items_of(list).first(at), .exclude_seen = exclude_seen, .history_given = true};
+                              },
+                              [&](std::size_t i) { return given.items_of(place(i).first).subspan(place(i).second, 1); }, max_negatives, seed, num_threads);
+  for (std::int32_t& group : out.groups) group = static_cast<std::int32_t>(place(static_cast<std::size_t>(group)).first);
+  return out;
 }
 
 }  // namespace etalage

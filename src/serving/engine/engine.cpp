@@ -184,11 +184,15 @@ std::uint64_t Engine::set_attribute(KeyView item, std::string_view name, std::op
   return impl_->store.set_attribute(item, name, std::move(values), place);
 }
 
+void Engine::Impl::require_kinds(const Snapshot& snapshot) const {
+  Key observed;
+  if (store.item_key(0, observed)) require_kind(snapshot.item_ids(), observed, "products");
+  if (snapshot.user_ids() && store.user_key(0, observed)) require_kind(*snapshot.user_ids(), observed, "shoppers");
+}
+
 std::uint64_t Engine::publish(std::shared_ptr<const Snapshot> snapshot) {
   if (!snapshot) throw std::invalid_argument("snapshot is null, must be a snapshot");
-  Key observed;
-  if (impl_->store.item_key(0, observed)) require_kind(snapshot->item_ids(), observed, "products");
-  if (snapshot->user_ids() && impl_->store.user_key(0, observed)) require_kind(*snapshot->user_ids(), observed, "shoppers");
+  impl_->require_kinds(*snapshot);
   const auto kind_of = [](const IdMap& ids) { return ids.size() == 0 ? -1 : static_cast<int>(ids.kind()); };
   impl_->store.expect_kinds(snapshot->user_ids() ? kind_of(*snapshot->user_ids()) : -1, kind_of(snapshot->item_ids()));
   auto next = std::make_shared<Publication>(std::move(snapshot), impl_->store, impl_->options);

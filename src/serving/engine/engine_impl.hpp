@@ -57,6 +57,7 @@ struct EngineScratch::Impl {
   std::vector<float> factor;
   UserProfile profile;
   std::vector<float> target;
+  std::uint64_t replayed = 0;   ///< number of a request of the past that is asked again: `user` is read, caches say nothing of then
   std::vector<RankedItem> ranked;
   /// A product where it was shown to the shopper: `age` 0 is the newest place.
   struct Shown {
@@ -81,6 +82,12 @@ struct Engine::Impl {
   void sweep_later();
   void sweep();
   void recommend(const Request& request, Answer& answer, EngineScratch::Impl& s);
+  /// What a request says of itself, at that moment.
+  static RequestContext context_of(const Request& request, std::int64_t now_ms);
+  [[nodiscard]] static bool excludes_seen(const Request& request) noexcept;
+  [[nodiscard]] static bool fills(const Request& request) noexcept;
+  /// A logged answer asked of another publication: targets of its places. False where the shopper of then cannot be told.
+  bool ask_again(const Impression& shown, const serving::Publication& p, const WhatIfOptions& what, EngineScratch::Impl& s, std::vector<double>& targets);
   /// Everything about the shopper that the Ranker is told.
   void read_shopper(const Request& request, const serving::Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s);
   /// live_from: where in the history the models' knowledge ends; told: how many last items of the session the request brought.
@@ -102,6 +109,9 @@ struct Engine::Impl {
   std::shared_ptr<const Exploration> exploration_of(Placement placement) const;
   /// std::invalid_argument where a placement asks bootstrapped models that the snapshot has not.
   void require_models(const Snapshot& snapshot) const;
+  static void require_models_of(const Exploration& how, Placement placement, const Snapshot& snapshot);
+  /// std::invalid_argument for keys of another kind than the events have.
+  void require_kinds(const Snapshot& snapshot) const;
   /// Fills s.tired with what the shopper passed over too often; ascending rows.
   void read_tired(const Request& request, const serving::Publication& p, std::int64_t now_ms, EngineScratch::Impl& s);
   /// Puts an answer on record; `how` is what it was ranked with, null where nothing was drawn.

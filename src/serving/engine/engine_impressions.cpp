@@ -31,6 +31,9 @@ void Engine::Impl::log_answer(const Request& request, const Exploration* how, st
     head.parameter = serving::parameter_of(*how);
     head.seed = seed;
   }
+  const auto events = request.user && s.user.index >= 0 ? static_cast<std::uint32_t>(s.user.history.size()) : 0u;
+  const serving::AskedFor asked{request, excludes_seen(request), fills(request), events, events == 0 ? 0 : s.user.mark()};
+  head.asked = options.impressions.keep_requests && serving::asked_bytes(asked) <= Impression::Question::kMostBytes;
   serving::put_head(w, head);
   w.put(static_cast<std::uint32_t>(answer.items.size()));
   const serving::ExploredPlaces& x = s.rank.impl().explored;
@@ -48,6 +51,7 @@ void Engine::Impl::log_answer(const Request& request, const Exploration* how, st
     serving::put_drawn(w, p.probability, p.chosen, std::span(x.values).subspan(p.first, p.size), counts,
                        std::span(x.opinions).subspan(p.first_opinion, end - p.first_opinion));
   }
+  if (head.asked) serving::put_asked(w, asked);
   answer.request_id = impressions->show(w.bytes());
   if (answer.request_id % kForgetEvery == 0) impressions->forget(now_ms);
 }
@@ -83,18 +87,14 @@ std::uint64_t Engine::merge_users(KeyView from, KeyView to) {
   return sequence;
 }
 
-namespace {
-
 /// Who asks bootstrapped models needs a second stage that has them.
-void require_models_of(const Exploration& how, Placement placement, const Snapshot& snapshot) {
+void Engine::Impl::require_models_of(const Exploration& how, Placement placement, const Snapshot& snapshot) {
   if (how.policy != PlacePolicy::kBootstrap) return;
   const auto& ranker = snapshot.parts().ranker;
   if (ranker == nullptr || ranker->bag().empty())
     throw std::invalid_argument("policy of placement '" + std::string(placement_name(placement)) + "' is 'bootstrap', which needs a snapshot whose ranker has " +
                                 "bootstrapped models; its ranker has none");
 }
-
-}  // namespace
 
 void Engine::Impl::require_models(const Snapshot& snapshot) const {
   const std::lock_guard guard(exploring);
@@ -110,7 +110,7 @@ void Engine::explore(Placement placement, std::optional<Exploration> how) {
   }
   const serving::ForkGate::Section section;
   const std::lock_guard publishing(impl_->publishing);
-  if (next && impl_->current) require_models_of(*next, placement, *impl_->current->snapshot);
+  if (next && impl_->current) Impl::require_models_of(*next, placement, *impl_->current->snapshot);
   const std::lock_guard guard(impl_->exploring);
   impl_->explorations[static_cast<std::size_t>(placement)].swap(next);
 }
@@ -140,7 +140,7 @@ void Engine::Impl::read_tired(const Request& request, const Publication& p, std:
   impressions->each_shown_to(*request.user, now_ms - std::int64_t{how->days} * 86'400'000, how->answers, [r = &reader](KeyView item, bool reacted) {
     const std::int32_t row = r->p.rows.row_of_key(item);
     if (row >= 0) r->s.shown.push_back({row, static_cast<std::int32_t>(r->s.shown.size()), reacted});
-  });
+  }, s.replayed);
   std::sort(s.shown.begin(), s.shown.end(), [](const auto& a, const auto& b) { return a.row != b.row ? a.row < b.row : a.age < b.age; });
   for (std::size_t i = 0; i < s.shown.size();) {
     const std::int32_t row = s.shown[i].row;

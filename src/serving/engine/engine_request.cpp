@@ -31,13 +31,6 @@ void set_key(const IdMap& ids, std::int32_t row, Key& out) {
   }
 }
 
-bool excludes_seen(const Request& request) {
-  if (request.exclude_seen) return *request.exclude_seen;
-  return request.placement == Placement::kHome || request.placement == Placement::kCategoryPage || request.placement == Placement::kEmail;
-}
-
-bool fills(const Request& request) { return request.fill.value_or(request.placement != Placement::kSearch || request.given.empty()); }
-
 /// What the impression log says of a catalogue row.
 class RatesOfRows final : public ShownCounter {
  public:
@@ -66,6 +59,25 @@ std::int32_t model_row(const Snapshot& snapshot, const EventStore& store, KeyVie
 
 }  // namespace
 
+bool Engine::Impl::excludes_seen(const Request& request) noexcept {
+  if (request.exclude_seen) return *request.exclude_seen;
+  return request.placement == Placement::kHome || request.placement == Placement::kCategoryPage || request.placement == Placement::kEmail;
+}
+
+bool Engine::Impl::fills(const Request& request) noexcept { return request.fill.value_or(request.placement != Placement::kSearch || request.given.empty()); }
+
+RequestContext Engine::Impl::context_of(const Request& request, std::int64_t now_ms) {
+  RequestContext ctx;
+  ctx.placement = request.placement;
+  ctx.segment = request.segment;
+  ctx.query_vector = request.query_vector;
+  ctx.place = request.place;
+  ctx.exclude_seen = excludes_seen(request);
+  ctx.only_given = !fills(request);
+  ctx.now_ms = now_ms;
+  return ctx;
+}
+
 void Engine::Impl::read_shopper(const Request& request, const Publication& p, RequestContext& ctx, Answer& answer, EngineScratch::Impl& s) {
   const Snapshot& snapshot = *p.snapshot;
   s.history.clear();
@@ -75,10 +87,10 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
   s.seen.clear();
   s.purchases.clear();
   s.kept.clear();
-  s.user.index = -1;
+  if (s.replayed == 0) s.user.index = -1;
   std::size_t live_from = 0;
   if (request.user) {
-    const bool live = store.read_user(*request.user, s.user);
+    const bool live = s.replayed != 0 ? s.user.index >= 0 : store.read_user(*request.user, s.user);
     const std::int32_t row = model_row(snapshot, store, *request.user);
     answer.known_user = live || row >= 0;
     if (row >= 0) {
@@ -151,11 +163,12 @@ void Engine::Impl::read_shopper(const Request& request, const Publication& p, Re
 }
 
 void Engine::Impl::make_profile(const Publication& p, std::int32_t row, EngineScratch::Impl& s) {
-  if (profiles.find(s.user.index, s.user.version, p.profile_source, s.profile)) {
+  if (s.replayed == 0 && profiles.find(s.user.index, s.user.version, p.profile_source, s.profile)) {
     if (options.metrics) EngineCounters::add(counters.profiles_from_cache);
     return;
   }
   p.profiles.make(row, s.user, s.profile);
+  if (s.replayed != 0) return;
   if (options.metrics) EngineCounters::add(counters.profiles_made);
   profiles.put(s.user.index, s.user.version, p.profile_source, s.profile);
 }
@@ -200,7 +213,7 @@ void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::siz
   }
   s.factor.resize(static_cast<std::size_t>(model->factors()));
   ctx.user_vector = s.factor;
-  const bool cachable = told == 0;  // the shopper's version says nothing of what came with the request
+  const bool cachable = told == 0 && s.replayed == 0;  // the shopper's version says nothing of what came with the request
   if (cachable && factors.find(s.user.index, s.user.version, p.factor_source, s.factor)) {
     if (options.metrics) EngineCounters::add(counters.folded_from_cache);
     return;
@@ -230,9 +243,10 @@ void Engine::Impl::fold_in(const Publication& p, std::size_t live_from, std::siz
   query.history_values = s.fold_values;
   query.history_given = true;
   query.recalculate_user = true;
-  const Clock::time_point begun = options.metrics ? Clock::now() : Clock::time_point{};
+  const bool counted = options.metrics && s.replayed == 0;
+  const Clock::time_point begun = counted ? Clock::now() : Clock::time_point{};
   model->query_factor(query, s.factor, s.scratch);
-  if (options.metrics) {
+  if (counted) {
     counters.steps[serving::kFoldInStep].add(Clock::now() - begun);
     EngineCounters::add(counters.folded_in);
   }
@@ -358,14 +372,7 @@ void Engine::Impl::recommend(const Request& request, Answer& answer, EngineScrat
       if (request.log) log_answer(request, nullptr, 0, store.now_ms(), answer, s);
     } else {
       serving::StageRecorder recorder(timed ? &counters : nullptr, options.listener);
-      RequestContext ctx;
-      ctx.placement = request.placement;
-      ctx.segment = request.segment;
-      ctx.query_vector = request.query_vector;
-      ctx.place = request.place;
-      ctx.exclude_seen = excludes_seen(request);
-      ctx.only_given = !fills(request);
-      ctx.now_ms = store.now_ms();
+      RequestContext ctx = context_of(request, store.now_ms());
       ctx.audit_id = answer.audit_id;
       ctx.listener = timed || options.listener != nullptr ? &recorder : nullptr;
       const std::shared_ptr<const Exploration> how = request.log ? exploration_of(request.placement) : nullptr;

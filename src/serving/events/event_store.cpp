@@ -332,6 +332,10 @@ bool EventStore::read_user(KeyView user, UserView& out) const {
   const serving::ForkGate::Section section;
   return impl_->live.read_user(user, now_ms(), out);
 }
+bool EventStore::read_user_then(KeyView user, std::uint32_t events, std::uint64_t mark, std::int64_t time_ms, UserView& out) const {
+  const serving::ForkGate::Section section;
+  return impl_->live.read_user_then(user, events, mark, time_ms, out);
+}
 std::size_t EventStore::trending(std::span<std::pair<std::int32_t, float>> out) const {
   const serving::ForkGate::Section section;
   return impl_->live.trending.top(now_ms(), out);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <string>
 
+#include "etalage/serving/engine.hpp"
+
 namespace etalage {
 namespace serving {
 
@@ -18,7 +20,7 @@ double parameter_of(const Exploration& how) noexcept {
 }
 
 void put_head(ByteWriter& w, const ShownHead& head) {
-  w.put(ShownKind::kShown);
+  w.put(head.asked ? ShownKind::kAsked : ShownKind::kShown);
   w.put(head.time_ms);
   w.put(static_cast<std::uint8_t>(head.user ? 1 : 0));
   if (head.user) w.put_key(*head.user);
@@ -51,9 +53,97 @@ void put_drawn(ByteWriter& w, double propensity, std::size_t chosen, std::span<c
   w.put_bytes(std::as_bytes(opinions));
 }
 
+namespace {
+
+// Parts of a question, a bit each.
+constexpr std::uint8_t kExcludesSeen = 1, kFills = 2, kFilter = 4, kAnchors = 8, kSession = 16, kGiven = 32, kVector = 64, kWhere = 128;
+
+std::size_t key_bytes(KeyView key) noexcept {
+  const auto* text = std::get_if<std::string_view>(&key);
+  return 1 + (text == nullptr ? sizeof(std::int64_t) : sizeof(std::uint32_t) + text->size());
+}
+
+void put_keys(ByteWriter& w, const BoundKeys& keys) {
+  if (keys.empty()) return;
+  w.put(static_cast<std::uint32_t>(keys.size()));
+  for (const KeyView key : keys) w.put_key(key);
+}
+
+std::vector<Key> get_keys(ByteReader& r) {
+  std::vector<Key> out(r.get_count(5));
+  for (Key& key : out) key = key_of(r.get_key());
+  return out;
+}
+
+}  // namespace
+
+std::size_t asked_bytes(const AskedFor& a) noexcept {
+  const Request& q = a.request;
+  std::size_t bytes = 21;
+  if (q.filter != nullptr) bytes += 4 + q.filter->to_json().size();
+  for (const BoundKeys* keys : {&q.anchors, &q.session})
+    for (const KeyView key : *keys) bytes += key_bytes(key);
+  for (const auto& [key, score] : q.given) bytes += key_bytes(key) + sizeof score;
+  return bytes + q.query_vector.size_bytes() + q.segment.size() + q.place.size() + 24;
+}
+
+void put_asked(ByteWriter& w, const AskedFor& a) {
+  const Request& q = a.request;
+  const bool where = !q.segment.empty() || !q.place.empty();
+  w.put(static_cast<std::uint32_t>(std::min(q.k, std::size_t{0xffffffff})));
+  w.put(static_cast<std::uint8_t>((a.exclude_seen ? kExcludesSeen : 0) | (a.fill ? kFills : 0) | (q.filter != nullptr ? kFilter : 0) |
+                                  (q.anchors.empty() ? 0 : kAnchors) | (q.session.empty() ? 0 : kSession) | (q.given.empty() ? 0 : kGiven) |
+                                  (q.query_vector.empty() ? 0 : kVector) | (where ? kWhere : 0)));
+  w.put(a.events);
+  w.put(a.mark);
+  if (q.filter != nullptr) w.put_text(q.filter->to_json());
+  put_keys(w, q.anchors);
+  put_keys(w, q.session);
+  if (!q.given.empty()) {
+    w.put(static_cast<std::uint32_t>(q.given.size()));
+    for (const auto& [key, score] : q.given) {
+      w.put_key(key);
+      w.put(score);
+    }
+  }
+  if (!q.query_vector.empty()) {
+    w.put(static_cast<std::uint32_t>(q.query_vector.size()));
+    w.put_bytes(std::as_bytes(q.query_vector));
+  }
+  if (!where) return;
+  w.put_text(q.segment);
+  w.put_text(q.place);
+}
+
+Impression::Question get_asked(ByteReader& r) {
+  Impression::Question q;
+  q.k = r.get<std::uint32_t>();
+  const auto parts = r.get<std::uint8_t>();
+  q.exclude_seen = (parts & kExcludesSeen) != 0;
+  q.fill = (parts & kFills) != 0;
+  q.events = r.get<std::uint32_t>();
+  q.mark = r.get<std::uint64_t>();
+  if ((parts & kFilter) != 0) q.filter = r.get_text();
+  if ((parts & kAnchors) != 0) q.anchors = get_keys(r);
+  if ((parts & kSession) != 0) q.session = get_keys(r);
+  if ((parts & kGiven) != 0) q.given.resize(r.get_count(9));
+  for (auto& [key, score] : q.given) {
+    key = key_of(r.get_key());
+    score = r.get<float>();
+  }
+  if ((parts & kVector) != 0) q.query_vector.resize(r.get_count(sizeof(float)));
+  for (float& x : q.query_vector) x = r.get<float>();
+  if ((parts & kWhere) == 0) return q;
+  q.segment = r.get_text();
+  q.place = r.get_text();
+  return q;
+}
+
 ShownHead get_head(ByteReader& r) {
   ShownHead h;
-  if (r.get<ShownKind>() != ShownKind::kShown) ByteReader::fail("found no impression where one was expected");
+  const auto kind = r.get<ShownKind>();
+  if (kind != ShownKind::kShown && kind != ShownKind::kAsked) ByteReader::fail("found no impression where one was expected");
+  h.asked = kind == ShownKind::kAsked;
   h.time_ms = r.get<std::int64_t>();
   if (r.get<std::uint8_t>() != 0) h.user = r.get_key();
   const auto placement = r.get<std::uint8_t>();
@@ -112,6 +202,7 @@ Impression decode(std::uint64_t request, std::span<const std::byte> payload) {
     }
     if (h.policy == PlacePolicy::kBootstrap && p.opinions.empty()) ByteReader::fail("found a place drawn by bootstrapped models without their opinions");
   }
+  if (h.asked) out.question = get_asked(r);
   if (!r.done()) ByteReader::fail("found more behind its end");
   return out;
 }

@@ -10,6 +10,10 @@
 #include "etalage/serving/impressions.hpp"
 #include "serving/events/event_codec.hpp"
 
+namespace etalage {
+struct Request;
+}
+
 namespace etalage::serving {
 
 /// First byte of a record. As in event_codec.hpp a number keeps its meaning for ever, and unknown ones are refused.
@@ -19,7 +23,8 @@ enum class ShownKind : std::uint8_t {
   kErased = 3,   ///< key
   kMerged = 4,   ///< from, to
   kKept = 5,     ///< of a compaction: number, and the answer's record
-  kWere = 6      ///< of a compaction: hash of a customer's key, and of that of a visitor who became them
+  kWere = 6,     ///< of a compaction: hash of a customer's key, and of that of a visitor who became them
+  kAsked = 7     ///< an answer as kShown, and behind its places what was asked for
 };
 
 struct ShownPlace {
@@ -37,7 +42,21 @@ struct ShownHead {
   PlacePolicy policy = PlacePolicy::kGreedy;
   double parameter = 0;  ///< epsilon, temperature or gamma
   std::uint64_t seed = 0;
+  bool asked = false;    ///< what was asked for stands behind the places
 };
+
+/// What was asked for: views of the request and of the shopper's history.
+struct AskedFor {
+  const Request& request;
+  bool exclude_seen;
+  bool fill;
+  std::uint32_t events;
+  std::uint64_t mark;
+};
+/// Bytes that put_asked() would write.
+[[nodiscard]] std::size_t asked_bytes(const AskedFor& asked) noexcept;
+void put_asked(ByteWriter& w, const AskedFor& asked);
+[[nodiscard]] Impression::Question get_asked(ByteReader& r);
 
 /// The parameter that a policy has.
 [[nodiscard]] double parameter_of(const Exploration& how) noexcept;

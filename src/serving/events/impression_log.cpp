@@ -214,10 +214,10 @@ ShownCounts ImpressionLog::counts_of(KeyView item) const {
   return impl_->store.counts_of(item);
 }
 
-void ImpressionLog::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const {
+void ImpressionLog::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit, std::uint64_t before) const {
   const serving::ForkGate::Section section;
   const std::lock_guard guard(impl_->mutex);
-  impl_->store.each_shown_to(user, from_ms, most, visit);
+  impl_->store.each_shown_to(user, from_ms, most, visit, before);
 }
 
 void ImpressionLog::sync() {

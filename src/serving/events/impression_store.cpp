@@ -82,9 +82,9 @@ std::uint16_t ImpressionStore::event_number(std::string_view event) {
   return static_cast<std::uint16_t>(events_.size() - 1);
 }
 
-bool ImpressionStore::reacted(const Entry& e, std::uint32_t place) const {
+bool ImpressionStore::reacted(const Entry& e, std::uint32_t place, std::int64_t until_ms) const {
   for (std::int64_t i = e.reactions; i >= 0; i = reaction_at(i).before)
-    if (reaction_at(i).place == place && !reaction_at(i).returns) return true;
+    if (reaction_at(i).place == place && !reaction_at(i).returns && reaction_at(i).time_ms <= until_ms) return true;
   return false;
 }
 
@@ -246,7 +246,7 @@ Impression ImpressionStore::decoded(const Entry& e) const {
   Impression out = decode(e.request, e.payload);
   for (std::int64_t i = e.reactions; i >= 0; i = reaction_at(i).before) {
     const Reaction& r = reaction_at(i);
-    if (r.place < out.places.size()) out.places[r.place].reactions.push_back({events_[r.event], r.time_ms, r.value, r.by_request});
+    if (r.place < out.places.size()) out.places[r.place].reactions.push_back({events_[r.event], r.time_ms, r.value, r.by_request, r.purchase, r.returns});
   }
   for (Impression::Place& p : out.places) std::reverse(p.reactions.begin(), p.reactions.end());
   return out;
@@ -267,16 +267,21 @@ ShownCounts ImpressionStore::counts_of(KeyView item) const {
   return at == counts_.end() ? ShownCounts{} : at->second;
 }
 
-void ImpressionStore::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const {
+void ImpressionStore::each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit, std::uint64_t before) const {
   const auto newest = newest_.find(key_hash(user));
   std::uint64_t request = newest == newest_.end() ? 0 : newest->second;
+  std::int64_t until_ms = std::numeric_limits<std::int64_t>::max();
+  if (const Entry* asked = before == 0 ? nullptr : entry_at(before)) {
+    request = asked->before;
+    until_ms = asked->time_ms;
+  }
   for (int walked = 0; request != 0 && walked < most; ++walked) {
     const Entry* e = entry_at(request);
     if (e == nullptr || e->time_ms < from_ms) return;
     request = e->before;
     if (e->payload.empty()) continue;
     each_item(e->payload, [&](std::uint32_t place, KeyView item) {
-      visit(item, e->reactions >= 0 && reacted(*e, place));
+      visit(item, e->reactions >= 0 && reacted(*e, place, until_ms));
       return true;
     });
   }
@@ -324,6 +329,7 @@ void ImpressionStore::apply(std::uint64_t number, std::span<const std::byte> rec
   ByteReader r(record);
   switch (r.get<ShownKind>()) {
     case ShownKind::kShown:
+    case ShownKind::kAsked:
       (void)decode(number, record);  // every part of it, before any is kept
       show(number, record);
       return;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -76,7 +77,7 @@ class ImpressionStore {
   void each(const std::function<void(const Impression&)>& visit) const;
   [[nodiscard]] std::uint64_t newest() const noexcept { return entries_.empty() ? 0 : entries_.back().request; }
   [[nodiscard]] ShownCounts counts_of(KeyView item) const;
-  void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit) const;
+  void each_shown_to(KeyView user, std::int64_t from_ms, int most, const std::function<void(KeyView, bool)>& visit, std::uint64_t before) const;
   /// As records of a compaction.
   void save(const std::function<void(std::span<const std::byte>)>& put) const;
 
@@ -94,7 +95,8 @@ class ImpressionStore {
   [[nodiscard]] const Entry* entry_of(std::uint64_t request) const;  // null where nothing is left of it
   [[nodiscard]] Entry* entry_of(std::uint64_t request) { return const_cast<Entry*>(std::as_const(*this).entry_of(request)); }
   [[nodiscard]] const Reaction& reaction_at(std::int64_t index) const { return reactions_[static_cast<std::size_t>(index - first_reaction_)]; }
-  [[nodiscard]] bool reacted(const Entry& e, std::uint32_t place) const;
+  /// Whether somebody did, up to then.
+  [[nodiscard]] bool reacted(const Entry& e, std::uint32_t place, std::int64_t until_ms = std::numeric_limits<std::int64_t>::max()) const;
   [[nodiscard]] Impression decoded(const Entry& e) const;
   void uncount(const Entry& e);
   void erase_entry(Entry& e);

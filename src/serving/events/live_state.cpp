@@ -348,39 +348,4 @@ std::int64_t LiveState::erased_ms(KeyView user) const {
   return std::max(found == erased_.end() ? 0 : found->second, erased_before_ms_);
 }
 
-bool LiveState::read_user(KeyView key, std::int64_t now_ms, UserView& out) const {
-  out.index = -1;
-  out.version = 0;
-  out.history.clear();
-  out.session.clear();
-  out.seen.clear();
-  out.earlier.first_ms = EarlierTotals::kNever;
-  {
-    const std::lock_guard guard(shards_[shard_number(key)].mutex);
-    const User* found = find_user(key);
-    if (found == nullptr) return false;
-    const User& user = *found;
-    out.index = user.index;
-    out.version = user.version;
-    for (const Past& p : user.history) {
-      const std::uint16_t type = shown_as_[p.type];
-      const float weight = type < options_.event_types.size() ? options_.event_types[type].weight : 0;
-      out.history.push_back({p.time_ms, p.item, weight * p.value, type, p.value});
-    }
-    out.seen.assign(user.seen.begin(), user.seen.end());
-    if (!user.earlier.empty()) out.earlier = user.earlier.front();
-  }
-  if (!out.earlier.empty())
-    for (EarlierTotals::Type& t : out.earlier.types) t.type = shown_as_[t.type];
-  else if (!out.earlier.types.empty() || !out.earlier.bought.empty()) out.earlier = {};
-  const std::int64_t idle = idle_ms();
-  std::int64_t later = now_ms;
-  auto p = out.history.rbegin();
-  while (p != out.history.rend() && later - p->time_ms <= idle) later = (p++)->time_ms;
-  const auto gives_back = [&](const UserView::Past& e) { return e.type < options_.event_types.size() && types_[e.type].gives_back(e.value); };
-  for (auto q = p.base(); q != out.history.end(); ++q)
-    if (!gives_back(*q)) out.session.push_back(q->item);
-  return true;
-}
-
 }  // namespace etalage::serving

@@ -90,6 +90,8 @@ class LiveState {
   void save(const std::function<void(std::span<const std::byte>)>& put, bool compact = false) const;
 
   bool read_user(KeyView user, std::int64_t now_ms, UserView& out) const;
+  /// As EventStore has it.
+  bool read_user_then(KeyView user, std::uint32_t events, std::uint64_t mark, std::int64_t time_ms, UserView& out) const;
   [[nodiscard]] std::int64_t erased_ms(KeyView user) const;
   /// Index of a type of the options by its name; -1 for an unknown one.
   [[nodiscard]] int type_of(std::string_view name) const noexcept;
@@ -156,6 +158,9 @@ class LiveState {
       for (auto& page : pages) delete page.load(std::memory_order_relaxed);
     }
   };
+  /// Everything of a shopper but the session.
+  void view(const User& user, UserView& out) const;
+  void find_session(std::int64_t now_ms, UserView& out) const;
   /// Null for an index without a page.
   [[nodiscard]] User* record_at(std::int32_t index) const noexcept;
   User& make_record(std::int32_t index);

@@ -30,6 +30,8 @@ struct ExploredPlaces {
     std::size_t first_opinion;  ///< in `opinions`, [models x size]
   };
   std::vector<Place> places;
+  std::span<const std::int32_t> follow;      ///< items that the places show as long as they may, to learn how likely they are; the caller's
+  std::vector<double> followed;              ///< their probabilities, each given the ones above, down to the first that cannot be there
   std::vector<double> values;
   std::vector<ShownCounts> counts;           ///< as long as values where the policy reads counts, else empty
   std::vector<float> opinions;               ///< of bootstrapped models where the policy asks them, place after place
@@ -38,6 +40,7 @@ struct ExploredPlaces {
   std::vector<double> probabilities;         ///< likewise
   void clear() noexcept {
     places.clear();
+    followed.clear();
     values.clear();
     counts.clear();
     opinions.clear();

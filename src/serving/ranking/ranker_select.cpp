@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/scratch.hpp"
@@ -49,6 +50,7 @@ class Selection {
     for (const std::int32_t e : s_.pin_at) open -= e >= 0 ? 1u : 0u;
     for (std::size_t pos = 0; pos < k_; ++pos) {
       std::size_t chosen = kNone;
+      drawn_.reset();
       if (s_.pin_at[pos] >= 0) {
         chosen = static_cast<std::size_t>(s_.pin_at[pos]);
       } else {
@@ -58,6 +60,7 @@ class Selection {
         s_.taken[chosen] = 1;
         pay(chosen);
       }
+      if (follows()) note_followed(chosen);
       s_.answer.push_back(static_cast<std::int32_t>(chosen));
       s_.pin_at[pos] = -1;
       count_shown(chosen);
@@ -68,6 +71,15 @@ class Selection {
   }
 
  private:
+  /// Whether the next place is to show a certain item, as all above did.
+  [[nodiscard]] bool follows() const noexcept {
+    const ExploredPlaces& x = s_.explored;
+    return s_.answer.size() < x.follow.size() && s_.answer.size() == x.followed.size();
+  }
+  void note_followed(std::size_t chosen) {
+    const double p = drawn_ ? *drawn_ : item(chosen) == s_.explored.follow[s_.answer.size()] ? 1.0 : 0.0;
+    if (p > 0) s_.explored.followed.push_back(p);
+  }
   [[nodiscard]] std::int32_t item(std::size_t e) const noexcept {
     return s_.candidates.items[static_cast<std::size_t>(s_.order[e])];
   }
@@ -193,7 +205,12 @@ class Selection {
         x.opinions.push_back(static_cast<float>(policy_.gain_with(e, s_.second.by_models[m * candidates + static_cast<std::size_t>(s_.order[e])])));
     x.probabilities.resize(n);
     exploration_probabilities(how, x.gains, counts, x.probabilities, std::span(x.opinions).subspan(first_opinion));
-    const std::size_t chosen = draw_candidate(x.probabilities, exploration_uniform(request_.explore_seed, place));
+    std::size_t chosen = draw_candidate(x.probabilities, exploration_uniform(request_.explore_seed, place));
+    if (follows()) {
+      const auto wanted = std::find_if(x.entries.begin(), x.entries.end(), [&](std::size_t e) { return item(e) == x.follow[place]; });
+      drawn_ = wanted == x.entries.end() ? 0.0 : x.probabilities[static_cast<std::size_t>(wanted - x.entries.begin())];
+      if (*drawn_ > 0) chosen = static_cast<std::size_t>(wanted - x.entries.begin());
+    }
     x.places.push_back({place, first, n, chosen, x.probabilities[chosen], first_opinion});
     return x.entries[chosen];
   }
@@ -258,6 +275,7 @@ class Selection {
   std::size_t k_;
   RankScratch::Impl& s_;
   const Tracer& tracer_;
+  std::optional<double> drawn_;  // probability of the item that this place follows, where the place is drawn
 };
 
 }  // namespace
