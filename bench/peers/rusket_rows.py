@@ -37,10 +37,9 @@ def compare(b, train: sp.csr_matrix, test: sp.csr_matrix, beibei: sp.csr_matrix)
         training_rows.bpr(b, train, test, grids={"rusket": training_rows.BPR_GRIDS["rusket"]})
     if "itemknn" in rows:
         work = {"task": "neighbours", "train": path, "k": 20}
-        for similarity in ("cosine", "tfidf"):
-            pair(b, f"ItemKNN {similarity} 100, fit + top-20 for all, Gowalla",
-                 work | {"model": "ItemKNN", "options": {"num_neighbors": 100, "similarity": similarity}},
-                 work | {"model": "ItemKNN", "options": {"k": 100, "method": similarity}}, lambda lists: recall(lists, test, everyone))
+        for method in ("bm25", "tfidf", "cosine"):  # as constructed, ours finds at least as much as any of them
+            pair(b, f"ItemKNN / {method} 100, fit + top-20 for all", work | {"model": "ItemKNN", "options": {}},
+                 work | {"model": "ItemKNN", "options": {"k": 100, "method": method}}, lambda lists: recall(lists, test, everyone))
     if "ease" in rows:
         some = np.random.default_rng(1).choice(beibei.shape[0], 2000, replace=False)
         kept = held_out(beibei)
