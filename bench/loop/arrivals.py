@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ten weeks of a made-up shop whose products arrive weekly: what 2 % of exploration is worth, and whether its estimates hold the next week.
 
-    python bench/loop/arrivals.py [--seeds 20] [--first 0] [--weeks 10] [--candidates all 20] [--only ends estimates] [--out found.jsonl]
+    python bench/loop/arrivals.py [--seeds 20] [--first 0] [--weeks 10] [--sources rates] [--only ends estimates] [--out found.jsonl]
 
 The shop: 200 shoppers and 80 products with tastes, four weeks of purchases by taste; 12 products more every week, which one shopper each has found
 elsewhere. A product at place p of six is looked at with probability LOOKED[p] and then clicked with a probability that only the shop's maker
 knows (few products are hits). Everybody looks 30 times a week. Models see the last four weeks.
 
-ends        after each week a LearnedRanker (ALS, ItemKNN, Popularity; linear; a click for 1) is fitted anew on the clicked lists of the last three
-            weeks, at most 1,500 a week. With exploration each place shows, with probability 2 %, any of the products alike. Worth of the
-            best pages after the last week, in expected clicks a page: with exploration less without, the same shops, paired.
-            --candidates all: the ranker orders every product; 20: what a source has among its best 20
+ends        after each week a LearnedRanker (ALS, ItemKNN, Popularity, Popularity("rate"); linear; a click for 1) that orders every product is fitted
+            anew on what the last three weeks showed: rates of the older half of the pages, 700 lists of the newer. With exploration each
+            place shows, with probability 2 %, any of the products alike. Worth of the best pages after the last fit, and of all pages that
+            the ten weeks showed, drawn places and all; with exploration less without, the same shops, paired.
+            --sources events: without rates, so that what was shown and passed over is known to no source
 estimates   pages by ALS, 2 % of places drawn: what showing the best everywhere earns, estimated in week n (SNIPS, interval by shopper), against
             what it earns when it is shown to everybody once in week n + 1: the interval of the difference, both errors counted
 
-Draws are made here, by the rule and with the propensities of Engine.explore({"policy": "epsilon"}), so that ten weeks take seconds. --out keeps what was
-found, a line a seed, and a run goes on from there.
+What a page is worth are its expected clicks by the shop's own probabilities, which no model sees: no noise of a week's clicks is in it. Both
+arms have the same shoppers, products, looks and wishes (what a shopper would click at a visit, if it were shown and looked at); only what is drawn
+differs. Draws are made here, by the rule and with the propensities of Engine.explore({"policy": "epsilon"}), so that ten weeks take seconds. --out keeps
+what was found, a line a seed and arm, and a run goes on from there.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from etalage.evaluation import off_policy
 from etalage.models import ALS, ItemKNN, LearnedRanker, Popularity
 
 USERS, FIRST, WEEKLY, TASTES, PLACES, VISITS = 200, 80, 12, 6, 6, 30
-LISTS, RECENT = 1500, 3
+LISTS, RECENT = 700, 3
 LOOKED = 0.75 ** np.arange(PLACES)
 DAY, START = 86_400_000, 1_750_000_000_000
 
@@ -54,11 +57,11 @@ class Shop:
             self.events.append((np.arange(USERS), bought, np.full(USERS, START - 28 * DAY + k * 28 * DAY // 80)))
         self.arrivals = [(rng.integers(USERS, size=FIRST), np.arange(FIRST), np.full(FIRST, START - 29 * DAY))]
         self.offered = FIRST
-        self.rng = np.random.default_rng([seed, 1])  # what happens there
+        self.seed = seed
 
     def arrive(self, now):
         new = np.arange(self.offered, self.offered + WEEKLY)
-        self.arrivals.append((self.rng.integers(USERS, size=WEEKLY), new, np.full(WEEKLY, now - DAY)))
+        self.arrivals.append((np.random.default_rng([self.seed, 1, now // DAY]).integers(USERS, size=WEEKLY), new, np.full(WEEKLY, now - DAY)))
         self.offered += WEEKLY
 
     def known(self, now):
@@ -75,7 +78,8 @@ class Shop:
 
     def week(self, order, now, epsilon, visits):
         """Pages of all visits: (who, shown, propensities, clicked, times); the best of order [users, products] or, with epsilon, any product."""
-        rng, offered = self.rng, self.offered
+        rng, looks, wishes = (np.random.default_rng([self.seed, part, now // DAY]) for part in (2, 3, 4))
+        offered = self.offered
         who = np.tile(np.arange(USERS), visits)
         m = len(who)
         taken = np.zeros((m, offered), bool)
@@ -89,7 +93,8 @@ class Shop:
             shown[:, place] = drawn
             propensity[:, place] = epsilon / (offered - place) + (drawn == best) * (1 - epsilon)
             taken[np.arange(m), drawn] = True
-        clicked = rng.random((m, PLACES)) < LOOKED * self.attraction[who[:, None], shown]
+        wanted = wishes.random((m, self.attraction.shape[1]), np.float32) < self.attraction[who]
+        clicked = (looks.random((m, PLACES)) < LOOKED) & np.take_along_axis(wanted, shown, 1)
         times = now + np.repeat(np.arange(visits) * 3_600_000, USERS)
         r, c = np.nonzero(clicked)
         self.events.append((who[r], shown[r, c], times[r]))
@@ -107,32 +112,38 @@ def ordered(model, log, offered, depth):
     return out
 
 
-def ranker():
-    sources = [ALS(factors=12, iterations=8, num_threads=1), ItemKNN(num_threads=1), Popularity()]
-    return LearnedRanker(sources, method="linear", candidates=20, l2=0.1, max_weight=1.0, num_threads=1)
+def ranker(rates):
+    sources = [("als", ALS(factors=12, iterations=8, num_threads=1)), ("knn", ItemKNN(num_threads=1)), ("popularity", Popularity())]
+    if rates:
+        sources.append(("rate", Popularity("rate")))
+    return LearnedRanker(sources, method="linear", candidates=20, l2=0.1, max_lists=LISTS, position_bias="weights", num_threads=1)
 
 
-def ends(seed, weeks, candidates, epsilon):
-    """Worth of the best pages after each week's fit, and of the best there are."""
-    shop, learned, frames, worth = Shop(seed, weeks), None, [], []
+def ends(seed, weeks, rates, epsilon):
+    """[worth of the best pages after each week's fit], [worth of the pages that each week showed], worth of the best there are."""
+    shop, learned, frames, worth, earned = Shop(seed, weeks), None, [], [], []
     for week in range(weeks):
         now = START + 7 * week * DAY
         shop.arrive(now)
-        depth = candidates or shop.offered
         log = shop.known(now)
-        learned = ranker().fit(log, filter_already_liked_items=False) if learned is None else learned.refit(log)
-        who, shown, propensity, clicked, times = shop.week(ordered(learned, log, shop.offered, depth), now, epsilon, VISITS)
-        keep = np.flatnonzero(clicked.any(1))
-        keep = shop.rng.choice(keep, min(LISTS, len(keep)), replace=False)
-        each = lambda values: np.repeat(values[keep], PLACES)
-        frames = [*frames, {"request": np.repeat(keep + week * 10**6, PLACES), "user": each(who), "item": shown[keep].ravel(), "time": each(times),
-                            "position": np.tile(np.arange(1, PLACES + 1), len(keep)), "propensity": propensity[keep].ravel(),
-                            "reward": clicked[keep].ravel().astype(float)}][-RECENT:]
+        if learned is None:
+            learned = ranker(False).fit(log, filter_already_liked_items=False)
+        else:
+            learned.refit(log, impressions=together(frames) if rates else None)
+        who, shown, _, clicked, times = shop.week(ordered(learned, log, shop.offered, shop.offered), now, epsilon, VISITS)
+        earned.append(float((shop.attraction[who[:, None], shown] * LOOKED).sum(1).mean()))
+        each = lambda values: np.repeat(values, PLACES)
+        frames = [*frames, {"request": each(np.arange(len(who)) + week * 10**6), "user": each(who), "item": shown.ravel(), "time": each(times),
+                            "position": np.tile(np.arange(1, PLACES + 1), len(who)), "reward": clicked.ravel().astype(float)}][-RECENT:]
         log = shop.known(now)
-        learned = ranker().fit(log, impressions={k: np.concatenate([f[k] for f in frames]) for k in frames[0]}, filter_already_liked_items=False)
-        worth.append(shop.worth(ordered(learned, log, shop.offered, depth)))
+        learned = ranker(rates).fit(log, impressions=together(frames), filter_already_liked_items=False)
+        worth.append(shop.worth(ordered(learned, log, shop.offered, shop.offered)))
     best = -np.sort(-shop.attraction[:, :shop.offered], axis=1)[:, :PLACES]
-    return worth, float((best * LOOKED).sum(1).mean())
+    return worth, earned, float((best * LOOKED).sum(1).mean())
+
+
+def together(frames):
+    return {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
 
 
 def estimates(seed, weeks, epsilon=0.02, visits=10):
@@ -163,7 +174,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--weeks", type=int, default=10)
-    parser.add_argument("--candidates", nargs="+", default=["all"], choices=("all", "20"))
+    parser.add_argument("--sources", nargs="+", default=["rates"], choices=("rates", "events"))
     parser.add_argument("--only", nargs="+", default=["ends", "estimates"], choices=("ends", "estimates"))
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -183,14 +194,16 @@ def main() -> int:
 
     seeds = range(args.first, args.first + args.seeds)
     if "ends" in args.only:
-        for candidates in args.candidates:
-            number = 0 if candidates == "all" else int(candidates)
-            both = [[found({"seed": s, "candidates": candidates, "epsilon": e}, lambda s=s, e=e: ends(s, args.weeks, number, e))[0][-1] for e in (0.02, 0.0)]
+        for sources in args.sources:
+            both = [[found({"seed": s, "sources": sources, "epsilon": e}, lambda s=s, e=e: ends(s, args.weeks, sources == "rates", e)) for e in (0.02, 0.0)]
                     for s in seeds]
-            both = np.asarray(both)
-            print(f"\ncandidates {candidates}, after {args.weeks} weeks: with 2 % drawn {both[:, 0].mean():.4f} expected clicks a page, without "
-                  f"{both[:, 1].mean():.4f}\n\n| paired over seeds | difference, 95 % interval | above 0 |\n|---|---|---|")
-            paired("with exploration less without", both[:, 0] - both[:, 1])
+            last = np.asarray([[arm[0][-1] for arm in pair] for pair in both])
+            shown = np.asarray([[np.mean(arm[1]) for arm in pair] for pair in both])
+            print(f"\nsources {sources}, {args.weeks} weeks, expected clicks a page: best pages after the last with 2 % drawn {last[:, 0].mean():.4f}, without "
+                  f"{last[:, 1].mean():.4f}, the best there are {np.mean([pair[0][2] for pair in both]):.4f}; all pages shown {shown[:, 0].mean():.4f}, "
+                  f"without {shown[:, 1].mean():.4f}\n\n| paired over seeds, with exploration less without | difference, 95 % interval | above 0 |\n|---|---|---|")
+            paired("best pages after the last week", last[:, 0] - last[:, 1])
+            paired("all pages shown, drawn places and all", shown[:, 0] - shown[:, 1])
     if "estimates" in args.only:
         checks = np.asarray([found({"seed": s, "estimates": "als"}, lambda s=s: estimates(s, args.weeks)) for s in seeds]).reshape(-1, 4)
         gap, error = checks[:, 0] - checks[:, 2], np.hypot(checks[:, 1], checks[:, 3])

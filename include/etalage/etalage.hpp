@@ -71,6 +71,7 @@
 #include "etalage/models/graph_filter.hpp"
 #include "etalage/models/item2vec.hpp"
 #include "etalage/models/item_knn.hpp"
+#include "etalage/models/item_rates.hpp"
 #include "etalage/models/learned_ranker.hpp"
 #include "etalage/models/item_similarity.hpp"
 #include "etalage/models/linear_sequence.hpp"

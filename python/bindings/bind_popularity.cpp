@@ -39,6 +39,17 @@ std::shared_ptr<PopularityModel> partial_fit(const std::shared_ptr<PopularityMod
 }  // namespace
 
 void bind_popularity(py::module_& m) {
+  m.attr("MOST_POSITIONS") = ItemRates::kMostPositions;
+  m.def("looked_at",
+        [](const py::object& items, const py::object& positions, const py::object& reactions, std::int32_t num_items) {
+          const Array<std::int32_t> of = wrap(from_numpy<std::int32_t>(items, "items", 1));
+          const Array<std::int32_t> at = wrap(from_numpy<std::int32_t>(positions, "positions", 1));
+          const Array<float> taken = wrap(from_numpy<float>(reactions, "reactions", 1));
+          const py::gil_scoped_release release;
+          return ItemRates::of(of, at, taken, num_items).looked;
+        },
+        py::arg("items"), py::arg("positions"), py::arg("reactions"), py::arg("num_items"),
+        "How often each position is looked at against the first with impressions, by ItemRates.");
   py::class_<PopularityModel, Recommender, std::shared_ptr<PopularityModel>>(m, "PopularityModel")
       .def(py::init([](const py::dict& options) { return std::make_shared<PopularityModel>(popularity_options_from(options)); }),
            py::arg("options"))
@@ -71,6 +82,16 @@ void bind_popularity(py::module_& m) {
              }
            },
            py::arg("data"), py::arg("event_weights").none(true))
+      .def("fit_rates",
+           [](PopularityModel& p, const py::object& data, const py::object& items, const py::object& positions, const py::object& reactions) {
+             const Interactions interactions = interactions_from_python(data);
+             const Array<std::int32_t> of = wrap(from_numpy<std::int32_t>(items, "items", 1));
+             const Array<std::int32_t> at = wrap(from_numpy<std::int32_t>(positions, "positions", 1));
+             const Array<float> taken = wrap(from_numpy<float>(reactions, "reactions", 1));
+             const py::gil_scoped_release release;
+             p.fit(interactions, ItemRates::of(of, at, taken, static_cast<std::int32_t>(interactions.user_items().cols)));
+           },
+           py::arg("data"), py::arg("items"), py::arg("positions"), py::arg("reactions"))
       .def_property_readonly("num_segments", &PopularityModel::num_segments)
       .def("set_segments",
            [](const std::shared_ptr<PopularityModel>& p, const py::object& segments, double prior) {

@@ -1,7 +1,7 @@
 target_sources(etalage PRIVATE
   src/models/batch.cpp src/models/factor/als.cpp src/models/factor/als_basis.cpp src/models/factor/als_online.cpp src/models/factor/als_solver.cpp
   src/models/factor/als_steps.cpp src/models/auto_settings.cpp src/models/factor/factor_model.cpp src/models/popularity.cpp
-  src/models/popularity_log.cpp src/models/recommender.cpp src/models/row_patches.cpp src/models/training_data.cpp
+  src/models/item_rates.cpp src/models/popularity_log.cpp src/models/recommender.cpp src/models/row_patches.cpp src/models/training_data.cpp
   src/models/factor/vectors.cpp)
 target_sources(etalage PRIVATE
   src/models/graph/graph_filter.cpp src/models/graph/graph_filter_options.cpp src/models/graph/graph_filter_query.cpp

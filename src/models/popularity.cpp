@@ -62,13 +62,28 @@ CsrMatrix rows_of(const Sequences& sequences, const PopularityOptions& options) 
 
 }  // namespace
 
-void PopularityOptions::validate() const { require_options(*this); }
+void PopularityOptions::validate() const {
+  require_options(*this);
+  if (count == Count::kRate && half_life_days > 0)
+    throw std::invalid_argument("half_life_days is " + std::to_string(half_life_days) +
+                                ", must be 0 where count is \"rate\": give impressions of the time that is to count");
+}
 
 PopularityModel::PopularityModel(PopularityOptions options) : options_(options) { options_.validate(); }
 
 FitReport PopularityModel::fit(const Interactions& data) {
   require_no_half_life(options_, "a matrix");
   fit_rows(data.user_items(), data.user_ids(), data.item_ids());
+  newest_ms_ = data.newest_ms();
+  return report_;
+}
+
+FitReport PopularityModel::fit(const Interactions& data, const ItemRates& rates) {
+  if (options_.count != PopularityOptions::Count::kRate)
+    throw std::invalid_argument("count is not \"rate\", must be where rates are given");
+  detail::require(rates.rates.size() == static_cast<std::size_t>(data.user_items().cols), "length of rates", rates.rates.size(),
+                  "the number of items");
+  fit_rows(data.user_items(), data.user_ids(), data.item_ids(), &rates);
   newest_ms_ = data.newest_ms();
   return report_;
 }
@@ -130,6 +145,7 @@ void PopularityModel::sort_items(std::span<const float> s, std::int32_t* order, 
 
 void PopularityModel::set_segments(std::span<const std::int32_t> user_segments, double prior) {
   require_fitted();
+  require_events("segments");
   detail::require_finite(prior >= 0, "prior", prior, "finite and >= 0");
   constexpr std::int32_t kMost = 65535;
   std::int32_t highest = -1;
@@ -214,11 +230,19 @@ void PopularityModel::rank(std::span<const double> totals) {
   places_ = std::move(places);
 }
 
-void PopularityModel::fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids) {
+void PopularityModel::require_events(const char* what) const {
+  if (options_.count == PopularityOptions::Count::kRate)
+    throw std::invalid_argument(std::string("count is \"rate\", which counts impressions; ") + what + " need one that counts events");
+}
+
+void PopularityModel::fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids, const ItemRates* rates) {
+  if (rates == nullptr && options_.count == PopularityOptions::Count::kRate)
+    throw std::invalid_argument("count is \"rate\", which is counted from impressions: fit with rates (impressions)");
   const auto start = std::chrono::steady_clock::now();
   detail::check_training_shape(rows.rows, rows.cols);
   std::vector<double> totals(static_cast<std::size_t>(rows.cols), 0.0);
-  count(rows.view(), 1.0, totals.data());
+  if (rates != nullptr) std::copy(rates->rates.begin(), rates->rates.end(), totals.begin());
+  else count(rows.view(), 1.0, totals.data());
   rank(totals);
   num_users_ = static_cast<std::int32_t>(rows.rows);
   fitted_ = true;
@@ -284,6 +308,7 @@ void require_distinct(std::span<const std::int32_t> list, const char* name) {
 
 void PopularityModel::partial_fit_users(std::span<const std::int32_t> users, const CsrView& user_items) {
   require_fitted();
+  require_events("partial fits");
   for (const std::int32_t u : users) check_user(u, "user_index");
   require_distinct(users, "user_index");
   require_rows(user_items, users.size(), num_items(), "user_items");
@@ -302,6 +327,7 @@ void PopularityModel::partial_fit_users(std::span<const std::int32_t> users, con
 
 void PopularityModel::partial_fit_items(std::span<const std::int32_t> items, const CsrView& item_users) {
   require_fitted();
+  require_events("partial fits");
   for (const std::int32_t i : items) check_item(i, "item_index");
   require_distinct(items, "item_index");
   require_rows(item_users, items.size(), num_users_, "item_users");
@@ -404,12 +430,14 @@ void PopularityModel::save_state(StateWriter& writer) const {
 
 std::shared_ptr<PopularityModel> PopularityModel::from_state(const StateReader& reader) {
   PopularityOptions options;
-  options.count = static_cast<PopularityOptions::Count>(reader.get_int("count", 0, 1));
+  options.count = static_cast<PopularityOptions::Count>(reader.get_int("count", 0, 2));
   options.half_life_days = reader.get_double("half_life_days");
   if (reader.get_bool("has_now")) options.now_ms = reader.get_int("now_ms");
   options.keep_history = reader.get_bool("keep_history");
   if (!std::isfinite(options.half_life_days) || options.half_life_days < 0)
     reader.fail("half_life_days", "found " + std::to_string(options.half_life_days) + ", expected >= 0");
+  if (options.count == PopularityOptions::Count::kRate && options.half_life_days > 0)
+    reader.fail("half_life_days", "found " + std::to_string(options.half_life_days) + ", expected 0 beside rates");
   auto model = std::make_shared<PopularityModel>(options);
   constexpr std::int64_t kMax = 2'147'483'647;
   model->num_users_ = static_cast<std::int32_t>(reader.get_int("num_users", 0, kMax));

@@ -12,6 +12,7 @@
 #include "etalage/core/progress.hpp"
 #include "etalage/core/sequences.hpp"
 #include "etalage/export.hpp"
+#include "etalage/models/item_rates.hpp"
 #include "etalage/models/recommender.hpp"
 
 namespace etalage {
@@ -21,7 +22,8 @@ struct ETALAGE_EXPORT PopularityOptions {
   /// What an item is ranked by.
   enum class Count : std::uint8_t {
     kWeights,  ///< the sum of the weights of an item's events
-    kUsers     ///< the number of users with a positive weight; with a half-life each counts by their newest event
+    kUsers,    ///< the number of users with a positive weight; with a half-life each counts by their newest event
+    kRate      ///< reactions per look of what was shown; counted from impressions (ItemRates), no half-life
   };
   Count count = Count::kWeights;  ///< what an item is ranked by
   double half_life_days = 0;            ///< an event's weight halves in this time; 0 means no decay; > 0 needs times
@@ -37,13 +39,16 @@ struct ETALAGE_EXPORT PopularityOptions {
 
 template <>
 inline constexpr auto option_names<PopularityOptions::Count> =
-    std::to_array<OptionName<PopularityOptions::Count>>({{"weights", PopularityOptions::Count::kWeights}, {"users", PopularityOptions::Count::kUsers}});
+    std::to_array<OptionName<PopularityOptions::Count>>({{"weights", PopularityOptions::Count::kWeights},
+                                                         {"users", PopularityOptions::Count::kUsers},
+                                                         {"rate", PopularityOptions::Count::kRate}});
 
 /// The same ranking for everyone: what is bought most, less what this shopper has.
 ///
 /// Segments   with set_segments() a user of segment g is answered by its own ranking:
 ///            s_gi = sum over the segment's users of their weight of i + prior s_i / sum_j s_j; everybody else by s_i
-/// Score      s_i = sum over events of i of weight * 2^(-(now - time) / half_life), or distinct users of i
+/// Score      s_i = sum over events of i of weight * 2^(-(now - time) / half_life), or distinct users of i, or with kRate the rate
+///            of i: what was never shown has the prior's, and takes its place among the others by it
 /// Shapes     user_items CSR [n_users x n_items]; scores float32 [n_items]
 /// Choose     as the yardstick, and as the answer to whom nothing is known of; it shows everybody the same few products
 /// Cost       fit O(nnz + n_items log n_items); a query O(k + seen + denied), however large the catalogue;
@@ -65,6 +70,10 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
   FitReport fit(const EventLog& log, InteractionOptions weights = {});
   /// Every entry counts 1; decays by the sequences' times.
   FitReport fit(const Sequences& sequences);
+
+  /// By rates [n_items] of what was shown; data says who has what. For Count::kRate, and the only fit that has it; segments and
+  /// partial fits count events, so they are std::invalid_argument after it.
+  FitReport fit(const Interactions& data, const ItemRates& rates);
 
   /// A ranking for each segment of users (a country, a tier of loyalty, new and old): user_segments [n_users] holds a
   /// number in [0, 65535], or -1 for none; empty takes the segments away. `prior` >= 0 is the weight of the overall
@@ -98,7 +107,8 @@ class ETALAGE_EXPORT PopularityModel final : public Recommender {
   [[nodiscard]] static std::shared_ptr<PopularityModel> from_state(const StateReader& reader);
 
  private:
-  void fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids);
+  void fit_rows(const CsrMatrix& rows, const SharedIdMap& user_ids, const SharedIdMap& item_ids, const ItemRates* rates = nullptr);
+  void require_events(const char* what) const;
   void count(const CsrView& rows, double sign, double* totals) const noexcept;
   /// The ranking by scores [n_items]: order and places, both [n_items].
   static void sort_items(std::span<const float> scores, std::int32_t* order, std::int32_t* places);

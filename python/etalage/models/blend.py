@@ -13,6 +13,7 @@ from .._recipe import Recipe, for_logs
 from . import _arguments as arg
 from ._base import _KINDS, Recommender
 from ._progress import progress
+from ._ranker_data import counts_rates
 from ._reuse import fit_check, trainable, unfitted
 
 
@@ -180,13 +181,16 @@ class Blend(Recommender):
         return new
 
     @staticmethod
-    def _fit_members(models, data, callback, anew, keep_history, recipe=None):
+    def _fit_members(models, data, callback, anew, keep_history, recipe=None, shown=None):
+        """shown: impressions for members that count rates of them."""
         by = {"recipe": recipe} if isinstance(data, _core.EventLog) else {}
         for _, model in models:
             if anew or model._model is None:
-                if type(model).fit is Recommender.fit:
-                    model.fit(data, callback=callback, keep_history=keep_history, **by)
-                elif "callback" in inspect.signature(model.fit).parameters:
+                takes = inspect.signature(model.fit).parameters
+                own = {"impressions": shown} if counts_rates(model) else {}
+                if "keep_history" in takes:
+                    model.fit(data, callback=callback, keep_history=keep_history, **by, **own)
+                elif "callback" in takes:
                     model.fit(data, callback=callback, **by)
                 else:
                     # Vectors come fitted: there is nothing to learn from data.

@@ -11,7 +11,7 @@ from .. import _core
 from . import _arguments as arg
 from ._base import _KINDS, Recommender
 from ._progress import progress
-from ._ranker_data import history_lists, impression_lists, split_off
+from ._ranker_data import counts_rates, history_lists, impression_lists, renamed, split_off
 from ._ranker_learning import METHODS, learn
 from ._reuse import trainable, unfitted
 from ._sequence import counted_items
@@ -34,6 +34,10 @@ class LearnedRanker(Recommender):
                    lists to learn from, and how many candidates that were not taken are kept of each
     max_weight     a reward of an impression counts 1 / propensity, but no more than this: what was hardly ever shown must not outweigh
                    everything else (truncated importance weights, Ionides, 2008)
+    position_bias  of impressions. "column": the position is a feature while learning, 1 when answering. "weights": a reward counts 1 / how often
+                   its position is looked at (Joachims et al., 2017), as the impressions say where the same products stood at several
+                   positions (C++ ItemRates), and the position is 1 in both. Where a ranker's own pages are what it learns from, its scores
+                   and the position are nearly one, and "column" can put down to the one what is the other's
     anchors        newest items of a history that similarities are measured to
     half_life_days of recent popularity
     neighbors      of each item, for the similarity by shared shoppers
@@ -53,12 +57,12 @@ class LearnedRanker(Recommender):
 
     def __init__(self, sources, method="auto", candidates=200, *, l2=1e-3, num_trees=300, num_leaves=15, learning_rate=0.05,
                  min_rows_in_leaf=100, folds=3, max_lists=8192, max_negatives=500, max_weight=20.0, anchors=10, half_life_days=30.0, neighbors=100,
-                 exclude_last="auto", seed=0, num_threads=0, bootstraps=0):
+                 exclude_last="auto", seed=0, num_threads=0, bootstraps=0, position_bias="column"):
         self.sources, self.method, self.candidates, self.l2, self.num_trees = sources, method, candidates, l2, num_trees
         self.num_leaves, self.learning_rate, self.min_rows_in_leaf = num_leaves, learning_rate, min_rows_in_leaf
         self.folds, self.max_lists, self.max_negatives, self.max_weight, self.anchors = folds, max_lists, max_negatives, max_weight, anchors
         self.half_life_days, self.neighbors, self.exclude_last, self.seed = half_life_days, neighbors, exclude_last, seed
-        self.num_threads, self.bootstraps = num_threads, bootstraps
+        self.num_threads, self.bootstraps, self.position_bias = num_threads, bootstraps, position_bias
         self._validate()
 
     _CORE_OPTIONS = ("candidates", "anchors", "exclude_last", "half_life_days", "neighbors", "num_threads")
@@ -88,6 +92,8 @@ class LearnedRanker(Recommender):
             if names.count(name) > 1 or not name:
                 raise ValueError(f"sources has the name {name!r} {names.count(name)} times, must be unique and not empty")
         self.sources = given
+        if self.position_bias not in ("column", "weights"):
+            raise ValueError(f"position_bias is {self.position_bias!r}, must be 'column' or 'weights'")
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}, must be one of {', '.join(METHODS)}")
         for name, least in (("num_trees", 1), ("num_leaves", 2), ("min_rows_in_leaf", 1), ("folds", 2), ("max_lists", 1), ("max_negatives", 1), ("seed", 0)):
@@ -154,7 +160,9 @@ class LearnedRanker(Recommender):
         impressions   a frame of what was shown (dict of arrays, pandas, polars, Arrow), one row a product in a list: columns
                       request, user, item, position, reward, and where known time, propensity, placement; `columns` maps these
                       names to others. Lists are then those that were shown, and sources see only what is older than the first
-                      of them. propensity is the probability with which the product stood there: a reward counts 1 / it, at most max_weight
+                      of them. propensity is the probability with which the product stood there: a reward counts 1 / it, at most max_weight.
+                      Where a source is Popularity("rate") (time is needed then) the newer half of the requests is learned from, and rates are
+                      of the older half while it is, of all of them when answering
         refit_sources False: sources whose fit held train and no pair of valid stay; one that saw valid is a ValueError; and
                       nothing is fitted again on both (refit() does that, when wanted)
         share         of the events that are learned from
@@ -174,9 +182,9 @@ class LearnedRanker(Recommender):
             raise ValueError(f"share is {share}, must be in (0, 1)")
         facts = {"prices": prices, "categories": categories, "vectors": vectors}
         whole = None
-        shown = None
+        shown = counted = None
         if impressions is not None:
-            shown, head = impression_lists(train, impressions, columns or {}, self.max_weight)
+            shown, head, counted = impression_lists(train, impressions, columns or {}, self, any(counts_rates(m) for _, m in self.sources))
             whole = train
         elif valid is None:
             head, valid, positions = split_off(train, share, positions, self.seed)
@@ -189,7 +197,7 @@ class LearnedRanker(Recommender):
             for name, model in models:
                 Blend._require_honest(name, model, head, valid)
         with progress(type(self).__name__, show_progress, callback) as report:
-            Blend._fit_members(models, head, report, refit, None)
+            Blend._fit_members(models, head, report, refit, None, shown=counted)
             model = self._joined(models, head, facts)
             k = arg.count(k)
             if shown is not None:
@@ -202,7 +210,7 @@ class LearnedRanker(Recommender):
                 _require_one_scale(train, valid)
                 whole = _together(train, valid, _matrix(valid, train))
             if refit and whole is not None:
-                Blend._fit_members(models, whole, report, True, None)
+                Blend._fit_members(models, whole, report, True, None, shown=None if counted is None else renamed(impressions, columns))
                 model = self._joined(models, whole, facts)
             model.set_scorer(linear, trees)
             model.set_bag(bag)
@@ -212,9 +220,10 @@ class LearnedRanker(Recommender):
         self._model = model
         return self
 
-    def refit(self, data, show_progress=False, callback=None, *, prices=None, categories=None, vectors=None):
+    def refit(self, data, show_progress=False, callback=None, *, prices=None, categories=None, vectors=None, impressions=None, columns=None):
         """Fits the sources again on newer data, of the same sources and features, and keeps what the ranker learned.
 
+        impressions, columns: what was shown, for sources that count rates, as fit() takes them.
         data, prices, categories, vectors, show_progress, callback: those of fit(); facts of products that are not given stay.
         """
         old = self._fitted()
@@ -222,7 +231,7 @@ class LearnedRanker(Recommender):
         facts = {n: v if v is not None else getattr(self, "_facts", {}).get(n) for n, v in given.items()}
         models = [(n, unfitted(m) if trainable(m) else copy.copy(m)) for n, m in self.sources]
         with progress(type(self).__name__, show_progress, callback) as report:
-            Blend._fit_members(models, data, report, True, None)
+            Blend._fit_members(models, data, report, True, None, shown=None if impressions is None else renamed(impressions, columns))
             model = self._joined(models, data, facts)
         model.set_scorer(old.linear, old.trees)
         model.set_bag(old.bag)

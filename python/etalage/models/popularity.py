@@ -7,12 +7,14 @@ from .. import _core
 from .._arrays import asarray
 from . import _arguments as arg
 from ._base import Recommender
+from ._ranker_data import item_indices, shown_items
 
 
 class Popularity(Recommender):
     """The same ranking for everyone: what is bought most, less what this shopper has. The baseline to beat.
 
-    count           "weights" adds up the weights of an item's events, "users" counts its users
+    count           "weights" adds up the weights of an item's events, "users" counts its users, "rate" is reactions per look of what was
+                    shown: fit(data, impressions=...)
     half_life_days  an event's weight halves in this time; needs times, so a log or Sequences; None means no decay
     event_weights   weight of each event type when fitted on a log; None means 1 for all
     keep_history    keep the rows in the model
@@ -26,7 +28,30 @@ class Popularity(Recommender):
         self.keep_history = keep_history
         self._validate()
 
+    def fit(self, data, show_progress=False, callback=None, *, keep_history=None, recipe=None, impressions=None, columns=None):
+        """Fits on Interactions, an EventLog, Sequences or a users x items CSR matrix; returns self.
+
+        impressions  for count "rate", and only there: a frame of what was shown (dict of arrays, pandas, polars, Arrow), one row a
+                     product in a list, columns item, position (from 1) and reward (reactions, >= 0); `columns` maps these names to
+                     others. Rows whose item data does not know are passed over. Scores are then rates per look with the place taken
+                     out (docs/models/popularity.md), and data only says who has what; Sequences are not taken
+
+        data, show_progress, callback, keep_history, recipe: as every model's fit.
+        """
+        if (self.count == "rate") != (impressions is not None):
+            raise ValueError("impressions are not given, must be where count is 'rate'" if impressions is None else
+                             f"impressions are given and count is {self.count!r}, must be 'rate'")
+        if columns and impressions is None:
+            raise ValueError("columns is given without impressions, must name columns of these")
+        self._shown = None if impressions is None else shown_items(impressions, columns or {})
+        try:
+            return super().fit(data, show_progress, callback, keep_history=keep_history, recipe=recipe)
+        finally:
+            del self._shown
+
     def _training_data(self, data, recipe=None):
+        if self.count == "rate":
+            return super()._training_data(data, recipe)
         if isinstance(data, _core.EventLog) and recipe is not None:
             return recipe.interactions(data)
         if isinstance(data, (_core.EventLog, _core.Sequences, _core.Interactions)):
@@ -34,7 +59,13 @@ class Popularity(Recommender):
         return arg.rows(data, "data")
 
     def _fit(self, model, data, callback):
-        model.fit(data, self.event_weights)
+        if self.count != "rate":
+            model.fit(data, self.event_weights)
+            return
+        keys, position, reward = self._shown
+        items = item_indices(keys, getattr(data, "item_id_map", None), data.shape[1])
+        known = items >= 0
+        model.fit_rates(data, items[known], position[known], reward[known])
 
     def set_segments(self, user_segments, prior=100.0):
         """A ranking for each segment of users: a country, a tier of loyalty, new and old.
