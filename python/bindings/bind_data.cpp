@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "data_helpers.hpp"
@@ -23,6 +24,7 @@
 #include "numpy_helpers.hpp"
 #include "one_key.hpp"
 #include "recipe_helpers.hpp"
+#include "text_lists.hpp"
 
 namespace etalage::python {
 namespace {
@@ -89,8 +91,11 @@ struct GivenWeights {
     o.min_user_count = min_user_count("min_user_count");
     o.min_item_count = min_item_count("min_item_count");
     o.return_event = return_event("return_event").value_or("");
-    if (py::isinstance<py::str>(return_cancels)) o.return_cancels = {return_cancels.cast<std::string>()};
-    else if (!return_cancels.is_none()) o.return_cancels = return_cancels.cast<std::vector<std::string>>();
+    if (!return_cancels.is_none()) {
+      const auto names = text_or_texts(return_cancels, "return_cancels", "an event type, a list of event types or None");
+      const auto* one = std::get_if<std::string>(&names);
+      o.return_cancels = one != nullptr ? std::vector<std::string>{*one} : std::get<std::vector<std::string>>(names);
+    }
     o.negative_values = choice_named<NegativeValues>("negative_values", negative_values.object);
     o.num_threads = num_threads("num_threads");
     o.validate();

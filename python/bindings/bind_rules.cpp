@@ -8,6 +8,8 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "etalage/serving/catalog_index.hpp"
@@ -15,6 +17,7 @@
 #include "etalage/serving/rules.hpp"
 #include "given.hpp"
 #include "numpy_helpers.hpp"
+#include "text_lists.hpp"
 
 namespace etalage::python {
 namespace {
@@ -77,9 +80,14 @@ void bind_rules(py::module_& m) {
       .def_static("known_stock", [](const Text& place) { return Predicate::known_stock(place("place")); }, py::arg("place") = "")
       .def_static("known_price", [](const Text& place) { return Predicate::known_price(place("place")); }, py::arg("place") = "")
       .def_static("offered", [](const Text& place) { return Predicate::offered(place("place")); }, py::arg("place") = "", "Was not set unavailable by Engine.set_available(), whatever its stock.")
-      .def_static("category", py::overload_cast<std::string_view>(&Predicate::category), py::arg("path"), "'Home/Kitchen': it and what is below it.")
-      .def_static("category", py::overload_cast<std::vector<std::string>>(&Predicate::category), py::arg("path"),
-                  "A list of names from the root, for names that hold a slash.")
+      .def_static(
+          "category",
+          [](const Given<TextOrTexts>& path) {
+            auto names = text_or_texts(path.object, "path", "a path like 'Home/Kitchen' or a list of names from the root");
+            if (const auto* text = std::get_if<std::string>(&names)) return Predicate::category(std::string_view(*text));
+            return Predicate::category(std::get<std::vector<std::string>>(std::move(names)));
+          },
+          py::arg("path"), "'Home/Kitchen': it and what is below it. Or a list of names from the root, for names that hold a slash.")
       .def_static("brand", [](const py::args& a) { return Predicate::brand(texts_from(a, "brand")); }, "Any of the brands.")
       .def_static("tag", [](const py::args& a) { return Predicate::tag(texts_from(a, "tag")); }, "Any of the tags.")
       .def_static("attribute", [](const Text& name, const py::args& a) { return Predicate::attribute(name("name"), texts_from(a, "attribute")); },

@@ -463,6 +463,16 @@ def test_mistyped_event_types(kw, text):
             call(**kw)
 
 
+@pytest.mark.parametrize("given, said", [(3, "return_cancels is 3"), (b"buy", "return_cancels is b'buy'"), ({"buy": 1}, "return_cancels is {'buy': 1}"),
+                                         (["buy", 3], "return_cancels holds 3"), ([None], "return_cancels holds None")])
+def test_what_is_no_event_type_to_cancel_is_refused_by_name(given, said):
+    log = log_of([("u", "a", "buy", 0, 1.0), ("u", "a", "return", 1, 1.0)])
+    for call in (log.interactions, lambda **k: Interactions.from_frame({"user": [1, 1], "item": [1, 1], "e": ["buy", "return"]}, event="e", **k)):
+        with pytest.raises(TypeError, match=re.escape(said) + ", must be an event type, a list of event types or None"):
+            call(return_event="return", return_cancels=given)
+        assert call(return_event="return", return_cancels=("buy",)).nnz == 0
+
+
 def test_session_keys_that_repeat_between_users():
     columns = {"user": ["u", "v", "u", "v", "u"], "item": ["a", "b", "c", "d", "e"], "session": [1, 1, 1, 2, 2], "time": [5, 1, 3, 2, 9]}
     for threads in (1, 4):

@@ -77,6 +77,16 @@ def test_filters_take_only_what_they_mean():
         Filter.items(1.5)
 
 
+@pytest.mark.parametrize("path, said", [
+    (3, "path is 3, must be a path like 'Home/Kitchen' or a list of names from the root"), (None, "path is None, must be a path"),
+    (b"Home", "path is b'Home', must be a path"), ({"Home": 1}, "path is {'Home': 1}, must be a path"), (["Home", 3], "path holds 3, must be a path"),
+    (("Home", None), "path holds None, must be a path")])
+def test_what_is_no_path_of_a_category_is_refused_by_name(path, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
+        Filter.category(path)
+    assert Filter.category("Home/Kitchen") == Filter.category(["Home", "Kitchen"]) == Filter.category(path=("Home", "Kitchen"))
+
+
 def test_rules_round_trip_and_report(index):
     rules = Rules([{"type": "include", "predicate": {"in_stock": True}}, {"type": "pin", "item": 100, "position": 1}])
     assert len(rules) == 2 and Rules.from_json(rules.to_json()) == rules and Rules.from_json(rules.to_dict()) == rules

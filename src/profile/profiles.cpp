@@ -46,6 +46,18 @@ void Profiles::set_facts(std::shared_ptr<const ItemFacts> facts) {
 }
 
 void Profiles::set_ids(SharedIdMap user_ids, SharedIdMap item_ids) {
+  const auto check = [](const SharedIdMap& ids, std::int32_t count, const char* name, const char* what) {
+    if (ids && ids->size() < count)
+      throw std::invalid_argument(std::string(name) + " has " + std::to_string(ids->size()) + " keys, must have one for each of the " + std::to_string(count) +
+                                  " " + what);
+  };
+  std::int32_t products = 0;
+  for (const UserProfile& user : users_) {
+    for (const ItemMemory& m : user.items_) products = std::max(products, m.item + 1);
+    for (const std::int32_t item : user.session_items_) products = std::max(products, item + 1);
+  }
+  check(user_ids, size(), "user_ids", "shoppers");
+  check(item_ids, products, "item_ids", "products up to the last that a shopper remembers");
   user_ids_ = std::move(user_ids);
   item_ids_ = std::move(item_ids);
 }

@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numbers>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -98,6 +102,38 @@ TEST(Profiles, PartsOfALogAppendedAreTheLog) {
   parts.append(parts);  // itself: everybody twice
   EXPECT_EQ(parts.size(), 2 * whole.size());
   EXPECT_EQ(parts.at(60 + 7).counts().events, whole.at(7).counts().events);
+}
+
+TEST(Profiles, KeysAreAsManyAsShoppersAndProducts) {
+  Profiles p(facts());
+  p.add(testing::random_log(30, 6, 7));
+  std::int32_t products = 0;
+  for (std::int32_t u = 0; u < p.size(); ++u)
+    for (const auto& m : p.at(u).bought()) products = std::max(products, m.item + 1);
+  ASSERT_GT(products, 1);
+  const auto keys = [](std::int32_t n) {
+    std::vector<std::int64_t> k(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < k.size(); ++i) k[i] = static_cast<std::int64_t>(i) + 1000;
+    return std::make_shared<const IdMap>(IdMap::from_integers(Array<std::int64_t>(k)));
+  };
+  const auto users = keys(p.size());
+  const auto items = keys(200);  // more than all products
+  p.set_ids(users, items);
+  const auto message = [&](const SharedIdMap& u, const SharedIdMap& i) -> std::string {
+    try {
+      p.set_ids(u, i);
+    } catch (const std::invalid_argument& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(keys(p.size() - 1), items), "user_ids has " + std::to_string(p.size() - 1) + " keys, must have one for each of the " +
+                                                    std::to_string(p.size()) + " shoppers");
+  EXPECT_TRUE(message(users, keys(products - 1)).starts_with("item_ids has " + std::to_string(products - 1) + " keys, must have one for each of the "));
+  EXPECT_EQ(p.user_ids(), users);  // nothing changed
+  EXPECT_EQ(p.item_ids(), items);
+  EXPECT_EQ(message(keys(p.size() + 5), nullptr), "");
+  EXPECT_EQ(message(nullptr, nullptr), "");
 }
 
 TEST(Profiles, FilesBringBackEveryBitAndGoOn) {

@@ -108,7 +108,7 @@ class ETALAGE_EXPORT Profiles {
   [[nodiscard]] const RepurchaseStatistics& repurchases() const noexcept { return repurchases_; }
   [[nodiscard]] const SharedIdMap& user_ids() const noexcept { return user_ids_; }
   [[nodiscard]] const SharedIdMap& item_ids() const noexcept { return item_ids_; }
-  void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);  ///< null: none; std::invalid_argument for a wrong number of keys
+  void set_ids(SharedIdMap user_ids, SharedIdMap item_ids);  ///< null: none; std::invalid_argument for fewer than shoppers, or than products they remember
   /// Newest event of all; UserProfile::kNever without any.
   [[nodiscard]] std::int64_t newest_ms() const noexcept;
 
