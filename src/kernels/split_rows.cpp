@@ -61,8 +61,26 @@ ETALAGE_INLINE Ints join_lanes(const std::uint8_t* codes, float scale, const std
   const Ints rest = pairs_at(low) | bytes_at(high) << 16;
   most = rest > most ? rest : most;
   const Floats below = scale * (__builtin_convertvector(a, Floats) - SplitShape::kBelow);
-  const Ints offset = rest & (a >= SplitShape::kSpareFrom ? Ints{} + ((1 << SplitShape::kSpareShift) - 1) : Ints{} - 1);
+  constexpr std::int32_t kOffset = (1 << SplitShape::kSpareShift) - 1;
+#if defined(__AVX512F__)
+  const __mmask16 spare = _mm512_cmpgt_epi32_mask((__m512i)a, _mm512_set1_epi32(SplitShape::kSpareFrom - 1));
+  const Ints offset = (Ints)_mm512_mask_and_epi32((__m512i)rest, spare, (__m512i)rest, _mm512_set1_epi32(kOffset));
+#else
+  const Ints offset = rest & (a >= SplitShape::kSpareFrom ? Ints{} + kOffset : Ints{} - 1);
+#endif
   return ((Ints)below + offset) | (q & static_cast<std::int32_t>(0x80000000));
+}
+
+ETALAGE_INLINE bool any_marked(Ints most) {
+#if defined(__AVX512F__)
+  return _mm512_cmpgt_epi32_mask((__m512i)most, _mm512_set1_epi32(kMarked - 1)) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_epi8((__m256i)(most >= kMarked)) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_epi8((__m128i)(most >= kMarked)) != 0;
+#else
+  return (most[0] >= kMarked) | (most[1] >= kMarked) | (most[2] >= kMarked) | (most[3] >= kMarked);
+#endif
 }
 
 constexpr std::size_t kTested = 16;  // codes at a time
@@ -136,14 +154,10 @@ bool join(const std::uint8_t* codes, float scale, const std::uint8_t* rest, std:
     const Ints bits = join_lanes(codes + f, scale, low, high, most);
     __builtin_memcpy(row + f, &bits, (dim - f) * sizeof(float));
   }
-  std::int32_t largest[kLanes];
-  __builtin_memcpy(largest, &most, sizeof largest);
-  std::int32_t top = 0;
-  for (const std::int32_t m : largest) top = m > top ? m : top;
 
   const std::size_t width = (dim + kTested - 1) / kTested * kTested;
   // Rarely reached by what has no spare bits either.
-  if (std::size_t first = 0; top >= kMarked && Spares{codes, width}.next(first) && all[first] >= static_cast<std::uint32_t>(kMarked)) return false;
+  if (std::size_t first = 0; any_marked(most) && Spares{codes, width}.next(first) && all[first] >= static_cast<std::uint32_t>(kMarked)) return false;
   Spares spares{codes, width};
   const std::uint32_t exponent = __builtin_bit_cast(std::uint32_t, scale * SplitShape::kZeroTop) >> 23;
   for (std::size_t block = 0; block < width; block += kTested) {

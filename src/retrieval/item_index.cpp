@@ -248,8 +248,9 @@ std::vector<std::int32_t> ItemIndex::Impl::in_order() const {
   std::vector<std::int32_t> rows;
   rows.reserve(store.live);
   const std::span<const std::int32_t> order = lists ? lists->order() : std::span<const std::int32_t>();
-  std::vector<std::int32_t> sorted(order.size());
-  for (std::size_t r = 0; r < order.size(); ++r) sorted[static_cast<std::size_t>(order[r])] = static_cast<std::int32_t>(r);
+  std::vector<std::int32_t> sorted(lists ? lists->sorted_rows() : 0);
+  for (std::size_t r = 0; r < sorted.size(); ++r)
+    sorted[static_cast<std::size_t>(order.empty() ? store.id(r) : std::int64_t{order[r]})] = static_cast<std::int32_t>(r);
   for (std::size_t i = 0; i < store.rows; ++i) {
     const std::int32_t row = i < sorted.size() ? sorted[i] : static_cast<std::int32_t>(i);
     if (store.is_alive(static_cast<std::size_t>(row))) rows.push_back(row);
@@ -261,7 +262,11 @@ std::shared_ptr<IvfPq> ItemIndex::Impl::train_lists(ItemStore& fresh) const {
   if (kind == IndexKind::kIvfPq) return IvfPq::train(fresh, metric, options, true, options.num_threads);
   std::vector<std::int32_t> sorted;
   auto trained = IvfPq::train(fresh, metric, options, false, options.num_threads, &sorted);
-  if (trained) fresh = fresh.gathered(sorted, link_threads(), splits_rows());
+  if (!trained) return trained;
+  fresh = fresh.gathered(sorted, link_threads(), splits_rows());
+  bool by_ids = true;
+  for (std::size_t r = 0; r < sorted.size() && by_ids; ++r) by_ids = fresh.id(r) == std::int64_t{sorted[r]};
+  if (by_ids) trained->order_by_ids();
   return trained;
 }
 

@@ -152,7 +152,7 @@ void ItemIndex::save_state(StateWriter& writer) const {
   }
   if (impl_->has_lists()) {
     writer.put_bool("trained", impl_->lists != nullptr);
-    if (impl_->lists) impl_->lists->save(writer);
+    if (impl_->lists) impl_->lists->save(writer, impl_->store);
   }
 }
 

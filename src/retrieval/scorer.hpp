@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -43,18 +44,30 @@ class Scorer {
     rows(&row, 1, &out);
     return out;
   }
-  void prefetch(std::int32_t row) const noexcept { rows_.prefetch(static_cast<std::size_t>(row)); }
+  /// Of rows that are about to be scored. Split ones are asked for one by one: joining some passes the time until others are there.
+  void prefetch(std::int32_t row) const noexcept {
+    if (!rows_.split()) rows_.prefetch(static_cast<std::size_t>(row));
+  }
   [[nodiscard]] const float* query() const noexcept { return query_; }
 
  private:
-  /// A row's score depends on query and row alone, so that those of split rows, joined one by one, are the same.
+  /// A row's score depends on query and row alone, so that those of split rows are the same. Some are joined before the first is
+  /// scored: what was just written piece by piece cannot be read in whole vectors yet.
   template <class RowOf>
   void joined(std::size_t n, float* out, const RowOf& row_of) const noexcept {
-    constexpr std::size_t kAhead = 3;
-    float memory[kMostSplit];
-    for (std::size_t i = 0; i < n; ++i) {
-      if (i + kAhead < n) rows_.prefetch(row_of(i + kAhead));
-      score_(query_, rows_.row(row_of(i), memory), rows_.dim(), nullptr, 0, 1, &out[i]);
+    constexpr std::size_t kTogether = 8;
+    constexpr std::size_t kAhead = 12;
+    alignas(64) float memory[kMostSplit];
+    const std::size_t dim = rows_.dim();
+    const std::size_t step = std::min(kTogether, kMostSplit / dim);
+    for (std::size_t i = 0; i < std::min(kAhead, n); ++i) rows_.prefetch(row_of(i));
+    for (std::size_t i = 0; i < n; i += step) {
+      const std::size_t count = std::min(step, n - i);
+      for (std::size_t j = 0; j < count; ++j) {
+        if (i + j + kAhead < n) rows_.prefetch(row_of(i + j + kAhead));
+        rows_.copy(row_of(i + j), memory + j * dim);
+      }
+      score_(query_, memory, dim, nullptr, 0, count, out + i);
     }
   }
 

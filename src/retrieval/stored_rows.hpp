@@ -62,7 +62,7 @@ class StoredRows {
   }
   void prefetch(std::size_t row) const noexcept {
     if (!split()) return detail::prefetch(vectors_ + row * dim_, dim_ * sizeof(float));
-    detail::prefetch(records_ + row * shape_->stride, shape_->stride);
+    // Who wants a row has just read its record.
     detail::prefetch(rest_ + row * kernels::SplitShape::bytes(dim_), kernels::SplitShape::bytes(dim_));
   }
   /// An odd row is among those kept whole.

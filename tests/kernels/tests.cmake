@@ -1,4 +1,4 @@
-etalage_tests(kernels als_kernels code dense dot ratio row_scores row_sums sgd_kernels tree_masks)
+etalage_tests(kernels als_kernels code dense dot ratio row_scores row_sums sgd_kernels split_rows tree_masks)
 
 if(NOT ETALAGE_SANITIZE AND UNIX)
   foreach(level ${ETALAGE_SIMD_LEVELS} ${ETALAGE_SIMD_EXTRA_LEVELS})

@@ -287,7 +287,7 @@ std::size_t IvfPq::memory_bytes() const noexcept {
   return bytes;
 }
 
-void IvfPq::save(StateWriter& writer) const {
+void IvfPq::save(StateWriter& writer, const ItemStore& store) const {
   writer.put_int("ivf/nlist", static_cast<std::int64_t>(nlist_));
   writer.put_int("ivf/m", static_cast<std::int64_t>(m_));
   writer.put_int("ivf/trained_on", static_cast<std::int64_t>(trained_on_));
@@ -307,7 +307,12 @@ void IvfPq::save(StateWriter& writer) const {
       ends.push_back(static_cast<std::int64_t>(appended.size()));
     }
     writer.put_array("ivf/offsets", offsets_);
-    writer.put_array("ivf/order", rows_);
+    Array<std::int32_t> places = rows_;
+    if (places.empty()) {
+      places = Array<std::int32_t>(sorted_rows(), uninitialized);
+      for (std::size_t r = 0; std::int32_t& place : places.mutable_view()) place = static_cast<std::int32_t>(store.id(r++));
+    }
+    writer.put_array("ivf/order", places);
     writer.put_array("ivf/appended_ends", Array<std::int64_t>(ends));
     writer.put_array("ivf/appended", Array<std::int32_t>(appended));
     return;

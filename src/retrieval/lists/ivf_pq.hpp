@@ -64,8 +64,13 @@ class IvfPq {
   [[nodiscard]] bool tiered() const noexcept { return tiers_ != nullptr; }
   /// Lists are stretches of the store's rows.
   [[nodiscard]] bool sorted() const noexcept { return sorted_; }
-  /// Of a sorted store's rows [0, size) the place in the order of insertion; those behind came later, in order.
+  /// Of a sorted store's rows [0, size) the place in the order of insertion; those behind came later, in order. Empty where the
+  /// ids of these rows say it.
   [[nodiscard]] std::span<const std::int32_t> order() const noexcept { return sorted_ ? rows_.view() : std::span<const std::int32_t>(); }
+  /// How many rows of a sorted store were there when it was sorted; 0 of others.
+  [[nodiscard]] std::size_t sorted_rows() const noexcept { return sorted_ ? static_cast<std::size_t>(offsets_.back()) : 0; }
+  /// Forgets the order of insertion, for a store whose ids are the places.
+  void order_by_ids() { rows_ = {}; }
 
   /// A list but for what was appended: `count` rows from `first` on, or where `rows` is not null, those named there.
   struct Stretch {
@@ -82,7 +87,7 @@ class IvfPq {
 
   /// How many rows were there when this was trained.
   [[nodiscard]] std::size_t trained_on() const noexcept { return trained_on_; }
-  void save(StateWriter& writer) const;
+  void save(StateWriter& writer, const ItemStore& store) const;
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:
