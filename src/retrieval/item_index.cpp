@@ -305,7 +305,7 @@ void ItemIndex::Impl::tidy() {
     outgrown = static_cast<double>(stale) > 0.2 * static_cast<double>(store.rows);
   }
   if (has_lists()) outgrown = !lists || store.live > 4 * lists->trained_on();
-  if (wasteful) return rebuild();
+  if (wasteful || store.too_odd()) return rebuild();
   if (!outgrown) return;
   if (!has_lists()) return rebuild();
   if (!IvfPq::trainable(store.live, options, kind == IndexKind::kIvfPq)) return;

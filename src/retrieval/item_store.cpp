@@ -71,6 +71,11 @@ bool ItemStore::take(std::size_t row, const ItemStore& from, std::size_t from_ro
 
 void ItemStore::keep_odd(std::size_t row, const float* vector) {
   const std::size_t count = parts.odd.size();
+  if (count == odd_room_) {
+    // By halves: an array that is large already grows by what is asked for alone.
+    odd_room_ = count + count / 2 + 1;
+    parts.odd_vectors.resize(odd_room_ * dim);
+  }
   parts.odd_vectors.resize((count + 1) * dim);
   std::memcpy(parts.odd_vectors.mutable_data() + count * dim, vector, dim * sizeof(float));
   parts.odd.resize(count + 1);
@@ -99,6 +104,7 @@ ItemStore ItemStore::gathered(std::span<const std::int32_t> chosen, int num_thre
     for (std::size_t r = begin; r < end; ++r)
       if (!out.take(r, *this, static_cast<std::size_t>(chosen[r]), flags)) odd[r] = 1;
   });
+  if (is_too_odd(static_cast<std::size_t>(std::count(odd.begin(), odd.end(), 1)), chosen.size())) return gathered(chosen, num_threads, false);
   float memory[kMostSplit];
   for (std::size_t r = 0; r < odd.size(); ++r)
     if (odd[r] != 0) out.keep_odd(r, stored().row(static_cast<std::size_t>(chosen[r]), memory));

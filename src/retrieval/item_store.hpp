@@ -67,8 +67,11 @@ struct ItemStore {
 
   /// A private, writable copy of all rows with room for row_capacity rows.
   [[nodiscard]] ItemStore with_capacity(std::size_t row_capacity) const;
-  /// A private, writable copy of some rows in this order, without spare room; their vectors whole or split.
+  /// A private, writable copy of some rows in this order, without spare room; their vectors whole or split. Whole as well where too many
+  /// would be odd: those of a few dimensions that outgrow all others.
   [[nodiscard]] ItemStore gathered(std::span<const std::int32_t> chosen, int num_threads, bool splits_rows = false) const;
+  /// So many split rows are kept whole beside that little or nothing is saved.
+  [[nodiscard]] bool too_odd() const noexcept { return is_too_odd(parts.odd.size(), rows); }
   /// False for a store in a file.
   [[nodiscard]] bool writable() const noexcept { return write_codes_ != nullptr; }
   /// Rows may die and ids may move: `alive` and the table are private.
@@ -94,6 +97,7 @@ struct ItemStore {
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:
+  static bool is_too_odd(std::size_t odd, std::size_t all) noexcept { return odd > all / 8; }
   void note_norm(std::size_t row) noexcept;
   float shortest_ = 0;  // of the falling rows
   /// False for an odd row of a split store.
@@ -105,6 +109,7 @@ struct ItemStore {
   void settle_copied(std::size_t count);
   float* write_vectors_ = nullptr;
   std::uint8_t* write_rest_ = nullptr;
+  std::size_t odd_room_ = 0;  // odd rows that there is memory for
   std::deque<std::pair<std::size_t, std::vector<float>>> odd_to_come_;  // written, not published
   std::uint8_t* write_codes_ = nullptr;
   std::int64_t* write_ids_ = nullptr;

@@ -144,6 +144,41 @@ TEST(SplitIndexMemory, IsThatOfFloatsAndALittle) {
   EXPECT_LT(bytes, kDim * sizeof(float) + 16 + 30);
 }
 
+TEST(SplitIndexMemory, RowsOfADimensionThatOutgrowsTheOthersAreKeptWhole) {
+  // Nearly all values have the code 0, and one alone has spare bits.
+  constexpr std::size_t kRows = 6000;
+  constexpr std::size_t kDim = 32;
+  const auto outgrown = [](Vectors v) {
+    for (std::size_t i = 0; i < v.rows(); ++i) v.data[i * kDim + 5] = 4000.0f + static_cast<float>(i % 100);
+    return v;
+  };
+  const auto per_row = [](const ItemIndex& index) { return static_cast<double>(index.memory_bytes()) / static_cast<double>(index.size()); };
+  const double whole = kDim * (sizeof(float) + 1) + 16 + 40;
+  const Vectors plain = test::clustered(kRows, kDim, 20, 1);
+  const Vectors odd = outgrown(test::clustered(kRows, kDim, 20, 2));
+  ItemIndex index(kDim, IndexMetric::kDot, IndexKind::kIvf, {.nlist = 20, .nprobe = 20});
+  index.add(odd.view(), id_range(0, kRows));
+  EXPECT_LT(per_row(index), whole);
+  // Those that come later, one at a time as well.
+  ItemIndex later(kDim, IndexMetric::kDot, IndexKind::kIvf, {.nlist = 20, .nprobe = 20});
+  later.add(plain.view(), id_range(0, kRows));
+  EXPECT_LT(per_row(later), kDim * sizeof(float) + 16 + 40);
+  for (std::size_t i = 0; i < 1500; ++i) later.add(odd.slice(i, i + 1).view(), id_range(static_cast<std::int64_t>(kRows + i), 1));
+  ItemIndex exact(kDim, IndexMetric::kDot, IndexKind::kExact, {});
+  exact.add(plain.view(), id_range(0, kRows));
+  exact.add(odd.slice(0, 1500).view(), id_range(kRows, 1500));
+  const Vectors queries = test::clustered(20, kDim, 20, 3);
+  const auto a = test::search_all(later, queries, 10, nullptr);
+  const auto b = test::search_all(exact, queries, 10, nullptr);
+  for (std::size_t q = 0; q < queries.rows(); ++q)
+    for (std::size_t i = 0; i < 10; ++i) {
+      ASSERT_EQ(a[q][i].id, b[q][i].id);
+      ASSERT_EQ(a[q][i].score, b[q][i].score);
+    }
+  later.compact();
+  EXPECT_LT(per_row(later), whole);
+}
+
 TEST(SplitIndexMemory, VectorsThatAreNoNumbersAreRefusedAsEver) {
   Vectors items = test::clustered(2000, 16, 20, 1);
   ItemIndex index(16, IndexMetric::kDot, IndexKind::kIvf, {});
