@@ -109,6 +109,27 @@ TEST(LearnedRanker, LearnsFromAndAnswersWithTheSameBits) {
   }
 }
 
+TEST(LearnedRanker, ListsOfOneVisitAreOneGroup) {
+  const Shop s = shop();
+  const LearnedRankerModel ranker = made(s, {.candidates = kItems});
+  const RankingLists lists = ranker.lists_next(s.past, false, 100'000, false, kItems);
+  ASSERT_EQ(lists.groups.size(), lists.queries.size());
+  std::vector<int> of_visit(kUsers);
+  for (std::size_t l = 0; l < lists.groups.size(); ++l) {
+    const auto visit = static_cast<std::size_t>(lists.groups[l]);
+    ASSERT_LT(visit, of_visit.size());
+    ++of_visit[visit];
+    const std::span<const std::int32_t> bought = s.past.items_of(visit);
+    for (auto r = static_cast<std::size_t>(lists.offsets[l]); r < static_cast<std::size_t>(lists.offsets[l + 1]); ++r)
+      if (lists.gains[r] > 0) EXPECT_TRUE(std::ranges::find(bought, lists.items[r]) != bought.end()) << "list " << l;
+  }
+  EXPECT_GT(std::ranges::min(of_visit), 1) << "a visit asks more than once";
+  const std::vector<std::int64_t> groups(lists.groups.begin(), lists.groups.end());
+  const std::vector<float> drawn = bootstrap_weights(groups, std::vector<std::uint8_t>(groups.size(), 1), 3, 0);
+  for (std::size_t l = 1; l < groups.size(); ++l)
+    if (groups[l] == groups[l - 1]) EXPECT_EQ(drawn[l], drawn[l - 1]);
+}
+
 TEST(LearnedRanker, ListsDoNotDependOnThreads) {
   const Shop s = shop();
   const LearnedRankerModel ranker = made(s);
