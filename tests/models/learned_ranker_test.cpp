@@ -119,7 +119,7 @@ TEST(LearnedRanker, ListsOfOneVisitAreOneGroup) {
     const auto visit = static_cast<std::size_t>(lists.groups[l]);
     ASSERT_LT(visit, of_visit.size());
     ++of_visit[visit];
-    const std::span<const std::int32_t> bought = s.past.items_of(visit);
+    const std::span<const std::int32_t> bought = s.past.items_of(lists.groups[l]);
     for (auto r = static_cast<std::size_t>(lists.offsets[l]); r < static_cast<std::size_t>(lists.offsets[l + 1]); ++r)
       if (lists.gains[r] > 0) EXPECT_TRUE(std::ranges::find(bought, lists.items[r]) != bought.end()) << "list " << l;
   }
