@@ -12,7 +12,7 @@
 
 #include "retrieval/index_data.hpp"
 #include "retrieval/lists/ivf_pq.hpp"
-#include "retrieval/stored_rows.hpp"
+#include "retrieval/store_of_vectors.hpp"
 
 namespace etalage::retrieval {
 namespace {

@@ -14,7 +14,7 @@
 #include "etalage/retrieval/item_index.hpp"
 #include "retrieval/index_data.hpp"
 #include "retrieval/scorer.hpp"
-#include "retrieval/stored_rows.hpp"
+#include "retrieval/store_of_vectors.hpp"
 
 namespace etalage::retrieval {
 namespace {
