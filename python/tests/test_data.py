@@ -3,6 +3,7 @@
 
 import datetime
 import pickle
+import re
 
 import numpy as np
 import pytest
