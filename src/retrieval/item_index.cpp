@@ -264,10 +264,15 @@ std::shared_ptr<IvfPq> ItemIndex::Impl::train_lists(ItemStore& fresh) const {
   auto trained = IvfPq::train(fresh, metric, options, false, options.num_threads, &sorted);
   if (!trained) return trained;
   fresh = fresh.gathered(sorted, link_threads(), splits_rows());
-  bool by_ids = true;
-  for (std::size_t r = 0; r < sorted.size() && by_ids; ++r) by_ids = fresh.id(r) == std::int64_t{sorted[r]};
-  if (by_ids) trained->order_by_ids();
+  forget_order_that_ids_say(fresh, *trained);
   return trained;
+}
+
+void ItemIndex::Impl::forget_order_that_ids_say(const ItemStore& rows, IvfPq& of) {
+  const std::span<const std::int32_t> order = of.order();
+  bool said = !order.empty();
+  for (std::size_t r = 0; r < order.size() && said; ++r) said = rows.id(r) == std::int64_t{order[r]};
+  if (said) of.order_by_ids();
 }
 
 void ItemIndex::Impl::rebuild() {

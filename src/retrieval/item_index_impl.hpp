@@ -87,6 +87,8 @@ struct ItemIndex::Impl final : retrieval::ForkMember {
   [[nodiscard]] std::vector<std::int32_t> in_order() const;
   /// Trains lists on a store whose rows are in the order of insertion and all live; it becomes what the lists want.
   [[nodiscard]] std::shared_ptr<retrieval::IvfPq> train_lists(retrieval::ItemStore& fresh) const;
+  /// Places in the order of insertion that are the ids of their rows need not be kept.
+  static void forget_order_that_ids_say(const retrieval::ItemStore& rows, retrieval::IvfPq& of);
   [[nodiscard]] retrieval::LinkSpace link_space(const retrieval::ItemStore& s) const;
   [[nodiscard]] int link_threads() const;
   void note_norms(std::size_t rows);

@@ -185,8 +185,10 @@ std::shared_ptr<ItemIndex> ItemIndex::from_state(const StateReader& reader) {
   }
   const bool trained = impl->has_lists() && reader.get_bool("trained");
   if (impl->store.split && !trained) reader.fail("trained", "found split rows without lists");
-  if (trained)
+  if (trained) {
     impl->lists = std::make_shared<IvfPq>(reader, o, kind == IndexKind::kIvfPq, impl->store.dim, impl->store.rows);
+    impl->forget_order_that_ids_say(impl->store, *impl->lists);
+  }
   return std::shared_ptr<ItemIndex>(new ItemIndex(std::move(impl)));
 }
 

@@ -26,13 +26,10 @@ bool split_row(const float* row, std::uint8_t* record, const kernels::CodeShape&
     while (f < dim && magnitude(f) < SplitShape::kSpareFrom) ++f;
     return f;
   };
+  // The largest value of a row that is not all zeros has the code 127.
+  if (next_spare(0) == dim) kernels::code().encode(row, shape, record);
   kernels::CodeTail tail;
   std::memcpy(&tail, record + shape.width, sizeof tail);
-  // Where there is a scale the largest value has the code 127.
-  if (tail.scale > 0 && next_spare(0) == dim) {
-    kernels::code().encode(row, shape, record);
-    std::memcpy(&tail, record + shape.width, sizeof tail);
-  }
   if (!(tail.scale > 0)) {
     std::memset(rest, 0, SplitShape::bytes(dim));
     return false;

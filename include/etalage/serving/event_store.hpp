@@ -111,7 +111,7 @@ struct UserView {
   std::vector<Seen> seen;             ///< by item
   EarlierTotals earlier;              ///< what fell out of the history
   /// A number of the history's times and values: two histories of one shopper with the same number and length are the same one.
-  [[nodiscard]] std::uint64_t mark() const noexcept;
+  [[nodiscard]] ETALAGE_EXPORT std::uint64_t mark() const noexcept;
 };
 
 /// Everything live, from one log: sessions, histories, seen items, trending, co-purchases.
