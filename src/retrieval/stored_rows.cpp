@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "retrieval/stored_rows.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
@@ -26,10 +27,13 @@ bool split_row(const float* row, std::uint8_t* record, const kernels::CodeShape&
     while (f < dim && magnitude(f) < SplitShape::kSpareFrom) ++f;
     return f;
   };
-  // The largest value of a row that is not all zeros has the code 127.
-  if (next_spare(0) == dim) kernels::code().encode(row, shape, record);
   kernels::CodeTail tail;
   std::memcpy(&tail, record + shape.width, sizeof tail);
+  // Where there is a scale the largest value has the code 127, and where there is none all have 128.
+  if (next_spare(0) == dim && (tail.scale > 0 || std::any_of(record, record + dim, [](std::uint8_t code) { return code != 128; }))) {
+    kernels::code().encode(row, shape, record);
+    std::memcpy(&tail, record + shape.width, sizeof tail);
+  }
   if (!(tail.scale > 0)) {
     std::memset(rest, 0, SplitShape::bytes(dim));
     return false;

@@ -88,7 +88,7 @@ struct ETALAGE_EXPORT EventStoreOptions {
 
 /// A user as they stand now, copied out; items are the store's indices. Reused between calls, so that reading allocates
 /// nothing once warm.
-struct UserView {
+struct ETALAGE_EXPORT UserView {
   /// An event of the user's.
   struct Past {
     std::int64_t time_ms;  ///< UTC
@@ -111,7 +111,7 @@ struct UserView {
   std::vector<Seen> seen;             ///< by item
   EarlierTotals earlier;              ///< what fell out of the history
   /// A number of the history's times and values: two histories of one shopper with the same number and length are the same one.
-  [[nodiscard]] ETALAGE_EXPORT std::uint64_t mark() const noexcept;
+  [[nodiscard]] std::uint64_t mark() const noexcept;
 };
 
 /// Everything live, from one log: sessions, histories, seen items, trending, co-purchases.
