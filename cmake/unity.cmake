@@ -26,13 +26,13 @@ function(etalage_unity target size)
   endforeach()
   # GCC takes every file of a group for a header, in which a private type with a member of an unnamed one would be a fault.
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
-  # GCC collects its garbage from 128 MB on, which is a seventh of the work of a large group; without, the largest takes less than 2 GB. Where memory
+  # GCC collects its garbage from 128 MB on, which is a seventh of the work of a large group. From 512 MB on the largest takes less than 2 GB. Where memory
   # is short of that for each job it collects as ever.
   cmake_host_system_information(RESULT memory QUERY TOTAL_PHYSICAL_MEMORY)
   cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
   math(EXPR wanted "2048 * (${cores} + 2)")
   if(memory GREATER_EQUAL wanted)
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=2097152>)
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
 endfunction()
