@@ -464,8 +464,8 @@ def test_mistyped_event_types(kw, text):
             call(**kw)
 
 
-@pytest.mark.parametrize("given, said", [(3, "return_cancels is 3"), (b"buy", "return_cancels is b'buy'"), ({"buy": 1}, "return_cancels is {'buy': 1}"),
-                                         (["buy", 3], "return_cancels holds 3"), ([None], "return_cancels holds None")])
+@pytest.mark.parametrize("given, said", [(3, "return_cancels is 3 (int)"), (b"buy", "return_cancels is b'buy' (bytes)"), ({"buy": 1}, "return_cancels is {'buy': 1} (dict)"),
+                                         (["buy", 3], "return_cancels holds 3 (int)"), ([None], "return_cancels holds None")])
 def test_what_is_no_event_type_to_cancel_is_refused_by_name(given, said):
     log = log_of([("u", "a", "buy", 0, 1.0), ("u", "a", "return", 1, 1.0)])
     for call in (log.interactions, lambda **k: Interactions.from_frame({"user": [1, 1], "item": [1, 1], "e": ["buy", "return"]}, event="e", **k)):

@@ -78,8 +78,8 @@ def test_filters_take_only_what_they_mean():
 
 
 @pytest.mark.parametrize("path, said", [
-    (3, "path is 3, must be a path like 'Home/Kitchen' or a list of names from the root"), (None, "path is None, must be a path"),
-    (b"Home", "path is b'Home', must be a path"), ({"Home": 1}, "path is {'Home': 1}, must be a path"), (["Home", 3], "path holds 3, must be a path"),
+    (3, "path is 3 (int), must be a path like 'Home/Kitchen' or a list of names from the root"), (None, "path is None, must be a path"),
+    (b"Home", "path is b'Home' (bytes), must be a path"), ({"Home": 1}, "path is {'Home': 1} (dict), must be a path"), (["Home", 3], "path holds 3 (int), must be a path"),
     (("Home", None), "path holds None, must be a path")])
 def test_what_is_no_path_of_a_category_is_refused_by_name(path, said):
     with pytest.raises(TypeError, match=re.escape(said)):
