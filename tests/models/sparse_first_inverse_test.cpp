@@ -74,15 +74,19 @@ TEST(SparseFirstInverse, EqualsTheDenseSweep) {
 TEST(SparseFirstInverse, EndedEarlyItIsTheInverseOverWhatWasReached) {
   const std::size_t n = 500;
   const std::vector<float> matrix = basket_gram(n, 2500, 6, n, 5.0f);
-  std::vector<float> a = matrix;
+  std::vector<float> a;
   std::size_t told = 0;
-  EXPECT_FALSE(sparse_first_inverse(a.data(), n, n, 2, [&](std::size_t done) {
-    told = done;
-    return false;
-  }));
   std::vector<std::size_t> reached;
-  for (std::size_t i = 0; i < n; ++i)
-    if (a[i * n + i] != 0.0f) reached.push_back(i);
+  // Where the machine is so busy that a part before or after the blocks takes long, that part is asked as well, and nothing is left.
+  for (int attempt = 0; attempt < 20 && reached.empty(); ++attempt) {
+    a = matrix;
+    EXPECT_FALSE(sparse_first_inverse(a.data(), n, n, 2, [&](std::size_t done) {
+      told = done;
+      return false;
+    }));
+    for (std::size_t i = 0; i < n; ++i)
+      if (a[i * n + i] != 0.0f) reached.push_back(i);
+  }
   EXPECT_EQ(reached.size(), told);
   EXPECT_GT(told, 0u);
   EXPECT_LT(told, n);
