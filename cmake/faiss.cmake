@@ -31,7 +31,7 @@ target_compile_features(etalage_faiss PUBLIC cxx_std_20)
 set_target_properties(etalage_faiss PROPERTIES
   EXPORT_NAME faiss
   CXX_EXTENSIONS OFF
-  CXX_VISIBILITY_PRESET hidden
+  CXX_VISIBILITY_PRESET ${ETALAGE_VISIBILITY}
   VISIBILITY_INLINES_HIDDEN ON
   POSITION_INDEPENDENT_CODE ON
   VERSION ${PROJECT_VERSION}
@@ -39,7 +39,7 @@ set_target_properties(etalage_faiss PROPERTIES
 target_include_directories(etalage_faiss PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
 target_link_libraries(etalage_faiss PUBLIC etalage
                       PRIVATE $<$<BOOL:${ETALAGE_OPENBLAS_LIBRARY}>:etalage::openblas> faiss OpenMP::OpenMP_CXX)
-if(BUILD_SHARED_LIBS)
+if(BUILD_SHARED_LIBS AND NOT ETALAGE_SANITIZE)
   # The loops of the library are not exported.
   target_sources(etalage_faiss PRIVATE src/detail/parallel_for.cpp)
   target_link_libraries(etalage_faiss PRIVATE Threads::Threads)

@@ -32,7 +32,7 @@ function(etalage_kernels_of level)
   endif()
   add_library(${objects} OBJECT ${files})
   target_compile_features(${objects} PRIVATE cxx_std_20)
-  set_target_properties(${objects} PROPERTIES CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden
+  set_target_properties(${objects} PROPERTIES CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET ${ETALAGE_VISIBILITY}
                         VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
   target_compile_definitions(${objects} PRIVATE ETALAGE_SIMD_NAMESPACE=${level} HWY_COMPILE_ONLY_STATIC
                              HWY_DISABLE_PCLMUL_AES HWY_IS_DEBUG_BUILD=0)

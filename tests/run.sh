@@ -45,7 +45,7 @@ tests() {
 
 if [ -n "$full" ]; then
   sanitized=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DETALAGE_BUILD_EXAMPLES=OFF
-             -DETALAGE_UNITY=ON)
+             -DETALAGE_UNITY=ON -DBUILD_SHARED_LIBS=ON)
   # AddressSanitizer and UndefinedBehaviorSanitizer in one build, over every quick test.
   configure build/asan "${sanitized[@]}" "-DETALAGE_SANITIZE=address;undefined"
   build build/asan

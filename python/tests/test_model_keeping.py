@@ -99,7 +99,7 @@ def test_linear_sequence_answers_while_it_fits(method):
     model.fit(data, callback=listen)
     moments = [started] + [at for at, _ in phases]
     assert len(phases) >= 3, phases
-    # Against the fit's own length, not a clock: the machine may be busy.
+    # CPU time, and against the fit's own length: the machine may be busy.
     assert max(np.diff(moments)) < 0.7 * (moments[-1] - started), phases
     stopped = models.LinearSequence(method=method, num_candidates=400, num_threads=1)
     stopped.fit(data, callback=lambda progress: False)

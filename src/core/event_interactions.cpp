@@ -141,7 +141,7 @@ CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, c
     pieces[block] = begin;
     auto& sort = sorts[static_cast<std::size_t>(thread)];
     const Entry* const sorted = sort(begin, n, item_bits, block_bits);
-    for (std::size_t u = 0; u < here; ++u) row_size[first + u] = sort.rows()[u];
+    for (std::size_t u = 0; u < here; ++u) row_size[first + u] = static_cast<std::int64_t>(sort.rows()[u]);
     Entry* out = begin;
     Merger merger(options.duplicates, weights.decays());
     for (std::size_t j = 0; j < n;) {
@@ -168,7 +168,8 @@ CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, c
 /// The same by the narrowest words: a user of a block beside an item in 32 bits, unless there are too many items.
 template <class Weight>
 CsrMatrix merge_in_log_order(const EventLog& log, const EventWeights& weights, const InteractionOptions& options) {
-  const int item_bits = std::max<int>(1, std::bit_width(static_cast<std::uint32_t>(std::max(0, log.num_items() - 1))));
+  const auto largest_item = static_cast<std::uint32_t>(std::max(0, log.num_items() - 1));
+  const int item_bits = std::max(1, static_cast<int>(std::bit_width(largest_item)));
   if (item_bits <= 22)
     return merge_in_log_order<std::uint32_t, Weight>(log, weights, options, item_bits, std::min(detail::kBlockBits, 32 - item_bits));
   return merge_in_log_order<std::uint64_t, Weight>(log, weights, options, item_bits, detail::kBlockBits);
