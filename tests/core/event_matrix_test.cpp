@@ -35,7 +35,7 @@ TEST(PairSort, IsAStableSortByUserAndItem) {
   using Sort = etalage::detail::PairSort<std::uint32_t, float>;
   Sort sort;
   Random random{5};
-  for (const std::size_t n : {0, 1, 2, 100, 1000, 5, 3000})
+  for (const std::size_t n : std::initializer_list<std::size_t>{0, 1, 2, 100, 1000, 5, 3000})
     for (const auto& [item_bits, user_bits] : {std::pair{1, 12}, {7, 12}, {11, 3}, {12, 12}, {20, 12}, {22, 10}, {31, 0}, {31, 1}}) {
       const auto users = std::uint64_t{1} << user_bits;
       const auto items = std::uint64_t{1} << item_bits;
