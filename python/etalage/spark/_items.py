@@ -94,6 +94,8 @@ class _Training(Training):
         # What "auto" becomes, as the local fit reads it from the shape of the data.
         users, items = blocks.shape
         chosen = self.local._settled(users, items, blocks.nnz, blocks.nnz / max(1, int((counts > 0).sum())))
+        if getattr(self.local, "method", None) == "auto" and "method" in chosen:
+            chosen["method"] = "exact"  # there is no other here; without the memory for it, that is what is refused
         fit.options = {**self.local._options(), **chosen, "num_threads": 0}
         if kind == "EASE":
             if _sums_gram(fit.options, users, items):
