@@ -120,6 +120,11 @@ def test_refusals_name_what_they_refuse():
         ItemIndex(DIM, kind="hnsw", factory="Flat")
     with pytest.raises(ValueError, match="nprobe is 0"):
         ItemIndex(DIM, kind="faiss", factory="Flat", nprobe=0)
+    for factory, rule in (("IVF0,Flat", "hold numbers in"), ("PQ0", "hold numbers in"), ("PQ4x00", "hold numbers in"), ("IVF99999999999999999999,Flat", "hold numbers in"),
+                          ("HNSW1", "have links in"), ("IVF16_HNSW1000,Flat", "have links in"), ("NSG1000000", "have links in"), ("PQ4x64", "have codes of"),
+                          ("IMI2x16,PQ4", "have lists of"), ("Flat\0", "hold no zero byte")):
+        with pytest.raises(ValueError, match=f"^factory is '.*', must {rule}"):
+            ItemIndex(DIM, kind="faiss", factory=factory)
     graph = ItemIndex(DIM, kind="faiss", factory="NSG16")
     graph.add(VECTORS[:400], IDS[:400])
     with pytest.raises(ValueError, match="add is refused: factory 'NSG16' makes a faiss::IndexNSGFlat, which takes no items once it is built"):

@@ -18,16 +18,14 @@ namespace {
 
 using namespace testing;
 
-/// Lists of 12 in which what stands `gap` places before says what comes next.
-Sequences lists_of_gap(std::size_t gap) {
-  constexpr std::size_t kLists = 1000;
-  constexpr std::size_t kLength = 12;
+/// Lists in which what stands `gap` places before says what comes next.
+Sequences lists_of_gap(std::size_t gap, std::size_t count = 1000, std::size_t length = 12) {
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> items;
   std::mt19937 random(7);
-  for (std::size_t l = 0; l < kLists; ++l) {
+  for (std::size_t l = 0; l < count; ++l) {
     std::vector<std::int32_t> list;
-    for (std::size_t t = 0; t < kLength; ++t)
+    for (std::size_t t = 0; t < length; ++t)
       list.push_back(static_cast<std::int32_t>(t < gap || random() % 4 == 0 ? random() % 300 : (static_cast<std::uint32_t>(list[t - gap]) * 7 + 3) % 300));
     items.insert(items.end(), list.begin(), list.end());
     offsets.push_back(static_cast<std::int64_t>(items.size()));
@@ -53,6 +51,14 @@ TEST(LinearSequenceSettings, FollowHowFarBackAListMatters) {
   given.fit(lists_of_gap(1));
   ASSERT_EQ(given.weights().values.size(), model.weights().values.size());
   EXPECT_TRUE(std::equal(given.weights().values.begin(), given.weights().values.end(), model.weights().values.begin()));
+}
+
+TEST(LinearSequenceSettings, OfFewLongListsMoreThanTheLastItemIsHeldOut) {
+  // Fifty last items would tell nothing apart.
+  const LinearSequenceOptions near = settled(LinearSequenceOptions{.num_threads = 1}, lists_of_gap(1, 100, 100));
+  const LinearSequenceOptions far = settled(LinearSequenceOptions{.num_threads = 1}, lists_of_gap(6, 100, 100));
+  EXPECT_LT(near.query_decay.value(), far.query_decay.value());
+  EXPECT_LE(near.decay.value(), far.decay.value());
 }
 
 TEST(LinearSequenceSettings, WhatNothingSpeaksForStaysAsItWas) {
