@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from . import _core
-from ._arrays import asarray, whole_number
+from ._arrays import asarray, flag, whole_number
 from ._core import ItemFilter
 from ._index_keys import Keys, are_keys
 
@@ -400,8 +400,9 @@ class ItemIndex:
     def load(cls, path, verify="full", trust_faiss=False):
         """Opens a file that save() wrote. verify, trust_faiss: as in etalage.load()."""
         path = os.fspath(path)
+        trust_faiss = flag(trust_faiss, "trust_faiss")
         if _core.file_info(path)["kind"] == "FaissIndex":
-            core = _faiss_module().FaissIndex.load(path, verify, bool(trust_faiss))
+            core = _faiss_module().FaissIndex.load(path, verify, trust_faiss)
         else:
             core = _core.ItemIndex.load(path, verify)
         keys = _core.ItemIndex.keys_of(path)

@@ -154,7 +154,7 @@ constexpr std::uint64_t kMostListBits = 20;
 /// memory for whatever number it finds.
 void check_sizes(const std::string& factory) {
   const auto refuse = [&](const std::string& rule) { throw std::invalid_argument("factory is '" + factory + "', must " + rule); };
-  if (factory.find('\0') != std::string::npos) refuse("hold no zero byte");
+  if (factory.find('\0') != std::string::npos) throw std::invalid_argument("factory holds a zero byte at " + std::to_string(factory.find('\0')) + ", must hold none");
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   std::uint64_t before = 0;  // of 8 in IMI2x8
   std::string name;
