@@ -3,11 +3,13 @@
 
     python bench/quality/run.py [--data ../shared/data] [--only TEXT ...] [--heavy] [--plot accuracy.png]
     python bench/quality/run.py --choose 30 --only "gowalla: GraphFilter"
+    python bench/quality/run.py --validation l2=100 decay=2 --only ": LinearSequence"
 
 Settings stand in settings.json beside this file; --choose N searches them anew with N trials of etalage.tuning.search on
 the validation part alone and writes them there. Without it each chosen model is fitted once, on what the protocol allows,
 and measured once on test. The column "defaults" is the same with models as they are constructed, which choose for themselves. Each
-row runs in a process of its own, so that its memory is its own. Missing data or models skip their rows with a line.
+row runs in a process of its own, so that its memory is its own. --validation fits on what settings are chosen on instead and measures
+models as they are constructed, and with the parameters that are given, on the validation part; test is not touched. Missing data or models skip their rows with a line.
 """
 
 from __future__ import annotations
@@ -151,6 +153,34 @@ def choose(keys: list[str], data: str, budget) -> None:
         print(f"{key}: {found!r} in {time.perf_counter() - began:.0f} s", flush=True)
 
 
+def on_validation(keys: list[str], data: str, given: list[str]) -> None:
+    """Models as constructed beside those with parameters as given, on the validation parts."""
+    import etalage
+    from datasets import Missing
+    from rows import BY_KEY
+    from tasks import TASKS
+
+    params = {name: json.loads(value) for name, _, value in (g.partition("=") for g in given)}
+    print(f"| row | metric | {', '.join(given) or '-'} | as constructed | chosen |\n|---|---|---|---|---|")
+    for key in keys:
+        row = BY_KEY[key]
+        try:
+            train, valid, asked = TASKS[row.task].choose(data)
+        except Missing as error:
+            print(f"| {key} | skipped: {error} |")
+            continue
+        options = {n: v for n, v in asked.items() if n != "metric"}
+        name, _, k = asked["metric"].partition("@")
+        values = []
+        for chosen in (params, {}):
+            model = getattr(etalage.models, row.model)(**{**chosen, **row.fixed}).fit(train)
+            told = {"k": (int(k),), "metrics": (name,), **options}
+            found = etalage.evaluation.evaluate_next(model, valid, **told) if "positions" in options else etalage.evaluation.evaluate(model, train, valid, **told)
+            values.append(found[asked["metric"]])
+        resolved = {n: v for n, v in model.resolved.items() if model.get_params()[n] == "auto"}
+        print(f"| {key} | {asked['metric']} | {values[0]:.4f} | {values[1]:.4f} | {resolved} |", flush=True)
+
+
 def main() -> int:
     from rows import ROWS
     from tasks import TASKS
@@ -161,6 +191,7 @@ def main() -> int:
     parser.add_argument("--heavy", action="store_true", help="also rows that take minutes and much memory")
     parser.add_argument("--no-defaults", action="store_true", help="leave the column of default settings out")
     parser.add_argument("--choose", help="search settings with this budget (30 trials, or '5 min')")
+    parser.add_argument("--validation", nargs="*", metavar="PARAMETER=VALUE", help="measure on the validation parts: as constructed, and with these parameters")
     parser.add_argument("--plot", help="a picture of accuracy against fit time")
     parser.add_argument("--peers", default="build/quality_peers.json", help="what peers.py wrote: drawn beside, if it is there")
     parser.add_argument("--out", default="build/quality.json")
@@ -169,6 +200,9 @@ def main() -> int:
     rows = [r for r in ROWS if (not args.only and (args.heavy or not r.heavy)) or any(t.lower() in r.key.lower() for t in args.only)]
     if args.choose:
         choose([r.key for r in rows], args.data, int(args.choose) if args.choose.isdigit() else args.choose)
+        return 0
+    if args.validation is not None:
+        on_validation([r.key for r in rows if not r.members and r.model != "Vectors"], args.data, args.validation)
         return 0
     results, failed, shown = {}, False, None
     for row in rows:

@@ -37,8 +37,13 @@ struct SetFromDict {
     }
   }
   template <class T>
-  void operator()(const char* name, T& field, const OptionRule& = {}) const {
-    set_option(d, name, field);
+  void operator()(const char* name, T& field, const OptionRule& rule = {}) const {
+    try {
+      set_option(d, name, field);
+    } catch (const BeyondField& e) {
+      if (rule.words().empty()) throw;
+      throw BeyondField(name, e.value, std::string(rule.words()));
+    }
   }
 };
 

@@ -19,6 +19,13 @@
 
 namespace etalage::python {
 
+/// An integer that its field cannot hold: whoever knows the option's own rule says that one.
+struct BeyondField : std::invalid_argument {
+  BeyondField(const char* name, std::string given, const std::string& rule)
+      : std::invalid_argument(std::string(name) + " is " + given + ", must be " + rule), value(std::move(given)) {}
+  std::string value;
+};
+
 /// Sets `field` from options[name] when it is there. Integers come from integers alone, numbers from integers and floats
 /// (numpy's too); TypeError otherwise, ValueError for an integer that the field cannot hold.
 template <class T>
@@ -44,9 +51,7 @@ void set_option(const py::dict& options, const char* name, T& field) {
     }
     const bool low = PyObject_RichCompareBool(integer.ptr(), py::int_(std::numeric_limits<T>::min()).ptr(), Py_LT) == 1;
     if (low || PyObject_RichCompareBool(integer.ptr(), py::int_(std::numeric_limits<T>::max()).ptr(), Py_GT) == 1)
-      throw std::invalid_argument(std::string(name) + " is " + std::string(py::str(integer)) + ", must be in [" +
-                                  std::to_string(std::numeric_limits<T>::min()) + ", " +
-                                  std::to_string(std::numeric_limits<T>::max()) + "]");
+      throw BeyondField(name, py::str(integer), "in [" + std::to_string(std::numeric_limits<T>::min()) + ", " + std::to_string(std::numeric_limits<T>::max()) + "]");
     field = py::cast<T>(integer);
   } else {
     if (is_bool || (!PyIndex_Check(value.ptr()) && !PyFloat_Check(value.ptr()) && !py::hasattr(value, "__float__")))

@@ -104,6 +104,13 @@ def whole_number(value, name, low=None, bits=32, signed=True):
     return number
 
 
+def flag(value, name):
+    """A bool that a caller means: no text, no number."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}, must be True or False")
+    return bool(value)
+
+
 def real_number(value, name):
     """A float: TypeError for what is no number (a boolean, text, None, a list)."""
     if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "ndim", 0) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import NamedTuple
 
@@ -136,6 +137,9 @@ def read(faiss_index, ids=None) -> Converted:
     rows, labels, exact, unit = _rows(faiss, faiss_index)
     inner = _settings_of(faiss, faiss_index)
     if ids is not None:
+        if np.ndim(ids) != 1:  # of a set, too, which has no order
+            said = f"has shape {np.shape(ids)}" if np.ndim(ids) else f"is {ids!r:.60}"
+            raise ValueError(f"ids {said}, must be a list or an array of one dimension")
         if len(ids) != len(labels):
             raise ValueError(f"ids has {len(ids)} entries, must have one for each of the {len(labels)} vectors of faiss_index")
         if not hasattr(faiss_index, "id_map"):
@@ -200,13 +204,20 @@ def structure(core, ids, metric):
 def build(rows, ids, metric, factory):
     """An index of the user's FAISS over rows: inner products, squared distances, or cosines of queries of any length."""
     faiss = faiss_module("to_faiss")
+    if not isinstance(factory, str):
+        raise TypeError(f"factory is {factory!r}, must be text as faiss.index_factory reads it, such as 'IVF64,Flat'")
+    if not factory or re.search(r"(?<![0-9])0+(?![0-9])", factory):  # which FAISS divides by, or makes no lists of
+        raise ValueError(f"factory is {factory!r}, must name a type, and hold numbers from 1 on")
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     try:
         index = faiss.index_factory(rows.shape[1], f"IDMap2,{'L2norm,' if metric == 'cosine' else ''}{factory}", kind)
     except RuntimeError as error:
         raise ValueError(f"factory is {factory!r}, which FAISS {faiss.__version__} does not know: {str(error).splitlines()[-1]}") from error
-    if not index.is_trained:
-        index.train(rows)
-    if len(rows):
-        index.add_with_ids(rows, ids)
+    try:
+        if not index.is_trained:
+            index.train(rows)
+        if len(rows):
+            index.add_with_ids(rows, ids)
+    except RuntimeError as error:
+        raise ValueError(f"factory is {factory!r}, which FAISS {faiss.__version__} cannot fill with {len(rows)} items: {str(error).splitlines()[-1]}") from error
     return index

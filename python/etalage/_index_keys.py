@@ -42,11 +42,15 @@ class Keys:
     @staticmethod
     def listed(value, argument) -> list[str]:
         """Keys as a list of str."""
-        keys = [value] if isinstance(value, str) else list(value) if isinstance(value, (set, frozenset)) else asarray(value, argument).ravel().tolist()
+        if isinstance(value, str):
+            return [value]
+        # NumPy would make text of a number in a list.
+        flat = isinstance(value, (set, frozenset, list, tuple)) and not any(isinstance(v, (list, tuple, np.ndarray)) for v in value)
+        keys = list(value) if flat else asarray(value, argument).ravel().tolist()
         for key in keys:
             if not isinstance(key, str):
                 raise TypeError(f"{argument} holds {key!r}, must hold text keys: the items of this index were added under text keys")
-        return keys
+        return [str(key) for key in keys] if flat else keys  # not numpy's own text
 
     def numbered(self, keys) -> np.ndarray:
         """int64 [n], -1 for unknown keys."""

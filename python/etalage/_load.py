@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 
 from . import _core
-from ._arrays import whole_number
+from ._arrays import flag, whole_number
 from .models._base import _KINDS
 
 
@@ -17,6 +17,7 @@ def load(path, verify="full", num_threads=0, trust_faiss=False):
     reads and believes: only for files whose writer is trusted, else they are a FormatError that says so. FormatError says what was found and what was expected.
     """
     path = os.fspath(path)
+    trust_faiss = flag(trust_faiss, "trust_faiss")
     kind = _core.file_info(path)["kind"]
     if kind in ("ItemIndex", "FaissIndex"):
         from . import retrieval

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from . import _core
-from ._arrays import asarray, whole_number
+from ._arrays import asarray, flag, whole_number
 from ._core import ItemFilter
 from ._index_keys import Keys, are_keys
 
@@ -17,6 +17,7 @@ __all__ = ["ItemFilter", "ItemIndex"]
 
 _OPTIONS = ("M", "ef_construction", "ef_search", "nlist", "nprobe", "pq_m", "pq_bits", "rescore_factor", "recall", "compact_share", "seed",
             "num_threads", "deterministic")
+_KINDS = ("exact", "hnsw", "ivf", "ivf_pq", "faiss")
 _FAISS_OPTIONS = ("factory", "nprobe", "ef_search", "rescore_factor", "compact_share", "num_threads")
 
 
@@ -65,6 +66,8 @@ class ItemIndex:
     """
 
     def __init__(self, dim, metric="cosine", kind="hnsw", **options):
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise ValueError(f"kind is {kind!r}, must be one of {', '.join(_KINDS)}")
         known = _FAISS_OPTIONS if kind == "faiss" else _OPTIONS
         for name in options:
             if name not in known:
@@ -133,7 +136,7 @@ class ItemIndex:
         products, "l2" squared distances (ours negated), "cosine" inner products behind a NormalizationTransform, which takes
         queries of any length; vectors are then the normalised ones.
 
-        ValueError for a factory that FAISS does not know, ImportError without the module faiss.
+        ValueError for a factory that FAISS does not know or cannot train on these items, ImportError without the module faiss.
         """
         from . import _faiss_bridge
 
@@ -142,7 +145,7 @@ class ItemIndex:
             ids = _faiss_bridge.positions(self._core.ids(), ids)
         if factory is None and self.kind == "faiss" and self.trained:
             return _faiss_bridge.structure(self._core, None if self._keys is None else ids, self.metric)
-        return _faiss_bridge.build(vectors, ids, self.metric, factory or "Flat")
+        return _faiss_bridge.build(vectors, ids, self.metric, "Flat" if factory is None else factory)
 
     @property
     def keyed(self):
@@ -173,16 +176,22 @@ class ItemIndex:
         if self._keys is None and are_keys(ids):
             if len(self):
                 self._numbers(ids)
-            self._keys = Keys()
+            self._keys = keys = Keys()
+            try:
+                return self.add(vectors, ids)
+            except BaseException:
+                if not len(keys):
+                    self._keys = None  # the first that are added decide
+                raise
         if self._keys is None:
             self._core.add(*self._rows(vectors, ids))
             return
         keys = Keys.listed(ids, "ids")
         for key, number in zip(keys, self._keys.numbered(keys).tolist()):
             if not key or number >= 0 and self._core.contains(number):
-                raise ValueError(f"ids holds {key!r}, which is {'in the index already' if key else 'empty'}")
+                raise ValueError(f"ids holds {key!r}, which is {'in the index already' if key else 'empty'}, must hold new keys of a character or more")
         if len(set(keys)) < len(keys):
-            raise ValueError(f"ids holds {next(k for k in keys if keys.count(k) > 1)!r} twice")
+            raise ValueError(f"ids holds {next(k for k in keys if keys.count(k) > 1)!r} twice, must hold each key once")
         self._keys.added(keys, lambda numbers: self._core.add(np.atleast_2d(asarray(vectors, "vectors")), numbers))
 
     def update(self, vectors, ids):
@@ -191,7 +200,7 @@ class ItemIndex:
         if self._keys is not None:
             for key in Keys.listed(ids, "ids"):
                 if key not in self:
-                    raise ValueError(f"ids holds {key!r}, which is not in the index")
+                    raise ValueError(f"ids holds {key!r}, which is not in the index, must hold keys that are")
         self._core.update(*self._rows(vectors, numbers))
 
     def remove(self, ids):
@@ -391,8 +400,9 @@ class ItemIndex:
     def load(cls, path, verify="full", trust_faiss=False):
         """Opens a file that save() wrote. verify, trust_faiss: as in etalage.load()."""
         path = os.fspath(path)
+        trust_faiss = flag(trust_faiss, "trust_faiss")
         if _core.file_info(path)["kind"] == "FaissIndex":
-            core = _faiss_module().FaissIndex.load(path, verify, bool(trust_faiss))
+            core = _faiss_module().FaissIndex.load(path, verify, trust_faiss)
         else:
             core = _core.ItemIndex.load(path, verify)
         keys = _core.ItemIndex.keys_of(path)

@@ -141,6 +141,18 @@ def makers(data, log):
     }
 
 
+def change_while(ask, stop, change_once, times):
+    """Changes while two threads ask until stop."""
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for i in range(times):
+        change_once(i)
+    stop.set()
+    for t in threads:
+        t.join()
+
+
 @pytest.mark.parametrize("name", ["ALS", "Popularity", "Vectors", "FeatureALS", "Transitions", "SessionKNN"])
 def test_a_published_model_stays_what_it_was(name, data, log):
     model = makers(data, log)[name]()
@@ -158,14 +170,7 @@ def test_a_published_model_stays_what_it_was(name, data, log):
             except Exception as e:
                 wrong.append(repr(e))
 
-        threads = [threading.Thread(target=ask) for _ in range(2)]
-        for t in threads:
-            t.start()
-        for i in range(15):
-            change(name, model, i)
-        stop.set()
-        for t in threads:
-            t.join()
+        change_while(ask, stop, lambda i: change(name, model, i), 15)
         assert wrong == []
 
 
@@ -201,14 +206,7 @@ def test_questions_beside_changes_of_the_model_itself(data, log):
             except Exception as e:
                 failed.append((name, repr(e)))
 
-        threads = [threading.Thread(target=ask) for _ in range(2)]
-        for t in threads:
-            t.start()
-        for i in range(20):
-            change(name, model, i)
-        stop.set()
-        for t in threads:
-            t.join()
+        change_while(ask, stop, lambda i: change(name, model, i), 20)
         assert failed == []
 
 

@@ -120,6 +120,13 @@ def test_refusals_name_what_they_refuse():
         ItemIndex(DIM, kind="hnsw", factory="Flat")
     with pytest.raises(ValueError, match="nprobe is 0"):
         ItemIndex(DIM, kind="faiss", factory="Flat", nprobe=0)
+    for factory, rule in (("IVF0,Flat", "hold numbers in"), ("PQ0", "hold numbers in"), ("PQ4x00", "hold numbers in"), ("IVF99999999999999999999,Flat", "hold numbers in"),
+                          ("HNSW1", "have links in"), ("IVF16_HNSW1000,Flat", "have links in"), ("NSG1000000", "have links in"), ("PQ4x64", "have codes of"),
+                          ("IMI2x16,PQ4", "have lists of")):
+        with pytest.raises(ValueError, match=f"^factory is '.*', must {rule}"):
+            ItemIndex(DIM, kind="faiss", factory=factory)
+    with pytest.raises(ValueError, match="^factory holds a zero byte at 4, must hold none"):
+        ItemIndex(DIM, kind="faiss", factory="Flat\0")
     graph = ItemIndex(DIM, kind="faiss", factory="NSG16")
     graph.add(VECTORS[:400], IDS[:400])
     with pytest.raises(ValueError, match="add is refused: factory 'NSG16' makes a faiss::IndexNSGFlat, which takes no items once it is built"):
@@ -138,6 +145,9 @@ def test_files_are_opened_with_trust_alone(tmp_path, keyed):
     for load in (etalage.load, ItemIndex.load):
         with pytest.raises(etalage.FormatError, match="trust_faiss"):
             load(tmp_path / "index")
+        for wrong in ("no", 1, None):  # whoever opens it by trust says so
+            with pytest.raises(TypeError, match=f"^trust_faiss is {wrong!r}, must be True or False"):
+                load(tmp_path / "index", trust_faiss=wrong)
         loaded = load(tmp_path / "index", trust_faiss=True)
         assert (loaded.kind, loaded.keyed, loaded.options) == ("faiss", keyed, index.options)
         for a, b in zip(loaded.search(QUERIES, 10), index.search(QUERIES, 10)):

@@ -106,6 +106,9 @@ def test_ids_may_be_given_as_numbers_or_keys():
     assert ItemIndex.from_faiss(made("IDMap,Flat", "l2", IDS), keys).search(VECTORS[7], 1)[0][0] == "sku-7"
     with pytest.raises(ValueError, match="ids has 2 entries, must have one for each of the 3000"):
         ItemIndex.from_faiss(theirs, [1, 2])
+    for wrong, said in ((3, "is 3"), ("sku", "is 'sku'"), (set(keys), "is {'sku-"), (IDS[:, None], r"has shape \(3000, 1\)")):
+        with pytest.raises(ValueError, match=f"^ids {said}.*, must be a list or an array of one dimension"):
+            ItemIndex.from_faiss(theirs, wrong)
     with pytest.raises(ValueError, match="faiss_index has ids of its own"):
         ItemIndex.from_faiss(made("IVF32,Flat", "l2", IDS), keys)
 
@@ -193,6 +196,13 @@ def test_there_in_any_structure_and_with_keys_as_positions():
     assert share(ours.ids[labels], ours.search(QUERIES, 5)[0]) > 0.99
     with pytest.raises(ValueError, match="factory is 'NoSuchThing', which FAISS"):
         ours.to_faiss("NoSuchThing")
+    with pytest.raises(ValueError, match="factory is 'IVF5000,Flat', which FAISS .* cannot fill with 2999 items"):
+        ours.to_faiss("IVF5000,Flat")
+    for wrong in ("", "IVF0,Flat", "PQ0"):
+        with pytest.raises(ValueError, match="factory is '.*', must name a type, and hold numbers from 1 on"):
+            ours.to_faiss(wrong)
+    with pytest.raises(TypeError, match="factory is b'Flat', must be text"):
+        ours.to_faiss(b"Flat")
 
 
 def test_without_faiss_the_error_says_what_to_install():

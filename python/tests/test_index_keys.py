@@ -61,7 +61,9 @@ def test_updates_and_removal(pair):
 
 @pytest.mark.parametrize("wrong, error, words", [
     (lambda ix, v: ix.add(v[0], "sku-00"), ValueError, "ids holds 'sku-00', which is in the index already"),
-    (lambda ix, v: ix.add(v[:2], ["x", "x"]), ValueError, "ids holds 'x' twice"),
+    (lambda ix, v: ix.add(v[:2], ["x", "x"]), ValueError, "ids holds 'x' twice, must hold each key once"),
+    (lambda ix, v: ix.add(v[:2], ["x", 7]), TypeError, "ids holds 7, must hold text keys"),
+    (lambda ix, v: ix.add(v[:2], ("x", None)), TypeError, "ids holds None, must hold text keys"),
     (lambda ix, v: ix.add(v[0], ""), ValueError, "which is empty"),
     (lambda ix, v: ix.add(v[0], 5), TypeError, "ids holds 5, must hold text keys"),
     (lambda ix, v: ix.add(v[:3], ["x", "y"]), ValueError, "ids"),
@@ -75,6 +77,17 @@ def test_wrong_keys_change_nothing(pair, wrong, error, words):
     assert keyed.ids.tolist() == keys.tolist() and "x" not in keyed
     keyed.add(vectors[0], "x")
     assert keyed.ids.tolist() == [*keys, "x"]
+
+
+def test_a_list_of_text_and_numbers_makes_no_keys():
+    index = ItemIndex(2)
+    with pytest.raises(TypeError, match="ids holds 1, must hold text keys"):
+        index.add(np.ones((2, 2), np.float32), ["a", 1])
+    assert len(index) == 0 and not index.keyed
+    index.add(np.ones(2, np.float32), 1)
+    named = ItemIndex(2)
+    named.add(np.ones((2, 2), np.float32), [np.str_("a"), "b"])
+    assert [type(key) for key in named.ids] == [str, str]
 
 
 def test_numbers_stay_numbers(pair):

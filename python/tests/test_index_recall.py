@@ -86,6 +86,9 @@ def test_few_items_and_bad_values():
             ItemIndex(4, recall=bad)
     with pytest.raises(TypeError):
         ItemIndex(4, recall="high")
+    for bad in ("HNSW", None, 3, ["hnsw"]):
+        with pytest.raises(ValueError, match="kind is .*, must be one of exact, hnsw, ivf, ivf_pq, faiss"):
+            ItemIndex(4, kind=bad)
 
 
 def test_lists_of_a_bulk_load_in_sorted_order_reach_the_target():

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import etalage
 from etalage import models
 
 CLASSES = [c for c in (getattr(models, n) for n in models.__all__)
@@ -60,6 +61,15 @@ def test_a_value_beyond_a_bound_is_refused_in_the_words_of_the_rule(cls):
             assert name in str(error.value)
             tried += 1
     assert tried >= min(3, sum(bool(BOUNDS.match(rule)) for rule in cls.param_rules().values()))
+
+
+def test_an_integer_beyond_its_field_is_refused_in_the_words_of_the_rule():
+    for call, words in ((lambda: models.ALS(factors=2**70), f"factors is {2**70}, must be in [1, 4096]"), (lambda: models.ItemKNN(num_neighbors=-2**40), f"num_neighbors is {-2**40}, must be "),
+                        (lambda: etalage.retrieval.ItemIndex(4, nlist=2**40), f"nlist is {2**40}, must be >= 0 (0 grows with the number of items), at most 1048576"),
+                        (lambda: models.ALS(seed=-1), "seed is -1, must be in [0, 18446744073709551615]")):
+        with pytest.raises(ValueError, match=re.escape(words)) as error:
+            call()
+        assert "2147483648" not in str(error.value)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)

@@ -50,6 +50,18 @@ def test_a_shopper_is_readable(store, profiles):
         profiles.by_id("nobody")
 
 
+def test_too_few_keys_are_refused_and_change_nothing(store, profiles):
+    kept = pickle.loads(pickle.dumps(profiles))
+    users, items = list(store.log.user_ids), list(store.log.item_ids)
+    for given, words in (((users[:-1], items), "user_ids has 149 keys, must have one for each of the 150 shoppers"),
+                         ((users, items[:3]), "item_ids has 3 keys, must have one for each of the [0-9]+ products up to the last that a shopper remembers")):
+        with pytest.raises(ValueError, match=words):
+            kept._core.set_ids(*(etalage._core.IdMap(keys) for keys in given))
+        assert kept.by_id(users[0]).to_dict() == profiles.by_id(users[0]).to_dict()
+    kept._core.set_ids(etalage._core.IdMap([f"new {key}" for key in users]), etalage._core.IdMap(items))
+    assert kept.by_id(f"new {users[0]}").to_dict()["orders"] == profiles.by_id(users[0]).to_dict()["orders"]
+
+
 def test_live_events_are_the_batch(store, catalog, profiles):
     log = store.log
     live = Profiles(catalog)

@@ -15,11 +15,13 @@ vectors = rng.standard_normal((300, 12)).astype(np.float32)
 queries = rng.standard_normal((8, 12)).astype(np.float32)
 OPTIONS = {"exact": {}, "hnsw": {"M": 4, "deterministic": True}, "ivf_pq": {"nlist": 4, "pq_bits": 4, "nprobe": 4},
            "ivf": {"nlist": 6, "nprobe": 2}, "ivf_cosine": {"nlist": 6, "nprobe": 2, "metric": "cosine"}}
+# The files of "ivf" hold whole rows, as "ivf_split" those that are split between records and the rest.
+OPTIONS["ivf_split"] = OPTIONS["ivf"]
 for name, options in OPTIONS.items():
     path = directory / f"ItemIndex-{name}.etalage"
     if path.exists():
         continue
-    index = etalage.retrieval.ItemIndex(12, **{"metric": "dot", "kind": name.removesuffix("_cosine"), "num_threads": 1, **options})
+    index = etalage.retrieval.ItemIndex(12, **{"metric": "dot", "kind": name.removesuffix("_cosine").removesuffix("_split"), "num_threads": 1, **options})
     ids = np.arange(300, dtype=np.int64) * 7
     index.add(vectors[:260], ids[:260])
     index.add(vectors[260:], ids[260:])  # appended to lists

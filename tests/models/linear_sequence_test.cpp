@@ -18,21 +18,28 @@ namespace {
 
 using namespace testing;
 
-/// Lists of 12 in which what stands `gap` places before says what comes next.
-Sequences lists_of_gap(std::size_t gap) {
-  constexpr std::size_t kLists = 1000;
-  constexpr std::size_t kLength = 12;
+/// make(l) is list l.
+template <class Make>
+Sequences made_lists(std::int32_t count, std::int32_t num_items, const Make& make) {
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> items;
-  std::mt19937 random(7);
-  for (std::size_t l = 0; l < kLists; ++l) {
-    std::vector<std::int32_t> list;
-    for (std::size_t t = 0; t < kLength; ++t)
-      list.push_back(static_cast<std::int32_t>(t < gap || random() % 4 == 0 ? random() % 300 : (static_cast<std::uint32_t>(list[t - gap]) * 7 + 3) % 300));
+  for (std::int32_t l = 0; l < count; ++l) {
+    const std::vector<std::int32_t> list = make(l);
     items.insert(items.end(), list.begin(), list.end());
     offsets.push_back(static_cast<std::int64_t>(items.size()));
   }
-  return Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 300);
+  return Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, num_items);
+}
+
+/// Lists in which what stands `gap` places before says what comes next.
+Sequences lists_of_gap(std::size_t gap, std::int32_t count = 1000, std::size_t length = 12) {
+  std::mt19937 random(7);
+  return made_lists(count, 300, [&](std::int32_t) {
+    std::vector<std::int32_t> list;
+    for (std::size_t t = 0; t < length; ++t)
+      list.push_back(static_cast<std::int32_t>(t < gap || random() % 4 == 0 ? random() % 300 : (static_cast<std::uint32_t>(list[t - gap]) * 7 + 3) % 300));
+    return list;
+  });
 }
 
 TEST(LinearSequenceSettings, FollowHowFarBackAListMatters) {
@@ -55,16 +62,18 @@ TEST(LinearSequenceSettings, FollowHowFarBackAListMatters) {
   EXPECT_TRUE(std::equal(given.weights().values.begin(), given.weights().values.end(), model.weights().values.begin()));
 }
 
+TEST(LinearSequenceSettings, OfFewLongListsMoreThanTheLastItemIsHeldOut) {
+  // Fifty last items would tell nothing apart.
+  const LinearSequenceOptions near = settled(LinearSequenceOptions{.num_threads = 1}, lists_of_gap(1, 100, 100));
+  const LinearSequenceOptions far = settled(LinearSequenceOptions{.num_threads = 1}, lists_of_gap(6, 100, 100));
+  EXPECT_LT(near.query_decay.value(), far.query_decay.value());
+  EXPECT_LE(near.decay.value(), far.decay.value());
+}
+
 TEST(LinearSequenceSettings, WhatNothingSpeaksForStaysAsItWas) {
   // Six hundred pairs that share no item: no trial finds what was held out.
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> items;
-  for (std::int32_t l = 0; l < 600; ++l) {
-    items.insert(items.end(), {2 * l, 2 * l + 1});
-    offsets.push_back(static_cast<std::int64_t>(items.size()));
-  }
   const LinearSequenceOptions plain;
-  const LinearSequenceOptions o = settled(LinearSequenceOptions{}, Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 1200));
+  const LinearSequenceOptions o = settled(LinearSequenceOptions{}, made_lists(600, 1200, [](std::int32_t l) { return std::vector<std::int32_t>{2 * l, 2 * l + 1}; }));
   EXPECT_EQ(o.decay.value(), plain.decay.value());
   EXPECT_EQ(o.query_decay.value(), plain.query_decay.value());
   EXPECT_EQ(o.l2.value(), plain.l2.value());
@@ -72,14 +81,11 @@ TEST(LinearSequenceSettings, WhatNothingSpeaksForStaysAsItWas) {
 
 TEST(LinearSequenceSettings, ListsOfOneItemLeaveSomethingToLearnFrom) {
   // A thousand pairs of ten kinds among twenty thousand lists of one item.
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> items;
-  for (std::int32_t l = 0; l < 21000; ++l) {
-    items.push_back(2 * (l % 10));
-    if (l % 21 == 0) items.push_back(2 * (l % 10) + 1);
-    offsets.push_back(static_cast<std::int64_t>(items.size()));
-  }
-  const Sequences lists(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, 20);
+  const Sequences lists = made_lists(21000, 20, [](std::int32_t l) {
+    std::vector<std::int32_t> list{2 * (l % 10)};
+    if (l % 21 == 0) list.push_back(2 * (l % 10) + 1);
+    return list;
+  });
   bool tried = false;
   const auto callback = [&](const Progress& p) { return tried = tried || p.phase == std::string("settings"), true; };
   const LinearSequenceOptions o = settled(LinearSequenceOptions{}, lists, callback);

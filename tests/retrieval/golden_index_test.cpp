@@ -45,7 +45,7 @@ TEST_P(GoldenIndex, AnswersAsItDid) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenIndex,
-                         ::testing::Values("ItemIndex-exact", "ItemIndex-hnsw", "ItemIndex-ivf", "ItemIndex-ivf_cosine", "ItemIndex-ivf_pq"),
+                         ::testing::Values("ItemIndex-exact", "ItemIndex-hnsw", "ItemIndex-ivf", "ItemIndex-ivf_cosine", "ItemIndex-ivf_split", "ItemIndex-ivf_pq"),
                          [](const auto& p) {
                            std::string name = p.param;
                            for (char& c : name) c = c == '-' || c == '_' ? 'X' : c;

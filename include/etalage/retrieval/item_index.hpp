@@ -25,7 +25,7 @@ enum class IndexMetric : std::uint8_t {
   kL2       ///< -|q - x|^2
 };
 
-/// How vectors are found. All kinds keep the float rows and a byte a dimension, and score what they answer from float rows.
+/// How vectors are found. All kinds keep the float32 values and a byte a dimension (kIvf once trained 3 + 1 bytes), and score what they answer in float32.
 ///
 /// kExact   up to some hundred thousand items in batches, some ten thousand one by one; or as the yardstick
 /// kHnsw    cosine and distance, one query at a time at a high recall; ef_search trades time for recall at any moment. It takes longest to
@@ -93,7 +93,7 @@ struct ETALAGE_EXPORT ItemIndexOptions {
 /// Eight bits every vector is also kept in a byte a dimension: graphs and lists are searched and exact scans begin there.
 ///            Bounds of what the bytes leave open are proven, and what these cannot exclude is scored in float32, so
 ///            exact answers are those of brute force
-/// Cost       about 5 dim + 16 bytes an item; hnsw adds about 8 M + 12, ivf 4, ivf_pq about pq_m + 8
+/// Cost       about 5 dim + 16 bytes an item, of ivf once trained 4 dim + 20; hnsw adds about 8 M + 12, ivf_pq pq_m + 8
 /// Threads    const members may run while others add, update, remove, compact; these take turns among themselves, and
 ///            keep searches waiting for about a millisecond at a time. A single search opens no parallel region
 /// Recall     with options.recall the search setting is chosen by 1,000 held-out queries beside exact search: stored rows drawn at

@@ -6,16 +6,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
+@dataclass(frozen=True)
 class _Number:
     """From low to high; what Float and Int share."""
 
-    low: Any
-    high: Any
-    log: bool
-    _type: type
+    low: float
+    high: float
+    log: bool = False
+    _type: ClassVar[type]
 
     def __post_init__(self):
         _range(self)
@@ -30,23 +31,15 @@ class _Number:
         return min(max(self._type(value), self.low), self.high)
 
 
-@dataclass(frozen=True)
 class Float(_Number):
     """A number from low to high; log spreads the tries evenly over its orders of magnitude."""
 
-    low: float
-    high: float
-    log: bool = False
     _type = float
 
 
-@dataclass(frozen=True)
 class Int(_Number):
     """A whole number from low to high, both included."""
 
-    low: int
-    high: int
-    log: bool = False
     _type = int
 
 

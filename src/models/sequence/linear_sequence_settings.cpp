@@ -20,9 +20,9 @@ namespace etalage {
 namespace {
 
 constexpr std::size_t kMostEvents = 300'000;   // that a trial is fitted on
-constexpr std::size_t kMostHeld = 4000;        // lists whose last item is asked for
+constexpr std::size_t kMostHeld = 4000;        // items that are asked for
 constexpr std::size_t kFewestHeld = 200;       // fewer tell nothing apart
-constexpr std::size_t kEventsAHeld = 20;       // of long lists more than a quarter are asked: what is missing is little
+constexpr std::size_t kEventsAHeld = 20;       // of long lists more than a quarter are asked, and for more than the last: what is missing is little
 constexpr std::int32_t kTrialCandidates = 50;
 constexpr std::size_t kBest = 20;              // places that count
 constexpr double kRepeats = 0.02;              // of the held items in their own list: then lists may name what was there
@@ -35,11 +35,11 @@ struct Ridge {
 };
 constexpr std::array<Ridge, 3> kRidges{{{100, 0.4f}, {100, 0.15f}, {400, 0.15f}}};
 
-/// Lists of the data without the last item of some of them.
+/// Lists of the data without the last items of some of them.
 struct Held {
   Sequences rest;
-  std::vector<std::int64_t> lists;  // of rest, whose next item is held
-  std::vector<std::int32_t> items;  // what it is
+  std::vector<std::span<const std::int32_t>> before;  // what was there, of the data
+  std::vector<std::int32_t> items;                    // what came next
   bool again = false;               // held items were often in their list before
 };
 
@@ -56,7 +56,7 @@ Held hold_out(const Sequences& data) {
   // What is held is missing from the trial, which needs lists that are whole.
   const std::size_t wanted = std::min({kMostHeld, eligible / 2, std::max(eligible / 4, events / kEventsAHeld)});
   Held held;
-  if (wanted < kFewestHeld) return held;
+  if (wanted == 0) return held;
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> items;
   std::size_t met = 0;
@@ -66,15 +66,19 @@ Held hold_out(const Sequences& data) {
     std::size_t kept = list.size();
     // The met-th of the eligible, spread evenly.
     if (asked_for(l) && (met + 1) * wanted / eligible != met * wanted / eligible) {
-      kept -= 1;
-      held.lists.push_back(static_cast<std::int64_t>(offsets.size()) - 1);
-      held.items.push_back(list.back());
-      repeats += std::find(list.begin(), list.end() - 1, list.back()) != list.end() - 1 ? 1 : 0;
+      kept -= std::clamp<std::size_t>(list.size() / kEventsAHeld, 1, kMostHeld / wanted);
+      for (std::size_t at = kept; at < list.size(); ++at) {
+        const auto before = list.first(at);
+        held.before.push_back(before);
+        held.items.push_back(list[at]);
+        repeats += std::find(before.begin(), before.end(), list[at]) != before.end() ? 1 : 0;
+      }
     }
     met += asked_for(l) ? 1 : 0;
     items.insert(items.end(), list.begin(), list.begin() + static_cast<std::ptrdiff_t>(kept));
     offsets.push_back(static_cast<std::int64_t>(items.size()));
   }
+  if (held.items.size() < kFewestHeld) return {};
   held.again = static_cast<double>(repeats) >= kRepeats * static_cast<double>(held.items.size());
   held.rest = Sequences(Array<std::int64_t>(offsets), Array<std::int32_t>(items), {}, data.num_items());
   return held;
@@ -114,7 +118,7 @@ std::vector<double> worths(const LinearSequenceModel& model, const Held& held, c
     w.met.resize(n);
     std::vector<float> at_age(decays);
     for (std::size_t q = begin; q < end; ++q) {
-      const auto list = held.rest.items_of(held.lists[q]);
+      const auto list = held.before[q];
       const std::size_t length = std::min(list.size(), static_cast<std::size_t>(o.max_history));
       for (std::size_t age = 0; age < length; ++age) {
         for (std::size_t d = 0; d < decays; ++d)

@@ -145,11 +145,44 @@ std::string readable(const char* mangled) {
   return status == 0 ? text.get() : mangled;
 }
 
+constexpr std::uint64_t kMostInFactory = 1u << 20;
+constexpr std::uint64_t kMostLinks = 256;
+constexpr std::uint64_t kMostBits = 16;
+constexpr std::uint64_t kMostListBits = 20;
+
+/// FAISS takes sizes from the text as they are: it divides by a 0, ends the process by an assertion where there are no lists, and asks for
+/// memory for whatever number it finds.
+void check_sizes(const std::string& factory) {
+  const auto refuse = [&](const std::string& rule) { throw std::invalid_argument("factory is '" + factory + "', must " + rule); };
+  if (factory.find('\0') != std::string::npos) throw std::invalid_argument("factory holds a zero byte at " + std::to_string(factory.find('\0')) + ", must hold none");
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::uint64_t before = 0;  // of 8 in IMI2x8
+  std::string name;
+  for (std::size_t i = 0; i < factory.size();) {
+    if (!is_digit(factory[i])) {
+      const char c = factory[i++];
+      const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+      name = letter ? name + c : std::string();
+      continue;
+    }
+    std::uint64_t number = 0;
+    for (; i < factory.size() && is_digit(factory[i]); ++i) number = std::min<std::uint64_t>(number * 10 + static_cast<std::uint64_t>(factory[i] - '0'), kMostInFactory + 1);
+    if (number < 1 || number > kMostInFactory) refuse("hold numbers in [1, " + std::to_string(kMostInFactory) + "]");
+    if ((name == "HNSW" || name == "NSG") && (number < 2 || number > kMostLinks)) refuse("have links in [2, " + std::to_string(kMostLinks) + "]");
+    if (name == "IMI") before = number;
+    if (name == "x" && before > 0 && before * number > kMostListBits) refuse("have lists of at most " + std::to_string(kMostListBits) + " bits");
+    if (name == "x" && number > kMostBits) refuse("have codes of at most " + std::to_string(kMostBits) + " bits");
+    if (name == "x") before = 0;
+    name.clear();
+  }
+}
+
 }  // namespace
 
 FaissStructure::~FaissStructure() = default;
 
 FaissStructure::FaissStructure(int dim, IndexMetric metric, const std::string& factory) {
+  check_sizes(factory);
   try {
     index_.reset(faiss::index_factory(dim, factory.c_str(), metric == IndexMetric::kL2 ? faiss::METRIC_L2 : faiss::METRIC_INNER_PRODUCT));
   } catch (const std::exception& e) {  // std::out_of_range and the like of its parser, too
