@@ -313,6 +313,19 @@ def test_the_linear_ranker_is_at_its_optimum():
         _core.LinearRanker.fit(rows, offsets, 0 * gains)
 
 
+def test_the_linear_ranker_keeps_to_what_its_lists_held():
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(120, 2)).astype(np.float32)
+    offsets = np.arange(0, 121, 6)
+    gains = np.zeros(120, np.float32)
+    gains[[b + int(rows[b:b + 6, 0].argmax()) for b in offsets[:-1]]] = 1
+    ranker = _core.LinearRanker.fit(rows, offsets, gains, None, 0.05)
+    low, high = rows[:, 0].min(), rows[:, 0].max()
+    at = lambda x: ranker.predict(np.array([[x, 0.5]], np.float32))[0]
+    assert at(low) < at(0) < at(high)
+    assert [at(low - 1), at(high + 1), at(high * 1e6)] == [at(low), at(high), at(high)]
+
+
 def test_an_engine_serves_it(log, fitted):
     from etalage.serving import Engine
 

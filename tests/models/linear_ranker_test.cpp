@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -106,6 +107,30 @@ TEST(LinearRanker, StandsAtTheMinimumOfItsLoss) {
   EXPECT_EQ(w[2], 0);
   EXPECT_EQ(m[0], 0);
   EXPECT_NE(m[1], 0);
+}
+
+// Lists of products that are alike say nothing of what lies far from them: there a line may point either way.
+TEST(LinearRanker, BeyondWhatTrainingHeldAFeatureCountsAsAtTheNearestEnd) {
+  Data d = lists(3);
+  d.rows[4 * 7 * 3] = 1000;  // in a list without a gain, which teaches nothing, ends neither
+  const LinearRanker r = LinearRanker::fit(d.view(), d.offsets, d.gains, {});
+  float least = std::numeric_limits<float>::max();
+  float most = std::numeric_limits<float>::lowest();
+  for (std::size_t i = 0; i < d.gains.size(); ++i) {
+    if (i / 7 % 5 == 4) continue;
+    least = std::min(least, d.rows[i * 3]);
+    most = std::max(most, d.rows[i * 3]);
+  }
+  EXPECT_EQ(r.least()[0], static_cast<double>(least));
+  EXPECT_EQ(r.most()[0], static_cast<double>(most));
+  const auto score = [&](float x) { return r.score(std::vector<float>{x, 0.25f, 2.0f}); };
+  const auto line = [&](float x) { return r.weights()[0] * (static_cast<double>(x) - r.means()[0]) * r.inverse_deviations()[0]; };
+  EXPECT_NEAR(score(3) - score(4), line(3) - line(4), 1e-12);  // within, a line
+  EXPECT_LT(score(least), score(most));
+  for (const float beyond : {0.5f, 100.0f, 1e30f}) {
+    EXPECT_EQ(score(least - beyond), score(least));
+    EXPECT_EQ(score(most + beyond), score(most));
+  }
 }
 
 TEST(LinearRanker, BitsDoNotDependOnThreads) {

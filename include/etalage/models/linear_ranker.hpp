@@ -40,8 +40,11 @@ struct ETALAGE_EXPORT LinearRankerOptions {
 
 /// A linear score of rows with gaps, learned from lists.
 ///
-///   s(x) = sum_f  w_f (x_f - mean_f) / deviation_f  where x_f is known,  m_f  where it is missing (NaN)
+///   s(x) = sum_f  w_f (c_f - mean_f) / deviation_f  where x_f is known,  m_f  where it is missing (NaN);
+///   c_f = x_f, or the end of what training held of feature f, [least_f, most_f], that x_f lies beyond
 ///
+/// Beyond    what training held a line is only a guess, and a wrong one where lists were alike: a list of six products that were
+///           all liked says nothing of the disliked. There a feature counts as at the nearest end, as a tree's would
 /// Learns    minimises  1 / sum_l a_l  sum_l a_l [log sum_j exp s_j - sum_j t_j s_j] + l2 / 2 (|w|^2 + |m|^2),  t the gains of a
 ///           list over their sum, a its weight: the chance that a choice in proportion to exp(s) takes what was taken. Convex;
 ///           Newton steps, halved while they do not descend
@@ -70,6 +73,8 @@ class ETALAGE_EXPORT LinearRanker {
   [[nodiscard]] std::span<const double> weights() const noexcept { return weights_; }          ///< w
   [[nodiscard]] std::span<const double> missing_weights() const noexcept { return missing_; }  ///< m
   [[nodiscard]] std::span<const double> means() const noexcept { return means_; }  ///< [num_features()] of training
+  [[nodiscard]] std::span<const double> least() const noexcept { return least_; }  ///< [num_features()] of training; 0 where never known
+  [[nodiscard]] std::span<const double> most() const noexcept { return most_; }    ///< likewise
   /// [num_features()], 0 for a column that does not vary.
   [[nodiscard]] std::span<const double> inverse_deviations() const noexcept { return inverse_; }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
@@ -82,6 +87,8 @@ class ETALAGE_EXPORT LinearRanker {
   std::vector<double> missing_;
   std::vector<double> means_;
   std::vector<double> inverse_;
+  std::vector<double> least_;
+  std::vector<double> most_;
   Report report_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -180,14 +181,19 @@ LinearRanker LinearRanker::fit(MatrixView<const float> rows, std::span<const std
         for (std::size_t j = 0; j < f; ++j)
           if (const float x = rows.row(r)[j]; !std::isnan(x)) visit(j, static_cast<double>(x));
   };
+  out.least_.assign(f, std::numeric_limits<double>::max());
+  out.most_.assign(f, std::numeric_limits<double>::lowest());
   each([&](std::size_t j, double x) {
     out.means_[j] += x;
     known[j] += 1;
+    out.least_[j] = std::min(out.least_[j], x);
+    out.most_[j] = std::max(out.most_[j], x);
   });
   for (std::size_t j = 0; j < f; ++j) out.means_[j] = known[j] > 0 ? out.means_[j] / known[j] : 0;
   each([&](std::size_t j, double x) { squares[j] += (x - out.means_[j]) * (x - out.means_[j]); });
   for (std::size_t j = 0; j < f; ++j) {
     const double deviation = known[j] > 0 ? std::sqrt(squares[j] / known[j]) : 0;
+    if (known[j] == 0) out.least_[j] = out.most_[j] = 0;
     // What does not vary says nothing.
     out.inverse_[j] = deviation > 1e-12 * (1 + std::abs(out.means_[j])) ? 1 / deviation : 0;
   }
@@ -221,7 +227,7 @@ LinearRanker LinearRanker::fit(MatrixView<const float> rows, std::span<const std
 double LinearRanker::score(std::span<const float> row) const noexcept {
   double sum = 0;
   for (std::size_t j = 0; j < weights_.size(); ++j)
-    sum += std::isnan(row[j]) ? missing_[j] : weights_[j] * ((static_cast<double>(row[j]) - means_[j]) * inverse_[j]);
+    sum += std::isnan(row[j]) ? missing_[j] : weights_[j] * ((std::clamp(static_cast<double>(row[j]), least_[j], most_[j]) - means_[j]) * inverse_[j]);
   return sum;
 }
 
@@ -230,6 +236,8 @@ void LinearRanker::save_state(StateWriter& w) const {
   w.put_doubles("missing", missing_);
   w.put_doubles("means", means_);
   w.put_doubles("inverse", inverse_);
+  w.put_doubles("least", least_);
+  w.put_doubles("most", most_);
   w.put_doubles("report", std::vector<double>{report_.loss, report_.gradient, static_cast<double>(report_.iterations), static_cast<double>(report_.lists)});
 }
 
@@ -239,9 +247,18 @@ LinearRanker LinearRanker::from_state(const StateReader& r) {
   out.missing_ = r.get_doubles("missing");
   out.means_ = r.get_doubles("means");
   out.inverse_ = r.get_doubles("inverse");
-  for (const auto* v : {&out.weights_, &out.missing_, &out.means_, &out.inverse_})
+  if (r.has("least")) {
+    out.least_ = r.get_doubles("least");
+    out.most_ = r.get_doubles("most");
+  } else {  // of before ends were kept
+    out.least_.assign(out.weights_.size(), std::numeric_limits<double>::lowest());
+    out.most_.assign(out.weights_.size(), std::numeric_limits<double>::max());
+  }
+  for (const auto* v : {&out.weights_, &out.missing_, &out.means_, &out.inverse_, &out.least_, &out.most_})
     if (v->size() != out.weights_.size() || !std::all_of(v->begin(), v->end(), [](double x) { return std::isfinite(x); }))
       r.fail("weights", "found lists of unequal length or numbers that are not finite");
+  for (std::size_t j = 0; j < out.least_.size(); ++j)
+    if (!(out.least_[j] <= out.most_[j])) r.fail("least", "found one above its most, in entry " + std::to_string(j));
   const std::vector<double> report = r.get_doubles("report");
   if (report.size() == 4) out.report_ = {report[0], report[1], static_cast<std::int32_t>(report[2]), static_cast<std::int64_t>(report[3])};
   return out;
