@@ -147,6 +147,19 @@ std::pair<double, double> recall(const Snapshot& snapshot, const CompiledFilter&
   return {static_cast<double>(hits) / static_cast<double>(all), quantile(times, 0.5)};
 }
 
+/// Sets the fewest lists that keep the recall; returns it.
+double keep_recall(const std::vector<std::shared_ptr<const Snapshot>>& snapshots, const CompiledFilter& filter) {
+  double reached = 0;
+  for (const int nprobe : {1, 2, 3, 4, 6, 8, 12, 16}) {
+    for (const auto& s : snapshots) std::const_pointer_cast<ItemIndex>(std::dynamic_pointer_cast<const ItemIndex>(s->factors()->index()))->set_nprobe(nprobe);
+    const auto [share, time] = recall(*snapshots[0], filter, 200);
+    std::printf("nprobe %3d: recall@%d %.4f, %.3f ms a search\n", nprobe, kCandidates, share, time * 1e3);
+    reached = share;
+    if (share >= 0.95) break;
+  }
+  return reached;
+}
+
 std::filesystem::path journal_folder() { return std::filesystem::temp_directory_path() / ("engine-benchmark-" + std::to_string(::getpid())); }
 
 int run(const std::filesystem::path& file, double seconds) {
@@ -158,15 +171,7 @@ int run(const std::filesystem::path& file, double seconds) {
   const SharedFilter filter = snapshot->catalog()->filter(half);
   std::printf("filter leaves %.1f %%\n", 100.0 * static_cast<double>(filter->count) / snapshot->catalog()->size());
 
-  // The fewest lists that keep the recall.
-  double reached = 0;
-  for (const int nprobe : {1, 2, 3, 4, 6, 8, 12, 16}) {
-    for (const auto& s : {snapshot, second}) std::const_pointer_cast<ItemIndex>(std::dynamic_pointer_cast<const ItemIndex>(s->factors()->index()))->set_nprobe(nprobe);
-    const auto [share, time] = recall(*snapshot, *filter, 200);
-    std::printf("nprobe %3d: recall@%d %.4f, %.3f ms a search\n", nprobe, kCandidates, share, time * 1e3);
-    reached = share;
-    if (share >= 0.95) break;
-  }
+  const double reached = keep_recall({snapshot, second}, *filter);
 
   const auto folder = journal_folder();
   std::filesystem::remove_all(folder);
@@ -373,6 +378,62 @@ int offers(std::int32_t products, double seconds) {
   return thrown_away || slow ? 1 : 0;
 }
 
+/// What putting answers on record costs the one who asks: without, with, and with what was asked for, request after request in turn.
+int logged(const std::filesystem::path& file, double seconds) {
+  const auto snapshot = load_snapshot(file, {.verify = Verify::kHeader});
+  const Predicate half = Predicate::price(std::nullopt, 49.99);
+  keep_recall({snapshot}, *snapshot->catalog()->filter(half));
+  for (const int drawn : {0, 2}) {
+    const auto folder = journal_folder();
+    std::filesystem::remove_all(folder);
+    std::vector<std::unique_ptr<Engine>> engines;
+    for (const bool questions : {false, false, true}) {
+      EngineOptions options;
+      options.events.journal.interval_ms = 50;
+      options.impressions.keep_requests = questions;
+      engines.push_back(std::make_unique<Engine>(folder / std::to_string(engines.size()), options));
+      engines.back()->publish(snapshot);
+      if (drawn > 0) engines.back()->explore(Placement::kHome, Exploration{.policy = PlacePolicy::kEpsilon, .epsilon = 0.1, .slots = {3, 7}, .pool = 20});
+    }
+    constexpr int kBlock = 500, kWarm = 2;
+    std::mt19937_64 rng(2);
+    EngineScratch scratch;
+    Answer answer;
+    std::vector<std::vector<double>> all(3), ratios(3);
+    const auto begun = Clock::now();
+    for (int block = 0; block < kWarm + 8 || seconds_since(begun) < seconds / 2; ++block) {
+      std::vector<std::vector<double>> times(3);
+      for (int n = 0; n < 3 * kBlock; ++n) {
+        const auto which = static_cast<std::size_t>((n + n / 3) % 3);  // each is first, second and third as often
+        const auto user = static_cast<std::int64_t>(rng() % static_cast<unsigned>(snapshot->factors()->num_users()));
+        const auto at = Clock::now();
+        engines[which]->recommend({.user = user, .k = 20, .filter = &half, .log = which > 0}, answer, scratch);
+        times[which].push_back(seconds_since(at));
+      }
+      if (block < kWarm) continue;
+      for (std::size_t e = 0; e < 3; ++e) {
+        ratios[e].push_back(quantile(times[e], 0.5) / quantile(times[0], 0.5));
+        all[e].insert(all[e].end(), times[e].begin(), times[e].end());
+      }
+    }
+    std::printf("\n%d products, %zu requests each in turn, %d places drawn\n%-28s %10s %10s %28s\n", snapshot->catalog()->size(), all[0].size(), drawn, "recommend()", "p50",
+                "p99", "p50 over that without");
+    for (std::size_t e = 0; e < 3; ++e) {
+      const double n = static_cast<double>(ratios[e].size());
+      const double mean = std::accumulate(ratios[e].begin(), ratios[e].end(), 0.0) / n;
+      double square = 0;
+      for (const double r : ratios[e]) square += (r - mean) * (r - mean);
+      const double half_width = 1.96 * std::sqrt(square / (n - 1) / n);
+      const char* const names[] = {"without", "logged", "logged with questions"};
+      std::printf("%-28s %7.4f ms %7.4f ms %12.4f [%.4f, %.4f]\n", names[e], quantile(all[e], 0.5) * 1e3, quantile(all[e], 0.99) * 1e3, mean, mean - half_width,
+                  mean + half_width);
+    }
+    engines.clear();
+    std::filesystem::remove_all(folder);
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -380,9 +441,10 @@ int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "prepare" && argc > 2) return prepare(argv[2], argc > 4 ? std::atoi(argv[3]) : 1'000'000, argc > 4 ? std::atoi(argv[4]) : 1'000'000);
   if (what == "run" && argc > 2) return run(argv[2], argc > 3 ? std::atof(argv[3]) : 30);
+  if (what == "logged" && argc > 2) return logged(argv[2], argc > 3 ? std::atof(argv[3]) : 20);
   if (what == "observe") return observe();
   if (what == "filters") return filters(argc > 2 ? std::atoi(argv[2]) : 1'000'000);
   if (what == "offers") return offers(argc > 2 ? std::atoi(argv[2]) : 1'000'000, argc > 3 ? std::atof(argv[3]) : 5);
-  std::printf("engine_benchmark prepare FILE [products shoppers] | run FILE [seconds] | observe | filters [products] | offers [products seconds]\n");
+  std::printf("engine_benchmark prepare FILE [products shoppers] | run FILE [seconds] | logged FILE [seconds] | observe | filters [products] | offers [products seconds]\n");
   return 2;
 }

@@ -62,25 +62,14 @@ class Shoppers {
   std::map<std::string, double> appeal_;
 };
 
-/// Clicks an answer had the best stood at every place, from a log of answers that were drawn: SNIPS, places given the ones above.
-OffPolicyEstimate always_the_best(const ImpressionLog& log) {
-  std::vector<double> rewards, propensities, targets;
-  std::vector<std::int32_t> shoppers;
-  std::map<Key, std::int32_t> numbers;
-  log.each([&](const Impression& shown) {
-    if (shown.places.size() != kPlaces) return;
-    shoppers.push_back(numbers.try_emplace(*shown.user, static_cast<std::int32_t>(numbers.size())).first->second);
-    for (const Impression::Place& p : shown.places) {
-      rewards.push_back(p.reactions.empty() ? 0 : 1);
-      propensities.push_back(p.propensity);
-      targets.push_back(!p.explored || p.chosen == 0 ? 1 : 0);  // candidates are best first
-    }
-  });
+/// Clicks an answer had the best stood at every place, from the answers that were drawn: SNIPS, places given the ones above.
+OffPolicyEstimate always_the_best(const Engine& engine) {
+  const WhatIf asked = engine.what_if(Exploration{.policy = PlacePolicy::kGreedy});
   OffPolicyLog views;
-  views.rewards = {rewards.data(), shoppers.size(), kPlaces};
-  views.propensities = {propensities.data(), shoppers.size(), kPlaces};
-  views.targets = {targets.data(), shoppers.size(), kPlaces};
-  views.groups = shoppers;
+  views.rewards = {asked.rewards.data(), asked.rows, asked.places};
+  views.propensities = {asked.propensities.data(), asked.rows, asked.places};
+  views.targets = {asked.targets.data(), asked.rows, asked.places};
+  views.groups = asked.shoppers;
   OffPolicyOptions options;
   options.form = ListForm::kRewardInteraction;
   const OffPolicyEstimator snips = OffPolicyEstimator::kSnips;
@@ -154,7 +143,7 @@ int main() {
   engine.explore(Placement::kHome, Exploration{.policy = PlacePolicy::kEpsilon, .epsilon = 0.6, .slots = {0, 1}, .pool = 10});
   Shoppers shoppers(data);
   (void)shoppers.week([&](const std::string&) -> Engine& { return engine; }, now, start);
-  const OffPolicyEstimate best = always_the_best(engine.impressions());
+  const OffPolicyEstimate best = always_the_best(engine);
   std::printf("always the best, from this log: %.3f [%.3f, %.3f] clicks an answer, ess %.0f\n", best.value, best.interval.low, best.interval.high, best.ess);
 
   // The second stage learns from what was shown, and is published with the models.

@@ -105,6 +105,7 @@
 #include "etalage/serving/earlier_totals.hpp"
 #include "etalage/serving/event_store.hpp"
 #include "etalage/serving/factor_index.hpp"
+#include "etalage/serving/impression_credit.hpp"
 #include "etalage/serving/item_bitmap.hpp"
 #include "etalage/serving/journal.hpp"
 #include "etalage/extend/journal_files.hpp"

@@ -11,6 +11,7 @@
 #include "data_helpers.hpp"
 #include "engine_handle.hpp"
 #include "etalage/serving/engine.hpp"
+#include "etalage/serving/impression_credit.hpp"
 #include "key_helpers.hpp"
 #include "numpy_helpers.hpp"
 #include "option_fields.hpp"
@@ -99,14 +100,16 @@ py::dict impressions(const Engine& engine, int draws, std::uint64_t seed) {
         std::string by;
         for (auto& c : counts) c.push_back(0);
         for (const Impression::Reaction& r : place.reactions) {
-          auto at = std::find(events.begin(), events.end(), r.event);
-          if (at == events.end()) {  // a type that the engine had in another life
-            at = events.insert(events.end(), r.event);
-            counts.emplace_back(request.size(), 0);
-          }
-          ++counts[static_cast<std::size_t>(at - events.begin())].back();
           const char* how = r.by_request ? "request" : "window";
           by = by.empty() || by == how ? how : "both";
+        }
+        for (const auto& [event, times] : credited(place)) {
+          auto at = std::find(events.begin(), events.end(), event);
+          if (at == events.end()) {  // a type that the engine had in another life
+            at = events.insert(events.end(), event);
+            counts.emplace_back(request.size(), 0);
+          }
+          counts[static_cast<std::size_t>(at - events.begin())].back() = times;
         }
         tied.push_back(std::move(by));
       }

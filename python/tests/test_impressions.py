@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import etalage
-from etalage.evaluation import off_policy
+from etalage.evaluation import impressions, off_policy
 from etalage.serving import Engine
 
 
@@ -45,7 +45,7 @@ def test_events_are_tied_by_request_and_by_window(models):
     engine.observe("ann", answer.keys[1], "purchase")
     engine.observe("ann", answer.keys[1], "return")
     frame = engine.impressions()
-    assert list(frame["view"]) == [1, 0, 0] and list(frame["purchase"]) == [0, 1, 0] and list(frame["return"]) == [0, 1, 0]
+    assert list(frame["view"]) == [1, 0, 0] and list(frame["purchase"]) == [0, 0, 0] and list(frame["return"]) == [0, 1, 0]
     assert list(frame["attributed"]) == ["request", "window", ""]
     before = engine.user("ann")
     for error, match, arguments in [
@@ -62,6 +62,20 @@ def test_events_are_tied_by_request_and_by_window(models):
     with pytest.raises(ValueError, match="request is"):
         engine.observe("ann", answer.keys[0], request=answer.request_id)
     assert len(Engine(models=models, attribution_hours=0).impressions()) == 0
+
+
+def test_a_returned_purchase_earns_nothing_wherever_it_is_counted(models):
+    engine = Engine(models=models, exploration={"home": {"policy": "epsilon", "epsilon": 0.5, "slots": [0, 1], "pool": 4}})
+    kept, brought_back = engine.recommend("ann", k=3, log=True), engine.recommend("bob", k=3, log=True)
+    for user, answer in (("ann", kept), ("bob", brought_back)):
+        engine.observe(user, answer.keys[1], "purchase", request=answer.request_id)
+    engine.observe("bob", brought_back.keys[1], "return")
+    shown = impressions.from_frame(engine.impressions(), outcomes=["purchase", "return"])
+    assert shown.rewarded({"purchase": 2}).reward.tolist() == [0, 2, 0, 0, 0, 0]
+    assert shown.outcomes["return"].tolist() == [0, 0, 0, 0, 1, 0]
+    assert sum(rate.reacted for rate in impressions.counters(shown, "position", "purchase").rows) == 1
+    mean = engine.what_if({"policy": "epsilon", "epsilon": 0.5}, reward={"purchase": 2}, estimators=("ips",), form="reward_interaction", allow_small=True)["ips"]
+    assert mean.value == pytest.approx(shown.rewarded({"purchase": 2}).reward.sum() / 2)
 
 
 def test_the_frame_is_read_by_arrow(models):

@@ -20,6 +20,7 @@ target_sources(etalage PRIVATE
   src/serving/rules/filter_evaluator.cpp
   src/serving/events/growing_ids.cpp
   src/serving/events/impression_codec.cpp
+  src/serving/events/impression_credit.cpp
   src/serving/events/impression_log.cpp
   src/serving/events/impression_marginals.cpp
   src/serving/events/impression_store.cpp

@@ -8,14 +8,17 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "etalage/error.hpp"
+#include "etalage/serving/impression_credit.hpp"
 #include "io/tiny_model.hpp"
 #include "serving/engine_fixture.hpp"
 
@@ -120,6 +123,41 @@ TEST(Impressions, WithoutANumberTheLastTouchWithinTheWindowCounts) {
   shop.now += 25 * 3'600'000;
   shop.engine->observe({"cyn", view_of(third.items[0].item), "view"});
   EXPECT_TRUE(shop.of(third).places[0].reactions.empty());
+}
+
+TEST(Impressions, AReturnTakesThePurchaseOutOfEveryCount) {
+  const testing::TempDir dir;
+  Key item;
+  std::uint64_t request = 0;
+  {
+    Shop shop(dir / "engine");
+    const Answer a = shop.show("ann");
+    request = a.request_id;
+    item = a.items[2].item;
+    const auto counts = [&] { return shop.engine->impressions().counts_of(view_of(item)).reacted; };
+    const auto tell = [&](std::string_view what) {
+      shop.now += 1000;
+      shop.engine->observe({"ann", view_of(item), what}, request);
+      return credited(shop.of(a).places[2]);
+    };
+    using Counts = std::map<std::string, int>;
+    EXPECT_EQ(tell("purchase"), (Counts{{"purchase", 1}}));
+    EXPECT_EQ(counts(), 1u);
+    EXPECT_EQ(tell("return"), (Counts{{"purchase", 0}, {"return", 1}}));
+    EXPECT_EQ(counts(), 0u) << "nothing is left of what they did";
+    EXPECT_EQ(credited(shop.of(a).places[2], {{"return", -1}}), (Counts{{"purchase", 1}, {"return", 1}}));
+    EXPECT_EQ(tell("view"), (Counts{{"purchase", 0}, {"return", 1}, {"view", 1}}));
+    EXPECT_EQ(counts(), 1u);
+    EXPECT_EQ(tell("purchase"), (Counts{{"purchase", 1}, {"return", 1}, {"view", 1}}));
+    EXPECT_EQ(tell("return"), (Counts{{"purchase", 0}, {"return", 2}, {"view", 1}}));
+    EXPECT_EQ(counts(), 1u) << "the click stays";
+    shop.engine->impressions().compact();
+  }
+  Shop again(dir / "engine");
+  EXPECT_EQ(again.engine->impressions().counts_of(view_of(item)).reacted, 1u);
+  EXPECT_EQ(credited(again.engine->impressions().find(request)->places[2]).at("purchase"), 0);
+  again.engine->erase_user("ann");
+  EXPECT_EQ(again.engine->impressions().counts_of(view_of(item)).reacted, 0u);
 }
 
 TEST(Impressions, OfErasedShoppersAreGone) {

@@ -8,9 +8,15 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <new>
 #include <random>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "serving/engine_fixture.hpp"
 #include "serving/journal_fixture.hpp"
 
 namespace etalage {
@@ -79,6 +85,89 @@ TEST(JournalKill, EveryIntervalSurvives) {
   o.segment_bytes = 65536;
   o.buffer_bytes = 4096;
   kill_again_and_again(o, 110, 2);
+}
+
+EngineOptions flushed_often() {
+  EngineOptions o;
+  o.impressions.max_bytes = std::uint64_t{64} << 20;
+  o.events.journal.interval_ms = 1;
+  o.events.journal.segment_bytes = 65536;
+  o.events.journal.buffer_bytes = 4096;
+  return o;
+}
+
+const Exploration kDrawn{.policy = PlacePolicy::kSoftmax, .temperature = 0.3, .slots = {0, 1}, .pool = 6};
+
+/// What a child was promised.
+struct MadeDurable {
+  std::atomic<std::uint64_t> request{0};  // the newest number
+  std::atomic<std::uint64_t> answers{0};  // with that number or a smaller one
+};
+
+/// A process that shows, ties a click to each answer, and says of each number that was made durable so. Never returns.
+[[noreturn]] void show_until_killed(const std::filesystem::path& folder, MadeDurable& acknowledged) {
+  try {
+    Engine engine(folder, flushed_often());
+    engine.publish(shop_snapshot());
+    engine.explore(Placement::kHome, kDrawn);
+    const Predicate cheap = Predicate::price(0, 60);
+    const std::size_t before = engine.impressions().size();
+    for (int n = 1;; ++n) {
+      const std::string user = numbered("u", n % kUsers);
+      const Answer a = engine.recommend({.user = user, .k = 3, .filter = &cheap, .anchors = {"i7"}, .exclude_seen = false, .log = true});
+      engine.observe({user, view_of(a.items[1].item), "view"}, a.request_id);
+      if (n % 7 == 0) {
+        engine.impressions().sync();
+        acknowledged.request.store(a.request_id);
+        acknowledged.answers.store(before + static_cast<std::uint64_t>(n));
+      }
+      if (n % 150 == 0) engine.impressions().compact();
+    }
+  } catch (...) {
+  }
+  ::_exit(3);
+}
+
+TEST(JournalKill, ImpressionsAndWhatWasAskedSurvive) {
+  const TempDir dir;
+  void* shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  auto& acknowledged = *new (shared) MadeDurable;
+  std::mt19937 rng(5);
+  std::uint64_t reached = 0;
+  for (int round = 0; round < 12; ++round) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) show_until_killed(dir / "engine", acknowledged);
+    const std::uint64_t target = acknowledged.answers.load() + rng() % 100;
+    for (int i = 0; i < 8000 && acknowledged.answers.load() <= target; ++i) std::this_thread::sleep_for(std::chrono::microseconds(500));
+    std::this_thread::sleep_for(std::chrono::microseconds(rng() % 3000));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the child ended by itself, with " << WEXITSTATUS(status);
+    const Engine found(dir / "engine", flushed_often());
+    std::uint64_t last = 0;
+    std::uint64_t told = 0;
+    found.impressions().each([&](const Impression& shown) {
+      ASSERT_LT(last, shown.request);
+      last = shown.request;
+      ASSERT_TRUE(shown.question) << "request " << last << " has lost what was asked for";
+      EXPECT_EQ(shown.question->k, 3u);
+      EXPECT_EQ(shown.question->filter, Predicate::price(0, 60).to_json());
+      EXPECT_EQ(shown.question->anchors, std::vector<Key>{"i7"});
+      EXPECT_FALSE(shown.question->exclude_seen);
+      EXPECT_TRUE(shown.places[0].explored && shown.places[1].explored && shown.replays());
+      if (last > acknowledged.request.load()) return;
+      ++told;
+      EXPECT_EQ(shown.places[1].reactions.size(), 1u) << "request " << last << " has lost its click";
+    });
+    ASSERT_GE(told, acknowledged.answers.load()) << "round " << round << ": answers that were made durable are gone";
+    EXPECT_GE(last, reached);
+    reached = last;
+  }
+  ::munmap(shared, 4096);
+  EXPECT_GT(reached, 300u) << "the children hardly got anywhere: the test shows little";
 }
 
 }  // namespace

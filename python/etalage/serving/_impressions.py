@@ -40,6 +40,7 @@ class Impressions:
     explored       whether it was drawn                       attributed       how events were tied: "request", "window", "both" or ""
     marginal, marginal_error   with impressions(marginals=draws): see there
     and a column of int32 counts for each type of event, called as the type ("event_" before it where that is one of the above).
+    A purchase that was returned is counted no more; the return is, as its own type.
     """
 
     def __init__(self, columns):

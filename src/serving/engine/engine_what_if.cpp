@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "etalage/serving/impression_credit.hpp"
 #include "serving/engine/engine_impl.hpp"
 #include "serving/ranking/ranker_impl.hpp"
 
@@ -18,20 +19,8 @@ constexpr int kWalks = 1000;
 std::string named(const Impression& shown) { return "request " + std::to_string(shown.request); }
 
 double reward_of(const Impression::Place& place, const std::map<std::string, double>& worth) {
-  std::map<std::string, int> left;
-  std::vector<const std::string*> bought;  // and not returned
-  for (const Impression::Reaction& r : place.reactions) {
-    if (r.returns && !worth.contains(r.event)) {
-      if (bought.empty()) continue;
-      --left[*bought.back()];
-      bought.pop_back();
-      continue;
-    }
-    ++left[r.event];
-    if (r.purchase) bought.push_back(&r.event);
-  }
   double sum = 0;
-  for (const auto& [event, times] : left)
+  for (const auto& [event, times] : credited(place, worth))
     if (const auto at = worth.find(event); times > 0 && at != worth.end()) sum += at->second;
   return sum;
 }

@@ -83,9 +83,14 @@ std::uint16_t ImpressionStore::event_number(std::string_view event) {
 }
 
 bool ImpressionStore::reacted(const Entry& e, std::uint32_t place, std::int64_t until_ms) const {
-  for (std::int64_t i = e.reactions; i >= 0; i = reaction_at(i).before)
-    if (reaction_at(i).place == place && !reaction_at(i).returns && reaction_at(i).time_ms <= until_ms) return true;
-  return false;
+  int kept = 0;  // purchases less returns
+  for (std::int64_t i = e.reactions; i >= 0; i = reaction_at(i).before) {
+    const Reaction& r = reaction_at(i);
+    if (r.place != place || r.time_ms > until_ms) continue;
+    if (!r.purchase && !r.returns) return true;
+    kept += r.purchase ? 1 : -1;
+  }
+  return kept > 0;
 }
 
 bool ImpressionStore::react(Reaction reaction, std::string_view event) {
@@ -96,15 +101,16 @@ bool ImpressionStore::react(Reaction reaction, std::string_view event) {
     const Reaction& other = reaction_at(i);
     if (other.place == reaction.place && other.event == reaction.event && other.time_ms == reaction.time_ms) return false;
   }
-  if (!reaction.returns && !reacted(*e, reaction.place))
-    each_item(e->payload, [&](std::uint32_t place, KeyView item) {
-      if (place == reaction.place) ++counts_[key_hash(item)].reacted;
-      return place < reaction.place;
-    });
+  const bool did = reacted(*e, reaction.place);
   reaction.before = e->reactions;
   e->reactions = first_reaction_ + static_cast<std::int64_t>(reactions_.size());
   reactions_.push_back(reaction);
   bytes_ += sizeof(Reaction);
+  if (const bool does = reacted(*e, reaction.place); does != did)
+    each_item(e->payload, [&](std::uint32_t place, KeyView item) {
+      if (place == reaction.place) counts_[key_hash(item)].reacted += does ? 1u : -1u;
+      return place < reaction.place;
+    });
   return true;
 }
 

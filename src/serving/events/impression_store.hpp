@@ -95,7 +95,7 @@ class ImpressionStore {
   [[nodiscard]] const Entry* entry_of(std::uint64_t request) const;  // null where nothing is left of it
   [[nodiscard]] Entry* entry_of(std::uint64_t request) { return const_cast<Entry*>(std::as_const(*this).entry_of(request)); }
   [[nodiscard]] const Reaction& reaction_at(std::int64_t index) const { return reactions_[static_cast<std::size_t>(index - first_reaction_)]; }
-  /// Whether somebody did, up to then.
+  /// Whether somebody did, up to then: purchases that came back by then are none.
   [[nodiscard]] bool reacted(const Entry& e, std::uint32_t place, std::int64_t until_ms = std::numeric_limits<std::int64_t>::max()) const;
   [[nodiscard]] Impression decoded(const Entry& e) const;
   void uncount(const Entry& e);
