@@ -22,7 +22,7 @@ EFS = [24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536]
 def _candidates(side):
     """(build, efforts) of a side."""
     if side == "etalage lists":
-        return [({"nlist": n}, [int(s * n) for s in SHARES]) for n in (576, 1024, 2048)]
+        return [({"nlist": n}, [int(s * n) for s in SHARES]) for n in (576, 1024, 1536, 2048)]
     if side == "scann":
         return [({"leaves": n}, [[int(s * n), r] for s in SHARES for r in RESCORED]) for n in (576, 1024, 1500, 2048)]
     builds = [{"M": 16, "ef_construction": 100}, {"M": 32, "ef_construction": 200}]

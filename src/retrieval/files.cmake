@@ -9,6 +9,7 @@ target_sources(etalage PRIVATE
   src/retrieval/lists/ivf_pq.cpp
   src/retrieval/lists/kmeans.cpp
   src/retrieval/lists/list_batch.cpp
+  src/retrieval/lists/list_reach.cpp
   src/retrieval/lists/norm_tiers.cpp
   src/retrieval/id_table.cpp
   src/retrieval/index_rows.cpp

@@ -16,6 +16,7 @@
 #include "kernels/rank_key.hpp"
 #include "kernels/scan_kernels.hpp"
 #include "retrieval/lists/kmeans.hpp"
+#include "retrieval/lists/list_reach.hpp"
 #include "search/below_best.hpp"
 
 namespace etalage::retrieval {
@@ -25,6 +26,8 @@ constexpr int kIterations = 8;
 constexpr std::size_t kListSample = 64;   // training rows for each list
 constexpr std::size_t kCodeSample = 128;  // training rows for each centroid of a code
 constexpr float kReach = 1.25f;           // deviations above a list's mean at which its best rows are expected
+constexpr double kMostReach = 64;
+constexpr std::size_t kReachSample = 65536;  // rows among which neighbours are looked for that tell the same of rows of length 1
 
 std::size_t parts_of(std::size_t dim, int pq_m) {
   if (pq_m > 0) return static_cast<std::size_t>(pq_m);
@@ -134,7 +137,11 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, 
   }
   out->rows_ = Array<std::int32_t>(rows);
   out->tails_.resize(out->nlist_);
-  if (out->tiered()) out->measure_lists(store, num_threads);
+  if (out->tiered() || (metric == IndexMetric::kCosine && !quantise)) out->measure_lists(store, num_threads);
+  if (metric == IndexMetric::kCosine) {
+    const std::vector<std::size_t> sample = sample_rows(store, kReachSample, options.seed + 1);
+    out->set_reach(learn_reach(store, sample, {out->centroids_.data(), out->half_norms_.data(), out->offsets_.view(), all.lists}, num_threads));
+  }
   if (sorted != nullptr) {
     out->sorted_ = true;
     *sorted = std::move(rows);
@@ -143,12 +150,13 @@ std::shared_ptr<IvfPq> IvfPq::train(const ItemStore& store, IndexMetric metric, 
 }
 
 void IvfPq::measure_lists(const ItemStore& store, int num_threads) {
-  centroids_ = Array<float>(dim_ * nlist_);
-  half_norms_ = Array<float>(nlist_);
-  spreads_ = Array<float>(nlist_);
+  // A list without rows keeps the centroid that it was trained to.
+  if (centroids_.empty()) centroids_ = Array<float>(dim_ * nlist_);
+  if (half_norms_.empty()) half_norms_ = Array<float>(nlist_);
+  if (tiered()) spreads_ = Array<float>(nlist_);
   float* means = centroids_.mutable_data();
   float* half_norms = half_norms_.mutable_data();
-  float* spreads = spreads_.mutable_data();
+  float* spreads = tiered() ? spreads_.mutable_data() : nullptr;
   detail::parallel_for(nlist_, 1, num_threads, [&](std::size_t begin, std::size_t end, int) {
     std::vector<double> mean(dim_);
     for (std::size_t list = begin; list < end; ++list) {
@@ -161,7 +169,7 @@ void IvfPq::measure_lists(const ItemStore& store, int num_threads) {
       for (std::size_t i = first; i < last; ++i) {
         const auto row = static_cast<std::size_t>(rows_[i]);
         for (std::size_t f = 0; f < dim_; ++f) mean[f] += static_cast<double>(store.vector(row)[f]);
-        square += static_cast<double>(store.norms2[row]);
+        if (spreads != nullptr) square += static_cast<double>(store.norms2[row]);  // others may have none
       }
       double norm2 = 0;
       for (std::size_t f = 0; f < dim_; ++f) {
@@ -170,9 +178,15 @@ void IvfPq::measure_lists(const ItemStore& store, int num_threads) {
         norm2 += mean[f] * mean[f];
       }
       half_norms[list] = static_cast<float>(norm2 / 2);
-      spreads[list] = static_cast<float>(std::sqrt(std::max(square / count - norm2, 0.0) / static_cast<double>(dim_)));
+      if (spreads != nullptr) spreads[list] = static_cast<float>(std::sqrt(std::max(square / count - norm2, 0.0) / static_cast<double>(dim_)));
     }
   });
+}
+
+void IvfPq::set_reach(float reach) {
+  reach_ = reach;
+  reaches_.resize(reach > 0 ? nlist_ : 0);
+  for (std::size_t list = 0; list < reaches_.size(); ++list) reaches_[list] = reach * unit_deviation(half_norms_[list], dim_);
 }
 
 void IvfPq::train_codes(const std::vector<float>& data, const ItemIndexOptions& options, int num_threads) {
@@ -237,13 +251,16 @@ void IvfPq::append(const Encoded& encoded, std::size_t i, std::int32_t row) {
   tail.codes.insert(tail.codes.end(), code, code + static_cast<std::ptrdiff_t>(m_));
 }
 
-// The inner product ranks lists for dot, with how far rows reach beyond the mean; the nearest centroid for the others.
+// What a list's best rows may reach ranks lists of inner products and cosines: the mean's product and some deviations of the rows
+// around it. Without a reach: the mean's product for lists of codes and dot, and else the nearest centroid.
 void IvfPq::rate(IndexMetric metric, const float* query, const float* dots, float* ranks) const {
   if (tiered()) {
     float norm2 = 0;
     for (std::size_t f = 0; f < dim_; ++f) norm2 += query[f] * query[f];
     const float reach = kReach * std::sqrt(norm2);
     for (std::size_t list = 0; list < nlist_; ++list) ranks[list] = dots[list] + reach * spreads_[list];
+  } else if (reach_ > 0) {
+    for (std::size_t list = 0; list < nlist_; ++list) ranks[list] = dots[list] + reaches_[list];
   } else {
     const float weight = metric == IndexMetric::kDot ? 0.0f : 1.0f;
     for (std::size_t list = 0; list < nlist_; ++list) ranks[list] = dots[list] - weight * half_norms_[list];
@@ -280,7 +297,7 @@ void IvfPq::rank_lists(IndexMetric metric, const float* query, SearchScratch& sc
 }
 
 std::size_t IvfPq::memory_bytes() const noexcept {
-  std::size_t bytes = (centroids_.size() + half_norms_.size() + codebook_.size() + code_half_norms_.size()) * sizeof(float) +
+  std::size_t bytes = (centroids_.size() + half_norms_.size() + reaches_.capacity() + codebook_.size() + code_half_norms_.size()) * sizeof(float) +
                       offsets_.size() * sizeof(std::int64_t) + rows_.size() * sizeof(std::int32_t) + codes_.size() +
                       tails_.capacity() * sizeof(Tail) + spreads_.size() * sizeof(float) + (tiers_ ? tiers_->memory_bytes() : 0);
   for (const Tail& t : tails_) bytes += t.rows.capacity() * sizeof(std::int32_t) + t.codes.capacity();
@@ -293,6 +310,7 @@ void IvfPq::save(StateWriter& writer, const ItemStore& store) const {
   writer.put_int("ivf/trained_on", static_cast<std::int64_t>(trained_on_));
   writer.put_array("ivf/centroids", centroids_);
   writer.put_array("ivf/half_norms", half_norms_);
+  if (reach_ > 0) writer.put_double("ivf/reach", static_cast<double>(reach_));
   if (tiers_) {
     writer.put_array("ivf/spreads", spreads_);
     tiers_->save(writer);
@@ -378,6 +396,12 @@ IvfPq::IvfPq(const StateReader& reader, const ItemIndexOptions& options, bool qu
   if (offsets_[0] != 0 || offsets_.back() != static_cast<std::int64_t>(rows_.size()))
     reader.fail("ivf/offsets", "found offsets that do not span the rows");
   if (sorted_ && rows_.size() > store_rows) reader.fail(rows_name, "found an order of other rows");
+  if (reader.has("ivf/reach")) {  // of cosines
+    const double reach = reader.get_double("ivf/reach");
+    if (!(reach > 0 && reach <= kMostReach)) reader.fail("ivf/reach", "found " + std::to_string(reach) + ", expected a value in (0, 64]");
+    if (tiered()) reader.fail("ivf/reach", "found it beside tiers of lists");
+    set_reach(static_cast<float>(reach));
+  }
   if (!reader.verify()) return;
   for (const auto& [name, values] : {std::pair("ivf/centroids", &centroids_), std::pair("ivf/half_norms", &half_norms_), std::pair("ivf/spreads", &spreads_),
                                      std::pair("ivf/codebook", &codebook_), std::pair("ivf/code_half_norms", &code_half_norms_)})

@@ -23,6 +23,7 @@ namespace etalage::retrieval {
 /// q_part.r_part (c the list's centroid, r the decoded residual), and for l2 2 q.x - |x|^2 with the row's exact norm:
 /// one table of a query serves every list and metric. Without quantisation (m = 0) the lists alone; for inner products
 /// those are NormTiers, and a list is as good as q.mean + 1.25 |q| sqrt(mean |x - mean|^2 / dim): what its best rows reach.
+/// For cosine it is q.c + reach sqrt((1 - |c|^2) / dim), where training found a reach that reads fewer rows than the nearest centroids do.
 /// Lists without codes lie in the store itself, one after the other (sorted()): a list is read as a stretch of rows.
 class IvfPq {
  public:
@@ -102,8 +103,10 @@ class IvfPq {
     std::vector<std::int32_t> rows;
     std::vector<std::uint8_t> codes;
   };
-  /// Means, and how far rows lie around them.
+  /// Means of all rows, and with tiers how far rows lie around them.
   void measure_lists(const ItemStore& store, int num_threads);
+  /// How many deviations above a list's product its best rows are expected, for rows of length 1; 0: lists rank by the nearest centroid.
+  void set_reach(float reach);
   /// How good lists are for a query, from its products with the centroids, in place or into `ranks` [nlist].
   void rate(IndexMetric metric, const float* query, const float* dots, float* ranks) const;
   /// Keys of at least the best `count` lists into scratch.keys, in no order, and of none worse than those left out.
@@ -126,6 +129,8 @@ class IvfPq {
   Array<float> centroids_;      // [dim x nlist]
   Array<float> half_norms_;     // [nlist]
   Array<float> spreads_;        // [nlist] with tiers
+  float reach_ = 0;             // of cosines: learn_reach()
+  std::vector<float> reaches_;  // [nlist] with a reach, in products
   std::shared_ptr<const NormTiers> tiers_;
   Array<float> codebook_;       // [m][dim / m][ksub]
   Array<float> code_half_norms_;  // [m][ksub]
