@@ -10,14 +10,15 @@
 #include <vector>
 
 #include "search/below_best.hpp"
+#include "search/closer_query.hpp"
 #include "search/kernel_names.hpp"
 #include "search/scored_row.hpp"
 
 namespace etalage::search {
 
 /// Which rows of a stretch can be among a query's best k, from upper bounds of all of them. The k with the highest bounds
-/// are scored; what does not reach the least of these scores is out, the others are scored too. So the best k of several
-/// stretches are among what take() hands out, whatever their order and whatever the thresholds were.
+/// are scored; what does not reach the least of these scores is out, by closer bounds as well where many are left, and the others
+/// are scored too. So the best k of several stretches are among what take() hands out, whatever their order and whatever the thresholds were.
 class BoundSelector {
  public:
   /// Bounds behind the last, up to a whole number of columns, are written to.
@@ -52,12 +53,31 @@ class BoundSelector {
             std::remove_if(rest, end, [threshold](std::uint64_t key) { return !(key_score(key) > threshold); }) - keys_.begin());
       }
     }
+    if (count - known >= kManyLeft && threshold > -kInfinity) count = known + keep_closer(rules, threshold, known, count - known, row_of);
     if (count > known) score(rules, threshold, known, count - known, row_of, out);
   }
 
  private:
   static constexpr float kInfinity = std::numeric_limits<float>::infinity();
   static constexpr std::size_t kFew = 6;         // more than k: scored without a second look
+
+  static constexpr std::size_t kManyLeft = 12;   // rows that pay for closer bounds
+
+  /// Leaves those of keys [first, first + n) that closer bounds do not exclude, and returns how many these are.
+  template <class Rules, class RowOf>
+  std::size_t keep_closer(const Rules& rules, float threshold, std::size_t first, std::size_t n, const RowOf& row_of) {
+    if (!rules.prepare(closer_)) return n;
+    if (rows_.size() < n) rows_.resize(n), scores_.resize(n);
+    for (std::size_t i = 0; i < n; ++i) rows_[i] = row_of(key_index(keys_[first + i]));
+    rules.correct(closer_, rows_.data(), n, scores_.data());
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::uint64_t key = keys_[first + i];
+      keys_[first + kept] = key;
+      kept += closer_.closer(key_score(key), scores_[i]) <= threshold ? 0 : 1;  // what is no number stays
+    }
+    return kept;
+  }
 
   std::size_t collect(const float* bounds, std::size_t n, float above) {
     return scan().collect(bounds, padded(n), 0, above, keys_.data());
@@ -93,6 +113,7 @@ class BoundSelector {
   std::vector<float> copy_;
   std::vector<std::int32_t> rows_;
   std::vector<float> scores_;
+  CloserQuery closer_;
 };
 
 }  // namespace etalage::search
