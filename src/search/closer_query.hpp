@@ -11,8 +11,8 @@
 namespace etalage::search {
 
 /// What the codes of a query leave out, in codes of its own. Upper bounds of rows come closer by it, from their records alone: with
-/// q = step d + ρ step d' + e', x = scale c + r,  q.x <= step scale (d.c + ρ d'.c) + (|q| + |e'|) |r| + |e'| |x|, where |e'| is about
-/// a hundredth of what d leaves out, so that bounds are about half as wide.
+/// q = step (d + u d') + e' and x = scale c + r, q.x <= step scale (d + u d').c + (|q| + |e'|) |r| + |e'| |x|, where |e'| is about
+/// a hundredth of what d leaves out: bounds are about half as wide.
 class CloserQuery {
  public:
   /// For a query as encode_query() left it. False where nothing would come closer.
@@ -28,7 +28,7 @@ class CloserQuery {
 
  private:
   CodeTerms terms_;
-  float unit_ = 0;  // ρ
+  float unit_ = 0;  // u
   std::vector<std::int8_t> codes_;
   std::vector<float> rest_;
 };
