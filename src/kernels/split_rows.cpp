@@ -26,8 +26,6 @@ constexpr std::size_t kLanes = 4;
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * 4)));
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 
-constexpr std::int32_t kMarked = static_cast<std::int32_t>(SplitShape::kOddSpare << SplitShape::kSpareShift);
-
 // Unsigned bytes and pairs of bytes, widened. By hand: GCC 12 converts vectors of them one by one.
 #if defined(__AVX512F__)
 ETALAGE_INLINE Ints bytes_at(const std::uint8_t* p) { return (Ints)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
@@ -54,12 +52,11 @@ ETALAGE_INLINE Ints pairs_at(const std::uint8_t* p) {
 }
 #endif
 
-/// What has no code 0; `most` rises to the largest of what the codes leave out.
-ETALAGE_INLINE Ints join_lanes(const std::uint8_t* codes, float scale, const std::uint8_t* low, const std::uint8_t* high, Ints& most) {
+/// What has no code 0.
+ETALAGE_INLINE Ints join_lanes(const std::uint8_t* codes, float scale, const std::uint8_t* low, const std::uint8_t* high) {
   const Ints q = bytes_at(codes) - 128;
   const Ints a = q < 0 ? -q : q;
   const Ints rest = pairs_at(low) | bytes_at(high) << 16;
-  most = rest > most ? rest : most;
   const Floats below = scale * (__builtin_convertvector(a, Floats) - SplitShape::kBelow);
   constexpr std::int32_t kOffset = (1 << SplitShape::kSpareShift) - 1;
 #if defined(__AVX512F__)
@@ -71,57 +68,92 @@ ETALAGE_INLINE Ints join_lanes(const std::uint8_t* codes, float scale, const std
   return ((Ints)below + offset) | (q & static_cast<std::int32_t>(0x80000000));
 }
 
-ETALAGE_INLINE bool any_marked(Ints most) {
-#if defined(__AVX512F__)
-  return _mm512_cmpgt_epi32_mask((__m512i)most, _mm512_set1_epi32(kMarked - 1)) != 0;
-#elif defined(__AVX2__)
-  return _mm256_movemask_epi8((__m256i)(most >= kMarked)) != 0;
-#elif defined(__SSE2__)
-  return _mm_movemask_epi8((__m128i)(most >= kMarked)) != 0;
-#else
-  return (most[0] >= kMarked) | (most[1] >= kMarked) | (most[2] >= kMarked) | (most[3] >= kMarked);
-#endif
-}
+constexpr std::size_t kTested = 64;  // bytes at a time
+constexpr std::uint8_t kMarked = SplitShape::kOddSpare << (SplitShape::kSpareShift - 16);  // of the high bytes, at least
 
-constexpr std::size_t kTested = 16;  // codes at a time
+/// Bits of the first n of 64 bytes; of those behind, where they may be read, nothing is said.
+ETALAGE_INLINE std::uint64_t first_bits(std::size_t n) { return n < kTested ? (std::uint64_t{1} << n) - 1 : ~std::uint64_t{0}; }
 
-/// Bits of sixteen dimensions whose code is 128, and of those that have spare bits.
-ETALAGE_INLINE std::uint32_t zeros_at(const std::uint8_t* codes) {
-#if defined(__SSE2__)
-  const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
-  return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(c, _mm_set1_epi8(-128))));
-#else
-  std::uint32_t found = 0;
-  for (std::size_t l = 0; l < kTested; ++l) found |= (codes[l] == 128 ? 1u : 0u) << l;
-  return found;
-#endif
+#if defined(__AVX512BW__)
+ETALAGE_INLINE __m512i some_bytes(const std::uint8_t* p, std::size_t n) { return _mm512_maskz_loadu_epi8(first_bits(n), p); }
+/// Bits of n dimensions, at most 64, whose code is 128; of those that have spare bits; of high bytes that may be marked.
+ETALAGE_INLINE std::uint64_t zeros_at(const std::uint8_t* codes, std::size_t n) {
+  return _mm512_cmpeq_epi8_mask(some_bytes(codes, n), _mm512_set1_epi8(-128));
 }
-ETALAGE_INLINE std::uint32_t spares_at(const std::uint8_t* codes) {
-  constexpr std::uint8_t kLow = 128 - SplitShape::kSpareFrom;
-  constexpr std::uint8_t kHigh = 128 + SplitShape::kSpareFrom;
-#if defined(__SSE2__)
-  const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
-  const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(c, _mm_set1_epi8(static_cast<char>(kLow))), c);
-  const __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(c, _mm_set1_epi8(static_cast<char>(kHigh))), c);
-  return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_or_si128(low, high)));
-#else
-  std::uint32_t found = 0;
-  for (std::size_t l = 0; l < kTested; ++l) found |= (codes[l] <= kLow || codes[l] >= kHigh ? 1u : 0u) << l;
-  return found;
-#endif
+ETALAGE_INLINE std::uint64_t spares_at(const std::uint8_t* codes, std::size_t n) {
+  // The distance from 128, which 0 has too: as unsigned bytes.
+  const __m512i far = _mm512_abs_epi8(_mm512_sub_epi8(some_bytes(codes, n), _mm512_set1_epi8(-128)));
+  return _mm512_cmpge_epu8_mask(far, _mm512_set1_epi8(SplitShape::kSpareFrom)) & first_bits(n);
 }
+ETALAGE_INLINE std::uint64_t marks_at(const std::uint8_t* high, std::size_t n) {
+  return _mm512_cmpge_epu8_mask(some_bytes(high, n), _mm512_set1_epi8(static_cast<char>(kMarked)));
+}
+#else
+/// Of n bytes, at most 64, those of which test(sixteen bytes) says so.
+template <class Test>
+ETALAGE_INLINE std::uint64_t bits_of(const std::uint8_t* p, std::size_t n, const Test& test) {
+  std::uint64_t bits = 0;
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) bits |= static_cast<std::uint64_t>(test(p + i)) << i;
+  if (i < n) {
+    std::uint8_t last[16] = {};
+    __builtin_memcpy(last, p + i, n - i);
+    bits |= static_cast<std::uint64_t>(test(last)) << i;
+    bits &= first_bits(n);
+  }
+  return bits;
+}
+#if defined(__SSE2__)
+ETALAGE_INLINE __m128i sixteen(const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+ETALAGE_INLINE __m128i splat(std::uint8_t x) { return _mm_set1_epi8(static_cast<char>(x)); }
+ETALAGE_INLINE std::uint32_t bits_where(__m128i all) { return static_cast<std::uint32_t>(_mm_movemask_epi8(all)); }
+ETALAGE_INLINE std::uint64_t zeros_at(const std::uint8_t* codes, std::size_t n) {
+  return bits_of(codes, n, [](const std::uint8_t* p) { return bits_where(_mm_cmpeq_epi8(sixteen(p), splat(128))); });
+}
+ETALAGE_INLINE std::uint64_t spares_at(const std::uint8_t* codes, std::size_t n) {
+  return bits_of(codes, n, [](const std::uint8_t* p) {
+    const __m128i c = sixteen(p);
+    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(c, splat(128 - SplitShape::kSpareFrom)), c);
+    return bits_where(_mm_or_si128(low, _mm_cmpeq_epi8(_mm_max_epu8(c, splat(128 + SplitShape::kSpareFrom)), c)));
+  });
+}
+ETALAGE_INLINE std::uint64_t marks_at(const std::uint8_t* high, std::size_t n) {
+  return bits_of(high, n, [](const std::uint8_t* p) { return bits_where(_mm_cmpeq_epi8(_mm_max_epu8(sixteen(p), splat(kMarked)), sixteen(p))); });
+}
+#else
+template <class Says>
+ETALAGE_INLINE std::uint64_t bits_one_by_one(const std::uint8_t* p, std::size_t n, const Says& says) {
+  return bits_of(p, n, [&](const std::uint8_t* sixteen) {
+    std::uint32_t bits = 0;
+    for (std::size_t l = 0; l < 16; ++l) bits |= (says(sixteen[l]) ? 1u : 0u) << l;
+    return bits;
+  });
+}
+ETALAGE_INLINE std::uint64_t zeros_at(const std::uint8_t* codes, std::size_t n) {
+  return bits_one_by_one(codes, n, [](std::uint8_t c) { return c == 128; });
+}
+ETALAGE_INLINE std::uint64_t spares_at(const std::uint8_t* codes, std::size_t n) {
+  return bits_one_by_one(codes, n, [](std::uint8_t c) { return c <= 128 - SplitShape::kSpareFrom || c >= 128 + SplitShape::kSpareFrom; });
+}
+ETALAGE_INLINE std::uint64_t marks_at(const std::uint8_t* high, std::size_t n) {
+  return bits_one_by_one(high, n, [](std::uint8_t h) { return h >= kMarked; });
+}
+#endif
+#endif
+
+ETALAGE_INLINE std::size_t at_most(std::size_t n) { return n < kTested ? n : kTested; }
 
 /// The dimensions with spare bits, in order.
 struct Spares {
   const std::uint8_t* codes;
-  std::size_t width;  // of the codes, padded with 128
+  std::size_t dim;
   std::size_t block = 0;
-  std::uint32_t left = spares_at(codes);
+  std::uint64_t left = spares_at(codes, at_most(dim));
   /// False when there is none any more.
   ETALAGE_INLINE bool next(std::size_t& f) {
-    while (left == 0 && (block += kTested) < width) left = spares_at(codes + block);
+    while (left == 0 && (block += kTested) < dim) left = spares_at(codes + block, at_most(dim - block));
     if (left == 0) return false;
-    f = block + static_cast<std::size_t>(__builtin_ctz(left));
+    f = block + static_cast<std::size_t>(__builtin_ctzll(left));
     left &= left - 1;
     return true;
   }
@@ -138,12 +170,29 @@ struct Rest {
   }
 };
 
+/// The values of code 0, `zeros` of dimensions [block, block + 64).
+ETALAGE_INLINE void join_zeros(std::uint64_t zeros, std::size_t block, std::uint32_t exponent, const Rest& all, Spares& spares, float* row) {
+  for (; zeros != 0; zeros &= zeros - 1) {
+    const std::size_t f = block + static_cast<std::size_t>(__builtin_ctzll(zeros));
+    std::uint32_t mantissa = all[f] & 0x7FFFFFu;
+    std::uint32_t bits = all[f] >> 23 << 31;
+    if (std::size_t spare = 0; mantissa != 0 && spares.next(spare)) {
+      std::uint32_t below = all[spare] >> SplitShape::kSpareShift;
+      if (below >= SplitShape::kPowers) {
+        below -= SplitShape::kPowers;
+        mantissa = 0;
+      }
+      bits |= (exponent - below) << 23 | mantissa;
+    }
+    row[f] = __builtin_bit_cast(float, bits);
+  }
+}
+
 bool join(const std::uint8_t* codes, float scale, const std::uint8_t* rest, std::size_t dim, float* row) noexcept {
   const Rest all{rest, rest + 2 * dim};
-  Ints most = {};
   std::size_t f = 0;
   for (; f + kLanes <= dim; f += kLanes) {
-    const Ints bits = join_lanes(codes + f, scale, all.low + 2 * f, all.high + f, most);
+    const Ints bits = join_lanes(codes + f, scale, all.low + 2 * f, all.high + f);
     __builtin_memcpy(row + f, &bits, sizeof bits);
   }
   if (f < dim) {
@@ -151,33 +200,17 @@ bool join(const std::uint8_t* codes, float scale, const std::uint8_t* rest, std:
     std::uint8_t high[kLanes] = {};
     __builtin_memcpy(low, all.low + 2 * f, 2 * (dim - f));
     __builtin_memcpy(high, all.high + f, dim - f);
-    const Ints bits = join_lanes(codes + f, scale, low, high, most);
+    const Ints bits = join_lanes(codes + f, scale, low, high);
     __builtin_memcpy(row + f, &bits, (dim - f) * sizeof(float));
   }
 
-  const std::size_t width = (dim + kTested - 1) / kTested * kTested;
-  // Rarely reached by what has no spare bits either.
-  if (std::size_t first = 0; any_marked(most) && Spares{codes, width}.next(first) && all[first] >= static_cast<std::uint32_t>(kMarked)) return false;
-  Spares spares{codes, width};
+  // Most rows have a value of code 0 or none, and hardly any may be marked: both are asked of many dimensions at a time.
+  std::uint64_t marked = 0;
+  for (std::size_t block = 0; block < dim; block += kTested) marked |= marks_at(all.high + block, at_most(dim - block));
+  if (std::size_t first = 0; marked != 0 && Spares{codes, dim}.next(first) && all.high[first] >= kMarked) return false;
+  Spares spares{codes, dim};
   const std::uint32_t exponent = __builtin_bit_cast(std::uint32_t, scale * SplitShape::kZeroTop) >> 23;
-  for (std::size_t block = 0; block < width; block += kTested) {
-    std::uint32_t zeros = zeros_at(codes + block);
-    if (dim - block < kTested) zeros &= (1u << (dim - block)) - 1;
-    for (; zeros != 0; zeros &= zeros - 1) {
-      f = block + static_cast<std::size_t>(__builtin_ctz(zeros));
-      std::uint32_t mantissa = all[f] & 0x7FFFFFu;
-      std::uint32_t bits = all[f] >> 23 << 31;
-      if (std::size_t spare = 0; mantissa != 0 && spares.next(spare)) {
-        std::uint32_t below = all[spare] >> SplitShape::kSpareShift;
-        if (below >= SplitShape::kPowers) {
-          below -= SplitShape::kPowers;
-          mantissa = 0;
-        }
-        bits |= (exponent - below) << 23 | mantissa;
-      }
-      row[f] = __builtin_bit_cast(float, bits);
-    }
-  }
+  for (std::size_t block = 0; block < dim; block += kTested) join_zeros(zeros_at(codes + block, at_most(dim - block)), block, exponent, all, spares, row);
   return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "retrieval/scorer.hpp"
 #include "search/bounded_best.hpp"
+#include "search/closer_query.hpp"
 #include "search/coded_query.hpp"
 
 namespace etalage::retrieval {
@@ -38,6 +39,11 @@ struct IndexRules {
   }
   [[nodiscard]] float lowest(float score) const noexcept { return query->lowest(score); }
   void rescore(const std::int32_t* rows, std::size_t n, float* out) const noexcept { scorer.rows(rows, n, out); }
+  /// False where closer bounds are not to be had.
+  bool prepare(search::CloserQuery& closer) const { return closer.prepare(scorer.query(), *shape, kernels::code().query_max, *query); }
+  void correct(const search::CloserQuery& closer, const std::int32_t* rows, std::size_t n, float* out) const {
+    closer.correct(kernels::code(), *shape, records, rows, n, out);
+  }
 };
 
 inline std::size_t write(BoundedBest& selection, IndexRules& rules, std::span<Neighbor> out, search::BoundedScratch& scratch) {

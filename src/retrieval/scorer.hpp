@@ -44,10 +44,8 @@ class Scorer {
     rows(&row, 1, &out);
     return out;
   }
-  /// Of rows that are about to be scored. Split ones are asked for one by one: joining some passes the time until others are there.
-  void prefetch(std::int32_t row) const noexcept {
-    if (!rows_.split()) rows_.prefetch(static_cast<std::size_t>(row));
-  }
+  /// Of rows that are about to be scored.
+  void prefetch(std::int32_t row) const noexcept { rows_.prefetch(static_cast<std::size_t>(row)); }
   [[nodiscard]] const float* query() const noexcept { return query_; }
 
  private:

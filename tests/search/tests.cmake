@@ -1,4 +1,4 @@
-etalage_tests(search best longest_rows row_order scan top_k)
+etalage_tests(search best closer_query longest_rows row_order scan top_k)
 
 # The environment variable decides, is checked, and everything above the kernels answers on every level. Levels that this
 # CPU does not have are skipped.

@@ -196,6 +196,7 @@ void ListBatch::read_first(std::size_t list, std::span<const std::uint32_t> quer
   const std::size_t step = kListStretch / table.panel * table.panel;
   const std::size_t stride = search::BoundSelector::padded(std::min(step, rows.size()) + kernels::kMostPanel);
   search::at_least(w.bounds, queries.size() * stride);
+  search::at_least(w.looks, queries.size());
   for (std::size_t from = 0; from < rows.size(); from += step) {
     const std::size_t n = std::min(step, rows.size() - from);
     for (std::size_t at = 0; at < n; at += table.panel)
@@ -203,13 +204,20 @@ void ListBatch::read_first(std::size_t list, std::span<const std::uint32_t> quer
     for (std::size_t i = 0; i < n && !view_.alive.empty(); ++i)
       if (view_.alive[rows[from + i]] == 0)
         for (std::size_t q = 0; q < queries.size(); ++q) w.bounds[q * stride + i] = -kInfinity;
+    // Step by step for all queries: the rows of each come while others are looked at.
+    const auto row_of = [&](std::size_t i) { return static_cast<std::int32_t>(rows[from + i]); };
     for (std::size_t q = 0; q < queries.size(); ++q) {
-      const std::uint32_t query = queries[q];
-      float threshold = thresholds_[query].load(std::memory_order_relaxed);
-      w.found.clear();
-      w.selector.take([&] { return rules_of(query); }, threshold, &w.bounds[q * stride], n, k_,
-                      [&](std::size_t i) { return static_cast<std::int32_t>(rows[from + i]); }, w.found);
-      if (!w.found.empty()) offer(query, w.found.data(), w.found.size());
+      FirstLook& look = w.looks[q];
+      look.threshold = thresholds_[queries[q]].load(std::memory_order_relaxed);
+      look.found.clear();
+      look.selector.start([&] { return rules_of(queries[q]); }, look.threshold, &w.bounds[q * stride], n, k_, row_of);
+    }
+    for (std::size_t q = 0; q < queries.size(); ++q)
+      w.looks[q].selector.narrow([&] { return rules_of(queries[q]); }, w.looks[q].threshold, row_of, w.looks[q].found);
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      FirstLook& look = w.looks[q];
+      look.selector.finish([&] { return rules_of(queries[q]); }, look.threshold, look.found);
+      if (!look.found.empty()) offer(queries[q], look.found.data(), look.found.size());
     }
   }
 }

@@ -74,10 +74,16 @@ class ListBatch {
     std::uint32_t query;  // of the list
     std::int32_t row;
   };
+  /// A query of a first list.
+  struct FirstLook {
+    search::BoundSelector selector;
+    float threshold = 0;
+    std::vector<ScoredRow> found;
+  };
   struct Worker {
     SearchScratch scratch;
     search::CodedMemory memory;
-    search::BoundSelector selector;
+    std::vector<FirstLook> looks;
     std::vector<float> bounds;             // of the queries of one list
     std::vector<kernels::Bounded> room;    // a panel for each query of one list
     std::vector<Pending> pending;
