@@ -16,6 +16,7 @@
 #include "core/large_array.hpp"
 #include "detail/huge_pages.hpp"
 #include "detail/parallel_for.hpp"
+#include "detail/prefetch.hpp"
 
 namespace etalage::detail {
 
@@ -207,6 +208,7 @@ class PartitionedInterner {
   static void prefetch_run(const Slot* entries, std::size_t b, std::size_t e) noexcept {
     const char* const end = reinterpret_cast<const char*>(entries + e);
     for (const char* p = reinterpret_cast<const char*>(entries + b); p < end; p += 64) __builtin_prefetch(p);
+    keep_requests();
   }
 
   /// 64 marks as bits; clears them.

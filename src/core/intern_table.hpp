@@ -18,6 +18,7 @@
 #include "core/column.hpp"
 #include "core/hash.hpp"
 #include "detail/huge_pages.hpp"
+#include "detail/prefetch.hpp"
 #include "detail/probing.hpp"
 
 namespace etalage::detail {
@@ -86,6 +87,7 @@ struct StringPolicy {
   }
   static void prefetch(const Slot& s) noexcept {
     if (s.size > 16) __builtin_prefetch(reinterpret_cast<const void*>(static_cast<std::uintptr_t>(s.b)));
+    keep_requests();
   }
   static std::uint64_t hash(const Slot& s) noexcept {
     if (s.size > 16) return s.a;

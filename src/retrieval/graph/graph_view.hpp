@@ -85,6 +85,7 @@ struct GraphView {
   void prefetch(std::size_t node) const noexcept {
     if (offsets != nullptr) __builtin_prefetch(offsets + node);
     else __builtin_prefetch(rests + node);
+    detail::keep_requests();
   }
   /// Places of links; the first that is -1 ends them.
   [[nodiscard]] Links links(std::int32_t node, std::int32_t layer) const noexcept {
