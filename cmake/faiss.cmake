@@ -28,14 +28,7 @@ endif()
 add_library(etalage_faiss ${_faiss_all} ${_sources})
 add_library(etalage::faiss ALIAS etalage_faiss)
 target_compile_features(etalage_faiss PUBLIC cxx_std_20)
-set_target_properties(etalage_faiss PROPERTIES
-  EXPORT_NAME faiss
-  CXX_EXTENSIONS OFF
-  CXX_VISIBILITY_PRESET ${ETALAGE_VISIBILITY}
-  VISIBILITY_INLINES_HIDDEN ON
-  POSITION_INDEPENDENT_CODE ON
-  VERSION ${PROJECT_VERSION}
-  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set_target_properties(etalage_faiss PROPERTIES EXPORT_NAME faiss ${ETALAGE_LIBRARY_PROPERTIES})
 target_include_directories(etalage_faiss PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
 target_link_libraries(etalage_faiss PUBLIC etalage
                       PRIVATE $<$<BOOL:${ETALAGE_OPENBLAS_LIBRARY}>:etalage::openblas> faiss OpenMP::OpenMP_CXX)

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "etalage/core/event_columns.hpp"
@@ -96,6 +97,21 @@ struct Column {
   [[nodiscard]] bool has_integers() const noexcept { return type >= ColumnType::kInt8 && type <= ColumnType::kUInt64; }
   [[nodiscard]] bool has_floats() const noexcept { return type >= ColumnType::kFloat16 && type <= ColumnType::kFloat64; }
 };
+
+/// A column named and as long as that of texts, whose values they say; owner keeps both arrays.
+[[nodiscard]] inline Column integers_of(const Column& texts, const std::int64_t* values, const std::uint8_t* validity, std::shared_ptr<const void> owner) {
+  Column out;
+  out.name = texts.name;
+  out.type = ColumnType::kInt64;
+  out.owner = std::move(owner);
+  ColumnChunk chunk;
+  chunk.type = ColumnType::kInt64;
+  chunk.size = texts.size();
+  chunk.data = values;
+  chunk.validity = validity;
+  out.push(std::move(chunk));
+  return out;
+}
 
 /// Calls f(chunk index, first row within it, last row within it, first row in the column) over rows [begin, end).
 template <class F>

@@ -239,17 +239,7 @@ Column integers_of(const Column& text, int num_threads) {
   memory->validity.assign(n / 8 + 1, 0);
   for (std::size_t i = 0; i < n; ++i)
     if (memory->missing[i] == 0) memory->validity[i >> 3] = static_cast<std::uint8_t>(memory->validity[i >> 3] | 1U << (i & 7));
-  Column out;
-  out.name = text.name;
-  out.type = ColumnType::kInt64;
-  ColumnChunk chunk;
-  chunk.type = ColumnType::kInt64;
-  chunk.size = text.size();
-  chunk.data = memory->values.data();
-  chunk.validity = memory->validity.data();
-  out.owner = memory;
-  out.push(std::move(chunk));
-  return out;
+  return integers_of(text, memory->values.data(), memory->validity.data(), memory);
 }
 
 namespace {

@@ -73,17 +73,7 @@ std::optional<Column> as_integers(const Column& text, int num_threads) {
                });
   });
   if (!all.load()) return std::nullopt;
-  Column out;
-  out.name = text.name;
-  out.type = ColumnType::kInt64;
-  ColumnChunk chunk;
-  chunk.type = ColumnType::kInt64;
-  chunk.size = text.size();
-  chunk.data = held->values.data();
-  if (missing.load()) chunk.validity = held->validity.data();
-  out.owner = held;
-  out.push(std::move(chunk));
-  return out;
+  return integers_of(text, held->values.data(), missing.load() ? held->validity.data() : nullptr, held);
 }
 
 }  // namespace

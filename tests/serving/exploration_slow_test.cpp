@@ -77,14 +77,7 @@ TEST_P(ExplorationMillion, AnswersComeAsOftenAsTheirProbabilitiesSay) {
   expect_as_logged(both, "first and third place");
 }
 
-INSTANTIATE_TEST_SUITE_P(Policies, ExplorationMillion,
-                         ::testing::Values(testing::Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
-                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
-                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
-                                           testing::Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
-                                           testing::Drawn{{.policy = PlacePolicy::kThompson}},
-                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}},
-                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}, RerankMethod::kMmr}));
+INSTANTIATE_TEST_SUITE_P(Policies, ExplorationMillion, ::testing::ValuesIn(testing::every_policy()));
 
 }  // namespace
 }  // namespace etalage

@@ -174,14 +174,7 @@ TEST_P(ExploredAnswers, AreDrawnWithTheLoggedProbabilities) {
   check(pairs, [&](const auto& pair) { return kRequests * propensity.at(pair.first) * conditional.at(pair); }, "first and third place");
 }
 
-INSTANTIATE_TEST_SUITE_P(Policies, ExploredAnswers,
-                         ::testing::Values(testing::Drawn{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
-                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
-                                           testing::Drawn{{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
-                                           testing::Drawn{{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
-                                           testing::Drawn{{.policy = PlacePolicy::kThompson}},
-                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}},
-                                           testing::Drawn{{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}, RerankMethod::kMmr}));
+INSTANTIATE_TEST_SUITE_P(Policies, ExploredAnswers, ::testing::ValuesIn(testing::every_policy()));
 
 TEST(ExploredAnswers, SlotsAndSharesLimitWhatIsDrawn) {
   Engine engine;

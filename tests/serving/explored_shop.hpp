@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "etalage/serving/exploration.hpp"
 #include "serving/engine_fixture.hpp"
@@ -15,6 +16,17 @@ struct Drawn {
   Exploration how;
   RerankMethod method = RerankMethod::kNone;
 };
+
+/// Every policy, and two of them before a method that looks at what stands above.
+inline std::vector<Drawn> every_policy() {
+  return {{{.policy = PlacePolicy::kEpsilon, .epsilon = 0.5}},
+          {{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}},
+          {{.policy = PlacePolicy::kSoftmax, .temperature = 0.3}, RerankMethod::kMmr},
+          {{.policy = PlacePolicy::kSquareCb, .gamma = 5}},
+          {{.policy = PlacePolicy::kThompson}},
+          {{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}},
+          {{.policy = PlacePolicy::kBootstrap, .epsilon = 0.2}, RerankMethod::kMmr}};
+}
 
 /// i2 is excluded, i40 pinned to the second place, two of a brand are the most. With `bag` a learned ranker orders the candidates, of which
 /// so many bootstrapped models think differently.
