@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # scikit-uplift 0.5.1: qini_auc_score(negative_effect=False) raises on valid input, where a treatment harms on average.
 # Seen: "ValueError: x is neither increasing nor decreasing : [  0. -10. 200.]", from sklearn.metrics.auc: the perfect curve's first
 # step is as long as the (negative) number of gained outcomes, so it runs backwards. Nothing says that the treatment is the reason.
@@ -7,7 +8,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q numpy==2.4.6 pandas==3.1.1 scikit-learn==1.9.1 scikit-uplift==0.5.1 
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check numpy==2.4.6 pandas==3.1.1 scikit-learn==1.9.1 scikit-uplift==0.5.1
 "$folder/venv/bin/python" -W ignore - <<'PY'
 import numpy as np, sklift
 from sklift.metrics import qini_auc_score
